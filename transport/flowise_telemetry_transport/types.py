@@ -1,0 +1,73 @@
+"""The data that crosses the Kafka seam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from flowise_telemetry_transport.errors import TransportError
+
+__all__ = ["Delivery", "Headers", "OnDelivery", "OutgoingRecord", "Record", "TopicPartition", "TopicSpec"]
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as read. ``timestamp_ms`` is Kafka's, in milliseconds since 1970 (-1: none)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+    @property
+    def topic_partition(self) -> TopicPartition:
+        """Where it was read from."""
+        return TopicPartition(self.topic, self.partition)
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRecord:
+    """A record to write. ``partition`` None: by the key's murmur2 hash, as every Kafka client does it."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    timestamp_ms: int | None = None
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where an accepted record landed."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+OnDelivery = Callable[[Delivery | None, TransportError | None], None]
+"""Called once for each record sent, with its place or with why not. May run on the client's own thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic to create; ``configs`` are the topic's own settings, such as ``retention.ms``."""
+
+    name: str
+    partitions: int = 4
+    replication_factor: int = 1
+    configs: tuple[tuple[str, str], ...] = ()
