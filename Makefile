@@ -1,0 +1,71 @@
+# Every target sets itself up; python3 (3.11 or later) and make are all it takes. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/sh
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links
+
+# Two stamps: what runs the project, and on top of it what works on it. The first is all that the demo waits for.
+RUN_READY := $(VENV)/run-ready
+DEV_READY := $(VENV)/dev-ready
+
+$(RUN_READY): requirements/run.txt requirements/build.txt requirements/install.sh pyproject.toml
+	@requirements/install.sh "$(PYTHON)" $(VENV) requirements/run.txt requirements/build.txt
+	@touch $@
+
+$(DEV_READY): requirements/dev.txt $(RUN_READY)
+	@requirements/install.sh "$(PYTHON)" $(VENV) requirements/dev.txt
+	@touch $@
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(RUN_READY) ## the whole pipeline in a minute, on this machine: embedded Kafka broker, example app, SQLite
+	@$(VENV)/bin/flowise-telemetry demo $(ARGS)
+
+.PHONY: test
+test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them
+	@$(RUN) -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(DEV_READY) ## ruff, mypy, and whether the generated files are up to date; changes nothing
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m flowise_telemetry_schemas.generate --check
+
+.PHONY: format
+format: $(DEV_READY) ## lays the source out and mends what ruff can
+	$(RUN) -m ruff check --fix-only --quiet .
+	$(RUN) -m ruff format .
+
+.PHONY: generate
+generate: $(RUN_READY) ## event classes and the disclosure document from the schemas
+	$(RUN) -m flowise_telemetry_schemas.generate
+
+.PHONY: bench
+bench: $(DEV_READY) ## measures the hot paths
+	@$(RUN) -m bench $(ARGS)
+
+.PHONY: kafka
+kafka: $(DEV_READY) ## a local broker for development, until Ctrl-C
+	@$(RUN) -m tests.services.kafka
+
+.PHONY: lock
+lock: $(DEV_READY) ## resolves pyproject.toml anew into requirements/*.txt; ARGS=--upgrade for newer versions
+	$(LOCK) $(ARGS) pyproject.toml --all-extras --output-file requirements/run.txt
+	$(LOCK) $(ARGS) --group build --constraints requirements/run.txt --output-file requirements/build.txt
+	$(LOCK) $(ARGS) pyproject.toml --all-extras --group build --group dev --constraints requirements/run.txt \
+		--constraints requirements/build.txt --output-file requirements/dev.txt
+
+.PHONY: clean
+clean: ## removes the environment and everything made by the other targets
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo .cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
