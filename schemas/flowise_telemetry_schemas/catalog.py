@@ -1,0 +1,149 @@
+"""The schemas at hand: every released version of every event, found by name or by fingerprint."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from flowise_telemetry_schemas.errors import SchemaError
+from flowise_telemetry_schemas.field import Field, read_fields
+
+__all__ = ["Catalog", "EventSchema", "catalog"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventSchema:
+    """One version of one event, read from its ``.avsc`` file. Compares by identity, so that it is a cheap cache key.
+
+    ``fingerprint`` is the CRC-64-AVRO of the schema's Parsing Canonical Form, little-endian, as it stands in a message
+    (Avro specification, "Single object encoding"). ``wire`` is the schema parsed by fastavro, without logical types: a
+    timestamp is read and written as an int of milliseconds, a UUID as a str.
+    """
+
+    event: str
+    version: int
+    name: str
+    doc: str
+    fields: tuple[Field, ...]
+    fingerprint: bytes
+    source: Mapping[str, Any] = dataclass_field(repr=False)
+    wire: Any = dataclass_field(repr=False)
+
+    @property
+    def fingerprint_hex(self) -> str:
+        """The fingerprint as a number in hexadecimal, as Avro's tools print it."""
+        return self.fingerprint[::-1].hex()
+
+    @classmethod
+    def read(cls, event: str, version: int, source: Mapping[str, Any]) -> EventSchema:
+        """A schema from the JSON of its file. Raises ``SchemaError`` where Avro or the contract refuses it."""
+        # Imported here: fastavro takes 20 ms, and an app that imports the producer should not wait for it.
+        from fastavro.schema import SchemaParseException, UnknownType, fingerprint, parse_schema
+        from fastavro.schema import to_parsing_canonical_form as canonical
+
+        try:
+            fields = read_fields(source["fields"], where=event)
+            root = Field(name="", kind="record", type_name=f"{source['namespace']}.{source['name']}", fields=fields)
+            number = int(fingerprint(canonical(dict(source)), "CRC-64-AVRO"), 16)
+            wire = parse_schema(_inline_once(root.wire, set()))
+        except (KeyError, TypeError, AttributeError, SchemaParseException, UnknownType) as error:
+            raise SchemaError(f"{event} v{version}: not a record schema of ours: {error!r}", event=event) from error
+        return cls(
+            event=event,
+            version=version,
+            name=source["name"],
+            doc=source.get("doc", ""),
+            fields=fields,
+            fingerprint=number.to_bytes(8, "little"),
+            source=source,
+            wire=wire,
+        )
+
+
+def _inline_once(node: Any, seen: set[str]) -> Any:
+    """Avro wants a named type spelt out once and named after that."""
+    if isinstance(node, list):
+        return [_inline_once(item, seen) for item in node]
+    if not isinstance(node, dict):
+        return node
+    name = node.get("name")
+    if node.get("type") in ("record", "enum"):
+        if name in seen:
+            return name
+        seen.add(name)
+    return {
+        key: _inline_once(value, seen) if key in ("type", "items", "fields") else value for key, value in node.items()
+    }
+
+
+class Catalog:
+    """All schemas of one folder of ``<event>/v<version>.avsc`` files."""
+
+    def __init__(self, schemas: tuple[EventSchema, ...]) -> None:
+        self._schemas = tuple(sorted(schemas, key=lambda schema: (schema.event, schema.version)))
+        self._latest = {schema.event: schema for schema in self._schemas}
+        self._by_fingerprint = {schema.fingerprint: schema for schema in self._schemas}
+        if len(self._by_fingerprint) != len(self._schemas):
+            raise SchemaError(
+                "two schemas have the same fingerprint: a new version must differ in more than its bounds"
+            )
+
+    @classmethod
+    def load(cls, folder: Traversable | Path) -> Catalog:
+        """The catalog of a folder. Raises ``SchemaError`` that names the file at fault."""
+        schemas = []
+        for event in folder.iterdir():
+            if not event.is_dir():
+                continue
+            for file in event.iterdir():
+                stem, _, suffix = file.name.partition(".")
+                if suffix != "avsc":
+                    continue
+                if not (stem.startswith("v") and stem[1:].isdigit()):
+                    raise SchemaError(f"{event.name}/{file.name}: a schema file is named v1.avsc, v2.avsc, …")
+                try:
+                    source = json.loads(file.read_text(encoding="utf-8"))
+                except ValueError as error:
+                    raise SchemaError(f"{event.name}/{file.name}: not JSON: {error}", event=event.name) from error
+                schemas.append(EventSchema.read(event.name, int(stem[1:]), source))
+        return cls(tuple(schemas))
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The names of the events, sorted."""
+        return tuple(self._latest)
+
+    def __iter__(self) -> Iterator[EventSchema]:
+        return iter(self._schemas)
+
+    def latest(self, event: str) -> EventSchema:
+        """The newest version of an event. Raises ``SchemaError`` that lists the events there are."""
+        try:
+            return self._latest[event]
+        except KeyError:
+            raise SchemaError(f"no such event; there are: {', '.join(self.events)}") from None
+
+    def get(self, event: str, version: int) -> EventSchema:
+        """One version of an event. Raises ``SchemaError`` that says which versions there are."""
+        latest = self.latest(event)
+        for schema in self._schemas:
+            if (schema.event, schema.version) == (event, version):
+                return schema
+        raise SchemaError(f"{event} has no version {version}; the latest is {latest.version}", event=event)
+
+    def by_fingerprint(self, fingerprint: bytes) -> EventSchema | None:
+        """The schema whose messages start with this fingerprint (8 bytes, as on the wire), if there is one."""
+        return self._by_fingerprint.get(fingerprint)
+
+
+@functools.cache
+def catalog() -> Catalog:
+    """The catalog of the schemas that this package ships, read once."""
+    return Catalog.load(files("flowise_telemetry_schemas") / "avro")

@@ -1,0 +1,97 @@
+"""Records to bytes and back, in Avro's single-object encoding.
+
+A message is ``C3 01``, the CRC-64-AVRO fingerprint of the writer's schema (8 bytes, little-endian), and the body in
+Avro binary (Avro specification 1.12, "Single object encoding").
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from flowise_telemetry_schemas.catalog import Catalog, EventSchema
+from flowise_telemetry_schemas.constraints import validate
+from flowise_telemetry_schemas.errors import DecodeError
+
+__all__ = ["HEADER_BYTES", "MARKER", "MAX_VALUE_BYTES", "decode", "decode_body", "encode", "split"]
+
+MARKER = b"\xc3\x01"
+HEADER_BYTES = 10
+MAX_VALUE_BYTES = 1_048_576
+"""What a topic takes by default. A larger value is refused before it is looked at."""
+
+
+def encode(schema: EventSchema, record: Mapping[str, Any]) -> bytes:
+    """The message for a record in the shape of the wire.
+
+    Everything that leaves goes through here, so this is where the constraints are held: raises ``ValidationError`` for
+    a record that breaks its schema.
+    """
+    import fastavro
+
+    validate(schema, record)
+    out = io.BytesIO()
+    out.write(MARKER + schema.fingerprint)
+    fastavro.schemaless_writer(out, schema.wire, record)
+    return out.getvalue()
+
+
+def split(value: bytes | None, catalog: Catalog) -> tuple[EventSchema, bytes]:
+    """The writer's schema and the body of a message.
+
+    Raises ``DecodeError`` with the reason ``null_value``, ``empty``, ``too_large``, ``unknown_framing`` or
+    ``unknown_fingerprint``.
+    """
+    if value is None:
+        raise DecodeError("the record has no value", reason="null_value")
+    if not value:
+        raise DecodeError("the value is empty", reason="empty")
+    if len(value) > MAX_VALUE_BYTES:
+        raise DecodeError(f"the value has {len(value)} bytes, over {MAX_VALUE_BYTES}", reason="too_large")
+    if not value.startswith(MARKER):
+        raise DecodeError("the value does not start with C3 01", reason="unknown_framing")
+    if len(value) < HEADER_BYTES:
+        raise DecodeError("the value ends within its header", reason="truncated")
+    fingerprint = value[2:HEADER_BYTES]
+    schema = catalog.by_fingerprint(fingerprint)
+    if schema is None:
+        shown = fingerprint[::-1].hex()
+        raise DecodeError(f"no schema has the fingerprint {shown}", reason="unknown_fingerprint", schema=shown)
+    return schema, value[HEADER_BYTES:]
+
+
+def decode_body(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[str, Any]:
+    """The record of a body that ``schema`` wrote, with the fields of ``reader``.
+
+    Raises ``DecodeError`` with the reason ``truncated``, ``trailing_bytes`` or ``malformed``. Constraints are not checked.
+    """
+    import fastavro
+
+    source = io.BytesIO(body)
+    try:
+        # The stub calls the record a message of any type; ours are records.
+        record: Any = fastavro.schemaless_reader(source, schema.wire, None if reader is schema else reader.wire)
+    except EOFError as error:
+        raise _bad_body(schema, "ends before the record does", "truncated") from error
+    except Exception as error:
+        # fastavro has no one error for bad bytes: IndexError, UnicodeDecodeError, OverflowError, ValueError and more.
+        raise _bad_body(schema, f"is not a record of its schema ({type(error).__name__})", "malformed") from error
+    rest = len(body) - source.tell()
+    if rest:
+        raise _bad_body(schema, f"goes on for {rest} bytes after the record", "trailing_bytes")
+    return dict(record)
+
+
+def decode(value: bytes | None, catalog: Catalog) -> tuple[EventSchema, dict[str, Any]]:
+    """The writer's schema and the record of a message, with the fields of the newest version of its event.
+
+    Raises ``DecodeError`` with any reason that ``split`` and ``decode_body`` give. Does not check constraints.
+    """
+    schema, body = split(value, catalog)
+    return schema, decode_body(schema, body, catalog.latest(schema.event))
+
+
+def _bad_body(schema: EventSchema, what: str, reason: str) -> DecodeError:
+    where = f"{schema.event}.v{schema.version}"
+    return DecodeError(f"the body of a {where} {what}", reason=reason, event=schema.event, schema=where)

@@ -1,0 +1,75 @@
+"""The disclosure document: what is collected, field by field, and why, in words for the people whose app it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowise_telemetry_schemas.catalog import Catalog
+from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS
+from flowise_telemetry_schemas.field import Field
+
+__all__ = ["bound", "disclosure", "flatten"]
+
+_HEAD = """# What is collected
+
+Made from the schemas by `make generate`. This is the whole list: a record with any other field is refused where it is
+made, and again where it is received.
+
+Turn it off with `DISABLE_FLOWISE_TELEMETRY=true` or `DO_NOT_TRACK=1`. See what would be sent with
+`flowise-telemetry preview`.
+
+"""
+
+
+def disclosure(schemas: Catalog) -> str:
+    """The text of ``docs/TELEMETRY.md``."""
+    first = schemas.latest(schemas.events[0])
+    parts = [
+        _HEAD,
+        "## In every event\n\n",
+        *_table(field for field in first.fields if field.name in ENVELOPE_FIELDS),
+    ]
+    for event in schemas.events:
+        schema = schemas.latest(event)
+        own = (field for field in schema.fields if field.name not in ENVELOPE_FIELDS)
+        parts += [f"\n## {event}\n\n{schema.doc} Schema version {schema.version}.\n\n", *_table(own)]
+    return "".join(parts)
+
+
+def flatten(field: Field, prefix: str = "") -> Iterator[tuple[str, Field]]:
+    """A field and all below it, with their paths: ``flowGraph``, ``flowGraph.edges``, ``flowGraph.edges[].source``."""
+    path = prefix + field.name
+    yield path, field
+    inner, inner_path = field, path
+    while inner.items is not None:
+        inner, inner_path = inner.items, inner_path + "[]"
+    for below in inner.fields:
+        yield from flatten(below, f"{inner_path}.")
+
+
+def bound(field: Field) -> str:
+    """What fits into a field, in a few words."""
+    inner = field.items if field.items is not None and not field.items.fields else None
+    match field.kind:
+        case "array":
+            each = f", each {bound(inner)}" if inner else ""
+            text = f"at most {field.max_items} items{each}"
+        case "enum":
+            text = " or ".join(field.symbols)
+        case "string" | "uuid":
+            text = f"`{field.pattern}`, at most {field.max_length} characters"
+        case "int" | "long" | "timestamp":
+            text = f"{field.minimum} to {field.maximum}"
+        case "record":
+            text = "the fields below"
+        case kind:
+            text = kind
+    return f"{text}, or nothing" if field.nullable else text
+
+
+def _table(fields: Iterator[Field]) -> Iterator[str]:
+    yield "| field | what | why | kind | what fits |\n| --- | --- | --- | --- | --- |\n"
+    for top in fields:
+        for path, field in flatten(top):
+            fits = bound(field).replace("|", "\\|")
+            yield f"| `{path}` | {field.doc} | {field.purpose} | {field.classification} | {fits} |\n"

@@ -1,0 +1,35 @@
+"""The five fields in front of every record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["ENVELOPE_FIELDS", "VERSION_FIELD", "Envelope"]
+
+ENVELOPE_FIELDS = ("eventId", "occurredAt", "instanceId", "streamId", "sequence")
+"""The fields that the producer fills, in the order in which every schema starts with them."""
+
+VERSION_FIELD = "version"
+"""The app's version follows the envelope in every schema; ``Telemetry(app_version=...)`` fills it where it is None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who sent an event, when, and as which of its events. ``occurred_at_ms``: milliseconds since 1970, UTC."""
+
+    event_id: str
+    occurred_at_ms: int
+    instance_id: str
+    stream_id: str
+    sequence: int
+
+    def fields(self) -> dict[str, Any]:
+        """The envelope in the shape of the wire."""
+        return {
+            "eventId": self.event_id,
+            "occurredAt": self.occurred_at_ms,
+            "instanceId": self.instance_id,
+            "streamId": self.stream_id,
+            "sequence": self.sequence,
+        }

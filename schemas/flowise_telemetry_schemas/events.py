@@ -1,0 +1,167 @@
+"""The events as classes. Made from the .avsc files by ``make generate``: change those."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from flowise_telemetry_schemas.flow_graph import Edge, FlowGraph
+
+__all__ = [
+    "CLASSES",
+    "EVENT_CLASSES",
+    "AssistantCreated",
+    "ChatflowCreated",
+    "Event",
+    "OriginType",
+    "PredictionSent",
+    "ToolCreated",
+    "VectorUpserted",
+]
+
+
+class OriginType(StrEnum):
+    """INTERNAL: from the app's own user interface. EXTERNAL: through its API."""
+
+    INTERNAL = "INTERNAL"
+    EXTERNAL = "EXTERNAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantCreated:
+    """An assistant was created."""
+
+    EVENT: ClassVar[str] = "assistant_created"
+
+    version: str | None = None
+    """Version of the app. Filled from the app's version where it is None."""
+    assistant_id: str
+    """Id of the assistant, as the app's database made it."""
+
+    def properties(self) -> dict[str, Any]:
+        """The event's own fields in the shape of the wire."""
+        return {
+            "version": self.version,
+            "assistantId": self.assistant_id,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatflowCreated:
+    """A flow was saved for the first time."""
+
+    EVENT: ClassVar[str] = "chatflow_created"
+
+    version: str | None = None
+    """Version of the app. Filled from the app's version where it is None."""
+    chatflow_id: str
+    """Id of the flow, as the app's database made it."""
+    flow_graph: FlowGraph
+    """The shape of the new flow."""
+
+    def properties(self) -> dict[str, Any]:
+        """The event's own fields in the shape of the wire."""
+        return {
+            "version": self.version,
+            "chatflowId": self.chatflow_id,
+            "flowGraph": self.flow_graph.properties() if isinstance(self.flow_graph, FlowGraph) else self.flow_graph,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionSent:
+    """A flow answered a question."""
+
+    EVENT: ClassVar[str] = "prediction_sent"
+
+    version: str | None = None
+    """Version of the app. Filled from the app's version where it is None."""
+    chatflow_id: str
+    """Id of the flow, as the app's database made it."""
+    chat_id: str
+    """Random id of the conversation."""
+    type: OriginType
+    """Where the question came from."""
+    flow_graph: FlowGraph
+    """The shape of the flow that ran."""
+
+    def properties(self) -> dict[str, Any]:
+        """The event's own fields in the shape of the wire."""
+        return {
+            "version": self.version,
+            "chatflowId": self.chatflow_id,
+            "chatId": self.chat_id,
+            "type": self.type,
+            "flowGraph": self.flow_graph.properties() if isinstance(self.flow_graph, FlowGraph) else self.flow_graph,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCreated:
+    """A custom tool was created."""
+
+    EVENT: ClassVar[str] = "tool_created"
+
+    version: str | None = None
+    """Version of the app. Filled from the app's version where it is None."""
+    tool_id: str
+    """Id of the tool, as the app's database made it."""
+    tool_name: str
+    """The tool's function name, as a model is told it: words of letters and digits, joined by _ or -."""
+
+    def properties(self) -> dict[str, Any]:
+        """The event's own fields in the shape of the wire."""
+        return {
+            "version": self.version,
+            "toolId": self.tool_id,
+            "toolName": self.tool_name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorUpserted:
+    """Documents were written to a vector store by a flow."""
+
+    EVENT: ClassVar[str] = "vector_upserted"
+
+    version: str | None = None
+    """Version of the app. Filled from the app's version where it is None."""
+    chatflow_id: str
+    """Id of the flow, as the app's database made it."""
+    type: OriginType
+    """Where the upsert came from."""
+    flow_graph: FlowGraph
+    """The shape of the flow that ran."""
+    stop_node_id: str | None = None
+    """Id of the vector store node that was written to, where the app names one."""
+
+    def properties(self) -> dict[str, Any]:
+        """The event's own fields in the shape of the wire."""
+        return {
+            "version": self.version,
+            "chatflowId": self.chatflow_id,
+            "type": self.type,
+            "flowGraph": self.flow_graph.properties() if isinstance(self.flow_graph, FlowGraph) else self.flow_graph,
+            "stopNodeId": self.stop_node_id,
+        }
+
+
+Event = AssistantCreated | ChatflowCreated | PredictionSent | ToolCreated | VectorUpserted
+"""Any of the events."""
+
+EVENT_CLASSES: dict[str, type[Event]] = {
+    "assistant_created": AssistantCreated,
+    "chatflow_created": ChatflowCreated,
+    "prediction_sent": PredictionSent,
+    "tool_created": ToolCreated,
+    "vector_upserted": VectorUpserted,
+}
+"""The class of each event, by the event's name."""
+
+CLASSES: dict[str, type[Any]] = {
+    "Edge": Edge,
+    "FlowGraph": FlowGraph,
+    "OriginType": OriginType,
+}
+"""The class of each nested record and enum, by its Avro name."""

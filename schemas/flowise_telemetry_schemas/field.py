@@ -1,0 +1,142 @@
+"""One field of an event, read from the subset of Avro that the contract allows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowise_telemetry_schemas.errors import SchemaError
+
+__all__ = ["Field", "read_fields"]
+
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a record: its Avro type reduced to a ``kind``, its bounds, and why it is collected.
+
+    ``kind`` is one of ``string``, ``uuid`` (a string), ``enum``, ``int``, ``long``, ``boolean``, ``timestamp`` (a long:
+    milliseconds since 1970, UTC), ``array`` (see ``items``) and ``record`` (see ``fields``).
+    The ``items`` of an array have no name and no purpose of their own.
+    """
+
+    name: str
+    kind: str
+    nullable: bool = False
+    doc: str = ""
+    purpose: str = ""
+    classification: str = ""
+    aliases: tuple[str, ...] = ()
+    has_default: bool = False
+    default: object = None
+    type_name: str | None = None
+    type_doc: str = ""
+    pattern: str | None = None
+    max_length: int | None = None
+    max_items: int | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+    symbols: tuple[str, ...] = ()
+    items: Field | None = None
+    fields: tuple[Field, ...] = ()
+
+    @property
+    def column(self) -> str:
+        """The field's name in snake_case, as event classes and tables have it."""
+        return _WORD_START.sub("_", self.name).lower()
+
+    @property
+    def wire(self) -> object:
+        """The field's Avro type without logical types, documentation and bounds: the bytes are the same."""
+        plain: object
+        match self.kind:
+            case "record":
+                plain = {
+                    "type": "record",
+                    "name": self.type_name,
+                    "fields": [field._wire_field() for field in self.fields],
+                }
+            case "array":
+                assert self.items is not None  # noqa: S101 - read_fields gives every array its items
+                plain = {"type": "array", "items": self.items.wire}
+            case "enum":
+                plain = {"type": "enum", "name": self.type_name, "symbols": list(self.symbols)}
+            case "uuid":
+                plain = "string"
+            case "timestamp":
+                plain = "long"
+            case _:
+                plain = self.kind
+        return ["null", plain] if self.nullable else plain
+
+    def _wire_field(self) -> dict[str, object]:
+        # Defaults and aliases are not on the wire; a reader needs them to resolve an older writer's record.
+        declared: dict[str, object] = {"name": self.name, "type": self.wire}
+        if self.has_default:
+            declared["default"] = self.default
+        if self.aliases:
+            declared["aliases"] = list(self.aliases)
+        return declared
+
+
+def read_fields(fields: Sequence[Mapping[str, Any]], *, where: str) -> tuple[Field, ...]:
+    """The fields of a record schema, in order. Raises ``SchemaError`` for a type that the contract does not allow."""
+    return tuple(_read_field(field, where=where) for field in fields)
+
+
+def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
+    name = field["name"]
+    avro_type = field["type"]
+    nullable = False
+    if isinstance(avro_type, list):
+        branches = [branch for branch in avro_type if branch != "null"]
+        if len(avro_type) != 2 or len(branches) != 1:
+            raise SchemaError(f"{where}.{name}: a union may hold null and one primitive", field=name)
+        avro_type, nullable = branches[0], True
+    return Field(
+        name=name,
+        nullable=nullable,
+        doc=field.get("doc", ""),
+        purpose=field.get("purpose", ""),
+        classification=field.get("classification", ""),
+        aliases=tuple(field.get("aliases", ())),
+        has_default="default" in field,
+        default=field.get("default"),
+        **_read_type(avro_type, where=f"{where}.{name}"),
+    )
+
+
+def _read_type(avro_type: str | Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    declared = {"type": avro_type} if isinstance(avro_type, str) else avro_type
+    match declared["type"], declared.get("logicalType"):
+        case "string", None | "uuid" as logical:
+            kind = logical or "string"
+            return {"kind": kind, "pattern": declared.get("pattern"), "max_length": declared.get("maxLength")}
+        case ("int" | "long" | "boolean") as kind, None:
+            return {"kind": kind, "minimum": declared.get("minimum"), "maximum": declared.get("maximum")}
+        case "long", "timestamp-millis":
+            return {
+                "kind": "timestamp",
+                "minimum": declared.get("minimum"),
+                "maximum": declared.get("maximum"),
+            }
+        case "enum", None:
+            return {"kind": "enum", "symbols": tuple(declared["symbols"]), **_named(declared)}
+        case "array", None:
+            items = Field(name="", **_read_type(declared["items"], where=f"{where}[]"))
+            return {"kind": "array", "items": items, "max_items": declared.get("maxItems")}
+        case "record", None:
+            return {
+                "kind": "record",
+                "fields": read_fields(declared["fields"], where=where),
+                **_named(declared),
+            }
+        case other, logical:
+            raise SchemaError(f"{where}: the type {other} {logical or ''} is not allowed".replace("  ", " "))
+
+
+def _named(declared: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type_name": declared["name"], "type_doc": declared.get("doc", "")}

@@ -1,0 +1,190 @@
+"""Makes everything that is derived from the ``.avsc`` files and kept in git: ``make generate``.
+
+``events.py`` (one frozen class per event) and ``docs/TELEMETRY.md`` (the disclosure document). With ``--check`` nothing
+is written, and the exit status is 1 when a file differs from what would be written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
+from flowise_telemetry_schemas.check import problems
+from flowise_telemetry_schemas.disclosure import disclosure
+from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
+from flowise_telemetry_schemas.field import Field
+
+__all__ = ["event_classes", "main"]
+
+HAND_WRITTEN = {"FlowGraph": "flow_graph", "Edge": "flow_graph"}
+"""Records whose class does more than hold its fields. A test holds them to the schemas."""
+
+_SCALARS = {
+    "string": "str",
+    "uuid": "str",
+    "int": "int",
+    "long": "int",
+    "boolean": "bool",
+    "timestamp": "int",
+}
+
+_HEAD = '''"""The events as classes. Made from the .avsc files by ``make generate``: change those."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+'''
+
+
+def event_classes(schemas: Catalog) -> str:
+    """The text of ``events.py`` for the newest version of each event."""
+    latest = [schemas.latest(event) for event in schemas.events]
+    enums: dict[str, Field] = {}
+    records: dict[str, Field] = {}
+    for schema in latest:
+        for field in schema.fields:
+            _collect(field, enums, records)
+    made = {name: field for name, field in records.items() if name not in HAND_WRITTEN}
+    imported = sorted(name for name in records if name in HAND_WRITTEN)
+    names = [schema.name for schema in latest]
+    parts = [_HEAD]
+    if imported:
+        parts.append(f"from flowise_telemetry_schemas.flow_graph import {', '.join(imported)}\n")
+    exported = sorted([*names, *enums, *made, "Event", "CLASSES", "EVENT_CLASSES"])
+    parts.append("__all__ = [\n" + "".join(f'    "{name}",\n' for name in exported) + "]\n")
+    parts += [_enum_class(name, field) for name, field in sorted(enums.items())]
+    parts += [_record_class(name, field) for name, field in sorted(made.items())]
+    parts += [_event_class(schema) for schema in latest]
+    parts.append(f"\nEvent = {' | '.join(names)}\n" + '"""Any of the events."""\n')
+    parts.append(
+        "EVENT_CLASSES: dict[str, type[Event]] = {\n"
+        + "".join(f'    "{schema.event}": {schema.name},\n' for schema in latest)
+        + '}\n"""The class of each event, by the event\'s name."""\n'
+    )
+    parts.append(
+        "CLASSES: dict[str, type[Any]] = {\n"
+        + "".join(f'    "{name}": {name},\n' for name in sorted([*records, *enums]))
+        + '}\n"""The class of each nested record and enum, by its Avro name."""\n'
+    )
+    return "\n".join(parts)
+
+
+def _collect(field: Field, enums: dict[str, Field], records: dict[str, Field]) -> None:
+    if field.kind == "enum" and field.type_name:
+        enums[field.type_name] = field
+    if field.kind == "record" and field.type_name:
+        records[field.type_name] = field
+        for inner in field.fields:
+            _collect(inner, enums, records)
+    if field.items:
+        _collect(field.items, enums, records)
+
+
+def _enum_class(name: str, field: Field) -> str:
+    lines = [f"\nclass {name}(StrEnum):", f'    """{field.type_doc}"""', ""]
+    lines += [f'    {symbol} = "{symbol}"' for symbol in field.symbols]
+    return "\n".join(lines) + "\n"
+
+
+def _record_class(name: str, field: Field) -> str:
+    lines = [
+        "\n@dataclass(frozen=True, slots=True, kw_only=True)",
+        f"class {name}:",
+        f'    """{field.type_doc}"""',
+        "",
+    ]
+    lines += _attributes(field.fields)
+    lines += ["", *_properties("The record in the shape of the wire.", field.fields)]
+    return "\n".join(lines) + "\n"
+
+
+def _event_class(schema: EventSchema) -> str:
+    own = [field for field in schema.fields if field.name not in ENVELOPE_FIELDS]
+    lines = [
+        "\n@dataclass(frozen=True, slots=True, kw_only=True)",
+        f"class {schema.name}:",
+        f'    """{schema.doc}"""',
+        "",
+        f'    EVENT: ClassVar[str] = "{schema.event}"',
+        "",
+        *_attributes(own),
+        "",
+        *_properties("The event's own fields in the shape of the wire.", own),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _attributes(fields: Iterator[Field] | tuple[Field, ...] | list[Field]) -> list[str]:
+    lines = []
+    for field in fields:
+        annotation, default = _annotation(field), ""
+        if field.name == VERSION_FIELD:
+            annotation, default = "str | None", " = None"
+        elif field.has_default:
+            default = f" = {field.default!r}"
+        doc = field.doc + (" Filled from the app's version where it is None." if field.name == VERSION_FIELD else "")
+        lines += [f"    {field.column}: {annotation}{default}", f'    """{doc}"""']
+    return lines
+
+
+def _annotation(field: Field) -> str:
+    if field.kind == "array" and field.items:
+        plain = f"tuple[{_annotation(field.items)}, ...]"
+    else:
+        plain = _SCALARS.get(field.kind) or str(field.type_name)
+    return f"{plain} | None" if field.nullable else plain
+
+
+def _properties(doc: str, fields: tuple[Field, ...] | list[Field]) -> list[str]:
+    return [
+        "    def properties(self) -> dict[str, Any]:",
+        f'        """{doc}"""',
+        "        return {",
+        *(f'            "{field.name}": {_wire_value(field)},' for field in fields),
+        "        }",
+    ]
+
+
+def _wire_value(field: Field) -> str:
+    value = f"self.{field.column}"
+    if field.kind == "record":
+        # Something else in its place is handed on for the constraints to refuse.
+        return f"{value}.properties() if isinstance({value}, {field.type_name}) else {value}"
+    if field.kind == "array" and field.items:
+        item = "item.properties()" if field.items.kind == "record" else "item"
+        return f"[{item} for item in {value}] if isinstance({value}, tuple) else {value}"
+    return value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes the derived files of this checkout, or with ``--check`` compares them. Returns the exit status."""
+    check_only = "--check" in (sys.argv[1:] if arguments is None else arguments)
+    package = Path(__file__).parent
+    schemas = catalog()
+    broken = [str(problem) for problem in problems(schemas)]
+    if broken:
+        sys.stderr.write("\n".join(broken) + "\n")
+        return 1
+    derived = {
+        package / "events.py": event_classes(schemas),
+        package.parent.parent / "docs" / "TELEMETRY.md": disclosure(schemas),
+    }
+    status = 0
+    for path, text in derived.items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        status = 1 if check_only else 0
+        if check_only:
+            sys.stderr.write(f"{path.name} differs from the schemas: run make generate\n")
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

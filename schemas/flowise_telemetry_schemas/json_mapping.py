@@ -1,0 +1,98 @@
+"""Events as JSON: ``{"event": "tool_created", "properties": {"version": "3.0.1", "toolId": "…", "toolName": "…"}}``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flowise_telemetry_schemas.catalog import EventSchema, catalog
+from flowise_telemetry_schemas.constraints import Violation, as_error, properties_violations
+from flowise_telemetry_schemas.errors import ValidationError
+from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES, Event
+from flowise_telemetry_schemas.field import Field
+
+__all__ = ["event_from_json", "event_to_json", "record_to_json"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def event_from_json(document: object) -> Event:
+    """The event of a JSON object.
+
+    A field may be spelt by its name or one of its aliases (``chatlowId``). ``version`` may be left out.
+    Raises ``ValidationError`` with event, field and rule; its text never contains a value.
+    """
+    if not isinstance(document, Mapping):
+        raise ValidationError('must be an object {"event": …, "properties": {…}}', event=None, field=None, rule="type")
+    for key in ("event", "properties"):
+        if key not in document:
+            raise ValidationError(f"{key}: is missing", event=None, field=key, rule="required")
+    if len(document) != 2:
+        raise ValidationError("has a key beside event and properties", event=None, field=None, rule="unknown")
+    name = document["event"]
+    if not isinstance(name, str) or name not in EVENT_CLASSES:
+        known = ", ".join(EVENT_CLASSES)
+        raise ValidationError(f"event: must be one of {known}", event=None, field="event", rule="enum")
+    schema = catalog().latest(name)
+    properties = document["properties"]
+    if isinstance(properties, Mapping):
+        properties = _with_names(schema, properties)
+    found = properties_violations(schema, properties)
+    if found:
+        raise as_error(name, found)
+    own = {field.name: field for field in schema.fields}
+    values = {own[key].column: _from_json(own[key], value) for key, value in properties.items()}
+    return EVENT_CLASSES[name](**values)
+
+
+def _with_names(schema: EventSchema, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Aliases replaced by the names that they stand for."""
+    named = dict(properties)
+    for field in schema.fields:
+        for alias in field.aliases:
+            if alias in named:
+                if field.name in named:
+                    found = Violation(alias, "alias", f"stands for {field.name}, which is there too")
+                    raise as_error(schema.event, [found])
+                named[field.name] = named.pop(alias)
+    return named
+
+
+def _from_json(field: Field, value: Any) -> Any:
+    if value is None:
+        return None
+    match field.kind:
+        case "enum":
+            return CLASSES[str(field.type_name)](value)
+        case "array" if field.items is not None:
+            return tuple(_from_json(field.items, item) for item in value)
+        case "record":
+            inner = {
+                below.column: _from_json(below, value[below.name]) for below in field.fields if below.name in value
+            }
+            return CLASSES[str(field.type_name)](**inner)
+        case _:
+            return value
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """The JSON object of an event; ``version`` is left out where the event has none."""
+    properties = event.properties()
+    if properties["version"] is None:
+        del properties["version"]
+    return {"event": event.EVENT, "properties": properties}
+
+
+def record_to_json(schema: EventSchema, record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record in the shape of the wire as JSON, timestamps as RFC 3339 text in UTC."""
+    timestamps = {field.name for field in schema.fields if field.kind == "timestamp"}
+    return {
+        "event": schema.event,
+        "properties": {name: _rfc3339(value) if name in timestamps else value for name, value in record.items()},
+    }
+
+
+def _rfc3339(milliseconds: int) -> str:
+    moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
