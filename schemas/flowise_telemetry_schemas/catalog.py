@@ -77,7 +77,7 @@ def _inline_once(node: Any, seen: set[str]) -> Any:
     if node.get("type") in ("record", "enum"):
         if name in seen:
             return name
-        seen.add(name)
+        seen.add(str(name))
     return {
         key: _inline_once(value, seen) if key in ("type", "items", "fields") else value for key, value in node.items()
     }

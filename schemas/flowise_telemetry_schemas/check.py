@@ -101,7 +101,7 @@ def source_problems(event: str, version: int, source: Mapping[str, Any]) -> list
 
 
 def evolution_problems(old: EventSchema, new: EventSchema) -> list[Problem]:
-    """What keeps a reader of the new version from reading records of the old one, or sinks from keeping their columns."""
+    """What keeps a reader of the new version from reading old records, or a sink from keeping its columns."""
     where = f"{new.event} v{new.version}"
     if new.version != old.version + 1:
         return [Problem(where, f"the version after v{old.version} is v{old.version + 1}")]
@@ -118,7 +118,7 @@ def _field_changes(old: tuple[Field, ...], new: tuple[Field, ...], where: str) -
             if not field.has_default:
                 yield Problem(
                     f"{where}: {name}",
-                    "a new field needs a default, for records written without it",
+                    "a new field needs a default, for older records",
                 )
         else:
             yield from _type_change(before[name], field, f"{where}: {name}")

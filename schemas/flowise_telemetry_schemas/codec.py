@@ -64,7 +64,8 @@ def split(value: bytes | None, catalog: Catalog) -> tuple[EventSchema, bytes]:
 def decode_body(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[str, Any]:
     """The record of a body that ``schema`` wrote, with the fields of ``reader``.
 
-    Raises ``DecodeError`` with the reason ``truncated``, ``trailing_bytes`` or ``malformed``. Constraints are not checked.
+    Raises ``DecodeError`` with the reason ``truncated``, ``trailing_bytes`` or ``malformed``.
+    Constraints are not checked.
     """
     import fastavro
 

@@ -27,7 +27,7 @@ _SPEAKABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken rule: ``field`` is a path such as ``flowGraph.edges[3].source``, ``rule`` the keyword of the schema."""
+    """One broken rule: ``field`` is a path such as ``flowGraph.edges[3].source``, ``rule`` the schema's keyword."""
 
     field: str
     rule: str

@@ -110,7 +110,7 @@ def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
 
 
 def _read_type(avro_type: str | Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    declared = {"type": avro_type} if isinstance(avro_type, str) else avro_type
+    declared: Mapping[str, Any] = {"type": avro_type} if isinstance(avro_type, str) else avro_type
     match declared["type"], declared.get("logicalType"):
         case "string", None | "uuid" as logical:
             kind = logical or "string"

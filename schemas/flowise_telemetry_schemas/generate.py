@@ -54,7 +54,7 @@ def event_classes(schemas: Catalog) -> str:
     parts = [_HEAD]
     if imported:
         parts.append(f"from flowise_telemetry_schemas.flow_graph import {', '.join(imported)}\n")
-    exported = sorted([*names, *enums, *made, "Event", "CLASSES", "EVENT_CLASSES"])
+    exported = ["CLASSES", "EVENT_CLASSES", *sorted([*names, *enums, *made, "Event"])]
     parts.append("__all__ = [\n" + "".join(f'    "{name}",\n' for name in exported) + "]\n")
     parts += [_enum_class(name, field) for name, field in sorted(enums.items())]
     parts += [_record_class(name, field) for name, field in sorted(made.items())]
