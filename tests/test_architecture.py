@@ -1,0 +1,157 @@
+"""The rooms and their one-way doors, the light import, the public names, the size of files."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Each room and the rooms that it may import.
+DOORS: dict[str, frozenset[str]] = {
+    "schemas": frozenset(),
+    "transport": frozenset({"schemas"}),
+    "producer": frozenset({"schemas", "transport"}),
+    "consumer": frozenset({"schemas", "transport"}),
+    "cli": frozenset({"schemas", "transport", "producer", "consumer"}),
+}
+PACKAGES: dict[str, str] = {
+    "schemas": "flowise_telemetry_schemas",
+    "transport": "flowise_telemetry_transport",
+    "producer": "flowise_telemetry",
+    "consumer": "flowise_telemetry_consumer",
+    "cli": "flowise_telemetry_cli",
+}
+ROOM_OF = {package: room for room, package in PACKAGES.items()}
+
+# Libraries that only adapters know, and the folder of the adapters of each. They are optional or slow to load: they are
+# imported when they are first needed, never when a module is.
+ADAPTERS: dict[str, str] = {
+    "kafka": "transport/flowise_telemetry_transport",
+    "confluent_kafka": "transport/flowise_telemetry_transport",
+    "psycopg": "consumer/flowise_telemetry_consumer/sinks",
+    "duckdb": "consumer/flowise_telemetry_consumer/sinks",
+}
+
+MAX_LINES = 300
+
+
+@cache
+def sources() -> dict[Path, ast.Module]:
+    """Every source file of the rooms by its path from the root."""
+    files = (file for room in DOORS for file in (ROOT / room).rglob("*.py"))
+    return {file.relative_to(ROOT): ast.parse(file.read_text(), str(file)) for file in sorted(files)}
+
+
+def imported(node: ast.AST, file: Path) -> Iterator[str]:
+    """The full names of the modules that one import statement names."""
+    match node:
+        case ast.Import():
+            yield from (alias.name for alias in node.names)
+        case ast.ImportFrom(level=0, module=str(module)):
+            yield module
+        case ast.ImportFrom():
+            package = file.parts[1 : len(file.parts) - node.level]
+            yield ".".join((*package, node.module or ""))
+
+
+def imports(file: Path, tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and module of every import of a file, inside functions too."""
+    for node in ast.walk(tree):
+        for module in imported(node, file):
+            yield getattr(node, "lineno", 0), module
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imports_when_loaded(node: ast.AST, file: Path) -> Iterator[tuple[int, str]]:
+    """Line and module of the imports that run when the file is imported."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or is_type_checking(child):
+            continue
+        for module in imported(child, file):
+            yield getattr(child, "lineno", 0), module
+        yield from imports_when_loaded(child, file)
+
+
+def top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def test_every_room_has_sources() -> None:
+    assert {file.parts[:2] for file in sources()} == set(PACKAGES.items())
+
+
+def test_rooms_import_only_through_their_doors() -> None:
+    wrong = [
+        f"{file}:{line} imports {module}"
+        for file, tree in sources().items()
+        for line, module in imports(file, tree)
+        if (room := ROOM_OF.get(top(module))) and room != file.parts[0] and room not in DOORS[file.parts[0]]
+    ]
+    assert not wrong
+
+
+def test_only_adapters_know_their_library() -> None:
+    wrong = [
+        f"{file}:{line} imports {module}"
+        for file, tree in sources().items()
+        for line, module in imports(file, tree)
+        if (folder := ADAPTERS.get(top(module))) and not file.is_relative_to(folder)
+    ]
+    assert not wrong
+
+
+def test_adapters_import_their_library_when_it_is_needed() -> None:
+    wrong = [
+        f"{file}:{line} imports {module} when it is loaded"
+        for file, tree in sources().items()
+        for line, module in imports_when_loaded(tree, file)
+        if top(module) in ADAPTERS
+    ]
+    assert not wrong
+
+
+def test_only_the_service_knows_polars() -> None:
+    wrong = [
+        f"{file}:{line} imports {module}"
+        for file, tree in sources().items()
+        for line, module in imports(file, tree)
+        if top(module) == "polars" and file.parts[0] != "consumer"
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", ["flowise_telemetry", "flowise_telemetry_schemas", "flowise_telemetry_transport"])
+def test_what_an_app_imports_is_light(package: str) -> None:
+    heavy = {"kafka", "confluent_kafka", "polars", "psycopg", "psycopg_binary", "duckdb", "sqlite3", "click"}
+    code = f"import sys, {package}; print(*sorted(set(sys.modules) & {heavy!r}))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, cwd=ROOT
+    )
+    assert loaded.stdout.split() == []
+
+
+def test_files_hold_one_idea() -> None:
+    lines = {str(file): len((ROOT / file).read_text().splitlines()) for file in sources()}
+    long = {file: count for file, count in lines.items() if count > MAX_LINES}
+    assert not long, "what is the second idea? It wants a file of its own"
+
+
+PUBLIC: dict[str, list[str]] = {}
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_public_names_are_these(package: str) -> None:
+    module = importlib.import_module(package)
+    assert sorted(module.__all__) == sorted(PUBLIC[package])
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
