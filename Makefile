@@ -46,6 +46,10 @@ format: $(DEV_READY) ## lays the source out and mends what ruff can
 	$(RUN) -m ruff check --fix-only --quiet .
 	$(RUN) -m ruff format .
 
+.PHONY: hooks
+hooks: $(DEV_READY) ## lint before every commit from now on (pre-commit)
+	@$(RUN) -m pre_commit install
+
 .PHONY: generate
 generate: $(RUN_READY) ## event classes and the disclosure document from the schemas
 	$(RUN) -m flowise_telemetry_schemas.generate
