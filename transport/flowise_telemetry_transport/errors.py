@@ -1,17 +1,17 @@
 """What can go wrong between us and a Kafka cluster, mapped from both clients to the most specific class.
 
-    TransportError
-    ├── BrokerUnavailableError   no broker answered (retryable)
-    ├── DeliveryError            a record was not accepted by the cluster (retryable says whether to try again)
-    │   ├── MessageTooLargeError     the record is over the client's or the topic's limit
-    │   └── DeliveryTimeoutError     no acknowledgement within the delivery timeout (retryable)
-    ├── BufferFullError          the client's own send buffer is full (retryable after a flush)
-    ├── UnknownTopicError        the topic does not exist
-    ├── TopicExistsError         creating a topic that is there
-    ├── AuthenticationError      the cluster refused the credentials
-    ├── AuthorizationError       the credentials may not do this
-    ├── CommitRejectedError      the group moved on: the partitions are someone else's now
-    └── UnreadableRecordError    the client cannot parse a record; carries partition and offset
+TransportError
+├── BrokerUnavailableError   no broker answered (retryable)
+├── DeliveryError            a record was not accepted by the cluster (retryable says whether to try again)
+│   ├── MessageTooLargeError     the record is over the client's or the topic's limit
+│   └── DeliveryTimeoutError     no acknowledgement within the delivery timeout (retryable)
+├── BufferFullError          the client's own send buffer is full (retryable after a flush)
+├── UnknownTopicError        the topic does not exist
+├── TopicExistsError         creating a topic that is there
+├── AuthenticationError      the cluster refused the credentials
+├── AuthorizationError       the credentials may not do this
+├── CommitRejectedError      the group moved on: the partitions are someone else's now
+└── UnreadableRecordError    the client cannot parse a record; carries partition and offset
 """
 
 from __future__ import annotations

@@ -1,0 +1,87 @@
+"""Topics with kafka-python."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError
+from flowise_telemetry_transport.kafka_python.config import client_config
+from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
+from flowise_telemetry_transport.kafka_python.failures import failure
+from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.types import TopicSpec
+
+__all__ = ["KafkaPythonAdmin"]
+
+_CREATED_POLL_SECONDS = 0.05
+
+
+class KafkaPythonAdmin:
+    """A ``TopicAdmin``."""
+
+    def __init__(self, settings: KafkaSettings, *, client_id: str) -> None:
+        self._servers = settings.servers_text
+        self._request_seconds = settings.request_timeout_seconds
+        self._deadline = Deadline()
+        client_config(settings, {})  # silences the client before its first import
+        from kafka import KafkaAdminClient
+
+        config = client_config(settings, KafkaAdminClient.DEFAULT_CONFIG)
+        with self._asking(f"no connection to {self._servers}", settings.connect_timeout_seconds):
+            self._client: Any = KafkaAdminClient(
+                **config, client_id=client_id, kafka_client=bounded_client(self._deadline)
+            )
+
+    @contextmanager
+    def _asking(self, doing: str, seconds: float, topic: str | None = None) -> Iterator[None]:
+        try:
+            with self._deadline.within(seconds):
+                yield
+        except OutOfTimeError as error:
+            raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {seconds:g} s") from error
+        except Exception as error:
+            mapped = failure(error, doing, topic=topic)
+            if mapped is error:
+                raise
+            raise mapped from error
+
+    def topics(self) -> dict[str, int]:
+        with self._asking("list of topics", self._request_seconds):
+            described = self._client.describe_topics()
+        return {
+            entry["topic"]: len(entry["partitions"])
+            for entry in described
+            if not entry["is_internal"] and not entry["topic"].startswith("__")
+        }
+
+    def create_topic(self, spec: TopicSpec) -> None:
+        from kafka.admin import NewTopic
+
+        new = NewTopic(
+            spec.name,
+            num_partitions=spec.partitions,
+            replication_factor=spec.replication_factor,
+            topic_configs=dict(spec.configs),
+        )
+        with self._asking(f"creation of topic {spec.name}", self._request_seconds, spec.name):
+            self._client.create_topics([new], timeout_ms=int(self._request_seconds * 1000))
+        end = time.monotonic() + self._request_seconds
+        while not self._has_leaders(spec):
+            if time.monotonic() > end:
+                raise TransportError(f"topic {spec.name} was created but is not there yet", topic=spec.name)
+            time.sleep(_CREATED_POLL_SECONDS)
+
+    def _has_leaders(self, spec: TopicSpec) -> bool:
+        with self._asking(f"creation of topic {spec.name}", self._request_seconds, spec.name):
+            described = self._client.describe_topics()
+        for entry in described:
+            if entry["topic"] == spec.name:
+                leaders = [partition["leader"] for partition in entry["partitions"]]
+                return len(leaders) == spec.partitions and min(leaders) >= 0
+        return False
+
+    def close(self) -> None:
+        self._client.close()

@@ -1,0 +1,100 @@
+"""Our settings in kafka-python's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.client_logging import quiet_kafka_python
+from flowise_telemetry_transport.settings import KafkaSettings
+
+__all__ = ["client_config"]
+
+# The contract of ports depends on these: whoever sets them gets another program.
+_OURS = frozenset({
+    "bootstrap_servers",
+    "group_id",
+    "client_id",
+    "enable_auto_commit",
+    "auto_offset_reset",
+    "isolation_level",
+    "key_deserializer",
+    "value_deserializer",
+    "key_serializer",
+    "value_serializer",
+    "partitioner",
+    "acks",
+    "retries",
+    "max_in_flight_requests_per_connection",
+    "max_block_ms",
+    "max_request_size",
+    "buffer_memory",
+    "kafka_client",
+    "coordinator",
+    "legacy_iterator",
+    "selector",
+    "metric_reporters",
+    "default_offset_commit_callback",
+})  # fmt: skip
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What to pass to the client whose ``DEFAULT_CONFIG`` is ``known``.
+
+    Options of the client's other roles are left out. Raises ``ConfigurationError`` naming an option that none of them knows.
+    """
+    quiet_kafka_python()
+    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+
+    wanted: dict[str, Any] = {
+        "bootstrap_servers": list(settings.bootstrap_servers),
+        "security_protocol": settings.security_protocol,
+        "sasl_mechanism": settings.sasl_mechanism,
+        "sasl_plain_username": settings.sasl_username,
+        "sasl_plain_password": settings.sasl_password,
+        "ssl_cafile": settings.ssl_cafile,
+        "ssl_certfile": settings.ssl_certfile,
+        "ssl_keyfile": settings.ssl_keyfile,
+        "ssl_password": settings.ssl_key_password,
+        "request_timeout_ms": int(settings.request_timeout_seconds * 1000),
+        "session_timeout_ms": int(settings.session_timeout_seconds * 1000),
+        "api_version_auto_timeout_ms": int(settings.connect_timeout_seconds * 1000),
+    }
+    all_known: dict[str, Any] = {}
+    for client in (KafkaAdminClient, KafkaProducer, KafkaConsumer):
+        all_known.update(client.DEFAULT_CONFIG)
+    for name, text in settings.options.items():
+        if name in _OURS:
+            raise ConfigurationError(f"Kafka setting {name} cannot be set: the pipeline depends on its own value")
+        if name not in all_known:
+            raise ConfigurationError(f"kafka-python does not know the Kafka setting {name}")
+        wanted[name] = _typed(name, text, all_known[name])
+    return {name: value for name, value in wanted.items() if name in known and value is not None}
+
+
+def _typed(name: str, text: str, default: Any) -> Any:
+    """The option's text in the type of the client's default; a default of None tells nothing: text, or a number if it is one."""
+    if name == "api_version":
+        return tuple(int(part) for part in text.split("."))
+    if isinstance(default, bool):
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        raise ConfigurationError(f"Kafka setting {name}: {text!r} is neither true nor false")
+    if isinstance(default, int | float):
+        return _number(name, text)
+    if default is None and text.isdecimal():
+        return int(text)
+    if default is None or isinstance(default, str):
+        return text
+    raise ConfigurationError(f"Kafka setting {name} cannot be given as text")
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigurationError(f"Kafka setting {name}: {text!r} is not a whole number") from None

@@ -1,0 +1,298 @@
+"""Reading with kafka-python."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.errors import (
+    BrokerUnavailableError,
+    CommitRejectedError,
+    TransportError,
+    UnknownTopicError,
+    UnreadableRecordError,
+)
+from flowise_telemetry_transport.kafka_python.config import client_config
+from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
+from flowise_telemetry_transport.kafka_python.failures import failure
+from flowise_telemetry_transport.kafka_python.fetching import Unreadable, mend_fetcher
+from flowise_telemetry_transport.ports import RebalanceCallback
+from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.types import Record, TopicPartition
+
+__all__ = ["KafkaPythonReader"]
+
+# A poll may overstay by this much for one answer of the coordinator, so that a short timeout still gets somewhere.
+_POLL_GRACE_SECONDS = 1.0
+
+
+class KafkaPythonReader:
+    """A ``RecordReader``. Isolation is read-uncommitted with kafka-python-ng (it knows no other), else read-committed."""
+
+    def __init__(self, settings: KafkaSettings, *, group: str | None, client_id: str) -> None:
+        self._servers = settings.servers_text
+        self._group = group
+        self._request_seconds = settings.request_timeout_seconds
+        self._deadline = Deadline()
+        self._assigned: frozenset[TopicPartition] = frozenset()
+        self._subscribed = False
+        self._unreadable: dict[TopicPartition, tuple[int, str]] = {}
+        self._callback_error: BaseException | None = None
+        self._closed = False
+        self._consumer = self._open(settings, client_id)
+        mend_fetcher(self._consumer)
+
+    def _open(self, settings: KafkaSettings, client_id: str) -> Any:
+        client_config(settings, {})  # silences the client before its first import
+        from kafka import KafkaConsumer
+
+        config = client_config(settings, KafkaConsumer.DEFAULT_CONFIG)
+        if "isolation_level" in KafkaConsumer.DEFAULT_CONFIG:
+            config["isolation_level"] = "read_committed"
+        try:
+            with self._deadline.within(settings.connect_timeout_seconds):
+                return KafkaConsumer(
+                    **config,
+                    client_id=client_id,
+                    group_id=self._group,
+                    enable_auto_commit=False,
+                    auto_offset_reset="earliest",
+                    kafka_client=bounded_client(self._deadline),
+                )
+        except OutOfTimeError as error:
+            raise BrokerUnavailableError(f"no broker answers at {self._servers}") from error
+        except Exception as error:
+            raise failure(error, f"no connection to {self._servers}") from error
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        *,
+        on_assigned: RebalanceCallback | None = None,
+        on_revoked: RebalanceCallback | None = None,
+    ) -> None:
+        if self._group is None:
+            raise ConfigurationError("subscribe needs a reader that was opened with a group")
+        from kafka import ConsumerRebalanceListener
+
+        reader = self
+
+        class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no types
+            def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+                reader._call(on_revoked, reader._assigned)
+                reader._assigned = frozenset()
+                reader._unreadable.clear()
+
+            def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
+                reader._assigned = frozenset(TopicPartition(tp.topic, tp.partition) for tp in assigned)
+                reader._call(on_assigned, reader._assigned)
+
+        self._subscribed = True
+        self._consumer.subscribe(topics=list(topics), listener=Listener())
+
+    def _call(self, callback: RebalanceCallback | None, partitions: Collection[TopicPartition]) -> None:
+        """Runs a rebalance callback; the client swallows what a listener raises, so it is kept for ``poll``."""
+        if callback is None or not partitions:
+            return
+        try:
+            callback(partitions)
+        except BaseException as error:  # noqa: BLE001 # raised again by poll
+            if self._callback_error is None:
+                self._callback_error = error
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._consumer.assign([_theirs(tp) for tp in positions])
+        self._assigned = frozenset(positions)
+        self._unreadable.clear()
+        for tp, offset in positions.items():
+            self._consumer.seek(_theirs(tp), offset)
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return self._assigned
+
+    def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
+        self._raise_unreadable()
+        # When poll raises, the client has moved past records of other partitions that it had drained by then.
+        before = {tp: self._known_position(tp) for tp in self._assigned}
+        fetched: dict[Any, list[Any]] = {}
+        try:
+            with self._deadline.within(timeout_seconds + _POLL_GRACE_SECONDS):
+                fetched = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000), max_records=max_records)
+        except OutOfTimeError:
+            pass
+        except Exception as error:
+            for tp, offset in before.items():
+                if offset is not None and tp in self._assigned:
+                    self._consumer.seek(_theirs(tp), offset)
+            mapped = failure(error, "poll")
+            if not isinstance(mapped, BrokerUnavailableError):
+                raise mapped from error
+        if self._callback_error is not None:
+            for theirs, batch in fetched.items():
+                if batch:
+                    self._consumer.seek(theirs, batch[0].offset)
+            callback_error, self._callback_error = self._callback_error, None
+            raise callback_error
+        records = list(self._readable(fetched))
+        if not records:
+            self._raise_unreadable()
+        return records
+
+    def _known_position(self, tp: TopicPartition) -> int | None:
+        """The position if the client knows it without asking the cluster."""
+        try:
+            with self._deadline.within(0):
+                return int(self._consumer.position(_theirs(tp)))
+        except Exception:
+            return None
+
+    def _readable(self, fetched: Mapping[Any, Sequence[Any]]) -> Iterator[Record]:
+        for theirs, batch in fetched.items():
+            for raw in batch:
+                if isinstance(raw.value, Unreadable):
+                    tp = TopicPartition(raw.topic, raw.partition)
+                    self._unreadable[tp] = (raw.offset, raw.value.reason)
+                    self._consumer.seek(theirs, raw.offset)
+                    break
+                yield Record(
+                    topic=raw.topic,
+                    partition=raw.partition,
+                    offset=raw.offset,
+                    timestamp_ms=-1 if raw.timestamp is None else raw.timestamp,
+                    key=raw.key,
+                    value=raw.value,
+                    headers=tuple(raw.headers or ()),
+                )
+
+    def _raise_unreadable(self) -> None:
+        paused = {TopicPartition(tp.topic, tp.partition) for tp in self._consumer.paused()}
+        for tp, (offset, reason) in self._unreadable.items():
+            if tp not in paused:
+                raise UnreadableRecordError(
+                    f"{tp.topic}[{tp.partition}] offset {offset} cannot be parsed: {reason}",
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    offset=offset,
+                )
+
+    def position(self, partition: TopicPartition) -> int:
+        self._check_assigned([partition])
+        with self._asking(f"position of {partition.topic}[{partition.partition}]", self._request_seconds):
+            return int(self._consumer.position(_theirs(partition)))
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._check_assigned([partition])
+        self._unreadable.pop(partition, None)
+        self._consumer.seek(_theirs(partition), offset)
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        self._check_assigned(partitions)
+        self._consumer.pause(*[_theirs(tp) for tp in partitions])
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        self._check_assigned(partitions)
+        for tp in partitions:
+            # What was fetched while paused is thrown away, yet its end is remembered as a position to go on from:
+            # a seek makes the client forget it.
+            offset = self._known_position(tp)
+            if offset is not None:
+                self._consumer.seek(_theirs(tp), offset)
+        self._consumer.resume(*[_theirs(tp) for tp in partitions])
+
+    def _check_assigned(self, partitions: Collection[TopicPartition]) -> None:
+        for tp in partitions:
+            if tp not in self._assigned:
+                raise TransportError(
+                    f"{tp.topic}[{tp.partition}] is not assigned", topic=tp.topic, partition=tp.partition
+                )
+
+    def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
+        if self._group is None:
+            raise ConfigurationError("commit needs a reader that was opened with a group")
+        if not offsets:
+            return
+        if self._subscribed and not self._assigned.issuperset(offsets):
+            raise CommitRejectedError("commit: some of the partitions are not ours any more")
+        from kafka.structs import OffsetAndMetadata
+
+        # kafka-python 2.1 and later have a third field, the leader epoch.
+        epoch = [-1] * (len(OffsetAndMetadata._fields) - 2)
+        theirs = {_theirs(tp): OffsetAndMetadata(offset, "", *epoch) for tp, offset in offsets.items()}
+        with self._asking(f"commit of group {self._group}", timeout_seconds):
+            self._consumer.commit(theirs)
+
+    def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
+        if self._group is None:
+            raise ConfigurationError("committed needs a reader that was opened with a group")
+        with self._asking(f"committed offsets of group {self._group}", self._request_seconds):
+            return {tp: self._consumer.committed(_theirs(tp)) for tp in partitions}
+
+    def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
+        with self._asking(f"partitions of {topic}", self._request_seconds):
+            refreshed = self._metadata_age()
+            found = self._consumer.partitions_for_topic(topic)
+            if not found and self._metadata_age() == refreshed:
+                raise BrokerUnavailableError(f"partitions of {topic}: no answer from {self._servers}")
+        if not found:
+            raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
+        return tuple(TopicPartition(topic, number) for number in sorted(found))
+
+    def _metadata_age(self) -> object:
+        """When metadata last came, as the client does not tell whether a look-up got an answer."""
+        return getattr(self._consumer._client.cluster, "_last_successful_refresh_ms", object())
+
+    def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return self._offsets("beginning_offsets", partitions)
+
+    def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return self._offsets("end_offsets", partitions)
+
+    def _offsets(self, method: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        for topic in sorted({tp.topic for tp in partitions}):  # the client waits for ever for an unknown one
+            unknown = {tp for tp in partitions if tp.topic == topic}.difference(self.partitions_of(topic))
+            if unknown:
+                raise UnknownTopicError(f"{topic} has no partition {min(unknown).partition}", topic=topic)
+        with self._asking(method.replace("_", " "), self._request_seconds):
+            found = getattr(self._consumer, method)([_theirs(tp) for tp in partitions])
+        return {tp: int(found[_theirs(tp)]) for tp in partitions}
+
+    @contextmanager
+    def _asking(self, doing: str, seconds: float) -> Iterator[None]:
+        """Bounds a call to the cluster and maps its errors."""
+        try:
+            with self._deadline.within(seconds):
+                yield
+        except OutOfTimeError as error:
+            raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {seconds:g} s") from error
+        except Exception as error:
+            mapped = failure(error, doing)
+            if mapped is error:
+                raise
+            raise mapped from error
+
+    def close(self, *, timeout_seconds: float = 10.0) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._assigned = frozenset()
+
+        def leave() -> None:
+            with self._deadline.within(timeout_seconds):
+                try:
+                    self._consumer.close(autocommit=False)
+                except Exception:  # the connection may be gone in any way: the socket is closed below
+                    self._consumer._client.close()
+
+        # In a thread of its own: the client waits for its heartbeat thread without a bound of ours.
+        closing = threading.Thread(target=leave, name="flowise-telemetry-reader-close", daemon=True)
+        closing.start()
+        closing.join(timeout_seconds)
+
+
+def _theirs(tp: TopicPartition) -> Any:
+    from kafka.structs import TopicPartition as KafkaTopicPartition
+
+    return KafkaTopicPartition(tp.topic, tp.partition)

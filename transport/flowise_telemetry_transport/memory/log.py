@@ -1,0 +1,63 @@
+"""What a cluster stores: the logs of topics, and groups with their members and offsets. No locking here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flowise_telemetry_transport.types import Record, TopicPartition
+
+__all__ = ["Group", "PartitionLog"]
+
+
+@dataclass(slots=True)
+class PartitionLog:
+    """Records by offset; a missing offset is a gap, as compaction and transaction markers leave it."""
+
+    records: dict[int, Record] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)
+    begin: int = 0
+    end: int = 0
+
+    def append(self, record: Record) -> None:
+        """Takes a record made for offset ``end``."""
+        self.records[self.end] = record
+        self.end += 1
+
+    def past_gap(self, offset: int) -> int:
+        """The first offset from ``offset`` that has a record, or the end."""
+        offset = max(offset, self.begin)
+        while offset < self.end and offset not in self.records:
+            offset += 1
+        return offset
+
+
+@dataclass(slots=True)
+class Group:
+    """A consumer group with eager rebalancing: all members give up everything, then all are assigned anew.
+
+    ``members`` maps a member's number to its topics. A rebalance is through when all of them are in ``joined``.
+    """
+
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
+    members: dict[int, frozenset[str]] = field(default_factory=dict)
+    generation: int = 0
+    joined: set[int] = field(default_factory=set)
+
+    def rebalance(self) -> None:
+        """Starts a new generation."""
+        self.generation += 1
+        self.joined.clear()
+
+    @property
+    def stable(self) -> bool:
+        """Whether every member has given up what it had in the generation before."""
+        return self.joined.issuperset(self.members)
+
+    def share_of(self, member: int, partitions: dict[str, int]) -> frozenset[TopicPartition]:
+        """A member's partitions: of each topic every n-th."""
+        mine = set()
+        for topic in self.members[member]:
+            rivals = sorted(other for other, topics in self.members.items() if topic in topics)
+            for number in range(rivals.index(member), partitions.get(topic, 0), len(rivals)):
+                mine.add(TopicPartition(topic, number))
+        return frozenset(mine)

@@ -1,0 +1,214 @@
+"""Reading from the in-memory broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.errors import (
+    CommitRejectedError,
+    TransportError,
+    UnknownTopicError,
+    UnreadableRecordError,
+)
+from flowise_telemetry_transport.memory.broker import InMemoryBroker
+from flowise_telemetry_transport.memory.log import Group
+from flowise_telemetry_transport.ports import RebalanceCallback
+from flowise_telemetry_transport.types import Record, TopicPartition
+
+__all__ = ["InMemoryReader"]
+
+
+class InMemoryReader:
+    """A ``RecordReader``. A rebalance goes on when every member of the group has polled, as there is no session timeout."""
+
+    def __init__(self, broker: InMemoryBroker, group: str | None, member: int) -> None:
+        self.group = group
+        self.member = member
+        self._broker = broker
+        self._topics: frozenset[str] | None = None
+        self._on_assigned: RebalanceCallback | None = None
+        self._on_revoked: RebalanceCallback | None = None
+        self._generation = 0
+        self._positions: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._turn = 0
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        *,
+        on_assigned: RebalanceCallback | None = None,
+        on_revoked: RebalanceCallback | None = None,
+    ) -> None:
+        """See ``RecordReader``."""
+        if self.group is None:
+            raise ConfigurationError("subscribe needs a reader that was opened with a group")
+        self._topics = frozenset(topics)
+        self._on_assigned, self._on_revoked = on_assigned, on_revoked
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See ``RecordReader``."""
+        self._positions = dict(positions)
+        self._paused.clear()
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """See ``RecordReader``."""
+        return frozenset(self._positions)
+
+    def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
+        """See ``RecordReader``."""
+        end = time.monotonic() + timeout_seconds
+        while True:
+            self._keep_membership()
+            with self._broker.changed:
+                records = [] if self._broker.down else self._take(max_records)
+                remaining = end - time.monotonic()
+                if records or remaining <= 0:
+                    return records
+                if not self._rebalancing():
+                    self._broker.changed.wait(remaining)
+
+    def _own_group(self) -> Group | None:
+        return None if self._topics is None or self.group is None else self._broker.group(self.group)
+
+    def _rebalancing(self) -> bool:
+        """Whether this member has something to do for a rebalance."""
+        group = self._own_group()
+        if group is None or self._broker.down:
+            return False
+        known = self.member in group.members and self.member in group.joined
+        return not known or (group.stable and self._generation != group.generation)
+
+    def _keep_membership(self) -> None:
+        """Joins, gives up and takes over partitions; callbacks run without the broker's lock."""
+        group = self._own_group()
+        if group is None or self._topics is None:
+            return
+        with self._broker.changed:
+            if self._broker.down:
+                return
+            if group.members.get(self.member) != self._topics:
+                group.members[self.member] = self._topics
+                group.rebalance()
+                self._broker.changed.notify_all()
+            leaving = self.assignment() if self.member not in group.joined else frozenset()
+        try:
+            if leaving and self._on_revoked is not None:
+                self._on_revoked(leaving)
+        finally:
+            assigned: frozenset[TopicPartition] = frozenset()
+            with self._broker.changed:
+                if self.member not in group.joined:
+                    self.assign({})
+                    group.joined.add(self.member)
+                    self._broker.changed.notify_all()
+                if group.stable and self._generation != group.generation:
+                    self._generation = group.generation
+                    assigned = group.share_of(self.member, self._broker.partition_counts())
+                    self.assign({tp: group.committed.get(tp, self._broker.log(tp).begin) for tp in assigned})
+        if assigned and self._on_assigned is not None:
+            self._on_assigned(assigned)
+
+    def _take(self, max_records: int) -> list[Record]:
+        taken: list[Record] = []
+        order = sorted(self._positions)
+        self._turn += 1
+        for index in range(len(order)):
+            tp = order[(index + self._turn) % len(order)]
+            if tp in self._paused:
+                continue
+            log = self._broker.log(tp)
+            while len(taken) < max_records:
+                offset = self._positions[tp] = log.past_gap(self._positions[tp])
+                if offset >= log.end:
+                    break
+                if offset in log.broken:
+                    if taken:
+                        break
+                    raise UnreadableRecordError(
+                        f"{tp.topic}[{tp.partition}] offset {offset} cannot be parsed",
+                        topic=tp.topic,
+                        partition=tp.partition,
+                        offset=offset,
+                    )
+                taken.append(log.records[offset])
+                self._positions[tp] = offset + 1
+        return taken
+
+    def position(self, partition: TopicPartition) -> int:
+        """See ``RecordReader``."""
+        self._check_assigned([partition])
+        return self._positions[partition]
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """See ``RecordReader``."""
+        self._check_assigned([partition])
+        self._positions[partition] = offset
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """See ``RecordReader``."""
+        self._check_assigned(partitions)
+        self._paused.update(partitions)
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        """See ``RecordReader``."""
+        self._check_assigned(partitions)
+        self._paused.difference_update(partitions)
+
+    def _check_assigned(self, partitions: Collection[TopicPartition]) -> None:
+        for tp in partitions:
+            if tp not in self._positions:
+                raise TransportError(
+                    f"{tp.topic}[{tp.partition}] is not assigned", topic=tp.topic, partition=tp.partition
+                )
+
+    def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
+        """See ``RecordReader``; does not wait for a broker that is down."""
+        if self.group is None:
+            raise ConfigurationError("commit needs a reader that was opened with a group")
+        with self._broker.changed:
+            self._broker.check_up()
+            group = self._broker.group(self.group)
+            evicted = self._topics is not None and self.member not in group.members
+            foreign = self._topics is not None and not self.assignment().issuperset(offsets)
+            if self._broker.take_commit_rejection() or evicted or foreign:
+                raise CommitRejectedError("commit: some of the partitions are not ours any more")
+            group.committed.update(offsets)
+
+    def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """See ``RecordReader``."""
+        if self.group is None:
+            raise ConfigurationError("committed needs a reader that was opened with a group")
+        with self._broker.changed:
+            self._broker.check_up()
+            return {tp: self._broker.group(self.group).committed.get(tp) for tp in partitions}
+
+    def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
+        """See ``RecordReader``."""
+        with self._broker.changed:
+            self._broker.check_up()
+            count = self._broker.partition_counts().get(topic, 0)
+        if not count:
+            raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
+        return tuple(TopicPartition(topic, number) for number in range(count))
+
+    def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
+        with self._broker.changed:
+            self._broker.check_up()
+            return {tp: self._broker.log(tp).begin for tp in partitions}
+
+    def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
+        with self._broker.changed:
+            self._broker.check_up()
+            return {tp: self._broker.log(tp).end for tp in partitions}
+
+    def close(self, *, timeout_seconds: float = 10.0) -> None:
+        """See ``RecordReader``."""
+        with self._broker.changed:
+            self._broker.leave(self.group, self.member)
+        self._topics = None
+        self.assign({})

@@ -1,0 +1,170 @@
+"""How to reach a cluster: one description for both clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from flowise_telemetry_schemas.errors import ConfigurationError
+
+__all__ = ["ClientName", "KafkaSettings", "parse_bootstrap_servers"]
+
+ClientName = Literal["kafka-python", "librdkafka"]
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+_SECRET_WORDS = ("password", "secret", "token", "pem", "sasl_jaas", "oauthbearer_config")
+_MASK = "***"
+
+# Names that people bring from the clients' own documentation, and the field that holds them here.
+_FIELD_OF_OPTION = {
+    "security_protocol": "security_protocol",
+    "sasl_mechanism": "sasl_mechanism",
+    "sasl_mechanisms": "sasl_mechanism",
+    "sasl_plain_username": "sasl_username",
+    "sasl_username": "sasl_username",
+    "sasl_plain_password": "sasl_password",
+    "sasl_password": "sasl_password",
+    "ssl_cafile": "ssl_cafile",
+    "ssl_ca_location": "ssl_cafile",
+    "ssl_certfile": "ssl_certfile",
+    "ssl_certificate_location": "ssl_certfile",
+    "ssl_keyfile": "ssl_keyfile",
+    "ssl_key_location": "ssl_keyfile",
+    "ssl_password": "ssl_key_password",
+    "ssl_key_password": "ssl_key_password",
+}
+_SECONDS_OF_OPTION = {
+    "request_timeout_ms": "request_timeout_seconds",
+    "connect_timeout_ms": "connect_timeout_seconds",
+    "session_timeout_ms": "session_timeout_seconds",
+}
+
+
+def parse_bootstrap_servers(text: str, *, source: str = "bootstrap servers") -> tuple[str, ...]:
+    """``("host:port", …)`` from ``host:port[,host:port…]``; ``source`` names the setting in the error.
+
+    Raises ``ConfigurationError`` for an empty list, a URL, or a server without a port.
+    """
+    servers = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not servers:
+        raise ConfigurationError(f"{source} is empty: give host:port[,host:port…]")
+    for server in servers:
+        _check_server(server, source)
+    return servers
+
+
+def _check_server(server: str, source: str) -> None:
+    if "://" in server:
+        raise ConfigurationError(f"{source}: {server!r} is a URL: give host:port without a scheme")
+    host, colon, port = server.rpartition(":")
+    if not colon or not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+        raise ConfigurationError(f"{source}: {server!r} has no port: write {server}:9092")
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ConfigurationError(f"{source}: {server!r}: the port is a number from 1 to 65535")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSettings:
+    """Everything about the connection; what it is used for stands in ``open_reader``, ``open_writer``, ``open_admin``.
+
+    ``options`` are further settings of the client under kafka-python's names (``max_poll_interval_ms``) or, with
+    underscores for dots, librdkafka's; they win over the adapter's own choices except where the contract of
+    ``ports`` needs those. A name that the client does not know raises ``ConfigurationError`` when it is opened.
+    """
+
+    bootstrap_servers: tuple[str, ...]
+    client: ClientName = "kafka-python"
+    security_protocol: SecurityProtocol = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = field(default=None, repr=False)
+    ssl_cafile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    ssl_key_password: str | None = field(default=None, repr=False)
+    connect_timeout_seconds: float = 10.0
+    request_timeout_seconds: float = 40.0
+    session_timeout_seconds: float = 30.0
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.bootstrap_servers, str):
+            raise ConfigurationError("bootstrap_servers is a tuple: use parse_bootstrap_servers for a text")
+        if not self.bootstrap_servers:
+            raise ConfigurationError("bootstrap servers are empty: give host:port")
+        for server in self.bootstrap_servers:
+            _check_server(server, "bootstrap servers")
+        if self.client not in get_args(ClientName):
+            raise ConfigurationError(f"client {self.client!r} is unknown: kafka-python or librdkafka")
+        if self.security_protocol not in get_args(SecurityProtocol):
+            known = ", ".join(get_args(SecurityProtocol))
+            raise ConfigurationError(f"security_protocol {self.security_protocol!r} is unknown: one of {known}")
+        for name in ("connect_timeout_seconds", "request_timeout_seconds", "session_timeout_seconds"):
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(f"{name} must be over 0")
+        if self.request_timeout_seconds <= self.session_timeout_seconds:
+            raise ConfigurationError("request_timeout_seconds must be over session_timeout_seconds")
+        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+
+    def __repr__(self) -> str:
+        shown = []
+        for spec in fields(self):
+            value: Any = getattr(self, spec.name)
+            if value is None or value == {}:
+                continue
+            if _is_secret(spec.name):
+                value = _MASK
+            elif spec.name == "options":
+                value = {name: _MASK if _is_secret(name) else text for name, text in value.items()}
+            shown.append(f"{spec.name}={value!r}")
+        return f"KafkaSettings({', '.join(shown)})"
+
+    @property
+    def servers_text(self) -> str:
+        """The bootstrap servers as one text, for the client and for messages."""
+        return ",".join(self.bootstrap_servers)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], prefix: str = "FLOWISE_TELEMETRY_") -> KafkaSettings:
+        """Settings from ``<prefix>BOOTSTRAP_SERVERS``, ``<prefix>CLIENT`` and ``<prefix>KAFKA_<SETTING>``.
+
+        ``KAFKA_SECURITY_PROTOCOL=SASL_SSL`` sets ``security_protocol``; ``KAFKA_REQUEST_TIMEOUT_MS`` and its like are
+        milliseconds, as in the clients; any other name lands in ``options``. Raises ``ConfigurationError``.
+        """
+        source = f"{prefix}BOOTSTRAP_SERVERS"
+        if not environ.get(source, "").strip():
+            raise ConfigurationError(f"{source} is not set: give host:port[,host:port…]")
+        chosen: dict[str, Any] = {
+            "bootstrap_servers": parse_bootstrap_servers(environ[source], source=source),
+        }
+        if client := environ.get(f"{prefix}CLIENT", "").strip():
+            chosen["client"] = client
+        options: dict[str, str] = {}
+        marker = f"{prefix}KAFKA_"
+        for variable, text in environ.items():
+            if not variable.startswith(marker) or not text.strip():
+                continue
+            name = variable.removeprefix(marker).lower()
+            if name in _FIELD_OF_OPTION:
+                chosen[_FIELD_OF_OPTION[name]] = text
+            elif name in _SECONDS_OF_OPTION:
+                chosen[_SECONDS_OF_OPTION[name]] = _seconds(variable, text)
+            else:
+                options[name] = text
+        if options:
+            chosen["options"] = options
+        return cls(**chosen)
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name for word in _SECRET_WORDS)
+
+
+def _seconds(variable: str, text: str) -> float:
+    try:
+        return int(text) / 1000
+    except ValueError:
+        raise ConfigurationError(f"{variable}: {text!r} is not a whole number of milliseconds") from None
