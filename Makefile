@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	--no-emit-index-url --no-emit-find-links
+	--no-emit-index-url --no-emit-find-links --system-certs
 
 # Two stamps: what runs the project, and on top of it what works on it. The first is all that the demo waits for.
 RUN_READY := $(VENV)/run-ready
