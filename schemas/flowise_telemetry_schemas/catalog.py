@@ -51,7 +51,7 @@ class EventSchema:
         try:
             fields = read_fields(source["fields"], where=event)
             root = Field(name="", kind="record", type_name=f"{source['namespace']}.{source['name']}", fields=fields)
-            number = int(fingerprint(canonical(dict(source)), "CRC-64-AVRO"), 16)
+            digest = fingerprint(canonical(dict(source)), "CRC-64-AVRO")
             wire = parse_schema(_inline_once(root.wire, set()))
         except (KeyError, TypeError, AttributeError, SchemaParseException, UnknownType) as error:
             raise SchemaError(f"{event} v{version}: not a record schema of ours: {error!r}", event=event) from error
@@ -61,7 +61,7 @@ class EventSchema:
             name=source["name"],
             doc=source.get("doc", ""),
             fields=fields,
-            fingerprint=number.to_bytes(8, "little"),
+            fingerprint=bytes.fromhex(digest),
             source=source,
             wire=wire,
         )

@@ -73,9 +73,10 @@ def decode_body(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[s
     try:
         # The stub calls the record a message of any type; ours are records.
         record: Any = fastavro.schemaless_reader(source, schema.wire, None if reader is schema else reader.wire)
-    except EOFError as error:
-        raise _bad_body(schema, "ends before the record does", "truncated") from error
     except Exception as error:
+        # At the end of the bytes fastavro raises EOFError, or IndexError within a number.
+        if isinstance(error, EOFError | IndexError) and source.tell() == len(body):
+            raise _bad_body(schema, "ends before the record does", "truncated") from error
         # fastavro has no one error for bad bytes: IndexError, UnicodeDecodeError, OverflowError, ValueError and more.
         raise _bad_body(schema, f"is not a record of its schema ({type(error).__name__})", "malformed") from error
     rest = len(body) - source.tell()

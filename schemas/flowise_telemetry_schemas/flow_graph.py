@@ -48,7 +48,7 @@ class FlowGraph:
         on odd content: the app's own data is not the app's mistake.
         """
         ids, dropped_nodes = [], 0
-        for node in nodes:
+        for node in nodes if isinstance(nodes, Iterable) else ():
             node_id = node.get("id") if isinstance(node, Mapping) else None
             if isinstance(node_id, str):
                 ids.append(node_id)
@@ -56,7 +56,7 @@ class FlowGraph:
                 dropped_nodes += 1
         known = set(ids)
         kept, dropped_edges = [], 0
-        for edge in edges:
+        for edge in edges if isinstance(edges, Iterable) else ():
             source, target = (edge.get("source"), edge.get("target")) if isinstance(edge, Mapping) else (None, None)
             if isinstance(source, str) and isinstance(target, str) and source in known and target in known:
                 kept.append(Edge(source, target))
