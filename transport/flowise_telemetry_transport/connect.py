@@ -51,6 +51,7 @@ def open_writer(
             settings,
             client_id=client_id,
             delivery_timeout_seconds=delivery_timeout_seconds,
+            block_seconds=block_seconds,
             linger_ms=linger_ms,
             max_record_bytes=max_record_bytes,
             buffer_bytes=buffer_bytes,

@@ -1,0 +1,1 @@
+"""The adapter for confluent-kafka (librdkafka). Only this package and ``embedded`` import it, inside their functions."""

@@ -1,0 +1,68 @@
+"""Topics with confluent-kafka."""
+
+from __future__ import annotations
+
+import time
+
+from flowise_telemetry_transport.errors import TransportError
+from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.connection import check_connection
+from flowise_telemetry_transport.librdkafka.failures import failure
+from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.types import TopicSpec
+
+__all__ = ["LibrdkafkaAdmin"]
+
+_CREATED_POLL_SECONDS = 0.05
+
+
+class LibrdkafkaAdmin:
+    """A ``TopicAdmin``."""
+
+    def __init__(self, settings: KafkaSettings, *, client_id: str) -> None:
+        self._kafka = confluent_kafka()
+        from confluent_kafka.admin import AdminClient
+
+        self._request_seconds = settings.request_timeout_seconds
+        self._client = make_client(AdminClient, settings, {"client.id": client_id})
+        check_connection(self._client, settings)
+
+    def topics(self) -> dict[str, int]:
+        """See ``TopicAdmin``."""
+        try:
+            described = self._client.list_topics(timeout=self._request_seconds).topics.values()
+        except self._kafka.KafkaException as error:
+            raise failure(error, "list of topics") from error
+        return {each.topic: len(each.partitions) for each in described if not each.topic.startswith("__")}
+
+    def create_topic(self, spec: TopicSpec) -> None:
+        """See ``TopicAdmin``."""
+        from confluent_kafka.cimpl import NewTopic
+
+        new = NewTopic(
+            spec.name,
+            num_partitions=spec.partitions,
+            replication_factor=spec.replication_factor,
+            config=dict(spec.configs),
+        )
+        try:
+            self._client.create_topics([new], request_timeout=self._request_seconds)[spec.name].result()
+        except self._kafka.KafkaException as error:
+            raise failure(error, f"creation of topic {spec.name}", topic=spec.name) from error
+        end = time.monotonic() + self._request_seconds
+        while not self._has_leaders(spec):
+            if time.monotonic() > end:
+                raise TransportError(f"topic {spec.name} was created but is not there yet", topic=spec.name)
+            time.sleep(_CREATED_POLL_SECONDS)
+
+    def _has_leaders(self, spec: TopicSpec) -> bool:
+        try:
+            described = self._client.list_topics(timeout=self._request_seconds).topics.get(spec.name)
+        except self._kafka.KafkaException as error:
+            raise failure(error, f"creation of topic {spec.name}", topic=spec.name) from error
+        if described is None or len(described.partitions) != spec.partitions:
+            return False
+        return all(partition.leader >= 0 for partition in described.partitions.values())
+
+    def close(self) -> None:
+        """See ``TopicAdmin``."""

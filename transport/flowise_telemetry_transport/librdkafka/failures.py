@@ -1,0 +1,78 @@
+"""librdkafka's errors in our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError
+from flowise_telemetry_transport.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    BrokerUnavailableError,
+    CommitRejectedError,
+    DeliveryError,
+    DeliveryTimeoutError,
+    MessageTooLargeError,
+    TopicExistsError,
+    TransportError,
+    UnknownTopicError,
+)
+
+__all__ = ["UNAVAILABLE", "UNREADABLE", "delivery_failure", "failure", "failure_of"]
+
+UNAVAILABLE = frozenset({
+    "_TRANSPORT",
+    "_ALL_BROKERS_DOWN",
+    "_RESOLVE",
+    "_TIMED_OUT",
+    "_TIMED_OUT_QUEUE",
+    "_WAIT_COORD",
+    "REQUEST_TIMED_OUT",
+    "COORDINATOR_NOT_AVAILABLE",
+    "NOT_COORDINATOR",
+    "COORDINATOR_LOAD_IN_PROGRESS",
+    "LEADER_NOT_AVAILABLE",
+    "BROKER_NOT_AVAILABLE",
+})  # fmt: skip
+UNREADABLE = frozenset({"_BAD_MSG", "_BAD_COMPRESSION", "_UNDERFLOW", "CORRUPT_MESSAGE", "INVALID_MSG"})
+_CLASSES: dict[str, type[TelemetryError]] = {
+    **dict.fromkeys(UNAVAILABLE, BrokerUnavailableError),
+    **dict.fromkeys(
+        ("ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "REBALANCE_IN_PROGRESS", "FENCED_INSTANCE_ID"), CommitRejectedError
+    ),
+    **dict.fromkeys(("_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "UNKNOWN_TOPIC_OR_PART"), UnknownTopicError),
+    **dict.fromkeys(("TOPIC_EXCEPTION",), UnknownTopicError),
+    **dict.fromkeys(("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"), MessageTooLargeError),
+    **dict.fromkeys(("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "_SSL"), AuthenticationError),
+    "UNSUPPORTED_SASL_MECHANISM": AuthenticationError,
+    "TOPIC_ALREADY_EXISTS": TopicExistsError,
+    "_INVALID_ARG": ConfigurationError,
+}
+_TIMED_OUT = frozenset({"_MSG_TIMED_OUT", "_TIMED_OUT", "REQUEST_TIMED_OUT", "_PURGE_QUEUE", "_PURGE_INFLIGHT"})
+
+
+def failure(error: Any, doing: str, *, topic: str | None = None) -> TelemetryError:
+    """The most specific of our errors for a ``KafkaException``. Raise it ``from`` the error given."""
+    return failure_of(error.args[0], doing, topic=topic)
+
+
+def failure_of(error: Any, doing: str, *, topic: str | None = None) -> TelemetryError:
+    """The same for a ``KafkaError``, which is what callbacks and messages carry."""
+    name = error.name()
+    message = f"{doing}: {error.str()}"
+    if name.endswith("AUTHORIZATION_FAILED"):
+        return AuthorizationError(message, topic=topic)
+    if name in _CLASSES:
+        return _CLASSES[name](message, topic=topic)
+    return TransportError(f"{doing}: {name}: {error.str()}", topic=topic, retryable=bool(error.retriable()))
+
+
+def delivery_failure(error: Any, topic: str) -> TransportError:
+    """Why a record was not delivered, as ``on_delivery`` gets it."""
+    doing = f"delivery to {topic}"
+    if error.name() in _TIMED_OUT:
+        return DeliveryTimeoutError(f"{doing}: no acknowledgement in time", topic=topic)
+    mapped = failure_of(error, doing, topic=topic)
+    if isinstance(mapped, TransportError) and type(mapped) is not TransportError:
+        return mapped
+    return DeliveryError(mapped.message, topic=topic, retryable=mapped.retryable)

@@ -1,0 +1,375 @@
+"""Reading with confluent-kafka."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.errors import (
+    BrokerUnavailableError,
+    CommitRejectedError,
+    TransportError,
+    UnknownTopicError,
+    UnreadableRecordError,
+)
+from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.connection import check_connection
+from flowise_telemetry_transport.librdkafka.failures import UNAVAILABLE, UNREADABLE, failure, failure_of
+from flowise_telemetry_transport.ports import RebalanceCallback
+from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.types import Record, TopicPartition
+
+__all__ = ["LibrdkafkaReader"]
+
+_SEEK_RETRY_SECONDS = 0.02
+
+
+class LibrdkafkaReader:
+    """A ``RecordReader``; isolation is read-committed."""
+
+    def __init__(self, settings: KafkaSettings, *, group: str | None, client_id: str) -> None:
+        self._kafka = confluent_kafka()
+        self._servers = settings.servers_text
+        self._group = group
+        self._request_seconds = settings.request_timeout_seconds
+        self._assigned: frozenset[TopicPartition] = frozenset()
+        self._positions: dict[TopicPartition, int] = {}
+        self._unreadable: dict[TopicPartition, UnreadableRecordError] = {}
+        self._paused: set[TopicPartition] = set()
+        self._subscribed = False
+        self._assigning = False
+        self._callback_error: BaseException | None = None
+        self._closed = False
+        self._consumer = make_client(
+            self._kafka.Consumer,
+            settings,
+            {
+                "client.id": client_id,
+                "group.id": group or f"{client_id}.without-group",  # librdkafka wants one even to assign
+                "session.timeout.ms": int(settings.session_timeout_seconds * 1000),
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "enable.partition.eof": True,  # tells the position past a gap at the end
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+                "check.crcs": True,
+            },
+        )
+        try:
+            check_connection(self._consumer, settings)
+        except BaseException:
+            self.close(timeout_seconds=1.0)
+            raise
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        *,
+        on_assigned: RebalanceCallback | None = None,
+        on_revoked: RebalanceCallback | None = None,
+    ) -> None:
+        """See ``RecordReader``."""
+        if self._group is None:
+            raise ConfigurationError("subscribe needs a reader that was opened with a group")
+
+        def assigned(consumer: Any, partitions: Sequence[Any]) -> None:
+            self._take_over(partitions, on_assigned)
+
+        def revoked(consumer: Any, partitions: Sequence[Any]) -> None:
+            self._give_up(on_revoked)
+
+        self._subscribed = True
+        self._consumer.subscribe(list(topics), on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+
+    def _take_over(self, partitions: Sequence[Any], callback: RebalanceCallback | None) -> None:
+        self._assigned = frozenset(TopicPartition(tp.topic, tp.partition) for tp in partitions)
+        self._forget()
+        self._assigning = True
+        try:
+            self._call(callback)
+        finally:
+            self._assigning = False
+        # A seek inside the callback cannot be done yet: it becomes the offset to start from.
+        stored = self._kafka.OFFSET_STORED
+        self._consumer.assign([self._theirs(tp, self._positions.get(tp, stored)) for tp in self._assigned])
+        if self._paused:
+            self._consumer.pause([self._theirs(tp) for tp in self._paused])
+
+    def _give_up(self, callback: RebalanceCallback | None) -> None:
+        if self._closed:
+            return
+        self._call(callback)
+        self._assigned = frozenset()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._positions.clear()
+        self._unreadable.clear()
+        self._paused.clear()
+
+    def _call(self, callback: RebalanceCallback | None) -> None:
+        """Runs a rebalance callback and keeps what it raises for ``poll``: librdkafka has to go on with its rebalance."""
+        if callback is None or not self._assigned:
+            return
+        try:
+            callback(self._assigned)
+        except BaseException as error:
+            if self._callback_error is None:
+                self._callback_error = error
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See ``RecordReader``."""
+        self._assigned = frozenset(positions)
+        self._forget()
+        self._positions.update(positions)
+        self._consumer.assign([self._theirs(tp, offset) for tp, offset in positions.items()])
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """See ``RecordReader``."""
+        return self._assigned
+
+    def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
+        """See ``RecordReader``."""
+        self._raise_unreadable()
+        end = time.monotonic() + timeout_seconds
+        records: list[Record] = []
+        # One by one and not with consume(): a rebalance between two records can then be told from their order.
+        while len(records) < max_records:
+            wait = 0.0 if records else max(0.0, end - time.monotonic())
+            message = self._consumer.poll(wait)
+            if self._callback_error is not None:
+                self._rewind([*records, *self._records_in(message)])
+                error, self._callback_error = self._callback_error, None
+                raise error
+            if message is None:
+                if records or time.monotonic() >= end:
+                    break
+                continue
+            try:
+                new = self._records_in(message)
+            except TransportError:
+                if records:
+                    self._rewind(records)
+                raise
+            for record in new:
+                self._positions[record.topic_partition] = record.offset + 1
+                records.append(record)
+        records = [record for record in records if record.topic_partition in self._assigned]
+        if not records:
+            self._raise_unreadable()
+        return records
+
+    def _records_in(self, message: Any) -> list[Record]:
+        """The record of a message, or none; notes the end of a partition and a broken record."""
+        if message is None:
+            return []
+        tp = TopicPartition(message.topic() or "", -1 if message.partition() is None else message.partition())
+        error = message.error()
+        if error is not None:
+            self._note(error, tp, message.offset())
+            return []
+        if tp not in self._assigned:
+            return []
+        try:
+            headers = tuple(message.headers() or ())
+        except UnicodeDecodeError as problem:
+            self._set_unreadable(tp, message.offset(), str(problem))
+            return []
+        kind, timestamp_ms = message.timestamp()
+        return [
+            Record(
+                topic=tp.topic,
+                partition=tp.partition,
+                offset=message.offset(),
+                timestamp_ms=-1 if kind == self._kafka.TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+                key=message.key(),
+                value=message.value(),
+                headers=headers,
+            )
+        ]
+
+    def _note(self, error: Any, tp: TopicPartition, offset: int | None) -> None:
+        name = error.name()
+        if name == "_PARTITION_EOF":
+            if tp in self._assigned and offset is not None:
+                self._positions[tp] = max(offset, self._positions.get(tp, 0))
+        elif name in UNREADABLE and tp in self._assigned and offset is not None and offset >= 0:
+            self._set_unreadable(tp, offset, error.str())
+        elif name not in UNAVAILABLE | {"UNKNOWN_TOPIC_OR_PART", "_MAX_POLL_EXCEEDED", "_STATE"}:
+            raise failure_of(error, "poll", topic=tp.topic or None)
+
+    def _set_unreadable(self, tp: TopicPartition, offset: int, reason: str) -> None:
+        self._unreadable[tp] = UnreadableRecordError(
+            f"{tp.topic}[{tp.partition}] offset {offset} cannot be parsed: {reason}",
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=offset,
+        )
+        self._seek(tp, offset)
+        self._consumer.pause([self._theirs(tp)])  # the others go on while this one waits for a seek
+
+    def _raise_unreadable(self) -> None:
+        for tp, error in self._unreadable.items():
+            if tp not in self._paused:
+                raise error
+
+    def _rewind(self, records: Sequence[Record]) -> None:
+        """Makes records that will not be returned come again."""
+        firsts: dict[TopicPartition, int] = {}
+        for record in records:
+            firsts.setdefault(record.topic_partition, record.offset)
+        for tp, offset in firsts.items():
+            if tp in self._assigned:
+                self._seek(tp, offset)
+
+    def position(self, partition: TopicPartition) -> int:
+        """See ``RecordReader``."""
+        self._check_assigned([partition])
+        known = self._positions.get(partition)
+        if known is None and self._group is not None:
+            known = self.committed([partition])[partition]
+        return self.beginning_offsets([partition])[partition] if known is None else known
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """See ``RecordReader``."""
+        self._check_assigned([partition])
+        if self._unreadable.pop(partition, None) and partition not in self._paused:
+            self._consumer.resume([self._theirs(partition)])
+        self._seek(partition, offset)
+
+    def _seek(self, partition: TopicPartition, offset: int) -> None:
+        self._positions[partition] = offset
+        if self._assigning:
+            return
+        end = time.monotonic() + self._request_seconds
+        while True:
+            try:
+                self._consumer.seek(self._theirs(partition, offset))
+            except self._kafka.KafkaException as error:
+                # Just assigned: librdkafka does not seek before it has started to fetch.
+                if error.args[0].name() not in {"_STATE", "_PREV_IN_PROGRESS"} or time.monotonic() > end:
+                    raise failure(error, "seek", topic=partition.topic) from error
+                time.sleep(_SEEK_RETRY_SECONDS)
+            else:
+                return
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """See ``RecordReader``."""
+        self._check_assigned(partitions)
+        self._paused.update(partitions)
+        if not self._assigning:
+            self._consumer.pause([self._theirs(tp) for tp in partitions])
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        """See ``RecordReader``."""
+        self._check_assigned(partitions)
+        self._paused.difference_update(partitions)
+        if not self._assigning:
+            self._consumer.resume([self._theirs(tp) for tp in partitions if tp not in self._unreadable])
+
+    def _check_assigned(self, partitions: Collection[TopicPartition]) -> None:
+        for tp in partitions:
+            if tp not in self._assigned:
+                raise TransportError(
+                    f"{tp.topic}[{tp.partition}] is not assigned", topic=tp.topic, partition=tp.partition
+                )
+
+    def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
+        """See ``RecordReader``."""
+        if self._group is None:
+            raise ConfigurationError("commit needs a reader that was opened with a group")
+        if not offsets:
+            return
+        if self._subscribed and not self._assigned.issuperset(offsets):
+            raise CommitRejectedError("commit: some of the partitions are not ours any more")
+        theirs = [self._theirs(tp, offset) for tp, offset in offsets.items()]
+        doing = f"commit of group {self._group}"
+        done: list[Any] = []
+        # In a thread of its own, as a synchronous commit has no timeout and an asynchronous one is answered by poll.
+        if not _within(timeout_seconds, lambda: done.append(self._commit(theirs, doing))):
+            raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {timeout_seconds:g} s")
+        if isinstance(done[0], Exception):
+            raise done[0]
+
+    def _commit(self, theirs: Sequence[Any], doing: str) -> Exception | None:
+        try:
+            results = self._consumer.commit(offsets=theirs, asynchronous=False)
+        except self._kafka.KafkaException as error:
+            return failure(error, doing)
+        except Exception as error:
+            return TransportError(f"{doing}: {error}")
+        for result in results or ():
+            if result.error is not None:
+                return failure_of(result.error, doing, topic=result.topic)
+        return None
+
+    def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """See ``RecordReader``."""
+        if self._group is None:
+            raise ConfigurationError("committed needs a reader that was opened with a group")
+        doing = f"committed offsets of group {self._group}"
+        theirs = [self._theirs(tp) for tp in partitions]
+        try:
+            found = self._consumer.committed(theirs, timeout=self._request_seconds)
+        except self._kafka.KafkaException as error:
+            raise failure(error, doing) from error
+        offsets: dict[TopicPartition, int | None] = {}
+        for tp in found:
+            if tp.error is not None:
+                raise failure_of(tp.error, doing, topic=tp.topic)
+            offsets[TopicPartition(tp.topic, tp.partition)] = tp.offset if tp.offset >= 0 else None
+        return offsets
+
+    def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
+        """See ``RecordReader``."""
+        try:
+            described = self._consumer.list_topics(topic, timeout=self._request_seconds).topics[topic]
+        except self._kafka.KafkaException as error:
+            raise failure(error, f"partitions of {topic}", topic=topic) from error
+        if described.error is not None:
+            raise failure_of(described.error, f"partitions of {topic}", topic=topic)
+        if not described.partitions:
+            raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
+        return tuple(TopicPartition(topic, number) for number in sorted(described.partitions))
+
+    def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
+        return {tp: self._watermarks(tp)[0] for tp in partitions}
+
+    def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
+        return {tp: self._watermarks(tp)[1] for tp in partitions}
+
+    def _watermarks(self, tp: TopicPartition) -> tuple[int, int]:
+        doing = f"offsets of {tp.topic}[{tp.partition}]"
+        try:
+            marks = self._consumer.get_watermark_offsets(self._theirs(tp), timeout=self._request_seconds)
+        except self._kafka.KafkaException as error:
+            raise failure(error, doing, topic=tp.topic) from error
+        if marks is None:
+            raise BrokerUnavailableError(f"{doing}: no answer from {self._servers}", topic=tp.topic)
+        return int(marks[0]), int(marks[1])
+
+    def _theirs(self, tp: TopicPartition, offset: int | None = None) -> Any:
+        if offset is None:
+            return self._kafka.TopicPartition(tp.topic, tp.partition)
+        return self._kafka.TopicPartition(tp.topic, tp.partition, offset)
+
+    def close(self, *, timeout_seconds: float = 10.0) -> None:
+        """See ``RecordReader``."""
+        if self._closed:
+            return
+        self._closed = True
+        self._assigned = frozenset()
+        _within(timeout_seconds, self._consumer.close)
+
+
+def _within(seconds: float, work: Callable[[], object]) -> bool:
+    """Whether ``work`` was done in time; else it goes on in its thread, which does not keep the process alive."""
+    thread = threading.Thread(target=work, name="flowise-telemetry-reader", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()

@@ -1,0 +1,99 @@
+"""Writing with confluent-kafka."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flowise_telemetry_transport.errors import BufferFullError, TransportError
+from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.failures import delivery_failure, failure
+from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
+
+__all__ = ["LibrdkafkaWriter"]
+
+_PURGE_SECONDS = 1.0
+_ANY_PARTITION = -1
+
+
+class LibrdkafkaWriter:
+    """A ``RecordWriter``, idempotent: a retry never writes a record twice. Callbacks run in ``poll``, ``flush`` and ``close``.
+
+    ``send`` never waits: what the broker does not take, an unknown topic included, comes out in the callback.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        client_id: str,
+        delivery_timeout_seconds: float,
+        block_seconds: float,
+        linger_ms: int,
+        max_record_bytes: int,
+        buffer_bytes: int,
+        compression: str | None,
+    ) -> None:
+        self._kafka = confluent_kafka()
+        self._closed = False
+        self._producer: Any = make_client(
+            self._kafka.Producer,
+            settings,
+            {
+                "client.id": client_id,
+                "enable.idempotence": True,  # with it: acks=all, retries, order
+                "partitioner": "murmur2_random",  # as Java and kafka-python
+                "delivery.timeout.ms": int(delivery_timeout_seconds * 1000),
+                "topic.metadata.propagation.max.ms": int(block_seconds * 1000),
+                "linger.ms": linger_ms,
+                "message.max.bytes": max_record_bytes,
+                "queue.buffering.max.kbytes": max(1, buffer_bytes // 1024),
+                "compression.type": compression or "none",
+            },
+        )
+
+    def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
+        """See ``RecordWriter``."""
+        if self._closed:
+            raise TransportError("the writer is closed")
+        topic = record.topic
+
+        def delivered(error: Any, message: Any) -> None:
+            if error is not None:
+                on_delivery(None, delivery_failure(error, topic))
+            else:
+                on_delivery(Delivery(topic, message.partition(), message.offset()), None)
+
+        try:
+            self._producer.produce(
+                topic,
+                value=record.value,
+                key=record.key,
+                partition=_ANY_PARTITION if record.partition is None else record.partition,
+                headers=list(record.headers),
+                on_delivery=delivered,
+                **({} if record.timestamp_ms is None else {"timestamp": record.timestamp_ms}),
+            )
+        except BufferError as error:
+            raise BufferFullError("the send buffer is full", topic=topic) from error
+        except self._kafka.KafkaException as error:
+            raise failure(error, f"send to {topic}", topic=topic) from error
+
+    def poll(self) -> None:
+        """See ``RecordWriter``."""
+        self._producer.poll(0)
+
+    def flush(self, *, timeout_seconds: float) -> int:
+        """See ``RecordWriter``."""
+        return int(self._producer.flush(timeout_seconds))
+
+    def close(self, *, timeout_seconds: float) -> None:
+        """See ``RecordWriter``; may take a second longer to serve the callbacks of what is given up."""
+        if self._closed:
+            return
+        self._closed = True
+        end = time.monotonic() + timeout_seconds
+        if self._producer.flush(max(0.0, timeout_seconds)):
+            self._producer.purge()
+            self._producer.flush(max(_PURGE_SECONDS, end - time.monotonic()))
