@@ -1,0 +1,24 @@
+"""What can go wrong between the consumer and where it writes to.
+
+    TelemetryError (flowise_telemetry_schemas.errors)
+    └── SinkError                 the sink refused, and will refuse again until someone mends it
+        └── SinkUnavailableError  an outage: a lock, a lost connection, a full disk (retryable)
+
+Messages name the sink with its password masked and never contain the value of a field.
+"""
+
+from __future__ import annotations
+
+from flowise_telemetry_schemas.errors import TelemetryError
+
+__all__ = ["SinkError", "SinkUnavailableError"]
+
+
+class SinkError(TelemetryError):
+    """The sink refused: wrong credentials, a missing right, a file that is no database. Nothing was written."""
+
+
+class SinkUnavailableError(SinkError):
+    """The sink is away for now. The same write may be made again: what did get through is not written twice."""
+
+    retryable = True

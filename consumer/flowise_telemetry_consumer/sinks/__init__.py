@@ -1,0 +1,6 @@
+"""Where events are kept: SQLite, PostgreSQL or lines of JSON, chosen by URL."""
+
+from flowise_telemetry_consumer.sinks.open import open_sink
+from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+
+__all__ = ["Batch", "Sink", "WriteResult", "open_sink"]

@@ -1,0 +1,48 @@
+"""The sink of a URL."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
+
+__all__ = ["SINK_FORMS", "open_sink"]
+
+_PACKAGE = "flowise_telemetry_consumer.sinks"
+_ADAPTERS = {
+    "sqlite": (f"{_PACKAGE}.sqlite", "open_sqlite"),
+    "postgresql": (f"{_PACKAGE}.postgres", "open_postgres"),
+    "postgres": (f"{_PACKAGE}.postgres", "open_postgres"),
+    "jsonl": (f"{_PACKAGE}.jsonl", "open_jsonl"),
+}
+SINK_FORMS = (
+    "sqlite:///relative.db",
+    "sqlite:////absolute.db",
+    "postgresql://user@host/database",
+    "jsonl:-",
+    "jsonl:///file",
+)
+"""The URLs that there are, by example."""
+
+
+def open_sink(url: str) -> Sink:
+    """The sink that a URL names. Nothing is touched before its first use.
+
+    Raises ``ConfigurationError`` for a URL that is none of ours; its text never repeats the URL, which may hold a
+    password. Raises ``MissingExtraError`` where the sink's library is not installed.
+    """
+    scheme, colon, _ = url.partition(":")
+    if not colon or scheme not in _ADAPTERS:
+        raise ConfigurationError(f"not the URL of a sink; there are: {', '.join(SINK_FORMS)}")
+    module, function = _ADAPTERS[scheme]
+    try:
+        sink: Sink = getattr(import_module(module), function)(url)
+    except ImportError as error:
+        # psycopg without its C library raises an ImportError that names no module.
+        if error.name == "polars":
+            raise MissingExtraError("polars", "consumer") from error
+        if scheme.startswith("postgres"):
+            raise MissingExtraError("psycopg", "postgres") from error
+        raise
+    return sink

@@ -1,0 +1,75 @@
+"""The seam: what the consumer knows of a place that keeps events.
+
+One adapter per kind of place; their contract is the test-suite ``tests/consumer/sinks/test_contract.py``, which runs
+on all of them. A sink belongs to the thread that uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import polars as pl
+
+from flowise_telemetry_schemas import EventSchema
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["Batch", "Sink", "WriteResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is written in one transaction.
+
+    ``frames`` are in the shape of ``polars_schema``, by the name of the event, none of them empty. ``offsets`` are the
+    next offsets to which this batch brings its source; ``source`` is the consumer group or the id of the replay.
+    """
+
+    frames: Mapping[str, pl.DataFrame]
+    offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """How many events of each kind a batch added, and how many of them the sink had before."""
+
+    written: Mapping[str, int]
+    duplicates: Mapping[str, int]
+
+
+class Sink(Protocol):
+    """Keeps events, each once. Opening it touches nothing: the first other call does."""
+
+    @property
+    def url(self) -> str:
+        """The address, for messages: its password is masked."""
+
+    def prepare(self, schemas: Iterable[EventSchema]) -> None:
+        """Makes the tables that are missing and adds columns that newer versions of a schema have.
+
+        Of several versions of an event the newest counts. May be called again, and by many consumers at once. Raises
+        ``SinkError`` where someone has to mend something, ``SinkUnavailableError`` where waiting helps.
+        """
+
+    def write(self, batch: Batch) -> WriteResult:
+        """Writes all of a batch or, when it raises, nothing of it; an event that is there already changes nothing.
+
+        After it returns the events survive a crash of this process and of the machine. After ``SinkUnavailableError``
+        (which leaves open whether the batch got through) the same batch may be written again; connections that were
+        lost are made anew. Raises ``SinkError`` for an event that was not prepared.
+        """
+
+    def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """The events of one kind in the shape of ``polars_schema``, at most ``batch_rows`` to a frame, in no set order.
+
+        Shows the state of one moment and does not hinder a writer. Needs no ``prepare``: without it the schemas that
+        the package ships count. Raises ``SinkError`` where the event has no table yet.
+        """
+
+    def counts(self) -> dict[str, int]:
+        """How many events of each kind the sink holds; events without a table are left out."""
+
+    def close(self) -> None:
+        """Lets go of files and connections. May be called again."""

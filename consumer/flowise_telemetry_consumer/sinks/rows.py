@@ -1,0 +1,81 @@
+"""Frames to rows that a database takes, and back.
+
+In a row a timestamp is RFC 3339 text in UTC with milliseconds, which sorts and which databases understand; an array or
+record is JSON; the rest is itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from flowise_telemetry_consumer.frames import column_of, polars_schema
+from flowise_telemetry_schemas import EventSchema, Field
+
+__all__ = ["NESTED_KINDS", "default_in_row", "frame_of_rows", "newest", "rows_frame"]
+
+NESTED_KINDS = ("array", "record")
+_TIMESTAMP = "%Y-%m-%dT%H:%M:%S%.3fZ"
+
+
+def newest(schemas: Iterable[EventSchema]) -> dict[str, EventSchema]:
+    """The newest version of each event, by name, sorted: two writers that lock in one order cannot deadlock."""
+    ordered = sorted(schemas, key=lambda schema: (schema.event, schema.version))
+    return {schema.event: schema for schema in ordered}
+
+
+def rows_frame(schema: EventSchema, frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame whose columns hold only text, numbers and booleans, in the order of the schema."""
+    return frame.select(_to_row(field) for field in schema.fields)
+
+
+def default_in_row(field: Field) -> str | int | None:
+    """What a row holds for the default of a field; None where there is no default or it is null.
+
+    Tables declare it: then rows from before a column was added read as the schema says, and a consumer of the version
+    before may go on writing beside a newer one.
+    """
+    if not field.has_default or field.default is None:
+        return None
+    value: str | int | None = pl.DataFrame([column_of(field, [{}])]).select(_to_row(field)).item()
+    return value
+
+
+def frame_of_rows(schema: EventSchema, rows: Sequence[Sequence[object]]) -> pl.DataFrame:
+    """The frame of rows that have the columns of the schema, in its order."""
+    wanted = polars_schema(schema)
+    held = {
+        field.column: pl.String() if field.kind in (*NESTED_KINDS, "timestamp") else wanted[field.column]
+        for field in schema.fields
+    }
+    # Not strict: SQLite has no booleans and gives 0 and 1.
+    frame = pl.DataFrame(rows, schema=held, orient="row", strict=False)
+    return frame.select(_from_row(field, wanted[field.column]) for field in schema.fields)
+
+
+def _to_row(field: Field) -> pl.Expr:
+    column = pl.col(field.column)
+    match field.kind:
+        case "timestamp":
+            return column.dt.strftime(_TIMESTAMP)
+        case "record":
+            return pl.when(column.is_not_null()).then(column.struct.json_encode())
+        case "array":
+            # polars encodes structs only: {"tags":[…]} without its first and last characters is the array.
+            encoded = pl.struct(column).struct.json_encode()
+            around = len(f'{{"{field.column}":')
+            return pl.when(column.is_not_null()).then(encoded.str.slice(around).str.head(-1)).alias(field.column)
+        case _:
+            return column
+
+
+def _from_row(field: Field, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(field.column)
+    match field.kind:
+        case "timestamp":
+            return column.str.to_datetime(_TIMESTAMP, time_unit="ms", time_zone="UTC")
+        case "record" | "array":
+            return column.str.json_decode(dtype)
+        case _:
+            return column
