@@ -27,7 +27,9 @@ clean_up() {
   local status=$?
   if [ $status != 0 ]; then
     compose ps --all || :
-    compose logs --no-color --tail 40 || :
+    compose logs --no-color --tail 10 kafka postgres || :
+    compose logs --no-color --tail 40 topics consumer || :
+    echo "error: the smoke test failed"
   fi >&2
   compose down --volumes --rmi local --timeout 10 || :
   docker image rm --force "$project" >/dev/null 2>&1 || :

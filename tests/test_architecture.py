@@ -42,6 +42,23 @@ ADAPTERS: dict[str, str] = {
 
 MAX_LINES = 300
 
+# What others may build on. A name is added or taken away here and in CHANGELOG.md, never by accident.
+PUBLIC: dict[str, str] = {
+    "flowise_telemetry_schemas": """
+        AssistantCreated Catalog ChatflowCreated ConfigurationError DecodeError Edge Envelope Event EventSchema
+        Field FlowGraph MissingExtraError OriginType PredictionSent SchemaError TelemetryError ToolCreated
+        ValidationError VectorUpserted Violation catalog event_from_json event_to_json record_to_json validate
+        violations
+    """,
+    "flowise_telemetry_transport": """
+        AuthenticationError AuthorizationError BrokerUnavailableError BufferFullError ClientName CommitRejectedError
+        DEFAULT_CLIENT_ID Delivery DeliveryError DeliveryTimeoutError EmbeddedBroker Headers InMemoryBroker
+        KafkaSettings MessageTooLargeError OnDelivery OutgoingRecord RebalanceCallback Record RecordReader
+        RecordWriter TopicAdmin TopicExistsError TopicPartition TopicSpec TransportError UnknownTopicError
+        UnreadableRecordError open_admin open_reader open_writer parse_bootstrap_servers partition_for
+    """,
+}
+
 
 @cache
 def sources() -> dict[Path, ast.Module]:
@@ -147,11 +164,8 @@ def test_files_hold_one_idea() -> None:
     assert not long, "what is the second idea? It wants a file of its own"
 
 
-PUBLIC: dict[str, list[str]] = {}
-
-
 @pytest.mark.parametrize("package", PUBLIC)
 def test_public_names_are_these(package: str) -> None:
     module = importlib.import_module(package)
-    assert sorted(module.__all__) == sorted(PUBLIC[package])
+    assert sorted(module.__all__) == sorted(PUBLIC[package].split())
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
