@@ -1,0 +1,101 @@
+"""Whether Docker can give us a container, found out quickly and without a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from tests.services.ladder import RungUnavailableError
+
+__all__ = ["quiet_testcontainers", "require_image", "wait_until"]
+
+ENGINE_TIMEOUT_SECONDS = 5
+PULL_TIMEOUT_SECONDS = 300
+
+
+@contextlib.contextmanager
+def quiet_testcontainers() -> Iterator[None]:
+    """testcontainers and docker warn of their own deprecations, which pytest would turn into errors of ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def require_image(name: str) -> None:
+    """Returns when the engine runs and has the image, pulling it if need be; raises ``RungUnavailableError``."""
+    client = _engine()
+    _have(client, name)
+    _prepare_reaper(client)
+
+
+@cache
+def _engine() -> Any:
+    with quiet_testcontainers():
+        try:
+            import docker
+            import testcontainers  # noqa: F401 # only whether it is there
+        except ImportError as error:
+            raise RungUnavailableError(f"{error.name} is not installed") from error
+        try:
+            client = docker.from_env(timeout=ENGINE_TIMEOUT_SECONDS)
+            client.ping()
+        except Exception as error:
+            raise RungUnavailableError(f"no Docker engine answers ({type(error).__name__})") from error
+        return client
+
+
+def _have(client: Any, name: str) -> None:
+    import docker
+
+    try:
+        client.images.get(name)
+    except docker.errors.ImageNotFound:
+        _pull(name)
+
+
+def _pull(name: str) -> None:
+    import docker
+
+    failures: list[Exception] = []
+
+    def pull() -> None:
+        try:
+            docker.from_env(timeout=PULL_TIMEOUT_SECONDS).images.pull(name)
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=pull, name=f"pull {name}", daemon=True)
+    thread.start()
+    thread.join(PULL_TIMEOUT_SECONDS)
+    if thread.is_alive():
+        raise RungUnavailableError(f"image {name} is not pulled after {PULL_TIMEOUT_SECONDS} s")
+    if failures:
+        raise RungUnavailableError(f"image {name} cannot be pulled ({type(failures[0]).__name__})")
+
+
+def _prepare_reaper(client: Any) -> None:
+    """Ryuk removes what a killed test run leaves; without its image we do without it, as the fixtures stop their own."""
+    from testcontainers.core.config import testcontainers_config
+
+    if testcontainers_config.ryuk_disabled:
+        return
+    try:
+        _have(client, testcontainers_config.ryuk_image)
+    except RungUnavailableError:
+        testcontainers_config.ryuk_disabled = True
+
+
+def wait_until(ready: Callable[[], bool], *, timeout_seconds: float, alive: Callable[[], bool], what: str) -> None:
+    """Returns when ``ready``; raises ``RungUnavailableError`` when the time is up or it is no longer ``alive``."""
+    end = time.monotonic() + timeout_seconds
+    while not ready():
+        if not alive():
+            raise RungUnavailableError(f"{what} ended while it started")
+        if time.monotonic() > end:
+            raise RungUnavailableError(f"{what} is not up after {timeout_seconds:g} s")
+        time.sleep(0.1)

@@ -1,0 +1,152 @@
+"""A real Kafka broker as a plain Java process, where java and mvn are there."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.services.docker_engine import wait_until
+from tests.services.ladder import RungUnavailableError
+
+__all__ = ["JavaKafka"]
+
+_POM = Path(__file__).parents[1] / "java" / "kafka" / "pom.xml"
+_JARS_TIMEOUT_SECONDS = 600
+_FORMAT_TIMEOUT_SECONDS = 60
+_START_TIMEOUT_SECONDS = 60
+_STOP_TIMEOUT_SECONDS = 20
+
+
+class JavaKafka:
+    """One broker in KRaft mode, its data in a temporary folder, its jars in the user's cache folder."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    @property
+    def bootstrap_server(self) -> str:
+        """``host:port``."""
+        return f"127.0.0.1:{self._port}"
+
+    def start(self) -> JavaKafka:
+        """Returns when the broker is up; raises ``RungUnavailableError``."""
+        try:
+            classpath = f"{_jars()}/*"
+            with _free_ports(2) as ports:
+                self._port = ports[0]
+                config = self._write_config(ports[0], ports[1])
+            self._format(classpath, config)
+            log = (self._folder / "broker.log").open("wb")
+            with log:
+                self._process = subprocess.Popen(
+                    ["java", "-Xmx512m", "-Xms256m", "-cp", classpath, "kafka.Kafka", str(config)],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=self._folder,
+                    start_new_session=True,  # a Ctrl-C for the tests is not for the broker: stop() ends it
+                )
+            process = self._process
+            wait_until(
+                self._listens,
+                timeout_seconds=_START_TIMEOUT_SECONDS,
+                alive=lambda: process.poll() is None,
+                what="the Java broker",
+            )
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _write_config(self, port: int, controller_port: int) -> Path:
+        settings = {
+            "node.id": "1",
+            "process.roles": "broker,controller",
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+            "log.dirs": str(self._folder / "data"),
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            "auto.create.topics.enable": "false",
+        }
+        file = self._folder / "server.properties"
+        file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        return file
+
+    def _format(self, classpath: str, config: Path) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        done = subprocess.run(
+            ["java", "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)],
+            capture_output=True,
+            text=True,
+            timeout=_FORMAT_TIMEOUT_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RungUnavailableError(f"formatting the storage failed: {done.stderr.strip()[-300:]}")
+
+    def _listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
+            return True
+        return False
+
+    def stop(self) -> None:
+        """Ends the broker and removes its data."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_TIMEOUT_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _jars() -> Path:
+    """The folder of the jars; fetched by Maven the first time."""
+    if not (shutil.which("java") and shutil.which("mvn")):
+        raise RungUnavailableError("java and mvn are not both there")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowise-telemetry-tests"
+    folder = cache / "kafka-4.1.0"
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    fetched = Path(tempfile.mkdtemp(dir=cache))
+    done = subprocess.run(
+        ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={fetched}"],
+        capture_output=True,
+        text=True,
+        timeout=_JARS_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        shutil.rmtree(fetched, ignore_errors=True)
+        raise RungUnavailableError(f"Maven could not fetch Kafka's jars: {done.stdout.strip()[-300:]}")
+    with contextlib.suppress(OSError):  # another run was faster: its folder is as good
+        fetched.rename(folder)
+    return folder
+
+
+@contextlib.contextmanager
+def _free_ports(count: int) -> Iterator[list[int]]:
+    """Ports that were free a moment ago; held until the block ends, so that they differ."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        yield [each.getsockname()[1] for each in sockets]

