@@ -1,0 +1,51 @@
+"""What the consumer can be told; the defaults are meant to stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowise_telemetry_consumer.batch import BatchLimits
+from flowise_telemetry_consumer.dead_letter_limits import DeadLetterLimits
+from flowise_telemetry_schemas import ConfigurationError
+
+__all__ = ["DEFAULT_GROUP", "DEFAULT_TOPIC", "ConsumerSettings", "dead_letter_topic_of"]
+
+DEFAULT_TOPIC = "flowise.telemetry.events"
+DEFAULT_GROUP = "flowise-telemetry"
+
+
+def dead_letter_topic_of(topic: str) -> str:
+    """The dead-letter topic of a topic, where none is named."""
+    return f"{topic}.dlq"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSettings:
+    """Settings of ``Consumer``.
+
+    ``group`` must be that of the reader. ``heartbeat_file`` is touched after every poll (at most once a second):
+    its age tells a container's healthcheck whether the loop still turns, sink outage or not.
+    ``revoke_budget_seconds`` must be well under the session timeout, ``stop_budget_seconds`` under the time that a
+    service manager gives before it kills.
+    """
+
+    topic: str = DEFAULT_TOPIC
+    dead_letter_topic: str = ""
+    group: str = DEFAULT_GROUP
+    batch: BatchLimits = field(default_factory=BatchLimits)
+    limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
+    poll_seconds: float = 0.5
+    retry_initial_seconds: float = 0.5
+    retry_max_seconds: float = 30.0
+    flush_seconds: float = 5.0
+    commit_seconds: float = 5.0
+    revoke_budget_seconds: float = 10.0
+    stop_budget_seconds: float = 20.0
+    heartbeat_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.dead_letter_topic:
+            object.__setattr__(self, "dead_letter_topic", dead_letter_topic_of(self.topic))
+        if self.dead_letter_topic == self.topic:
+            raise ConfigurationError(f"the dead letters of {self.topic} cannot go to the same topic")
