@@ -15,7 +15,7 @@ import polars as pl
 
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["column_of", "frame_of", "polars_schema"]
+__all__ = ["column_of", "frame_of", "polars_schema", "renamed_inside"]
 
 _SCALARS: dict[str, pl.DataType] = {
     "string": pl.String(),
@@ -49,7 +49,7 @@ def column_of(field: Field, records: Sequence[Mapping[str, Any]]) -> pl.Series:
         values = [record.get(name, field.default) for record in records]
     else:
         values = [record[name] for record in records]
-    if _renamed_inside(field):
+    if renamed_inside(field):
         values = [_with_columns(field, value) for value in values]
     if field.kind == "timestamp":
         return pl.Series(field.column, values, pl.Int64()).cast(dtype)
@@ -70,10 +70,10 @@ def _dtype(field: Field) -> pl.DataType:
 
 
 @functools.cache
-def _renamed_inside(field: Field) -> bool:
+def renamed_inside(field: Field) -> bool:
     """Whether a nested field has another name in a frame than on the wire."""
     below = field.fields if field.items is None else (field.items,)
-    return any((inner.name and inner.name != inner.column) or _renamed_inside(inner) for inner in below)
+    return any((inner.name and inner.name != inner.column) or renamed_inside(inner) for inner in below)
 
 
 def _with_columns(field: Field, value: Any) -> Any:

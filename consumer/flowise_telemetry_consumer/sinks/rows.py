@@ -13,10 +13,10 @@ import polars as pl
 from flowise_telemetry_consumer.frames import column_of, polars_schema
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["NESTED_KINDS", "default_in_row", "frame_of_rows", "newest", "rows_frame"]
+__all__ = ["NESTED_KINDS", "TIMESTAMP_FORMAT", "default_in_row", "frame_of_rows", "newest", "rows_frame"]
 
 NESTED_KINDS = ("array", "record")
-_TIMESTAMP = "%Y-%m-%dT%H:%M:%S%.3fZ"
+TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S%.3fZ"
 
 
 def newest(schemas: Iterable[EventSchema]) -> dict[str, EventSchema]:
@@ -58,7 +58,7 @@ def _to_row(field: Field) -> pl.Expr:
     column = pl.col(field.column)
     match field.kind:
         case "timestamp":
-            return column.dt.strftime(_TIMESTAMP)
+            return column.dt.strftime(TIMESTAMP_FORMAT)
         case "record":
             return pl.when(column.is_not_null()).then(column.struct.json_encode())
         case "array":
@@ -74,7 +74,7 @@ def _from_row(field: Field, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(field.column)
     match field.kind:
         case "timestamp":
-            return column.str.to_datetime(_TIMESTAMP, time_unit="ms", time_zone="UTC")
+            return column.str.to_datetime(TIMESTAMP_FORMAT, time_unit="ms", time_zone="UTC")
         case "record" | "array":
             return column.str.json_decode(dtype)
         case _:

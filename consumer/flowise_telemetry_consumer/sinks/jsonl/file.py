@@ -1,0 +1,201 @@
+"""A sink in a file of JSON lines: ``jsonl:///relative.jsonl`` or ``jsonl:////absolute.jsonl``."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.jsonl.lines import LINE_START, frame_of_lines, id_number, lines_of, without_known
+from flowise_telemetry_consumer.sinks.port import Batch, WriteResult
+from flowise_telemetry_consumer.sinks.rows import newest
+from flowise_telemetry_schemas import EventSchema, catalog
+
+__all__ = ["MAX_FILE_EVENTS", "JsonLinesFile"]
+
+MAX_FILE_EVENTS = 5_000_000
+"""How many events a file may hold: their ids are kept in memory, about 100 bytes each. Then ``SinkError``."""
+
+_OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+class JsonLinesFile:
+    """Events as lines of a file, each once.
+
+    To know what is there, the whole file is read when it is opened for writing and the ids are kept in memory
+    (``MAX_FILE_EVENTS``). One program may write at a time. A batch that fails is cut off again; of a batch that a kill
+    -9 or a power cut interrupts some lines may stay, whole and valid, and the batch's next delivery adds the others.
+    """
+
+    def __init__(self, path: Path, *, max_file_events: int = MAX_FILE_EVENTS) -> None:
+        self._path = path
+        self._max_file_events = max_file_events
+        self._schemas: dict[str, EventSchema] = {}
+        self._file: BinaryIO | None = None
+        self._ids: dict[str, set[int]] = {}
+
+    @property
+    def url(self) -> str:
+        """The address; a file has no password."""
+        return f"jsonl:///{self._path}"
+
+    def prepare(self, schemas: Iterable[EventSchema]) -> None:
+        """Makes the file, or takes stock of it, and keeps other writers out until ``close``."""
+        self._schemas |= newest([*self._schemas.values(), *schemas])
+        with self._failures_told():
+            self._open()
+
+    def write(self, batch: Batch) -> WriteResult:
+        """Appends the events of a batch that are not there yet and waits until they are on the disk."""
+        with self._failures_told():
+            file = self._open()
+            fresh: dict[str, set[int]] = {}
+            lines = []
+            for event in sorted(batch.frames):
+                if event not in self._schemas:
+                    raise SinkError(f"{event} was not prepared in {self.url}", event=event)
+                frame, fresh[event] = without_known(batch.frames[event], self._ids.get(event, set()))
+                lines.append(lines_of(self._schemas[event], frame))
+            if sum(map(len, (*self._ids.values(), *fresh.values()))) > self._max_file_events:
+                raise SinkError(
+                    f"{self.url} holds as many events as it may ({self._max_file_events}): use an sqlite sink"
+                )
+            self._append(file, b"".join(lines))
+            for event, ids in fresh.items():
+                self._ids.setdefault(event, set()).update(ids)
+        written = {event: len(ids) for event, ids in fresh.items()}
+        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
+        return WriteResult(written=written, duplicates=duplicates)
+
+    def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """The events of one kind, up to where the file ended at the start."""
+        schema = self._schemas.get(event) or catalog().latest(event)
+        wanted = LINE_START + event.encode() + b'"'
+        lines: list[bytes] = []
+        with self._failures_told():
+            for line in self._lines():
+                if line.startswith(wanted):
+                    lines.append(line)
+                if len(lines) == batch_rows:
+                    yield frame_of_lines(schema, lines)
+                    lines = []
+            if lines:
+                yield frame_of_lines(schema, lines)
+
+    def counts(self) -> dict[str, int]:
+        """The number of lines of each event."""
+        counts = dict.fromkeys(self._schemas or catalog().events, 0)
+        with self._failures_told():
+            for line in self._lines():
+                event = line[len(LINE_START) : line.find(b'"', len(LINE_START))].decode()
+                if event in counts:
+                    counts[event] += 1
+        return counts
+
+    def close(self) -> None:
+        """Closes the file and lets other writers in."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._ids = {}
+
+    def _lines(self) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            rest = os.fstat(file.fileno()).st_size
+            for line in file:
+                rest -= len(line)
+                # The last line may be one that is being written.
+                if rest < 0 or not line.endswith(b"\n"):
+                    return
+                yield line
+
+    def _open(self) -> BinaryIO:
+        if self._file is not None:
+            self._require_at_path(self._file)
+            return self._file
+        file = self._path.open("a+b", buffering=0)
+        try:
+            self._lock(file)
+            self._ids, whole_bytes = self._take_stock()
+            if whole_bytes < os.fstat(file.fileno()).st_size:
+                file.truncate(whole_bytes)
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        return file
+
+    def _lock(self, file: BinaryIO) -> None:
+        import fcntl  # only where there is a file to lock: Windows has no such module
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SinkUnavailableError(
+                f"another program writes to {self.url}: a file of JSON lines takes one, an sqlite sink takes many"
+            ) from error
+
+    def _take_stock(self) -> tuple[dict[str, set[int]], int]:
+        """The ids in the file and where its last whole line ends. A line cut off by a kill is no line of the file."""
+        ids: dict[str, set[int]] = {event: set() for event in self._schemas}
+        whole_bytes = 0
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    if not line.endswith(b"\n"):
+                        if LINE_START.startswith(line[: len(LINE_START)]):
+                            break
+                        raise ValueError  # noqa: TRY301 - told below, as any other line that is not ours
+                    document = json.loads(line)
+                    event_id = id_number(document["properties"]["eventId"])
+                    ids.setdefault(document["event"], set()).add(event_id)
+                except (ValueError, TypeError, KeyError, AttributeError) as error:
+                    raise SinkError(f"{self.url}: line {number} is no event: name another file") from error
+                whole_bytes += len(line)
+        return ids, whole_bytes
+
+    def _append(self, file: BinaryIO, data: bytes) -> None:
+        before = os.fstat(file.fileno()).st_size
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.truncate(before)
+            # Taking stock again costs less than guessing what a failed write or fsync left behind.
+            self.close()
+            raise
+        self._require_at_path(file)
+
+    def _require_at_path(self, file: BinaryIO) -> None:
+        """What is written to a file that was removed is gone, and nothing says so."""
+        if not self._is_at_path(file):
+            self.close()
+            raise SinkUnavailableError(f"{self.url} was moved or removed while it was open; it is made anew")
+
+    def _is_at_path(self, file: BinaryIO) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    @contextlib.contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            folder = self._path.absolute().parent
+            mend = "there is no such file" if folder.is_dir() else f"make the folder {folder} first"
+            raise SinkError(f"{self.url} cannot be opened: {mend}") from error
+        except OSError as error:
+            kind = SinkUnavailableError if error.errno in _OUTAGES else SinkError
+            raise kind(f"{self.url} cannot be used: {error.strerror}") from error

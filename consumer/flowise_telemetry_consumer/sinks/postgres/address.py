@@ -1,0 +1,77 @@
+"""What a PostgreSQL URL says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote
+
+from flowise_telemetry_schemas import ConfigurationError
+
+__all__ = ["DEFAULT_SCHEMA", "Address", "address_of"]
+
+DEFAULT_SCHEMA = "public"
+
+_DEFAULTS = {
+    "connect_timeout": "10",
+    # A peer that vanished is noticed within half a minute, not after the two hours of TCP.
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+    "fallback_application_name": "flowise-telemetry",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to connect (libpq's connection string, with the password), the schema of the tables, and what to show."""
+
+    conninfo: str = field(repr=False)
+    schema: str
+    shown: str
+
+
+def address_of(url: str) -> Address:
+    """The address of a URL. libpq fills in what is not there, also from ``PGPASSWORD`` and ``~/.pgpass``.
+
+    Raises ``ConfigurationError`` for what libpq cannot read, without a word of the URL: what stands in the wrong place
+    is often the password.
+    """
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    bare, _, query = url.partition("?")
+    parameters = [part for part in query.split("&") if part]
+    schemas = [unquote(part.removeprefix("schema=")) for part in parameters if part.startswith("schema=")]
+    rest = "&".join(part for part in parameters if not part.startswith("schema="))
+    try:
+        said = conninfo_to_dict(f"{bare}?{rest}" if rest else bare)
+    except ProgrammingError:
+        raise _unreadable() from None
+    port = str(said.get("port") or "")
+    if not all(number.isdecimal() for number in port.split(",") if port):
+        raise _unreadable()
+    schema = schemas[-1] if schemas else DEFAULT_SCHEMA
+    if not schema:
+        raise ConfigurationError("schema= of the PostgreSQL URL is empty: name a schema or leave it out")
+    settings: dict[str, Any] = {**_DEFAULTS, **said}
+    return Address(conninfo=make_conninfo(**settings), schema=schema, shown=_shown(said, schema))
+
+
+def _unreadable() -> ConfigurationError:
+    return ConfigurationError(
+        "not a PostgreSQL URL: it is postgresql://user@host:port/database?schema=name; "
+        "percent-encode what is special in a password, or give it as PGPASSWORD"
+    )
+
+
+def _shown(said: dict[str, str | int | None], schema: str) -> str:
+    user = f"{said['user']}{':***' if said.get('password') else ''}@" if said.get("user") else ""
+    host, port = str(said.get("host") or ""), f":{said['port']}" if said.get("port") else ""
+    # A folder of a Unix socket cannot stand where a host does.
+    where = f"{user}{host}{port}/" if not host.startswith("/") else f"{user}{port}/"
+    query = [f"host={host}"] if host.startswith("/") else []
+    if schema != DEFAULT_SCHEMA:
+        query.append(f"schema={quote(schema)}")
+    return f"postgresql://{where}{said.get('dbname') or ''}{'?' if query else ''}{'&'.join(query)}"

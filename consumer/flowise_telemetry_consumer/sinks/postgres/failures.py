@@ -1,0 +1,83 @@
+"""psycopg's errors as ours.
+
+The server's text may quote values ("invalid input syntax for type uuid: …"), so it is repeated only for classes of
+SQLSTATE whose texts speak of names and states (PostgreSQL documentation, appendix A).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from flowise_telemetry_consumer.sinks.postgres.address import Address
+
+__all__ = ["connect_failure", "failure", "failures_told"]
+
+# Connection, rolled back (deadlock), resources (disk, connections), in use, operator (shutdown, timeout), system.
+_OUTAGES = ("08", "40", "53", "55", "57", "58")
+_WITHOUT_VALUES = (*_OUTAGES, "25", "28", "3D", "3F", "42")
+_READ_ONLY = "25006"
+_NO_RIGHT = "42501"
+_MISSING = ("42P01", "42703")
+
+
+@contextlib.contextmanager
+def failures_told(address: Address) -> Iterator[None]:
+    """Raises ``SinkError`` or ``SinkUnavailableError`` for what psycopg raises inside."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        raise failure(error, address) from _without_values(error)
+
+
+def failure(error: psycopg.Error, address: Address) -> SinkError:
+    """Our error for one of a connection that was up."""
+    import psycopg
+
+    state = error.sqlstate
+    if state is None:
+        lost = isinstance(error, psycopg.OperationalError)
+        kind = SinkUnavailableError if lost else SinkError
+        return kind(f"{address.shown}: {'the connection was lost' if lost else 'failed'}: {_one_line(error)}")
+    said = error.diag.message_primary or type(error).__name__
+    if state == _READ_ONLY or state[:2] in _OUTAGES:
+        return SinkUnavailableError(f"{address.shown} is not available: {said}")
+    if state == _NO_RIGHT:
+        return SinkError(f"{address.shown}: {said}: GRANT it, or let a role that may create make the tables once")
+    if state in _MISSING:
+        return SinkError(f"{address.shown}: {said}: a consumer makes what is missing when it starts")
+    if state[:2] not in _WITHOUT_VALUES:
+        where = ".".join(filter(None, (error.diag.table_name, error.diag.column_name)))
+        said = f"{type(error).__name__}{f' in {where}' if where else ''}"
+    return SinkError(f"{address.shown} refused: {said} ({state})")
+
+
+def connect_failure(error: psycopg.Error, address: Address, *, was_connected: bool) -> SinkError:
+    """Our error for a connection that could not be made.
+
+    libpq gives no SQLSTATE here. Whether the server is up and refuses us is asked of the server itself. Where the same
+    address worked before, a refusal is part of an outage: a failover, too many connections.
+    """
+    from psycopg.pq import PGconn, Ping
+
+    if not was_connected and PGconn.ping(address.conninfo.encode()) in (Ping.OK, Ping.NO_ATTEMPT):
+        mend = "check user, password and database"
+        return SinkError(f"{address.shown} does not let us in: {_one_line(error)}: {mend}")
+    return SinkUnavailableError(f"{address.shown} cannot be reached: {_one_line(error)}")
+
+
+def _without_values(error: psycopg.Error) -> psycopg.Error | None:
+    """The error as a cause, where a log that prints it shows no value."""
+    return error if error.sqlstate is None or error.sqlstate[:2] in _WITHOUT_VALUES else None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,135 @@
+"""The tables in PostgreSQL and the statements that use them. Identifiers come from schemas, never from values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flowise_telemetry_consumer.sinks.rows import default_in_row
+from flowise_telemetry_schemas import EventSchema, Field
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.sql import Composed
+
+__all__ = ["columns_of", "copy_statement", "make_tables", "merge_statement", "select_statement", "stage_statement"]
+
+_TYPES = {
+    "string": "text",
+    "enum": "text",
+    "uuid": "uuid",
+    "int": "integer",
+    "long": "bigint",
+    "boolean": "boolean",
+    "timestamp": "timestamptz",
+    "array": "jsonb",
+    "record": "jsonb",
+}
+_READ_AS = {
+    "uuid": "{}::text",
+    "array": "{}::text",
+    "record": "{}::text",
+    "timestamp": """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
+}
+_PREPARE_LOCK = 0x666C6F7769736574
+"""Held while tables are made: CREATE IF NOT EXISTS of two sessions at once collides. Any number that is ours alone."""
+
+
+def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
+    """Makes what is missing; a role that may only read and write is enough where nothing is."""
+    schemas = tuple(schemas)
+    if not any(_missing(connection, schema_name, schema) for schema in schemas):
+        return
+    from psycopg.sql import SQL, Identifier
+
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PREPARE_LOCK,))
+        # IF NOT EXISTS asks for the right to create even where there is nothing to do.
+        there = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema_name,)).fetchone()
+        if there is None:
+            connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema_name)))
+        for schema in schemas:
+            missing = _missing(connection, schema_name, schema)
+            table = Identifier(schema_name, schema.event)
+            if len(missing) == len(schema.fields):
+                columns = SQL(", ").join(_declaration(field) for field in schema.fields)
+                connection.execute(SQL("CREATE TABLE {} ({}, PRIMARY KEY (event_id))").format(table, columns))
+                connection.execute(SQL("CREATE INDEX ON {} (occurred_at)").format(table))
+                continue
+            for field in missing:
+                connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(table, _declaration(field)))
+
+
+def columns_of(connection: Connection[Any], schema_name: str, table: str) -> frozenset[str]:
+    """The columns that a table has; none where there is no such table."""
+    rows = connection.execute(
+        "SELECT attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace "
+        "WHERE nspname = %s AND relname = %s AND attnum > 0 AND NOT attisdropped",
+        (schema_name, table),
+    )
+    return frozenset(name for (name,) in rows)
+
+
+def stage_statement(schema_name: str, schema: EventSchema) -> Composed:
+    """Makes the session's own table into which a batch is copied; it is empty again after every transaction."""
+    from psycopg.sql import SQL, Identifier
+
+    return SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA").format(
+        _stage(schema), _names(schema), Identifier(schema_name, schema.event)
+    )
+
+
+def copy_statement(schema: EventSchema) -> Composed:
+    """Takes a batch as CSV: a null is nothing, an empty text is quoted."""
+    from psycopg.sql import SQL
+
+    return SQL("COPY {} ({}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')").format(_stage(schema), _names(schema))
+
+
+def merge_statement(schema_name: str, schema: EventSchema) -> Composed:
+    """Takes over what is new. In the order of the key, so that two writers of the same events cannot deadlock."""
+    from psycopg.sql import SQL, Identifier
+
+    return SQL(
+        "INSERT INTO {target} ({names}) SELECT {names} FROM {stage} ORDER BY event_id ON CONFLICT (event_id) DO NOTHING"
+    ).format(target=Identifier(schema_name, schema.event), names=_names(schema), stage=_stage(schema))
+
+
+def select_statement(schema_name: str, schema: EventSchema) -> Composed:
+    """Reads a table as rows in the sense of ``sinks.rows``."""
+    from psycopg.sql import SQL, Identifier
+
+    columns = SQL(", ").join(
+        SQL(_READ_AS.get(field.kind, "{}")).format(Identifier(field.column)) for field in schema.fields
+    )
+    return SQL("SELECT {} FROM {}").format(columns, Identifier(schema_name, schema.event))
+
+
+def _missing(connection: Connection[Any], schema_name: str, schema: EventSchema) -> list[Field]:
+    held = columns_of(connection, schema_name, schema.event)
+    return [field for field in schema.fields if field.column not in held]
+
+
+def _declaration(field: Field) -> Composed:
+    from psycopg.sql import SQL, Identifier, Literal
+
+    parts = [SQL("{} {}").format(Identifier(field.column), SQL(_TYPES[field.kind]))]
+    if not field.nullable:
+        parts.append(SQL("NOT NULL").format())
+    default = default_in_row(field)
+    if default is not None:
+        parts.append(SQL("DEFAULT {}").format(Literal(default)))
+    return SQL(" ").join(parts)
+
+
+def _names(schema: EventSchema) -> Composed:
+    from psycopg.sql import SQL, Identifier
+
+    return SQL(", ").join(Identifier(field.column) for field in schema.fields)
+
+
+def _stage(schema: EventSchema) -> Any:
+    from psycopg.sql import Identifier
+
+    # pg_temp: a table of another schema can never be meant. The version: a newer one has other columns.
+    return Identifier("pg_temp", f"stage_{schema.event}_v{schema.version}")
