@@ -1,0 +1,33 @@
+"""Prints events in place of sending them: ``FLOWISE_TELEMETRY_DEBUG=1``."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
+
+__all__ = ["DebugWriter"]
+
+
+class DebugWriter:
+    """A ``RecordWriter`` whose records end up on stderr, one line of JSON each. Imports no Kafka client."""
+
+    def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
+        """Prints the record as decoded from the very bytes that would have left."""
+        from flowise_telemetry_schemas import catalog, codec, record_to_json
+
+        schema, decoded = codec.decode(record.value, catalog())
+        line = json.dumps(record_to_json(schema, decoded), ensure_ascii=True)
+        sys.stderr.write(f"flowise-telemetry (not sent, {len(record.value or b'')} bytes): {line}\n")
+        on_delivery(Delivery(record.topic, -1, -1), None)
+
+    def poll(self) -> None:
+        """Nothing is due."""
+
+    def flush(self, *, timeout_seconds: float) -> int:
+        """Nothing waits."""
+        return 0
+
+    def close(self, *, timeout_seconds: float) -> None:
+        """Nothing is held."""

@@ -1,0 +1,85 @@
+"""What a ``.env`` file says about telemetry, without touching ``os.environ``."""
+
+from __future__ import annotations
+
+import io
+import logging
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowise_telemetry import environment
+
+__all__ = ["EnvFile", "read_env_file"]
+
+logger = logging.getLogger("flowise_telemetry")
+
+MAX_FILE_BYTES = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class EnvFile:
+    """The variables of ours in a file; the others are not kept.
+
+    ``unreadable_opt_out`` says where an opt-out may stand that could not be read: the whole file, or a broken line
+    that names one. Doubt counts as a no.
+    """
+
+    path: Path
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold a password
+    unreadable_opt_out: str | None = None
+
+
+def read_env_file(path: str | Path | None) -> EnvFile:
+    """The file given, or ``.env`` in the working directory; one that is not there is empty.
+
+    Lines that are not ``NAME=value`` are passed over, with one WARNING for the file. Values are taken as they stand:
+    ``$NAME`` is not expanded. Anything but a regular file of at most 1 MiB is not read, so that this never waits for
+    a pipe.
+    """
+    file = Path(path) if path is not None else Path(".env")
+    try:
+        status = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        if path is not None:
+            logger.warning("telemetry: the env_file %s is not there", file)
+        return EnvFile(file)
+    except (OSError, ValueError):
+        return EnvFile(file, unreadable_opt_out=f"{file} cannot be read")
+    if stat.S_ISDIR(status.st_mode):
+        return EnvFile(file)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
+        return EnvFile(file, unreadable_opt_out=f"{file} is no regular file of at most 1 MiB")
+    try:
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return EnvFile(file, unreadable_opt_out=f"{file} cannot be read")
+    return _parse(file, text)
+
+
+def _parse(file: Path, text: str) -> EnvFile:
+    # Imported only where there is a file to read: it costs more than the whole of this package. The parser and not
+    # dotenv_values, which logs a WARNING for each bad line.
+    from dotenv.parser import parse_stream
+
+    values: dict[str, str] = {}
+    unreadable: str | None = None
+    broken: list[int] = []
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            broken.append(binding.original.line)
+            if any(name in binding.original.string for name in environment.OPT_OUTS):
+                unreadable = unreadable or f"{file} line {binding.original.line} cannot be parsed"
+        elif binding.key in environment.OPT_OUTS and binding.value is None:
+            unreadable = unreadable or f"{file} line {binding.original.line} has no value"
+        elif binding.key is not None and binding.value is not None and _is_ours(binding.key):
+            values[binding.key] = binding.value
+    if broken:
+        lines = ", ".join(map(str, broken[:5])) + (", …" if len(broken) > 5 else "")
+        logger.warning("telemetry: %s: lines that cannot be parsed are passed over: %s", file, lines)
+    return EnvFile(file, values, unreadable)
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(environment.PREFIX) or name in environment.OPT_OUTS

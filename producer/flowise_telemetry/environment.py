@@ -1,0 +1,67 @@
+"""Every environment variable that the producer reads, named once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = [
+    "BOOTSTRAP_SERVERS",
+    "CLIENT",
+    "CONFIG_DIR",
+    "DEBUG",
+    "DISABLE",
+    "DO_NOT_TRACK",
+    "INSTANCE_SECRET",
+    "INSTANCE_SECRET_FILE",
+    "LOG",
+    "OPT_OUTS",
+    "PREFIX",
+    "SPOOL_DIR",
+    "TOPIC",
+    "is_set",
+]
+
+PREFIX = "FLOWISE_TELEMETRY_"
+
+DISABLE = "DISABLE_FLOWISE_TELEMETRY"
+"""Anything but empty, 0, false, no or off turns telemetry off."""
+
+DO_NOT_TRACK = "DO_NOT_TRACK"
+"""The same for every program that keeps to https://consoledonottrack.com."""
+
+OPT_OUTS = (DISABLE, DO_NOT_TRACK)
+
+BOOTSTRAP_SERVERS = PREFIX + "BOOTSTRAP_SERVERS"
+"""``host:port[,host:port…]``. Without it nothing is sent."""
+
+TOPIC = PREFIX + "TOPIC"
+"""The topic, ``flowise.telemetry.events`` by default."""
+
+CLIENT = PREFIX + "CLIENT"
+"""``kafka-python`` or ``librdkafka``; together with ``FLOWISE_TELEMETRY_KAFKA_*`` it is read by the transport."""
+
+DEBUG = PREFIX + "DEBUG"
+"""Events are printed to stderr instead of being sent."""
+
+SPOOL_DIR = PREFIX + "SPOOL_DIR"
+"""A folder in which accepted events wait on disk until they are delivered."""
+
+LOG = PREFIX + "LOG"
+"""A file that keeps what was sent and where it landed."""
+
+CONFIG_DIR = PREFIX + "CONFIG_DIR"
+"""Where the stored choice and the local secret are kept, in place of the user's config folder."""
+
+INSTANCE_SECRET = PREFIX + "INSTANCE_SECRET"
+"""The local secret itself, for containers: 16 or more characters, the same for every replica of one installation."""
+
+INSTANCE_SECRET_FILE = PREFIX + "INSTANCE_SECRET_FILE"
+"""A mounted file that holds the local secret."""
+
+_NO = frozenset({"", "0", "false", "no", "off"})
+
+
+def is_set(environ: Mapping[str, str], name: str) -> bool | None:
+    """Whether a switch is on: None where it is not there or empty, False for 0, false, no and off, else True."""
+    text = environ.get(name, "").strip().lower()
+    return None if not text else text not in _NO

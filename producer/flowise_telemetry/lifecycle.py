@@ -1,0 +1,82 @@
+"""What happens to every ``Telemetry`` of a process when it forks and when it ends."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any, Protocol
+
+__all__ = ["keep_for_ever", "register", "watch_exit"]
+
+EXIT_BUDGET_SECONDS = 1.0
+"""All the time that the end of the process is delayed, however many ``Telemetry`` objects there are."""
+
+_WORKER_FINALIZERS = ("multiprocessing", "billiard")  # billiard: Celery's
+
+
+class _Living(Protocol):
+    def _after_fork_in_child(self) -> None: ...
+
+    def _at_exit(self, budget_seconds: float) -> None: ...
+
+
+_living: weakref.WeakSet[Any] = weakref.WeakSet()
+_watched_in_pid = -1
+
+
+def register(telemetry: _Living) -> None:
+    """Tells it of forks and of the end, for as long as it is referenced elsewhere or has a thread."""
+    _living.add(telemetry)
+
+
+def watch_exit() -> None:
+    """Has ``close`` called at the end of this process, before the Kafka client's own exit handlers.
+
+    Exit handlers run in the reverse order of their registration, and kafka-python registers one that throws away what
+    is not sent: so this is called again when the client is there.
+    """
+    global _watched_in_pid  # noqa: PLW0603 - one process, one set of exit handlers
+    atexit.unregister(_close_all)
+    atexit.register(_close_all)
+    if _watched_in_pid == os.getpid():
+        return
+    _watched_in_pid = os.getpid()
+    # Children of multiprocessing and of Celery's prefork leave through os._exit and run only these.
+    for package in _WORKER_FINALIZERS:
+        util = sys.modules.get(f"{package}.util")
+        if util is not None and hasattr(util, "Finalize"):
+            with contextlib.suppress(Exception):
+                util.Finalize(None, _close_all, exitpriority=100)
+
+
+def _close_all() -> None:
+    import time
+
+    deadline = time.monotonic() + EXIT_BUDGET_SECONDS
+    for telemetry in list(_living):
+        telemetry._at_exit(max(0.0, deadline - time.monotonic()))
+
+
+def _after_fork_in_child() -> None:
+    for telemetry in list(_living):
+        telemetry._after_fork_in_child()
+
+
+def keep_for_ever(inherited: object) -> None:
+    """Takes a reference that is never given back, not even at the end of the interpreter.
+
+    A Kafka client that was made before a fork has neither its threads nor the right to its sockets in the child:
+    librdkafka's destructor would wait there for ever for threads that do not exist.
+    """
+    import ctypes
+
+    increment: Callable[[Any], None] = ctypes.pythonapi.Py_IncRef
+    increment(ctypes.py_object(inherited))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

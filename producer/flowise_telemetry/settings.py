@@ -1,0 +1,75 @@
+"""Where events go and what is kept locally, read once from the environment and the ``.env`` file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flowise_telemetry import environment
+
+__all__ = ["DEFAULT_TOPIC", "Limits", "ProducerSettings"]
+
+DEFAULT_TOPIC = "flowise.telemetry.events"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of everything that can grow.
+
+    ``buffer_max_events`` and ``buffer_max_bytes`` bound what is in memory until Kafka has acknowledged it: what is
+    over is refused (``queue_full``). ``max_age_seconds``: what is still undelivered after that, in memory or on disk,
+    is dropped (``expired``). ``spool_max_bytes`` bounds the spool folder, ``ledger_max_bytes`` the ledger together
+    with the one older part that is kept of it.
+    """
+
+    buffer_max_events: int = 20_000
+    buffer_max_bytes: int = 16_777_216
+    max_age_seconds: float = 604_800.0
+    spool_max_bytes: int = 67_108_864
+    ledger_max_bytes: int = 10_485_760
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProducerSettings:
+    """The settings of one ``Telemetry``.
+
+    ``kafka`` are the variables that the transport reads (servers, client, ``FLOWISE_TELEMETRY_KAFKA_*``). ``environ``
+    is the environment with the variables of ``.env`` beneath it; neither is shown in the repr, as both may hold
+    passwords.
+    """
+
+    bootstrap_servers: str
+    topic: str
+    debug: bool
+    spool_dir: Path | None
+    ledger_path: Path | None
+    kafka: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def read(
+        cls,
+        environ: Mapping[str, str],
+        env_file: Mapping[str, str],
+        *,
+        bootstrap_servers: str | None = None,
+        topic: str | None = None,
+        spool_dir: str | Path | None = None,
+        ledger_path: str | Path | None = None,
+    ) -> ProducerSettings:
+        """An argument that is given wins over the environment, that over the ``.env`` file."""
+        merged = {**env_file, **{name: text for name, text in environ.items() if text.strip()}}
+        if bootstrap_servers is not None:
+            merged[environment.BOOTSTRAP_SERVERS] = bootstrap_servers
+        spool = spool_dir if spool_dir is not None else merged.get(environment.SPOOL_DIR, "").strip()
+        ledger = ledger_path if ledger_path is not None else merged.get(environment.LOG, "").strip()
+        return cls(
+            bootstrap_servers=merged.get(environment.BOOTSTRAP_SERVERS, "").strip(),
+            topic=topic or merged.get(environment.TOPIC, "").strip() or DEFAULT_TOPIC,
+            debug=bool(environment.is_set(merged, environment.DEBUG)),
+            spool_dir=Path(spool) if spool else None,
+            ledger_path=Path(ledger) if ledger else None,
+            kafka={name: text for name, text in merged.items() if name.startswith(environment.PREFIX)},
+            environ=merged,
+        )

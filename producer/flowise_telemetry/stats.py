@@ -1,0 +1,120 @@
+"""What became of the events, counted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+__all__ = ["Counts", "DropReason", "OnDrop", "Stats"]
+
+logger = logging.getLogger("flowise_telemetry")
+
+
+class DropReason(StrEnum):
+    """Why an event was not delivered."""
+
+    QUEUE_FULL = "queue_full"
+    """The buffer was at its bound of events or bytes. The newest is refused, so that what was accepted stays whole."""
+    INVALID = "invalid"
+    """It breaks its schema, or is no event."""
+    TOO_LARGE = "too_large"
+    """Its record is larger than the client or the topic takes."""
+    EXPIRED = "expired"
+    """It was undelivered for ``max_age_seconds``."""
+    CLOSED = "closed"
+    """It came after ``close``, or was undelivered when the time of ``close`` was up."""
+    REJECTED = "rejected"
+    """The cluster or its client refused this one record for good."""
+    OPTED_OUT = "opted_out"
+    """Telemetry was turned off while it waited."""
+
+
+OnDrop = Callable[[DropReason, str | None], None]
+"""Called for each dropped event with the reason and the event's name, None where it is no event. May run on any
+thread.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts since the start of the process (of the child, after a fork).
+
+    ``accepted`` entered the buffer. ``recovered`` were found in the spool, left by earlier processes. ``buffered``
+    wait in memory or on disk. Always: accepted + recovered + refused = sent + dropped + buffered, where ``refused``
+    counts those drops that were never accepted.
+    """
+
+    accepted: int
+    refused: int
+    recovered: int
+    sent: int
+    dropped: Mapping[str, int]
+    buffered: int
+    stream_id: str
+
+    @property
+    def dropped_events(self) -> int:
+        """Drops for all reasons."""
+        return sum(self.dropped.values())
+
+
+class Counts:
+    """The counters behind ``Stats``. Any thread may count."""
+
+    def __init__(self, on_drop: OnDrop | None) -> None:
+        self._lock = threading.RLock()
+        self._on_drop = on_drop
+        self._dropped: dict[DropReason, int] = {}
+        self._frozen = False
+        self.refused = 0
+        self.sent = 0
+        self.recovered = 0
+
+    def count_sent(self) -> None:
+        """Counts one event that Kafka has acknowledged."""
+        with self._lock:
+            if not self._frozen:
+                self.sent += 1
+
+    def freeze(self) -> None:
+        """From now on only refusals count: what was pending has been counted for good."""
+        with self._lock:
+            self._frozen = True
+
+    def drop(self, reason: DropReason, event: str | None, detail: object = "", *, refused: bool = False) -> None:
+        """Counts one dropped event, calls ``on_drop``, and logs: the first of each reason as WARNING, then as DEBUG."""
+        with self._lock:
+            if self._frozen and not refused:
+                return
+            first = reason not in self._dropped
+            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+            self.refused += refused
+        quiet = reason in (DropReason.CLOSED, DropReason.OPTED_OUT)
+        logger.log(
+            logging.WARNING if first and not quiet else logging.DEBUG,
+            "telemetry: dropped %s (%s)%s%s",
+            event or "what is no event",
+            reason.value,
+            f": {detail}" if detail else "",
+            "; further ones are only counted" if first and not quiet else "",
+        )
+        if self._on_drop is not None:
+            try:
+                self._on_drop(reason, event)
+            except Exception:
+                logger.debug("telemetry: on_drop raised", exc_info=True)
+
+    def dropped(self) -> Mapping[str, int]:
+        """Drops by reason; a reason that did not occur is not there."""
+        with self._lock:
+            return MappingProxyType({reason.value: count for reason, count in self._dropped.items()})
+
+    @property
+    def dropped_events(self) -> int:
+        """Drops for all reasons."""
+        with self._lock:
+            return sum(self._dropped.values())
