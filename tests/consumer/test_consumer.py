@@ -1,0 +1,399 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from flowise_telemetry_consumer import (
+    BatchLimits,
+    ConsumerSettings,
+    DeadLetterLimitError,
+    DeadLetterLimits,
+    DeadLetterRefusedError,
+    SinkError,
+    SinkUnavailableError,
+)
+from flowise_telemetry_consumer.sinks.port import Batch
+from flowise_telemetry_schemas import ConfigurationError
+from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError, MessageTooLargeError
+from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.world import DLQ, GROUP, TOPIC, StopWhen, World, header_texts
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "flowise_telemetry")
+
+
+def settings(
+    *, rows: int = 10, limits: DeadLetterLimits | None = None, heartbeat_file: Path | None = None
+) -> ConsumerSettings:
+    return ConsumerSettings(
+        topic=TOPIC,
+        group=GROUP,
+        batch=BatchLimits(rows=rows),
+        limits=limits or DeadLetterLimits(),
+        heartbeat_file=heartbeat_file,
+    )
+
+
+def test_everything_is_written_and_committed() -> None:
+    world = World()
+    world.send_good(25)
+    progress = world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    assert world.sink.event_ids() == world.accepted()
+    assert progress.consumed == progress.written.total() == 25
+    assert progress.batches == progress.commits == 3
+    assert not progress.dead
+    assert progress.outage is None
+
+
+def test_a_small_batch_is_written_once_it_is_old_enough() -> None:
+    world = World()
+    world.send_good(1)
+    started = world.clock.now
+    world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    assert 1.0 <= world.clock.now - started < 2.0
+
+
+def test_a_batch_is_closed_by_its_bytes() -> None:
+    world = World(partitions=1)
+    world.send_good(10)
+    limits = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=4, size_bytes=1))
+    world.consumer(settings=limits).run(StopWhen(world.all_committed))
+    assert [sum(frame.height for frame in batch.frames.values()) for batch in world.sink.batches] == [4, 4, 2]
+
+
+def test_the_sink_is_told_source_and_next_offsets() -> None:
+    world = World(partitions=1)
+    world.send_good(7)
+    world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    assert [(batch.source, batch.offsets) for batch in world.sink.batches] == [(GROUP, {TopicPartition(TOPIC, 0): 7})]
+
+
+def test_stopping_writes_what_was_polled() -> None:
+    world = World()
+    world.send_good(3)
+    polled_once = iter([False, True])
+    progress = world.consumer(settings=settings()).run(StopWhen(lambda: next(polled_once)))
+    assert progress.written.total() == 3
+    assert world.all_committed()
+
+
+def test_bad_records_do_not_take_good_ones_with_them() -> None:
+    world = World()
+    for _ in range(4):
+        world.send_good(5)
+        world.send_bad()
+    progress = world.consumer(settings=settings(rows=7)).run(StopWhen(world.all_committed))
+    assert world.sink.event_ids() == world.accepted()
+    assert progress.dead == {"unknown_framing": 4}
+    assert progress.consumed == progress.written.total() + progress.dead.total()
+    assert len(world.dead_records()) == 4
+
+
+def test_a_batch_of_dead_letters_only_leaves_the_sink_alone() -> None:
+    world = World()
+    world.send_bad()
+    world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    assert world.sink.batches == []
+    assert len(world.dead_records()) == 1
+
+
+def test_a_sink_outage_is_waited_for_with_the_partitions_paused() -> None:
+    world = World()
+    world.send_good(25)
+    world.send_bad()
+    world.sink.failures = [SinkUnavailableError("gone fishing")] * 4
+    reader = world.reader()
+    seen: list[tuple[str | None, set[TopicPartition]]] = []
+    consumer = world.consumer(reader, settings(), lambda p: seen.append((p.outage, set(reader.paused))))
+    started, polls = world.clock.now, reader.polls
+    progress = consumer.run(StopWhen(world.all_committed))
+    assert world.sink.event_ids() == world.accepted()
+    assert progress.retries == 4
+    assert progress.dead == {"unknown_framing": 1}
+    assert seen[0] == ("gone fishing", set(world.partitions))
+    assert seen[1] == (None, set())
+    assert world.clock.now - started >= 0.5 + 1 + 2 + 4, "the waits double"
+    assert reader.polls - polls > 7.5 / 0.5, "polling goes on, so that the group keeps us"
+
+
+def test_what_a_rebalance_brings_during_an_outage_is_paused_too() -> None:
+    world = World()
+    world.send_good(5)
+    world.sink.failures = [SinkUnavailableError("gone fishing")] * 5
+    reader = world.reader()
+    other = world.broker.open_reader(group=GROUP)
+    other.subscribe([TOPIC])
+    joined = iter([True])
+
+    def between_turns() -> bool:
+        if len(world.sink.failures) == 3 and next(joined, False):
+            other.poll(timeout_seconds=0, max_records=1)
+            other.close()
+        return world.all_committed()
+
+    world.consumer(reader, settings(rows=5)).run(StopWhen(between_turns))
+    assert world.sink.event_ids() == world.accepted()
+    assert reader.paused == set()
+
+
+def test_a_sink_that_refuses_stops_the_consumer_without_a_commit() -> None:
+    world = World()
+    world.send_good(5)
+    world.send_bad()
+    world.sink.failures = [SinkError("no such table")]
+    with pytest.raises(SinkError, match="no such table"):
+        world.consumer(settings=settings()).run(StopWhen(lambda: False))
+    assert world.committed() == {}
+    assert world.dead_records() == []
+
+
+def test_an_outage_outlives_the_time_to_stop_and_loses_nothing() -> None:
+    world = World()
+    world.send_good(5)
+    world.sink.failures = [SinkUnavailableError("gone fishing")] * 100
+    started = world.clock.now
+    progress = world.consumer(settings=settings(rows=5)).run(StopWhen(lambda: len(world.sink.failures) < 98))
+    assert progress.dropped_records == 5
+    assert world.committed() == {}
+    assert world.clock.now - started < 40, "stopping is bounded"
+    world.sink.failures.clear()
+    world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    assert world.sink.event_ids() == world.accepted()
+
+
+def test_a_failing_dead_letter_write_is_retried_and_nothing_is_written_twice() -> None:
+    world = World()
+    world.send_good(4)
+    for _ in range(3):
+        world.send_bad()
+    world.broker.fail_next_deliveries(DeliveryTimeoutError("no acknowledgement"), count=2)
+    progress = world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    assert len(world.dead_records()) == 3
+    assert progress.retries == 1
+    assert len(world.sink.batches) == 1, "the sink is not asked again"
+
+
+def test_dead_letters_wait_for_the_broker() -> None:
+    world = World()
+    world.send_bad()
+    writer_down = iter([True])
+
+    def broker_goes(_batch: Batch) -> None:
+        if next(writer_down, False):
+            world.broker.fail_next_deliveries(DeliveryError("not now", retryable=True), count=1)
+
+    world.sink.on_write = broker_goes
+    world.send_good(1)
+    world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    assert len(world.dead_records()) == 1
+
+
+def test_a_dead_letter_that_is_refused_stops_the_consumer_without_a_commit() -> None:
+    world = World()
+    world.send_bad()
+    world.broker.fail_next_deliveries(DeliveryError("not allowed"))
+    with pytest.raises(DeadLetterRefusedError, match=r"events\.dlq does not take .* events\[\d\] offset 0"):
+        world.consumer(settings=settings()).run(StopWhen(lambda: False))
+    assert world.committed() == {}
+
+
+def test_a_dead_letter_that_is_too_large_for_its_topic_names_the_mend() -> None:
+    world = World(dlq_max_bytes=1_048_588)
+    world.send_bad(b"x" * 1_048_577)
+    with pytest.raises(DeadLetterRefusedError, match=r"raise max\.message\.bytes of topic events\.dlq") as caught:
+        world.consumer(settings=settings()).run(StopWhen(lambda: False))
+    assert isinstance(caught.value.__cause__, MessageTooLargeError)
+    assert world.committed() == {}
+
+
+def test_an_oversize_record_is_a_dead_letter_with_all_its_bytes() -> None:
+    world = World()
+    world.send_bad(b"\xc3\x01" + b"x" * 1_048_577)
+    world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    (dead,) = world.dead_records()
+    assert dead.value == b"\xc3\x01" + b"x" * 1_048_577
+    assert header_texts(dead)["dlq.reason"] == "too_large"
+
+
+def test_too_many_dead_letters_stop_the_consumer_before_anything_is_written() -> None:
+    world = World(partitions=1)
+    world.send_good(4)
+    for _ in range(6):
+        world.send_bad()
+    limits = DeadLetterLimits(max_ratio=0.5, window_records=10, max_run_records=None)
+    with pytest.raises(DeadLetterLimitError, match=r"6 of the latest 10 .* unknown_framing"):
+        world.consumer(settings=settings(limits=limits)).run(StopWhen(lambda: False))
+    assert world.committed() == {}
+    assert world.dead_records() == []
+    assert world.sink.batches == []
+
+
+def test_a_run_of_dead_letters_stops_the_consumer() -> None:
+    world = World(partitions=2)
+    world.send_good(50, partition=0)
+    for _ in range(4):
+        world.send_bad(partition=1)
+    limits = DeadLetterLimits(max_ratio=None, max_run_records=3)
+    with pytest.raises(DeadLetterLimitError, match="4 dead letters one after the other"):
+        world.consumer(settings=settings(rows=100, limits=limits)).run(StopWhen(lambda: False))
+
+
+def test_a_run_is_counted_over_batches_and_ended_by_a_good_record() -> None:
+    world = World(partitions=1)
+    for _ in range(5):
+        world.send_bad()
+        world.send_bad()
+        world.send_good(1)
+    limits = DeadLetterLimits(max_ratio=None, max_run_records=2)
+    world.consumer(settings=settings(rows=1, limits=limits)).run(StopWhen(world.all_committed))
+    for _ in range(3):
+        world.send_bad()
+    with pytest.raises(DeadLetterLimitError):
+        world.consumer(settings=settings(rows=1, limits=limits)).run(StopWhen(lambda: False))
+
+
+def test_a_record_that_cannot_be_read_is_stepped_over() -> None:
+    world = World(partitions=1)
+    world.send_good(3)
+    world.send_bad(b"broken on the way")
+    world.send_good(3)
+    world.broker.break_record(TopicPartition(TOPIC, 0), 3)
+    progress = world.consumer(settings=settings(rows=100)).run(StopWhen(world.all_committed))
+    assert world.sink.event_ids() == world.accepted()
+    assert progress.dead == {"unreadable": 1}
+    (dead,) = world.dead_records()
+    assert (dead.key, dead.value) == (None, None)
+    text = header_texts(dead)
+    assert (text["dlq.source.offset"], text["dlq.stage"]) == ("3", "read")
+    assert "dlq.source.timestamp" not in text
+
+
+def test_a_revoked_partition_is_written_and_committed_first() -> None:
+    world = World()
+    world.send_good(8)
+    other = world.broker.open_reader(group=GROUP)
+    other.subscribe([TOPIC])
+    turns = iter(range(1_000))
+
+    def between_turns() -> bool:
+        if next(turns) >= 1:
+            taken = other.poll(timeout_seconds=0, max_records=100)
+            assert taken == [], "what the first had polled is committed before the second begins"
+            return bool(other.assignment())
+        return False
+
+    progress = world.consumer(settings=settings(rows=100)).run(StopWhen(between_turns))
+    assert world.all_committed()
+    assert progress.written.total() == 8
+    assert progress.dropped_records == 0
+
+
+def test_a_revoke_during_an_outage_leaves_the_records_to_the_next_owner() -> None:
+    world = World()
+    world.send_good(8)
+    other = world.broker.open_reader(group=GROUP)
+    other.subscribe([TOPIC])
+    world.sink.failures = [SinkUnavailableError("gone fishing")] * 50
+    taken: list[str] = []
+
+    def between_turns() -> bool:
+        if len(world.sink.failures) < 49:
+            taken.extend(str(record.key) for record in other.poll(timeout_seconds=0, max_records=100))
+        return bool(taken)
+
+    progress = world.consumer(settings=settings(rows=8)).run(StopWhen(between_turns))
+    assert world.committed() == {}
+    assert progress.dropped_records >= len(taken) > 0
+
+
+def test_a_rejected_commit_loses_and_doubles_nothing() -> None:
+    world = World()
+    world.send_good(20)
+    world.broker.reject_next_commits(2)
+    progress = world.consumer(settings=settings(rows=5)).run(StopWhen(world.all_committed))
+    assert progress.rejected_commits == 2
+    assert progress.written.total() == 20
+    assert progress.duplicates.total() == 0
+
+
+def test_an_evicted_consumer_reads_again_what_it_could_not_commit() -> None:
+    world = World()
+    world.send_good(20)
+    world.send_bad()
+    reader = world.reader()
+    evicted = iter([True])
+
+    def evict(_batch: Batch) -> None:
+        if next(evicted, False):
+            world.broker.evict(reader)
+            world.broker.reject_next_commits(2)  # also the one in which it learns of the revocation
+
+    world.sink.on_write = evict
+    progress = world.consumer(reader, settings(rows=5)).run(StopWhen(world.all_committed))
+    assert world.sink.event_ids() == world.accepted()
+    assert progress.written.total() == 20
+    assert progress.duplicates.total() > 0
+    assert progress.rejected_commits > 0
+
+
+def test_a_broker_that_is_away_for_the_commit_is_asked_again() -> None:
+    world = World()
+    world.send_good(5)
+
+    def broker_goes(_batch: Batch) -> None:
+        world.broker.down = True
+
+    world.sink.on_write = broker_goes
+    started = world.clock.now
+
+    def between_turns() -> bool:
+        if world.clock.now - started > 5:
+            world.broker.down = False
+        return world.all_committed()
+
+    progress = world.consumer(settings=settings(rows=5)).run(StopWhen(between_turns))
+    assert progress.commits == 1
+    assert progress.written.total() == 5
+
+
+def test_gaps_at_the_end_are_committed_when_nothing_is_in_hand() -> None:
+    world = World(partitions=1)
+    world.send_good(5)
+    for _ in range(3):
+        world.send_bad()
+    partition = TopicPartition(TOPIC, 0)
+    world.broker.remove_records(partition, [2, 5, 6, 7])
+    world.sent[partition] = []
+    world.consumer(settings=settings()).run(StopWhen(lambda: world.committed().get(partition) == 8))
+
+
+def test_the_heartbeat_file_is_touched_during_an_outage_too(tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat"
+    world = World()
+    world.send_good(1)
+    world.sink.failures = [SinkUnavailableError("gone fishing")] * 5
+
+    def between_turns() -> bool:
+        if world.sink.failures and len(world.sink.failures) < 3:
+            file.unlink(missing_ok=True)
+        return world.all_committed()
+
+    world.consumer(settings=settings(heartbeat_file=file)).run(StopWhen(between_turns))
+    assert file.exists()
+
+
+def test_a_heartbeat_file_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+    world = World()
+    consumer = world.consumer(settings=settings(heartbeat_file=tmp_path / "missing" / "heartbeat"))
+    with pytest.raises(ConfigurationError, match="heartbeat file .*missing"):
+        consumer.run(StopWhen(lambda: False))
+
+
+def test_dead_letters_cannot_go_back_to_their_topic() -> None:
+    assert ConsumerSettings(topic=TOPIC).dead_letter_topic == DLQ
+    with pytest.raises(ConfigurationError):
+        ConsumerSettings(topic=TOPIC, dead_letter_topic=TOPIC)

@@ -1,0 +1,254 @@
+"""A topic, a consumer and a sink in memory, with a clock that only moves when told."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import polars as pl
+
+from flowise_telemetry_consumer import Consumer, ConsumerSettings
+from flowise_telemetry_consumer.progress import OnProgress
+from flowise_telemetry_consumer.sinks.port import Batch, WriteResult
+from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_schemas.codec import encode
+from flowise_telemetry_transport.errors import TransportError
+from flowise_telemetry_transport.memory import InMemoryBroker
+from flowise_telemetry_transport.memory.reader import InMemoryReader
+from flowise_telemetry_transport.types import Delivery, Headers, OutgoingRecord, Record, TopicPartition, TopicSpec
+from tests.schemas.records import ENVELOPE, EVENTS, record_of
+
+TOPIC = "events"
+DLQ = "events.dlq"
+GROUP = "service"
+
+_TURNS = 5_000
+
+
+class FakeClock:
+    """Moves when someone sleeps or waits on it."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def now_ms(self) -> int:
+        return 1_700_000_000_000
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class StopWhen(threading.Event):
+    """Is set once its condition holds; it is looked at once a turn, so it may also do something between turns."""
+
+    def __init__(self, condition: Callable[[], bool]) -> None:
+        super().__init__()
+        self._condition = condition
+        self._turns = 0
+
+    def is_set(self) -> bool:
+        self._turns += 1
+        assert self._turns < _TURNS, "what the test waits for does not come"
+        return super().is_set() or self._condition()
+
+
+class InstantReader(InMemoryReader):
+    """An in-memory reader whose waits move the fake clock and take no time."""
+
+    def __init__(self, broker: InMemoryBroker, group: str | None, clock: FakeClock, member: int = 1_000) -> None:
+        super().__init__(broker, group, member)
+        self.clock = clock
+        self.before_commit: Callable[[Mapping[TopicPartition, int]], None] = lambda offsets: None
+        self.polls = 0
+        self.paused: set[TopicPartition] = set()
+
+    def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
+        self.polls += 1
+        records = super().poll(timeout_seconds=0, max_records=max_records)
+        if not records:
+            self.clock.now += timeout_seconds
+        return records
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self.paused |= set(partitions)
+        super().pause(list(partitions))
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self.paused -= set(partitions)
+        super().resume(list(partitions))
+
+    def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
+        self.before_commit(offsets)
+        super().commit(offsets, timeout_seconds=timeout_seconds)
+
+
+class MemorySink:
+    """Keeps events in a dict. ``failures`` are raised by the next writes; ``on_write`` may do anything before one."""
+
+    url = "memory:"
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, dict[str, object]]] = {}
+        self.failures: list[Exception] = []
+        self.on_write: Callable[[Batch], None] = lambda batch: None
+        self.batches: list[Batch] = []
+
+    def prepare(self, schemas: Iterable[EventSchema]) -> None:
+        for schema in schemas:
+            self.rows.setdefault(schema.event, {})
+
+    def write(self, batch: Batch) -> WriteResult:
+        self.on_write(batch)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.batches.append(batch)
+        written = {}
+        for event, frame in batch.frames.items():
+            before = len(self.rows[event])
+            for row in frame.iter_rows(named=True):
+                self.rows[event].setdefault(row["event_id"], row)
+            written[event] = len(self.rows[event]) - before
+        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
+        return WriteResult(written, duplicates)
+
+    def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame(list(self.rows[event].values()))
+
+    def counts(self) -> dict[str, int]:
+        return {event: len(rows) for event, rows in self.rows.items()}
+
+    def close(self) -> None:
+        pass
+
+    def event_ids(self) -> set[str]:
+        return {event_id for rows in self.rows.values() for event_id in rows}
+
+
+def event_id(number: int) -> str:
+    return f"01890a5d-ac96-774b-bcce-{number:012x}"
+
+
+def value_of(number: int) -> bytes:
+    """The message of event ``number``; the kinds take turns."""
+    event = EVENTS[number % len(EVENTS)]
+    envelope = dataclasses.replace(ENVELOPE, event_id=event_id(number), sequence=number)
+    return encode(catalog().latest(event.EVENT), record_of(event, envelope))
+
+
+class World:
+    """Broker, clock and sink, and what should come out of them."""
+
+    def __init__(self, *, partitions: int = 2, dlq_max_bytes: int | None = None) -> None:
+        self.clock = FakeClock()
+        self.broker = InMemoryBroker(now_ms=self.clock.now_ms)
+        self.sink = MemorySink()
+        self.sent: dict[TopicPartition, list[str | None]] = {}
+        admin = self.broker.open_admin()
+        admin.create_topic(TopicSpec(TOPIC, partitions))
+        configs = () if dlq_max_bytes is None else (("max.message.bytes", str(dlq_max_bytes)),)
+        admin.create_topic(TopicSpec(DLQ, 1, configs=configs))
+        self._writer = self.broker.open_writer(max_record_bytes=64 * 1_048_576)
+        self._numbers = itertools.count()
+        self._members = itertools.count(1_000)
+        self._latest: InstantReader | None = None
+        self.partitions = [TopicPartition(TOPIC, number) for number in range(partitions)]
+
+    def send_good(self, count: int, *, partition: int | None = None) -> list[str]:
+        """Sends events; returns their ids."""
+        ids = []
+        for _ in range(count):
+            number = next(self._numbers)
+            ids.append(event_id(number))
+            self._send(value_of(number), ids[-1], partition, ())
+        return ids
+
+    def send_bad(
+        self, value: bytes | None = b"not one of ours", *, partition: int | None = None, headers: Headers = ()
+    ) -> None:
+        self._send(value, None, partition, headers)
+
+    def _send(self, value: bytes | None, identity: str | None, partition: int | None, headers: Headers) -> None:
+        key = identity.encode() if identity is not None else b"bad"
+        places: list[Delivery | None] = []
+
+        def landed(delivery: Delivery | None, _error: TransportError | None) -> None:
+            places.append(delivery)
+
+        self._writer.send(OutgoingRecord(TOPIC, key, value, headers, partition=partition), landed)
+        self._writer.flush(timeout_seconds=1)
+        assert places[0] is not None
+        self.sent.setdefault(TopicPartition(TOPIC, places[0].partition), []).append(identity)
+
+    def reader(self, group: str | None = GROUP) -> InstantReader:
+        reader = InstantReader(self.broker, group, self.clock, next(self._members))
+        reader.before_commit = self.check_commit
+        return reader
+
+    def consumer(
+        self,
+        reader: InstantReader | None = None,
+        settings: ConsumerSettings | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Consumer:
+        """A consumer; the one before it has left its group by then."""
+        if self._latest is not None:
+            self._latest.close()  # the group waits for its members
+        self._latest = reader or self.reader()
+        return Consumer(
+            self._latest,
+            self.sink,
+            self.broker.open_writer(max_record_bytes=64 * 1_048_576),
+            catalog(),
+            settings or ConsumerSettings(topic=TOPIC, group=GROUP),
+            on_progress=on_progress,
+            clock=self.clock,
+        )
+
+    def check_commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """No offset is committed past a record that is neither in the sink nor a dead letter."""
+        written = self.sink.event_ids()
+        dead = {
+            (
+                TopicPartition(text["dlq.source.topic"], int(text["dlq.source.partition"])),
+                int(text["dlq.source.offset"]),
+            )
+            for text in map(header_texts, self.dead_records())
+        }
+        for partition, offset in offsets.items():
+            for number, identity in enumerate(self.sent.get(partition, [])[:offset]):
+                assert identity in written or (partition, number) in dead, f"{partition} {number} is committed and lost"
+
+    def dead_records(self) -> list[Record]:
+        log = self.broker.log(TopicPartition(DLQ, 0))
+        return [log.records[offset] for offset in sorted(log.records)]
+
+    def committed(self) -> dict[TopicPartition, int]:
+        return dict(self.broker.group(GROUP).committed)
+
+    def all_committed(self) -> bool:
+        """Whether every record that was sent is committed."""
+        committed = self.committed()
+        return all(committed.get(partition, 0) >= len(sent) for partition, sent in self.sent.items())
+
+    def accepted(self) -> set[str]:
+        """The ids of all events that were sent."""
+        return {identity for sent in self.sent.values() for identity in sent if identity is not None}
+
+
+def header_texts(record: Record) -> dict[str, str]:
+    return {name: (value or b"").decode() for name, value in record.headers if name.startswith("dlq.")}
+
+
+def record(value: bytes | None, *, offset: int = 0, headers: Headers = ()) -> Record:
+    return Record(TOPIC, 0, offset, 1_700_000_000_000, b"key", value, headers)
+
+
+def records(values: Sequence[bytes | None]) -> list[Record]:
+    return [record(value, offset=offset) for offset, value in enumerate(values)]
