@@ -44,6 +44,10 @@ MAX_LINES = 300
 
 # What others may build on. A name is added or taken away here and in CHANGELOG.md, never by accident.
 PUBLIC: dict[str, str] = {
+    "flowise_telemetry": """
+        AssistantCreated ChatflowCreated ConfigurationError Consent DropReason Edge Event FlowGraph Limits
+        OriginType PredictionSent Stats Telemetry TelemetryError ToolCreated ValidationError VectorUpserted
+    """,
     "flowise_telemetry_schemas": """
         AssistantCreated Catalog ChatflowCreated ConfigurationError DecodeError Edge Envelope Event EventSchema
         Field FlowGraph MissingExtraError OriginType PredictionSent SchemaError TelemetryError ToolCreated
@@ -56,6 +60,16 @@ PUBLIC: dict[str, str] = {
         KafkaSettings MessageTooLargeError OnDelivery OutgoingRecord RebalanceCallback Record RecordReader
         RecordWriter TopicAdmin TopicExistsError TopicPartition TopicSpec TransportError UnknownTopicError
         UnreadableRecordError open_admin open_reader open_writer parse_bootstrap_servers partition_for
+    """,
+    "flowise_telemetry_consumer": """
+        BatchLimits Consumer ConsumerSettings DEFAULT_GROUP DEFAULT_TOPIC DeadLetter DeadLetterLimitError
+        DeadLetterLimits DeadLetterRefusedError DeadLetterSummary DeadLetterUnavailableError Decoded Decoder
+        FiledDeadLetter IncompleteReadError MAX_DEAD_LETTER_BYTES PartitionResult Progress ReplayResult SinkError
+        SinkUnavailableError TopicRange dead_letter_topic_of list_dead_letters open_dead_letter_writer
+        read_dead_letters replay
+    """,
+    "flowise_telemetry_cli": """
+        cli main
     """,
 }
 
