@@ -1,0 +1,1 @@
+"""Measures the hot paths of the pipeline: ``make bench``."""
