@@ -35,9 +35,9 @@ class Progress:
         """Counts a batch that is through."""
         self.batches += 1
         self.consumed += len(flight.batch)
-        self.written.update(flight.result.written)
-        self.duplicates.update(flight.result.duplicates)
-        self.dead.update(flight.dead_by_reason())
+        self.written += Counter(flight.result.written)
+        self.duplicates += Counter(flight.result.duplicates)
+        self.dead += flight.dead_by_reason()
 
 
 OnProgress = Callable[[Progress], None]

@@ -214,8 +214,8 @@ class _Replay:
         part.written += sum(flight.result.written.values())
         part.already_there += sum(flight.result.duplicates.values())
         part.dead += dead.total()
-        self.result.written.update(flight.result.written)
-        self.result.already_there.update(flight.result.duplicates)
-        self.result.dead.update(dead)
+        self.result.written += Counter(flight.result.written)
+        self.result.already_there += Counter(flight.result.duplicates)
+        self.result.dead += dead
         if self._on_progress is not None:
             self._on_progress(self.result)

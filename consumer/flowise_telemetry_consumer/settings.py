@@ -8,16 +8,12 @@ from pathlib import Path
 from flowise_telemetry_consumer.batch import BatchLimits
 from flowise_telemetry_consumer.dead_letter_limits import DeadLetterLimits
 from flowise_telemetry_schemas import ConfigurationError
+from flowise_telemetry_transport.topics import EVENTS_TOPIC, dead_letter_topic_of
 
 __all__ = ["DEFAULT_GROUP", "DEFAULT_TOPIC", "ConsumerSettings", "dead_letter_topic_of"]
 
-DEFAULT_TOPIC = "flowise.telemetry.events"
+DEFAULT_TOPIC = EVENTS_TOPIC
 DEFAULT_GROUP = "flowise-telemetry"
-
-
-def dead_letter_topic_of(topic: str) -> str:
-    """The dead-letter topic of a topic, where none is named."""
-    return f"{topic}.dlq"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -389,7 +389,7 @@ def test_the_heartbeat_file_is_touched_during_an_outage_too(tmp_path: Path) -> N
 def test_a_heartbeat_file_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
     world = World()
     consumer = world.consumer(settings=settings(heartbeat_file=tmp_path / "missing" / "heartbeat"))
-    with pytest.raises(ConfigurationError, match="heartbeat file .*missing"):
+    with pytest.raises(ConfigurationError, match=r"heartbeat file .*missing"):
         consumer.run(StopWhen(lambda: False))
 
 

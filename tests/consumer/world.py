@@ -246,6 +246,13 @@ def header_texts(record: Record) -> dict[str, str]:
     return {name: (value or b"").decode() for name, value in record.headers if name.startswith("dlq.")}
 
 
+def source_of(record: Record) -> tuple[TopicPartition, int]:
+    """Where a dead letter came from."""
+    text = header_texts(record)
+    partition = TopicPartition(text["dlq.source.topic"], int(text["dlq.source.partition"]))
+    return partition, int(text["dlq.source.offset"])
+
+
 def record(value: bytes | None, *, offset: int = 0, headers: Headers = ()) -> Record:
     return Record(TOPIC, 0, offset, 1_700_000_000_000, b"key", value, headers)
 

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from flowise_telemetry_consumer import BatchLimits, ReplayResult, SinkError, SinkUnavailableError, TopicRange, replay
+from flowise_telemetry_consumer.sinks.port import Batch
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport.errors import UnknownTopicError
+from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.world import GROUP, TOPIC, StopWhen, World
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "flowise_telemetry")
+
+
+def replayed(world: World, *, rows: int = 1_000, stop: StopWhen | None = None) -> ReplayResult:
+    result = replay(
+        world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=rows), stop=stop, clock=world.clock
+    )  # fmt: skip
+    for part in result.partitions.values():
+        assert part.position - part.start == part.written + part.already_there + part.dead + part.gaps
+        assert part.gaps >= 0
+    assert sum(part.written for part in result.partitions.values()) == result.written.total()
+    assert sum(part.already_there for part in result.partitions.values()) == result.already_there.total()
+    assert sum(part.dead for part in result.partitions.values()) == result.dead.total()
+    return result
+
+
+def test_a_replay_fills_a_sink_and_accounts_for_every_offset() -> None:
+    world = World(partitions=2)
+    world.send_good(10, partition=0)
+    world.send_bad(partition=0)
+    world.send_good(5, partition=0)
+    world.send_good(4, partition=1)
+    lost = world.broker.log(TopicPartition(TOPIC, 1)).records[1]
+    world.broker.remove_records(TopicPartition(TOPIC, 1), [1, 3])
+    world.broker.break_record(TopicPartition(TOPIC, 0), 12)
+    result = replayed(world, rows=3)
+    assert result.complete
+    assert result.offsets == result.offsets_read == 20
+    first, second = (result.partitions[tp] for tp in world.partitions)
+    assert (first.written, first.already_there, first.dead, first.gaps) == (14, 0, 2, 0)
+    assert (second.written, second.gaps, second.complete) == (2, 2, True)
+    assert result.dead == {"unknown_framing": 1, "unreadable": 1}
+    assert (lost.key or b"").decode() not in world.sink.event_ids()
+
+
+def test_a_replay_may_be_repeated() -> None:
+    world = World()
+    world.send_good(10)
+    replayed(world)
+    again = replayed(world)
+    assert again.written.total() == 0
+    assert again.already_there.total() == 10
+    assert world.sink.event_ids() == world.accepted()
+
+
+def test_a_replay_ends_where_the_topic_ended_when_it_began() -> None:
+    world = World(partitions=1)
+    world.send_good(10)
+
+    def more(_batch: Batch) -> None:
+        world.send_good(5)
+
+    world.sink.on_write = more
+    result = replayed(world, rows=4)
+    assert result.complete
+    assert result.written.total() == 10
+
+
+def test_a_replay_touches_no_group_and_writes_no_dead_letters() -> None:
+    world = World()
+    world.send_good(3)
+    world.send_bad()
+    replayed(world)
+    assert GROUP not in world.broker.groups
+    assert world.dead_records() == []
+
+
+def test_an_empty_topic_is_complete_at_once() -> None:
+    result = replayed(World())
+    assert result.complete
+    assert result.offsets == 0
+
+
+def test_a_range_may_be_given() -> None:
+    world = World(partitions=1)
+    world.send_good(10)
+    tp = TopicPartition(TOPIC, 0)
+    result = replay(
+        world.reader(None), world.sink, catalog(), span=TopicRange(TOPIC, {tp: 2}, {tp: 5}), clock=world.clock
+    )
+    assert result.complete
+    assert result.written.total() == 3
+
+
+def test_a_topic_that_is_missing_is_told() -> None:
+    world = World()
+    with pytest.raises(UnknownTopicError):
+        replay(world.reader(None), world.sink, catalog(), "nowhere", clock=world.clock)
+
+
+def test_a_broker_that_goes_away_leaves_it_incomplete_with_what_was_read_written() -> None:
+    world = World(partitions=1)
+    world.send_good(10)
+    tp = TopicPartition(TOPIC, 0)
+
+    def broker_goes(_batch: Batch) -> None:
+        world.broker.down = True
+
+    world.sink.on_write = broker_goes
+    reader = world.reader(None)
+    # The first poll gives all there is, so a record that never comes is what it waits for.
+    span = TopicRange(TOPIC, {tp: 0}, {tp: 12})
+    started = world.clock.now
+    result = replay(reader, world.sink, catalog(), span=span, no_progress_seconds=30, clock=world.clock)
+    assert result.incomplete == "events: nothing came for 30 s"
+    assert 30 <= world.clock.now - started < 40
+    assert result.partitions[tp].position == result.written.total() == 10
+
+
+def test_a_sink_outage_is_waited_for() -> None:
+    world = World()
+    world.send_good(10)
+    world.sink.failures = [SinkUnavailableError("gone fishing")] * 3
+    result = replayed(world)
+    assert result.complete
+    assert world.sink.event_ids() == world.accepted()
+
+
+def test_a_sink_that_stays_away_leaves_it_incomplete() -> None:
+    world = World()
+    world.send_good(10)
+    world.sink.failures = [SinkUnavailableError("gone fishing")] * 1_000
+    result = replayed(world)
+    assert result.incomplete == "the sink stayed away: gone fishing"
+    assert result.offsets_read == 0
+
+
+def test_a_sink_that_refuses_ends_it() -> None:
+    world = World()
+    world.send_good(10)
+    world.sink.failures = [SinkError("no such table")]
+    with pytest.raises(SinkError):
+        replayed(world)
+
+
+def test_a_replay_that_is_stopped_has_written_what_it_says() -> None:
+    world = World(partitions=1)
+    world.send_good(5_000)
+    result = replayed(world, stop=StopWhen(lambda: len(world.sink.rows["tool_created"]) > 0))
+    assert result.incomplete is not None
+    assert 0 < result.offsets_read < 5_000
+    assert len(world.sink.event_ids()) == result.written.total() == result.offsets_read
