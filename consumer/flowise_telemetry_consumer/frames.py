@@ -69,7 +69,6 @@ def _dtype(field: Field) -> pl.DataType:
     return _SCALARS[field.kind]
 
 
-@functools.cache
 def renamed_inside(field: Field) -> bool:
     """Whether a nested field has another name in a frame than on the wire."""
     below = field.fields if field.items is None else (field.items,)

@@ -39,9 +39,7 @@ def open_sink(url: str) -> Sink:
     try:
         sink: Sink = getattr(import_module(module), function)(url)
     except ImportError as error:
-        # psycopg without its C library raises an ImportError that names no module.
-        if error.name == "polars":
-            raise MissingExtraError("polars", "consumer") from error
+        # psycopg without a libpq raises an ImportError that names no module. polars is asked for by the package itself.
         if scheme.startswith("postgres"):
             raise MissingExtraError("psycopg", "postgres") from error
         raise

@@ -23,7 +23,7 @@ __all__ = ["MAX_FILE_EVENTS", "JsonLinesFile"]
 MAX_FILE_EVENTS = 5_000_000
 """How many events a file may hold: their ids are kept in memory, about 100 bytes each. Then ``SinkError``."""
 
-_OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class JsonLinesFile:

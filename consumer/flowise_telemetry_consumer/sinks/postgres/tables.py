@@ -63,7 +63,8 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
 def columns_of(connection: Connection[Any], schema_name: str, table: str) -> frozenset[str]:
     """The columns that a table has; none where there is no such table."""
     rows = connection.execute(
-        "SELECT attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace "
+        "SELECT attname FROM pg_attribute "
+        "JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace "
         "WHERE nspname = %s AND relname = %s AND attnum > 0 AND NOT attisdropped",
         (schema_name, table),
     )

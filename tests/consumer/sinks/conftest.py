@@ -1,0 +1,41 @@
+"""One sink of each kind that can be read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowise_telemetry_consumer.sinks import Sink, open_sink
+from flowise_telemetry_schemas import catalog
+
+DATABASES = ("sqlite", "postgresql")
+
+
+def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    if kind == "postgresql":
+        url: str = request.getfixturevalue("new_postgres_url")
+        return url
+    return f"{kind}:///{folder}/events"
+
+
+@pytest.fixture(params=[*DATABASES, "jsonl"])
+def sink_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty sink of each kind."""
+    return _url(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty sink of those kinds that have transactions and take several writers."""
+    return _url(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def sink(sink_url: str) -> Iterator[Sink]:
+    """An empty sink that is prepared."""
+    opened = open_sink(sink_url)
+    opened.prepare(catalog())
+    yield opened
+    opened.close()

@@ -1,0 +1,33 @@
+"""Which URL leads to which sink, and what is said of the others."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
+
+
+@pytest.mark.parametrize("url", ["", "events.db", "mysql://me:geheim@db/usage", "SQLITE:///x", "duckdb:///x"])
+def test_another_url_is_answered_with_the_forms_there_are(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"sqlite:///.*postgresql://.*jsonl:-") as caught:
+        open_sink(url)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:", "sqlite://", "sqlite:///", "sqlite://x.db", "sqlite:///x/", "jsonl:x", "jsonl:///"]
+)
+def test_a_file_needs_three_slashes_and_a_name(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r":///relative/file or .*:////absolute/file"):
+        open_sink(url)
+
+
+def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("flowise_telemetry_consumer.sinks.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'flowise-telemetry\[postgres\]'"):
+        open_sink("postgresql://db/usage")

@@ -1,0 +1,264 @@
+"""What is PostgreSQL's own: its types, roles, schemas, and connections that are lost or refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import polars as pl
+import psycopg
+import pytest
+
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks import Batch, Sink, open_sink
+from flowise_telemetry_consumer.sinks.postgres.address import address_of
+from flowise_telemetry_schemas import ConfigurationError, catalog
+from tests.consumer.sinks.batches import batch, held, sizes
+from tests.consumer.sinks.writer_process import ROOT
+
+TERMINATE_OTHERS = (
+    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+@pytest.fixture
+def url(new_postgres_url: str) -> str:
+    return new_postgres_url
+
+
+@pytest.fixture
+def sink(url: str) -> Iterator[Sink]:
+    opened = open_sink(url)
+    opened.prepare(catalog())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+def changed(url: str, *, host: str | None = None, user: str | None = None, path: str | None = None) -> str:
+    parts = urlsplit(url)
+    name, _, address = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user or name}@{host or address}", path=path or parts.path))
+
+
+@pytest.fixture
+def role(admin: psycopg.Connection[Any]) -> Iterator[str]:
+    """A role that may connect and nothing else; what it gets is taken away again."""
+    name = f"role_{uuid.uuid4().hex[:12]}"
+    admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pa/s@s'")
+    yield name
+    admin.execute(f"DROP OWNED BY {name}")
+    admin.execute(f"DROP ROLE {name}")
+
+
+def test_columns_have_the_types_of_the_database(sink: Sink, admin: psycopg.Connection[Any]) -> None:
+    sink.write(batch())
+    rows = admin.execute(
+        "SELECT column_name, data_type, is_nullable FROM information_schema.columns "
+        "WHERE table_schema = 'public' AND table_name = 'vector_upserted'"
+    ).fetchall()
+    assert {name: (kind, nullable) for name, kind, nullable in rows} == {
+        "event_id": ("uuid", "NO"),
+        "occurred_at": ("timestamp with time zone", "NO"),
+        "instance_id": ("uuid", "NO"),
+        "stream_id": ("uuid", "NO"),
+        "sequence": ("bigint", "NO"),
+        "version": ("text", "NO"),
+        "chatflow_id": ("uuid", "NO"),
+        "type": ("text", "NO"),
+        "flow_graph": ("jsonb", "NO"),
+        "stop_node_id": ("text", "YES"),
+    }
+    shown = admin.execute(
+        "SELECT extract(epoch FROM occurred_at) * 1000, flow_graph->'edges'->0->>'target' FROM prediction_sent"
+    ).fetchone()
+    assert shown == (1_700_000_000_125, "conversationChain_0")
+
+
+def test_tables_may_live_in_a_schema_of_their_own(url: str, admin: psycopg.Connection[Any]) -> None:
+    sink = open_sink(f"{url}?schema=Usage%20%22data%22")
+    sink.prepare(catalog())
+    sink.write(batch())
+    assert held(sink, "tool_created").equals(batch().frames["tool_created"])
+    assert admin.execute('SELECT count(*) FROM "Usage ""data""".tool_created').fetchone() == (1,)
+    assert admin.execute("SELECT to_regclass('public.tool_created')").fetchone() == (None,)
+    assert open_sink(url).counts() == {}
+    sink.close()
+
+
+def test_times_do_not_depend_on_the_session(url: str, admin: psycopg.Connection[Any]) -> None:
+    database = urlsplit(url).path[1:]
+    admin.execute(f"ALTER DATABASE \"{database}\" SET timezone = 'Asia/Kathmandu'")
+    admin.execute(f"ALTER DATABASE \"{database}\" SET datestyle = 'German'")
+    sink = open_sink(url)
+    sink.prepare(catalog())
+    sink.write(batch())
+    assert held(sink, "tool_created").equals(batch().frames["tool_created"])
+    sink.close()
+
+
+def test_a_lost_connection_is_an_outage_and_the_next_write_connects_again(
+    sink: Sink, admin: psycopg.Connection[Any]
+) -> None:
+    sink.write(batch(0))
+    admin.execute(TERMINATE_OTHERS)
+    with pytest.raises(SinkUnavailableError) as caught:
+        sink.write(batch(1))
+    assert caught.value.retryable
+    assert sink.write(batch(1)).written == sizes(batch())
+    admin.execute(TERMINATE_OTHERS)
+    # Reading has connections of its own.
+    assert sink.counts() == {event: 2 * size for event, size in sizes(batch()).items()}
+
+
+def test_what_refuses_after_it_worked_is_an_outage(url: str, sink: Sink, admin: psycopg.Connection[Any]) -> None:
+    database = urlsplit(url).path[1:]
+    with psycopg.connect(changed(url, path="/postgres"), autocommit=True) as elsewhere:
+        admin.close()
+        elsewhere.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", (database,)
+        )
+        elsewhere.execute(f'ALTER DATABASE "{database}" RENAME TO "{database}_away"')
+        for _ in range(2):
+            with pytest.raises(SinkUnavailableError):
+                sink.write(batch())
+        elsewhere.execute(f'ALTER DATABASE "{database}_away" RENAME TO "{database}"')
+    assert sink.write(batch()).written == sizes(batch())
+
+
+def test_a_lock_that_is_held_for_long_is_an_outage(
+    sink: Sink, admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink.STATEMENT_TIMEOUT_SECONDS", 0.2)
+    with admin.transaction():
+        admin.execute("LOCK TABLE tool_created IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(SinkUnavailableError, match="statement timeout"):
+            sink.write(batch())
+    assert sink.write(batch()).written == sizes(batch())
+
+
+def test_a_standby_is_an_outage(url: str, sink: Sink, admin: psycopg.Connection[Any]) -> None:
+    admin.execute(f'ALTER DATABASE "{urlsplit(url).path[1:]}" SET default_transaction_read_only = on')
+    sink.close()
+    with pytest.raises(SinkUnavailableError, match="read-only"):
+        sink.write(batch())
+
+
+def test_a_kill_between_merge_and_commit_changes_nothing(url: str, sink: Sink) -> None:
+    sink.write(batch(0))
+    code = f"""
+import os, signal, psycopg
+from flowise_telemetry_consumer.sinks.postgres.sink import PostgresSink
+write, leave = PostgresSink.write, psycopg.Transaction.__exit__
+def doomed(self, given):
+    psycopg.Transaction.__exit__ = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    return write(self, given)
+PostgresSink.write = doomed
+from tests.consumer.sinks.writer_process import main
+main({url!r}, "2", "50")
+"""
+    killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, capture_output=True, check=False)
+    assert (killed.returncode, killed.stdout) == (-9, b"")
+    assert sink.counts() == sizes(batch())
+
+
+def test_a_role_that_may_only_read_and_insert_is_enough(
+    url: str, sink: Sink, admin: psycopg.Connection[Any], role: str
+) -> None:
+    admin.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}")
+    writer = open_sink(changed(url, user=f"{role}:pa%2Fs%40s"))
+    writer.prepare(catalog())
+    assert writer.write(batch()).written == sizes(batch())
+    assert held(writer, "tool_created").equals(batch().frames["tool_created"])
+    writer.close()
+
+
+@pytest.mark.parametrize("granted", ["", "SELECT"])
+def test_a_right_that_is_missing_is_told(
+    url: str, sink: Sink, admin: psycopg.Connection[Any], role: str, granted: str
+) -> None:
+    if granted:
+        admin.execute(f"GRANT {granted} ON ALL TABLES IN SCHEMA public TO {role}")
+    writer = open_sink(changed(url, user=f"{role}:pa%2Fs%40s"))
+    writer.prepare(catalog())
+    with pytest.raises(SinkError, match=r"permission denied for table .*: GRANT it") as caught:
+        writer.write(batch())
+    assert not caught.value.retryable
+    writer.close()
+
+
+def test_a_role_that_may_not_make_tables_is_told(url: str, role: str) -> None:
+    with pytest.raises(SinkError, match="permission denied for schema public"):
+        open_sink(changed(url, user=f"{role}:pa%2Fs%40s")).prepare(catalog())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"user": "nobody_of_that_name:geheim"}, "does not let us in"),
+        ({"path": "/no_such_database"}, "no_such_database"),
+    ],
+)
+def test_a_server_that_refuses_us_is_one_clear_line(url: str, change: dict[str, str], said: str) -> None:
+    sink = open_sink(changed(url, **change))
+    with pytest.raises(SinkError, match=said) as caught:
+        sink.prepare(catalog())
+    assert not caught.value.retryable
+    assert "geheim" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_an_outage() -> None:
+    sink = open_sink("postgresql://someone:geheim@127.0.0.1:1/usage")
+    for call in (lambda: sink.prepare(catalog()), lambda: sink.write(batch()), sink.counts):
+        with pytest.raises(SinkUnavailableError, match=r"someone:\*\*\*@127.0.0.1:1/usage cannot be reached") as caught:
+            call()
+        assert "geheim" not in str(caught.value)
+
+
+def test_an_error_never_repeats_a_value(sink: Sink) -> None:
+    tools = batch().frames["tool_created"].with_columns(event_id=pl.lit("secret-of-someone"))
+    with pytest.raises(SinkError, match="InvalidTextRepresentation") as caught:
+        sink.write(Batch(frames={"tool_created": tools}))
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:geheim@db:5433/usage?schema=x", "postgresql://me:***@db:5433/usage?schema=x"),
+        ("postgres://db/usage?password=geheim&user=me", "postgresql://me:***@db/usage"),
+        ("postgresql://me@/usage?host=/run/pg&schema=public", "postgresql://me@/usage?host=/run/pg"),
+        ("postgresql:///usage", "postgresql:///usage"),
+    ],
+)
+def test_a_password_is_never_shown(url: str, shown: str) -> None:
+    assert open_sink(url).url == shown
+    assert "geheim" not in repr(address_of(url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:ge/heim@db/usage",
+        "postgresql://me:geheim@db:port/usage",
+        "postgresql://me:geheim@db/usage?shema=x",
+        "postgresql://me:geheim@db/usage?schema=",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_told_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="PostgreSQL URL") as caught:
+        open_sink(url)
+    assert not any(part in str(caught.value) for part in ("heim", "me:", "shema"))
