@@ -7,9 +7,8 @@ Importing this loads no Kafka client, starts nothing and opens nothing.
 """
 
 import logging
+from typing import TYPE_CHECKING, Any
 
-from flowise_telemetry.consent import Consent
-from flowise_telemetry.settings import Limits
 from flowise_telemetry.stats import DropReason, Stats
 from flowise_telemetry.telemetry import Telemetry
 from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError, ValidationError
@@ -23,6 +22,10 @@ from flowise_telemetry_schemas.events import (
     VectorUpserted,
 )
 from flowise_telemetry_schemas.flow_graph import Edge, FlowGraph
+
+if TYPE_CHECKING:
+    from flowise_telemetry.consent import Consent
+    from flowise_telemetry.settings import Limits
 
 __all__ = [
     "AssistantCreated",
@@ -46,3 +49,16 @@ __all__ = [
 
 # An app without logging of its own would otherwise get our warnings on stderr.
 logging.getLogger("flowise_telemetry").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    # PEP 562: what only some apps use is loaded when it is used.
+    if name == "Consent":
+        from flowise_telemetry.consent import Consent
+
+        return Consent
+    if name == "Limits":
+        from flowise_telemetry.settings import Limits
+
+        return Limits
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -49,25 +49,33 @@ def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argu
     if name := environment_opt_out(environ):
         return Consent(False, f"{name} in the environment")
     file = read_file()
-    if name := environment_opt_out(file.values):
-        return Consent(False, f"{name} in {file.path}")
-    if file.unreadable_opt_out:
-        return Consent(False, file.unreadable_opt_out)
-    try:
-        stored = read_choice({**file.values, **environ})
-    except StoredChoiceError as error:
-        return Consent(False, str(error))
-    if stored is False:
-        return Consent(False, "the stored choice (flowise-telemetry disable)")
+    name = environment_opt_out(file.values)
+    if name or file.unreadable_opt_out:
+        return Consent(False, file.unreadable_opt_out or f"{name} in {file.path}")
+    stored = _stored({**file.values, **environ})
+    if stored is not None and not stored.enabled:
+        return stored
     if argument:
         return Consent(True, "the argument enabled=True")
+    return _environment_opt_in(environ, file) or stored or Consent(True, "the default")
+
+
+def _environment_opt_in(environ: Mapping[str, str], file: EnvFile) -> Consent | None:
     for values, place in ((environ, "the environment"), (file.values, str(file.path))):
         for name in environment.OPT_OUTS:
             if environment.is_set(values, name) is False:
                 return Consent(True, f"{name} in {place}")
-    if stored:
-        return Consent(True, "the stored choice (flowise-telemetry enable)")
-    return Consent(True, "the default")
+    return None
+
+
+def _stored(environ: Mapping[str, str]) -> Consent | None:
+    try:
+        choice = read_choice(environ)
+    except StoredChoiceError as error:
+        return Consent(False, str(error))
+    if choice is None:
+        return None
+    return Consent(choice, f"the stored choice (flowise-telemetry {'enable' if choice else 'disable'})")
 
 
 def withdrawn(environ: Mapping[str, str], choice_environ: Mapping[str, str] | None) -> Consent | None:
@@ -77,10 +85,5 @@ def withdrawn(environ: Mapping[str, str], choice_environ: Mapping[str, str] | No
     """
     if name := environment_opt_out(environ):
         return Consent(False, f"{name} in the environment")
-    if choice_environ is None:
-        return None
-    try:
-        stored = read_choice(choice_environ)
-    except StoredChoiceError as error:
-        return Consent(False, str(error))
-    return Consent(False, "the stored choice (flowise-telemetry disable)") if stored is False else None
+    stored = None if choice_environ is None else _stored(choice_environ)
+    return stored if stored is not None and not stored.enabled else None

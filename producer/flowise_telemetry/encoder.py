@@ -22,13 +22,18 @@ _OVERHEAD_BYTES = 400  # the object, its key, its callback
 
 @dataclass(slots=True, eq=False)
 class Encoded:
-    """An event ready to be sent. ``sequence`` is -1 for one that an earlier process left in the spool."""
+    """An event ready to be sent.
+
+    ``sequence`` is -1 for one that an earlier process left in the spool; ``row`` is its place there, 0 where it has
+    none.
+    """
 
     event: str
     event_id: str
     occurred_at_ms: int
     sequence: int
     value: bytes = field(repr=False)
+    row: int = 0
 
     @property
     def key(self) -> bytes:

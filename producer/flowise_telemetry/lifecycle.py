@@ -6,11 +6,12 @@ import atexit
 import contextlib
 import os
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["keep_for_ever", "register", "watch_exit"]
+__all__ = ["flush_on_sigterm", "keep_for_ever", "register", "watch_exit"]
 
 EXIT_BUDGET_SECONDS = 1.0
 """All the time that the end of the process is delayed, however many ``Telemetry`` objects there are."""
@@ -53,9 +54,29 @@ def watch_exit() -> None:
                 util.Finalize(None, _close_all, exitpriority=100)
 
 
-def _close_all() -> None:
-    import time
+def flush_on_sigterm() -> None:
+    """Has ``close`` called when SIGTERM would end this process, which it then does with the same exit status.
 
+    Does nothing where the app has a handler of its own, or off the main thread. A handler set later replaces this one.
+    """
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end_on_sigterm)
+
+
+def _end_on_sigterm(number: int, _frame: object) -> None:
+    import signal
+
+    _close_all()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _close_all() -> None:
     deadline = time.monotonic() + EXIT_BUDGET_SECONDS
     for telemetry in list(_living):
         telemetry._at_exit(max(0.0, deadline - time.monotonic()))

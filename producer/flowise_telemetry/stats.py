@@ -69,7 +69,7 @@ class Counts:
         self._lock = threading.RLock()
         self._on_drop = on_drop
         self._dropped: dict[DropReason, int] = {}
-        self._frozen = False
+        self.frozen = False
         self.refused = 0
         self.sent = 0
         self.recovered = 0
@@ -77,18 +77,18 @@ class Counts:
     def count_sent(self) -> None:
         """Counts one event that Kafka has acknowledged."""
         with self._lock:
-            if not self._frozen:
+            if not self.frozen:
                 self.sent += 1
 
     def freeze(self) -> None:
         """From now on only refusals count: what was pending has been counted for good."""
         with self._lock:
-            self._frozen = True
+            self.frozen = True
 
     def drop(self, reason: DropReason, event: str | None, detail: object = "", *, refused: bool = False) -> None:
         """Counts one dropped event, calls ``on_drop``, and logs: the first of each reason as WARNING, then as DEBUG."""
         with self._lock:
-            if self._frozen and not refused:
+            if self.frozen and not refused:
                 return
             first = reason not in self._dropped
             self._dropped[reason] = self._dropped.get(reason, 0) + 1

@@ -7,23 +7,24 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import environment, lifecycle
-from flowise_telemetry.consent import Consent, decide, withdrawn
-from flowise_telemetry.env_file import EnvFile, read_env_file
 from flowise_telemetry.inbox import Inbox, event_bytes
-from flowise_telemetry.settings import Limits, ProducerSettings
 from flowise_telemetry.stats import Counts, DropReason, OnDrop, Stats
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
 
-if TYPE_CHECKING:
-    from flowise_telemetry.encoder import Encoder
-    from flowise_telemetry.sender import Sender, WriterFactory
-    from flowise_telemetry_transport.ports import RecordWriter
+if TYPE_CHECKING:  # what is not needed to import the module is imported where it is: an app may never get there
+    from pathlib import Path
+    from types import TracebackType
+
+    from flowise_telemetry.assembly import Machinery
+    from flowise_telemetry.consent import Consent
+    from flowise_telemetry.deliveries import WriterFactory
+    from flowise_telemetry.env_file import EnvFile
+    from flowise_telemetry.settings import Limits
 
 __all__ = ["Telemetry"]
 
@@ -69,7 +70,15 @@ class Telemetry:
         limits: Limits | None = None,
         on_drop: OnDrop | None = None,
         writer_factory: WriterFactory | None = None,
+        spool_dir: str | Path | None = None,
+        ledger_path: str | Path | None = None,
+        first_run_notice: bool = True,
+        flush_on_sigterm: bool = False,
     ) -> None:
+        from flowise_telemetry.consent import decide
+        from flowise_telemetry.env_file import read_env_file
+        from flowise_telemetry.settings import Limits, ProducerSettings
+
         self._silent = True
         self._app_version = app_version
         self._strict = strict
@@ -90,6 +99,8 @@ class Telemetry:
             file.values if file and self._consent.enabled else {},
             bootstrap_servers=bootstrap_servers,
             topic=topic,
+            spool_dir=spool_dir,
+            ledger_path=ledger_path,
         )
         self._active = self._consent.enabled and bool(
             self._settings.bootstrap_servers or self._settings.debug or writer_factory
@@ -100,6 +111,24 @@ class Telemetry:
             logger.debug("telemetry: nothing is sent: %s is not set", environment.BOOTSTRAP_SERVERS)
         self._begin()
         lifecycle.register(self)
+        if self._active:
+            self._welcome(first_run_notice=first_run_notice, flush_on_sigterm=flush_on_sigterm)
+
+    def _welcome(self, *, first_run_notice: bool, flush_on_sigterm: bool) -> None:
+        if flush_on_sigterm:
+            lifecycle.flush_on_sigterm()
+        if first_run_notice and self._writer_factory is None:
+            from flowise_telemetry.notice import show_notice
+
+            show_notice(self._settings.environ)
+        spool_dir = self._settings.spool_dir
+        if spool_dir is not None and not self._settings.debug:
+            try:
+                left_behind = any(spool_dir.iterdir())
+            except OSError:
+                left_behind = False
+            if left_behind:  # does not wait for the first event
+                self._start()
 
     def _begin(self) -> None:
         """Everything that belongs to one process: made at the start, and anew in the child of a fork."""
@@ -111,10 +140,9 @@ class Telemetry:
             wake=functools.partial(self._bell.put, None),
         )
         self._counts = Counts(self._on_drop)
-        self._sender: Sender | None = None
+        self._machinery: Machinery | None = None
         self._stream_id = ""
         self._choice_read_at = 0.0
-        self._writer: RecordWriter | None = None
         self._silent = not self._active
 
     # -- sending --------------------------------------------------------------------------------------------------
@@ -138,7 +166,7 @@ class Telemetry:
             reason = self._inbox.put(event, event_bytes(event))
             if reason is not None:
                 self._counts.drop(reason, event.EVENT, refused=True)
-            elif self._sender is None:
+            elif self._machinery is None:
                 self._start()
         except Exception as error:
             if self._strict:
@@ -155,8 +183,8 @@ class Telemetry:
 
         ``stats`` tells the two apart. In asyncio: ``await asyncio.to_thread(telemetry.flush, 5.0)``.
         """
-        sender = self._sender
-        return True if sender is None else sender.flush(timeout_seconds)
+        machinery = self._machinery
+        return not len(self._inbox) if machinery is None else machinery.sender.flush(timeout_seconds)
 
     def close(self, *, timeout_seconds: float = 5.0) -> None:
         """Delivers what it can within the time and ends the thread and the connection. May be called again.
@@ -165,9 +193,9 @@ class Telemetry:
         end of the process, with a second for all.
         """
         self._inbox.close()
-        sender = self._sender
-        if sender is not None:
-            sender.stop(timeout_seconds)
+        machinery = self._machinery
+        if machinery is not None:
+            machinery.sender.stop(timeout_seconds)
 
     def __enter__(self) -> Telemetry:
         return self
@@ -208,35 +236,41 @@ class Telemetry:
 
     def _start(self) -> None:
         with self._start_lock:
-            if self._sender is not None:
+            if self._machinery is not None:
                 return
             # Imported at the first send: an app that never sends never waits for it.
-            from flowise_telemetry.encoder import new_stream_id
-            from flowise_telemetry.sender import Sender
+            from flowise_telemetry.assembly import assemble
+            from flowise_telemetry.encoder import event_name, new_stream_id
 
             if not self._may_send():
                 self._inbox.close()
-                for _ in self._inbox.take_all():
-                    self._counts.drop(DropReason.OPTED_OUT, None)
+                for item in self._inbox.take_all():
+                    self._counts.drop(DropReason.OPTED_OUT, event_name(item[0]))
                 return
-            self._stream_id = new_stream_id()
-            sender = Sender(
+            self._stream_id = self._stream_id or new_stream_id()
+            machinery = assemble(
+                self._settings,
+                self._limits,
+                app_version=self._app_version,
+                stream_id=self._stream_id,
                 inbox=self._inbox,
                 bell=self._bell,
                 counts=self._counts,
-                topic=self._settings.topic,
-                max_age_seconds=self._limits.max_age_seconds,
-                make_encoder=self._make_encoder,
-                make_writer=self._make_writer,
                 may_send=self._may_send,
-                on_connected=lifecycle.watch_exit,
+                writer_factory=self._writer_factory,
             )
             lifecycle.watch_exit()
-            sender.start()
-            self._sender = sender
+            try:
+                machinery.sender.start()
+            except (
+                RuntimeError
+            ) as error:  # no more threads now, or the interpreter is ending: the next send tries again
+                logger.debug("telemetry: %s", error)
+                return
+            self._machinery = machinery
 
     def _may_send(self) -> bool:
-        import time
+        from flowise_telemetry.consent import withdrawn
 
         now = time.monotonic()
         look = now - self._choice_read_at >= _CHOICE_LOOK_SECONDS
@@ -250,28 +284,6 @@ class Telemetry:
         self._silent = True
         return False
 
-    def _make_encoder(self) -> Encoder:
-        from flowise_telemetry.encoder import Encoder
-        from flowise_telemetry.instance_id import InstanceId, load_secret
-
-        return Encoder(self._app_version, InstanceId(load_secret(self._settings.environ)), self._stream_id)
-
-    def _make_writer(self) -> RecordWriter:
-        self._writer = self._open_writer()
-        lifecycle.watch_exit()
-        return self._writer
-
-    def _open_writer(self) -> RecordWriter:
-        if self._settings.debug:
-            from flowise_telemetry.debug_writer import DebugWriter
-
-            return DebugWriter()
-        if self._writer_factory is not None:
-            return self._writer_factory()
-        from flowise_telemetry.kafka_writer import open_kafka_writer
-
-        return open_kafka_writer(self._settings.kafka, buffer_bytes=self._limits.buffer_max_bytes)
-
     def _check_settings(self) -> None:
         if self._settings.bootstrap_servers and self._writer_factory is None:
             from flowise_telemetry_transport.settings import KafkaSettings
@@ -279,8 +291,8 @@ class Telemetry:
             KafkaSettings.from_env(self._settings.kafka)
 
     def _after_fork_in_child(self) -> None:
-        if self._writer is not None:
-            lifecycle.keep_for_ever(self._writer)
+        if self._machinery is not None:
+            lifecycle.keep_for_ever(self._machinery)
         closed = self._inbox.closed
         self._begin()
         if closed:

@@ -12,7 +12,7 @@ _STEP_BYTES = 4
 
 
 class Uuid7:
-    """Makes the ids of one process. One object must not live on in both sides of a fork: make a new one in the child."""
+    """Makes the ids of one process. No object may live on in both sides of a fork: make a new one in the child."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,0 +1,141 @@
+"""A local record of what was sent and where it landed: ``FLOWISE_TELEMETRY_LOG=file``, one line of JSON an event."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from flowise_telemetry.encoder import Encoded
+from flowise_telemetry_transport.types import Delivery
+
+__all__ = ["Ledger", "LedgerEntry", "read_ledger"]
+
+logger = logging.getLogger("flowise_telemetry")
+
+_OLDER = ".1"
+_RETRY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One delivered event. ``sent_at_ms``: when Kafka had acknowledged it, milliseconds since 1970."""
+
+    sent_at_ms: int
+    event: str
+    event_id: str
+    schema_fingerprint: str
+    topic: str
+    partition: int
+    offset: int
+    record: Mapping[str, Any]
+
+
+class Ledger:
+    """Appends to the file, with mode 0600.
+
+    At half of ``max_bytes`` the file becomes ``file.1``, in place of the one before.
+    Processes may share a file: each line is appended in one write. A file that cannot be written costs one WARNING,
+    and is tried again after a minute; events are sent all the same.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int) -> None:
+        self._path = path
+        self._part_max_bytes = max_bytes // 2
+        self._file: TextIO | None = None
+        self._lines: list[str] = []
+        self._warned = False
+        self._paused_until = 0.0
+
+    def append(self, encoded: Encoded, delivery: Delivery) -> None:
+        """Notes an event; ``flush`` writes it."""
+        from flowise_telemetry.preview import preview_of
+
+        if time.monotonic() < self._paused_until:
+            return
+        shown = preview_of(encoded.key, encoded.value, delivery.topic)
+        entry = {
+            "sentAt": time.time_ns() // 1_000_000,
+            "event": shown.event,
+            "eventId": encoded.event_id,
+            "schema": shown.schema_fingerprint,
+            "topic": delivery.topic,
+            "partition": delivery.partition,
+            "offset": delivery.offset,
+            "record": shown.record,
+        }
+        self._lines.append(json.dumps(entry, separators=(",", ":")) + "\n")
+
+    def flush(self) -> None:
+        """Writes what was noted."""
+        lines, self._lines = self._lines, []
+        if not lines:
+            return
+        try:
+            file = self._opened()
+            for line in lines:
+                file.write(line)
+                file.flush()
+            if file.tell() >= self._part_max_bytes:
+                self._rotate()
+        except OSError as error:
+            self._paused_until = time.monotonic() + _RETRY_SECONDS
+            self.close()
+            level = logging.DEBUG if self._warned else logging.WARNING
+            logger.log(level, "telemetry: the ledger %s cannot be written: %s", self._path, error)
+            self._warned = True
+
+    def _opened(self) -> TextIO:
+        if self._file is not None:
+            # Another process may have moved it on.
+            with contextlib.suppress(FileNotFoundError):
+                if self._path.stat().st_ino == os.fstat(self._file.fileno()).st_ino:
+                    return self._file
+            self.close()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._file = os.fdopen(descriptor, "a", encoding="utf-8")
+        return self._file
+
+    def _rotate(self) -> None:
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._path.replace(self._path.with_name(self._path.name + _OLDER))
+
+    def close(self) -> None:
+        """Closes the file; a later ``flush`` opens it again."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
+
+
+def read_ledger(path: Path) -> Iterator[LedgerEntry]:
+    """The entries, oldest first; a line cut short by a crash is passed over. Raises ``OSError`` if there is no
+    ledger.
+    """
+    older = path.with_name(path.name + _OLDER)
+    parts = [part for part in (older, path) if part.exists()]
+    if not parts:
+        raise FileNotFoundError(2, "no ledger there", str(path))
+    for part in parts:
+        with part.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    entry = json.loads(line)
+                    yield LedgerEntry(
+                        entry["sentAt"],
+                        entry["event"],
+                        entry["eventId"],
+                        entry["schema"],
+                        entry["topic"],
+                        entry["partition"],
+                        entry["offset"],
+                        entry["record"],
+                    )

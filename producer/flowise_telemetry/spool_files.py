@@ -1,0 +1,108 @@
+"""The files in a spool folder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import time
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+__all__ = [
+    "OPEN_HERE",
+    "delete_spool",
+    "folder_bytes",
+    "is_corruption",
+    "orphans",
+    "remove_file",
+    "set_aside",
+    "spool_name",
+    "spooled_events",
+]
+
+logger = logging.getLogger("flowise_telemetry")
+
+_PREFIX = "events-"
+_SUFFIX = ".sqlite3"
+_CORRUPT_SUFFIX = ".corrupt"
+_CORRUPT_MAX_FILES = 3
+_CORRUPTION = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+OPEN_HERE: set[str] = set()
+"""Files that this process, or the one that it was forked from, has open.
+
+SQLite's locks do not work within a process, nor in the child of a fork, which believes that it has the locks of its
+parent: so these are not touched.
+"""
+
+
+def spool_name() -> str:
+    """A new name; names sort by the time when they were made."""
+    return f"{_PREFIX}{time.time_ns() // 1_000_000:013d}-{uuid.uuid4().hex[:12]}{_SUFFIX}"
+
+
+def orphans(folder: Path, *, beside: Path) -> list[Path]:
+    """Files of other processes, the oldest first. Whether those live is not known yet."""
+    with contextlib.suppress(OSError):
+        return [path for path in _files(folder) if path != beside and str(path) not in OPEN_HERE]
+    return []
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
+
+
+def folder_bytes(folder: Path, *, beside: Path) -> int:
+    """What the files in the folder take on disk, without one of them."""
+    total = 0
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(_PREFIX) and not entry.name.startswith(beside.name):
+                with contextlib.suppress(OSError):
+                    total += entry.stat(follow_symlinks=False).st_size
+    return total
+
+
+def remove_file(path: Path) -> None:
+    """Deletes a spool file and its log."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def is_corruption(error: BaseException) -> bool:
+    """Whether SQLite says that the file is not, or no longer, a database."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF in _CORRUPTION
+
+
+def set_aside(path: Path) -> None:
+    """Renames a damaged file, so that it is not read again; the last three are kept."""
+    logger.warning("telemetry: the spool file %s is damaged and put aside", path)
+    with contextlib.suppress(OSError):
+        path.rename(path.with_name(path.name + _CORRUPT_SUFFIX))
+        remove_file(path)
+        for old in sorted(path.parent.glob(f"{_PREFIX}*{_CORRUPT_SUFFIX}"))[:-_CORRUPT_MAX_FILES]:
+            old.unlink(missing_ok=True)
+
+
+def spooled_events(folder: Path) -> int:
+    """How many events wait in files of processes that have ended; those of living ones cannot be looked into."""
+    count = 0
+    for path in orphans(folder, beside=folder):
+        with contextlib.suppress(sqlite3.Error):
+            uri = f"{path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
+                count += connection.execute("SELECT count(*) FROM event").fetchone()[0]
+    return count
+
+
+def delete_spool(folder: Path) -> list[Path]:
+    """Deletes every spool file in the folder, whole or damaged, and returns which."""
+    deleted = [*_files(folder), *sorted(folder.glob(f"{_PREFIX}*{_CORRUPT_SUFFIX}"))]
+    for path in deleted:
+        remove_file(path)
+    return deleted
