@@ -77,6 +77,7 @@ class RangeReader:
         ends = self._span.ends
         unread = {tp: start for tp, start in self._span.starts.items() if start < ends[tp]}
         self._reader.assign(unread)
+        self._reader.resume(unread)  # a reader that has read a range before may hold its partitions paused
         moved_at = self._clock.monotonic()
         while not self.done:
             if stop.is_set():
