@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,9 @@ DATABASES = ("sqlite", "postgresql")
 
 def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     if kind == "postgresql":
-        url: str = request.getfixturevalue("new_postgres_url")
-        return url
+        # A schema of its own is made in no time, a database takes a second where every write goes to the disk.
+        url: str = request.getfixturevalue("postgres_url")
+        return f"{url}{'&' if '?' in url else '?'}schema=test_{uuid.uuid4().hex}"
     return f"{kind}:///{folder}/events"
 
 

@@ -26,8 +26,6 @@ def test_a_file_needs_three_slashes_and_a_name(url: str) -> None:
 
 
 def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("flowise_telemetry_consumer.sinks.postgres")]:
-        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'flowise-telemetry\[postgres\]'"):
         open_sink("postgresql://db/usage")

@@ -15,6 +15,7 @@ import pytest
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks import Batch, Sink, open_sink
+from flowise_telemetry_consumer.sinks.postgres import PostgresSink
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from tests.consumer.sinks.batches import batch, held, sizes
@@ -86,7 +87,7 @@ def test_columns_have_the_types_of_the_database(sink: Sink, admin: psycopg.Conne
 
 
 def test_tables_may_live_in_a_schema_of_their_own(url: str, admin: psycopg.Connection[Any]) -> None:
-    sink = open_sink(f"{url}?schema=Usage%20%22data%22")
+    sink = open_sink(f"{url}{'&' if '?' in url else '?'}schema=Usage%20%22data%22")
     sink.prepare(catalog())
     sink.write(batch())
     assert held(sink, "tool_created").equals(batch().frames["tool_created"])
@@ -136,15 +137,15 @@ def test_what_refuses_after_it_worked_is_an_outage(url: str, sink: Sink, admin: 
     assert sink.write(batch()).written == sizes(batch())
 
 
-def test_a_lock_that_is_held_for_long_is_an_outage(
-    sink: Sink, admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink.STATEMENT_TIMEOUT_SECONDS", 0.2)
+def test_a_lock_that_is_held_for_long_is_an_outage(url: str, admin: psycopg.Connection[Any]) -> None:
+    sink = PostgresSink(address_of(url), statement_timeout_seconds=0.2)
+    sink.prepare(catalog())
     with admin.transaction():
         admin.execute("LOCK TABLE tool_created IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(SinkUnavailableError, match="statement timeout"):
             sink.write(batch())
     assert sink.write(batch()).written == sizes(batch())
+    sink.close()
 
 
 def test_a_standby_is_an_outage(url: str, sink: Sink, admin: psycopg.Connection[Any]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STATEMENT_TIMEOUT_SECONDS", "PostgresSink"]
 
-STATEMENT_TIMEOUT_SECONDS = 60
+STATEMENT_TIMEOUT_SECONDS = 60.0
 """How long one statement may take, waiting for locks included, before the write raises ``SinkUnavailableError``."""
 
 _COPY_ROWS = 10_000
@@ -42,12 +42,13 @@ class PostgresSink:
     database. A lost connection is made anew by the next call.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> None:
         # Asked for here, so that a missing extra is told when the sink is opened.
         import psycopg
 
         self._connect_to = psycopg.connect
         self._address = address
+        self._statement_timeout_ms = round(statement_timeout_seconds * 1000)
         self._schemas: dict[str, EventSchema] = {}
         self._connection: Connection[Any] | None = None
         self._was_connected = False
@@ -151,7 +152,7 @@ class PostgresSink:
 
     def _limit_statements(self, connection: Connection[Any]) -> None:
         # For this transaction, not for the session: behind a pooler the session is someone else's next.
-        connection.execute("SELECT set_config('statement_timeout', %s, true)", (f"{STATEMENT_TIMEOUT_SECONDS}s",))
+        connection.execute("SELECT set_config('statement_timeout', %s, true)", (str(self._statement_timeout_ms),))
 
     @contextlib.contextmanager
     def _failures_told(self) -> Iterator[None]:
