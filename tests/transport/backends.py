@@ -1,0 +1,175 @@
+"""What the contract suite runs on: a client and a broker, or the in-memory broker, behind the same few calls."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flowise_telemetry_transport import (
+    ClientName,
+    Delivery,
+    InMemoryBroker,
+    OutgoingRecord,
+    Record,
+    RecordReader,
+    RecordWriter,
+    TopicAdmin,
+    TopicPartition,
+    TopicSpec,
+    TransportError,
+    open_admin,
+    open_reader,
+    open_writer,
+)
+from tests.services.kafka import KafkaService
+
+__all__ = ["Backend", "ClusterBackend", "Deliveries", "MemoryBackend", "read", "settle", "until", "write"]
+
+PATIENCE_SECONDS = 40.0
+
+
+class Backend(Protocol):
+    """Opens what a test needs and closes it after the test."""
+
+    name: str
+    keeps_null_headers: bool
+    creates_topics: bool
+
+    def reader(self, group: str | None = None) -> RecordReader: ...
+    def writer(self, **options: Any) -> RecordWriter: ...
+    def admin(self) -> TopicAdmin: ...
+    def new_topic(self, **configs: str) -> str: ...
+    def new_group(self) -> str: ...
+    def close(self) -> None: ...
+
+
+@dataclass
+class ClusterBackend:
+    client: ClientName
+    service: KafkaService
+    opened: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.client}-{self.service.kind}"
+
+    @property
+    def keeps_null_headers(self) -> bool:
+        return self.client == "librdkafka"
+
+    @property
+    def creates_topics(self) -> bool:
+        return self.service.is_real
+
+    def reader(self, group: str | None = None) -> RecordReader:
+        reader = open_reader(self.service.settings(client=self.client), group=group)
+        self.opened.append(lambda: reader.close(timeout_seconds=5))
+        return reader
+
+    def writer(self, **options: Any) -> RecordWriter:
+        writer = open_writer(self.service.settings(client=self.client), **options)
+        self.opened.append(lambda: writer.close(timeout_seconds=5))
+        return writer
+
+    def admin(self) -> TopicAdmin:
+        admin = open_admin(self.service.settings(client=self.client))
+        self.opened.append(admin.close)
+        return admin
+
+    def new_topic(self, **configs: str) -> str:
+        return self.service.new_topic(**configs)
+
+    def new_group(self) -> str:
+        return self.service.new_group()
+
+    def close(self) -> None:
+        while self.opened:
+            self.opened.pop()()
+
+
+@dataclass
+class MemoryBackend:
+    broker: InMemoryBroker = field(default_factory=lambda: InMemoryBroker(default_partitions=None))
+    names: Any = field(default_factory=itertools.count)
+    name: str = "memory"
+    keeps_null_headers: bool = True
+    creates_topics: bool = True
+
+    def reader(self, group: str | None = None) -> RecordReader:
+        return self.broker.open_reader(group=group)
+
+    def writer(self, **options: Any) -> RecordWriter:
+        return self.broker.open_writer(**options)
+
+    def admin(self) -> TopicAdmin:
+        return self.broker.open_admin()
+
+    def new_topic(self, **configs: str) -> str:
+        name = f"topic-{next(self.names)}"
+        settings = tuple((setting.replace("_", "."), value) for setting, value in configs.items())
+        self.admin().create_topic(TopicSpec(name, configs=settings))
+        return name
+
+    def new_group(self) -> str:
+        return f"group-{next(self.names)}"
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Deliveries:
+    """Collects what ``on_delivery`` is called with."""
+
+    accepted: list[Delivery] = field(default_factory=list)
+    failed: list[TransportError] = field(default_factory=list)
+
+    def __call__(self, delivery: Delivery | None, error: TransportError | None) -> None:
+        if error is not None:
+            self.failed.append(error)
+        elif delivery is not None:
+            self.accepted.append(delivery)
+
+
+def write(backend: Backend, records: Iterable[OutgoingRecord]) -> list[Delivery]:
+    """Writes them all and returns where they landed, in the order of the callbacks."""
+    writer, deliveries = backend.writer(), Deliveries()
+    for record in records:
+        writer.send(record, deliveries)
+    assert writer.flush(timeout_seconds=PATIENCE_SECONDS) == 0
+    assert deliveries.failed == []
+    return deliveries.accepted
+
+
+def until(done: Callable[[], bool], *readers: RecordReader) -> list[Record]:
+    """Polls the readers in turn until ``done``; returns all their records."""
+    records: list[Record] = []
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not done():
+        assert time.monotonic() < end, "not done in time"
+        for reader in readers:
+            records += reader.poll(timeout_seconds=0.1, max_records=100)
+    return records
+
+
+def read(reader: RecordReader, count: int, *, max_records: int = 100) -> list[Record]:
+    """Polls until there are ``count`` records."""
+    records: list[Record] = []
+    end = time.monotonic() + PATIENCE_SECONDS
+    while len(records) < count:
+        assert time.monotonic() < end, f"{len(records)} of {count} records in time"
+        records += reader.poll(timeout_seconds=0.5, max_records=max_records)
+    return records
+
+
+def settle(*readers: RecordReader, partitions: int = 4) -> list[Record]:
+    """Polls until the group has shared out all partitions among these readers; returns what they read by then."""
+
+    def settled() -> bool:
+        held: list[TopicPartition] = [tp for reader in readers for tp in reader.assignment()]
+        return len(held) == len(set(held)) == partitions and all(reader.assignment() for reader in readers)
+
+    return until(settled, *readers)

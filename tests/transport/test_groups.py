@@ -1,0 +1,194 @@
+"""The contract of the ports for consumer groups, on every client and broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+import pytest
+
+from flowise_telemetry_transport import (
+    CommitRejectedError,
+    OutgoingRecord,
+    RecordReader,
+    TopicPartition,
+)
+from tests.transport.backends import Backend, read, settle, until, write
+
+
+class Log:
+    """What a reader's callbacks were called with."""
+
+    def __init__(self) -> None:
+        self.assigned: list[frozenset[TopicPartition]] = []
+        self.revoked: list[frozenset[TopicPartition]] = []
+
+    def subscribe(self, reader: RecordReader, topic: str) -> None:
+        reader.subscribe(
+            [topic],
+            on_assigned=lambda partitions: self.assigned.append(frozenset(partitions)),
+            on_revoked=lambda partitions: self.revoked.append(frozenset(partitions)),
+        )
+
+
+def spread(topic: str, count: int) -> list[OutgoingRecord]:
+    return [OutgoingRecord(topic, b"k", str(n).encode(), partition=n % 4) for n in range(count)]
+
+
+def test_a_group_starts_at_the_earliest_and_goes_on_from_its_commits(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    write(backend, spread(topic, 40))
+    first, log = backend.reader(group), Log()
+    log.subscribe(first, topic)
+    assert first.assignment() == frozenset()
+    assert len(read(first, 40)) == 40
+    everything = frozenset(first.partitions_of(topic))
+    assert log.assigned == [everything] == [first.assignment()]
+    assert first.committed(everything) == dict.fromkeys(everything)
+    first.commit(dict.fromkeys(everything, 7), timeout_seconds=10)
+    assert first.committed(everything) == dict.fromkeys(everything, 7)
+    first.close()
+    assert log.revoked == []
+
+    second = backend.reader(group)
+    second.subscribe([topic])
+    rest = read(second, 12)
+    assert sorted((record.partition, record.offset) for record in rest) == [(p, n) for p in range(4) for n in (7, 8, 9)]
+
+
+def test_the_position_of_a_new_member_is_where_it_will_read(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    write(backend, spread(topic, 8))
+    reader = backend.reader(group)
+    partitions = reader.partitions_of(topic)
+    reader.subscribe([topic])
+    until(lambda: bool(reader.assignment()), reader)
+    reader.pause(partitions)
+    for tp in partitions:
+        reader.seek(tp, 0)
+    reader.commit({partitions[1]: 2}, timeout_seconds=10)
+    reader.close()
+    other = backend.reader(group)
+    other.subscribe([topic], on_assigned=lambda _: other.pause(partitions))
+    until(lambda: bool(other.assignment()), other)
+    assert [other.position(tp) for tp in partitions] == [0, 2, 0, 0]
+    other.resume(partitions)
+    assert len(read(other, 6)) == 6
+
+
+def test_a_seek_in_on_assigned_decides_where_reading_starts(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    write(backend, spread(topic, 40))
+    reader = backend.reader(group)
+
+    def start_late(partitions: Collection[TopicPartition]) -> None:
+        for tp in partitions:
+            reader.seek(tp, 9)
+
+    reader.subscribe([topic], on_assigned=start_late)
+    assert sorted((record.partition, record.offset) for record in read(reader, 4)) == [(p, 9) for p in range(4)]
+
+
+def test_a_revoked_member_commits_in_its_callback_and_the_other_goes_on_from_there(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    write(backend, spread(topic, 40))
+    first, second, log = backend.reader(group), backend.reader(group), Log()
+    revoked: list[frozenset[TopicPartition]] = []
+
+    def give_up(partitions: Collection[TopicPartition]) -> None:
+        revoked.append(frozenset(partitions))
+        first.commit({tp: first.position(tp) for tp in partitions}, timeout_seconds=5)
+
+    first.subscribe([topic], on_revoked=give_up)
+    seen = read(first, 40)
+    everything = first.assignment()
+    log.subscribe(second, topic)
+    seen += settle(first, second)
+    assert revoked[0] == everything
+    assert first.assignment() | second.assignment() == everything
+    assert log.assigned[-1] == second.assignment()
+
+    write(backend, spread(topic, 8))
+    fresh: list[tuple[int, int]] = []
+    while len(fresh) < 8:
+        fresh += [(r.partition, r.offset) for reader in (first, second) for r in reader.poll(timeout_seconds=0.5, max_records=50)]
+    assert sorted(fresh) == [(partition, offset) for partition in range(4) for offset in (10, 11)]
+    assert len(seen) == 40
+
+
+def test_a_commit_for_partitions_of_others_is_rejected(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    write(backend, spread(topic, 8))
+    first, second = backend.reader(group), backend.reader(group)
+    first.subscribe([topic])
+    read(first, 8)
+    second.subscribe([topic])
+    settle(first, second)
+    theirs = {tp: 2 for tp in second.assignment()}
+    with pytest.raises(CommitRejectedError):
+        first.commit(theirs, timeout_seconds=5)
+    second.commit(theirs, timeout_seconds=5)
+    assert second.committed(theirs.keys()) == theirs
+
+
+def test_the_share_of_a_member_that_leaves_goes_to_the_others(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    first, second = backend.reader(group), backend.reader(group)
+    first.subscribe([topic])
+    second.subscribe([topic])
+    settle(first, second)
+    second.close()
+    until(lambda: len(first.assignment()) == 4, first)
+
+
+@pytest.mark.parametrize("callback", ["on_assigned", "on_revoked"])
+def test_what_a_rebalance_callback_raises_comes_out_of_poll(backend: Backend, callback: str) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    write(backend, spread(topic, 8))
+    first, second = backend.reader(group), backend.reader(group)
+    armed = True
+
+    def fail(partitions: Collection[TopicPartition]) -> None:
+        nonlocal armed
+        if armed:
+            armed = False
+            raise LookupError("flush failed")
+
+    if callback == "on_assigned":
+        first.subscribe([topic], on_assigned=fail)
+        with pytest.raises(LookupError, match="flush failed"):
+            until(lambda: False, first)
+        assert len(read(first, 8)) == 8
+        return
+    first.subscribe([topic], on_revoked=fail)
+    read(first, 8)
+    second.subscribe([topic])
+    with pytest.raises(LookupError, match="flush failed"):
+        until(lambda: False, first, second)
+    settle(first, second)
+
+
+def test_pauses_end_with_a_reassignment(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    first, second = backend.reader(group), backend.reader(group)
+    first.subscribe([topic])
+    settle(first)
+    first.pause(first.assignment())
+    second.subscribe([topic])
+    settle(first, second)
+    write(backend, spread(topic, 8))
+    records: list[tuple[int, int]] = []
+    while len(records) < 8:
+        records += [(r.partition, r.offset) for reader in (first, second) for r in reader.poll(timeout_seconds=0.5, max_records=50)]
+    assert len(set(records)) == 8
+
+
+def test_closing_a_member_takes_no_longer_than_told(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    reader = backend.reader(group)
+    reader.subscribe([topic])
+    settle(reader)
+    began = time.monotonic()
+    reader.close(timeout_seconds=5)
+    reader.close(timeout_seconds=5)
+    assert time.monotonic() - began < 6
