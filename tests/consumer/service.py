@@ -30,6 +30,7 @@ class Service:
     ) -> None:
         self.kafka = kafka
         self.sink_url = sink_url
+        self.client = client
         self.topic = topic
         self.dlq = dlq
         self.group = kafka.new_group()
@@ -73,7 +74,7 @@ class Service:
         """A consumer on a thread of its own, stopped in the end; what it raised is raised there."""
         stop = threading.Event()
         failures: list[BaseException] = []
-        settings = self.kafka.settings(session_timeout_seconds=6.0)
+        settings = self.kafka.settings(session_timeout_seconds=6.0, client=self.client)
         writer = open_dead_letter_writer(settings)
         reader = open_reader(settings, group=self.group)
         sinks: list[Sink] = []
@@ -110,7 +111,7 @@ class Service:
     def process(self) -> subprocess.Popen[str]:
         """A consumer in a process of its own; prints a line after every batch."""
         servers = ",".join(self.kafka.bootstrap_servers)
-        arguments = [servers, self.topic, self.group, self.sink_url]
+        arguments = [servers, self.client, self.topic, self.group, self.sink_url]
         return subprocess.Popen(
             [sys.executable, "-m", "tests.consumer.service_process", *arguments],
             stdout=subprocess.PIPE,

@@ -12,9 +12,10 @@ from flowise_telemetry_transport import KafkaSettings, open_reader, open_writer,
 
 
 def main() -> None:
-    servers, topic, group, url = sys.argv[1:]
+    servers, client, topic, group, url = sys.argv[1:]
     settings = KafkaSettings(
         bootstrap_servers=parse_bootstrap_servers(servers),
+        client="librdkafka" if client == "librdkafka" else "kafka-python",
         session_timeout_seconds=6.0,
         request_timeout_seconds=10.0,
     )

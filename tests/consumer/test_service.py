@@ -35,8 +35,8 @@ def sqlite_url(tmp_path: Path) -> str:
 Start = Callable[..., Service]
 
 
-@pytest.fixture
-def start(kafka: KafkaService) -> Iterator[Start]:
+@pytest.fixture(params=["kafka-python", "librdkafka"])
+def start(request: pytest.FixtureRequest, kafka: KafkaService) -> Iterator[Start]:
     """Makes the topics for a sink; ``roomy`` ones take records over 1 MiB."""
     made: list[Service] = []
 
@@ -45,7 +45,7 @@ def start(kafka: KafkaService) -> Iterator[Start]:
             topics = [kafka.new_topic(max_message_bytes="4194304"), kafka.new_topic(max_message_bytes="8388608")]
         else:
             topics = [kafka.new_topic(), kafka.new_topic()]
-        made.append(Service(kafka, url, topic=topics[0], dlq=topics[1]))
+        made.append(Service(kafka, url, topic=topics[0], dlq=topics[1], client=request.param))
         return made[-1]
 
     yield start
@@ -80,7 +80,7 @@ def test_every_kind_of_bad_record_lands_once(start: Start, new_postgres_url: str
     assert len(set(seen.values())) == len(BAD)
     assert all_committed(it)
 
-    reader = open_reader(it.kafka.settings())
+    reader = open_reader(it.kafka.settings(client=it.client))
     summary = list_dead_letters(reader, it.dlq)
     assert (summary.total, summary.repeats, summary.incomplete) == (len(BAD), 0, None)
     reader.close()
@@ -153,7 +153,7 @@ def test_a_replay_fills_a_second_sink(start: Start, sqlite_url: str, tmp_path: P
     it = start(sqlite_url)
     it.send(range(120), bad=[(b"bad", ()), (None, ())])
     copy = open_sink(f"sqlite:///{tmp_path / 'copy.db'}")
-    reader = open_reader(it.kafka.settings())
+    reader = open_reader(it.kafka.settings(client=it.client))
     first = replay(reader, copy, catalog(), it.topic)
     assert first.complete
     assert (first.written.total(), first.dead.total()) == (120, 2)
