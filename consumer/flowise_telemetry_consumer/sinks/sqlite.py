@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -198,7 +199,11 @@ class SqliteSink:
             return f"make the folder {folder} first"
         if self._path.is_dir():
             return "it is a folder, name a file"
-        return "there is no such file, or this user may not use it"
+        if self._path.exists():
+            return "this user may not use the file"
+        return "there is no such file" + (
+            "" if os.access(folder, os.W_OK) else ", and this user may not make one there"
+        )
 
 
 def _code(error: sqlite3.Error) -> int | None:

@@ -196,6 +196,8 @@ class JsonLinesFile:
             folder = self._path.absolute().parent
             mend = "there is no such file" if folder.is_dir() else f"make the folder {folder} first"
             raise SinkError(f"{self.url} cannot be opened: {mend}") from error
+        except PermissionError as error:
+            raise SinkError(f"{self.url} may not be written by this user: give it the file and its folder") from error
         except OSError as error:
             kind = SinkUnavailableError if error.errno in _OUTAGES else SinkError
             raise kind(f"{self.url} cannot be used: {error.strerror}") from error
