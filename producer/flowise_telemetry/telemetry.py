@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from flowise_telemetry import environment, lifecycle
 from flowise_telemetry.inbox import Inbox, event_bytes
 from flowise_telemetry.stats import Counts, DropReason, OnDrop, Stats
+from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
 
 if TYPE_CHECKING:  # what is not needed to import the module is imported where it is: an app may never get there
@@ -171,12 +172,25 @@ class Telemetry:
         except Exception as error:
             if self._strict:
                 raise
-            self._counts.drop(DropReason.INVALID, None, type(error).__name__, refused=True)
+            # The text of any other error may hold what must not be logged.
+            self._counts.drop(
+                DropReason.INVALID,
+                error.event if isinstance(error, ValidationError) else None,
+                error if isinstance(error, ValidationError) else type(error).__name__,
+                refused=True,
+            )
 
     def _check(self, event: Event) -> None:
         from flowise_telemetry.encoder import check_event
 
-        check_event(event, self._app_version)
+        try:
+            event_bytes(event)
+            check_event(event, self._app_version)
+        except ValidationError:
+            raise
+        except Exception as error:
+            message = f"the event raises {type(error).__name__} when it is read"
+            raise ValidationError(message, event=None, field=None, rule="type") from error
 
     def flush(self, timeout_seconds: float = 5.0) -> bool:
         """Waits until every event taken in before is delivered or dropped; False when the time is up first.

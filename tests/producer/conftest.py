@@ -1,0 +1,55 @@
+"""An app with telemetry: its environment, a broker in memory, and every ``Telemetry`` closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowise_telemetry import Telemetry
+from flowise_telemetry_transport import InMemoryBroker
+
+MakeTelemetry = Callable[..., Telemetry]
+
+
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty one, so that no ``.env`` of this machine is read; and no choice of its user."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("DISABLE_FLOWISE_TELEMETRY", "DO_NOT_TRACK", "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FLOWISE_TELEMETRY_CONFIG_DIR", str(tmp_path / "config"))
+    return folder
+
+
+@pytest.fixture
+def config_dir(tmp_path: Path) -> Path:
+    return tmp_path / "config"
+
+
+@pytest.fixture
+def environ(config_dir: Path) -> dict[str, str]:
+    return {"FLOWISE_TELEMETRY_CONFIG_DIR": str(config_dir)}
+
+
+@pytest.fixture
+def broker() -> InMemoryBroker:
+    return InMemoryBroker()
+
+
+@pytest.fixture
+def make_telemetry(broker: InMemoryBroker, environ: dict[str, str]) -> Iterator[MakeTelemetry]:
+    with ExitStack() as stack:
+
+        def make(**settings: Any) -> Telemetry:
+            chosen = {"app_version": "3.0.1", "environ": environ, "writer_factory": broker.open_writer, **settings}
+            telemetry = Telemetry(**chosen)
+            stack.callback(telemetry.close, timeout_seconds=0.2)
+            return telemetry
+
+        yield make

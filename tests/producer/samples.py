@@ -1,0 +1,52 @@
+"""Events to send, and the records that came of them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flowise_telemetry import Edge, FlowGraph, OriginType, PredictionSent, ToolCreated
+from flowise_telemetry.settings import DEFAULT_TOPIC
+from flowise_telemetry_schemas import catalog, codec
+from flowise_telemetry_transport import InMemoryBroker, Record, TopicPartition
+
+ID = "0e0f0a0b-1c2d-4e3f-8a9b-0123456789ab"
+
+
+def tool_created(number: int = 0) -> ToolCreated:
+    return ToolCreated(tool_id=f"0e0f0a0b-1c2d-4e3f-8a9b-{number:012x}", tool_name="get_weather")
+
+
+def prediction_sent(nodes: int = 8) -> PredictionSent:
+    ids = tuple(f"chatOpenAI_{number}" for number in range(nodes))
+    edges = tuple(Edge(source, target) for source, target in itertools.pairwise(ids))
+    return PredictionSent(
+        chatflow_id=ID, chat_id=ID, type=OriginType.EXTERNAL, flow_graph=FlowGraph(nodes=ids, edges=edges)
+    )
+
+
+def stored_records(broker: InMemoryBroker, topic: str = DEFAULT_TOPIC) -> list[Record]:
+    reader = broker.open_reader()
+    partitions = [TopicPartition(topic, number) for number in range(broker.partition_counts().get(topic, 0))]
+    reader.assign(dict.fromkeys(partitions, 0))
+    found: list[Record] = []
+    while batch := reader.poll(timeout_seconds=0.0, max_records=10_000):
+        found += batch
+    reader.close()
+    return found
+
+
+def stored(broker: InMemoryBroker, topic: str = DEFAULT_TOPIC) -> list[dict[str, Any]]:
+    """The records in the order of their sequence."""
+    decoded = [codec.decode(record.value, catalog())[1] for record in stored_records(broker, topic)]
+    return sorted(decoded, key=lambda record: (record["streamId"], record["sequence"]))
+
+
+def wait_until(condition: Callable[[], object], *, timeout_seconds: float = 10.0) -> None:
+    """Returns as soon as the condition holds."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come to hold"
+        time.sleep(0.005)
