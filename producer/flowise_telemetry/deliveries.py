@@ -62,6 +62,7 @@ class Deliveries:
         self._answers: deque[tuple[Encoded, Delivery | None, TransportError | None]] = deque()
         self._client_full_until = 0.0
         self._connected = False
+        self._closing = False
         self.outage = Outage(clock)
 
     def __len__(self) -> int:
@@ -162,7 +163,8 @@ class Deliveries:
             elif isinstance(error, DeliveryError) and not error.retryable:
                 self._outbox.drop(encoded, DropReason.REJECTED, error)
             else:
-                self.outage.failed(error or DeliveryError("no answer"))
+                if not self._closing:
+                    self.outage.failed(error or DeliveryError("no answer"))
                 again.append(encoded)
         self._outbox.put_back(again)
         if delivered:
@@ -176,6 +178,7 @@ class Deliveries:
 
     def close(self, timeout_seconds: float) -> list[Encoded]:
         """Lets go of the client within the time, and returns what it had and never answered for."""
+        self._closing = True
         if self._writer is not None:
             with contextlib.suppress(Exception):
                 self._writer.close(timeout_seconds=min(timeout_seconds, _CLOSE_MAX_SECONDS))

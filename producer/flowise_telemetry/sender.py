@@ -24,6 +24,7 @@ logger = logging.getLogger("flowise_telemetry")
 _ENCODE_AT_ONCE_EVENTS = 500
 _UNEXPECTED_WAIT_SECONDS = 1.0
 _FLUSH_LOOK_SECONDS = 0.1
+_STOP_SENDING_AT = 0.8  # of the time that ``stop`` has; the rest is for letting go of client and spool
 
 
 class Sender:
@@ -94,7 +95,7 @@ class Sender:
     def stop(self, timeout_seconds: float) -> None:
         """Delivers what it can within the time, lets go of the client, and counts the rest as ``closed``."""
         self._inbox.close()
-        self._stop_at = self._clock() + timeout_seconds
+        self._stop_at = self._clock() + timeout_seconds * _STOP_SENDING_AT
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return
@@ -124,8 +125,7 @@ class Sender:
                 self._sleep(_UNEXPECTED_WAIT_SECONDS)
             self._announce()
         left = self._deliveries.close(self._remaining_seconds())
-        if not self._counts.frozen:
-            self._drop_rest(left)
+        self._drop_rest(left)
         self._announce()
 
     def _is_over(self) -> bool:

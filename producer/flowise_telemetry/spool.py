@@ -16,6 +16,7 @@ from pathlib import Path
 from flowise_telemetry.encoder import Encoded
 from flowise_telemetry.spool_files import (
     OPEN_HERE,
+    connect,
     folder_bytes,
     is_corruption,
     orphans,
@@ -27,7 +28,6 @@ from flowise_telemetry.spool_files import (
 __all__ = ["Spool", "SpoolError"]
 
 _ROW_BYTES = 150  # what a row takes beside its value
-_BUSY_MS = 1000
 _TABLE = """
 CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY,
@@ -73,7 +73,7 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         OPEN_HERE.add(str(self._path))
-        connection = _connect(self._path)
+        connection = connect(self._path)
         try:
             with connection:
                 connection.execute(_TABLE)
@@ -154,7 +154,7 @@ class Spool:
         return adopted
 
     def _adopt(self, path: Path) -> int:
-        with closing(_connect(path, wait_ms=0)) as orphan:
+        with closing(connect(path, wait_ms=0)) as orphan:
             orphan.execute("BEGIN IMMEDIATE")
             columns = "event, event_id, occurred_at_ms, -1, value"
             found = orphan.execute(f"SELECT {columns} FROM event ORDER BY id").fetchall()  # noqa: S608 - no input
@@ -186,16 +186,3 @@ class Spool:
             self._connection.close()
             self._connection = None
             self._renew()
-
-
-def _connect(path: Path, *, wait_ms: int = _BUSY_MS) -> sqlite3.Connection:
-    # mode=rw: a file that was deleted meanwhile is not made again.
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=wait_ms / 1000)
-    try:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection

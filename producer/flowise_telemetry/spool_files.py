@@ -13,6 +13,7 @@ from pathlib import Path
 
 __all__ = [
     "OPEN_HERE",
+    "connect",
     "delete_spool",
     "folder_bytes",
     "is_corruption",
@@ -29,6 +30,7 @@ _PREFIX = "events-"
 _SUFFIX = ".sqlite3"
 _CORRUPT_SUFFIX = ".corrupt"
 _CORRUPT_MAX_FILES = 3
+_BUSY_MS = 1000
 _CORRUPTION = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 OPEN_HERE: set[str] = set()
@@ -66,6 +68,20 @@ def folder_bytes(folder: Path, *, beside: Path) -> int:
     return total
 
 
+def connect(path: Path, *, wait_ms: int = _BUSY_MS) -> sqlite3.Connection:
+    """A spool file, under SQLite's exclusive lock from its first use until it is closed. Raises ``sqlite3.Error``."""
+    # mode=rw: a file that was deleted meanwhile is not made again.
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=wait_ms / 1000)
+    try:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
 def remove_file(path: Path) -> None:
     """Deletes a spool file and its log."""
     for suffix in ("", "-wal", "-shm", "-journal"):
@@ -93,10 +109,8 @@ def spooled_events(folder: Path) -> int:
     """How many events wait in files of processes that have ended; those of living ones cannot be looked into."""
     count = 0
     for path in orphans(folder, beside=folder):
-        with contextlib.suppress(sqlite3.Error):
-            uri = f"{path.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
-                count += connection.execute("SELECT count(*) FROM event").fetchone()[0]
+        with contextlib.suppress(sqlite3.Error), closing(connect(path, wait_ms=0)) as connection:
+            count += connection.execute("SELECT count(*) FROM event").fetchone()[0]
     return count
 
 
