@@ -40,7 +40,12 @@ ADAPTERS: dict[str, str] = {
     "duckdb": "consumer/flowise_telemetry_consumer/sinks",
 }
 
+# Past this, a file says here what its one idea is, or is split.
 MAX_LINES = 300
+LONGER = {
+    "transport/flowise_telemetry_transport/librdkafka/reader.py": "one Protocol, its callbacks share state",
+    "producer/flowise_telemetry/telemetry.py": "the one object that an app has",
+}
 
 # What others may build on. A name is added or taken away here and in CHANGELOG.md, never by accident.
 PUBLIC: dict[str, str] = {
@@ -174,7 +179,7 @@ def test_what_an_app_imports_is_light(package: str) -> None:
 
 def test_files_hold_one_idea() -> None:
     lines = {str(file): len((ROOT / file).read_text().splitlines()) for file in sources()}
-    long = {file: count for file, count in lines.items() if count > MAX_LINES}
+    long = {file: count for file, count in lines.items() if count > MAX_LINES and file not in LONGER}
     assert not long, "what is the second idea? It wants a file of its own"
 
 

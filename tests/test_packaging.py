@@ -13,9 +13,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from flowise_telemetry_cli.main import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ROOMS = ("schemas", "transport", "producer", "consumer", "cli")
+OF_THE_SERVICE = {"consume", "demo", "dlq", "replay"}
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
@@ -79,3 +82,44 @@ def test_wheel_built_from_the_sdist_holds_every_file_of_the_rooms(built: Path) -
     assert names == {"/".join(file.parts[1:]) for file in expected}
     assert {name for name in names if name.endswith(".avsc")}
     assert len({name for name in names if name.endswith("/py.typed")}) == len(ROOMS)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_base_install_explains_a_command_or_names_its_extra(command: str) -> None:
+    extras = ["polars", "psycopg", "confluent_kafka"]
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({extras!r}))  # None: importing it raises, as where it is not installed
+from flowise_telemetry_cli.main import main
+main(["{command}", "--help"])
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    if command in OF_THE_SERVICE and told.returncode:
+        assert re.fullmatch(r"error: \w+ is not installed: pip install 'flowise-telemetry\[\w+\]'\n", told.stderr)
+    else:
+        assert (told.returncode, told.stderr) == (0, "")
+        assert command in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "told"),
+    [
+        (None, "is not there: install Python 3.11 or later"),
+        ('[ "$1" = -V ] && echo Python 3.9.2; exit 1', "is Python 3.9.2, 3.11 or later is needed"),
+        # New enough, and every module that could make or fill an environment is missing.
+        ('case "$2" in *version_info*) ;; *) exit 1 ;; esac', "apt install python3-venv"),
+    ],
+    ids=["no python", "too old", "no venv module"],
+)
+def test_set_up_that_cannot_work_says_so_in_one_line(tmp_path: Path, interpreter: str | None, told: str) -> None:
+    python, venv = tmp_path / "python3", tmp_path / "venv"
+    if interpreter:
+        python.write_text(f"#!/bin/sh\n{interpreter}\n")
+        python.chmod(0o755)
+    done = subprocess.run(
+        ["requirements/install.sh", python, venv], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("making ")]
+    assert (done.returncode, len(lines)) == (1, 1)
+    assert told in lines[0]
+    assert not venv.exists()
