@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
+from flowise_telemetry_consumer.avro_block import columns_of
 from flowise_telemetry_consumer.dead_letters import DeadLetter
+from flowise_telemetry_consumer.frame_checks import keeps_constraints
 from flowise_telemetry_consumer.frames import frame_of
+from flowise_telemetry_consumer.schema_resolution import final_columns, resolved_columns
 from flowise_telemetry_schemas import Catalog, EventSchema
 from flowise_telemetry_schemas.codec import decode_body, split
 from flowise_telemetry_schemas.constraints import as_error, violations
 from flowise_telemetry_schemas.errors import DecodeError
 from flowise_telemetry_transport.types import Record
 
-__all__ = ["Decoded", "Decoder"]
+__all__ = ["BLOCK_ROWS", "Decoded", "Decoder"]
+
+BLOCK_ROWS = 512
+"""How many records are decoded in one call: enough to make the call cheap, few enough to do one by one after all."""
+
+# Below this a call for the block takes longer than the records do one by one.
+_MIN_BLOCK_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """What became of a list of records: each is a row of one frame or one dead letter.
 
-    ``frames`` has one entry per event that occurs, with the columns of the newest version of its schema; its rows are
-    in the order of the records. ``dead`` is in the order of the records too.
+    ``frames`` has one entry per event that occurs, with the columns of the newest version of its schema; its rows
+    are in the order of the records. ``dead`` is in the order of the records too.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -36,31 +45,116 @@ class Decoded:
         return sum(frame.height for frame in self.frames.values())
 
 
-class Decoder:
-    """Decodes and checks records against the schemas of a catalog."""
+@dataclass(slots=True)
+class _Group:
+    """Records that one schema wrote: their places in the list and their bodies."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    places: list[int] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one event as they are found, and from which places they came."""
+
+    places: list[int] = field(default_factory=list)
+    frames: list[pl.DataFrame] = field(default_factory=list)
+
+    def add(self, places: Sequence[int], frame: pl.DataFrame) -> None:
+        if places:
+            self.places += places
+            self.frames.append(frame)
+
+    def in_order(self) -> pl.DataFrame:
+        frame = pl.concat(self.frames)
+        places = pl.Series(self.places, dtype=pl.UInt32)
+        return frame if places.is_sorted() else frame[places.arg_sort()]
+
+
+class Decoder:
+    """Decodes and checks records against the schemas of a catalog.
+
+    Records of one schema are decoded in blocks of ``block_rows``, to columns, and the constraints asked of the
+    columns. A block with anything wrong in its bytes, and a row that may break a constraint, are done again record
+    by record, which names what is wrong; with ``block_rows`` 0 everything is. Both ways give the same.
+    """
+
+    def __init__(self, catalog: Catalog, *, block_rows: int = BLOCK_ROWS) -> None:
         self._catalog = catalog
+        self._block_rows = block_rows
 
     def decode(self, records: Sequence[Record]) -> Decoded:
         """The rows and the dead letters of ``records``. Raises nothing for what is in them."""
-        good: dict[str, list[dict[str, Any]]] = {}
-        dead: list[DeadLetter] = []
-        for record in records:
+        groups: dict[EventSchema, _Group] = {}
+        dead: dict[int, DeadLetter] = {}
+        for place, record in enumerate(records):
             try:
                 schema, body = split(record.value, self._catalog)
-                latest = self._catalog.latest(schema.event)
+            except DecodeError as error:
+                dead[place] = DeadLetter.of_decode_error(record, error)
+                continue
+            group = groups.setdefault(schema, _Group())
+            group.places.append(place)
+            group.bodies.append(body)
+        rows: dict[str, _Rows] = {}
+        for schema, group in groups.items():
+            self._decode_group(schema, group, records, rows.setdefault(schema.event, _Rows()), dead)
+        return Decoded(
+            {event: rows[event].in_order() for event in sorted(rows) if rows[event].places},
+            [dead[place] for place in sorted(dead)],
+        )
+
+    def _decode_group(
+        self, schema: EventSchema, group: _Group, records: Sequence[Record], rows: _Rows, dead: dict[int, DeadLetter]
+    ) -> None:
+        step = self._block_rows or len(group.places)
+        for start in range(0, len(group.places), step):
+            places, bodies = group.places[start : start + step], group.bodies[start : start + step]
+            doubtful: Sequence[int] = range(len(places))
+            if self._block_rows and len(places) >= _MIN_BLOCK_ROWS:
+                doubtful = self._decode_block(schema, places, bodies, rows)
+            self._decode_one_by_one(schema, [(places[at], bodies[at]) for at in doubtful], records, rows, dead)
+
+    def _decode_block(
+        self, schema: EventSchema, places: Sequence[int], bodies: Sequence[bytes], rows: _Rows
+    ) -> Sequence[int]:
+        """Adds the rows that are certainly good; returns which of the block are left to be looked at one by one."""
+        latest = self._catalog.latest(schema.event)
+        resolved = resolved_columns(schema, latest)
+        frame = None if resolved is None else columns_of(schema, bodies)
+        if resolved is None or frame is None:
+            return range(len(bodies))
+        frame = frame.select(resolved)
+        good = frame.select(keeps_constraints(latest)).to_series()
+        if good.all():
+            rows.add(places, frame.select(final_columns(latest)))
+            return ()
+        kept = good.arg_true().to_list()
+        rows.add([places[at] for at in kept], frame.filter(good).select(final_columns(latest)))
+        return (~good).arg_true().to_list()
+
+    def _decode_one_by_one(
+        self,
+        schema: EventSchema,
+        bodies: Sequence[tuple[int, bytes]],
+        records: Sequence[Record],
+        rows: _Rows,
+        dead: dict[int, DeadLetter],
+    ) -> None:
+        latest = self._catalog.latest(schema.event)
+        good: list[dict[str, Any]] = []
+        places: list[int] = []
+        for place, body in bodies:
+            try:
                 row = decode_body(schema, body, latest)
             except DecodeError as error:
-                dead.append(DeadLetter.of_decode_error(record, error))
+                dead[place] = DeadLetter.of_decode_error(records[place], error)
                 continue
-            if letter := _broken(record, schema, latest, row):
-                dead.append(letter)
+            found = violations(latest, row)
+            if found:
+                dead[place] = DeadLetter.of_violation(records[place], schema, as_error(schema.event, found))
             else:
-                good.setdefault(schema.event, []).append(row)
-        return Decoded({event: frame_of(self._catalog.latest(event), good[event]) for event in sorted(good)}, dead)
-
-
-def _broken(record: Record, schema: EventSchema, latest: EventSchema, row: Mapping[str, Any]) -> DeadLetter | None:
-    found = violations(latest, row)
-    return DeadLetter.of_violation(record, schema, as_error(schema.event, found)) if found else None
+                good.append(row)
+                places.append(place)
+        if good:
+            rows.add(places, frame_of(latest, good))
