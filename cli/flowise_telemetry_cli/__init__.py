@@ -1,0 +1,5 @@
+"""The ``flowise-telemetry`` command: the only room that knows all the others."""
+
+from flowise_telemetry_cli.main import cli, main
+
+__all__ = ["cli", "main"]

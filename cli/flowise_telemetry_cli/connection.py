@@ -1,0 +1,66 @@
+"""The options that every command with a Kafka connection shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from flowise_telemetry_transport import KafkaSettings
+from flowise_telemetry_transport.topics import EVENTS_TOPIC
+
+__all__ = ["CLOSE_SECONDS", "connection_options", "kafka_settings", "topic_option"]
+
+CLOSE_SECONDS = 10.0
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def connection_options(command: _Command) -> _Command:
+    """Adds ``--bootstrap-servers`` and ``--client``; the command gets them as one ``kafka: KafkaSettings``.
+
+    Whatever else the client can be set to comes from ``FLOWISE_TELEMETRY_KAFKA_*``.
+    """
+
+    def collect(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+        environ = ctx.ensure_object(dict)
+        if value:
+            environ[str(param.envvar)] = value
+        return value
+
+    servers = click.option(
+        "--bootstrap-servers",
+        envvar="FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS",
+        metavar="HOST:PORT,…",
+        help="Kafka brokers to start from.",
+        show_envvar=True,
+        expose_value=False,
+        callback=collect,
+    )
+    client = click.option(
+        "--client",
+        envvar="FLOWISE_TELEMETRY_CLIENT",
+        type=click.Choice(["kafka-python", "librdkafka"]),
+        help="Kafka client; librdkafka is faster and needs the extra of that name.  [default: kafka-python]",
+        show_envvar=True,
+        expose_value=False,
+        callback=collect,
+    )
+    return servers(client(command))
+
+
+def kafka_settings(ctx: click.Context) -> KafkaSettings:
+    """The connection that the options and the environment describe. Raises ``ConfigurationError``."""
+    return KafkaSettings.from_env({**os.environ, **ctx.ensure_object(dict)})
+
+
+topic_option = click.option(
+    "--topic",
+    envvar="FLOWISE_TELEMETRY_TOPIC",
+    default=EVENTS_TOPIC,
+    show_default=True,
+    show_envvar=True,
+    help="Topic of the events.",
+)
