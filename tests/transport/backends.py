@@ -28,7 +28,7 @@ from tests.services.kafka import KafkaService
 
 __all__ = ["Backend", "ClusterBackend", "Deliveries", "MemoryBackend", "read", "settle", "until", "write"]
 
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 30.0
 
 
 class Backend(Protocol):
@@ -37,6 +37,7 @@ class Backend(Protocol):
     name: str
     keeps_null_headers: bool
     creates_topics: bool
+    commits_while_rebalancing: bool
 
     def reader(self, group: str | None = None) -> RecordReader: ...
     def writer(self, **options: Any) -> RecordWriter: ...
@@ -62,6 +63,10 @@ class ClusterBackend:
 
     @property
     def creates_topics(self) -> bool:
+        return self.service.is_real
+
+    @property
+    def commits_while_rebalancing(self) -> bool:
         return self.service.is_real
 
     def reader(self, group: str | None = None) -> RecordReader:
@@ -97,6 +102,7 @@ class MemoryBackend:
     name: str = "memory"
     keeps_null_headers: bool = True
     creates_topics: bool = True
+    commits_while_rebalancing: bool = True
 
     def reader(self, group: str | None = None) -> RecordReader:
         return self.broker.open_reader(group=group)
@@ -155,13 +161,14 @@ def until(done: Callable[[], bool], *readers: RecordReader) -> list[Record]:
     return records
 
 
-def read(reader: RecordReader, count: int, *, max_records: int = 100) -> list[Record]:
-    """Polls until there are ``count`` records."""
+def read(*readers: RecordReader, count: int, max_records: int = 100) -> list[Record]:
+    """Polls the readers in turn until there are ``count`` records."""
     records: list[Record] = []
     end = time.monotonic() + PATIENCE_SECONDS
     while len(records) < count:
         assert time.monotonic() < end, f"{len(records)} of {count} records in time"
-        records += reader.poll(timeout_seconds=0.5, max_records=max_records)
+        for reader in readers:
+            records += reader.poll(timeout_seconds=0.2, max_records=max_records)
     return records
 
 

@@ -41,7 +41,7 @@ def test_a_group_starts_at_the_earliest_and_goes_on_from_its_commits(backend: Ba
     first, log = backend.reader(group), Log()
     log.subscribe(first, topic)
     assert first.assignment() == frozenset()
-    assert len(read(first, 40)) == 40
+    assert len(read(first, count=40)) == 40
     everything = frozenset(first.partitions_of(topic))
     assert log.assigned == [everything] == [first.assignment()]
     assert first.committed(everything) == dict.fromkeys(everything)
@@ -52,7 +52,7 @@ def test_a_group_starts_at_the_earliest_and_goes_on_from_its_commits(backend: Ba
 
     second = backend.reader(group)
     second.subscribe([topic])
-    rest = read(second, 12)
+    rest = read(second, count=12)
     assert sorted((record.partition, record.offset) for record in rest) == [(p, n) for p in range(4) for n in (7, 8, 9)]
 
 
@@ -73,7 +73,7 @@ def test_the_position_of_a_new_member_is_where_it_will_read(backend: Backend) ->
     until(lambda: bool(other.assignment()), other)
     assert [other.position(tp) for tp in partitions] == [0, 2, 0, 0]
     other.resume(partitions)
-    assert len(read(other, 6)) == 6
+    assert len(read(other, count=6)) == 6
 
 
 def test_a_seek_in_on_assigned_decides_where_reading_starts(backend: Backend) -> None:
@@ -86,10 +86,12 @@ def test_a_seek_in_on_assigned_decides_where_reading_starts(backend: Backend) ->
             reader.seek(tp, 9)
 
     reader.subscribe([topic], on_assigned=start_late)
-    assert sorted((record.partition, record.offset) for record in read(reader, 4)) == [(p, 9) for p in range(4)]
+    assert sorted((record.partition, record.offset) for record in read(reader, count=4)) == [(p, 9) for p in range(4)]
 
 
 def test_a_revoked_member_commits_in_its_callback_and_the_other_goes_on_from_there(backend: Backend) -> None:
+    if not backend.commits_while_rebalancing:
+        pytest.xfail("librdkafka's mock cluster rejects commits while a group rebalances")
     topic, group = backend.new_topic(), backend.new_group()
     write(backend, spread(topic, 40))
     first, second, log = backend.reader(group), backend.reader(group), Log()
@@ -100,7 +102,7 @@ def test_a_revoked_member_commits_in_its_callback_and_the_other_goes_on_from_the
         first.commit({tp: first.position(tp) for tp in partitions}, timeout_seconds=5)
 
     first.subscribe([topic], on_revoked=give_up)
-    seen = read(first, 40)
+    seen = read(first, count=40)
     everything = first.assignment()
     log.subscribe(second, topic)
     seen += settle(first, second)
@@ -109,9 +111,7 @@ def test_a_revoked_member_commits_in_its_callback_and_the_other_goes_on_from_the
     assert log.assigned[-1] == second.assignment()
 
     write(backend, spread(topic, 8))
-    fresh: list[tuple[int, int]] = []
-    while len(fresh) < 8:
-        fresh += [(r.partition, r.offset) for reader in (first, second) for r in reader.poll(timeout_seconds=0.5, max_records=50)]
+    fresh = [(record.partition, record.offset) for record in read(first, second, count=8)]
     assert sorted(fresh) == [(partition, offset) for partition in range(4) for offset in (10, 11)]
     assert len(seen) == 40
 
@@ -121,7 +121,7 @@ def test_a_commit_for_partitions_of_others_is_rejected(backend: Backend) -> None
     write(backend, spread(topic, 8))
     first, second = backend.reader(group), backend.reader(group)
     first.subscribe([topic])
-    read(first, 8)
+    read(first, count=8)
     second.subscribe([topic])
     settle(first, second)
     theirs = {tp: 2 for tp in second.assignment()}
@@ -158,10 +158,10 @@ def test_what_a_rebalance_callback_raises_comes_out_of_poll(backend: Backend, ca
         first.subscribe([topic], on_assigned=fail)
         with pytest.raises(LookupError, match="flush failed"):
             until(lambda: False, first)
-        assert len(read(first, 8)) == 8
+        assert len(read(first, count=8)) == 8
         return
     first.subscribe([topic], on_revoked=fail)
-    read(first, 8)
+    read(first, count=8)
     second.subscribe([topic])
     with pytest.raises(LookupError, match="flush failed"):
         until(lambda: False, first, second)
@@ -177,9 +177,7 @@ def test_pauses_end_with_a_reassignment(backend: Backend) -> None:
     second.subscribe([topic])
     settle(first, second)
     write(backend, spread(topic, 8))
-    records: list[tuple[int, int]] = []
-    while len(records) < 8:
-        records += [(r.partition, r.offset) for reader in (first, second) for r in reader.poll(timeout_seconds=0.5, max_records=50)]
+    records = [(record.partition, record.offset) for record in read(first, second, count=8)]
     assert len(set(records)) == 8
 
 

@@ -41,6 +41,7 @@ class LibrdkafkaReader:
         self._paused: set[TopicPartition] = set()
         self._subscribed = False
         self._assigning = False
+        self._in_callback = False
         self._callback_error: BaseException | None = None
         self._closed = False
         self._consumer = make_client(
@@ -95,8 +96,8 @@ class LibrdkafkaReader:
         # A seek inside the callback cannot be done yet: it becomes the offset to start from.
         stored = self._kafka.OFFSET_STORED
         self._consumer.assign([self._theirs(tp, self._positions.get(tp, stored)) for tp in self._assigned])
-        if self._paused:
-            self._consumer.pause([self._theirs(tp) for tp in self._paused])
+        self._consumer.resume([self._theirs(tp) for tp in self._assigned])  # librdkafka remembers older pauses
+        self._consumer.pause([self._theirs(tp) for tp in self._paused])
 
     def _give_up(self, callback: RebalanceCallback | None) -> None:
         if self._closed:
@@ -114,18 +115,23 @@ class LibrdkafkaReader:
         """Runs a rebalance callback and keeps what it raises for ``poll``: librdkafka has to go on with its rebalance."""
         if callback is None or not self._assigned:
             return
+        self._in_callback = True
         try:
             callback(self._assigned)
         except BaseException as error:
             if self._callback_error is None:
                 self._callback_error = error
+        finally:
+            self._in_callback = False
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """See ``RecordReader``."""
         self._assigned = frozenset(positions)
         self._forget()
         self._positions.update(positions)
-        self._consumer.assign([self._theirs(tp, offset) for tp, offset in positions.items()])
+        theirs = [self._theirs(tp, offset) for tp, offset in positions.items()]
+        self._consumer.assign(theirs)
+        self._consumer.resume(theirs)  # librdkafka remembers older pauses
 
     def assignment(self) -> frozenset[TopicPartition]:
         """See ``RecordReader``."""
@@ -288,8 +294,11 @@ class LibrdkafkaReader:
         theirs = [self._theirs(tp, offset) for tp, offset in offsets.items()]
         doing = f"commit of group {self._group}"
         done: list[Any] = []
-        # In a thread of its own, as a synchronous commit has no timeout and an asynchronous one is answered by poll.
-        if not _within(timeout_seconds, lambda: done.append(self._commit(theirs, doing))):
+        if self._in_callback:
+            # librdkafka takes a commit here from this thread only; its bound is then the request timeout.
+            done.append(self._commit(theirs, doing))
+        # Else in a thread of its own, as a synchronous commit has no timeout and an asynchronous one is answered by poll.
+        elif not _within(timeout_seconds, lambda: done.append(self._commit(theirs, doing))):
             raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {timeout_seconds:g} s")
         if isinstance(done[0], Exception):
             raise done[0]
