@@ -25,7 +25,7 @@ def kafka(pytestconfig: pytest.Config) -> Iterator[KafkaService]:
     try:
         service, passed_over = start_kafka()
     except NoServiceError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
     pytestconfig.stash[USED]["kafka broker"] = (service, passed_over)
     yield service
     service.stop()
@@ -45,7 +45,7 @@ def postgres(pytestconfig: pytest.Config) -> Iterator[PostgresService]:
     try:
         service, passed_over = start_postgres()
     except NoServiceError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
     pytestconfig.stash[USED]["database"] = (service, passed_over)
     yield service
     service.stop()

@@ -37,7 +37,7 @@ def require_image(name: str) -> None:
 def _engine() -> Any:
     with quiet_testcontainers():
         try:
-            import docker
+            import docker  # type: ignore[import-untyped]  # ships no types
             import testcontainers  # noqa: F401 # only whether it is there
         except ImportError as error:
             raise RungUnavailableError(f"{error.name} is not installed") from error
@@ -79,7 +79,7 @@ def _pull(name: str) -> None:
 
 
 def _prepare_reaper(client: Any) -> None:
-    """Ryuk removes what a killed test run leaves; without its image we do without it, as the fixtures stop their own."""
+    """Ryuk removes what a killed run leaves; without its image we do without, as the fixtures stop their own."""
     from testcontainers.core.config import testcontainers_config
 
     if testcontainers_config.ryuk_disabled:

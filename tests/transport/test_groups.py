@@ -124,7 +124,7 @@ def test_a_commit_for_partitions_of_others_is_rejected(backend: Backend) -> None
     read(first, count=8)
     second.subscribe([topic])
     settle(first, second)
-    theirs = {tp: 2 for tp in second.assignment()}
+    theirs = dict.fromkeys(second.assignment(), 2)
     with pytest.raises(CommitRejectedError):
         first.commit(theirs, timeout_seconds=5)
     second.commit(theirs, timeout_seconds=5)

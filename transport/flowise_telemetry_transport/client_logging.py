@@ -13,8 +13,10 @@ logger = logging.getLogger("flowise_telemetry.transport")
 def quiet_kafka_python() -> None:
     """Silences the ``kafka`` logger, to be called before ``kafka`` is imported.
 
-    kafka-python logs ERROR lines of its own for each failed connection. They say nothing that our errors do not carry. Left
-    as it is: a process which imported ``kafka`` itself before us, or gave that logger a level or a handler. To hear the client:
+    kafka-python logs ERROR lines of its own for each failed connection. They say nothing that our errors do not
+    carry. Left
+    as it is: a process which imported ``kafka`` itself before us, or gave that logger a level or a handler. To hear
+    the client:
     ``logging.getLogger("kafka").setLevel(logging.DEBUG)``, at any time.
     """
     client = logging.getLogger("kafka")

@@ -40,9 +40,11 @@ def open_writer(
 ) -> RecordWriter:
     """A writer, at once: the broker need not be there yet.
 
-    A record that is not acknowledged after ``delivery_timeout_seconds`` gets its callback with ``DeliveryTimeoutError``.
+    A record that is not acknowledged after ``delivery_timeout_seconds`` gets its callback with
+    ``DeliveryTimeoutError``.
     ``send`` waits at most ``block_seconds`` for a connection, metadata or room in the ``buffer_bytes`` of the client.
-    ``max_record_bytes`` bounds key, value and headers of one record, framing included. ``compression``: gzip, snappy, lz4 or zstd.
+    ``max_record_bytes`` bounds key, value and headers of one record, framing included. ``compression``: gzip,
+    snappy, lz4 or zstd.
     """
     if settings.client == "librdkafka":
         from flowise_telemetry_transport.librdkafka.writer import LibrdkafkaWriter

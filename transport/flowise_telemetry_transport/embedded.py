@@ -1,4 +1,4 @@
-"""A Kafka broker inside this process: librdkafka's mock cluster. For a first look and for tests, not for keeping data."""
+"""A Kafka broker inside this process: librdkafka's mock cluster. It keeps no data."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _START_TIMEOUT_SECONDS = 10.0
 class EmbeddedBroker:
     """A context manager; inside it ``bootstrap_servers`` is where any Kafka client of this machine can connect.
 
-    It speaks the protocol for producing, group-consuming, committing and looking up offsets. What it cannot do: topics have
-    four partitions and appear on first use (no CreateTopics), nothing outlives the process, and there are no time look-ups.
+    It speaks the protocol for producing, group-consuming, committing and looking up offsets. What it cannot do:
+    topics have
+    four partitions and appear on first use (no CreateTopics), nothing outlives the process, and there are no time
+    look-ups.
     Raises ``MissingExtraError`` when confluent-kafka is not installed.
     """
 

@@ -30,7 +30,8 @@ class RecordReader(Protocol):
         """Joins the group given at opening; partitions start at the committed offset, else at the earliest.
 
         ``on_revoked`` runs inside ``poll`` before the partitions are given up: there is time for a flush and a
-        ``commit``, within the session timeout. ``on_assigned`` runs inside ``poll`` after. What either raises comes out of that
+        ``commit``, within the session timeout. ``on_assigned`` runs inside ``poll`` after. What either raises comes
+        out of that
         ``poll``, also where the client itself would swallow it. Pauses do not outlive a reassignment.
         """
 
@@ -43,8 +44,10 @@ class RecordReader(Protocol):
     def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
         """At most ``max_records`` records, in offset order within a partition; empty when the time is up.
 
-        Raises ``UnreadableRecordError`` (with partition and offset) for a record that the client cannot parse; the position
-        stays on it until ``seek`` steps over it. Raises other ``TransportError``; an unreachable cluster is no error here: the
+        Raises ``UnreadableRecordError`` (with partition and offset) for a record that the client cannot parse; the
+        position
+        stays on it until ``seek`` steps over it. Raises other ``TransportError``; an unreachable cluster is no error
+        here: the
         client goes on trying and this returns no records.
         """
 
@@ -63,7 +66,8 @@ class RecordReader(Protocol):
     def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
         """Commits next offsets for the group and returns when the coordinator has them.
 
-        Raises ``CommitRejectedError`` when the partitions are no longer ours, ``BrokerUnavailableError`` when the time is up.
+        Raises ``CommitRejectedError`` when the partitions are no longer ours, ``BrokerUnavailableError`` when the
+        time is up.
         """
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
@@ -86,9 +90,10 @@ class RecordWriter(Protocol):
     """Writes records with acks=all and bounded retries, in order."""
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
-        """Hands a record to the client. ``on_delivery`` is called once, from ``poll``, ``flush`` or a thread of the client.
+        """Hands a record to the client. ``on_delivery`` is called once, in ``poll``, ``flush`` or the client's thread.
 
-        Raises ``BufferFullError`` (nothing taken), ``MessageTooLargeError``, or ``BrokerUnavailableError`` when there is no
+        Raises ``BufferFullError`` (nothing taken), ``MessageTooLargeError``, or ``BrokerUnavailableError`` when
+        there is no
         metadata for the topic yet and none can be had within the client's block time.
         """
 
@@ -99,7 +104,7 @@ class RecordWriter(Protocol):
         """Waits until every record has had its callback; returns how many have not when the time is up."""
 
     def close(self, *, timeout_seconds: float) -> None:
-        """Flushes within the time and lets go of everything. What is still unacknowledged gets its callback with an error."""
+        """Flushes within the time and lets go of everything; what is unacknowledged then fails in its callback."""
 
 
 class TopicAdmin(Protocol):

@@ -49,6 +49,7 @@ class KafkaPythonAdmin:
             raise mapped from error
 
     def topics(self) -> dict[str, int]:
+        """See ``TopicAdmin``."""
         with self._asking("list of topics", self._request_seconds):
             described = self._client.describe_topics()
         return {
@@ -58,6 +59,7 @@ class KafkaPythonAdmin:
         }
 
     def create_topic(self, spec: TopicSpec) -> None:
+        """See ``TopicAdmin``."""
         from kafka.admin import NewTopic
 
         new = NewTopic(
@@ -84,4 +86,5 @@ class KafkaPythonAdmin:
         return False
 
     def close(self) -> None:
+        """See ``TopicAdmin``."""
         self._client.close()

@@ -45,7 +45,8 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str, Any]:
     """What to pass to the client whose ``DEFAULT_CONFIG`` is ``known``.
 
-    Options of the client's other roles are left out. Raises ``ConfigurationError`` naming an option that none of them knows.
+    Options of the client's other roles are left out. Raises ``ConfigurationError`` naming an option that none of
+    them knows.
     """
     quiet_kafka_python()
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -77,7 +78,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
 
 
 def _typed(name: str, text: str, default: Any) -> Any:
-    """The option's text in the type of the client's default; a default of None tells nothing: text, or a number if it is one."""
+    """The option's text in the type of the client's default (a default of None tells nothing)."""
     if name == "api_version":
         return tuple(int(part) for part in text.split("."))
     if isinstance(default, bool):

@@ -1,6 +1,7 @@
 """Bounds for the calls of kafka-python that have none: commit, committed, offset look-ups, joining a group.
 
-They loop in ``while True: client.poll(future=…)`` until the broker answers. The client class can be given by configuration
+They loop in ``while True: client.poll(future=…)`` until the broker answers. The client class can be given by
+configuration
 (``kafka_client``), so ours raises out of that loop when the time is up. All callers hold their locks in ``with``
 blocks and keep a half-done join for the next call, as they must for Java's ``wakeup``, from which they are ported.
 """

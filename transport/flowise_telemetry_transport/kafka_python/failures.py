@@ -40,31 +40,29 @@ _AUTHENTICATION = {
     "IllegalSaslStateError",
 }
 _TOO_LARGE = {"MessageSizeTooLargeError", "RecordListTooLargeError", "RecordTooLargeError"}
+_CLASSES: tuple[tuple[set[str], type[TelemetryError]], ...] = (
+    (_COMMIT_REJECTED, CommitRejectedError),
+    (_UNAVAILABLE, BrokerUnavailableError),
+    (_AUTHENTICATION, AuthenticationError),
+    ({"UnknownTopicOrPartitionError", "InvalidTopicError"}, UnknownTopicError),
+    ({"TopicAlreadyExistsError"}, TopicExistsError),
+    (_TOO_LARGE, MessageTooLargeError),
+    ({"KafkaConfigurationError", "AssertionError", "TypeError"}, ConfigurationError),
+)
 
 
 def failure(error: Exception, doing: str, *, topic: str | None = None) -> TelemetryError:
     """The most specific of our errors; ``doing`` starts its message. Raise it ``from`` the error given."""
     name = type(error).__name__
-    message = f"{doing}: {str(error) or name}"
+    message = f"{doing}: {'the group has rebalanced' if name in _COMMIT_REJECTED else str(error) or name}"
     retryable = bool(getattr(error, "retriable", False))
     if isinstance(error, TelemetryError):
         return error
-    if name in _COMMIT_REJECTED:
-        return CommitRejectedError(f"{doing}: the group has rebalanced", topic=topic)
-    if name in _UNAVAILABLE:
-        return BrokerUnavailableError(message, topic=topic)
-    if name in _AUTHENTICATION:
-        return AuthenticationError(message, topic=topic)
     if name.endswith("AuthorizationFailedError"):
         return AuthorizationError(message, topic=topic)
-    if name in {"UnknownTopicOrPartitionError", "InvalidTopicError"}:
-        return UnknownTopicError(message, topic=topic)
-    if name == "TopicAlreadyExistsError":
-        return TopicExistsError(message, topic=topic)
-    if name in _TOO_LARGE:
-        return MessageTooLargeError(message, topic=topic)
-    if name in {"KafkaConfigurationError", "AssertionError", "TypeError"}:
-        return ConfigurationError(message)
+    for names, kind in _CLASSES:
+        if name in names:
+            return kind(message, topic=topic)
     return TransportError(f"{doing}: {name}: {error}", topic=topic, retryable=retryable)
 
 

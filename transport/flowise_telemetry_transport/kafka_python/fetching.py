@@ -1,8 +1,10 @@
 """What kafka-python-ng's fetcher gets wrong, mended on one consumer.
 
-It parses a whole fetch before it returns any of it: one record with a broken header hides all others, with no word of which
+It parses a whole fetch before it returns any of it: one record with a broken header hides all others, with no word
+of which
 it was; transaction markers come out as records; the checksum of v2 batches is never looked at; and it does not get past
-an empty batch at offset 0. kafka-python 2.1 and later parse record by record and know transactions: nothing to mend there.
+an empty batch at offset 0. kafka-python 2.1 and later parse record by record and know transactions: nothing to mend
+there.
 """
 
 from __future__ import annotations

@@ -11,15 +11,14 @@ from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.errors import (
     BrokerUnavailableError,
     CommitRejectedError,
-    TransportError,
     UnknownTopicError,
-    UnreadableRecordError,
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
 from flowise_telemetry_transport.kafka_python.failures import failure
 from flowise_telemetry_transport.kafka_python.fetching import Unreadable, mend_fetcher
 from flowise_telemetry_transport.ports import RebalanceCallback
+from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Record, TopicPartition
 
@@ -30,7 +29,7 @@ _POLL_GRACE_SECONDS = 1.0
 
 
 class KafkaPythonReader:
-    """A ``RecordReader``. Isolation is read-uncommitted with kafka-python-ng (it knows no other), else read-committed."""
+    """A ``RecordReader``; reads uncommitted with kafka-python-ng (it knows no other), else committed."""
 
     def __init__(self, settings: KafkaSettings, *, group: str | None, client_id: str) -> None:
         self._servers = settings.servers_text
@@ -74,6 +73,7 @@ class KafkaPythonReader:
         on_assigned: RebalanceCallback | None = None,
         on_revoked: RebalanceCallback | None = None,
     ) -> None:
+        """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("subscribe needs a reader that was opened with a group")
         from kafka import ConsumerRebalanceListener
@@ -99,11 +99,12 @@ class KafkaPythonReader:
             return
         try:
             callback(partitions)
-        except BaseException as error:  # noqa: BLE001 # raised again by poll
+        except BaseException as error:  # raised again by poll
             if self._callback_error is None:
                 self._callback_error = error
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See ``RecordReader``."""
         self._consumer.assign([_theirs(tp) for tp in positions])
         self._assigned = frozenset(positions)
         self._unreadable.clear()
@@ -111,9 +112,11 @@ class KafkaPythonReader:
             self._consumer.seek(_theirs(tp), offset)
 
     def assignment(self) -> frozenset[TopicPartition]:
+        """See ``RecordReader``."""
         return self._assigned
 
     def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
+        """See ``RecordReader``."""
         self._raise_unreadable()
         # When poll raises, the client has moved past records of other partitions that it had drained by then.
         before = {tp: self._known_position(tp) for tp in self._assigned}
@@ -171,29 +174,28 @@ class KafkaPythonReader:
         paused = {TopicPartition(tp.topic, tp.partition) for tp in self._consumer.paused()}
         for tp, (offset, reason) in self._unreadable.items():
             if tp not in paused:
-                raise UnreadableRecordError(
-                    f"{tp.topic}[{tp.partition}] offset {offset} cannot be parsed: {reason}",
-                    topic=tp.topic,
-                    partition=tp.partition,
-                    offset=offset,
-                )
+                raise unreadable(tp, offset, reason)
 
     def position(self, partition: TopicPartition) -> int:
-        self._check_assigned([partition])
+        """See ``RecordReader``."""
+        check_assigned([partition], self._assigned)
         with self._asking(f"position of {partition.topic}[{partition.partition}]", self._request_seconds):
             return int(self._consumer.position(_theirs(partition)))
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        self._check_assigned([partition])
+        """See ``RecordReader``."""
+        check_assigned([partition], self._assigned)
         self._unreadable.pop(partition, None)
         self._consumer.seek(_theirs(partition), offset)
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
-        self._check_assigned(partitions)
+        """See ``RecordReader``."""
+        check_assigned(partitions, self._assigned)
         self._consumer.pause(*[_theirs(tp) for tp in partitions])
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
-        self._check_assigned(partitions)
+        """See ``RecordReader``."""
+        check_assigned(partitions, self._assigned)
         for tp in partitions:
             # What was fetched while paused is thrown away, yet its end is remembered as a position to go on from:
             # a seek makes the client forget it.
@@ -202,14 +204,8 @@ class KafkaPythonReader:
                 self._consumer.seek(_theirs(tp), offset)
         self._consumer.resume(*[_theirs(tp) for tp in partitions])
 
-    def _check_assigned(self, partitions: Collection[TopicPartition]) -> None:
-        for tp in partitions:
-            if tp not in self._assigned:
-                raise TransportError(
-                    f"{tp.topic}[{tp.partition}] is not assigned", topic=tp.topic, partition=tp.partition
-                )
-
     def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
+        """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("commit needs a reader that was opened with a group")
         if not offsets:
@@ -225,12 +221,14 @@ class KafkaPythonReader:
             self._consumer.commit(theirs)
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("committed needs a reader that was opened with a group")
         with self._asking(f"committed offsets of group {self._group}", self._request_seconds):
             return {tp: self._consumer.committed(_theirs(tp)) for tp in partitions}
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
+        """See ``RecordReader``."""
         with self._asking(f"partitions of {topic}", self._request_seconds):
             refreshed = self._metadata_age()
             found = self._consumer.partitions_for_topic(topic)
@@ -245,9 +243,11 @@ class KafkaPythonReader:
         return getattr(self._consumer._client.cluster, "_last_successful_refresh_ms", object())
 
     def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
         return self._offsets("beginning_offsets", partitions)
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
         return self._offsets("end_offsets", partitions)
 
     def _offsets(self, method: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
@@ -274,6 +274,7 @@ class KafkaPythonReader:
             raise mapped from error
 
     def close(self, *, timeout_seconds: float = 10.0) -> None:
+        """See ``RecordReader``."""
         if self._closed:
             return
         self._closed = True

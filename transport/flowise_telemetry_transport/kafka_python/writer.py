@@ -27,8 +27,10 @@ _RETRY_BACKOFF_MS = 100
 class KafkaPythonWriter:
     """A ``RecordWriter``; the producer is made at the first ``send``, which is also the first time a broker is needed.
 
-    There is no idempotence in this client: after a lost acknowledgement a retry writes a record twice. The client has no
-    delivery timeout either, so this keeps one: ``poll``, ``flush`` and ``close`` serve it. Nor can it write a header whose value
+    There is no idempotence in this client: after a lost acknowledgement a retry writes a record twice. The client
+    has no
+    delivery timeout either, so this keeps one: ``poll``, ``flush`` and ``close`` serve it. Nor can it write a header
+    whose value
     is null: that becomes an empty one (librdkafka keeps it).
     """
 
@@ -91,6 +93,7 @@ class KafkaPythonWriter:
             raise failure(error, f"no connection to {self._settings.servers_text}") from error
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
+        """See ``RecordWriter``."""
         producer = self._connected()
         topic = record.topic
         try:
@@ -167,6 +170,7 @@ class KafkaPythonWriter:
             self._resolve(ticket)
 
     def poll(self) -> None:
+        """See ``RecordWriter``."""
         self._expire(time.monotonic())
 
     def _expire(self, now: float, *, reason: str = "no acknowledgement in time") -> None:
@@ -179,6 +183,7 @@ class KafkaPythonWriter:
             on_delivery(None, DeliveryTimeoutError(f"delivery to {topic}: {reason}", topic=topic))
 
     def flush(self, *, timeout_seconds: float) -> int:
+        """See ``RecordWriter``."""
         # The client's own flush waits for its timeout once per batch; what is lingering leaves within linger_ms anyway.
         end = time.monotonic() + timeout_seconds
         while True:
@@ -191,6 +196,7 @@ class KafkaPythonWriter:
                 self._done.wait(max(0.0, min(remaining, nearest)))
 
     def close(self, *, timeout_seconds: float) -> None:
+        """See ``RecordWriter``."""
         with self._lock:
             if self._closed:
                 return

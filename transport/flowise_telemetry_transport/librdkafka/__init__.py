@@ -1,1 +1,1 @@
-"""The adapter for confluent-kafka (librdkafka). Only this package and ``embedded`` import it, inside their functions."""
+"""The adapter for confluent-kafka (librdkafka). Only it and ``embedded`` import that, in functions."""

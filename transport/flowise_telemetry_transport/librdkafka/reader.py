@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
@@ -12,19 +11,19 @@ from flowise_telemetry_transport.errors import (
     BrokerUnavailableError,
     CommitRejectedError,
     TransportError,
-    UnknownTopicError,
     UnreadableRecordError,
 )
+from flowise_telemetry_transport.librdkafka.bounded import within
 from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
 from flowise_telemetry_transport.librdkafka.connection import check_connection
-from flowise_telemetry_transport.librdkafka.failures import UNAVAILABLE, UNREADABLE, failure, failure_of
+from flowise_telemetry_transport.librdkafka.failures import UNAVAILABLE, UNREADABLE, failure_of
+from flowise_telemetry_transport.librdkafka.lookup import Lookup, record_of
 from flowise_telemetry_transport.ports import RebalanceCallback
+from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Record, TopicPartition
 
 __all__ = ["LibrdkafkaReader"]
-
-_SEEK_RETRY_SECONDS = 0.02
 
 
 class LibrdkafkaReader:
@@ -34,7 +33,6 @@ class LibrdkafkaReader:
         self._kafka = confluent_kafka()
         self._servers = settings.servers_text
         self._group = group
-        self._request_seconds = settings.request_timeout_seconds
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._positions: dict[TopicPartition, int] = {}
         self._unreadable: dict[TopicPartition, UnreadableRecordError] = {}
@@ -59,6 +57,7 @@ class LibrdkafkaReader:
                 "check.crcs": True,
             },
         )
+        self._lookup = Lookup(self._consumer, settings)
         try:
             check_connection(self._consumer, settings)
         except BaseException:
@@ -112,7 +111,7 @@ class LibrdkafkaReader:
         self._paused.clear()
 
     def _call(self, callback: RebalanceCallback | None) -> None:
-        """Runs a rebalance callback and keeps what it raises for ``poll``: librdkafka has to go on with its rebalance."""
+        """Runs a rebalance callback and keeps what it raises for ``poll``: librdkafka has to go on."""
         if callback is None or not self._assigned:
             return
         self._in_callback = True
@@ -180,22 +179,10 @@ class LibrdkafkaReader:
         if tp not in self._assigned:
             return []
         try:
-            headers = tuple(message.headers() or ())
+            return [record_of(self._kafka, message, tp)]
         except UnicodeDecodeError as problem:
             self._set_unreadable(tp, message.offset(), str(problem))
             return []
-        kind, timestamp_ms = message.timestamp()
-        return [
-            Record(
-                topic=tp.topic,
-                partition=tp.partition,
-                offset=message.offset(),
-                timestamp_ms=-1 if kind == self._kafka.TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
-                key=message.key(),
-                value=message.value(),
-                headers=headers,
-            )
-        ]
 
     def _note(self, error: Any, tp: TopicPartition, offset: int | None) -> None:
         name = error.name()
@@ -208,12 +195,7 @@ class LibrdkafkaReader:
             raise failure_of(error, "poll", topic=tp.topic or None)
 
     def _set_unreadable(self, tp: TopicPartition, offset: int, reason: str) -> None:
-        self._unreadable[tp] = UnreadableRecordError(
-            f"{tp.topic}[{tp.partition}] offset {offset} cannot be parsed: {reason}",
-            topic=tp.topic,
-            partition=tp.partition,
-            offset=offset,
-        )
+        self._unreadable[tp] = unreadable(tp, offset, reason)
         self._seek(tp, offset)
         self._consumer.pause([self._theirs(tp)])  # the others go on while this one waits for a seek
 
@@ -233,7 +215,7 @@ class LibrdkafkaReader:
 
     def position(self, partition: TopicPartition) -> int:
         """See ``RecordReader``."""
-        self._check_assigned([partition])
+        check_assigned([partition], self._assigned)
         known = self._positions.get(partition)
         if known is None and self._group is not None:
             known = self.committed([partition])[partition]
@@ -241,7 +223,7 @@ class LibrdkafkaReader:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See ``RecordReader``."""
-        self._check_assigned([partition])
+        check_assigned([partition], self._assigned)
         if self._unreadable.pop(partition, None) and partition not in self._paused:
             self._consumer.resume([self._theirs(partition)])
         self._seek(partition, offset)
@@ -250,45 +232,26 @@ class LibrdkafkaReader:
         self._positions[partition] = offset
         if self._assigning:
             return
-        end = time.monotonic() + self._request_seconds
-        while True:
-            try:
-                self._consumer.seek(self._theirs(partition, offset))
-            except self._kafka.KafkaException as error:
-                # Just assigned: librdkafka does not seek before it has started to fetch.
-                if error.args[0].name() not in {"_STATE", "_PREV_IN_PROGRESS"} or time.monotonic() > end:
-                    raise failure(error, "seek", topic=partition.topic) from error
-                time.sleep(_SEEK_RETRY_SECONDS)
-            else:
-                return
+        self._lookup.seek(partition, offset)
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         """See ``RecordReader``."""
-        self._check_assigned(partitions)
+        check_assigned(partitions, self._assigned)
         self._paused.update(partitions)
         if not self._assigning:
             self._consumer.pause([self._theirs(tp) for tp in partitions])
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
         """See ``RecordReader``."""
-        self._check_assigned(partitions)
+        check_assigned(partitions, self._assigned)
         self._paused.difference_update(partitions)
         if not self._assigning:
             self._consumer.resume([self._theirs(tp) for tp in partitions if tp not in self._unreadable])
-
-    def _check_assigned(self, partitions: Collection[TopicPartition]) -> None:
-        for tp in partitions:
-            if tp not in self._assigned:
-                raise TransportError(
-                    f"{tp.topic}[{tp.partition}] is not assigned", topic=tp.topic, partition=tp.partition
-                )
 
     def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("commit needs a reader that was opened with a group")
-        if not offsets:
-            return
         if self._subscribed and not self._assigned.issuperset(offsets):
             raise CommitRejectedError("commit: some of the partitions are not ours any more")
         theirs = [self._theirs(tp, offset) for tp, offset in offsets.items()]
@@ -296,71 +259,31 @@ class LibrdkafkaReader:
         done: list[Any] = []
         if self._in_callback:
             # librdkafka takes a commit here from this thread only; its bound is then the request timeout.
-            done.append(self._commit(theirs, doing))
-        # Else in a thread of its own, as a synchronous commit has no timeout and an asynchronous one is answered by poll.
-        elif not _within(timeout_seconds, lambda: done.append(self._commit(theirs, doing))):
+            done.append(self._lookup.commit(theirs, doing))
+        # Else in a thread of its own, as a synchronous commit has no timeout and an asynchronous one is answered by
+        # poll.
+        elif not within(timeout_seconds, lambda: done.append(self._lookup.commit(theirs, doing))):
             raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {timeout_seconds:g} s")
         if isinstance(done[0], Exception):
             raise done[0]
-
-    def _commit(self, theirs: Sequence[Any], doing: str) -> Exception | None:
-        try:
-            results = self._consumer.commit(offsets=theirs, asynchronous=False)
-        except self._kafka.KafkaException as error:
-            return failure(error, doing)
-        except Exception as error:
-            return TransportError(f"{doing}: {error}")
-        for result in results or ():
-            if result.error is not None:
-                return failure_of(result.error, doing, topic=result.topic)
-        return None
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("committed needs a reader that was opened with a group")
-        doing = f"committed offsets of group {self._group}"
-        theirs = [self._theirs(tp) for tp in partitions]
-        try:
-            found = self._consumer.committed(theirs, timeout=self._request_seconds)
-        except self._kafka.KafkaException as error:
-            raise failure(error, doing) from error
-        offsets: dict[TopicPartition, int | None] = {}
-        for tp in found:
-            if tp.error is not None:
-                raise failure_of(tp.error, doing, topic=tp.topic)
-            offsets[TopicPartition(tp.topic, tp.partition)] = tp.offset if tp.offset >= 0 else None
-        return offsets
+        return self._lookup.committed(partitions, self._group)
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """See ``RecordReader``."""
-        try:
-            described = self._consumer.list_topics(topic, timeout=self._request_seconds).topics[topic]
-        except self._kafka.KafkaException as error:
-            raise failure(error, f"partitions of {topic}", topic=topic) from error
-        if described.error is not None:
-            raise failure_of(described.error, f"partitions of {topic}", topic=topic)
-        if not described.partitions:
-            raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
-        return tuple(TopicPartition(topic, number) for number in sorted(described.partitions))
+        return self._lookup.partitions_of(topic)
 
     def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
-        return {tp: self._watermarks(tp)[0] for tp in partitions}
+        return {tp: self._lookup.watermarks(tp)[0] for tp in partitions}
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
-        return {tp: self._watermarks(tp)[1] for tp in partitions}
-
-    def _watermarks(self, tp: TopicPartition) -> tuple[int, int]:
-        doing = f"offsets of {tp.topic}[{tp.partition}]"
-        try:
-            marks = self._consumer.get_watermark_offsets(self._theirs(tp), timeout=self._request_seconds)
-        except self._kafka.KafkaException as error:
-            raise failure(error, doing, topic=tp.topic) from error
-        if marks is None:
-            raise BrokerUnavailableError(f"{doing}: no answer from {self._servers}", topic=tp.topic)
-        return int(marks[0]), int(marks[1])
+        return {tp: self._lookup.watermarks(tp)[1] for tp in partitions}
 
     def _theirs(self, tp: TopicPartition, offset: int | None = None) -> Any:
         if offset is None:
@@ -373,12 +296,4 @@ class LibrdkafkaReader:
             return
         self._closed = True
         self._assigned = frozenset()
-        _within(timeout_seconds, self._consumer.close)
-
-
-def _within(seconds: float, work: Callable[[], object]) -> bool:
-    """Whether ``work`` was done in time; else it goes on in its thread, which does not keep the process alive."""
-    thread = threading.Thread(target=work, name="flowise-telemetry-reader", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return not thread.is_alive()
+        within(timeout_seconds, self._consumer.close)

@@ -18,7 +18,7 @@ _ANY_PARTITION = -1
 
 
 class LibrdkafkaWriter:
-    """A ``RecordWriter``, idempotent: a retry never writes a record twice. Callbacks run in ``poll``, ``flush`` and ``close``.
+    """A ``RecordWriter``, idempotent: a retry never writes twice. Callbacks run in ``poll``, ``flush`` and ``close``.
 
     ``send`` never waits: what the broker does not take, an unknown topic included, comes out in the callback.
     """

@@ -1,4 +1,4 @@
-"""A broker of Python objects that keeps the contract of ``ports``: for tests, yours too. Needs no client and no network."""
+"""A broker of Python objects that keeps the contract of ``ports``: for tests, yours too."""
 
 from flowise_telemetry_transport.memory.broker import InMemoryBroker
 

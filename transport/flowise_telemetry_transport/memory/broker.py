@@ -87,7 +87,7 @@ class InMemoryBroker:
             self.changed.notify_all()
 
     def fail_next_deliveries(self, error: TransportError | None = None, *, count: int = 1) -> None:
-        """The next ``count`` records sent are refused with ``error`` (by default a ``DeliveryError`` not worth a retry)."""
+        """The next ``count`` records sent are refused with ``error`` (default: ``DeliveryError``)."""
         with self.changed:
             self._delivery_failures.extend([error or DeliveryError("refused by the in-memory broker")] * count)
 

@@ -8,20 +8,19 @@ from collections.abc import Collection, Mapping, Sequence
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.errors import (
     CommitRejectedError,
-    TransportError,
     UnknownTopicError,
-    UnreadableRecordError,
 )
 from flowise_telemetry_transport.memory.broker import InMemoryBroker
 from flowise_telemetry_transport.memory.log import Group
 from flowise_telemetry_transport.ports import RebalanceCallback
+from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
 from flowise_telemetry_transport.types import Record, TopicPartition
 
 __all__ = ["InMemoryReader"]
 
 
 class InMemoryReader:
-    """A ``RecordReader``. A rebalance goes on when every member of the group has polled, as there is no session timeout."""
+    """A ``RecordReader``. A rebalance is through when every member of the group has polled, as no session times out."""
 
     def __init__(self, broker: InMemoryBroker, group: str | None, member: int) -> None:
         self.group = group
@@ -127,42 +126,30 @@ class InMemoryReader:
                 if offset in log.broken:
                     if taken:
                         break
-                    raise UnreadableRecordError(
-                        f"{tp.topic}[{tp.partition}] offset {offset} cannot be parsed",
-                        topic=tp.topic,
-                        partition=tp.partition,
-                        offset=offset,
-                    )
+                    raise unreadable(tp, offset, "it was broken by the test")
                 taken.append(log.records[offset])
                 self._positions[tp] = offset + 1
         return taken
 
     def position(self, partition: TopicPartition) -> int:
         """See ``RecordReader``."""
-        self._check_assigned([partition])
+        check_assigned([partition], self._positions)
         return self._positions[partition]
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See ``RecordReader``."""
-        self._check_assigned([partition])
+        check_assigned([partition], self._positions)
         self._positions[partition] = offset
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         """See ``RecordReader``."""
-        self._check_assigned(partitions)
+        check_assigned(partitions, self._positions)
         self._paused.update(partitions)
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
         """See ``RecordReader``."""
-        self._check_assigned(partitions)
+        check_assigned(partitions, self._positions)
         self._paused.difference_update(partitions)
-
-    def _check_assigned(self, partitions: Collection[TopicPartition]) -> None:
-        for tp in partitions:
-            if tp not in self._positions:
-                raise TransportError(
-                    f"{tp.topic}[{tp.partition}] is not assigned", topic=tp.topic, partition=tp.partition
-                )
 
     def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
         """See ``RecordReader``; does not wait for a broker that is down."""

@@ -18,7 +18,7 @@ __all__ = ["InMemoryWriter"]
 
 
 class InMemoryWriter:
-    """A ``RecordWriter``. A record is readable when ``send`` returns; its callback runs in ``poll``, ``flush`` or ``close``.
+    """A ``RecordWriter``. A record is readable when ``send`` returns; callbacks run in ``poll``, ``flush``, ``close``.
 
     While the broker is down records wait in a buffer of ``buffer_records``.
     """

@@ -1,0 +1,112 @@
+"""Questions to the cluster through a librdkafka consumer, and its messages in our words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from flowise_telemetry_transport.errors import (
+    BrokerUnavailableError,
+    TransportError,
+    UnknownTopicError,
+)
+from flowise_telemetry_transport.librdkafka.config import confluent_kafka
+from flowise_telemetry_transport.librdkafka.failures import failure, failure_of
+from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.types import Record, TopicPartition
+
+__all__ = ["Lookup", "record_of"]
+
+_SEEK_RETRY_SECONDS = 0.02
+
+
+def record_of(kafka: Any, message: Any, tp: TopicPartition) -> Record:
+    """A message without error as a record; raises ``UnicodeDecodeError`` for a header key that is not UTF-8."""
+    kind, timestamp_ms = message.timestamp()
+    return Record(
+        topic=tp.topic,
+        partition=tp.partition,
+        offset=message.offset(),
+        timestamp_ms=-1 if kind == kafka.TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(message.headers() or ()),
+    )
+
+
+class Lookup:
+    """What can be asked and told without being assigned anything; each call is bounded by the request timeout."""
+
+    def __init__(self, consumer: Any, settings: KafkaSettings) -> None:
+        self._kafka = confluent_kafka()
+        self._consumer = consumer
+        self._servers = settings.servers_text
+        self._request_seconds = settings.request_timeout_seconds
+
+    def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
+        """All partitions of a topic, ascending."""
+        doing = f"partitions of {topic}"
+        try:
+            described = self._consumer.list_topics(topic, timeout=self._request_seconds).topics[topic]
+        except self._kafka.KafkaException as error:
+            raise failure(error, doing, topic=topic) from error
+        if described.error is not None:
+            raise failure_of(described.error, doing, topic=topic)
+        if not described.partitions:
+            raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
+        return tuple(TopicPartition(topic, number) for number in sorted(described.partitions))
+
+    def watermarks(self, tp: TopicPartition) -> tuple[int, int]:
+        """The first offset that is there, and the one after the last."""
+        doing = f"offsets of {tp.topic}[{tp.partition}]"
+        theirs = self._kafka.TopicPartition(tp.topic, tp.partition)
+        try:
+            marks = self._consumer.get_watermark_offsets(theirs, timeout=self._request_seconds)
+        except self._kafka.KafkaException as error:
+            raise failure(error, doing, topic=tp.topic) from error
+        if marks is None:
+            raise BrokerUnavailableError(f"{doing}: no answer from {self._servers}", topic=tp.topic)
+        return int(marks[0]), int(marks[1])
+
+    def committed(self, partitions: Collection[TopicPartition], group: str) -> dict[TopicPartition, int | None]:
+        """The group's committed next offsets; None where there is none."""
+        doing = f"committed offsets of group {group}"
+        theirs = [self._kafka.TopicPartition(tp.topic, tp.partition) for tp in partitions]
+        try:
+            found = self._consumer.committed(theirs, timeout=self._request_seconds)
+        except self._kafka.KafkaException as error:
+            raise failure(error, doing) from error
+        offsets: dict[TopicPartition, int | None] = {}
+        for tp in found:
+            if tp.error is not None:
+                raise failure_of(tp.error, doing, topic=tp.topic)
+            offsets[TopicPartition(tp.topic, tp.partition)] = tp.offset if tp.offset >= 0 else None
+        return offsets
+
+    def commit(self, theirs: Sequence[Any], doing: str) -> Exception | None:
+        """Commits and waits; returns what went wrong, as it may run in a thread that cannot raise."""
+        try:
+            results = self._consumer.commit(offsets=theirs, asynchronous=False)
+        except self._kafka.KafkaException as error:
+            return failure(error, doing)
+        except Exception as error:
+            return TransportError(f"{doing}: {error}")
+        for result in results or ():
+            if result.error is not None:
+                return failure_of(result.error, doing, topic=result.topic)
+        return None
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        """Moves an assigned partition."""
+        end = time.monotonic() + self._request_seconds
+        while True:
+            try:
+                self._consumer.seek(self._kafka.TopicPartition(tp.topic, tp.partition, offset))
+            except self._kafka.KafkaException as error:
+                # Just assigned: librdkafka does not seek before it has started to fetch.
+                if error.args[0].name() not in {"_STATE", "_PREV_IN_PROGRESS"} or time.monotonic() > end:
+                    raise failure(error, "seek", topic=tp.topic) from error
+                time.sleep(_SEEK_RETRY_SECONDS)
+            else:
+                return
