@@ -88,11 +88,19 @@ def assemble(
             on_connected=lifecycle.watch_exit,
             ledger=ledger,
         ),
-        make_encoder=lambda: Encoder(app_version, InstanceId(load_secret(settings.environ)), stream_id),
+        make_encoder=lambda: _make_encoder(settings, app_version, stream_id),
         may_send=may_send,
     )
     machinery = Machinery(sender, spool)
     return machinery
+
+
+def _make_encoder(settings: ProducerSettings, app_version: str, stream_id: str) -> Encoder:
+    with lifecycle.loading():
+        from flowise_telemetry_schemas.catalog import catalog
+
+        catalog()  # loads fastavro
+        return Encoder(app_version, InstanceId(load_secret(settings.environ)), stream_id)
 
 
 def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:

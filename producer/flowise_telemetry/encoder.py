@@ -8,6 +8,7 @@ from typing import Any
 
 from flowise_telemetry.instance_id import InstanceId
 from flowise_telemetry.uuid7 import Uuid7
+from flowise_telemetry_schemas import codec
 from flowise_telemetry_schemas.catalog import EventSchema, catalog
 from flowise_telemetry_schemas.constraints import validate
 from flowise_telemetry_schemas.envelope import VERSION_FIELD, Envelope
@@ -77,8 +78,6 @@ class Encoder:
         """The event's bytes. Raises ``ValidationError``, or anything at all where the event is not what it says it
         is.
         """
-        from flowise_telemetry_schemas import codec
-
         schema, record = self.record(event, sequence, occurred_at_ms)
         return Encoded(schema.event, record["eventId"], occurred_at_ms, sequence, codec.encode(schema, record))
 

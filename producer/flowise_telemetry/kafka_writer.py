@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from flowise_telemetry import lifecycle
+
 if TYPE_CHECKING:
     from flowise_telemetry_transport.ports import RecordWriter
 
@@ -19,12 +21,19 @@ def open_kafka_writer(environ: Mapping[str, str], *, buffer_bytes: int) -> Recor
 
     Raises ``ConfigurationError``, ``MissingExtraError``.
     """
-    from flowise_telemetry_transport.connect import open_writer
-    from flowise_telemetry_transport.settings import KafkaSettings
+    with lifecycle.loading():
+        from flowise_telemetry_transport.connect import open_writer
+        from flowise_telemetry_transport.settings import KafkaSettings
 
-    return open_writer(
-        KafkaSettings.from_env(environ),
-        delivery_timeout_seconds=_DELIVERY_TIMEOUT_SECONDS,
-        block_seconds=_BLOCK_SECONDS,
-        buffer_bytes=buffer_bytes,
-    )
+        settings = KafkaSettings.from_env(environ)
+        if settings.client == "kafka-python":
+            # The adapter imports its client at the first send: now, so that no fork comes in between.
+            from flowise_telemetry_transport.kafka_python.config import client_config
+
+            client_config(settings, {})
+        return open_writer(
+            settings,
+            delivery_timeout_seconds=_DELIVERY_TIMEOUT_SECONDS,
+            block_seconds=_BLOCK_SECONDS,
+            buffer_bytes=buffer_bytes,
+        )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from flowise_telemetry.encoder import Encoded
+from flowise_telemetry.preview import preview_of
 from flowise_telemetry_transport.types import Delivery
 
 __all__ = ["Ledger", "LedgerEntry", "read_ledger"]
@@ -55,8 +56,6 @@ class Ledger:
 
     def append(self, encoded: Encoded, delivery: Delivery) -> None:
         """Notes an event; ``flush`` writes it."""
-        from flowise_telemetry.preview import preview_of
-
         if time.monotonic() < self._paused_until:
             return
         shown = preview_of(encoded.key, encoded.value, delivery.topic)

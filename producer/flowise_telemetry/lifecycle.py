@@ -6,27 +6,51 @@ import atexit
 import contextlib
 import os
 import sys
+import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-__all__ = ["flush_on_sigterm", "keep_for_ever", "register", "watch_exit"]
+__all__ = ["flush_on_sigterm", "keep_for_ever", "loading", "register", "watch_exit"]
 
 EXIT_BUDGET_SECONDS = 1.0
 """All the time that the end of the process is delayed, however many ``Telemetry`` objects there are."""
 
+_FORK_WAIT_SECONDS = 2.0
 _WORKER_FINALIZERS = ("multiprocessing", "billiard")  # billiard: Celery's
 
 
 class _Living(Protocol):
-    def _after_fork_in_child(self) -> None: ...
+    def _after_fork_in_child(self, *, usable: bool) -> None: ...
 
     def _at_exit(self, budget_seconds: float) -> None: ...
 
 
+_loading = threading.RLock()
+_fork_is_clean = True
 _living: weakref.WeakSet[Any] = weakref.WeakSet()
 _watched_in_pid = -1
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Within it our threads import. A fork waits for the end, at most two seconds.
+
+    A module that another thread was importing when the process forked stays locked in the child for ever (CPython).
+    """
+    with _loading:
+        yield
+
+
+def _before_fork() -> None:
+    global _fork_is_clean  # noqa: PLW0603 - read by the two hooks that follow on the same thread
+    _fork_is_clean = _loading.acquire(timeout=_FORK_WAIT_SECONDS)
+
+
+def _after_fork_in_parent() -> None:
+    if _fork_is_clean:
+        _loading.release()
 
 
 def register(telemetry: _Living) -> None:
@@ -60,7 +84,6 @@ def flush_on_sigterm() -> None:
     Does nothing where the app has a handler of its own, or off the main thread. A handler set later replaces this one.
     """
     import signal
-    import threading
 
     if threading.current_thread() is not threading.main_thread():
         return
@@ -83,8 +106,10 @@ def _close_all() -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _loading  # noqa: PLW0603 - the old lock may be held by a thread that is not there
+    _loading = threading.RLock()
     for telemetry in list(_living):
-        telemetry._after_fork_in_child()
+        telemetry._after_fork_in_child(usable=_fork_is_clean)
 
 
 def keep_for_ever(inherited: object) -> None:
@@ -100,4 +125,4 @@ def keep_for_ever(inherited: object) -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

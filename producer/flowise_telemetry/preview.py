@@ -13,7 +13,7 @@ from flowise_telemetry.encoder import Encoder, new_stream_id
 from flowise_telemetry.instance_id import InstanceId, find_secret
 from flowise_telemetry.settings import DEFAULT_TOPIC
 from flowise_telemetry_schemas import codec
-from flowise_telemetry_schemas.catalog import EventSchema
+from flowise_telemetry_schemas.catalog import EventSchema, catalog
 from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.json_mapping import record_to_json
@@ -62,8 +62,6 @@ def preview(
 
 def preview_of(key: bytes, value: bytes, topic: str) -> Preview:
     """The preview of bytes that are already made. Raises ``DecodeError``."""
-    from flowise_telemetry_schemas.catalog import catalog
-
     schema, record = codec.decode(value, catalog())
     shown = record_to_json(schema, record)["properties"]
     return Preview(

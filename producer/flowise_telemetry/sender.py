@@ -156,7 +156,7 @@ class Sender:
         self._sleep(self._idle_seconds())
 
     def _idle_seconds(self) -> float | None:
-        if self._raw or len(self._inbox):
+        if self._raw or len(self._inbox) or self._is_over():
             return 0.0
         shortest = min(self._remaining_seconds(), self._outbox.wants_turn_seconds, self._deliveries.idle_seconds())
         return None if shortest == float("inf") else shortest

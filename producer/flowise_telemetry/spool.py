@@ -7,6 +7,7 @@ events survive a crash of the app; a crash of the machine can cost the last mome
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -68,19 +69,28 @@ class Spool:
             raise SpoolError(f"{self._folder}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            return self._connection
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._connection is None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Another process may take the new file for one left behind before we have locked it: then with another
+            # name.
+            with contextlib.suppress(sqlite3.Error, FileNotFoundError):
+                return self._make()
+            return self._make()
+        return self._connection
+
+    def _make(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         OPEN_HERE.add(str(self._path))
-        connection = connect(self._path)
+        connection = None
         try:
+            connection = connect(self._path)
             with connection:
                 connection.execute(_TABLE)
-            # Someone may have taken the file for one left behind before it was locked; then it is gone by now.
             self._path.stat()
         except (sqlite3.Error, OSError):
-            connection.close()
+            if connection is not None:
+                connection.close()
+            remove_file(self._path)
             self._renew()
             raise
         self._connection = connection
@@ -156,8 +166,10 @@ class Spool:
     def _adopt(self, path: Path) -> int:
         with closing(connect(path, wait_ms=0)) as orphan:
             orphan.execute("BEGIN IMMEDIATE")
-            columns = "event, event_id, occurred_at_ms, -1, value"
-            found = orphan.execute(f"SELECT {columns} FROM event ORDER BY id").fetchall()  # noqa: S608 - no input
+            found = []
+            if orphan.execute("SELECT 1 FROM sqlite_master WHERE name = 'event'").fetchone():  # else it crashed at once
+                query = "SELECT event, event_id, occurred_at_ms, -1, value FROM event ORDER BY id"
+                found = orphan.execute(query).fetchall()
             orphan.rollback()
             # Kept here first, then forgotten there: a crash in between sends them twice, under the same eventId.
             if found:

@@ -249,7 +249,7 @@ class Telemetry:
     # -- the sender's side ----------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        with self._start_lock:
+        with self._start_lock, lifecycle.loading():
             if self._machinery is not None:
                 return
             # Imported at the first send: an app that never sends never waits for it.
@@ -304,12 +304,12 @@ class Telemetry:
 
             KafkaSettings.from_env(self._settings.kafka)
 
-    def _after_fork_in_child(self) -> None:
+    def _after_fork_in_child(self, *, usable: bool) -> None:
         if self._machinery is not None:
             lifecycle.keep_for_ever(self._machinery)
         closed = self._inbox.closed
         self._begin()
-        if closed:
+        if closed or not usable:
             self._inbox.close()
 
     def _at_exit(self, budget_seconds: float) -> None:

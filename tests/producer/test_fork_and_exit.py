@@ -1,0 +1,398 @@
+"""Processes that fork, end, are ended, and end while the broker is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowise_telemetry_schemas import catalog, codec
+from flowise_telemetry_transport import open_reader
+from tests.services.kafka import KafkaService
+
+ROOT = Path(__file__).parents[2]
+CLIENTS = ["kafka-python", "librdkafka"]
+
+HEAD = """
+import os, sys, time, signal, threading
+from flowise_telemetry import Telemetry, ToolCreated
+def event(number=0):
+    return ToolCreated(tool_id=f"0e0f0a0b-1c2d-4e3f-8a9b-{number:012x}", tool_name="a_tool")
+telemetry = Telemetry(app_version="3.0.1")
+"""
+
+RunApp = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def app_environ(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("DO_NOT_TRACK",)}
+    return {
+        **kept,
+        "FLOWISE_TELEMETRY_CONFIG_DIR": str(tmp_path / "config"),
+        # A server that refuses at once: nothing listens on port 1.
+        "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    }
+
+
+@pytest.fixture
+def run_app(app_environ: dict[str, str], tmp_path: Path) -> RunApp:
+    def run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", HEAD + code],
+            env={**app_environ, **environ},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    return run
+
+
+class Topic:
+    """A topic on the tests' broker, and what is in it."""
+
+    def __init__(self, kafka: KafkaService) -> None:
+        self._kafka = kafka
+        self.name = kafka.new_topic()
+        self.environ = {
+            "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": ",".join(kafka.bootstrap_servers),
+            "FLOWISE_TELEMETRY_TOPIC": self.name,
+        }
+
+    def records(self) -> list[dict[str, Any]]:
+        reader = open_reader(self._kafka.settings())
+        partitions = reader.partitions_of(self.name)
+        ends = reader.end_offsets(partitions)
+        reader.assign(dict.fromkeys(partitions, 0))
+        found: list[dict[str, Any]] = []
+        deadline = time.monotonic() + 20.0
+        while any(reader.position(partition) < end for partition, end in ends.items()):
+            assert time.monotonic() < deadline
+            batch = reader.poll(timeout_seconds=1.0, max_records=1000)
+            found += [codec.decode(record.value, catalog())[1] for record in batch]
+        reader.close()
+        return found
+
+    def assert_streams(self, *lengths: int) -> None:
+        """So many streams of these lengths, each without a gap, and no event twice."""
+        records = self.records()
+        assert len({record["eventId"] for record in records}) == len(records)
+        counts = Counter(record["streamId"] for record in records)
+        assert sorted(counts.values()) == sorted(lengths)
+        for stream, count in counts.items():
+            numbers = sorted(record["sequence"] for record in records if record["streamId"] == stream)
+            assert numbers == list(range(count))
+
+
+@pytest.fixture
+def topic(kafka: KafkaService) -> Topic:
+    return Topic(kafka)
+
+
+def assert_silent(done: subprocess.CompletedProcess[str]) -> None:
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# -- the end of a process -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_script_that_just_ends_has_sent_everything(run_app: RunApp, topic: Topic, client: str) -> None:
+    # A broker that was just started takes more than the second at the end for its first producer: so one event first.
+    code = """
+telemetry.send_telemetry(event())
+assert telemetry.flush(20)
+for n in range(499):
+    telemetry.send_telemetry(event(n))
+"""
+    assert_silent(run_app(code, **topic.environ, FLOWISE_TELEMETRY_CLIENT=client))
+    topic.assert_streams(500)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("server", ["127.0.0.1:1", "10.255.255.1:9092", "no-such-host.invalid:9092"])
+def test_with_the_broker_away_a_script_ends_in_a_second_and_prints_nothing(
+    run_app: RunApp, client: str, server: str
+) -> None:
+    code = "telemetry.send_telemetry(event())\nsys.stdout.write(str(time.time()))"
+    done = run_app(code, FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=server, FLOWISE_TELEMETRY_CLIENT=client)
+    ended = time.time()
+    assert (done.returncode, done.stderr) == (0, "")
+    # A second of budget; the rest is for the interpreter, on a busy machine.
+    assert ended - float(done.stdout) < 2.0
+
+
+def test_a_setting_that_is_wrong_prints_nothing_and_delays_nothing(run_app: RunApp) -> None:
+    done = run_app("telemetry.send_telemetry(event())", FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS="https://nonsense")
+    assert_silent(done)
+
+
+def test_an_exception_that_ends_the_app_ends_it_as_before(run_app: RunApp, topic: Topic) -> None:
+    done = run_app("telemetry.send_telemetry(event())\nraise SystemExit(3)", **topic.environ)
+    assert (done.returncode, done.stderr) == (3, "")
+    topic.assert_streams(1)
+
+
+def test_sending_while_the_interpreter_ends_is_harmless(run_app: RunApp, topic: Topic) -> None:
+    code = """
+import atexit
+class Late:
+    def __del__(self):
+        telemetry.send_telemetry(event())
+late = Late()
+atexit.register(lambda: telemetry.send_telemetry(event()))
+telemetry.send_telemetry(event())
+"""
+    assert_silent(run_app(code, **topic.environ))
+
+
+def test_a_thread_that_goes_on_sending_at_the_end_is_harmless(run_app: RunApp, topic: Topic) -> None:
+    code = """
+def work():
+    while True:
+        telemetry.send_telemetry(event())
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.2)
+"""
+    assert_silent(run_app(code, **topic.environ))
+
+
+# -- signals --------------------------------------------------------------------------------------------------------
+
+SIGNALLED = "telemetry.send_telemetry(event())\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(30)"
+
+
+def test_sigterm_ends_the_process_as_without_telemetry(run_app: RunApp) -> None:
+    assert run_app(SIGNALLED).returncode == -signal.SIGTERM
+
+
+def test_flush_on_sigterm_delivers_and_ends_with_the_same_status(run_app: RunApp, topic: Topic) -> None:
+    code = 'telemetry = Telemetry(app_version="3.0.1", flush_on_sigterm=True)\n' + SIGNALLED
+    done = run_app(code, **topic.environ)
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
+    topic.assert_streams(1)
+
+
+def test_flush_on_sigterm_leaves_the_apps_own_handler_alone(run_app: RunApp) -> None:
+    code = (
+        """
+signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+telemetry = Telemetry(app_version="3.0.1", flush_on_sigterm=True)
+"""
+        + SIGNALLED
+    )
+    assert run_app(code).returncode == 7
+
+
+def test_an_app_that_handles_sigterm_by_ending_has_sent_everything(run_app: RunApp, topic: Topic) -> None:
+    done = run_app("signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" + SIGNALLED, **topic.environ)
+    assert_silent(done)
+    topic.assert_streams(1)
+
+
+def test_a_signal_handler_may_send_in_the_middle_of_a_send(run_app: RunApp) -> None:
+    code = """
+signal.signal(signal.SIGALRM, lambda *_: telemetry.send_telemetry(event()))
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+for n in range(20_000):
+    telemetry.send_telemetry(event(n))
+signal.setitimer(signal.ITIMER_REAL, 0)
+stats = telemetry.stats()
+assert stats.accepted + stats.refused > 20_000
+"""
+    assert_silent(run_app(code))
+
+
+# -- forks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("moment", ["before the first send", "while sending", "after a flush"])
+def test_a_child_sends_its_own_and_the_parents_are_sent_once(
+    run_app: RunApp, topic: Topic, client: str, moment: str
+) -> None:
+    # posthog-python#290: forked workers sent nothing.
+    code = (
+        {
+            "before the first send": "",
+            "while sending": "for n in range(100): telemetry.send_telemetry(event(n))\n",
+            "after a flush": "for n in range(100): telemetry.send_telemetry(event(n))\nassert telemetry.flush(20)\n",
+        }[moment]
+        + """
+children = []
+for child in range(3):
+    pid = os.fork()
+    if pid == 0:
+        for n in range(50):
+            telemetry.send_telemetry(event(n))
+        assert telemetry.stats().accepted == 50
+        telemetry.close(timeout_seconds=20)
+        sys.exit(0)
+    children.append(pid)
+for n in range(100):
+    telemetry.send_telemetry(event(n))
+for pid in children:
+    assert os.waitpid(pid, 0)[1] == 0
+telemetry.close(timeout_seconds=20)
+assert telemetry.stats().dropped == {}, telemetry.stats()
+"""
+    )
+    done = run_app(code, **topic.environ, FLOWISE_TELEMETRY_CLIENT=client)
+    assert_silent(done)
+    topic.assert_streams(100 if moment == "before the first send" else 200, 50, 50, 50)
+
+
+def test_children_of_multiprocessing_send_at_their_end(run_app: RunApp, topic: Topic) -> None:
+    code = """
+import multiprocessing
+def work(number):
+    for n in range(40):
+        telemetry.send_telemetry(event(n))
+    assert telemetry.flush(20)  # so that the second at the end is not spent on connecting
+    for n in range(10):
+        telemetry.send_telemetry(event(n))
+context = multiprocessing.get_context("fork")
+telemetry.send_telemetry(event())
+processes = [context.Process(target=work, args=(n,)) for n in range(3)]
+for process in processes:
+    process.start()
+for process in processes:
+    process.join()
+    assert process.exitcode == 0
+"""
+    assert_silent(run_app(code, **topic.environ))
+    topic.assert_streams(1, 50, 50, 50)
+
+
+def test_workers_of_a_preloaded_server_send_until_they_are_told_to_end(run_app: RunApp, topic: Topic) -> None:
+    # As gunicorn --preload does it: the app is made in the master, the workers fork, SIGTERM ends them through
+    # sys.exit.
+    code = """
+telemetry.send_telemetry(event())
+workers = []
+for _ in range(2):
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        for n in range(20):
+            telemetry.send_telemetry(event(n))
+        os.write(1, b"up ")
+        while True:
+            time.sleep(1)
+    workers.append(pid)
+time.sleep(0.5)
+for pid in workers:
+    os.kill(pid, signal.SIGTERM)
+for pid in workers:
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+    done = run_app(code, **topic.environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    topic.assert_streams(1, 20, 20)
+
+
+def test_a_child_with_the_broker_away_ends_in_its_second(run_app: RunApp) -> None:
+    code = """
+telemetry.send_telemetry(event())
+time.sleep(0.3)
+pid = os.fork()
+telemetry.send_telemetry(event())
+if pid == 0:
+    sys.exit(0)
+started = time.monotonic()
+assert os.waitpid(pid, 0)[1] == 0
+assert time.monotonic() - started < 3, time.monotonic() - started
+"""
+    for client in CLIENTS:
+        assert_silent(run_app(code, FLOWISE_TELEMETRY_CLIENT=client))
+
+
+def test_a_fork_in_the_middle_of_sends_never_hangs(run_app: RunApp) -> None:
+    code = """
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        telemetry.send_telemetry(event())
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(40):
+    pid = os.fork()
+    if pid == 0:
+        for n in range(5):
+            telemetry.send_telemetry(event(n))
+        assert telemetry.stats().accepted == 5
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+stop.set()
+"""
+    assert_silent(run_app(code))
+
+
+def test_parent_and_child_each_have_a_spool_file(run_app: RunApp, topic: Topic, tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    code = """
+for n in range(30):
+    telemetry.send_telemetry(event(n))
+time.sleep(0.5)
+pid = os.fork()
+for n in range(20):
+    telemetry.send_telemetry(event(n))
+if pid == 0:
+    time.sleep(0.5)
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+time.sleep(0.5)
+"""
+    assert_silent(run_app(code, FLOWISE_TELEMETRY_SPOOL_DIR=str(spool)))
+    assert len(list(spool.glob("*.sqlite3"))) == 2
+    # The next start, with a broker there, sends what both left.
+    again = "time.sleep(0.1)\ntelemetry.close(timeout_seconds=20)\nprint(telemetry.stats().recovered)"
+    done = run_app(again, **topic.environ, FLOWISE_TELEMETRY_SPOOL_DIR=str(spool))
+    assert (done.stdout.strip(), done.stderr) == ("70", "")
+    topic.assert_streams(50, 20)
+    assert list(spool.iterdir()) == []
+
+
+def test_several_objects_share_the_second_at_the_end(run_app: RunApp) -> None:
+    code = """
+others = [Telemetry(app_version="3.0.1") for _ in range(5)]
+for each in [telemetry, *others]:
+    each.send_telemetry(event())
+sys.stdout.write(str(time.time()))
+"""
+    done = run_app(code, FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS="10.255.255.1:9092")
+    assert time.time() - float(done.stdout) < 2.5
+    assert done.stderr == ""
+
+
+def test_spawned_processes_start_afresh(run_app: RunApp, topic: Topic, tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(HEAD + "def work():\n    telemetry.send_telemetry(event())\n")
+    code = """
+import multiprocessing
+sys.path.insert(0, os.getcwd())
+import worker
+process = multiprocessing.get_context("spawn").Process(target=worker.work)
+process.start()
+process.join()
+assert process.exitcode == 0
+"""
+    assert_silent(run_app(code, **topic.environ))
+    topic.assert_streams(1)
+
+
+def test_stats_can_be_shown(run_app: RunApp) -> None:
+    code = "import json, dataclasses\nprint(json.dumps({**telemetry.stats().dropped, 'sent': telemetry.stats().sent}))"
+    assert json.loads(run_app(code).stdout) == {"sent": 0}
