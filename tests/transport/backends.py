@@ -39,7 +39,7 @@ class Backend(Protocol):
     @property
     def creates_topics(self) -> bool: ...
     @property
-    def commits_while_rebalancing(self) -> bool: ...
+    def shares_groups(self) -> bool: ...
     def reader(self, group: str | None = None) -> RecordReader: ...
     def writer(self, **options: Any) -> RecordWriter: ...
     def admin(self) -> TopicAdmin: ...
@@ -63,7 +63,7 @@ class ClusterBackend:
         return self.service.is_real
 
     @property
-    def commits_while_rebalancing(self) -> bool:
+    def shares_groups(self) -> bool:
         return self.service.is_real
 
     def reader(self, group: str | None = None) -> RecordReader:
@@ -98,7 +98,7 @@ class MemoryBackend:
     names: Any = field(default_factory=itertools.count)
     keeps_null_headers: bool = True
     creates_topics: bool = True
-    commits_while_rebalancing: bool = True
+    shares_groups: bool = True
 
     def reader(self, group: str | None = None) -> RecordReader:
         return self.broker.open_reader(group=group)
