@@ -104,9 +104,9 @@ def _report(progress: Progress, as_json: bool) -> None:
             json.dumps(
                 {
                     "consumed": progress.consumed,
-                    "written": dict(progress.written),
-                    "duplicates": dict(progress.duplicates),
-                    "dead": dict(progress.dead),
+                    "written": dict(+progress.written),
+                    "duplicates": dict(+progress.duplicates),
+                    "dead": dict(+progress.dead),
                 }
             )
         )

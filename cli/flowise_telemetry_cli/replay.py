@@ -92,9 +92,9 @@ def _report(result: ReplayResult, as_json: bool) -> None:
         document = {
             "topic": result.topic,
             "complete": result.complete,
-            "written": dict(result.written),
-            "already_there": dict(result.already_there),
-            "dead": dict(result.dead),
+            "written": dict(+result.written),
+            "already_there": dict(+result.already_there),
+            "dead": dict(+result.dead),
             "partitions": partitions,
         }
         click.echo(json.dumps(document))
