@@ -18,6 +18,7 @@ logger = logging.getLogger("flowise_telemetry.consumer")
 
 _RETRY_SECONDS = 1.0
 _IDLE_SECONDS = 5.0
+_LAST_RETRY_SECONDS = 0.2
 
 
 class Committer:
@@ -62,6 +63,14 @@ class Committer:
     def commit_if_due(self) -> None:
         """Makes a commit that failed again, after a while."""
         if self._clock.monotonic() >= self._retry_at:
+            self.commit()
+
+    def commit_last(self, *, budget_seconds: float) -> None:
+        """Commits before the end, again and again while it fails and the budget lasts."""
+        deadline = self._clock.monotonic() + budget_seconds
+        self.commit()
+        while self._offsets.pending() and self._clock.monotonic() < deadline:
+            self._clock.sleep(_LAST_RETRY_SECONDS)
             self.commit()
 
     def commit(self) -> None:

@@ -86,7 +86,7 @@ class Consumer:
         while not stop.is_set():
             self.turn()
         self._land_all(budget_seconds=self.settings.stop_budget_seconds)
-        self._committer.commit()
+        self._committer.commit_last(budget_seconds=self.settings.commit_seconds)
         self._drop(list(self._open.next_offsets) + (list(self._flight.batch.next_offsets) if self._flight else []))
         return self.progress
 

@@ -105,6 +105,8 @@ class Shipment:
         if not self._awaited and not self._failed:
             return
         self._writer.flush(timeout_seconds=timeout_seconds)
+        # Looked at before the failures: what fails later is awaited now.
+        awaited = bool(self._awaited)
         failed = dict(self._failed)
         for number, failure in failed.items():
             if not failure.retryable:
@@ -114,13 +116,13 @@ class Shipment:
         if failed:
             latest = next(reversed(failed.values()))
             raise self._unavailable(latest) from latest
-        if self._awaited:
+        if awaited:
             raise self._unavailable(None)
 
     def _on_delivery(self, number: int) -> OnDelivery:
         def done(_delivery: Delivery | None, error: TransportError | None) -> None:
             if error is not None:
-                self._failed[number] = error
+                self._failed[number] = error  # before it stops being awaited: at no moment is it neither
             self._awaited.pop(number, None)
 
         return done

@@ -340,6 +340,26 @@ def test_an_evicted_consumer_reads_again_what_it_could_not_commit() -> None:
     assert progress.rejected_commits > 0
 
 
+def test_the_last_commit_is_tried_more_than_once() -> None:
+    world = World()
+    world.send_good(3)
+    world.broker.reject_next_commits(3)
+    polled_once = iter([False, True])
+    world.consumer(settings=settings()).run(StopWhen(lambda: next(polled_once)))
+    assert world.all_committed()
+
+
+def test_the_last_commit_is_given_up_in_time() -> None:
+    world = World()
+    world.send_good(3)
+    world.broker.reject_next_commits(1_000)
+    polled_once = iter([False, True])
+    started = world.clock.now
+    world.consumer(settings=settings()).run(StopWhen(lambda: next(polled_once)))
+    assert world.committed() == {}
+    assert world.clock.now - started < 10
+
+
 def test_a_broker_that_is_away_for_the_commit_is_asked_again() -> None:
     world = World()
     world.send_good(5)

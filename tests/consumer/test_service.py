@@ -106,6 +106,7 @@ def test_a_killed_consumer_leaves_exactly_the_accepted_events(start: Start, sqli
     assert all_committed(it)
 
 
+@pytest.mark.real_broker  # the embedded one refuses commits as soon as a rebalance begins
 def test_a_rebalance_loses_and_doubles_nothing(start: Start, new_postgres_url: str) -> None:
     it = start(new_postgres_url)
     it.send(range(300), bad=[(b"bad", ())])

@@ -67,11 +67,16 @@ class InstantReader(InMemoryReader):
         self.clock = clock
         self.before_commit: Callable[[Mapping[TopicPartition, int]], None] = lambda offsets: None
         self.polls = 0
+        self.polling = False
         self.paused: set[TopicPartition] = set()
 
     def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
         self.polls += 1
-        records = super().poll(timeout_seconds=0, max_records=max_records)
+        self.polling = True
+        try:
+            records = super().poll(timeout_seconds=0, max_records=max_records)
+        finally:
+            self.polling = False
         if not records:
             self.clock.now += timeout_seconds
         return records
@@ -150,6 +155,7 @@ class World:
         self.broker = InMemoryBroker(now_ms=self.clock.now_ms)
         self.sink = MemorySink()
         self.sent: dict[TopicPartition, list[str | None]] = {}
+        self.gaps: set[tuple[TopicPartition, int]] = set()
         admin = self.broker.open_admin()
         admin.create_topic(TopicSpec(TOPIC, partitions))
         configs = () if dlq_max_bytes is None else (("max.message.bytes", str(dlq_max_bytes)),)
@@ -214,13 +220,7 @@ class World:
     def check_commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """No offset is committed past a record that is neither in the sink nor a dead letter."""
         written = self.sink.event_ids()
-        dead = {
-            (
-                TopicPartition(text["dlq.source.topic"], int(text["dlq.source.partition"])),
-                int(text["dlq.source.offset"]),
-            )
-            for text in map(header_texts, self.dead_records())
-        }
+        dead = set(map(source_of, self.dead_records())) | self.gaps
         for partition, offset in offsets.items():
             for number, identity in enumerate(self.sent.get(partition, [])[:offset]):
                 assert identity in written or (partition, number) in dead, f"{partition} {number} is committed and lost"
@@ -235,7 +235,12 @@ class World:
     def all_committed(self) -> bool:
         """Whether every record that was sent is committed."""
         committed = self.committed()
-        return all(committed.get(partition, 0) >= len(sent) for partition, sent in self.sent.items())
+        return all(committed.get(partition, 0) >= self._last(partition) for partition in self.sent)
+
+    def _last(self, partition: TopicPartition) -> int:
+        """The offset after the last record that is there."""
+        there = [place for place in range(len(self.sent[partition])) if (partition, place) not in self.gaps]
+        return there[-1] + 1 if there else 0
 
     def accepted(self) -> set[str]:
         """The ids of all events that were sent."""
