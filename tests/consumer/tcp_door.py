@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 
 class TcpDoor:
-    """Listens on ``port`` and passes bytes to ``host:port`` behind it."""
+    """Listens on ``port`` and passes bytes to and from what ``connect`` gives."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._behind = (host, port)
+    def __init__(self, connect: Callable[[], socket.socket]) -> None:
+        self._connect = connect
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
         self.port = 0
@@ -38,7 +40,7 @@ class TcpDoor:
         while True:
             try:
                 front, _ = listener.accept()
-                back = socket.create_connection(self._behind)
+                back = self._connect()
             except OSError:
                 return
             self._open |= {front, back}
@@ -53,3 +55,20 @@ class TcpDoor:
             target.shutdown(socket.SHUT_RDWR)
         source.close()
         self._open.discard(source)
+
+
+def postgres_door(url: str) -> tuple[TcpDoor, str]:
+    """A door in front of a PostgreSQL, on TCP or on a socket in a folder, and the URL that leads through it."""
+    parts = urlsplit(url)
+    folder = parse_qs(parts.query).get("host", [""])[0]
+
+    def connect() -> socket.socket:
+        if not folder:
+            return socket.create_connection((parts.hostname or "localhost", parts.port or 5432))
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(f"{folder}/.s.PGSQL.5432")
+        return connection
+
+    door = TcpDoor(connect)
+    login = parts.netloc.rpartition("@")[0]
+    return door, urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{door.port}", query=""))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -15,7 +14,7 @@ from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from flowise_telemetry_transport.types import Headers
 from tests.consumer.service import Service, wait_until
-from tests.consumer.tcp_door import TcpDoor
+from tests.consumer.tcp_door import postgres_door
 from tests.consumer.test_decoder import BAD
 from tests.services.kafka import KafkaService
 
@@ -126,12 +125,7 @@ def test_a_rebalance_loses_and_doubles_nothing(start: Start, new_postgres_url: s
 
 
 def test_a_database_that_goes_away_is_waited_for(start: Start, new_postgres_url: str) -> None:
-    parts = urlsplit(new_postgres_url)
-    if not parts.hostname:
-        pytest.skip("this PostgreSQL has no TCP port to stand in front of")
-    door = TcpDoor(parts.hostname, parts.port or 5432)
-    login = parts.netloc.rpartition("@")[0]
-    through_door = urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{door.port}"))
+    door, through_door = postgres_door(new_postgres_url)
     it = start(new_postgres_url)
     it.send(range(100), bad=[(b"bad", ())])
     with it.consumer(url=through_door) as progress:
