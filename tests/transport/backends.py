@@ -39,7 +39,9 @@ class Backend(Protocol):
     @property
     def creates_topics(self) -> bool: ...
     @property
-    def shares_groups(self) -> bool: ...
+    def commits_while_rebalancing(self) -> bool: ...
+    @property
+    def joins_while_rebalancing(self) -> bool: ...
     def reader(self, group: str | None = None) -> RecordReader: ...
     def writer(self, **options: Any) -> RecordWriter: ...
     def admin(self) -> TopicAdmin: ...
@@ -63,8 +65,12 @@ class ClusterBackend:
         return self.service.is_real
 
     @property
-    def shares_groups(self) -> bool:
+    def commits_while_rebalancing(self) -> bool:
         return self.service.is_real
+
+    @property
+    def joins_while_rebalancing(self) -> bool:
+        return self.service.is_real or self.client == "librdkafka"
 
     def reader(self, group: str | None = None) -> RecordReader:
         reader = open_reader(self.service.settings(client=self.client), group=group)
@@ -98,7 +104,8 @@ class MemoryBackend:
     names: Any = field(default_factory=itertools.count)
     keeps_null_headers: bool = True
     creates_topics: bool = True
-    shares_groups: bool = True
+    commits_while_rebalancing: bool = True
+    joins_while_rebalancing: bool = True
 
     def reader(self, group: str | None = None) -> RecordReader:
         return self.broker.open_reader(group=group)

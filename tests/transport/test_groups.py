@@ -15,6 +15,9 @@ from flowise_telemetry_transport import (
 )
 from tests.transport.backends import Backend, read, settle, until, write
 
+# Seen with members that are polled in turn for a short time; a real broker takes the same requests.
+MOCK_SYNC = "librdkafka's mock cluster answers a SyncGroup of kafka-python with INVALID_REQUEST in a rebalance"
+
 
 class Log:
     """What a reader's callbacks were called with."""
@@ -29,12 +32,6 @@ class Log:
             on_assigned=lambda partitions: self.assigned.append(frozenset(partitions)),
             on_revoked=lambda partitions: self.revoked.append(frozenset(partitions)),
         )
-
-
-def want_two_members(backend: Backend) -> None:
-    """Leaves out the mock cluster: its coordinator rejects commits during a rebalance and, now and then, joins."""
-    if not backend.shares_groups:
-        pytest.xfail("librdkafka's mock cluster answers INVALID_REQUEST to members of a group that rebalances")
 
 
 def spread(topic: str, count: int) -> list[OutgoingRecord]:
@@ -60,6 +57,14 @@ def test_a_group_starts_at_the_earliest_and_goes_on_from_its_commits(backend: Ba
     second.subscribe([topic])
     rest = read(second, count=12)
     assert sorted((record.partition, record.offset) for record in rest) == [(p, n) for p in range(4) for n in (7, 8, 9)]
+
+
+def test_committing_nothing_does_nothing(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    reader = backend.reader(group)
+    reader.commit({}, timeout_seconds=5)
+    partitions = reader.partitions_of(topic)
+    assert reader.committed(partitions) == dict.fromkeys(partitions)
 
 
 def test_the_position_of_a_new_member_is_where_it_will_read(backend: Backend) -> None:
@@ -96,7 +101,8 @@ def test_a_seek_in_on_assigned_decides_where_reading_starts(backend: Backend) ->
 
 
 def test_a_revoked_member_commits_in_its_callback_and_the_other_goes_on_from_there(backend: Backend) -> None:
-    want_two_members(backend)
+    if not backend.commits_while_rebalancing:
+        pytest.xfail("librdkafka's mock cluster rejects commits while a group rebalances")
     topic, group = backend.new_topic(), backend.new_group()
     write(backend, spread(topic, 40))
     first, second, log = backend.reader(group), backend.reader(group), Log()
@@ -122,7 +128,6 @@ def test_a_revoked_member_commits_in_its_callback_and_the_other_goes_on_from_the
 
 
 def test_a_commit_for_partitions_of_others_is_rejected(backend: Backend) -> None:
-    want_two_members(backend)
     topic, group = backend.new_topic(), backend.new_group()
     write(backend, spread(topic, 8))
     first, second = backend.reader(group), backend.reader(group)
@@ -138,7 +143,8 @@ def test_a_commit_for_partitions_of_others_is_rejected(backend: Backend) -> None
 
 
 def test_the_share_of_a_member_that_leaves_goes_to_the_others(backend: Backend) -> None:
-    want_two_members(backend)
+    if not backend.joins_while_rebalancing:
+        pytest.xfail(MOCK_SYNC)
     topic, group = backend.new_topic(), backend.new_group()
     first, second = backend.reader(group), backend.reader(group)
     first.subscribe([topic])
@@ -167,7 +173,8 @@ def test_what_a_rebalance_callback_raises_comes_out_of_poll(backend: Backend, ca
             until(lambda: False, first)
         assert len(read(first, count=8)) == 8
         return
-    want_two_members(backend)
+    if not backend.joins_while_rebalancing:
+        pytest.xfail(MOCK_SYNC)
     first.subscribe([topic], on_revoked=fail)
     read(first, count=8)
     second.subscribe([topic])
@@ -177,7 +184,6 @@ def test_what_a_rebalance_callback_raises_comes_out_of_poll(backend: Backend, ca
 
 
 def test_pauses_end_with_a_reassignment(backend: Backend) -> None:
-    want_two_members(backend)
     topic, group = backend.new_topic(), backend.new_group()
     first, second = backend.reader(group), backend.reader(group)
     first.subscribe([topic])

@@ -18,7 +18,8 @@ from flowise_telemetry_transport.types import Record, TopicPartition
 
 __all__ = ["Lookup", "record_of"]
 
-_SEEK_RETRY_SECONDS = 0.02
+_RETRY_SECONDS = 0.02
+_COORDINATOR_MOVES = frozenset({"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS"})
 
 
 def record_of(kafka: Any, message: Any, tp: TopicPartition) -> Record:
@@ -73,10 +74,16 @@ class Lookup:
         """The group's committed next offsets; None where there is none."""
         doing = f"committed offsets of group {group}"
         theirs = [self._kafka.TopicPartition(tp.topic, tp.partition) for tp in partitions]
-        try:
-            found = self._consumer.committed(theirs, timeout=self._request_seconds)
-        except self._kafka.KafkaException as error:
-            raise failure(error, doing) from error
+        end = time.monotonic() + self._request_seconds
+        while True:
+            try:
+                found = self._consumer.committed(theirs, timeout=max(0.1, end - time.monotonic()))
+                break
+            except self._kafka.KafkaException as error:
+                # On a new cluster the first group waits for its coordinator, and librdkafka does not.
+                if error.args[0].name() not in _COORDINATOR_MOVES or time.monotonic() > end:
+                    raise failure(error, doing) from error
+                time.sleep(_RETRY_SECONDS)
         offsets: dict[TopicPartition, int | None] = {}
         for tp in found:
             if tp.error is not None:
@@ -86,6 +93,8 @@ class Lookup:
 
     def commit(self, theirs: Sequence[Any], doing: str) -> Exception | None:
         """Commits and waits; returns what went wrong, as it may run in a thread that cannot raise."""
+        if not theirs:  # librdkafka would take it for "what is stored"
+            return None
         try:
             results = self._consumer.commit(offsets=theirs, asynchronous=False)
         except self._kafka.KafkaException as error:
@@ -107,6 +116,6 @@ class Lookup:
                 # Just assigned: librdkafka does not seek before it has started to fetch.
                 if error.args[0].name() not in {"_STATE", "_PREV_IN_PROGRESS"} or time.monotonic() > end:
                     raise failure(error, "seek", topic=tp.topic) from error
-                time.sleep(_SEEK_RETRY_SECONDS)
+                time.sleep(_RETRY_SECONDS)
             else:
                 return
