@@ -23,7 +23,7 @@ _COORDINATOR_MOVES = frozenset({"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", 
 
 
 def record_of(kafka: Any, message: Any, tp: TopicPartition) -> Record:
-    """A message without error as a record; raises ``UnicodeDecodeError`` for a header key that is not UTF-8."""
+    """A message without error as a record; raises ``SystemError`` for a header key that is not UTF-8."""
     kind, timestamp_ms = message.timestamp()
     return Record(
         topic=tp.topic,

@@ -180,8 +180,8 @@ class LibrdkafkaReader:
             return []
         try:
             return [record_of(self._kafka, message, tp)]
-        except UnicodeDecodeError as problem:
-            self._set_unreadable(tp, message.offset(), str(problem))
+        except (UnicodeDecodeError, SystemError) as problem:  # the second is how confluent-kafka lets the first out
+            self._set_unreadable(tp, message.offset(), str(problem.__cause__ or problem))
             return []
 
     def _note(self, error: Any, tp: TopicPartition, offset: int | None) -> None:
