@@ -115,12 +115,13 @@ def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:
 
 
 def _open_writer(settings: ProducerSettings, limits: Limits, writer_factory: WriterFactory | None) -> RecordWriter:
-    if settings.debug:
-        from flowise_telemetry.debug_writer import DebugWriter
-
-        return DebugWriter()
-    if writer_factory is not None:
+    if writer_factory is not None and not settings.debug:
         return writer_factory()
-    from flowise_telemetry.kafka_writer import open_kafka_writer
+    with lifecycle.loading():
+        if settings.debug:
+            from flowise_telemetry.debug_writer import DebugWriter
 
-    return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes)
+            return DebugWriter()
+        from flowise_telemetry.kafka_writer import open_kafka_writer
+
+        return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from flowise_telemetry_schemas import catalog, codec, record_to_json
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
 
 __all__ = ["DebugWriter"]
@@ -15,8 +16,6 @@ class DebugWriter:
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
         """Prints the record as decoded from the very bytes that would have left."""
-        from flowise_telemetry_schemas import catalog, codec, record_to_json
-
         schema, decoded = codec.decode(record.value, catalog())
         line = json.dumps(record_to_json(schema, decoded), ensure_ascii=True)
         sys.stderr.write(f"flowise-telemetry (not sent, {len(record.value or b'')} bytes): {line}\n")

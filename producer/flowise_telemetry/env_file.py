@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ def read_env_file(path: str | Path | None) -> EnvFile:
         return EnvFile(file)
     except (OSError, ValueError):
         return EnvFile(file, unreadable_opt_out=f"{file} cannot be read")
-    if stat.S_ISDIR(status.st_mode):
+    if stat.S_ISDIR(status.st_mode) or str(file) == os.devnull:
         return EnvFile(file)
     if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
         return EnvFile(file, unreadable_opt_out=f"{file} is no regular file of at most 1 MiB")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from flowise_telemetry import environment
+from flowise_telemetry import environment, lifecycle
 from flowise_telemetry.config_folder import config_folder, write_privately
 
 __all__ = ["SECRET_FILE", "InstanceId", "find_secret", "load_secret", "secret_path"]
@@ -38,7 +38,8 @@ class InstanceId:
         """The id for the calendar month, in UTC, of a moment in milliseconds since 1970."""
         month = time.strftime("%Y-%m", time.gmtime(unix_ms / 1000))
         if month not in self._by_month:
-            digest = bytearray(hmac.digest(self._secret, month.encode("ascii"), hashlib.sha256)[:16])
+            with lifecycle.loading():  # OpenSSL has locks that a fork in the middle would leave held in the child
+                digest = bytearray(hmac.digest(self._secret, month.encode("ascii"), hashlib.sha256)[:16])
             digest[6] = 0x80 | digest[6] & 0x0F
             digest[8] = 0x80 | digest[8] & 0x3F
             text = digest.hex()

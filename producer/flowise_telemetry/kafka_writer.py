@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from flowise_telemetry import lifecycle
-
 if TYPE_CHECKING:
     from flowise_telemetry_transport.ports import RecordWriter
 
@@ -17,23 +15,24 @@ _BLOCK_SECONDS = 1.0
 
 
 def open_kafka_writer(environ: Mapping[str, str], *, buffer_bytes: int) -> RecordWriter:
-    """A writer for ``FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS``. This is where the client is imported.
+    """A writer for ``FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS``. This is where the client is imported,
+    so it is to be called within ``lifecycle.loading``.
 
     Raises ``ConfigurationError``, ``MissingExtraError``.
     """
-    with lifecycle.loading():
-        from flowise_telemetry_transport.connect import open_writer
-        from flowise_telemetry_transport.settings import KafkaSettings
+    from flowise_telemetry_transport.connect import open_writer
+    from flowise_telemetry_transport.settings import KafkaSettings
 
-        settings = KafkaSettings.from_env(environ)
-        if settings.client == "kafka-python":
-            # The adapter imports its client at the first send: now, so that no fork comes in between.
-            from flowise_telemetry_transport.kafka_python.config import client_config
+    settings = KafkaSettings.from_env(environ)
+    # What would else be imported at the first send or look-up: now, so that no fork comes in between.
+    "localhost".encode("idna")
+    if settings.client == "kafka-python":
+        from flowise_telemetry_transport.kafka_python.config import client_config
 
-            client_config(settings, {})
-        return open_writer(
-            settings,
-            delivery_timeout_seconds=_DELIVERY_TIMEOUT_SECONDS,
-            block_seconds=_BLOCK_SECONDS,
-            buffer_bytes=buffer_bytes,
-        )
+        client_config(settings, {})
+    return open_writer(
+        settings,
+        delivery_timeout_seconds=_DELIVERY_TIMEOUT_SECONDS,
+        block_seconds=_BLOCK_SECONDS,
+        buffer_bytes=buffer_bytes,
+    )

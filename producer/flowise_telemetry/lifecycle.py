@@ -35,9 +35,10 @@ _watched_in_pid = -1
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """Within it our threads import. A fork waits for the end, at most two seconds.
+    """Within it our threads do what must not be cut in two by a fork, which waits for its end, at most two seconds.
 
-    A module that another thread was importing when the process forked stays locked in the child for ever (CPython).
+    A module that another thread was importing when the process forked stays locked in the child for ever (CPython), and
+    so do the locks that OpenSSL takes for a moment.
     """
     with _loading:
         yield

@@ -166,19 +166,24 @@ class Outbox:
             waiting += [sequence for sequence in found if sequence is not None]
         return min(waiting, default=None)
 
-    def close(self, unsent: Iterable[Encoded], reason: DropReason) -> None:
-        """Ends it: drops what waits and is not on disk, or with ``OPTED_OUT`` all of it."""
+    def close(self, unsent: Iterable[Encoded], reason: DropReason) -> bool:
+        """Ends it: drops what waits and is not on disk, or with ``OPTED_OUT`` all of it.
+
+        True if nothing waits any more, False if something is left on disk.
+        """
+        settled = reason is DropReason.OPTED_OUT or not self._behind
         for encoded in [*self._ready, *unsent]:
             if not encoded.row or reason is DropReason.OPTED_OUT:
                 self._counts.drop(reason, encoded.event)
+            else:
+                settled = False
         self._ready.clear()
         done, self._done = self._done, []
-        if self._spool is None:
-            return
         if reason is DropReason.OPTED_OUT:
             self._with_spool(self._drop_unread)
             self._with_spool(lambda spool: spool.delete())
-            return
+            return settled
         if done:
             self._with_spool(lambda spool: spool.remove(done))
         self._with_spool(lambda spool: spool.close())
+        return settled

@@ -126,7 +126,6 @@ class Sender:
             self._announce()
         left = self._deliveries.close(self._remaining_seconds())
         self._drop_rest(left)
-        self._announce()
 
     def _is_over(self) -> bool:
         if self._stop_at is None:
@@ -202,7 +201,10 @@ class Sender:
         self._raw.clear()
         for item in raw:
             self._counts.drop(self._reason_of_rest, event_name(item[0]))
-        self._outbox.close(in_flight, self._reason_of_rest)
+        if self._outbox.close(in_flight, self._reason_of_rest):
+            with self._settled:
+                self._lowest_pending = self._inbox.accepted
+                self._settled.notify_all()
         self._inbox.held_events = 0
         self._inbox.held_bytes = 0
 

@@ -1,0 +1,148 @@
+"""For the tests of an app: a ``Telemetry`` that keeps its events in memory, and assertions about them.
+
+    recorder = TelemetryRecorder()
+    make_tool(recorder.telemetry)
+    recorder.assert_sent("tool_created", toolName="get_weather")
+
+pytest has it as the fixture ``telemetry_recorder``, without any set-up.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from flowise_telemetry import environment
+from flowise_telemetry.telemetry import Telemetry
+from flowise_telemetry_schemas import codec
+from flowise_telemetry_schemas.catalog import catalog
+from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
+from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
+
+__all__ = ["RecordedEvent", "TelemetryRecorder"]
+
+_WAIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """An event as it would have reached Kafka: decoded from its bytes.
+
+    ``record`` is the whole record in the shape of the wire; ``properties`` leaves the envelope out.
+    """
+
+    event: str
+    record: dict[str, Any]
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The event's own fields, ``version`` among them."""
+        return {name: value for name, value in self.record.items() if name not in _ENVELOPE}
+
+
+_ENVELOPE = ("eventId", "occurredAt", "instanceId", "streamId", "sequence")
+
+
+class _Memory:
+    """A ``RecordWriter`` into a list."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.values: list[bytes | None] = []
+
+    def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
+        with self.lock:
+            offset = len(self.values)
+            self.values.append(record.value)
+        on_delivery(Delivery(record.topic, 0, offset), None)
+
+    def poll(self) -> None: ...
+
+    def flush(self, *, timeout_seconds: float) -> int:
+        return 0
+
+    def close(self, *, timeout_seconds: float) -> None: ...
+
+
+class TelemetryRecorder:
+    """Hand ``telemetry`` to the app; everything else is for the test. A context manager, closed at its end.
+
+    It is on whatever the environment says, reads no ``.env``, makes no file and connects to nothing. Being ``strict``,
+    it raises ``ValidationError`` for a bad event.
+    """
+
+    def __init__(self, *, app_version: str = "0.0.0", strict: bool = True) -> None:
+        self._memory = _Memory()
+        self.telemetry = Telemetry(
+            app_version=app_version,
+            strict=strict,
+            environ={environment.INSTANCE_SECRET: "for the tests of an app"},
+            env_file=os.devnull,
+            writer_factory=lambda: self._memory,
+        )
+
+    def events(self, name: str | None = None) -> list[RecordedEvent]:
+        """What was sent so far, in order; only events of that name if one is given."""
+        assert self.telemetry.flush(_WAIT_SECONDS), "events did not get through within 10 s"  # noqa: S101 - for tests
+        with self._memory.lock:
+            values = list(self._memory.values)
+        decoded = (codec.decode(value, catalog()) for value in values)
+        found = [RecordedEvent(schema.event, record) for schema, record in decoded]
+        return [event for event in found if name is None or event.event == name]
+
+    def assert_sent(self, event: Event | str, *, times: int | None = None, **properties: Any) -> list[RecordedEvent]:
+        """Fails unless an equal event, or one of that name with these properties, was sent; returns those.
+
+        ``times`` is how often exactly. Properties are named as on the wire: ``toolName="get_weather"``.
+        """
+        if isinstance(event, str):
+            name, wanted = event, properties
+            if name not in EVENT_CLASSES:
+                raise ValueError(f"no such event; there are: {', '.join(EVENT_CLASSES)}")
+        else:
+            name, wanted = event.EVENT, {**event.properties(), **properties}
+            if wanted["version"] is None:
+                del wanted["version"]
+        all_sent = self.events()
+        found = [
+            sent
+            for sent in all_sent
+            if sent.event == name and all(sent.record.get(key, _MISSING) == value for key, value in wanted.items())
+        ]
+        enough = len(found) == times if times is not None else bool(found)
+        if not enough:
+            how_often = "once or more" if times is None else f"{times} times"
+            shown = "\n".join(f"  {sent.event} {sent.properties}" for sent in all_sent) or "  nothing"
+            raise AssertionError(f"wanted {how_often}: {name} with {wanted}\nsent:\n{shown}")
+        return found
+
+    def assert_nothing_sent(self) -> None:
+        """Fails if any event was sent."""
+        sent = self.events()
+        if sent:
+            shown = "\n".join(f"  {event.event} {event.properties}" for event in sent)
+            raise AssertionError(f"wanted no events\nsent:\n{shown}")
+
+    def clear(self) -> None:
+        """Forgets what was sent so far."""
+        self.events()
+        with self._memory.lock:
+            self._memory.values.clear()
+
+    def close(self) -> None:
+        """Ends the thread of ``telemetry``."""
+        self.telemetry.close(timeout_seconds=_WAIT_SECONDS)
+
+    def __enter__(self) -> TelemetryRecorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_MISSING = object()

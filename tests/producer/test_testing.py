@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowise_telemetry import ToolCreated, ValidationError
+from flowise_telemetry.testing import TelemetryRecorder
+from tests.producer.samples import ID, prediction_sent, tool_created
+
+
+def test_the_recorder_tells_what_was_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config_dir: Path) -> None:
+    monkeypatch.setenv("DO_NOT_TRACK", "1")  # of a developer, whose tests should run all the same
+    Path(".env").write_text("DISABLE_FLOWISE_TELEMETRY=1\n")
+    with TelemetryRecorder(app_version="1.2.3") as recorder:
+        recorder.assert_nothing_sent()
+        recorder.telemetry.send_telemetry(tool_created(1))
+        recorder.telemetry.send_telemetry(prediction_sent())
+        recorder.assert_sent(tool_created(1), times=1)
+        (found,) = recorder.assert_sent("tool_created", toolName="get_weather", version="1.2.3")
+        assert found.properties["toolId"].endswith("1")
+        assert [event.event for event in recorder.events()] == ["tool_created", "prediction_sent"]
+        recorder.clear()
+        recorder.assert_nothing_sent()
+    assert not config_dir.exists()
+
+
+def test_a_failed_assertion_shows_what_was_sent() -> None:
+    with TelemetryRecorder() as recorder:
+        recorder.telemetry.send_telemetry(tool_created())
+        with pytest.raises(AssertionError, match="get_weather"):
+            recorder.assert_sent("tool_created", toolName="other")
+        with pytest.raises(AssertionError, match="wanted 2 times"):
+            recorder.assert_sent("tool_created", times=2)
+        with pytest.raises(AssertionError, match="wanted no events"):
+            recorder.assert_nothing_sent()
+        with pytest.raises(ValueError, match="there are: assistant_created"):
+            recorder.assert_sent("tool_make")
+
+
+def test_the_recorder_is_strict_unless_told_otherwise() -> None:
+    bad = ToolCreated(tool_id=ID, tool_name="two words")
+    with TelemetryRecorder() as recorder, pytest.raises(ValidationError):
+        recorder.telemetry.send_telemetry(bad)
+    with TelemetryRecorder(strict=False) as recorder:
+        recorder.telemetry.send_telemetry(bad)
+        recorder.assert_nothing_sent()
+        assert recorder.telemetry.stats().dropped == {"invalid": 1}
+
+
+def test_pytest_has_it_as_a_fixture(tmp_path: Path) -> None:
+    (tmp_path / "test_app.py").write_text(
+        "from flowise_telemetry import ToolCreated\n"
+        "def test_it(telemetry_recorder):\n"
+        f"    telemetry_recorder.telemetry.send_telemetry(ToolCreated(tool_id='{ID}', tool_name='a_tool'))\n"
+        "    telemetry_recorder.assert_sent('tool_created', times=1, toolName='a_tool')\n"
+    )
+    plugin = ["-p", "no:flowise_telemetry", "-p", "flowise_telemetry.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_app_needs_no_pytest() -> None:
+    code = "import sys, flowise_telemetry.testing; print('pytest' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
