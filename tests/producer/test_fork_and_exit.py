@@ -53,7 +53,7 @@ def run_app(app_environ: dict[str, str], tmp_path: Path) -> RunApp:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=180,
             check=False,
         )
 
@@ -113,7 +113,7 @@ def test_a_script_that_just_ends_has_sent_everything(run_app: RunApp, topic: Top
     # A broker that was just started takes more than the second at the end for its first producer: so one event first.
     code = """
 telemetry.send_telemetry(event())
-assert telemetry.flush(20)
+assert telemetry.flush(60)
 for n in range(499):
     telemetry.send_telemetry(event(n))
 """
@@ -228,7 +228,7 @@ def test_a_child_sends_its_own_and_the_parents_are_sent_once(
         {
             "before the first send": "",
             "while sending": "for n in range(100): telemetry.send_telemetry(event(n))\n",
-            "after a flush": "for n in range(100): telemetry.send_telemetry(event(n))\nassert telemetry.flush(20)\n",
+            "after a flush": "for n in range(100): telemetry.send_telemetry(event(n))\nassert telemetry.flush(60)\n",
         }[moment]
         + """
 children = []
@@ -238,14 +238,14 @@ for child in range(3):
         for n in range(50):
             telemetry.send_telemetry(event(n))
         assert telemetry.stats().accepted == 50
-        telemetry.close(timeout_seconds=20)
+        telemetry.close(timeout_seconds=60)
         sys.exit(0)
     children.append(pid)
 for n in range(100):
     telemetry.send_telemetry(event(n))
 for pid in children:
     assert os.waitpid(pid, 0)[1] == 0
-telemetry.close(timeout_seconds=20)
+telemetry.close(timeout_seconds=60)
 assert telemetry.stats().dropped == {}, telemetry.stats()
 """
     )
@@ -260,7 +260,7 @@ import multiprocessing
 def work(number):
     for n in range(40):
         telemetry.send_telemetry(event(n))
-    assert telemetry.flush(20)  # so that the second at the end is not spent on connecting
+    assert telemetry.flush(60)  # so that the second at the end is not spent on connecting
     for n in range(10):
         telemetry.send_telemetry(event(n))
 context = multiprocessing.get_context("fork")
@@ -289,7 +289,7 @@ for _ in range(2):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         for n in range(10):
             telemetry.send_telemetry(event(n))
-        assert telemetry.flush(20)  # so that the second at the end is not spent on connecting
+        assert telemetry.flush(60)  # so that the second at the end is not spent on connecting
         for n in range(10):
             telemetry.send_telemetry(event(n))
         os.write(write, b"1")
@@ -363,7 +363,7 @@ time.sleep(0.5)
     assert_silent(run_app(code, FLOWISE_TELEMETRY_SPOOL_DIR=str(spool)))
     assert len(list(spool.glob("*.sqlite3"))) == 2
     # The next start, with a broker there, sends what both left.
-    again = "time.sleep(0.1)\ntelemetry.close(timeout_seconds=20)\nprint(telemetry.stats().recovered)"
+    again = "time.sleep(0.1)\ntelemetry.close(timeout_seconds=60)\nprint(telemetry.stats().recovered)"
     done = run_app(again, **topic.environ, FLOWISE_TELEMETRY_SPOOL_DIR=str(spool))
     assert (done.stdout.strip(), done.stderr) == ("70", "")
     topic.assert_streams(50, 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_absent_at_the_start_and_there_later(
     topic = kafka.new_topic()
     host, _, port = kafka.bootstrap_servers[0].rpartition(":")
     # Bootstraps through the door; what the broker then advertises is its own address.
-    door = TcpDoor(host, int(port))
+    door = TcpDoor(lambda: socket.create_connection((host, int(port))))
     door.shut()
     environ["FLOWISE_TELEMETRY_CLIENT"] = client
     telemetry = make_telemetry(
@@ -42,7 +43,7 @@ def test_absent_at_the_start_and_there_later(
     assert not telemetry.flush(3.0)
     wait_until(lambda: levels(caplog) == ["WARNING"])
     door.open()
-    wait_until(lambda: telemetry.flush(1.0), timeout_seconds=40.0)
+    wait_until(lambda: telemetry.flush(1.0), timeout_seconds=90.0)
     door.shut()
     assert telemetry.stats().sent == 200
     assert telemetry.stats().dropped == {}
