@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
-from flowise_telemetry_transport import KafkaSettings
+from flowise_telemetry_transport import KafkaSettings, RecordReader, UnknownTopicError
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
-__all__ = ["CLOSE_SECONDS", "connection_options", "kafka_settings", "topic_option"]
+__all__ = ["CLOSE_SECONDS", "connection_options", "kafka_settings", "require_topic", "topic_option"]
 
 CLOSE_SECONDS = 10.0
 
@@ -54,6 +54,14 @@ def connection_options(command: _Command) -> _Command:
 def kafka_settings(ctx: click.Context) -> KafkaSettings:
     """The connection that the options and the environment describe. Raises ``ConfigurationError``."""
     return KafkaSettings.from_env({**os.environ, **ctx.ensure_object(dict)})
+
+
+def require_topic(reader: RecordReader, topic: str) -> None:
+    """Raises ``UnknownTopicError``, with the mend, for a topic that is not there: it would be waited for for ever."""
+    try:
+        reader.partitions_of(topic)
+    except UnknownTopicError as error:
+        raise UnknownTopicError(f"{error}: flowise-telemetry topics create makes it", topic=topic) from error
 
 
 topic_option = click.option(

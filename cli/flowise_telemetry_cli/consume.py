@@ -9,7 +9,13 @@ from pathlib import Path
 
 import click
 
-from flowise_telemetry_cli.connection import CLOSE_SECONDS, connection_options, kafka_settings, topic_option
+from flowise_telemetry_cli.connection import (
+    CLOSE_SECONDS,
+    connection_options,
+    kafka_settings,
+    require_topic,
+    topic_option,
+)
 from flowise_telemetry_cli.progress_line import ProgressLine
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_cli.table import table
@@ -77,6 +83,8 @@ def consume(
         opened.callback(target.close)
         reader = open_reader(settings, group=group)
         opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
+        for needed in (topic, consumer_settings.dead_letter_topic):
+            require_topic(reader, needed)
         writer = open_dead_letter_writer(settings)
         opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
         line = opened.enter_context(ProgressLine())

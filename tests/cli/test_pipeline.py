@@ -182,3 +182,11 @@ def test_the_demo_sends_writes_and_dead_letters(tmp_path: Path) -> None:
     assert sum(counts) == 500
     assert all(counts)
     assert not (tmp_path / "config").exists(), "the demo leaves nothing outside its folder"
+
+
+@pytest.mark.real_broker
+def test_a_topic_that_is_not_there_is_named_with_the_mend(operator: Operator) -> None:
+    missing = f"test-{uuid.uuid4().hex}"
+    done = operator.run("consume", "--topic", missing)
+    assert (done.status, done.stdout) == (1, "")
+    assert done.errors == [f"error: topic {missing} does not exist: flowise-telemetry topics create makes it"]
