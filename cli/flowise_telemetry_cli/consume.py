@@ -81,6 +81,7 @@ def consume(
         # The sink first: an unwritable one should not cost the group a rebalance.
         target = open_sink(sink)
         opened.callback(target.close)
+        target.prepare(list(catalog()))
         reader = open_reader(settings, group=group)
         opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
         for needed in (topic, consumer_settings.dead_letter_topic):
