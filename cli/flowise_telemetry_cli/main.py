@@ -20,6 +20,7 @@ __all__ = ["COMMANDS", "PROGRAM", "cli", "main"]
 PROGRAM = "flowise-telemetry"
 
 COMMANDS = {
+    "audit": "flowise_telemetry_cli.audit:audit",
     "consume": "flowise_telemetry_cli.consume:consume",
     "demo": "flowise_telemetry_cli.demo:demo",
     "disable": "flowise_telemetry_cli.consent:disable",

@@ -57,8 +57,7 @@ def test_pytest_has_it_as_a_fixture(tmp_path: Path) -> None:
         f"    telemetry_recorder.telemetry.send_telemetry(ToolCreated(tool_id='{ID}', tool_name='a_tool'))\n"
         "    telemetry_recorder.assert_sent('tool_created', times=1, toolName='a_tool')\n"
     )
-    plugin = ["-p", "no:flowise_telemetry", "-p", "flowise_telemetry.pytest_plugin"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
