@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowise_telemetry.fast_encoding import FastEncoder, Refused
 from flowise_telemetry.instance_id import InstanceId
 from flowise_telemetry.uuid7 import Uuid7
 from flowise_telemetry_schemas import codec
@@ -73,13 +75,32 @@ class Encoder:
         self._instance_id = instance_id
         self._stream_id = stream_id
         self._ids = Uuid7()
+        self._fast: dict[type, FastEncoder | None] = {}
 
     def encode(self, event: Event, sequence: int, occurred_at_ms: int) -> Encoded:
-        """The event's bytes. Raises ``ValidationError``, or anything at all where the event is not what it says it
-        is.
+        """The event's bytes.
+
+        Raises ``ValidationError``, or anything at all where the event is not what it says it is.
         """
+        kind = type(event)
+        fast = self._fast[kind] if kind in self._fast else self._compile(kind)
+        if fast is not None:
+            event_id = self._ids.make(occurred_at_ms)
+            instance_id = self._instance_id.at(occurred_at_ms)
+            # Whatever is not plainly right is for the codec to judge.
+            with contextlib.suppress(Exception):
+                value = fast.encode(event, event_id, occurred_at_ms, instance_id, sequence)
+                return Encoded(kind.EVENT, event_id, occurred_at_ms, sequence, value)
         schema, record = self.record(event, sequence, occurred_at_ms)
         return Encoded(schema.event, record["eventId"], occurred_at_ms, sequence, codec.encode(schema, record))
+
+    def _compile(self, kind: type[Event]) -> FastEncoder | None:
+        self._fast[kind] = None
+        if kind in _CLASSES:
+            schema = catalog().latest(kind.EVENT)
+            with contextlib.suppress(Refused):
+                self._fast[kind] = FastEncoder(schema, app_version=self._app_version, stream_id=self._stream_id)
+        return self._fast[kind]
 
     def record(self, event: Event, sequence: int, occurred_at_ms: int) -> tuple[EventSchema, dict[str, Any]]:
         """The record in the shape of the wire, and its schema. Raises ``ValidationError`` for what is no event."""

@@ -23,6 +23,7 @@ logger = logging.getLogger("flowise_telemetry")
 
 SECRET_FILE = "instance-secret"  # noqa: S105 - the name of the file
 _SECRET_BYTES = 32
+_DAY_MS = 86_400_000
 _MIN_GIVEN_CHARACTERS = 16
 _MAX_FILE_BYTES = 4096
 
@@ -32,19 +33,24 @@ class InstanceId:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._by_month: dict[str, str] = {}
+        self._by_day: dict[int, str] = {}
 
     def at(self, unix_ms: int) -> str:
         """The id for the calendar month, in UTC, of a moment in milliseconds since 1970."""
-        month = time.strftime("%Y-%m", time.gmtime(unix_ms / 1000))
-        if month not in self._by_month:
-            with lifecycle.loading():  # OpenSSL has locks that a fork in the middle would leave held in the child
-                digest = bytearray(hmac.digest(self._secret, month.encode("ascii"), hashlib.sha256)[:16])
-            digest[6] = 0x80 | digest[6] & 0x0F
-            digest[8] = 0x80 | digest[8] & 0x3F
-            text = digest.hex()
-            self._by_month[month] = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-        return self._by_month[month]
+        day = unix_ms // _DAY_MS
+        found = self._by_day.get(day)
+        if found is None:
+            self._by_day.clear()
+            found = self._by_day[day] = self._of_month(time.strftime("%Y-%m", time.gmtime(unix_ms / 1000)))
+        return found
+
+    def _of_month(self, month: str) -> str:
+        with lifecycle.loading():  # OpenSSL has locks that a fork in the middle would leave held in the child
+            digest = bytearray(hmac.digest(self._secret, month.encode("ascii"), hashlib.sha256)[:16])
+        digest[6] = 0x80 | digest[6] & 0x0F
+        digest[8] = 0x80 | digest[8] & 0x3F
+        text = digest.hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def secret_path(environ: Mapping[str, str]) -> Path | None:
