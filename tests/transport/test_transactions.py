@@ -19,11 +19,11 @@ def test_markers_are_no_records_and_the_position_passes_them(kafka: KafkaService
 
     topic, tp = (name := kafka.new_topic()), TopicPartition(name, 0)
     producer = Producer({"bootstrap.servers": ",".join(kafka.bootstrap_servers), "transactional.id": uuid.uuid4().hex})
-    producer.init_transactions(20)
+    producer.init_transactions(60)
     for number in range(3):
         producer.begin_transaction()
         producer.produce(topic, str(number).encode(), partition=0)
-        producer.commit_transaction(20)
+        producer.commit_transaction(60)
     backend = ClusterBackend("librdkafka" if client == "librdkafka" else "kafka-python", kafka)
     try:
         reader = backend.reader()
