@@ -55,8 +55,9 @@ generate: $(RUN_READY) ## event classes and the disclosure document from the sch
 	$(RUN) -m flowise_telemetry_schemas.generate
 
 .PHONY: bench
-bench: $(DEV_READY) ## measures the hot paths
+bench: $(DEV_READY) ## what an event costs at each stage, and the producer next to its peers
 	@$(RUN) -m bench $(ARGS)
+	@$(RUN) -m bench.producer
 
 .PHONY: kafka
 kafka: $(DEV_READY) ## a local broker for development, until Ctrl-C

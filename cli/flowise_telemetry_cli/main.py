@@ -26,6 +26,7 @@ COMMANDS = {
     "disable": "flowise_telemetry_cli.consent:disable",
     "dlq": "flowise_telemetry_cli.dlq:dlq",
     "enable": "flowise_telemetry_cli.consent:enable",
+    "log": "flowise_telemetry_cli.log:log",
     "preview": "flowise_telemetry_cli.preview:preview",
     "replay": "flowise_telemetry_cli.replay:replay",
     "schemas": "flowise_telemetry_cli.schemas:schemas",

@@ -171,6 +171,18 @@ def test_off_sends_nothing_and_says_so(operator: Operator) -> None:
     assert done.errors == ["error: telemetry is off (DO_NOT_TRACK in the environment): nothing was sent"]
 
 
+def test_the_ledger_shows_what_was_sent_and_where_it_landed(operator: Operator) -> None:
+    operator.environ["FLOWISE_TELEMETRY_LOG"] = "ledger"
+    assert operator.run("log").errors == ["error: ledger cannot be read: no ledger there"]
+    operator.run("send", stdin=LINES)
+    shown = operator.run("log", "--json", "--last", "3")
+    entries = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert len(entries) == 3
+    assert {entry["topic"] for entry in entries} == {operator.environ["FLOWISE_TELEMETRY_TOPIC"]}
+    assert all(entry["record"]["eventId"] == entry["event_id"] for entry in entries)
+    assert operator.run("log").stdout.count("\n") == 6
+
+
 def test_the_demo_sends_writes_and_dead_letters(tmp_path: Path) -> None:
     done = program("demo", "--events", "500", folder=tmp_path, env={"DISABLE_FLOWISE_TELEMETRY": "true"})
     assert done.status == 0, done
