@@ -25,7 +25,7 @@ __all__ = ["Deliveries", "WriterFactory"]
 
 WriterFactory = Callable[[], "RecordWriter"]
 
-_IN_FLIGHT_MAX_EVENTS = 10_000
+_IN_FLIGHT_MAX_EVENTS = 50_000
 _SEND_AT_ONCE_EVENTS = 500
 _POLL_SECONDS = 0.02  # how long acknowledgements may wait where the client hands them out only on poll
 _CLIENT_FULL_WAIT_SECONDS = 0.05

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowise_telemetry.fast_encoding import FastEncoder, Refused
+from flowise_telemetry.inbox import event_bytes
 from flowise_telemetry.instance_id import InstanceId
 from flowise_telemetry.uuid7 import Uuid7
 from flowise_telemetry_schemas import codec
@@ -64,7 +65,14 @@ def event_name(event: object) -> str | None:
 
 def check_event(event: Any, app_version: str) -> None:
     """Raises ``ValidationError`` for what would be dropped as invalid."""
-    Encoder(app_version, InstanceId(b""), new_stream_id()).check(event)
+    try:
+        event_bytes(event)
+        Encoder(app_version, InstanceId(b""), new_stream_id()).check(event)
+    except ValidationError:
+        raise
+    except Exception as error:
+        message = f"the event raises {type(error).__name__} when it is read"
+        raise ValidationError(message, event=None, field=None, rule="type") from error
 
 
 class Encoder:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flowise_telemetry_schemas.catalog import EventSchema
@@ -107,19 +107,23 @@ def _text(field: Field) -> Write:
     return _cached(_new_text(field))
 
 
+class _Cache(dict[Any, bytes]):
+    """What was written before is looked up without a call into Python; what is new is written and kept, bounded."""
+
+    def __init__(self, write: Write) -> None:
+        super().__init__()
+        self._write = write
+
+    def __missing__(self, value: Any) -> bytes:
+        made = self._write(value)
+        if len(self) >= _CACHE_MAX_ENTRIES:
+            self.clear()
+        self[value] = made
+        return made
+
+
 def _cached(write: Write) -> Write:
-    cache: dict[Any, bytes] = {}
-
-    def write_cached(value: Any) -> bytes:
-        found = cache.get(value)
-        if found is None:
-            found = write(value)
-            if len(cache) >= _CACHE_MAX_ENTRIES:
-                cache.clear()
-            cache[value] = found
-        return found
-
-    return write_cached
+    return _Cache(write).__getitem__
 
 
 def _integer(field: Field) -> Write:
@@ -157,31 +161,51 @@ def _boolean(field: Field) -> Write:
 
 def _array(field: Field) -> Write:
     assert field.items is not None  # noqa: S101 - read_fields gives every array its items
-    write_item, max_items = _writer(field.items), field.max_items or 0
+    max_items = field.max_items or 0
+    write_items = _items(field.items)
 
     def write(value: Any) -> bytes:
         if type(value) is not tuple or len(value) > max_items:
             raise Refused(field.name)
         if not value:
             return b"\x00"
-        return b"".join([zigzag(len(value)), *[write_item(item) for item in value], b"\x00"])
+        return b"".join([zigzag(len(value)), *write_items(value), b"\x00"])
 
     return write
 
 
-def _record(field: Field) -> Write:
-    kind = CLASSES[str(field.type_name)]
-    get = operator.attrgetter(*(below.column for below in field.fields))
+def _items(item: Field) -> Callable[[Any], Iterable[bytes]]:
+    """Writes all items of an array; ids, and edges of two ids, are seldom new and cost a look-up each."""
+    if item.kind != "record" or item.nullable or any(below.kind != "string" for below in item.fields):
+        write = _writer(item)
+        return lambda values: map(write, values)
+    kinds = {CLASSES[str(item.type_name)]}
+    get, write_values = _values(item)
+    look_up = _cached(write_values)
+
+    def write_records(values: Any) -> Iterable[bytes]:
+        if set(map(type, values)) != kinds:
+            raise Refused(item.type_name)
+        return map(look_up, map(get, values))
+
+    return write_records
+
+
+def _values(field: Field) -> tuple[Callable[[Any], Any], Write]:
+    """What takes a record apart, and what writes its parts."""
     writers = tuple(_writer(below) for below in field.fields)
     if len(writers) == 1:
         raise Refused(field.name)  # attrgetter gives one value and no tuple then; no schema has such a record
 
-    def write_each(values: Any) -> bytes:
+    def write_values(values: Any) -> bytes:
         return b"".join([write(value) for write, value in zip(writers, values, strict=True)])
 
-    # An edge is two ids: seldom a new pair.
-    texts_only = all(below.kind == "string" for below in field.fields)
-    write_values = _cached(write_each) if texts_only else write_each
+    return operator.attrgetter(*(below.column for below in field.fields)), write_values
+
+
+def _record(field: Field) -> Write:
+    kind = CLASSES[str(field.type_name)]
+    get, write_values = _values(field)
 
     def write(value: Any) -> bytes:
         if type(value) is not kind:

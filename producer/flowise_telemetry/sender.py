@@ -24,6 +24,7 @@ logger = logging.getLogger("flowise_telemetry")
 _ENCODE_AT_ONCE_EVENTS = 500
 _UNEXPECTED_WAIT_SECONDS = 1.0
 _FLUSH_LOOK_SECONDS = 0.1
+_ANNOUNCE_SECONDS = 0.02
 _STOP_SENDING_AT = 0.8  # of the time that ``stop`` has; the rest is for letting go of client and spool
 
 
@@ -59,6 +60,7 @@ class Sender:
         self._reason_of_rest = DropReason.CLOSED
         self._stop_at: float | None = None
         self._flushing = 0
+        self._announce_at = 0.0
         self._settled = threading.Condition()
         self._lowest_pending = 0
         self._thread: threading.Thread | None = None
@@ -212,6 +214,11 @@ class Sender:
         """Tells waiting flushes how far deliveries have come."""
         if not self._flushing:
             return
+        now = self._clock()
+        many = len(self._deliveries) + len(self._outbox) > _ENCODE_AT_ONCE_EVENTS
+        if many and now < self._announce_at:
+            return  # looking through all of them each time would cost more than sending them
+        self._announce_at = now + _ANNOUNCE_SECONDS
         lowest = self._inbox.lowest()
         if self._raw:
             lowest = min(lowest, self._raw[0][1])

@@ -47,6 +47,16 @@ class ProducerSettings:
     kafka: Mapping[str, str] = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
 
+    @property
+    def spool_has_files(self) -> bool:
+        """Whether there is a spool folder with something in it."""
+        if self.spool_dir is None or self.debug:
+            return False
+        try:
+            return any(self.spool_dir.iterdir())
+        except OSError:
+            return False
+
     @classmethod
     def read(
         cls,
