@@ -31,8 +31,10 @@ class KafkaContainer(DockerContainer):
         self.with_envs(
             KAFKA_NODE_ID="1",
             KAFKA_PROCESS_ROLES="broker,controller",
-            KAFKA_LISTENERS=f"PLAINTEXT://0.0.0.0:{_PORT},CONTROLLER://localhost:9093",
-            KAFKA_LISTENER_SECURITY_PROTOCOL_MAP="PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            KAFKA_LISTENERS=f"PLAINTEXT://0.0.0.0:{_PORT},BROKER://localhost:9094,CONTROLLER://localhost:9093",
+            KAFKA_LISTENER_SECURITY_PROTOCOL_MAP="PLAINTEXT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            # The transaction coordinator connects to its own broker, which has no way to a port mapped to localhost.
+            KAFKA_INTER_BROKER_LISTENER_NAME="BROKER",
             KAFKA_CONTROLLER_LISTENER_NAMES="CONTROLLER",
             KAFKA_CONTROLLER_QUORUM_VOTERS="1@localhost:9093",
             KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR="1",
@@ -53,7 +55,8 @@ class KafkaContainer(DockerContainer):
     def start(self) -> Self:
         """Returns when the broker is up."""
         super().start()
-        address = f"export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://{self.get_bootstrap_server()}"
+        listeners = f"PLAINTEXT://{self.get_bootstrap_server()},BROKER://localhost:9094"
+        address = f"export KAFKA_ADVERTISED_LISTENERS={listeners}"
         self.exec(["sh", "-c", f"echo '{address}' > /tmp/address.new && mv /tmp/address.new /tmp/address"])
         wait_until(
             lambda: b"Kafka Server started" in b"".join(self.get_logs()),
