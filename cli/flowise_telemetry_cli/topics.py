@@ -6,13 +6,11 @@ import click
 
 from flowise_telemetry_cli.connection import connection_options, kafka_settings, topic_option
 from flowise_telemetry_transport import TopicExistsError, TopicSpec, open_admin
-from flowise_telemetry_transport.topics import dead_letter_topic_of
+from flowise_telemetry_transport.topics import MAX_DEAD_LETTER_BYTES, dead_letter_topic_of
 
 __all__ = ["topics"]
 
 _DAY_MS = 86_400_000
-DEAD_LETTER_MAX_BYTES = 16_777_216
-"""A dead letter is its record with headers on top, so its topic takes more than any topic of events should."""
 
 
 @click.group()
@@ -63,7 +61,7 @@ def create(
             replication_factor,
             (
                 ("retention.ms", str(dead_letter_retention_days * _DAY_MS)),
-                ("max.message.bytes", str(DEAD_LETTER_MAX_BYTES)),
+                ("max.message.bytes", str(MAX_DEAD_LETTER_BYTES)),
             ),
         ),
     ]

@@ -11,6 +11,7 @@ from flowise_telemetry_transport.connect import open_writer
 from flowise_telemetry_transport.errors import MessageTooLargeError, TransportError
 from flowise_telemetry_transport.ports import RecordWriter
 from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.topics import MAX_DEAD_LETTER_BYTES
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
 
 __all__ = [
@@ -21,9 +22,6 @@ __all__ = [
     "Shipment",
     "open_dead_letter_writer",
 ]
-
-MAX_DEAD_LETTER_BYTES = 16 * 1_048_576
-"""What the dead-letter topic's ``max.message.bytes`` should be: many times that of the topic it serves."""
 
 
 class DeadLetterUnavailableError(TelemetryError):
