@@ -18,7 +18,7 @@ from flowise_telemetry_consumer.dead_letter_queue import (
 )
 from flowise_telemetry_consumer.dead_letters import DeadLetter
 from flowise_telemetry_consumer.decoder import Decoded, Decoder
-from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.filed_dead_letters import (
     DeadLetterSummary,
     FiledDeadLetter,
@@ -45,12 +45,14 @@ __all__ = [
     "DeadLetterUnavailableError",
     "Decoded",
     "Decoder",
+    "FencedError",
     "FiledDeadLetter",
     "IncompleteReadError",
     "PartitionResult",
     "Progress",
     "ReplayResult",
     "SinkError",
+    "SinkInUseError",
     "SinkUnavailableError",
     "TopicRange",
     "dead_letter_topic_of",

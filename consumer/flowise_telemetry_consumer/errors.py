@@ -2,6 +2,8 @@
 
     TelemetryError (flowise_telemetry_schemas.errors)
     └── SinkError                 the sink refused, and will refuse again until someone mends it
+        ├── FencedError           another writer has taken over; what it writes counts
+        ├── SinkInUseError        another process has what was to be locked
         └── SinkUnavailableError  an outage: a lock, a lost connection, a full disk (retryable)
 
 Messages name the sink with its password masked and never contain the value of a field.
@@ -11,11 +13,19 @@ from __future__ import annotations
 
 from flowise_telemetry_schemas.errors import TelemetryError
 
-__all__ = ["SinkError", "SinkUnavailableError"]
+__all__ = ["FencedError", "SinkError", "SinkInUseError", "SinkUnavailableError"]
 
 
 class SinkError(TelemetryError):
     """The sink refused: wrong credentials, a missing right, a file that is no database. Nothing was written."""
+
+
+class FencedError(SinkError):
+    """Another sink has claimed a partition of this batch since. Nothing was written, and its new owner writes it."""
+
+
+class SinkInUseError(SinkError):
+    """Another process holds the lock that was asked for."""
 
 
 class SinkUnavailableError(SinkError):

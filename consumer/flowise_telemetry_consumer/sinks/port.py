@@ -15,7 +15,7 @@ import polars as pl
 from flowise_telemetry_schemas import EventSchema
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["Batch", "Sink", "WriteResult"]
+__all__ = ["Batch", "Sink", "SourceProgress", "WriteResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class Batch:
     """What is written in one transaction.
 
     ``frames`` are in the shape of ``polars_schema``, by the name of the event, none of them empty. ``offsets`` are the
-    next offsets to which this batch brings its source; ``source`` is the consumer group or the id of the replay.
+    next offsets to which this batch brings its source; ``source`` is the consumer group or the id of the replay. There
+    may be offsets and no frames: all the records were filtered out or dead letters.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -37,6 +38,20 @@ class WriteResult:
 
     written: Mapping[str, int]
     duplicates: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProgress:
+    """How far one source has come: the offset after the last one written, by partition.
+
+    ``description`` is what the last ``claim`` said of the source; ``updated_at_ms`` is when it last wrote or claimed,
+    in milliseconds since 1970.
+    """
+
+    source: str
+    description: str
+    next_offsets: Mapping[TopicPartition, int]
+    updated_at_ms: int
 
 
 class Sink(Protocol):
@@ -59,6 +74,28 @@ class Sink(Protocol):
         After it returns the events survive a crash of this process and of the machine. After ``SinkUnavailableError``
         (which leaves open whether the batch got through) the same batch may be written again; connections that were
         lost are made anew. Raises ``SinkError`` for an event that was not prepared.
+
+        The offsets of partitions that this sink claimed for ``batch.source`` are kept in the same transaction, those
+        of others are not. Raises ``FencedError`` when another sink has claimed one of them since.
+        """
+
+    def claim(
+        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
+    ) -> Mapping[TopicPartition, int]:
+        """Makes this sink the one that writes these partitions for a source, and says how far each is written.
+
+        Partitions of which nothing was written yet are left out. A batch of an earlier claimant (a consumer that lost
+        the partition and does not know it yet) raises ``FencedError`` from now on and changes nothing. A sink that
+        cannot keep progress answers with nothing and fences nobody.
+        """
+
+    def progress(self) -> list[SourceProgress]:
+        """How far each source has come that ever claimed here, in the order of their names. Needs no ``prepare``."""
+
+    def lock(self, name: str) -> None:
+        """Takes a lock that one process at a time can have, until ``close`` or the end of the process, however it ends.
+
+        Raises ``SinkInUseError`` at once when another has it.
         """
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
