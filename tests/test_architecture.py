@@ -69,10 +69,9 @@ PUBLIC: dict[str, str] = {
     "flowise_telemetry_consumer": """
         BatchLimits Consumer ConsumerSettings DEFAULT_GROUP DEFAULT_TOPIC DeadLetter DeadLetterLimitError
         DeadLetterLimits DeadLetterRefusedError DeadLetterSummary DeadLetterUnavailableError Decoded Decoder
-        FencedError FiledDeadLetter IncompleteReadError MAX_DEAD_LETTER_BYTES PartitionResult Progress ReplayResult 
-        SinkError SinkInUseError
-        SinkUnavailableError TopicRange dead_letter_topic_of list_dead_letters open_dead_letter_writer
-        read_dead_letters replay
+        FencedError FiledDeadLetter IncompleteReadError MAX_DEAD_LETTER_BYTES PartitionResult Progress ReplayResult
+        SinkError SinkInUseError SinkUnavailableError TopicRange dead_letter_topic_of list_dead_letters
+        open_dead_letter_writer read_dead_letters replay
     """,
     "flowise_telemetry_cli": """
         cli main
