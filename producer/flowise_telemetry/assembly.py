@@ -62,8 +62,14 @@ def assemble(
     )
 
     def make_writer() -> RecordWriter:
-        machinery.writer = _open_writer(settings, limits, writer_factory)
+        with lifecycle.loading():
+            machinery.writer = _open_writer(settings, limits, writer_factory)
+            lifecycle.connecting(stream_id)
         return machinery.writer
+
+    def on_connected() -> None:
+        lifecycle.connected(stream_id)
+        lifecycle.watch_exit()
 
     def wake() -> None:
         if inbox.idle:
@@ -85,7 +91,7 @@ def assemble(
             outbox=outbox,
             make_writer=make_writer,
             wake=wake,
-            on_connected=lifecycle.watch_exit,
+            on_connected=on_connected,
             ledger=ledger,
         ),
         make_encoder=lambda: _make_encoder(settings, app_version, stream_id),
@@ -117,11 +123,10 @@ def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:
 def _open_writer(settings: ProducerSettings, limits: Limits, writer_factory: WriterFactory | None) -> RecordWriter:
     if writer_factory is not None and not settings.debug:
         return writer_factory()
-    with lifecycle.loading():
-        if settings.debug:
-            from flowise_telemetry.debug_writer import DebugWriter
+    if settings.debug:
+        from flowise_telemetry.debug_writer import DebugWriter
 
-            return DebugWriter()
-        from flowise_telemetry.kafka_writer import open_kafka_writer
+        return DebugWriter()
+    from flowise_telemetry.kafka_writer import open_kafka_writer
 
-        return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes)
+    return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes)

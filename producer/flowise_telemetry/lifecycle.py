@@ -12,12 +12,14 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-__all__ = ["flush_on_sigterm", "keep_for_ever", "loading", "register", "watch_exit"]
+__all__ = ["connected", "connecting", "flush_on_sigterm", "keep_for_ever", "loading", "register", "watch_exit"]
 
 EXIT_BUDGET_SECONDS = 1.0
 """All the time that the end of the process is delayed, however many ``Telemetry`` objects there are."""
 
 _FORK_WAIT_SECONDS = 2.0
+_CONNECT_WAIT_SECONDS = 1.0
+_CONNECT_LOOK_SECONDS = 0.002
 _WORKER_FINALIZERS = ("multiprocessing", "billiard")  # billiard: Celery's
 
 
@@ -29,6 +31,7 @@ class _Living(Protocol):
 
 _loading = threading.RLock()
 _fork_is_clean = True
+_connecting: dict[object, float] = {}  # until when a fork waits for each
 _living: weakref.WeakSet[Any] = weakref.WeakSet()
 _watched_in_pid = -1
 
@@ -44,9 +47,26 @@ def loading() -> Iterator[None]:
         yield
 
 
+def connecting(client: object) -> None:
+    """Has a fork wait until the client is ``connected``, at most for the second that follows.
+
+    The client's threads look up addresses meanwhile. glibc's ``getaddrinfo`` takes a lock that a fork in that moment
+    would leave held in the child, where no look-up would ever end.
+    """
+    _connecting[client] = time.monotonic() + _CONNECT_WAIT_SECONDS
+
+
+def connected(client: object) -> None:
+    """Ends what ``connecting`` began."""
+    _connecting.pop(client, None)
+
+
 def _before_fork() -> None:
     global _fork_is_clean  # noqa: PLW0603 - read by the two hooks that follow on the same thread
     _fork_is_clean = _loading.acquire(timeout=_FORK_WAIT_SECONDS)
+    while max(list(_connecting.values()), default=0.0) > time.monotonic():
+        time.sleep(_CONNECT_LOOK_SECONDS)
+    _connecting.clear()
 
 
 def _after_fork_in_parent() -> None:
@@ -109,6 +129,7 @@ def _close_all() -> None:
 def _after_fork_in_child() -> None:
     global _loading  # noqa: PLW0603 - the old lock may be held by a thread that is not there
     _loading = threading.RLock()
+    _connecting.clear()
     for telemetry in list(_living):
         telemetry._after_fork_in_child(usable=_fork_is_clean)
 

@@ -254,6 +254,30 @@ assert telemetry.stats().dropped == {}, telemetry.stats()
     topic.assert_streams(100 if moment == "before the first send" else 200, 50, 50, 50)
 
 
+def test_a_fork_waits_for_a_client_that_connects_but_not_for_ever(run_app: RunApp) -> None:
+    # glibc's getaddrinfo has a lock that a fork in the middle of a look-up leaves held in the child.
+    code = """
+from flowise_telemetry import lifecycle
+def fork_seconds():
+    started = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    forked = time.monotonic() - started
+    os.waitpid(pid, 0)
+    return forked
+lifecycle.connecting("one")
+answer = threading.Timer(0.2, lifecycle.connected, ["one"])
+answer.start()
+fork_seconds()
+assert not answer.is_alive() or answer.finished.is_set()
+lifecycle.connecting("never")
+assert 0.8 < fork_seconds() < 10
+assert fork_seconds() < 0.8
+"""
+    assert_silent(run_app(code))
+
+
 def test_children_of_multiprocessing_send_at_their_end(run_app: RunApp, topic: Topic) -> None:
     code = """
 import multiprocessing
