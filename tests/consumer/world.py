@@ -11,7 +11,7 @@ import polars as pl
 
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
 from flowise_telemetry_consumer.progress import OnProgress
-from flowise_telemetry_consumer.sinks.port import Batch, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_schemas.codec import encode
 from flowise_telemetry_transport.errors import TransportError
@@ -122,6 +122,17 @@ class MemorySink:
             written[event] = len(self.rows[event]) - before
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written, duplicates)
+
+    def claim(
+        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
+    ) -> Mapping[TopicPartition, int]:
+        return {}
+
+    def progress(self) -> list[SourceProgress]:
+        return []
+
+    def lock(self, name: str) -> None:
+        pass
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(list(self.rows[event].values()))

@@ -6,17 +6,19 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.file_lock import FileLocks
 from flowise_telemetry_consumer.sinks.jsonl.lines import LINE_START, frame_of_lines, id_number, lines_of, without_known
-from flowise_telemetry_consumer.sinks.port import Batch, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["MAX_FILE_EVENTS", "JsonLinesFile"]
 
@@ -40,6 +42,7 @@ class JsonLinesFile:
         self._schemas: dict[str, EventSchema] = {}
         self._file: BinaryIO | None = None
         self._ids: dict[str, set[int]] = {}
+        self._locks = FileLocks(path, url=self.url)
 
     @property
     def url(self) -> str:
@@ -74,6 +77,20 @@ class JsonLinesFile:
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written=written, duplicates=duplicates)
 
+    def claim(
+        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
+    ) -> Mapping[TopicPartition, int]:
+        """Nothing: lines have no place for progress, and the file has one writer anyway."""
+        return {}
+
+    def progress(self) -> list[SourceProgress]:
+        """Nothing."""
+        return []
+
+    def lock(self, name: str) -> None:
+        """Takes a lock: a file beside that of the lines."""
+        self._locks.take(name)
+
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one kind, up to where the file ended at the start."""
         schema = self._schemas.get(event) or catalog().latest(event)
@@ -100,7 +117,11 @@ class JsonLinesFile:
         return counts
 
     def close(self) -> None:
-        """Closes the file and lets other writers in."""
+        """Closes the file, lets other writers in, and lets go of the locks."""
+        self._close_file()
+        self._locks.release()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -172,14 +193,14 @@ class JsonLinesFile:
             with contextlib.suppress(OSError):
                 file.truncate(before)
             # Taking stock again costs less than guessing what a failed write or fsync left behind.
-            self.close()
+            self._close_file()
             raise
         self._require_at_path(file)
 
     def _require_at_path(self, file: BinaryIO) -> None:
         """What is written to a file that was removed is gone, and nothing says so."""
         if not self._is_at_path(file):
-            self.close()
+            self._close_file()
             raise SinkUnavailableError(f"{self.url} was moved or removed while it was open; it is made anew")
 
     def _is_at_path(self, file: BinaryIO) -> bool:

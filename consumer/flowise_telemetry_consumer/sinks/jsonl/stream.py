@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from io import BufferedWriter
 from typing import BinaryIO, Protocol
 
@@ -10,9 +10,10 @@ import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.jsonl.lines import lines_of, without_known
-from flowise_telemetry_consumer.sinks.port import Batch, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema
+from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["JsonLinesStream"]
 
@@ -60,6 +61,19 @@ class JsonLinesStream:
             self._counts[event] += count
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written=written, duplicates=duplicates)
+
+    def claim(
+        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
+    ) -> Mapping[TopicPartition, int]:
+        """Nothing: a stream keeps no progress."""
+        return {}
+
+    def progress(self) -> list[SourceProgress]:
+        """Nothing."""
+        return []
+
+    def lock(self, name: str) -> None:
+        """Takes nothing: every process has a stream of its own."""
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Raises ``SinkError``: what was printed is gone."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from flowise_telemetry_consumer.errors import SinkError
-from flowise_telemetry_consumer.sinks.port import Batch, WriteResult
+from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.failures import connect_failure, failures_told
+from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, fenced, rows_of, try_lock
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
     copy_statement,
@@ -22,6 +24,7 @@ from flowise_telemetry_consumer.sinks.postgres.tables import (
 )
 from flowise_telemetry_consumer.sinks.rows import frame_of_rows, newest, rows_frame
 from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_transport.types import TopicPartition
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -38,8 +41,8 @@ class PostgresSink:
     """Events in PostgreSQL: ``uuid``, ``timestamptz``, ``bigint`` and ``text`` columns, graphs as ``jsonb``.
 
     A batch is copied into temporary tables and merged from there in the same transaction. The role needs ``CREATE`` on
-    the schema only where something is missing, else ``SELECT`` and ``INSERT`` on the tables and ``TEMPORARY`` on the
-    database. A lost connection is made anew by the next call.
+    the schema only where something is missing, else ``SELECT`` and ``INSERT`` on the tables, on that of the progress
+    ``UPDATE`` too, and ``TEMPORARY`` on the database. A lost connection is made anew by the next call.
     """
 
     def __init__(self, address: Address, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> None:
@@ -52,6 +55,8 @@ class PostgresSink:
         self._schemas: dict[str, EventSchema] = {}
         self._connection: Connection[Any] | None = None
         self._was_connected = False
+        self._claims = Claims(address.shown)
+        self._locks: dict[str, Connection[Any]] = {}
 
     @property
     def url(self) -> str:
@@ -61,13 +66,13 @@ class PostgresSink:
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Makes the schema, the tables and the columns that are missing."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
-        self.close()
+        self._disconnect()
         with self._failures_told():
             # Makes the tables itself where it connects.
             self._open()
 
     def write(self, batch: Batch) -> WriteResult:
-        """Adds the events of a batch that are not there yet, in one transaction."""
+        """Adds the events of a batch that are not there yet, and moves its source on, in one transaction."""
         for event in batch.frames:
             if event not in self._schemas:
                 raise SinkError(f"{event} was not prepared in {self.url}", event=event)
@@ -78,8 +83,47 @@ class PostgresSink:
                 self._limit_statements(connection)
                 for event in sorted(batch.frames):
                     written[event] = self._merge(connection, self._schemas[event], batch.frames[event])
+                self._advance(connection, batch)
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written=written, duplicates=duplicates)
+
+    def claim(
+        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
+    ) -> Mapping[TopicPartition, int]:
+        """Makes this sink the one that writes these partitions, in one transaction."""
+        partitions = tuple(partitions)
+        if not partitions:
+            return {}
+        with self._failures_told():
+            connection = self._open()
+            with connection.transaction():
+                self._limit_statements(connection)
+                claimed = claim(connection, self._address.schema, source, partitions, description)
+        self._claims.took(source, {partition: epoch for partition, _, epoch in claimed})
+        return {partition: offset for partition, offset, _ in claimed if offset is not None}
+
+    def progress(self) -> list[SourceProgress]:
+        """How far each source has come."""
+        with self._failures_told(), self._connect() as connection, connection.transaction():
+            if not columns_of(connection, self._address.schema, PROGRESS_TABLE):
+                return []
+            return sources_of(rows_of(connection, self._address.schema))
+
+    def lock(self, name: str) -> None:
+        """Takes a lock: an advisory one of a connection that does nothing else."""
+        if name in self._locks:
+            return
+        with self._failures_told():
+            connection = self._connect()
+            try:
+                is_ours = try_lock(connection, self._address.schema, name)
+            except BaseException:
+                connection.close()
+                raise
+        if not is_ours:
+            connection.close()
+            raise SinkInUseError(f"{self.url}: another process has {name!r}: wait for it or stop it")
+        self._locks[name] = connection
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one table, from a connection of its own that sees the state at its start."""
@@ -110,10 +154,24 @@ class PostgresSink:
         return counts
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connections and lets go of the locks."""
+        self._disconnect()
+        for connection in self._locks.values():
+            connection.close()
+        self._locks = {}
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _advance(self, connection: Connection[Any], batch: Batch) -> None:
+        # Last: the row is held until the commit, and a claim has to wait no longer than for that. Whoever claimed while
+        # we wrote is seen here, and all that we wrote is taken back.
+        steps = self._claims.advances(batch)
+        if steps and not advance(connection, self._address.schema, batch.source, steps):
+            partition = fenced(connection, self._address.schema, batch.source, steps)
+            raise self._claims.fenced(batch.source, partition)
 
     def _merge(self, connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame) -> int:
         connection.execute(stage_statement(self._address.schema, schema))
@@ -152,7 +210,12 @@ class PostgresSink:
 
     def _limit_statements(self, connection: Connection[Any]) -> None:
         # For this transaction, not for the session: behind a pooler the session is someone else's next.
-        connection.execute("SELECT set_config('statement_timeout', %s, true)", (str(self._statement_timeout_ms),))
+        # A writer that was stopped in the middle would keep the next one from the same events for ever.
+        connection.execute(
+            "SELECT set_config('statement_timeout', %(ms)s, true), "
+            "set_config('idle_in_transaction_session_timeout', %(ms)s, true)",
+            {"ms": str(self._statement_timeout_ms)},
+        )
 
     @contextlib.contextmanager
     def _failures_told(self) -> Iterator[None]:
@@ -161,5 +224,5 @@ class PostgresSink:
                 yield
         except SinkError:
             # A new connection is cheap, and after a failover the old one would go on leading to the wrong server.
-            self.close()
+            self._disconnect()
             raise

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
+from flowise_telemetry_consumer.sinks.postgres.progress import progress_table
 from flowise_telemetry_consumer.sinks.rows import default_in_row
 from flowise_telemetry_schemas import EventSchema, Field
 
@@ -38,7 +40,8 @@ _PREPARE_LOCK = 0x666C6F7769736574
 def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
     """Makes what is missing; a role that may only read and write is enough where nothing is."""
     schemas = tuple(schemas)
-    if not any(_missing(connection, schema_name, schema) for schema in schemas):
+    has_progress = bool(columns_of(connection, schema_name, PROGRESS_TABLE))
+    if has_progress and not any(_missing(connection, schema_name, schema) for schema in schemas):
         return
     from psycopg.sql import SQL, Identifier
 
@@ -48,6 +51,8 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
         there = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema_name,)).fetchone()
         if there is None:
             connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema_name)))
+        if not columns_of(connection, schema_name, PROGRESS_TABLE):
+            connection.execute(progress_table(schema_name))
         for schema in schemas:
             missing = _missing(connection, schema_name, schema)
             table = Identifier(schema_name, schema.event)

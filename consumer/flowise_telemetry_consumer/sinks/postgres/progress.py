@@ -1,0 +1,109 @@
+"""How far each source has come, in a table beside those of the events; and locks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Advance, ProgressRow
+from flowise_telemetry_transport.types import TopicPartition
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.sql import Composed
+
+__all__ = ["advance", "claim", "fenced", "progress_table", "rows_of", "try_lock"]
+
+
+def progress_table(schema_name: str) -> Composed:
+    """Makes the table. Millions of rows never: one for each partition of each group and each replay."""
+    return _with_table(
+        "CREATE TABLE {} (source text, topic text, partition integer, next_offset bigint, epoch bigint NOT NULL, "
+        "description text NOT NULL, claimed_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, "
+        "PRIMARY KEY (source, topic, partition)) "
+        # A row is written again with every batch: room beside it keeps that within its page and off the index.
+        "WITH (fillfactor = 50)",
+        schema_name,
+    )
+
+
+def claim(
+    connection: Connection[Any], schema_name: str, source: str, partitions: Iterable[TopicPartition], description: str
+) -> list[tuple[TopicPartition, int | None, int]]:
+    """Of each partition the next offset, and the epoch of whoever has it from now on."""
+    # In one order for all: two claims of the same partitions cannot deadlock.
+    topics, numbers = zip(*sorted(set(partitions)), strict=True)
+    rows = connection.execute(
+        _with_table(
+            "INSERT INTO {} AS held (source, topic, partition, epoch, description, claimed_at, updated_at) "
+            "SELECT %s, topic, partition, 1, %s, clock_timestamp(), clock_timestamp() "
+            'FROM unnest(%s::text[], %s::int[]) AS claimed (topic, partition) ORDER BY topic COLLATE "C", partition '
+            "ON CONFLICT (source, topic, partition) DO UPDATE SET epoch = held.epoch + 1, "
+            "description = excluded.description, claimed_at = excluded.claimed_at, updated_at = excluded.updated_at "
+            "RETURNING topic, partition, next_offset, epoch",
+            schema_name,
+        ),
+        (source, description, list(topics), list(numbers)),
+    )
+    return [(TopicPartition(topic, number), offset, epoch) for topic, number, offset, epoch in rows]
+
+
+def advance(connection: Connection[Any], schema_name: str, source: str, steps: Sequence[Advance]) -> bool:
+    """Moves partitions on; False where the epoch of one is another by now, which a claim under way is waited for."""
+    with connection.cursor() as cursor:
+        # In the order of the steps, which is that of claims. All of them go to the server before the first answer.
+        cursor.executemany(
+            _with_table(
+                "UPDATE {} SET next_offset = %s, updated_at = clock_timestamp() "
+                "WHERE source = %s AND topic = %s AND partition = %s AND epoch = %s",
+                schema_name,
+            ),
+            [(step.next_offset, source, *step.partition, step.epoch) for step in steps],
+        )
+        return cursor.rowcount == len(steps)
+
+
+def fenced(connection: Connection[Any], schema_name: str, source: str, steps: Sequence[Advance]) -> TopicPartition:
+    """The first partition whose epoch is another one, after ``advance`` said that there is one."""
+    epochs = {
+        (topic, number): epoch
+        for topic, number, epoch in connection.execute(
+            _with_table("SELECT topic, partition, epoch FROM {} WHERE source = %s", schema_name), (source,)
+        )
+    }
+    return next((step.partition for step in steps if epochs.get(step.partition) != step.epoch), steps[0].partition)
+
+
+def rows_of(connection: Connection[Any], schema_name: str) -> list[ProgressRow]:
+    """All that is kept."""
+    rows = connection.execute(
+        _with_table(
+            "SELECT source, topic, partition, next_offset, description, "
+            "floor(extract(epoch FROM claimed_at) * 1000)::bigint, "
+            "floor(extract(epoch FROM updated_at) * 1000)::bigint FROM {}",
+            schema_name,
+        )
+    )
+    return [ProgressRow(source, TopicPartition(topic, number), *rest) for source, topic, number, *rest in rows]
+
+
+def try_lock(connection: Connection[Any], schema_name: str, name: str) -> bool:
+    """Takes a lock of the session, which the server lets go of when the connection ends. False: another has it."""
+    # This session does nothing but last: it may not be ended for that, and where our machine is gone, the server should
+    # know within half a minute. (The first of these settings is there since PostgreSQL 14.)
+    connection.execute(
+        "SELECT set_config(s.name, wanted.value, false) FROM pg_settings s "
+        "JOIN (VALUES ('idle_session_timeout', '0'), ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'), "
+        "('tcp_keepalives_count', '3')) AS wanted (name, value) ON wanted.name = s.name"
+    )
+    digest = hashlib.sha256(f"{schema_name}\0{name}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
+    return bool(row and row[0])
+
+
+def _with_table(statement: LiteralString, schema_name: str) -> Composed:
+    from psycopg.sql import SQL, Identifier
+
+    return SQL(statement).format(Identifier(schema_name, PROGRESS_TABLE))

@@ -1,0 +1,14 @@
+"""A sink in one file: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
+
+from __future__ import annotations
+
+from flowise_telemetry_consumer.sinks.file_url import file_of
+from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS
+from flowise_telemetry_consumer.sinks.sqlite.sink import SqliteSink
+
+__all__ = ["BUSY_TIMEOUT_SECONDS", "SqliteSink", "open_sqlite"]
+
+
+def open_sqlite(url: str) -> SqliteSink:
+    """The sink of an SQLite URL; the file is made by ``prepare``."""
+    return SqliteSink(file_of(url, "sqlite"))

@@ -1,0 +1,161 @@
+"""The file of an SQLite sink: its connection, transactions, and what it says when something fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+
+__all__ = ["BUSY_TIMEOUT_SECONDS", "Database", "transaction"]
+
+BUSY_TIMEOUT_SECONDS = 10.0
+"""How long a write waits for another program's lock before it raises ``SinkUnavailableError``."""
+
+_WAL_RETRY_SECONDS = 0.05
+
+
+class Database:
+    """One file and the connection that writes to it, made when it is first needed and after every failure.
+
+    ``on_open`` is called with each new connection, to make the tables.
+    """
+
+    def __init__(
+        self, path: Path, *, url: str, busy_timeout_seconds: float, on_open: Callable[[sqlite3.Connection], None]
+    ) -> None:
+        self._path = path
+        self._url = url
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._on_open = on_open
+        self._db: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._db is not None
+
+    def connection(self) -> sqlite3.Connection:
+        """The connection that writes; in WAL mode, every commit on the disk before it counts."""
+        if self._db is not None:
+            self.require_same_file()
+            return self._db
+        db = sqlite3.connect(self._path, timeout=self._busy_timeout_seconds, isolation_level=None)
+        try:
+            self._use_wal(db)
+            # NORMAL would lose the last commits with the power, and Kafka's offsets say that they were written.
+            db.execute("PRAGMA synchronous = FULL")
+            self._on_open(db)
+            self._identity = self._identity_now()
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+        return db
+
+    def reading(self) -> contextlib.closing[sqlite3.Connection]:
+        """A connection of its own that cannot write and does not make the file."""
+        address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
+        return contextlib.closing(
+            sqlite3.connect(address, uri=True, timeout=self._busy_timeout_seconds, isolation_level=None)
+        )
+
+    def close(self) -> None:
+        """Closes the connection that writes."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def require_same_file(self) -> None:
+        """SQLite writes on to a file that was removed, as if nothing had happened."""
+        if self._identity_now() != self._identity:
+            self.close()
+            raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
+
+    @contextlib.contextmanager
+    def failures_told(self) -> Iterator[None]:
+        """Raises ``SinkError`` or ``SinkUnavailableError`` for what SQLite raises inside."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            # A new connection is cheap; what state a failed one is in depends on the failure.
+            self.close()
+            raise self._told(error) from error
+
+    def _use_wal(self, db: sqlite3.Connection) -> None:
+        # SQLite does not wait for a lock while it changes the journal mode: two first starts at once collide here.
+        deadline = time.monotonic() + self._busy_timeout_seconds
+        while True:
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_WAL_RETRY_SECONDS)
+            else:
+                return
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _told(self, error: sqlite3.Error) -> SinkError:
+        code = _code(error)
+        unavailable = {
+            sqlite3.SQLITE_BUSY: f"has been locked by another program for {self._busy_timeout_seconds:g} s",
+            sqlite3.SQLITE_LOCKED: "is locked by another connection",
+            sqlite3.SQLITE_FULL: "cannot grow: the disk is full",
+            sqlite3.SQLITE_IOERR: f"cannot be read or written: {error}",
+        }
+        if code in unavailable:
+            return SinkUnavailableError(f"{self._url} {unavailable[code]}")
+        refused = {
+            sqlite3.SQLITE_NOTADB: "is not an SQLite database: name another file",
+            sqlite3.SQLITE_READONLY: "may not be written by this user: give it the file and its folder",
+            sqlite3.SQLITE_PERM: "may not be used by this user: give it the file and its folder",
+            sqlite3.SQLITE_CANTOPEN: f"cannot be opened: {self._why_not_opened()}",
+        }
+        return SinkError(f"{self._url} {refused.get(code or 0, f'refused: {error}')}")
+
+    def _why_not_opened(self) -> str:
+        folder = self._path.absolute().parent
+        if not folder.is_dir():
+            return f"make the folder {folder} first"
+        if self._path.is_dir():
+            return "it is a folder, name a file"
+        if self._path.exists():
+            return "this user may not use the file"
+        return "there is no such file" + (
+            "" if os.access(folder, os.W_OK) else ", and this user may not make one there"
+        )
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of what is inside, or nothing."""
+    # IMMEDIATE: the lock is waited for here, where it can be had, and not in the middle, where SQLite gives up at once.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        # Some failures have rolled back already.
+        if db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+        raise
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """The primary result code; misuse that Python finds itself has none."""
+    extended: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if extended is None else extended & 0xFF

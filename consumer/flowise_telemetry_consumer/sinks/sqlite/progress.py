@@ -1,0 +1,72 @@
+"""How far each source has come, in a table beside those of the events."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow
+from flowise_telemetry_consumer.sinks.sqlite.tables import columns, quoted
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["advance", "claim", "make_progress_table", "rows_of"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+
+
+def make_progress_table(db: sqlite3.Connection, table: str) -> None:
+    """Makes the table where it is missing."""
+    db.execute(
+        f"CREATE TABLE IF NOT EXISTS {quoted(table)} ("
+        "source TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER, "
+        "epoch INTEGER NOT NULL, description TEXT NOT NULL, claimed_at TEXT NOT NULL, updated_at TEXT NOT NULL, "
+        "PRIMARY KEY (source, topic, partition)) WITHOUT ROWID"
+    )
+
+
+def claim(
+    db: sqlite3.Connection, table: str, source: str, partition: TopicPartition, description: str
+) -> tuple[int | None, int]:
+    """The next offset of a partition, and the epoch of whoever has it from now on."""
+    statement = (
+        f"INSERT INTO {quoted(table)} AS held (source, topic, partition, epoch, description, claimed_at, updated_at) "  # noqa: S608 - our table
+        f"VALUES (?, ?, ?, 1, ?, {_NOW}, {_NOW}) ON CONFLICT DO UPDATE SET epoch = held.epoch + 1, "
+        "description = excluded.description, claimed_at = excluded.claimed_at, updated_at = excluded.updated_at "
+        "RETURNING next_offset, epoch"
+    )
+    rows: list[tuple[int | None, int]] = db.execute(statement, (source, *partition, description)).fetchall()
+    return rows[0]
+
+
+def advance(db: sqlite3.Connection, table: str, source: str, step: Advance) -> bool:
+    """Moves a partition on; False, and nothing is moved, where its epoch is another one by now."""
+    statement = (
+        f"UPDATE {quoted(table)} SET next_offset = ?, updated_at = {_NOW} "  # noqa: S608 - our table
+        "WHERE source = ? AND topic = ? AND partition = ? AND epoch = ?"
+    )
+    return db.execute(statement, (step.next_offset, source, *step.partition, step.epoch)).rowcount == 1
+
+
+def rows_of(db: sqlite3.Connection, table: str) -> Iterable[ProgressRow]:
+    """All that is kept; nothing where there is no such table yet."""
+    if not columns(db, table):
+        return
+    statement = (
+        "SELECT source, topic, partition, next_offset, description, claimed_at, updated_at "  # noqa: S608 - our table
+        f"FROM {quoted(table)}"
+    )
+    for source, topic, partition, next_offset, description, claimed_at, updated_at in db.execute(statement):
+        yield ProgressRow(
+            source,
+            TopicPartition(topic, partition),
+            next_offset,
+            description,
+            claimed_at_ms=_ms(claimed_at),
+            updated_at_ms=_ms(updated_at),
+        )
+
+
+def _ms(text: str) -> int:
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)

@@ -1,0 +1,70 @@
+"""The tables of an SQLite sink and the statements that use them. Identifiers come from schemas, never from values."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterable
+
+import polars as pl
+
+from flowise_telemetry_consumer.sinks.rows import default_in_row, rows_frame
+from flowise_telemetry_schemas import EventSchema, Field
+
+__all__ = ["column_names", "columns", "insert", "make_table", "quoted"]
+
+_NUMBERS = ("int", "long", "boolean")
+
+
+def make_table(db: sqlite3.Connection, table: str, schema: EventSchema) -> None:
+    """Makes the table of an event, or the columns of it that are missing."""
+    held = columns(db, table)
+    if held:
+        for field in schema.fields:
+            if field.column not in held:
+                db.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {_declaration(field)}")
+        return
+    declared = ", ".join(_declaration(field) for field in schema.fields)
+    db.execute(f"CREATE TABLE {quoted(table)} ({declared}, PRIMARY KEY (event_id))")
+    # Indexes cannot be renamed, and tables are: the name of one must not be in the way of a table made later.
+    index = quoted(f"{table}_occurred_at_{secrets.token_hex(4)}")
+    db.execute(f"CREATE INDEX {index} ON {quoted(table)} (occurred_at)")
+
+
+def insert(db: sqlite3.Connection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
+    """Adds the rows whose event is not there yet, and says how many they were."""
+    marks = ", ".join("?" * len(schema.fields))
+    # Not INSERT OR IGNORE: that would pass over a null in a column that takes none, too.
+    statement = (
+        f"INSERT INTO {quoted(table)} ({column_names(schema.fields)}) VALUES ({marks}) "  # noqa: S608 - names of the schema
+        "ON CONFLICT (event_id) DO NOTHING"
+    )
+    return db.executemany(statement, rows_frame(schema, frame).rows()).rowcount
+
+
+def columns(db: sqlite3.Connection, table: str) -> frozenset[str]:
+    """The columns that a table has; none where there is no such table."""
+    rows = db.execute("SELECT name FROM pragma_table_info(?)", (table,))
+    return frozenset(name for (name,) in rows)
+
+
+def column_names(fields: Iterable[Field]) -> str:
+    """The columns of these fields, as a statement lists them."""
+    return ", ".join(quoted(field.column) for field in fields)
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _declaration(field: Field) -> str:
+    parts = [quoted(field.column), "INTEGER" if field.kind in _NUMBERS else "TEXT"]
+    if not field.nullable:
+        parts.append("NOT NULL")
+    default = default_in_row(field)
+    if default is not None:
+        # Declarations take no parameters; the default is the schema file's.
+        literal = str(int(default)) if isinstance(default, int) else "'" + default.replace("'", "''") + "'"
+        parts.append(f"DEFAULT {literal}")
+    return " ".join(parts)

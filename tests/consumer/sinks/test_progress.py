@@ -1,0 +1,212 @@
+"""What every sink with tables owes its sources: their progress with the rows, one writer at a time, locks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError
+from flowise_telemetry_consumer.sinks import Batch, Sink, SourceProgress, open_sink
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.batches import batch, sizes
+from tests.consumer.sinks.writer_process import ROOT
+
+TP0, TP1, TP2 = (TopicPartition("flowise.telemetry.events", number) for number in range(3))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Sink]:
+    opened = open_sink(database_url)
+    opened.prepare(catalog())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def second(database_url: str) -> Iterator[Sink]:
+    opened = open_sink(database_url)
+    opened.prepare(catalog())
+    yield opened
+    opened.close()
+
+
+def of_group(number: int, offsets: dict[TopicPartition, int], source: str = "group") -> Batch:
+    return replace(batch(number), offsets=offsets, source=source)
+
+
+def offsets_of(sink: Sink, source: str = "group") -> dict[TopicPartition, int]:
+    return next(dict(its.next_offsets) for its in sink.progress() if its.source == source)
+
+
+def test_of_a_first_claim_nothing_is_known(database: Sink) -> None:
+    assert database.claim("group", [TP0, TP1]) == {}
+    assert offsets_of(database) == {}
+
+
+def test_a_claim_says_how_far_the_partitions_are_written(database: Sink, second: Sink) -> None:
+    database.claim("group", [TP0, TP1, TP2])
+    database.write(of_group(0, {TP0: 17, TP2: 2**40}))
+    assert second.claim("group", [TP2, TP1, TP0]) == {TP0: 17, TP2: 2**40}
+    assert second.claim("group", iter([TP0])) == {TP0: 17}
+    assert second.claim("group", []) == {}
+
+
+def test_offsets_without_frames_move_the_progress(database: Sink) -> None:
+    database.claim("group", [TP0])
+    result = database.write(Batch(frames={}, offsets={TP0: 5}, source="group"))
+    assert (result.written, result.duplicates) == ({}, {})
+    assert offsets_of(database) == {TP0: 5}
+
+
+def test_offsets_that_go_back_are_kept_as_they_are(database: Sink) -> None:
+    database.claim("group", [TP0])
+    for offset in (9, 3):
+        database.write(Batch(frames={}, offsets={TP0: offset}, source="group"))
+        assert offsets_of(database) == {TP0: offset}
+
+
+def test_only_what_was_claimed_is_kept(database: Sink) -> None:
+    database.claim("group", [TP0])
+    database.write(of_group(0, {TP0: 1, TP1: 2}))
+    database.write(of_group(1, {TP0: 9}, source="another"))
+    database.write(replace(batch(2), offsets={TP0: 9}))
+    assert database.counts() == {event: 3 * size for event, size in sizes(batch()).items()}
+    assert [its.source for its in database.progress()] == ["group"]
+    assert offsets_of(database) == {TP0: 1}
+
+
+def test_progress_moves_with_the_rows_or_not_at_all(database: Sink, second: Sink) -> None:
+    database.claim("group", [TP0])
+    database.lock("group")
+    database.write(of_group(0, {TP0: 1}))
+    frames = dict(batch(1).frames)
+    frames["tool_created"] = frames["tool_created"].with_columns(version=None)
+    with pytest.raises(SinkError):
+        database.write(Batch(frames=frames, offsets={TP0: 2}, source="group"))
+    assert offsets_of(database) == {TP0: 1}
+    assert database.counts() == sizes(batch())
+    # Claim and lock outlive the failure, and whatever connection it cost.
+    with pytest.raises(SinkInUseError):
+        second.lock("group")
+    database.write(of_group(1, {TP0: 2}))
+    assert offsets_of(database) == {TP0: 2}
+
+
+def test_a_writer_whose_partition_was_claimed_since_changes_nothing(database: Sink, second: Sink) -> None:
+    database.claim("group", [TP0, TP1])
+    database.write(of_group(0, {TP0: 10, TP1: 10}))
+    assert second.claim("group", [TP1]) == {TP1: 10}
+    for _ in range(2):
+        with pytest.raises(FencedError, match=r"flowise\.telemetry\.events\[1\] of 'group'") as caught:
+            database.write(of_group(1, {TP0: 20, TP1: 20}))
+        assert not caught.value.retryable
+        assert (caught.value.topic, caught.value.partition) == TP1
+    assert database.counts() == sizes(batch())
+    assert offsets_of(second) == {TP0: 10, TP1: 10}
+    # What nobody took is still its own, and so is what the new owner has.
+    database.write(of_group(1, {TP0: 20}))
+    second.write(of_group(2, {TP1: 30}))
+    assert offsets_of(second) == {TP0: 20, TP1: 30}
+
+
+def test_two_that_claim_in_turn_fence_each_other(database: Sink, second: Sink) -> None:
+    for number in range(3):
+        for winner, loser in ((database, second), (second, database)):
+            winner.claim("group", [TP0])
+            winner.write(of_group(number, {TP0: number}))
+            if number:
+                with pytest.raises(FencedError):
+                    loser.write(of_group(7, {TP0: 7}))
+    assert database.counts() == {event: 3 * size for event, size in sizes(batch()).items()}
+
+
+def test_sources_do_not_fence_each_other(database: Sink, second: Sink) -> None:
+    database.claim("group", [TP0])
+    second.claim("replay", [TP0])
+    database.write(of_group(0, {TP0: 1}))
+    second.write(of_group(1, {TP0: 2}, source="replay"))
+    assert [dict(its.next_offsets) for its in database.progress()] == [{TP0: 1}, {TP0: 2}]
+
+
+def test_a_close_does_not_give_up_a_claim(database: Sink) -> None:
+    database.claim("group", [TP0])
+    database.close()
+    database.write(of_group(0, {TP0: 1}))
+    assert offsets_of(database) == {TP0: 1}
+
+
+def test_progress_tells_of_every_source(database: Sink, database_url: str) -> None:
+    before_ms = int(time.time() * 1000) - 60_000
+    odd = "'; DROP TABLE tool_created; -- ü%s"
+    database.claim("b", [TP0], description="first")
+    database.claim("b", [TP1], description=odd)
+    database.claim(odd, [TopicPartition(odd, 3)])
+    # A write is no claim: it does not speak for the source.
+    database.write(of_group(0, {TP0: 4}, source="b"))
+    reader = open_sink(database_url)
+    strange, known = reader.progress()
+    assert known == SourceProgress("b", odd, {TP0: 4}, known.updated_at_ms)
+    assert (strange.source, strange.description, strange.next_offsets) == (odd, "", {})
+    assert known.updated_at_ms >= strange.updated_at_ms >= before_ms
+    assert known.updated_at_ms < before_ms + 600_000
+    reader.close()
+
+
+def test_a_sink_that_was_never_claimed_has_no_progress(database: Sink) -> None:
+    database.write(of_group(0, {TP0: 4}))
+    assert database.progress() == []
+
+
+def test_who_is_killed_between_two_writes_is_gone_on_from_where_he_was(database: Sink, database_url: str) -> None:
+    code = f"""
+import os, signal
+from dataclasses import replace
+from tests.consumer.sinks.test_progress import *
+sink = open_sink({database_url!r})
+sink.prepare(catalog())
+sink.claim("group", [TP0])
+sink.lock("group")
+sink.write(of_group(0, {{TP0: 1}}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False)
+    assert killed.returncode == -9
+    database.lock("group")
+    assert database.claim("group", [TP0]) == {TP0: 1}
+    database.write(of_group(1, {TP0: 2}))
+    assert offsets_of(database) == {TP0: 2}
+
+
+def test_a_lock_is_had_by_one_until_it_closes(sink: Sink, sink_url: str) -> None:
+    other = open_sink(sink_url)
+    for name in ("replay", "../odd name\n'ü" + "x" * 300):
+        sink.lock(name)
+        sink.lock(name)
+        for _ in range(2):
+            with pytest.raises(SinkInUseError, match="another process has") as caught:
+                other.lock(name)
+            assert not caught.value.retryable
+            assert "\n" not in str(caught.value)
+    other.lock("another")
+    sink.close()
+    other.lock("replay")
+    other.close()
+    sink.lock("replay")
+
+
+def test_lines_keep_no_progress(tmp_path: Path) -> None:
+    sinks = [open_sink("jsonl:-"), open_sink(f"jsonl:///{tmp_path}/events")]
+    for sink in sinks:
+        sink.prepare(catalog())
+        assert sink.claim("group", [TP0]) == {}
+        sink.write(Batch(frames={}, offsets={TP0: 1}, source="group"))
+        assert sink.progress() == []
+        sink.lock("group")
+        sink.close()
