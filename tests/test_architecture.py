@@ -44,6 +44,7 @@ ADAPTERS: dict[str, str] = {
 MAX_LINES = 300
 LONGER = {
     "transport/flowise_telemetry_transport/librdkafka/reader.py": "one Protocol, its callbacks share state",
+    "transport/flowise_telemetry_transport/kafka_python/reader.py": "one Protocol, over one client",
     "producer/flowise_telemetry/telemetry.py": "the one object that an app has",
 }
 

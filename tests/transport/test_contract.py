@@ -267,3 +267,25 @@ def test_group_calls_want_a_group(backend: Backend) -> None:
         reader.commit({TopicPartition(topic, 0): 1}, timeout_seconds=1)
     with pytest.raises(ConfigurationError, match="group"):
         reader.committed([TopicPartition(topic, 0)])
+
+
+def test_the_first_offset_of_a_time_is_found_though_timestamps_run_backwards(backend: Backend) -> None:
+    topic = backend.new_topic()
+    times = [1_700_000_000_000 + seconds * 1000 for seconds in (0, 20, 10, 30, 5)]
+    write(backend, [OutgoingRecord(topic, b"k", b"v", timestamp_ms=time_ms, partition=0) for time_ms in times])
+    reader = backend.reader()
+    full, empty = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    asked = {time_ms: reader.offsets_for_times({full: time_ms, empty: time_ms}) for time_ms in (0, *times, 2**42)}
+    if not backend.creates_topics:  # librdkafka's mock cluster cannot tell
+        assert {offset for found in asked.values() for offset in found.values()} == {None}
+        return
+    assert {found[empty] for found in asked.values()} == {None}
+    assert [found[full] for found in asked.values()] == [0, 0, 1, 1, 3, 1, None]
+
+
+def test_a_topic_id_stays_while_the_topic_does(backend: Backend) -> None:
+    first, second = backend.new_topic(), backend.new_topic()
+    reader = backend.reader()
+    known = reader.topic_id(first)
+    assert known == backend.reader().topic_id(first)
+    assert known is None or known != reader.topic_id(second)

@@ -82,6 +82,16 @@ class RecordReader(Protocol):
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last record."""
 
+    def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+        """Per partition the first offset whose record is of that time (milliseconds since 1970) or later.
+
+        None where there is no such record, and where the cluster cannot tell. Records after it may be older, as
+        timestamps may run backwards; none before it is of that time.
+        """
+
+    def topic_id(self, topic: str) -> str | None:
+        """What tells a topic from a later one of the same name (KIP-516); None where this cannot be had."""
+
     def close(self, *, timeout_seconds: float = 10.0) -> None:
         """Leaves the group. Does not commit, does not call ``on_revoked``, returns within the time."""
 

@@ -250,11 +250,27 @@ class KafkaPythonReader:
         """See ``RecordReader``."""
         return self._offsets("end_offsets", partitions)
 
-    def _offsets(self, method: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        for topic in sorted({tp.topic for tp in partitions}):  # the client waits for ever for an unknown one
+    def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+        """See ``RecordReader``."""
+        self._require_known(times_ms)
+        with self._asking("offsets for times", self._request_seconds):
+            found = self._consumer.offsets_for_times({_theirs(tp): time_ms for tp, time_ms in times_ms.items()})
+        places = {tp: found.get(_theirs(tp)) for tp in times_ms}
+        return {tp: place.offset if place is not None and place.offset >= 0 else None for tp, place in places.items()}
+
+    def topic_id(self, topic: str) -> str | None:
+        """None: kafka-python does not ask for it."""
+        return None
+
+    def _require_known(self, partitions: Collection[TopicPartition]) -> None:
+        """Raises ``UnknownTopicError`` for a partition that is not there: the client would wait for ever for it."""
+        for topic in sorted({tp.topic for tp in partitions}):
             unknown = {tp for tp in partitions if tp.topic == topic}.difference(self.partitions_of(topic))
             if unknown:
                 raise UnknownTopicError(f"{topic} has no partition {min(unknown).partition}", topic=topic)
+
+    def _offsets(self, method: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        self._require_known(partitions)
         with self._asking(method.replace("_", " "), self._request_seconds):
             found = getattr(self._consumer, method)([_theirs(tp) for tp in partitions])
         return {tp: int(found[_theirs(tp)]) for tp in partitions}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from flowise_telemetry_transport.errors import (
@@ -11,7 +11,7 @@ from flowise_telemetry_transport.errors import (
     TransportError,
     UnknownTopicError,
 )
-from flowise_telemetry_transport.librdkafka.config import confluent_kafka
+from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
 from flowise_telemetry_transport.librdkafka.failures import failure, failure_of
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Record, TopicPartition
@@ -19,6 +19,8 @@ from flowise_telemetry_transport.types import Record, TopicPartition
 __all__ = ["Lookup", "record_of"]
 
 _RETRY_SECONDS = 0.02
+_TOPIC_ID_SECONDS = 5.0
+_NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # a UUID of zeros, as Kafka writes it
 _COORDINATOR_MOVES = frozenset({"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS"})
 
 
@@ -42,6 +44,7 @@ class Lookup:
     def __init__(self, consumer: Any, settings: KafkaSettings) -> None:
         self._kafka = confluent_kafka()
         self._consumer = consumer
+        self._settings = settings
         self._servers = settings.servers_text
         self._request_seconds = settings.request_timeout_seconds
 
@@ -69,6 +72,33 @@ class Lookup:
         if marks is None:
             raise BrokerUnavailableError(f"{doing}: no answer from {self._servers}", topic=tp.topic)
         return int(marks[0]), int(marks[1])
+
+    def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+        """The first offsets of that time or later; None where there is none."""
+        theirs = [self._kafka.TopicPartition(tp.topic, tp.partition, time_ms) for tp, time_ms in times_ms.items()]
+        try:
+            found = self._consumer.offsets_for_times(theirs, timeout=self._request_seconds)
+        except self._kafka.KafkaException as error:
+            raise failure(error, "offsets for times") from error
+        offsets: dict[TopicPartition, int | None] = {}
+        for tp in found:
+            if tp.error is not None:
+                raise failure_of(tp.error, "offsets for times", topic=tp.topic)
+            offsets[TopicPartition(tp.topic, tp.partition)] = tp.offset if tp.offset >= 0 else None
+        return offsets
+
+    def topic_id(self, topic: str) -> str | None:
+        """The topic's id; None where the cluster gives none or does not answer: it is no more than a second look."""
+        from confluent_kafka.admin import AdminClient
+
+        client = make_client(AdminClient, self._settings, {})
+        seconds = min(self._request_seconds, _TOPIC_ID_SECONDS)
+        described = client.describe_topics(self._kafka.TopicCollection([topic]), request_timeout=seconds)[topic]
+        try:
+            found = str(described.result(timeout=2 * seconds).topic_id)
+        except (self._kafka.KafkaException, TimeoutError):
+            return None
+        return None if found == _NO_TOPIC_ID else found
 
     def committed(self, partitions: Collection[TopicPartition], group: str) -> dict[TopicPartition, int | None]:
         """The group's committed next offsets; None where there is none."""

@@ -285,6 +285,14 @@ class LibrdkafkaReader:
         """See ``RecordReader``."""
         return {tp: self._lookup.watermarks(tp)[1] for tp in partitions}
 
+    def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+        """See ``RecordReader``."""
+        return self._lookup.offsets_for_times(times_ms)
+
+    def topic_id(self, topic: str) -> str | None:
+        """See ``RecordReader``."""
+        return self._lookup.topic_id(topic)
+
     def _theirs(self, tp: TopicPartition, offset: int | None = None) -> Any:
         if offset is None:
             return self._kafka.TopicPartition(tp.topic, tp.partition)

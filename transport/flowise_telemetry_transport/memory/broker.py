@@ -34,7 +34,8 @@ class InMemoryBroker:
     ``now_ms`` dates records that carry no timestamp.
 
     Faults: ``down`` (set it and no one gets an answer), ``fail_next_deliveries``, ``reject_next_commits``,
-    ``evict`` (as if a member's session had run out), ``break_record``, ``remove_records``.
+    ``evict`` (as if a member's session had run out), ``break_record``, ``remove_records``, ``truncate``,
+    ``recreate``.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class InMemoryBroker:
         self._default_partitions = default_partitions
         self._now_ms = now_ms
         self._logs: dict[str, list[PartitionLog]] = {}
+        self._ids: dict[str, str] = {}
+        self._made = itertools.count(1)
         self._max_bytes: dict[str, int] = {}
         self._keyless = itertools.count()
         self._members = itertools.count(1)
@@ -119,6 +122,11 @@ class InMemoryBroker:
             log = self.log(partition)
             log.begin = max(log.begin, before_offset)
 
+    def recreate(self, topic: str) -> None:
+        """Deletes a topic and makes it again, empty."""
+        with self.changed:
+            self.add_topic(TopicSpec(topic, len(self._logs.pop(topic))))
+
     # -- what readers, writers and admins do, inside ``changed``
 
     def check_up(self) -> None:
@@ -137,6 +145,10 @@ class InMemoryBroker:
             )
         return logs[partition.partition]
 
+    def topic_id(self, topic: str) -> str | None:
+        """The number of the topic among all that were ever made here; None where there is none of that name."""
+        return self._ids.get(topic)
+
     def partition_counts(self) -> dict[str, int]:
         """How many partitions each topic has."""
         return {topic: len(logs) for topic, logs in self._logs.items()}
@@ -146,6 +158,7 @@ class InMemoryBroker:
         if spec.name in self._logs:
             raise TopicExistsError(f"topic {spec.name} exists", topic=spec.name)
         self._logs[spec.name] = [PartitionLog() for _ in range(spec.partitions)]
+        self._ids[spec.name] = str(next(self._made))
         limit = dict(spec.configs).get("max.message.bytes")
         if limit is not None:
             self._max_bytes[spec.name] = int(limit)

@@ -30,6 +30,11 @@ class PartitionLog:
             offset += 1
         return offset
 
+    def first_of_time(self, time_ms: int) -> int | None:
+        """The first offset whose record is of that time or later."""
+        there = (offset for offset in sorted(self.records) if offset >= self.begin)
+        return next((offset for offset in there if self.records[offset].timestamp_ms >= time_ms), None)
+
 
 @dataclass(slots=True)
 class Group:

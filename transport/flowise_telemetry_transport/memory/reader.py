@@ -193,6 +193,18 @@ class InMemoryReader:
             self._broker.check_up()
             return {tp: self._broker.log(tp).end for tp in partitions}
 
+    def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+        """See ``RecordReader``."""
+        with self._broker.changed:
+            self._broker.check_up()
+            return {tp: self._broker.log(tp).first_of_time(time_ms) for tp, time_ms in times_ms.items()}
+
+    def topic_id(self, topic: str) -> str | None:
+        """See ``RecordReader``."""
+        with self._broker.changed:
+            self._broker.check_up()
+            return self._broker.topic_id(topic)
+
     def close(self, *, timeout_seconds: float = 10.0) -> None:
         """See ``RecordReader``."""
         with self._broker.changed:
