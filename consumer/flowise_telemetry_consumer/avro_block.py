@@ -12,35 +12,38 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import polars as pl
 from polars.exceptions import PanicException
 
 from flowise_telemetry_schemas import EventSchema, Field
+from flowise_telemetry_schemas.codec import is_canonical
 
-__all__ = ["columns_of", "is_readable"]
+__all__ = ["columns_of", "is_readable", "value_of"]
 
 _MAGIC = b"Obj\x01"
 _GUARD_BYTES = 16
 _GUARD = "__guard"
+_FALSE, _TRUE = b"\x00", b"\x01"
+# polars forgives in these what Avro does not, so they are read as indexes and bytes and made into what they stand for.
+_CODED = frozenset({"enum", "boolean"})
 
 
 def is_readable(schema: EventSchema) -> bool:
-    """Whether polars 2.1 takes the schema: an enum may be a field of the event, not null and not inside anything."""
-    return all((field.kind == "enum" and not field.nullable) or _has_no_enum(field) for field in schema.fields)
-
-
-def _has_no_enum(field: Field) -> bool:
-    below = field.fields if field.items is None else (field.items,)
-    return field.kind != "enum" and all(map(_has_no_enum, below))
+    """Whether ``columns_of`` takes the schema: an enum or a boolean may be a field of the event, not inside one."""
+    return not any(_any_field(inner, _is_coded) for field in schema.fields for inner in _below(field))
 
 
 def columns_of(schema: EventSchema, bodies: Sequence[bytes]) -> pl.DataFrame | None:
     """One row for each body, or None where any of them is not exactly one record of ``schema``.
 
-    Columns are those of ``polars_schema``, but for timestamps, which are numbers, and enums, which are categories.
+    The columns are as on the wire: timestamps, ints and the indexes of enums as ``Int64``, so that nothing is cut to
+    fit, booleans as a byte. ``value_of`` makes of them what they stand for.
     """
+    if _has_unions(schema) and not all(is_canonical(schema, body) for body in bodies):
+        return None
     guard = os.urandom(_GUARD_BYTES)
     content = b"".join(itertools.chain.from_iterable(zip(bodies, itertools.repeat(guard))))
     file = b"".join((_header(schema), guard, _long(len(bodies)), _long(len(content)), content, guard))
@@ -49,9 +52,55 @@ def columns_of(schema: EventSchema, bodies: Sequence[bytes]) -> pl.DataFrame | N
     except (Exception, PanicException):
         # Of broken bytes polars raises many errors, and where it panics, one that is no Exception.
         return None
-    whole = pl.len() == len(bodies)
-    unharmed = (pl.col(_GUARD) == pl.lit(guard, pl.Binary)).all()
-    return frame.drop(_GUARD) if frame.select(whole & unharmed).item() else None
+    guards = frame.get_column(_GUARD)
+    if frame.height != len(bodies) or not (guards == pl.Series([guard])).all():
+        return None
+    if not all(_stands_for_something(frame.get_column(field.column), field) for field in _coded(schema)):
+        return None
+    return frame.drop(_GUARD)
+
+
+def value_of(field: Field) -> pl.Expr:
+    """What such a column stands for, in the type that ``polars_schema`` names, but for timestamps and ints."""
+    column = pl.col(field.column)
+    match field.kind:
+        case "enum":
+            return pl.lit(pl.Series(field.symbols, dtype=pl.String)).gather(column).alias(field.column)
+        case "boolean":
+            return column == _TRUE
+        case _:
+            return column
+
+
+@functools.cache
+def _has_unions(schema: EventSchema) -> bool:
+    """Whether anything may be null: polars takes any index but 0 for the other branch, so the bytes are looked at."""
+    return any(_any_field(field, lambda inner: inner.nullable) for field in schema.fields)
+
+
+def _any_field(field: Field, is_it: Callable[[Field], bool]) -> bool:
+    return is_it(field) or any(_any_field(inner, is_it) for inner in _below(field))
+
+
+def _below(field: Field) -> Sequence[Field]:
+    return field.fields if field.items is None else (field.items,)
+
+
+def _is_coded(field: Field) -> bool:
+    return field.kind in _CODED
+
+
+@functools.cache
+def _coded(schema: EventSchema) -> Sequence[Field]:
+    return tuple(filter(_is_coded, schema.fields))
+
+
+def _stands_for_something(column: pl.Series, field: Field) -> bool:
+    """Whether every index is one of a symbol, and every byte a boolean; a null is neither."""
+    low, high = (0, len(field.symbols) - 1) if field.kind == "enum" else (_FALSE, _TRUE)
+    least: Any = column.min()
+    most: Any = column.max()
+    return least is None or bool(low <= least and most <= high)
 
 
 @functools.cache
@@ -81,14 +130,12 @@ def _type(field: Field, numbers: Iterator[int]) -> object:
             plain = _record(field.fields, numbers)
         case "array" if field.items is not None:
             plain = {"type": "array", "items": _type(field.items, numbers)}
-        case "enum":
-            plain = {"type": "enum", "name": f"t{next(numbers)}", "symbols": list(field.symbols)}
-        case "uuid":
+        case "boolean":
+            plain = {"type": "fixed", "name": f"t{next(numbers)}", "size": 1}
+        case "string" | "uuid":
             plain = "string"
-        case "timestamp":
-            plain = "long"
         case _:
-            plain = field.kind
+            plain = "long"
     return ["null", plain] if field.nullable else plain
 
 

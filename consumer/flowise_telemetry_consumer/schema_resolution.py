@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from flowise_telemetry_consumer.avro_block import is_readable
+from flowise_telemetry_consumer.avro_block import is_readable, value_of
 from flowise_telemetry_consumer.frames import polars_schema
 from flowise_telemetry_schemas import EventSchema, Field
 
@@ -32,7 +32,7 @@ def resolved_columns(writer: EventSchema, reader: EventSchema) -> Sequence[pl.Ex
                 return None
             columns.append(_default(field))
         elif _same_shape(old, field):
-            columns.append(pl.col(old.column).alias(field.column))
+            columns.append(value_of(old).alias(field.column))
         else:
             return None
     return columns
@@ -40,14 +40,14 @@ def resolved_columns(writer: EventSchema, reader: EventSchema) -> Sequence[pl.Ex
 
 @functools.cache
 def final_columns(schema: EventSchema) -> Sequence[pl.Expr]:
-    """The columns in the types that ``polars_schema`` names: timestamps from numbers, enums from categories."""
+    """The columns in the types that ``polars_schema`` names: timestamps from numbers, ints from longs."""
     return [pl.col(column).cast(dtype) for column, dtype in polars_schema(schema).items()]
 
 
 def _default(field: Field) -> pl.Expr:
     if field.default is None:
         # Of its type, so that the constraints can be asked of it.
-        dtype = {"int": pl.Int32(), "long": pl.Int64(), "timestamp": pl.Int64(), "boolean": pl.Boolean()}
+        dtype = {"int": pl.Int64(), "long": pl.Int64(), "timestamp": pl.Int64(), "boolean": pl.Boolean()}
         return pl.lit(None, dtype.get(field.kind, pl.String())).alias(field.column)
     return pl.lit(field.default).alias(field.column)
 

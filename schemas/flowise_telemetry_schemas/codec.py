@@ -13,8 +13,9 @@ from typing import Any
 from flowise_telemetry_schemas.catalog import Catalog, EventSchema
 from flowise_telemetry_schemas.constraints import validate
 from flowise_telemetry_schemas.errors import DecodeError
+from flowise_telemetry_schemas.strict_body import check_body
 
-__all__ = ["HEADER_BYTES", "MARKER", "MAX_VALUE_BYTES", "decode", "decode_body", "encode", "split"]
+__all__ = ["HEADER_BYTES", "MARKER", "MAX_VALUE_BYTES", "decode", "decode_body", "encode", "is_canonical", "split"]
 
 MARKER = b"\xc3\x01"
 HEADER_BYTES = 10
@@ -82,7 +83,35 @@ def decode_body(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[s
     rest = len(body) - source.tell()
     if rest:
         raise _bad_body(schema, f"goes on for {rest} bytes after the record", "trailing_bytes")
+    if reader is not schema or not _is_written_as(schema, record, body):
+        try:
+            check_body(schema, body)
+        except (ValueError, IndexError) as error:
+            raise _bad_body(schema, f"is not a record of its schema ({error})", "malformed") from error
     return dict(record)
+
+
+def is_canonical(schema: EventSchema, body: bytes) -> bool:
+    """Whether ``body`` is, byte for byte, what we ourselves would have written. Others may write the same otherwise."""
+    import fastavro
+
+    try:
+        # The stub calls the record a message of any type; ours are records.
+        record: Any = fastavro.schemaless_reader(io.BytesIO(body), schema.wire, None)
+    except Exception:  # as in decode_body
+        return False
+    return _is_written_as(schema, record, body)
+
+
+def _is_written_as(schema: EventSchema, record: Mapping[str, Any], body: bytes) -> bool:
+    import fastavro
+
+    out = io.BytesIO()
+    try:
+        fastavro.schemaless_writer(out, schema.wire, record)
+    except Exception:  # fastavro has no one error for a value that does not fit either
+        return False
+    return out.getvalue() == body
 
 
 def decode(value: bytes | None, catalog: Catalog) -> tuple[EventSchema, dict[str, Any]]:

@@ -19,7 +19,7 @@ from flowise_telemetry_consumer import Decoder
 from flowise_telemetry_schemas import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.codec import MARKER, decode_body
 from tests.consumer.world import event_id, records, value_of
-from tests.schemas.records import ENVELOPE
+from tests.schemas.records import ENVELOPE, EVENTS, record_of
 
 _FIELD = {"doc": "d", "purpose": "p", "classification": "count"}
 _NAME = {"type": "string", "pattern": "^[a-z]{1,4}(_[0-9]{1,2}|\\.[A-Z])?$", "maxLength": 5}
@@ -236,6 +236,148 @@ def test_many_records_that_may_break_a_constraint(values: list[bytes]) -> None:
     same(everything(), list(values))
 
 
+def zigzag(value: int, *, padding: int = 0) -> bytes:
+    """A number in Avro's coding, with ``padding`` bytes more than it needs."""
+    rest, out = ((value << 1) ^ (value >> 63)) & (2**64 - 1), bytearray()
+    while rest > 0x7F:
+        out.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    out.append(rest | (0x80 if padding else 0))
+    return bytes(out) + (b"\x80" * (padding - 1) + b"\x00" if padding else b"")
+
+
+def in_pieces(schema: EventSchema, record: dict[str, Any]) -> dict[str, bytes]:
+    """A body cut at its fields, so that any of them can be spoilt."""
+    pieces = {}
+    for field in schema.fields:
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, fastavro.parse_schema(field.wire), record.get(field.name))  # type: ignore[arg-type]  # any schema is JSON
+        pieces[field.name] = out.getvalue()
+    return pieces
+
+
+def hostile_message(version: int, spoilt: dict[str, bytes]) -> bytes:
+    schema = everything().get("everything", version)
+    pieces = in_pieces(schema, good_record(4, version)) | spoilt
+    return MARKER + schema.fingerprint + b"".join(pieces.values())
+
+
+HOSTILE: dict[str, dict[str, bytes]] = {
+    "enum from the end": {"topKind": zigzag(-1)},
+    "enum before the beginning": {"topKind": zigzag(-(2**63))},
+    "enum past the end": {"topKind": zigzag(4)},
+    "enum that is 0 in 32 bits": {"topKind": zigzag(2**32)},
+    "branch from the end": {"maybeName": zigzag(-1) + b"\x02a"},
+    "null from the end": {"maybeName": zigzag(-2)},
+    "branch past the end": {"maybeName": zigzag(2) + b"\x02a"},
+    "branch that is 0 in 32 bits": {"maybeOn": zigzag(2**32) + b"\x01"},
+    "branch inside an item": {"itemList": b"\x02\x02a\x02a" + zigzag(3) + b"\x02\x00"},
+    "boolean 7": {"isOn": b"\x07"},
+    "boolean 2 that may be null": {"maybeOn": b"\x02\x02"},
+    "int that is 5 in 32 bits": {"smallCount": zigzag(2**32 + 5)},
+    "int inside an item": {"itemList": b"\x02\x02a\x02a\x02" + zigzag(2**32) + b"\x00"},
+    "number over 64 bits": {"anyCount": zigzag(1, padding=10)},
+    "string of less than nothing": {"version": zigzag(-1)},
+    "string up to the sky": {"version": zigzag(2**62)},
+    "array up to the sky": {"nameLists": zigzag(2**62) + b"\x00"},
+    "array below the ground": {"nameLists": zigzag(-(2**63)) + b"\x00" * 9},
+    "text that is no UTF-8": {"version": b"\x04\xff\xfe"},
+    "half a character": {"version": b"\x06\xed\xa0\x80"},
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_hostile_body_is_a_dead_letter_on_both_paths(kind: str, version: int) -> None:
+    spoilt = {"renamed" if (name, version) == ("maybeName", 2) else name: at for name, at in HOSTILE[kind].items()}
+    value = hostile_message(version, spoilt)
+    values: list[bytes | None] = [*good_messages()[:33], value, *good_messages()[33:]]
+    for block_rows in (0, 512):
+        result = Decoder(everything(), block_rows=block_rows).decode(records(values))
+        (letter,) = result.dead
+        assert letter.record.value == value
+        assert letter.stage == ("constraints" if kind.startswith("int") else "decode")
+        assert result.rows == 40
+    same(everything(), values)
+
+
+@pytest.mark.parametrize("padding", range(1, 9))
+def test_a_number_may_have_more_bytes_than_it_needs(padding: int) -> None:
+    one = zigzag(1, padding=padding)
+    value = hostile_message(1, {"topKind": one, "anyCount": one, "maybeName": one + one + b"a"})
+    values: list[bytes | None] = [*good_messages(), value]
+    assert Decoder(everything()).decode(records(values)).rows == 41
+    same(everything(), values)
+
+
+@pytest.mark.parametrize("more", [1, 15, 16, 17, 40, 200])
+@pytest.mark.parametrize("event", [3, 4])
+def test_a_body_cannot_swallow_its_neighbour(more: int, event: int) -> None:
+    """The last text claims bytes that are the guard's or the next body's."""
+    whole = value_of(event)
+    text = {3: b"get_current_datetime", 4: b"bufferMemory_12"}[event]
+    assert whole.endswith(zigzag(len(text)) + text)
+    greedy = whole[: -len(text) - 1] + zigzag(len(text) + more) + text
+    values: list[bytes | None] = [value_of(event + 6 * number) for number in range(40)]
+    values[20] = greedy
+    result = Decoder(catalog()).decode(records(values))
+    assert [letter.record.offset for letter in result.dead] == [20]
+    same(catalog(), values)
+
+
+numbers = st.integers(-(2**63), 2**63 - 1) | st.integers(-4, 4) | st.sampled_from([2**31, 2**32, 2**32 + 1, -(2**32)])
+coded = st.builds(lambda value, padding: zigzag(value, padding=padding), numbers, st.integers(0, 9))
+
+
+@st.composite
+def hostile(draw: st.DrawFn) -> bytes:
+    """A body whose numbers, where any of its fields begins, are whatever one likes."""
+    version = draw(st.sampled_from([1, 2]))
+    schema = everything().get("everything", version)
+    pieces = in_pieces(schema, good_record(draw(st.integers(0, 11)), version))
+    for name in draw(st.lists(st.sampled_from(sorted(pieces)), min_size=1, max_size=2, unique=True)):
+        pieces[name] = draw(coded) + pieces[name][draw(st.integers(0, 2)) :]
+    return MARKER + schema.fingerprint + b"".join(pieces.values())
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(spots, hostile()), min_size=1, max_size=3))
+def test_hostile_bodies_among_good_ones(changes: list[tuple[int, bytes]]) -> None:
+    values: list[bytes | None] = list(good_messages())
+    for spot, value in changes:
+        values.insert(spot % (len(values) + 1), value)
+    same(everything(), values)
+
+
+near_misses = st.sampled_from(
+    ["chatOpenAI_0", "chatOpenAI_0\n", "a_b_c_1", "chatOpenAI_", "_0", "é_0", "a" * 97, "1.2.3", "1.2.3-rc.1", ""]
+) | st.from_regex(r"[A-Za-z0-9_.-]{0,40}", fullmatch=True)  # fmt: skip
+
+
+@st.composite
+def nearly_right(draw: st.DrawFn) -> bytes:
+    """An event that we ship, with a text or a number of it replaced."""
+    event = draw(st.sampled_from(EVENTS))
+    schema, record = catalog().latest(event.EVENT), dict(record_of(event))
+    name = draw(st.sampled_from([field.name for field in schema.fields if field.kind not in {"enum"}]))
+    match record.get(name):
+        case int():
+            record[name] = draw(st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 2))
+        case dict():
+            texts = draw(st.lists(near_misses, min_size=1, max_size=4))
+            edges = [{"source": text, "target": "chatOpenAI_0"} for text in texts[1:]]
+            record[name] = {"nodes": texts, "edges": edges}
+        case _:
+            record[name] = draw(near_misses)
+    return message(schema, record)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(nearly_right(), min_size=30, max_size=60))
+def test_our_own_events_when_they_are_nearly_right(values: list[bytes]) -> None:
+    same(catalog(), list(values))
+
+
 def test_array_blocks_with_sizes_and_in_pieces() -> None:
     """Avro lets a writer split an array into blocks and put the bytes of each in front."""
     schema = everything().get("everything", 1)
@@ -251,7 +393,7 @@ def test_array_blocks_with_sizes_and_in_pieces() -> None:
         same(everything(), values)
 
 
-def test_one_bad_record_leaves_other_blocks_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_bad_record_is_found_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at = []
 
     def counted(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[str, Any]:
@@ -259,7 +401,9 @@ def test_one_bad_record_leaves_other_blocks_fast(monkeypatch: pytest.MonkeyPatch
         return decode_body(schema, body, reader)
 
     monkeypatch.setattr("flowise_telemetry_consumer.decoder.decode_body", counted)
-    values = [value_of(number * 6 + 3) for number in range(100)]
-    values[50] = values[50][:-1]
-    assert Decoder(catalog(), block_rows=20).decode(records(values)).rows == 99
-    assert len(looked_at) == 20
+    values = [value_of(number * 6 + 3) for number in range(1_000)]
+    values[500] = values[500][:-1]
+    result = Decoder(catalog()).decode(records(values))
+    assert result.frames["tool_created"]["sequence"].is_sorted()
+    assert (result.rows, len(result.dead)) == (999, 1)
+    assert len(looked_at) < 16
