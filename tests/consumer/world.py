@@ -134,6 +134,12 @@ class MemorySink:
     def lock(self, name: str) -> None:
         pass
 
+    def beside(self, name: str) -> MemorySink:
+        return self
+
+    def swap(self, name: str) -> None:
+        pass
+
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(list(self.rows[event].values()))
 

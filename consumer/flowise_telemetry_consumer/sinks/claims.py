@@ -26,13 +26,16 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class ProgressRow:
-    """One partition of a source as it is kept; ``next_offset`` is None where nothing was written yet."""
+    """One partition of a source as it is kept; ``next_offset`` is None where nothing was written yet.
+
+    ``claimed_at_ms`` is None where a swap brought the claim from another set of tables.
+    """
 
     source: str
     partition: TopicPartition
     next_offset: int | None
     description: str
-    claimed_at_ms: int
+    claimed_at_ms: int | None
     updated_at_ms: int
 
 
@@ -69,12 +72,13 @@ def sources_of(rows: Iterable[ProgressRow]) -> list[SourceProgress]:
     """The progress by source, in the order of their names."""
     by_source: dict[str, list[ProgressRow]] = {}
     for row in rows:
-        by_source.setdefault(row.source, []).append(row)
+        if row.claimed_at_ms is not None or row.next_offset is not None:
+            by_source.setdefault(row.source, []).append(row)
     return [
         SourceProgress(
             source=source,
             # A write moves updated_at, too: the last one to claim is who may speak for the source.
-            description=max(its, key=lambda row: row.claimed_at_ms).description,
+            description=max(its, key=lambda row: row.claimed_at_ms or 0).description,
             next_offsets={row.partition: row.next_offset for row in its if row.next_offset is not None},
             updated_at_ms=max(row.updated_at_ms for row in its),
         )

@@ -98,6 +98,23 @@ class Sink(Protocol):
         Raises ``SinkInUseError`` at once when another has it.
         """
 
+    def beside(self, name: str) -> Sink:
+        """A sink in the same place with tables of its own, to be filled unseen and then made the live ones by ``swap``.
+
+        It is a sink in every respect: prepared, claimed, locked and closed by itself. Raises ``ConfigurationError`` for
+        a name that is not 1 to 31 of ``a-z``, ``0-9`` and ``_`` with a letter first, ``SinkError`` where the sink
+        cannot have such.
+        """
+
+    def swap(self, name: str) -> None:
+        """Exchanges the tables of ``beside(name)`` with these, in one transaction: readers see all old or all new.
+
+        Afterwards ``beside(name)`` has the old ones, and another ``swap`` brings them back. An event that it was not
+        prepared for keeps its table here. Progress stays with the rows that it tells of. Sinks that are open go on:
+        who had claimed here has a claim on the new tables, who had claimed there is fenced. Raises ``SinkError`` where
+        nothing has that name, ``SinkUnavailableError`` where others do not let go of the tables.
+        """
+
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one kind in the shape of ``polars_schema``, at most ``batch_rows`` to a frame, in no set order.
 

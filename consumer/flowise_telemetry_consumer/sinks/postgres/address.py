@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -11,6 +11,8 @@ from flowise_telemetry_schemas import ConfigurationError
 __all__ = ["DEFAULT_SCHEMA", "Address", "address_of"]
 
 DEFAULT_SCHEMA = "public"
+
+_MAX_IDENTIFIER_BYTES = 63
 
 _DEFAULTS = {
     "connect_timeout": "10",
@@ -25,11 +27,22 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to connect (libpq's connection string, with the password), the schema of the tables, and what to show."""
+    """Where to connect (libpq's connection string, with the password; ``place`` is without) and the tables' schema."""
 
     conninfo: str = field(repr=False)
     schema: str
-    shown: str
+    place: str
+
+    @property
+    def shown(self) -> str:
+        """The URL for messages, without the password."""
+        if self.schema == DEFAULT_SCHEMA:
+            return self.place
+        return f"{self.place}{'&' if '?' in self.place else '?'}schema={quote(self.schema)}"
+
+    def beside(self, name: str) -> Address:
+        """The address of the schema ``<schema>_<name>``. Raises ``ConfigurationError`` where that is too long."""
+        return replace(self, schema=_short_enough(f"{self.schema}_{name}"))
 
 
 def address_of(url: str) -> Address:
@@ -56,7 +69,14 @@ def address_of(url: str) -> Address:
     if not schema:
         raise ConfigurationError("schema= of the PostgreSQL URL is empty: name a schema or leave it out")
     settings: dict[str, Any] = {**_DEFAULTS, **said}
-    return Address(conninfo=make_conninfo(**settings), schema=schema, shown=_shown(said, schema))
+    return Address(conninfo=make_conninfo(**settings), schema=_short_enough(schema), place=_place(said))
+
+
+def _short_enough(schema: str) -> str:
+    """PostgreSQL would cut it off, and two schemas would be one."""
+    if len(schema.encode()) > _MAX_IDENTIFIER_BYTES:
+        raise ConfigurationError(f"the schema {schema} has a name of more than {_MAX_IDENTIFIER_BYTES} bytes")
+    return schema
 
 
 def _unreadable() -> ConfigurationError:
@@ -66,12 +86,9 @@ def _unreadable() -> ConfigurationError:
     )
 
 
-def _shown(said: dict[str, str | int | None], schema: str) -> str:
+def _place(said: dict[str, str | int | None]) -> str:
     user = f"{said['user']}{':***' if said.get('password') else ''}@" if said.get("user") else ""
     host, port = str(said.get("host") or ""), f":{said['port']}" if said.get("port") else ""
     # A folder of a Unix socket cannot stand where a host does.
     where = f"{user}{host}{port}/" if not host.startswith("/") else f"{user}{port}/"
-    query = [f"host={host}"] if host.startswith("/") else []
-    if schema != DEFAULT_SCHEMA:
-        query.append(f"schema={quote(schema)}")
-    return f"postgresql://{where}{said.get('dbname') or ''}{'?' if query else ''}{'&'.join(query)}"
+    return f"postgresql://{where}{said.get('dbname') or ''}{f'?host={host}' if host.startswith('/') else ''}"

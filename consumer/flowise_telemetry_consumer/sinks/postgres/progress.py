@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
 
-__all__ = ["advance", "claim", "fenced", "progress_table", "rows_of", "try_lock"]
+__all__ = ["advance", "carry_claims", "claim", "fenced", "progress_table", "rows_of", "try_lock"]
 
 
 def progress_table(schema_name: str) -> Composed:
     """Makes the table. Millions of rows never: one for each partition of each group and each replay."""
     return _with_table(
         "CREATE TABLE {} (source text, topic text, partition integer, next_offset bigint, epoch bigint NOT NULL, "
-        "description text NOT NULL, claimed_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, "
+        "description text NOT NULL, claimed_at timestamptz, updated_at timestamptz NOT NULL, "
         "PRIMARY KEY (source, topic, partition)) "
         # A row is written again with every batch: room beside it keeps that within its page and off the index.
         "WITH (fillfactor = 50)",
@@ -73,6 +73,19 @@ def fenced(connection: Connection[Any], schema_name: str, source: str, steps: Se
         )
     }
     return next((step.partition for step in steps if epochs.get(step.partition) != step.epoch), steps[0].partition)
+
+
+def carry_claims(connection: Connection[Any], old_schema: str, new_schema: str) -> None:
+    """Lets those who had claimed in one table write on in another, of which they have written nothing."""
+    from psycopg.sql import SQL, Identifier
+
+    connection.execute(
+        SQL(
+            "INSERT INTO {} AS held (source, topic, partition, epoch, description, updated_at) "
+            "SELECT source, topic, partition, epoch, description, clock_timestamp() FROM {} "
+            "ON CONFLICT (source, topic, partition) DO UPDATE SET epoch = greatest(held.epoch, excluded.epoch)"
+        ).format(Identifier(new_schema, PROGRESS_TABLE), Identifier(old_schema, PROGRESS_TABLE))
+    )
 
 
 def rows_of(connection: Connection[Any], schema_name: str) -> list[ProgressRow]:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
+from flowise_telemetry_consumer.sinks.beside import checked_name
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.failures import connect_failure, failures_told
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, fenced, rows_of, try_lock
+from flowise_telemetry_consumer.sinks.postgres.swap import swap
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
     copy_statement,
@@ -124,6 +126,31 @@ class PostgresSink:
             connection.close()
             raise SinkInUseError(f"{self.url}: another process has {name!r}: wait for it or stop it")
         self._locks[name] = connection
+
+    def beside(self, name: str) -> PostgresSink:
+        """Tables in a schema beside, ``<schema>_<name>``."""
+        return PostgresSink(
+            self._address.beside(checked_name(name)), statement_timeout_seconds=self._statement_timeout_ms / 1000
+        )
+
+    def swap(self, name: str) -> None:
+        """Moves the tables into each other's schema, with their indexes. Views and grants stay with the names.
+
+        The role has to own all of the tables and the views on them, and may create in the database.
+        """
+        live, other = self._address, self._address.beside(checked_name(name))
+        with self._failures_told(), self._connect() as connection:
+            with connection.transaction():
+                self._limit_statements(connection)
+                known = self._schemas or newest(catalog())
+                there = [known[event] for event in known if columns_of(connection, other.schema, event)]
+                if not there:
+                    raise SinkError(f"{other.shown} has no tables: fill them first")
+                for address in (live, other):
+                    make_tables(connection, address.schema, there)
+            with connection.transaction():
+                self._limit_statements(connection)
+                swap(connection, live.schema, other.schema, [schema.event for schema in there], shown=self.url)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one table, from a connection of its own that sees the state at its start."""

@@ -10,7 +10,7 @@ from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow
 from flowise_telemetry_consumer.sinks.sqlite.tables import columns, quoted
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["advance", "claim", "make_progress_table", "rows_of"]
+__all__ = ["advance", "carry_claims", "claim", "make_progress_table", "rows_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
@@ -21,7 +21,7 @@ def make_progress_table(db: sqlite3.Connection, table: str) -> None:
     db.execute(
         f"CREATE TABLE IF NOT EXISTS {quoted(table)} ("
         "source TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER, "
-        "epoch INTEGER NOT NULL, description TEXT NOT NULL, claimed_at TEXT NOT NULL, updated_at TEXT NOT NULL, "
+        "epoch INTEGER NOT NULL, description TEXT NOT NULL, claimed_at TEXT, updated_at TEXT NOT NULL, "
         "PRIMARY KEY (source, topic, partition)) WITHOUT ROWID"
     )
 
@@ -49,6 +49,15 @@ def advance(db: sqlite3.Connection, table: str, source: str, step: Advance) -> b
     return db.execute(statement, (step.next_offset, source, *step.partition, step.epoch)).rowcount == 1
 
 
+def carry_claims(db: sqlite3.Connection, old: str, new: str) -> None:
+    """Lets those who had claimed in one table write on in another, of which they have written nothing."""
+    db.execute(
+        f"INSERT INTO {quoted(new)} AS held (source, topic, partition, epoch, description, updated_at) "  # noqa: S608 - our tables
+        f"SELECT source, topic, partition, epoch, description, {_NOW} FROM {quoted(old)} WHERE true "
+        "ON CONFLICT DO UPDATE SET epoch = max(held.epoch, excluded.epoch)"
+    )
+
+
 def rows_of(db: sqlite3.Connection, table: str) -> Iterable[ProgressRow]:
     """All that is kept; nothing where there is no such table yet."""
     if not columns(db, table):
@@ -63,7 +72,7 @@ def rows_of(db: sqlite3.Connection, table: str) -> Iterable[ProgressRow]:
             TopicPartition(topic, partition),
             next_offset,
             description,
-            claimed_at_ms=_ms(claimed_at),
+            claimed_at_ms=_ms(claimed_at) if claimed_at else None,
             updated_at_ms=_ms(updated_at),
         )
 

@@ -9,13 +9,20 @@ from pathlib import Path
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.beside import checked_name
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.file_lock import FileLocks
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_consumer.sinks.rows import frame_of_rows, newest
 from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS, Database, transaction
-from flowise_telemetry_consumer.sinks.sqlite.progress import advance, claim, make_progress_table, rows_of
-from flowise_telemetry_consumer.sinks.sqlite.tables import column_names, columns, insert, make_table, quoted
+from flowise_telemetry_consumer.sinks.sqlite.progress import (
+    advance,
+    carry_claims,
+    claim,
+    make_progress_table,
+    rows_of,
+)
+from flowise_telemetry_consumer.sinks.sqlite.tables import column_names, columns, exchange, insert, make_table, quoted
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -29,18 +36,23 @@ class SqliteSink:
     counts (``synchronous=FULL``). Timestamps are text such as ``2026-01-31T12:00:00.000Z``, graphs JSON text.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
-        self._url = f"sqlite:///{path}"
+    def __init__(self, path: Path, *, table_set: str = "", busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
+        self._path = path
+        self._busy_timeout_seconds = busy_timeout_seconds
+        # No event has two underscores in its name.
+        self._prefix = f"{table_set}__" if table_set else ""
+        self._progress_table = self._prefix + PROGRESS_TABLE
+        self._url = f"sqlite:///{path}" + (f" (beside: {table_set})" if table_set else "")
         self._schemas: dict[str, EventSchema] = {}
         self._database = Database(
             path, url=self._url, busy_timeout_seconds=busy_timeout_seconds, on_open=self._make_tables
         )
         self._claims = Claims(self._url)
-        self._locks = FileLocks(path, url=self._url)
+        self._locks = FileLocks(path.with_name(f"{self._prefix}{path.name}"), url=self._url)
 
     @property
     def url(self) -> str:
-        """The address; a file has no password."""
+        """The address, and which tables when they are not the live ones; a file has no password."""
         return self._url
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
@@ -64,10 +76,10 @@ class SqliteSink:
             with transaction(db):
                 # First: nobody can claim meanwhile, and who is fenced need not write.
                 for step in self._claims.advances(batch):
-                    if not advance(db, PROGRESS_TABLE, batch.source, step):
+                    if not advance(db, self._progress_table, batch.source, step):
                         raise self._claims.fenced(batch.source, step.partition)
                 for event in sorted(batch.frames):
-                    written[event] = insert(db, event, self._schemas[event], batch.frames[event])
+                    written[event] = insert(db, self._prefix + event, self._schemas[event], batch.frames[event])
             self._database.require_same_file()
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written=written, duplicates=duplicates)
@@ -82,7 +94,7 @@ class SqliteSink:
             db = self._database.connection()
             with transaction(db):
                 for partition in sorted(set(partitions)):
-                    offset, epochs[partition] = claim(db, PROGRESS_TABLE, source, partition, description)
+                    offset, epochs[partition] = claim(db, self._progress_table, source, partition, description)
                     if offset is not None:
                         offsets[partition] = offset
         self._claims.took(source, epochs)
@@ -91,22 +103,54 @@ class SqliteSink:
     def progress(self) -> list[SourceProgress]:
         """How far each source has come."""
         with self._database.failures_told(), self._database.reading() as db:
-            return sources_of(rows_of(db, PROGRESS_TABLE))
+            return sources_of(rows_of(db, self._progress_table))
 
     def lock(self, name: str) -> None:
         """Takes a lock: a file beside the database."""
         self._locks.take(name)
 
+    def beside(self, name: str) -> SqliteSink:
+        """Tables in the same file, ``<name>__<event>``."""
+        return SqliteSink(
+            self._path,
+            table_set=self._prefix + checked_name(name),
+            busy_timeout_seconds=self._busy_timeout_seconds,
+        )
+
+    def swap(self, name: str) -> None:
+        """Gives the tables each other's names. Views keep the name they read from, and so show the new rows."""
+        other = self.beside(name)
+        with self._database.failures_told():
+            with self._database.reading() as db:
+                there = {event: schema for event, schema in self._known().items() if columns(db, other._prefix + event)}
+            if not there:
+                raise SinkError(f"{other.url} has no tables: fill them first")
+            db = self._database.connection()
+            # Off (the default), views would be rewritten to follow the old rows to their new name.
+            db.execute("PRAGMA legacy_alter_table = ON")
+            with transaction(db):
+                for sink in (self, other):
+                    make_progress_table(db, sink._progress_table)
+                    for event, schema in there.items():
+                        make_table(db, sink._prefix + event, schema)
+                for event in there:
+                    exchange(db, self._prefix + event, other._prefix + event)
+                exchange(db, self._progress_table, other._progress_table)
+                carry_claims(db, other._progress_table, self._progress_table)
+            self._database.require_same_file()
+
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one table, from a connection of its own that sees the state at its start."""
         schema = self._known().get(event) or catalog().latest(event)
         with self._database.failures_told(), self._database.reading() as db:
-            held = columns(db, event)
+            db.execute("BEGIN")
+            table = self._prefix + event
+            held = columns(db, table)
             missing = [field.column for field in schema.fields if field.column not in held]
             if missing:
-                what = f"columns {', '.join(missing)} in the table {event}" if held else f"table {event}"
+                what = f"columns {', '.join(missing)} in the table {table}" if held else f"table {table}"
                 raise SinkError(f"there are no {what} in {self.url}: a consumer makes them when it starts", event=event)
-            cursor = db.execute(f"SELECT {column_names(schema.fields)} FROM {quoted(event)}")  # noqa: S608 - names of the schema
+            cursor = db.execute(f"SELECT {column_names(schema.fields)} FROM {quoted(table)}")  # noqa: S608 - names of the schema
             while rows := cursor.fetchmany(batch_rows):
                 yield frame_of_rows(schema, rows)
 
@@ -114,9 +158,9 @@ class SqliteSink:
         """The number of rows of each table, all as of one moment."""
         with self._database.failures_told(), self._database.reading() as db:
             db.execute("BEGIN")
-            there = [event for event in sorted(self._known()) if columns(db, event)]
+            there = [event for event in sorted(self._known()) if columns(db, self._prefix + event)]
             return {
-                event: db.execute(f"SELECT count(*) FROM {quoted(event)}").fetchone()[0]  # noqa: S608 - as above
+                event: db.execute(f"SELECT count(*) FROM {quoted(self._prefix + event)}").fetchone()[0]  # noqa: S608 - as above
                 for event in there
             }
 
@@ -130,6 +174,6 @@ class SqliteSink:
 
     def _make_tables(self, db: sqlite3.Connection) -> None:
         with transaction(db):
-            make_progress_table(db, PROGRESS_TABLE)
+            make_progress_table(db, self._progress_table)
             for event, schema in self._schemas.items():
-                make_table(db, event, schema)
+                make_table(db, self._prefix + event, schema)

@@ -11,7 +11,7 @@ import polars as pl
 from flowise_telemetry_consumer.sinks.rows import default_in_row, rows_frame
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["column_names", "columns", "insert", "make_table", "quoted"]
+__all__ = ["column_names", "columns", "exchange", "insert", "make_table", "quoted"]
 
 _NUMBERS = ("int", "long", "boolean")
 
@@ -29,6 +29,13 @@ def make_table(db: sqlite3.Connection, table: str, schema: EventSchema) -> None:
     # Indexes cannot be renamed, and tables are: the name of one must not be in the way of a table made later.
     index = quoted(f"{table}_occurred_at_{secrets.token_hex(4)}")
     db.execute(f"CREATE INDEX {index} ON {quoted(table)} (occurred_at)")
+
+
+def exchange(db: sqlite3.Connection, one: str, other: str) -> None:
+    """Gives each of two tables the name of the other, inside a transaction. Their indexes go with them."""
+    between = f"{other}_{secrets.token_hex(4)}"
+    for old, new in ((one, between), (other, one), (between, other)):
+        db.execute(f"ALTER TABLE {quoted(old)} RENAME TO {quoted(new)}")
 
 
 def insert(db: sqlite3.Connection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:

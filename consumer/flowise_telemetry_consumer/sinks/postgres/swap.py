@@ -1,0 +1,121 @@
+"""Exchanging the tables of two schemas, with what hangs on their names."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
+from flowise_telemetry_consumer.sinks.postgres.progress import carry_claims
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+__all__ = ["LOCK_TRIES_SECONDS", "swap"]
+
+LOCK_TRIES_SECONDS = 60.0
+"""How long a swap tries to have all tables for itself, before it raises ``SinkUnavailableError``."""
+
+_LOCK_TIMEOUT_MS = 500
+"""Of one try. Less than the second after which PostgreSQL looks for deadlocks: so it is we who give way, never a reader
+that has its tables in another order, and nobody waits behind us for longer than this."""
+
+_PAUSE_SECONDS = 0.2
+
+
+def swap(connection: Connection[Any], live: str, other: str, events: Sequence[str], *, shown: str) -> None:
+    """Exchanges the tables of these events, and of the progress, between two schemas that have all of them.
+
+    Runs inside a transaction. The new live tables are granted to whom the old ones were, and views on the old ones
+    are made to read from the new ones.
+    """
+    from psycopg import ProgrammingError
+    from psycopg.sql import SQL, Identifier
+
+    tables = [*sorted(events), PROGRESS_TABLE]
+    _lock(connection, live, other, tables, shown=shown)
+    for table in tables:
+        _copy_grants(connection, table, live, other)
+    views = _views(connection, live, tables, shown=shown)
+    # Indexes and constraints move with their table; where it goes to they would meet those of the same names.
+    between = f"swap_{uuid.uuid4().hex}"
+    connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(between)))
+    for table in tables:
+        for old, new in ((live, between), (other, live), (between, other)):
+            move = SQL("ALTER TABLE {} SET SCHEMA {}").format(Identifier(old, table), Identifier(new))
+            connection.execute(move)
+    connection.execute(SQL("DROP SCHEMA {}").format(Identifier(between)))
+    for name, statement in views.items():
+        try:
+            connection.execute(statement.encode())
+        except ProgrammingError as error:
+            why = error.diag.message_primary
+            raise SinkError(f"{shown}: the view {name} cannot be made to read from the new tables: {why}") from error
+    carry_claims(connection, other, live)
+
+
+def _lock(connection: Connection[Any], live: str, other: str, tables: Sequence[str], *, shown: str) -> None:
+    """Takes all tables, in the order in which writers take them, or none and tries again."""
+    from psycopg.errors import LockNotAvailable
+    from psycopg.sql import SQL, Identifier
+
+    names = SQL(", ").join(Identifier(schema, table) for table in tables for schema in (live, other))
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", (str(_LOCK_TIMEOUT_MS),))
+    deadline = time.monotonic() + LOCK_TRIES_SECONDS
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
+        except LockNotAvailable as error:
+            if time.monotonic() >= deadline:
+                said = f"others have had the tables for {LOCK_TRIES_SECONDS:g} s"
+                raise SinkUnavailableError(f"{shown}: {said}: end long queries, or swap after them") from error
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _copy_grants(connection: Connection[Any], table: str, live: str, other: str) -> None:
+    """Grants follow the table, not its name: without this, nobody but its owner could use the new one."""
+    statements = connection.execute(
+        "SELECT format('GRANT %%s ON TABLE %%I.%%I TO %%s', acl.privilege_type, %(other)s::text, %(table)s::text, "
+        "CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END "
+        "|| CASE WHEN acl.is_grantable AND acl.grantee <> 0 THEN ' WITH GRANT OPTION' ELSE '' END) "
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) AS acl "
+        "WHERE n.nspname = %(live)s AND c.relname = %(table)s AND acl.grantee <> c.relowner",
+        {"other": other, "table": table, "live": live},
+    ).fetchall()
+    for (statement,) in statements:
+        connection.execute(statement.encode())
+
+
+def _views(connection: Connection[Any], live: str, tables: Sequence[str], *, shown: str) -> dict[str, str]:
+    """By the name of each view on these tables the statement that makes it anew, when other tables have the names.
+
+    A view follows its table, not the name. Views on views need nothing.
+    """
+    with connection.transaction():
+        # Then the definitions name the schema of everything.
+        connection.execute("SELECT set_config('search_path', '', true)")
+        rows = connection.execute(
+            "SELECT v.relkind = 'm', format('%%I.%%I', vn.nspname, v.relname), pg_get_viewdef(v.oid), "
+            "array_to_string(v.reloptions, ', ') "
+            "FROM pg_class v JOIN pg_namespace vn ON vn.oid = v.relnamespace "
+            "WHERE v.relkind IN ('v', 'm') AND v.oid IN ("
+            "SELECT r.ev_class FROM pg_rewrite r "
+            "JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid "
+            "AND d.refclassid = 'pg_class'::regclass "
+            "JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace n ON n.oid = t.relnamespace "
+            "WHERE n.nspname = %s AND t.relname = ANY(%s)) ORDER BY v.oid",
+            (live, list(tables)),
+        ).fetchall()
+    for is_materialized, name, _, _ in rows:
+        if is_materialized:
+            raise SinkError(f"{shown}: {name} holds rows of the old tables: drop it, swap, make it again")
+    return {
+        name: f"CREATE OR REPLACE VIEW {name}{f' WITH ({options})' if options else ''} AS {definition}"
+        for _, name, definition, options in rows
+    }

@@ -1,0 +1,253 @@
+"""What every sink with tables owes that can fill others beside them and exchange the two."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError
+from flowise_telemetry_consumer.sinks import Batch, Sink, open_sink
+from flowise_telemetry_schemas import ConfigurationError, catalog
+from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
+
+TP0 = TopicPartition("flowise.telemetry.events", 0)
+NONE_HELD = dict.fromkeys(catalog().events, 0)
+
+
+@pytest.fixture
+def live(database_url: str) -> Iterator[Sink]:
+    opened = open_sink(database_url)
+    opened.prepare(catalog())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def beside(live: Sink) -> Iterator[Sink]:
+    opened = live.beside("next")
+    opened.prepare(catalog())
+    yield opened
+    opened.close()
+
+
+def of(source: str, number: int, offset: int) -> Batch:
+    return replace(batch(number), offsets={TP0: offset}, source=source)
+
+
+def progress(sink: Sink) -> dict[str, dict[TopicPartition, int]]:
+    return {its.source: dict(its.next_offsets) for its in sink.progress()}
+
+
+def times(count: int) -> dict[str, int]:
+    return {event: count * size for event, size in sizes(batch()).items()}
+
+
+def test_tables_beside_are_a_sink_of_their_own(live: Sink, beside: Sink) -> None:
+    live.claim("group", [TP0])
+    live.write(of("group", 0, 1))
+    beside.claim("group", [TP0])
+    assert beside.write(of("group", 0, 7)).written == sizes(batch())
+    live.write(of("group", 1, 2))
+    assert (live.counts(), beside.counts()) == (times(2), times(1))
+    assert (progress(live), progress(beside)) == ({"group": {TP0: 2}}, {"group": {TP0: 7}})
+    assert held(beside, "tool_created").equals(batch().frames["tool_created"])
+    live.lock("x")
+    beside.lock("x")
+    with pytest.raises(SinkInUseError):
+        live.beside("next").lock("x")
+    assert "next" in beside.url
+    assert "next" not in live.url
+
+
+def test_a_swap_exchanges_the_tables_and_another_brings_them_back(live: Sink, beside: Sink) -> None:
+    live.write(batch(0))
+    for number in range(1, 4):
+        beside.write(batch(number))
+    for _ in range(2):
+        live.swap("next")
+        assert (live.counts(), beside.counts()) == (times(3), times(1))
+        assert held(beside, "tool_created").equals(batch().frames["tool_created"])
+        live.swap("next")
+        assert (live.counts(), beside.counts()) == (times(1), times(3))
+
+
+def test_sinks_that_are_open_write_on_into_what_has_the_name(live: Sink, beside: Sink, database_url: str) -> None:
+    live.write(batch(0))
+    other = open_sink(database_url)
+    other.prepare(catalog())
+    other.write(batch(1))
+    beside.write(batch(0))
+    other.swap("next")
+    # Keys have gone with their tables: what is there already is known.
+    assert live.write(batch(0)).duplicates == sizes(batch())
+    assert live.write(batch(2)).written == sizes(batch())
+    assert beside.write(batch(1)).duplicates == sizes(batch())
+    assert (other.counts(), beside.counts()) == (times(2), times(2))
+    other.close()
+
+
+def test_progress_goes_with_the_rows_and_a_claim_stays_with_the_name(
+    live: Sink, beside: Sink, database_url: str
+) -> None:
+    live.claim("group", [TP0])
+    live.write(of("group", 0, 10))
+    beside.claim("replay", [TP0])
+    beside.write(of("replay", 0, 5))
+    live.swap("next")
+    assert (progress(live), progress(beside)) == ({"replay": {TP0: 5}}, {"group": {TP0: 10}})
+    # The consumer goes on; the replay has had its tables taken away and may not fill those it does not mean.
+    live.write(of("group", 1, 11))
+    with pytest.raises(FencedError):
+        beside.write(of("replay", 1, 6))
+    assert progress(live) == {"replay": {TP0: 5}, "group": {TP0: 11}}
+    successor = open_sink(database_url)
+    successor.prepare(catalog())
+    assert successor.claim("group", [TP0]) == {TP0: 11}
+    with pytest.raises(FencedError):
+        live.write(of("group", 2, 12))
+    live.swap("next")
+    # Fenced is who was fenced before, although these tables have never seen the successor.
+    with pytest.raises(FencedError):
+        live.write(of("group", 2, 12))
+    successor.write(of("group", 2, 12))
+    beside.write(of("replay", 1, 6))
+    assert progress(live) == {"group": {TP0: 12}}
+    assert progress(beside) == {"replay": {TP0: 6}, "group": {TP0: 11}}
+    successor.close()
+
+
+def test_readers_see_all_of_the_old_or_all_of_the_new(live: Sink, beside: Sink, database_url: str) -> None:
+    live.write(batch(0, repeat=5))
+    beside.write(batch(0, repeat=7))
+    seen: list[dict[str, int]] = []
+    failures: list[Exception] = []
+    stop = threading.Event()
+    looked = threading.Semaphore(0)
+
+    def look() -> None:
+        reader = open_sink(database_url)
+        try:
+            while not stop.is_set():
+                seen.append(reader.counts())
+                seen.append({event: held(reader, event).height for event in ("tool_created",)})
+                looked.release()
+        except Exception as error:
+            failures.append(error)
+            looked.release()
+        reader.close()
+
+    def write() -> None:
+        writer = open_sink(database_url)
+        try:
+            writer.prepare(catalog())
+            while not stop.is_set():
+                writer.write(batch(0, repeat=5))
+        except Exception as error:
+            failures.append(error)
+        writer.close()
+
+    threads = [threading.Thread(target=target) for target in (look, look, write)]
+    for thread in threads:
+        thread.start()
+    for _ in range(10):
+        assert looked.acquire(timeout=60)
+        live.swap("next")
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    whole = [times(5), times(7)]
+    assert all(counts in (*whole, {"tool_created": 5}, {"tool_created": 7}) for counts in seen)
+    assert all(counts in seen for counts in whole)
+
+
+def test_only_what_was_prepared_beside_is_exchanged(live: Sink) -> None:
+    live.write(batch())
+    beside = live.beside("next")
+    beside.prepare([catalog().latest("tool_created")])
+    live.swap("next")
+    assert live.counts() == {**sizes(batch()), "tool_created": 0}
+    assert beside.counts() == {"tool_created": sizes(batch())["tool_created"]}
+    live.swap("next")
+    assert live.counts() == sizes(batch())
+    beside.close()
+
+
+def test_what_only_the_other_has_is_added(database_url: str) -> None:
+    live = open_sink(database_url)
+    live.prepare([catalog().latest("tool_created")])
+    beside = live.beside("next")
+    beside.prepare(catalog())
+    beside.write(batch())
+    swapping = open_sink(database_url)
+    swapping.swap("next")
+    assert swapping.counts() == sizes(batch())
+    assert beside.counts() == NONE_HELD
+    swapping.swap("next")
+    assert beside.counts() == sizes(batch())
+    for sink in (live, beside, swapping):
+        sink.close()
+
+
+def test_a_consumer_of_an_older_version_writes_on_into_newer_tables(
+    live: Sink, database_url: str, tmp_path: Path
+) -> None:
+    live.write(batch(0))
+    new = with_second_version(tmp_path / "avro", "tool_created")
+    newer = open_sink(database_url)
+    beside = newer.beside("next")
+    beside.prepare([new])
+    newer.swap("next")
+    assert live.write(Batch(frames={"tool_created": batch(1).frames["tool_created"]})).written == {"tool_created": 1}
+    newer.prepare([new])
+    assert held(newer, "tool_created")["note"].to_list() == ["don't"]
+    for sink in (newer, beside):
+        sink.close()
+
+
+def test_a_name_that_has_no_tables_is_told(live: Sink) -> None:
+    live.write(batch())
+    with pytest.raises(SinkError, match=r"next.* has no tables") as caught:
+        live.swap("next")
+    assert not caught.value.retryable
+    assert live.counts() == sizes(batch())
+
+
+def test_nothing_of_a_swap_stays_when_the_tables_beside_are_made_again(live: Sink, beside: Sink) -> None:
+    live.swap("next")
+    live.swap("next")
+    again = live.beside("other")
+    again.prepare(catalog())
+    again.write(batch())
+    live.swap("other")
+    live.swap("next")
+    assert beside.counts() == sizes(batch())
+    again.close()
+
+
+@pytest.mark.parametrize("name", ["", "1st", "Next", "a b", "a-b", '"; --', "x" * 32, "ü", "next\n"])
+def test_a_name_is_plain(live: Sink, name: str) -> None:
+    for call in (live.beside, live.swap):
+        with pytest.raises(ConfigurationError, match="not a name for tables"):
+            call(name)
+
+
+def test_the_longest_name_will_do(live: Sink) -> None:
+    name = "x" * 23
+    beside = live.beside(name)
+    beside.prepare(catalog())
+    live.swap(name)
+    beside.close()
+
+
+@pytest.mark.parametrize("kind", ["jsonl:-", "jsonl:///{}/events"])
+def test_lines_have_nothing_beside_them(tmp_path: Path, kind: str) -> None:
+    sink = open_sink(kind.format(tmp_path))
+    for call in (sink.beside, sink.swap):
+        with pytest.raises(SinkError, match="cannot have tables"):
+            call("next")
