@@ -15,11 +15,19 @@ _ADAPTERS = {
     "postgresql": (f"{_PACKAGE}.postgres", "open_postgres"),
     "postgres": (f"{_PACKAGE}.postgres", "open_postgres"),
     "jsonl": (f"{_PACKAGE}.jsonl", "open_jsonl"),
+    "duckdb": (f"{_PACKAGE}.duckdb", "open_duckdb"),
+}
+# What a scheme needs beside the package itself: the library, and the extra that brings it.
+_NEEDS = {
+    "postgresql": ("psycopg", "postgres"),
+    "postgres": ("psycopg", "postgres"),
+    "duckdb": ("duckdb", "duckdb"),
 }
 SINK_FORMS = (
     "sqlite:///relative.db",
     "sqlite:////absolute.db",
     "postgresql://user@host/database",
+    "duckdb:///file",
     "jsonl:-",
     "jsonl:///file",
 )
@@ -40,7 +48,7 @@ def open_sink(url: str) -> Sink:
         sink: Sink = getattr(import_module(module), function)(url)
     except ImportError as error:
         # psycopg without a libpq raises an ImportError that names no module. polars is asked for by the package itself.
-        if scheme.startswith("postgres"):
-            raise MissingExtraError("psycopg", "postgres") from error
+        if scheme in _NEEDS:
+            raise MissingExtraError(*_NEEDS[scheme]) from error
         raise
     return sink

@@ -11,7 +11,8 @@ import pytest
 from flowise_telemetry_consumer.sinks import Sink, open_sink
 from flowise_telemetry_schemas import catalog
 
-DATABASES = ("sqlite", "postgresql")
+SHARED = ("sqlite", "postgresql")
+DATABASES = (*SHARED, "duckdb")
 
 
 def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
@@ -30,7 +31,13 @@ def sink_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty sink of those kinds that have transactions and take several writers."""
+    """The URL of an empty sink of those kinds that have transactions."""
+    return _url(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=SHARED)
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty sink of those kinds that take several writing processes."""
     return _url(request.param, request, tmp_path)
 
 

@@ -194,13 +194,13 @@ def test_a_batch_that_fails_at_its_second_frame_leaves_nothing(database_url: str
     sink.close()
 
 
-def test_writers_that_start_and_write_at_once_write_each_event_once(database_url: str) -> None:
-    processes = [start(database_url, batches=20, repeat=20) for _ in range(3)]
+def test_writers_that_start_and_write_at_once_write_each_event_once(shared_url: str) -> None:
+    processes = [start(shared_url, batches=20, repeat=20) for _ in range(3)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     written = sum(json.loads(line)["written"] for output in outputs for line in output.splitlines())
     assert written == 20 * 20 * len(EVENTS)
-    assert open_sink(database_url).counts() == {event: 20 * 20 * size for event, size in sizes(batch()).items()}
+    assert open_sink(shared_url).counts() == {event: 20 * 20 * size for event, size in sizes(batch()).items()}
 
 
 def test_a_kill_leaves_whole_batches_and_the_next_delivery_completes_them(sink_url: str) -> None:

@@ -10,7 +10,7 @@ from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
 
 
-@pytest.mark.parametrize("url", ["", "events.db", "mysql://me:geheim@db/usage", "SQLITE:///x", "duckdb:///x"])
+@pytest.mark.parametrize("url", ["", "events.db", "mysql://me:geheim@db/usage", "SQLITE:///x", "duckdb+s3:///x"])
 def test_another_url_is_answered_with_the_forms_there_are(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"sqlite:///.*postgresql://.*jsonl:-") as caught:
         open_sink(url)
@@ -25,7 +25,18 @@ def test_a_file_needs_three_slashes_and_a_name(url: str) -> None:
         open_sink(url)
 
 
-def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'flowise-telemetry\[postgres\]'"):
-        open_sink("postgresql://db/usage")
+@pytest.mark.parametrize(
+    ("url", "library", "extra"),
+    [
+        ("postgresql://db/usage", "psycopg", "postgres"),
+        ("duckdb:///usage.duckdb", "duckdb", "duckdb"),
+    ],
+)
+def test_a_missing_extra_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, url: str, library: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(
+        MissingExtraError, match=rf"{library} is not installed: pip install 'flowise-telemetry\[{extra}\]'"
+    ):
+        open_sink(url)

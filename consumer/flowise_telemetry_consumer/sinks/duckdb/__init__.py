@@ -1,0 +1,14 @@
+"""A sink for analysis in one file: ``duckdb:///relative.duckdb`` or ``duckdb:////absolute.duckdb``."""
+
+from __future__ import annotations
+
+from flowise_telemetry_consumer.sinks.duckdb.database import MEMORY_LIMIT
+from flowise_telemetry_consumer.sinks.duckdb.sink import DuckdbSink
+from flowise_telemetry_consumer.sinks.file_url import file_of
+
+__all__ = ["MEMORY_LIMIT", "DuckdbSink", "open_duckdb"]
+
+
+def open_duckdb(url: str) -> DuckdbSink:
+    """The sink of a DuckDB URL; the file is made by ``prepare``."""
+    return DuckdbSink(file_of(url, "duckdb"))

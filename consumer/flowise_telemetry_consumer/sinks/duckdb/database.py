@@ -1,0 +1,175 @@
+"""The file of a DuckDB sink: its connection, transactions, and what it says when something fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["MEMORY_LIMIT", "Database"]
+
+MEMORY_LIMIT = "256MB"
+"""What DuckDB may keep in memory; it would take 80 % of the machine's."""
+
+_Config = dict[str, str | bool | int | float | list[str]]
+_CONFIG: _Config = {"memory_limit": MEMORY_LIMIT}
+_WRITER_CONFIG: _Config = {
+    # A batch is too small to share out: with more threads it takes longer.
+    "threads": 1,
+    # Each checkpoint writes the last row group of each table anew. At the 16 MB of the default that is half the work.
+    "checkpoint_threshold": "128MB",
+}
+
+_NOT_OPENED = ("No such file", "Permission denied", "Is a directory", "Not a directory")
+
+# In one process all connections to a file share one database, and nothing but this keeps two of them from adding
+# the same event at once: the tables have no unique index.
+_TURNS: dict[Path, threading.Lock] = {}
+
+
+class Database:
+    """One file and the connection that writes to it, made when it is first needed and after every failure.
+
+    ``on_open`` is called with each new connection, to make the tables.
+    """
+
+    def __init__(self, path: Path, *, url: str, on_open: Callable[[DuckDBPyConnection], None]) -> None:
+        # Asked for here, so that a missing extra is told when the sink is opened.
+        import duckdb
+
+        self._duckdb = duckdb
+        self._path = path
+        self._url = url
+        self._on_open = on_open
+        self._db: DuckDBPyConnection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def connection(self) -> DuckDBPyConnection:
+        """The connection that writes, in the one process that may."""
+        if self._db is not None:
+            self.require_same_file()
+            return self._db
+        db = self._connect(read_only=False)
+        try:
+            self._on_open(db)
+            self._identity = self._identity_now()
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+        return db
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._db is not None
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[DuckDBPyConnection]:
+        """A connection in a transaction of its own: the state of one moment. Does not make the file."""
+        if self._db is not None:
+            db = self._db.cursor()
+        else:
+            if not self._path.is_file():
+                raise SinkError(f"{self._url} cannot be opened: {self._why_not_opened()}")
+            try:
+                db = self._connect(read_only=True)
+            except self._duckdb.ConnectionException:
+                # Another sink of this process writes to it.
+                db = self._connect(read_only=False)
+        with contextlib.closing(db):
+            db.execute("BEGIN TRANSACTION READ ONLY")
+            yield db
+
+    @contextlib.contextmanager
+    def transaction(self, db: DuckDBPyConnection) -> Iterator[None]:
+        """All of what is inside, or nothing; one at a time."""
+        with _TURNS.setdefault(self._path.resolve(), threading.Lock()):
+            db.execute("BEGIN TRANSACTION")
+            try:
+                yield
+                db.execute("COMMIT")
+            except BaseException:
+                # Some failures have rolled back already.
+                with contextlib.suppress(self._duckdb.Error):
+                    db.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Closes the connection that writes and lets other processes in."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def require_same_file(self) -> None:
+        """DuckDB writes on to a file that was removed, as if nothing had happened."""
+        if self._identity_now() != self._identity:
+            self.close()
+            raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
+
+    @contextlib.contextmanager
+    def failures_told(self) -> Iterator[None]:
+        """Raises ``SinkError`` or ``SinkUnavailableError`` for what DuckDB raises inside."""
+        try:
+            yield
+        except self._duckdb.Error as error:
+            # What state a failed connection is in depends on the failure.
+            self.close()
+            raise self._told(error) from error
+
+    def _connect(self, *, read_only: bool) -> DuckDBPyConnection:
+        config = _CONFIG | ({} if read_only else _WRITER_CONFIG)
+        db = self._duckdb.connect(str(self._path), read_only=read_only, config=config)
+        # Not this machine's: instants become timestamps without a zone, which are UTC here.
+        db.execute("SET TimeZone = 'UTC'")
+        return db
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _told(self, error: Exception) -> SinkError:
+        text = str(error).partition("\n")[0]
+        known = self._duckdb
+        outages = (known.IOException, known.FatalException, known.TransactionException)
+        unavailable: str | None = None
+        refused = f"refused: {text}"
+        if "Could not set lock on file" in text:
+            unavailable = "is open in another program: DuckDB lets one in at a time, nobody else may read meanwhile"
+        elif isinstance(error, known.ConnectionException):
+            unavailable = "is being read by this process"
+        elif "not a valid DuckDB database file" in text:
+            refused = "is not a DuckDB database: name another file"
+        elif any(sign in text for sign in _NOT_OPENED):
+            refused = f"cannot be opened: {self._why_not_opened()}"
+        elif isinstance(error, known.DataError) and not isinstance(error, known.ConstraintException):
+            # The text holds the value.
+            refused = "refused a value that is not of its column's type"
+        elif isinstance(error, outages):
+            unavailable = f"cannot be read or written: {text}"
+        return (
+            SinkUnavailableError(f"{self._url} {unavailable}") if unavailable else SinkError(f"{self._url} {refused}")
+        )
+
+    def _why_not_opened(self) -> str:
+        folder = self._path.absolute().parent
+        if not folder.is_dir():
+            return f"make the folder {folder} first"
+        if self._path.is_dir():
+            return "it is a folder, name a file"
+        if self._path.exists():
+            return "this user may not use the file"
+        return "there is no such file" + (
+            "" if os.access(folder, os.W_OK) else ", and this user may not make one there"
+        )

@@ -1,0 +1,102 @@
+"""How far each source has come, in a table beside those of the events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow
+from flowise_telemetry_consumer.sinks.duckdb.tables import columns, quoted
+from flowise_telemetry_transport.types import TopicPartition
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["advance", "carry_claims", "claim", "make_progress_table", "rows_of"]
+
+_ROW = "source = ? AND topic = ? AND partition = ?"
+
+
+def make_progress_table(db: DuckDBPyConnection, table: str) -> None:
+    """Makes the table where it is missing."""
+    db.execute(
+        f"CREATE TABLE IF NOT EXISTS {quoted(table)} ("
+        "source VARCHAR NOT NULL, topic VARCHAR NOT NULL, partition INTEGER NOT NULL, next_offset BIGINT, "
+        "epoch BIGINT NOT NULL, description VARCHAR NOT NULL, "
+        "claimed_at TIMESTAMP, updated_at TIMESTAMP NOT NULL)"
+    )
+
+
+def claim(
+    db: DuckDBPyConnection, table: str, source: str, partition: TopicPartition, description: str
+) -> tuple[int | None, int]:
+    """The next offset of a partition, and the epoch of whoever has it from now on."""
+    key = (source, *partition)
+    held: list[tuple[int | None, int]] = db.execute(
+        f"SELECT next_offset, epoch FROM {quoted(table)} WHERE {_ROW}",  # noqa: S608 - our table
+        key,
+    ).fetchall()
+    now = _now_ms()
+    if not held:
+        db.execute(
+            f"INSERT INTO {quoted(table)} VALUES (?, ?, ?, NULL, 1, ?, epoch_ms(?), epoch_ms(?))",  # noqa: S608 - our table
+            (*key, description, now, now),
+        ).fetchall()
+        return None, 1
+    ((next_offset, epoch),) = held
+    db.execute(
+        f"UPDATE {quoted(table)} SET epoch = ?, description = ?, claimed_at = epoch_ms(?), updated_at = epoch_ms(?) "  # noqa: S608 - our table
+        f"WHERE {_ROW}",
+        (epoch + 1, description, now, now, *key),
+    ).fetchall()
+    return next_offset, epoch + 1
+
+
+def advance(db: DuckDBPyConnection, table: str, source: str, step: Advance) -> bool:
+    """Moves a partition on; False, and nothing is moved, where its epoch is another one by now."""
+    counted: list[tuple[int]] = db.execute(
+        f"UPDATE {quoted(table)} SET next_offset = ?, updated_at = epoch_ms(?) WHERE {_ROW} AND epoch = ?",  # noqa: S608 - our table
+        (step.next_offset, _now_ms(), source, *step.partition, step.epoch),
+    ).fetchall()
+    return counted[0][0] == 1
+
+
+def carry_claims(db: DuckDBPyConnection, old: str, new: str) -> None:
+    """Lets those who had claimed in one table write on in another, of which they have written nothing."""
+    same = "held.source = its.source AND held.topic = its.topic AND held.partition = its.partition"
+    db.execute(
+        f"UPDATE {quoted(new)} AS held SET epoch = greatest(held.epoch, its.epoch) "  # noqa: S608 - our tables
+        f"FROM {quoted(old)} AS its WHERE {same}"
+    ).fetchall()
+    db.execute(
+        f"INSERT INTO {quoted(new)} (source, topic, partition, epoch, description, updated_at) "  # noqa: S608 - our tables
+        f"SELECT source, topic, partition, epoch, description, epoch_ms(?) FROM {quoted(old)} AS its "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(new)} AS held WHERE {same})",
+        [_now_ms()],
+    ).fetchall()
+
+
+def rows_of(db: DuckDBPyConnection, table: str) -> Iterator[ProgressRow]:
+    """All that is kept; nothing where there is no such table yet."""
+    if not columns(db, table):
+        return
+    statement = (
+        "SELECT source, topic, partition, next_offset, description, epoch_ms(claimed_at), epoch_ms(updated_at) "  # noqa: S608 - our table
+        f"FROM {quoted(table)}"
+    )
+    for source, topic, partition, next_offset, description, claimed_at_ms, updated_at_ms in db.execute(
+        statement
+    ).fetchall():
+        yield ProgressRow(
+            source,
+            TopicPartition(topic, partition),
+            next_offset,
+            description,
+            claimed_at_ms=claimed_at_ms,
+            updated_at_ms=updated_at_ms,
+        )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

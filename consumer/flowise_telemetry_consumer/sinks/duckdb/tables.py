@@ -1,0 +1,125 @@
+"""The tables of a DuckDB sink and the statements that use them. Identifiers come from schemas, never from values."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from flowise_telemetry_consumer.frames import polars_schema
+from flowise_telemetry_consumer.sinks.id_ranges import first_of_each, id_ranges
+from flowise_telemetry_consumer.sinks.rows import NESTED_KINDS, default_in_row
+from flowise_telemetry_schemas import EventSchema, Field
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["columns", "exchange", "insert", "make_table", "quoted", "rows_between"]
+
+_TYPES = {
+    "string": "VARCHAR",
+    "enum": "VARCHAR",  # its symbols may grow with the next version
+    "uuid": "UUID",
+    "int": "INTEGER",
+    "long": "BIGINT",
+    "boolean": "BOOLEAN",
+    "timestamp": "TIMESTAMP",
+}
+_BATCH = "flowise_telemetry_batch"
+
+
+class _Stream:
+    """A frame or a result as nothing but a stream of Arrow: what either side knows without pyarrow."""
+
+    def __init__(self, source: object) -> None:
+        self._source = source
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._source.__arrow_c_stream__(requested_schema)  # type: ignore[attr-defined]  # both have it
+
+
+def make_table(db: DuckDBPyConnection, table: str, schema: EventSchema) -> None:
+    """Makes the table of an event, or the columns of it that are missing.
+
+    There is no primary key: its index (ART) must be in memory whole, and at 20 million rows it doubles the file and
+    takes four times as long to write as looking the ids of a batch up in the few row groups that can hold them.
+    """
+    held = columns(db, table)
+    if not held:
+        declared = ", ".join(_declaration(field) + ("" if field.nullable else " NOT NULL") for field in schema.fields)
+        db.execute(f"CREATE TABLE {quoted(table)} ({declared})")
+        return
+    for field in schema.fields:
+        if field.column not in held:
+            # NOT NULL cannot be declared with it; its default keeps nulls out.
+            db.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {_declaration(field)}")
+
+
+def exchange(db: DuckDBPyConnection, one: str, other: str) -> None:
+    """Gives each of two tables the name of the other, inside a transaction."""
+    between = f"{other}_{secrets.token_hex(4)}"
+    for old, new in ((one, between), (other, one), (between, other)):
+        db.execute(f"ALTER TABLE {quoted(old)} RENAME TO {quoted(new)}")
+
+
+def insert(db: DuckDBPyConnection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
+    """Adds the rows whose event is not there yet, and says how many they were."""
+    rows = first_of_each(frame)
+    # Ranges of constants, which DuckDB compares with the smallest and largest id of each row group.
+    ranges = id_ranges(rows["event_id"])
+    near = " OR ".join("there.event_id BETWEEN ?::UUID AND ?::UUID" for _ in ranges)
+    names = ", ".join(quoted(field.column) for field in schema.fields)
+    statement = (
+        f"INSERT INTO {quoted(table)} ({names}) SELECT {names} FROM {_BATCH} AS batch WHERE NOT EXISTS "  # noqa: S608 - names of the schema
+        f"(SELECT 1 FROM {quoted(table)} AS there WHERE there.event_id = batch.event_id::UUID AND ({near}))"
+    )
+    db.register(_BATCH, _Stream(rows))
+    counted: list[tuple[int]] = db.execute(statement, [bound for ends in ranges for bound in ends]).fetchall()
+    # Not after a failure: a transaction that is aborted takes no more statements, and its connection is closed.
+    db.unregister(_BATCH)
+    return counted[0][0]
+
+
+def rows_between(db: DuckDBPyConnection, table: str, schema: EventSchema, start: int, end: int) -> pl.DataFrame:
+    """The rows from the number ``start`` to before ``end``, numbered as they were added."""
+    names = ", ".join(quoted(field.column) for field in schema.fields)
+    statement = f"SELECT {names} FROM {quoted(table)} WHERE rowid >= {start:d} AND rowid < {end:d}"  # noqa: S608 - as above
+    wanted = polars_schema(schema)
+    frame = pl.DataFrame(_Stream(db.sql(statement)))
+    timestamps = [field.column for field in schema.fields if field.kind == "timestamp"]
+    return frame.with_columns(pl.col(timestamps).dt.replace_time_zone("UTC")).cast(dict(wanted))  # type: ignore[arg-type]
+
+
+def columns(db: DuckDBPyConnection, table: str) -> frozenset[str]:
+    """The columns that a table has; none where there is no such table."""
+    rows = db.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND schema_name = current_schema() AND table_name = ?",
+        [table],
+    )
+    return frozenset(name for (name,) in rows.fetchall())
+
+
+def quoted(name: str) -> str:
+    """An identifier as statements take it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _declaration(field: Field) -> str:
+    declared = f"{quoted(field.column)} {_type(field)}"
+    default = default_in_row(field)
+    if default is None:
+        return declared
+    literal = str(int(default)) if isinstance(default, int) else "'" + default.replace("'", "''") + "'"
+    if field.kind in NESTED_KINDS:
+        literal = f"CAST({literal}::JSON AS {_type(field)})"
+    return f"{declared} DEFAULT {literal}"
+
+
+def _type(field: Field) -> str:
+    if field.kind == "record":
+        return f"STRUCT({', '.join(f'{quoted(inner.column)} {_type(inner)}' for inner in field.fields)})"
+    if field.kind == "array" and field.items is not None:
+        return f"{_type(field.items)}[]"
+    return _TYPES[field.kind]
