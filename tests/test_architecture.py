@@ -38,6 +38,7 @@ ADAPTERS: dict[str, str] = {
     "confluent_kafka": "transport/flowise_telemetry_transport",
     "psycopg": "consumer/flowise_telemetry_consumer/sinks",
     "duckdb": "consumer/flowise_telemetry_consumer/sinks",
+    "prometheus_client": "consumer/flowise_telemetry_consumer/monitoring",
 }
 
 # Past this, a file says here what its one idea is, or is split.
@@ -73,7 +74,7 @@ PUBLIC: dict[str, str] = {
         FencedError FiledDeadLetter IncompleteReadError MAX_DEAD_LETTER_BYTES PartitionResult Progress
         ReplayArguments ReplayResult ReplayRun Selection Shard SinkError SinkInUseError SinkUnavailableError
         TopicChangedError UnknownRunError dead_letter_topic_of find_run list_dead_letters list_runs
-        open_dead_letter_writer read_dead_letters replay
+        open_dead_letter_writer ranges_text read_dead_letters replay time_text
     """,
     "flowise_telemetry_cli": """
         cli main

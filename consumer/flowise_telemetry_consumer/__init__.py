@@ -26,15 +26,30 @@ from flowise_telemetry_consumer.filed_dead_letters import (
     read_dead_letters,
 )
 from flowise_telemetry_consumer.progress import Progress
-from flowise_telemetry_consumer.replay import PartitionResult, ReplayResult, replay
+from flowise_telemetry_consumer.replay import (
+    Bound,
+    PartitionResult,
+    ReplayArguments,
+    ReplayResult,
+    ReplayRun,
+    Selection,
+    Shard,
+    UnknownRunError,
+    find_run,
+    list_runs,
+    ranges_text,
+    replay,
+    time_text,
+)
 from flowise_telemetry_consumer.settings import DEFAULT_GROUP, DEFAULT_TOPIC, ConsumerSettings, dead_letter_topic_of
-from flowise_telemetry_consumer.topic_range import IncompleteReadError, TopicRange
+from flowise_telemetry_consumer.topic_range import IncompleteReadError, TopicChangedError
 
 __all__ = [
     "DEFAULT_GROUP",
     "DEFAULT_TOPIC",
     "MAX_DEAD_LETTER_BYTES",
     "BatchLimits",
+    "Bound",
     "Consumer",
     "ConsumerSettings",
     "DeadLetter",
@@ -50,14 +65,23 @@ __all__ = [
     "IncompleteReadError",
     "PartitionResult",
     "Progress",
+    "ReplayArguments",
     "ReplayResult",
+    "ReplayRun",
+    "Selection",
+    "Shard",
     "SinkError",
     "SinkInUseError",
     "SinkUnavailableError",
-    "TopicRange",
+    "TopicChangedError",
+    "UnknownRunError",
     "dead_letter_topic_of",
+    "find_run",
     "list_dead_letters",
+    "list_runs",
     "open_dead_letter_writer",
+    "ranges_text",
     "read_dead_letters",
     "replay",
+    "time_text",
 ]

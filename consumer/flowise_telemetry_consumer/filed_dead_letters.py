@@ -97,9 +97,10 @@ def read_dead_letters(
     """
     span = TopicRange.of(reader, topic)
     source = RangeReader(reader, span, clock=clock or SystemClock(), no_progress_seconds=no_progress_seconds)
-    for polled in source.read(stop or threading.Event()):
-        for record in polled.records:
-            yield FiledDeadLetter.of(record)
+    for stretches in source.read(stop or threading.Event()):
+        for stretch in stretches:
+            for record in stretch.records:
+                yield FiledDeadLetter.of(record)
 
 
 def list_dead_letters(

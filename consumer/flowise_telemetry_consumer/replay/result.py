@@ -1,0 +1,128 @@
+"""What became of every offset of a replay."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["OnReplayProgress", "PartitionResult", "ReplayResult", "ranges_text"]
+
+
+@dataclass(slots=True)
+class PartitionResult:
+    """What became of the offsets ``start`` to before ``end`` of one partition.
+
+    ``position`` is how far was read and written: below ``end`` in a replay that is incomplete. ``went_on_at`` is where
+    this process began: over ``start`` in a replay that was resumed. The counts are of the offsets between the two.
+    ``gaps`` are offsets without a record: compacted away, expired, or markers of transactions. ``missing`` are those
+    of which it is known that retention removed them, as pairs of first and the one after the last.
+    """
+
+    start: int
+    end: int
+    position: int
+    went_on_at: int = -1
+    written: int = 0
+    already_there: int = 0
+    dead: int = 0
+    filtered: int = 0
+    gaps: int = 0
+    missing: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.went_on_at < 0:
+            self.went_on_at = self.position
+
+    @property
+    def offsets_read(self) -> int:
+        """How many offsets this process has been through."""
+        return self.position - self.went_on_at
+
+    @property
+    def records(self) -> int:
+        """How many records there were."""
+        return self.written + self.already_there + self.dead + self.filtered
+
+    @property
+    def complete(self) -> bool:
+        """Whether the end was reached."""
+        return self.position == self.end
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every offset read is a record of which is known what became of it, or a gap."""
+        return self.offsets_read == self.records + self.gaps and self.gaps >= 0
+
+
+@dataclass(slots=True)
+class ReplayResult:
+    """What a replay did, and has done so far while it runs.
+
+    For every partition: offsets read = ``written`` + ``already_there`` + ``dead`` + ``filtered`` + ``gaps``. Here
+    ``written`` and ``already_there`` are by event, ``dead`` by reason. ``incomplete`` says why the end was not reached;
+    None when it was. ``run`` is the id under which it can be resumed.
+    """
+
+    topic: str
+    partitions: dict[TopicPartition, PartitionResult]
+    run: str = ""
+    resumed: bool = False
+    written: Counter[str] = field(default_factory=Counter)
+    already_there: Counter[str] = field(default_factory=Counter)
+    dead: Counter[str] = field(default_factory=Counter)
+    incomplete: str | None = None
+
+    @property
+    def offsets(self) -> int:
+        """How many offsets there are to read."""
+        return sum(result.end - result.start for result in self.partitions.values())
+
+    @property
+    def offsets_read(self) -> int:
+        """How many of them are through, those of earlier processes included."""
+        return sum(result.position - result.start for result in self.partitions.values())
+
+    @property
+    def filtered(self) -> int:
+        """How many records were not wanted."""
+        return sum(result.filtered for result in self.partitions.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every partition was read to its end."""
+        return self.incomplete is None
+
+    @property
+    def missing(self) -> Mapping[TopicPartition, list[tuple[int, int]]]:
+        """The offsets that retention had removed, of the partitions that have any."""
+        return {tp: part.missing for tp, part in sorted(self.partitions.items()) if part.missing}
+
+    def discrepancies(self) -> list[str]:
+        """One line for each partition whose offsets do not add up; none in a replay that did its work."""
+        lines = [
+            f"partition {tp.partition}: {part.offsets_read} offsets read, {part.records} records and {part.gaps} gaps"
+            for tp, part in sorted(self.partitions.items())
+            if not part.adds_up
+        ]
+        for name, total, parts in (
+            ("written", self.written.total(), sum(part.written for part in self.partitions.values())),
+            ("already there", self.already_there.total(), sum(part.already_there for part in self.partitions.values())),
+            ("dead letters", self.dead.total(), sum(part.dead for part in self.partitions.values())),
+        ):
+            if total != parts:
+                lines.append(f"{name}: {total} in all, but {parts} by partition")
+        return lines
+
+
+def ranges_text(missing: Mapping[TopicPartition, list[tuple[int, int]]]) -> str:
+    """Missing ranges for people: ``0: 5-9, 1: 0-3`` by partition, the last offset included."""
+    return "; ".join(
+        f"{tp.partition}: " + ", ".join(f"{start}-{end - 1}" for start, end in ranges) for tp, ranges in missing.items()
+    )
+
+
+OnReplayProgress = Callable[[ReplayResult], None]
+"""Called after every batch, with the result so far."""

@@ -1,0 +1,280 @@
+"""What a replay takes: bounds in offsets and times, filters, and what retention, compaction and deletion do to them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from flowise_telemetry_consumer import (
+    BatchLimits,
+    Bound,
+    ReplayArguments,
+    ReplayResult,
+    Selection,
+    Shard,
+    TopicChangedError,
+    replay,
+)
+from flowise_telemetry_consumer.sinks.port import Batch
+from flowise_telemetry_schemas import ConfigurationError, catalog
+from flowise_telemetry_schemas.codec import encode
+from flowise_telemetry_transport.types import OutgoingRecord, TopicPartition
+from tests.consumer.world import TOPIC, World, event_id, value_of
+from tests.schemas.records import ENVELOPE, EVENTS, record_of
+
+NOW_MS = 1_700_000_000_000
+DAY_MS = 86_400_000
+
+
+def bound(text: str) -> Bound:
+    return Bound.parse(text, now_ms=NOW_MS, option="--from")
+
+
+def ran(
+    world: World,
+    *,
+    begin: str | None = None,
+    end: str | None = None,
+    partitions: Iterable[int] = (),
+    events: Iterable[str] = (),
+    where: Iterable[tuple[str, str]] = (),
+    shard: Shard | None = None,
+    rows: int = 1_000,
+) -> ReplayResult:
+    arguments = ReplayArguments(
+        topic=TOPIC,
+        begin=None if begin is None else bound(begin),
+        end=None if end is None else bound(end),
+        partitions=tuple(partitions),
+        selection=Selection.of(catalog(), events=events, where=where),
+    )
+    result = replay(
+        world.reader(None),
+        world.sink,
+        catalog(),
+        arguments,
+        shard=shard,
+        batch=BatchLimits(rows=rows),
+        clock=world.clock,
+    )
+    assert result.discrepancies() == []
+    assert result.complete
+    return result
+
+
+def send_at(world: World, times_ms: Sequence[int], *, partition: int = 0) -> None:
+    """Sends event ``number`` at ``times_ms[number]``."""
+    writer = world.broker.open_writer()
+    for number, time_ms in enumerate(times_ms):
+        outgoing = OutgoingRecord(TOPIC, b"k", value_of(number), timestamp_ms=time_ms, partition=partition)
+        writer.send(outgoing, lambda delivery, error: None)
+    writer.flush(timeout_seconds=1)
+
+
+def numbers(world: World) -> list[int]:
+    return sorted(int(found[-12:], 16) for found in world.sink.event_ids())
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "time_ms"),
+    [
+        ("1200", 1200, None),
+        ("2023-11-14T22:13:20Z", None, NOW_MS),
+        ("2023-11-14T23:13:20.5+01:00", None, NOW_MS + 500),
+        ("2023-11-14", None, 1_699_920_000_000),
+        ("2d ago", None, NOW_MS - 2 * DAY_MS),
+        (" 90  minutes ago", None, NOW_MS - 5_400_000),
+        ("1w ago", None, NOW_MS - 7 * DAY_MS),
+        ("now", None, NOW_MS),
+    ],
+)
+def test_a_bound_is_an_offset_a_time_or_an_age(text: str, offset: int | None, time_ms: int | None) -> None:
+    assert (bound(text).offset, bound(text).time_ms) == (offset, time_ms)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "-5", "2 fortnights ago", "2023-13-01", "9" * 30])
+def test_what_is_no_bound_is_refused_with_the_forms_there_are(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"--from .* is no bound: give an offset \(1200\), a time"):
+        bound(text)
+
+
+@pytest.mark.parametrize(("begin", "end"), [("5", "5"), ("7", "2"), ("1d ago", "2d ago"), ("now", "2023-11-14")])
+def test_a_reversed_range_is_refused(begin: str, end: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"the range is empty: --from {begin} is not before --to {end}"):
+        ReplayArguments(begin=bound(begin), end=bound(end))
+
+
+def test_times_are_exact_though_they_run_backwards() -> None:
+    world = World(partitions=1)
+    # As an event of the range can follow one that is past it, and be followed by one that is before it.
+    send_at(world, [NOW_MS + second * 1000 for second in (0, 50, 10, 90, 20, 5, 30, 60, 29)])
+    result = ran(world, begin="2023-11-14T22:13:30Z", end="2023-11-14T22:13:50Z", rows=2)
+    assert numbers(world) == [2, 4, 8]
+    assert result.filtered == result.offsets - 3
+    # Everything before the first record that is late enough was not even read.
+    assert [part.start for part in result.partitions.values()] == [1]
+
+
+def test_a_range_of_which_there_is_nothing_yet_reads_nothing() -> None:
+    world = World(partitions=2)
+    send_at(world, [NOW_MS, NOW_MS + 1])
+    result = ran(world, begin="2024-01-01")
+    assert result.offsets == 0
+
+
+def test_records_of_a_time_are_found_where_the_cluster_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(partitions=1)
+    send_at(world, [NOW_MS - DAY_MS, NOW_MS])
+    monkeypatch.setattr(
+        "flowise_telemetry_transport.memory.reader.InMemoryReader.offsets_for_times",
+        lambda reader, times_ms: dict.fromkeys(times_ms),
+    )
+    assert ran(world, begin="1h ago").filtered == 1
+    assert numbers(world) == [1]
+
+
+def test_offsets_are_of_each_partition() -> None:
+    world = World(partitions=3)
+    world.send_good(10, partition=0)
+    world.send_good(4, partition=1)
+    result = ran(world, begin="2", end="6")
+    assert [(part.start, part.end) for part in result.partitions.values()] == [(2, 6), (2, 4), (0, 0)]
+    assert result.written.total() == 6
+
+
+def test_partitions_can_be_chosen_and_are_checked() -> None:
+    world = World(partitions=3)
+    for partition in range(3):
+        world.send_good(3, partition=partition)
+    assert {tp.partition for tp in ran(world, partitions=[2, 0]).partitions} == {0, 2}
+    with pytest.raises(ConfigurationError, match="--partition 7: topic events has the partitions 0 to 2"):
+        ran(world, partitions=[7])
+
+
+def test_a_beginning_past_every_end_is_refused() -> None:
+    world = World(partitions=2)
+    world.send_good(3, partition=0)
+    with pytest.raises(ConfigurationError, match=r"no partition of events reaches offset 3 \(0: 3, 1: 0\)"):
+        ran(world, begin="3")
+
+
+def test_shards_divide_the_partitions_among_themselves() -> None:
+    world = World(partitions=5)
+    for partition in range(5):
+        world.send_good(2, partition=partition)
+    shares = [{tp.partition for tp in ran(world, shard=Shard.parse(text)).partitions} for text in ("1/3", "2/3", "3/3")]
+    assert shares == [{0, 3}, {1, 4}, {2}]
+    assert world.sink.event_ids() == world.accepted()
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "a/b", "1/0", "-1/2"])
+def test_what_is_no_shard_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="give number/count"):
+        Shard.parse(text)
+
+
+def test_events_are_told_by_their_fingerprint_and_dead_letters_stay_dead() -> None:
+    world = World(partitions=1)
+    world.send_good(60)
+    world.send_bad()
+    world.send_bad(value_of(3)[:12])  # a tool_created that is cut off
+    result = ran(world, events=["tool_created"])
+    wanted = [number for number in range(60) if EVENTS[number % len(EVENTS)].EVENT == "tool_created"]
+    assert numbers(world) == wanted
+    assert result.filtered == 60 - len(wanted)
+    assert result.dead == {"unknown_framing": 1, "truncated": 1}
+
+
+def test_fields_of_the_envelope_and_the_version_are_filters() -> None:
+    world = World(partitions=1)
+    other = "2fbd4c35-8f0f-8e0e-9cf0-1f0d3b0a9d11"
+    schema = catalog().latest("tool_created")
+    for number in range(40):
+        envelope = dataclasses.replace(
+            ENVELOPE,
+            event_id=event_id(number),
+            sequence=number,
+            instance_id=other if number % 2 else ENVELOPE.instance_id,
+        )
+        record = record_of(EVENTS[3], envelope) | {"version": f"3.0.{number % 4}"}
+        world.send_bad(encode(schema, record))
+    by_instance = ran(world, where=[("instanceId", other.upper())])
+    assert numbers(world) == list(range(1, 40, 2))
+    assert by_instance.filtered == 20
+    world.sink.rows.clear()
+    ran(world, where=[("version", "3.0.1"), ("version", "3.0.2"), ("sequence", "5"), ("sequence", "6")])
+    assert numbers(world) == [5, 6]
+    world.sink.rows.clear()
+    ran(world, where=[("occurred_at", "2023-11-14T22:13:20.123Z"), ("event_id", event_id(7))])
+    assert numbers(world) == [7]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("toolName", "x", "not a field that every event has; there are: eventId, occurredAt, instanceId"),
+        ("sequence", "many", "--where sequence: 'many' is no long"),
+        ("occurredAt", "noon", "--where occurredAt: 'noon' is no timestamp"),
+    ],
+)
+def test_a_filter_that_cannot_be_is_refused(name: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Selection.of(catalog(), where=[(name, value)])
+    assert said in str(caught.value)
+
+
+def test_an_unknown_event_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigurationError, match="no such event; there are: assistant_created"):
+        Selection.of(catalog(), events=["tool_deleted"])
+
+
+def test_what_retention_removed_from_the_range_is_named() -> None:
+    world = World(partitions=2)
+    world.send_good(10, partition=0)
+    world.send_good(10, partition=1)
+    world.broker.truncate(TopicPartition(TOPIC, 0), 4)
+    asked = ran(world, begin="2")
+    assert asked.missing == {TopicPartition(TOPIC, 0): [(2, 4)]}
+    assert asked.written.total() == 6 + 8
+    # Nobody asked for what was gone before.
+    assert ran(world).missing == {}
+
+
+def test_what_retention_may_have_removed_from_a_time_is_named() -> None:
+    world = World(partitions=2)
+    send_at(world, [NOW_MS - 3 * DAY_MS, NOW_MS - 2 * DAY_MS, NOW_MS - DAY_MS, NOW_MS])
+    world.broker.truncate(TopicPartition(TOPIC, 0), 1)
+    assert ran(world, begin="1h ago").missing == {}
+    assert ran(world, begin="5d ago").missing == {TopicPartition(TOPIC, 0): [(0, 1)]}
+
+
+def test_what_retention_removes_meanwhile_is_named_and_compaction_is_not() -> None:
+    world = World(partitions=1)
+    tp = TopicPartition(TOPIC, 0)
+    world.send_good(5_200)  # more than one poll takes
+    world.broker.remove_records(tp, [3, 4, 5_150])
+
+    def expire(_batch: Batch) -> None:
+        world.broker.truncate(tp, 5_100)
+
+    world.sink.on_write = expire
+    result = ran(world, rows=100)
+    assert result.missing == {tp: [(5_000 + 2, 5_100)]}
+    assert result.partitions[tp].gaps == 3 + 98
+
+
+def test_a_topic_that_is_made_again_meanwhile_is_told() -> None:
+    world = World(partitions=1)
+    world.send_good(5_200)
+
+    def make_again(_batch: Batch) -> None:
+        if world.broker.topic_id(TOPIC) == first:
+            world.broker.recreate(TOPIC)
+            world.send_good(10)
+
+    first = world.broker.topic_id(TOPIC)
+    world.sink.on_write = make_again
+    with pytest.raises(TopicChangedError, match="topic events was deleted and made again meanwhile: partition 0 ends"):
+        replay(world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=100), clock=world.clock)
