@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -13,13 +16,17 @@ import polars as pl
 import psycopg
 import pytest
 
-from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks import Batch, Sink, open_sink
 from flowise_telemetry_consumer.sinks.postgres import PostgresSink
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
 from flowise_telemetry_schemas import ConfigurationError, catalog
-from tests.consumer.sinks.batches import batch, held, sizes
-from tests.consumer.sinks.writer_process import ROOT
+from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
+from tests.consumer.sinks.writer_process import ROOT, start
+
+TP0 = TopicPartition("flowise.telemetry.events", 0)
+NONE_HELD = dict.fromkeys(catalog().events, 0)
 
 TERMINATE_OTHERS = (
     "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
@@ -173,15 +180,102 @@ main({url!r}, "2", "50")
     assert sink.counts() == sizes(batch())
 
 
-def test_a_role_that_may_only_read_and_insert_is_enough(
-    url: str, sink: Sink, admin: psycopg.Connection[Any], role: str
-) -> None:
+def test_a_role_that_may_only_write_is_enough(url: str, sink: Sink, admin: psycopg.Connection[Any], role: str) -> None:
+    admin.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}")
+    admin.execute(f"GRANT UPDATE ON flowise_telemetry_progress TO {role}")
+    writer = open_sink(changed(url, user=f"{role}:pa%2Fs%40s"))
+    writer.prepare(catalog())
+    assert writer.claim("group", [TP0]) == {}
+    writer.lock("group")
+    assert writer.write(replace(batch(), offsets={TP0: 7}, source="group")).written == sizes(batch())
+    assert held(writer, "tool_created").equals(batch().frames["tool_created"])
+    assert writer.progress()[0].next_offsets == {TP0: 7}
+    writer.close()
+
+
+def test_progress_without_its_right_is_told(url: str, sink: Sink, admin: psycopg.Connection[Any], role: str) -> None:
     admin.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}")
     writer = open_sink(changed(url, user=f"{role}:pa%2Fs%40s"))
     writer.prepare(catalog())
-    assert writer.write(batch()).written == sizes(batch())
-    assert held(writer, "tool_created").equals(batch().frames["tool_created"])
+    with pytest.raises(SinkError, match=r"permission denied for table flowise_telemetry_progress: GRANT it"):
+        writer.claim("group", [TP0])
     writer.close()
+
+
+def test_writers_of_the_version_before_go_on_while_columns_are_added(
+    url: str, sink: Sink, admin: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    older = [start(url, batches=40, repeat=50) for _ in range(2)]
+    for writer in older:
+        assert writer.stdout
+        writer.stdout.readline()
+    new = with_second_version(tmp_path / "avro", "tool_created")
+    newer = open_sink(url)
+    newer.prepare([new])
+    for writer in older:
+        writer.communicate(timeout=120)
+        assert writer.returncode == 0
+    assert newer.counts() == {"tool_created": 40 * 50 * sizes(batch())["tool_created"]}
+    assert held(newer, "tool_created")["note"].unique().to_list() == ["don't"]
+    newer.close()
+
+
+def test_a_claim_waits_for_a_batch_that_is_being_committed(
+    sink: Sink, admin: psycopg.Connection[Any], url: str
+) -> None:
+    sink.claim("group", [TP0])
+    claimed: list[Mapping[TopicPartition, int]] = []
+    successor = open_sink(url)
+    with admin.transaction():
+        # What a write does last: it has the row of the progress until its commit.
+        admin.execute("UPDATE flowise_telemetry_progress SET next_offset = 5 WHERE source = 'group'")
+        thread = threading.Thread(target=lambda: claimed.append(successor.claim("group", [TP0])))
+        thread.start()
+        while admin.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
+            assert thread.is_alive()
+    thread.join(60)
+    assert claimed == [{TP0: 5}]
+    with pytest.raises(FencedError):
+        sink.write(replace(batch(), offsets={TP0: 6}, source="group"))
+    assert sink.counts() == NONE_HELD
+    successor.close()
+
+
+def test_a_batch_under_way_when_its_partition_is_claimed_is_taken_back(
+    sink: Sink, admin: psycopg.Connection[Any], url: str
+) -> None:
+    sink.claim("group", [TP0])
+    failures: list[Exception] = []
+    successor = open_sink(url)
+
+    def write() -> None:
+        try:
+            sink.write(replace(batch(), offsets={TP0: 6}, source="group"))
+        except FencedError as error:
+            failures.append(error)
+
+    with admin.transaction():
+        admin.execute("LOCK TABLE vector_upserted IN SHARE MODE")
+        thread = threading.Thread(target=write)
+        thread.start()
+        # All but the last of its tables are written; the claim does not wait for it.
+        while admin.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
+            assert thread.is_alive()
+        assert successor.claim("group", [TP0]) == {}
+    thread.join(60)
+    assert len(failures) == 1
+    assert sink.counts() == NONE_HELD
+    successor.close()
+
+
+def test_a_lock_ends_with_its_connection(url: str, sink: Sink, admin: psycopg.Connection[Any]) -> None:
+    sink.lock("replay")
+    other = open_sink(url)
+    with pytest.raises(SinkInUseError):
+        other.lock("replay")
+    admin.execute(TERMINATE_OTHERS)
+    other.lock("replay")
+    other.close()
 
 
 @pytest.mark.parametrize("granted", ["", "SELECT"])

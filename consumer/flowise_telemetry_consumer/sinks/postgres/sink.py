@@ -19,6 +19,7 @@ from flowise_telemetry_consumer.sinks.postgres.swap import swap
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
     copy_statement,
+    csv_of,
     make_tables,
     merge_statement,
     select_statement,
@@ -205,7 +206,7 @@ class PostgresSink:
         with connection.cursor() as cursor:
             with cursor.copy(copy_statement(schema)) as copy:
                 for part in rows_frame(schema, frame).iter_slices(_COPY_ROWS):
-                    copy.write(part.write_csv(include_header=False, quote_style="non_numeric", null_value=""))
+                    copy.write(csv_of(part))
             return cursor.execute(merge_statement(self._address.schema, schema)).rowcount
 
     def _open(self) -> Connection[Any]:

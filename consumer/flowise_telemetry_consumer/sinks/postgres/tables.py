@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.postgres.progress import progress_table
 from flowise_telemetry_consumer.sinks.rows import default_in_row
@@ -14,7 +16,15 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
 
-__all__ = ["columns_of", "copy_statement", "make_tables", "merge_statement", "select_statement", "stage_statement"]
+__all__ = [
+    "columns_of",
+    "copy_statement",
+    "csv_of",
+    "make_tables",
+    "merge_statement",
+    "select_statement",
+    "stage_statement",
+]
 
 _TYPES = {
     "string": "text",
@@ -33,6 +43,10 @@ _READ_AS = {
     "record": "{}::text",
     "timestamp": """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
 }
+_QUOTE = "'"
+"""Graphs are JSON, full of double quotes: as the quote of the CSV each would be written and read twice, which cost a
+quarter of the client's time."""
+
 _PREPARE_LOCK = 0x666C6F7769736574
 """Held while tables are made: CREATE IF NOT EXISTS of two sessions at once collides. Any number that is ours alone."""
 
@@ -86,10 +100,17 @@ def stage_statement(schema_name: str, schema: EventSchema) -> Composed:
 
 
 def copy_statement(schema: EventSchema) -> Composed:
-    """Takes a batch as CSV: a null is nothing, an empty text is quoted."""
-    from psycopg.sql import SQL
+    """Takes a batch in the form of ``csv_of``."""
+    from psycopg.sql import SQL, Literal
 
-    return SQL("COPY {} ({}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')").format(_stage(schema), _names(schema))
+    return SQL("COPY {} ({}) FROM STDIN (FORMAT csv, QUOTE {}, ENCODING 'UTF8')").format(
+        _stage(schema), _names(schema), Literal(_QUOTE)
+    )
+
+
+def csv_of(rows: pl.DataFrame) -> str:
+    """Rows as CSV: a null is nothing, an empty text is quoted."""
+    return rows.write_csv(include_header=False, quote_style="non_numeric", quote_char=_QUOTE, null_value="")
 
 
 def merge_statement(schema_name: str, schema: EventSchema) -> Composed:
