@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Any
 
 from flowise_telemetry_transport.errors import (
@@ -16,22 +19,37 @@ from flowise_telemetry_transport.errors import (
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.failures import delivery_failure, failure
+from flowise_telemetry_transport.partitioning import partition_for
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
 
 __all__ = ["KafkaPythonWriter"]
 
 _RETRY_BACKOFF_MS = 100
+_BATCH_BYTES = 65_536  # what a batch costs this client is spread over more records than its own 16 KiB hold
+_TOPIC_LOOK_SECONDS = 1.0
+
+_Pending = tuple[Any, float, OnDelivery]
+"""The client's future, until when it may take (monotonic), and whom to tell."""
+
+
+@dataclass(slots=True)
+class _Topic:
+    """The partitions of a topic, and by partition what waits for its acknowledgement, in the order of sending."""
+
+    partitions: tuple[int, ...] = ()
+    look_again_at: float = 0.0
+    pending: dict[int | None, deque[_Pending]] = field(default_factory=dict)
 
 
 class KafkaPythonWriter:
     """A ``RecordWriter``; the producer is made at the first ``send``, which is also the first time a broker is needed.
 
+    Callbacks run in ``poll``, ``flush`` and ``close``: one for each record on the client's own thread costs more.
+
     There is no idempotence in this client: after a lost acknowledgement a retry writes a record twice. The client
-    has no
-    delivery timeout either, so this keeps one: ``poll``, ``flush`` and ``close`` serve it. Nor can it write a header
-    whose value
-    is null: that becomes an empty one (librdkafka keeps it).
+    has no delivery timeout either, so this keeps one. Nor can it write a header whose value is null: that becomes an
+    empty one (librdkafka keeps it).
     """
 
     def __init__(
@@ -56,6 +74,7 @@ class KafkaPythonWriter:
             "max_in_flight_requests_per_connection": 1,  # else a retry overtakes
             "max_block_ms": int(block_seconds * 1000),
             "linger_ms": linger_ms,
+            "batch_size": min(_BATCH_BYTES, buffer_bytes),
             "max_request_size": max_record_bytes,
             "buffer_memory": buffer_bytes,
             "compression_type": compression,
@@ -64,17 +83,13 @@ class KafkaPythonWriter:
         }
         self._block_seconds = block_seconds
         self._lock = threading.Lock()
-        self._done = threading.Condition()
-        self._pending: dict[int, tuple[float, OnDelivery, str]] = {}
-        self._last_ticket = 0
+        self._topics: dict[str, _Topic] = {}
         self._producer: Any = None
         self._closed = False
 
     def _connected(self) -> Any:
         with self._lock:
-            if self._closed:
-                raise TransportError("the writer is closed")
-            if self._producer is None:
+            if self._producer is None and not self._closed:
                 self._producer = self._open()
             return self._producer
 
@@ -94,106 +109,96 @@ class KafkaPythonWriter:
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
         """See ``RecordWriter``."""
-        producer = self._connected()
-        topic = record.topic
+        producer = self._producer or self._connected()
+        if self._closed:
+            raise TransportError("the writer is closed")
+        name, key, partition = record.topic, record.key, record.partition
+        now = time.monotonic()
+        topic = self._topics.get(name)
+        if topic is None or now >= topic.look_again_at:
+            topic = self._look_at(producer, name, now)
+        if partition is None:
+            if key is not None:
+                partition = topic.partitions[partition_for(key, len(topic.partitions))]
+        elif partition not in topic.partitions:
+            raise UnknownTopicError(f"{name} has no partition {partition}", topic=name, partition=partition)
         try:
-            partitions = producer.partitions_for(topic)
+            future = producer.send(
+                name,
+                _NULL if record.value is None else record.value,
+                key,
+                [(name, b"" if value is None else value) for name, value in record.headers],
+                partition,
+                record.timestamp_ms,
+            )
+        except Exception as error:
+            topic.look_again_at = 0.0  # it may be the topic that has changed
+            if type(error).__name__ == "KafkaTimeoutError":
+                raise BufferFullError(f"the send buffer is full for {self._block_seconds:g} s", topic=name) from error
+            raise failure(error, f"send to {name}", topic=name) from error
+        if future.is_done and type(future.exception).__name__ == "MessageSizeTooLargeError":
+            # The client reports what it refuses itself like a refusal of the broker; the port has it raised.
+            raise MessageTooLargeError(f"record for {name}: {future.exception}", topic=name)
+        pending = topic.pending.get(partition)
+        if pending is None:
+            pending = topic.pending.setdefault(partition, deque())
+        pending.append((future, now + self._delivery_timeout_seconds, on_delivery))
+
+    def _look_at(self, producer: Any, name: str, now: float) -> _Topic:
+        """The topic with its partitions as the client knows them now, which may wait for the first metadata."""
+        try:
+            partitions = producer.partitions_for(name)
         except Exception as error:
             if type(error).__name__ == "KafkaTimeoutError":
                 raise BrokerUnavailableError(
-                    f"no metadata for topic {topic} from {self._settings.servers_text} within"
+                    f"no metadata for topic {name} from {self._settings.servers_text} within"
                     f" {self._block_seconds:g} s: the broker is away or the topic does not exist",
-                    topic=topic,
+                    topic=name,
                 ) from error
-            raise failure(error, f"metadata of {topic}", topic=topic) from error
-        if record.partition is not None and record.partition not in partitions:
-            raise UnknownTopicError(
-                f"{topic} has no partition {record.partition}", topic=topic, partition=record.partition
-            )
-        ticket = self._take_ticket(topic, on_delivery)
-        try:
-            future = producer.send(
-                topic,
-                key=record.key,
-                value=_NULL if record.value is None else record.value,
-                headers=[(name, b"" if value is None else value) for name, value in record.headers],
-                partition=record.partition,
-                timestamp_ms=record.timestamp_ms,
-            )
-        except Exception as error:
-            self._resolve(ticket)
-            if type(error).__name__ == "KafkaTimeoutError":
-                raise BufferFullError(f"the send buffer is full for {self._block_seconds:g} s", topic=topic) from error
-            raise failure(error, f"send to {topic}", topic=topic) from error
-        if future.failed() and type(future.exception).__name__ == "MessageSizeTooLargeError":
-            # The client reports what it refuses itself like a refusal of the broker; the port has it raised.
-            if self._resolve(ticket) is not None:
-                raise MessageTooLargeError(f"record for {topic}: {future.exception}", topic=topic)
-            return
-        future.add_callback(self._delivered, ticket)
-        future.add_errback(self._failed, ticket)
-
-    def _take_ticket(self, topic: str, on_delivery: OnDelivery) -> int:
-        with self._done:
-            self._last_ticket += 1
-            deadline = time.monotonic() + self._delivery_timeout_seconds
-            self._pending[self._last_ticket] = (deadline, on_delivery, topic)
-            return self._last_ticket
-
-    def _resolve(self, ticket: int) -> OnDelivery | None:
-        """The callback if it is still owed: whoever gets it calls it."""
-        with self._done:
-            entry = self._pending.pop(ticket, None)
-            if not self._pending:
-                self._done.notify_all()
-        return None if entry is None else entry[1]
-
-    def _delivered(self, ticket: int, metadata: Any) -> None:
-        with self._done:
-            entry = self._pending.get(ticket)
-        if entry is None:
-            return
-        delivery = Delivery(metadata.topic, metadata.partition, metadata.offset)
-        try:
-            entry[1](delivery, None)
-        finally:
-            self._resolve(ticket)
-
-    def _failed(self, ticket: int, error: BaseException) -> None:
-        with self._done:
-            entry = self._pending.get(ticket)
-        if entry is None:
-            return
-        try:
-            entry[1](None, delivery_failure(error, entry[2]))
-        finally:
-            self._resolve(ticket)
+            raise failure(error, f"metadata of {name}", topic=name) from error
+        topic = self._topics.setdefault(name, _Topic())
+        topic.partitions = tuple(sorted(partitions))
+        topic.look_again_at = now + _TOPIC_LOOK_SECONDS
+        return topic
 
     def poll(self) -> None:
         """See ``RecordWriter``."""
-        self._expire(time.monotonic())
+        self._settle(time.monotonic())
 
-    def _expire(self, now: float, *, reason: str = "no acknowledgement in time") -> None:
-        with self._done:
-            due = [ticket for ticket, (deadline, _, _) in self._pending.items() if deadline <= now]
-            entries = [self._pending.pop(ticket) for ticket in due]
-            if not self._pending:
-                self._done.notify_all()
-        for _, on_delivery, topic in entries:
-            on_delivery(None, DeliveryTimeoutError(f"delivery to {topic}: {reason}", topic=topic))
+    def _settle(self, now: float, *, reason: str = "no acknowledgement in time") -> None:
+        """Calls back for what is answered, and for what has waited too long; what comes of that later is not told."""
+        for name, topic in list(self._topics.items()):
+            for pending in list(topic.pending.values()):
+                # Of one partition, the client settles records in the order of sending.
+                while pending:
+                    future, deadline, on_delivery = pending[0]
+                    if not future.is_done and deadline > now:
+                        break
+                    pending.popleft()
+                    if not future.is_done:
+                        on_delivery(None, DeliveryTimeoutError(f"delivery to {name}: {reason}", topic=name))
+                    elif future.exception is not None:
+                        on_delivery(None, delivery_failure(future.exception, name))
+                    else:
+                        on_delivery(Delivery(name, future.value.partition, future.value.offset), None)
+
+    def _waiting(self) -> list[deque[_Pending]]:
+        return [pending for topic in list(self._topics.values()) for pending in list(topic.pending.values()) if pending]
 
     def flush(self, *, timeout_seconds: float) -> int:
         """See ``RecordWriter``."""
         # The client's own flush waits for its timeout once per batch; what is lingering leaves within linger_ms anyway.
         end = time.monotonic() + timeout_seconds
         while True:
-            self._expire(time.monotonic())
-            with self._done:
-                remaining = end - time.monotonic()
-                if not self._pending or remaining <= 0:
-                    return len(self._pending)
-                nearest = min(deadline for deadline, _, _ in self._pending.values()) - time.monotonic()
-                self._done.wait(max(0.0, min(remaining, nearest)))
+            now = time.monotonic()
+            self._settle(now)
+            waiting = self._waiting()
+            if not waiting or now >= end:
+                return sum(map(len, waiting))
+            nearest = min(pending[0][1] for pending in waiting)
+            # Whichever way it ends, the next turn sees.
+            with contextlib.suppress(Exception):
+                waiting[0][0][0].get(timeout=max(0.0, min(end, nearest) - now))
 
     def close(self, *, timeout_seconds: float) -> None:
         """See ``RecordWriter``."""
@@ -206,7 +211,7 @@ class KafkaPythonWriter:
         self.flush(timeout_seconds=timeout_seconds)
         if producer is not None:
             producer.close(timeout=max(0.0, end - time.monotonic()))
-        self._expire(float("inf"), reason="not acknowledged before the writer was closed")
+        self._settle(float("inf"), reason="not acknowledged before the writer was closed")
 
 
 _NULL = object()
