@@ -15,10 +15,11 @@ from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Record, TopicPartition
 
-__all__ = ["IncompleteReadError", "RangeReader", "Stretch", "TopicChangedError", "TopicRange"]
+__all__ = ["POLL_RECORDS", "IncompleteReadError", "RangeReader", "Stretch", "TopicChangedError", "TopicRange"]
 
 _POLL_SECONDS = 0.5
-_POLL_RECORDS = 5_000
+POLL_RECORDS = 5_000
+"""How many records a poll takes, unless less is wanted."""
 
 
 class IncompleteReadError(TelemetryError):
@@ -76,7 +77,13 @@ class RangeReader:
     """
 
     def __init__(
-        self, reader: RecordReader, span: TopicRange, *, clock: Clock, no_progress_seconds: float = 60.0
+        self,
+        reader: RecordReader,
+        span: TopicRange,
+        *,
+        clock: Clock,
+        no_progress_seconds: float = 60.0,
+        poll_records: int = POLL_RECORDS,
     ) -> None:
         self.positions = dict(span.starts)
         self.missing: dict[TopicPartition, list[tuple[int, int]]] = {}
@@ -85,6 +92,7 @@ class RangeReader:
         self._span = span
         self._clock = clock
         self._no_progress_seconds = no_progress_seconds
+        self._poll_records = poll_records
         self._jumps: list[tuple[TopicPartition, int, int]] = []
 
     @property
@@ -109,7 +117,7 @@ class RangeReader:
             if stop.is_set():
                 raise IncompleteReadError(f"stopped before the end of {self._span.topic}", topic=self._span.topic)
             stretches = self._stretches(
-                self._source.poll(timeout_seconds=_POLL_SECONDS, max_records=_POLL_RECORDS), unread
+                self._source.poll(timeout_seconds=_POLL_SECONDS, max_records=self._poll_records), unread
             )
             self._look_for_retention()
             yield stretches

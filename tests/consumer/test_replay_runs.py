@@ -63,7 +63,7 @@ class Copy:
                 shard=shard,
                 run_id=run_id,
                 stop=stop,
-                batch=BatchLimits(rows=10),
+                batch=BatchLimits(rows=20),
                 clock=self.world.clock,
             )
         finally:
@@ -161,7 +161,7 @@ def test_the_list_says_how_far_each_is(world: World, copy: Copy) -> None:
     died(copy, 2)
     copy.run(ReplayArguments(topic=TOPIC, partitions=(3,)))
     sink = copy.sink()
-    unfinished, finished = list_runs(sink)
+    unfinished, finished = sorted(list_runs(sink), key=lambda run: run.finished)
     sink.close()
     assert (unfinished.finished, unfinished.offsets_read, unfinished.span.offsets) == (False, 40, 100)
     assert (finished.finished, finished.offsets_read, finished.arguments.partitions) == (True, 20, (3,))

@@ -19,7 +19,7 @@ from flowise_telemetry_consumer.replay.runs import ReplayRun, open_run
 from flowise_telemetry_consumer.replay.selection import Selection
 from flowise_telemetry_consumer.settings import DEFAULT_TOPIC
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
-from flowise_telemetry_consumer.topic_range import IncompleteReadError, RangeReader, Stretch, TopicRange
+from flowise_telemetry_consumer.topic_range import POLL_RECORDS, IncompleteReadError, RangeReader, Stretch, TopicRange
 from flowise_telemetry_schemas import Catalog, TelemetryError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Record, TopicPartition
@@ -28,8 +28,8 @@ __all__ = ["REPLAY_BATCH", "advance_run", "replay"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
-REPLAY_BATCH = BatchLimits(rows=50_000, size_bytes=64 * 1_048_576, age_seconds=5.0)
-"""Larger than the service's batches: nobody waits for the newest event of a replay."""
+REPLAY_BATCH = BatchLimits(rows=20_000, size_bytes=64 * 1_048_576, age_seconds=2.0)
+"""Larger than the service's batches: nobody waits for the newest event; what a kill costs is read again."""
 
 _RETRY_INITIAL_SECONDS = 0.5
 _RETRY_MAX_SECONDS = 10.0
@@ -122,7 +122,15 @@ def advance_run(
         on_progress=on_progress,
     )
     span = TopicRange(run.span.topic, positions, {tp: run.span.ends[tp] for tp in mine})
-    loop.run(RangeReader(reader, span, clock=clock, no_progress_seconds=no_progress_seconds))
+    loop.run(
+        RangeReader(
+            reader,
+            span,
+            clock=clock,
+            no_progress_seconds=no_progress_seconds,
+            poll_records=min(POLL_RECORDS, batch.rows),
+        )
+    )
     return result
 
 
