@@ -18,7 +18,7 @@ from flowise_telemetry_cli.main import COMMANDS
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ROOMS = ("schemas", "transport", "producer", "consumer", "cli")
-OF_THE_SERVICE = {"consume", "demo", "dlq", "replay"}
+OF_THE_SERVICE = {"compact", "consume", "demo", "dlq", "replay"}
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 

@@ -21,6 +21,7 @@ PROGRAM = "flowise-telemetry"
 
 COMMANDS = {
     "audit": "flowise_telemetry_cli.audit:audit",
+    "compact": "flowise_telemetry_cli.compact:compact",
     "consume": "flowise_telemetry_cli.consume:consume",
     "demo": "flowise_telemetry_cli.demo:demo",
     "disable": "flowise_telemetry_cli.consent:disable",

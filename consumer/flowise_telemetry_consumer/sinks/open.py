@@ -16,6 +16,7 @@ _ADAPTERS = {
     "postgres": (f"{_PACKAGE}.postgres", "open_postgres"),
     "jsonl": (f"{_PACKAGE}.jsonl", "open_jsonl"),
     "duckdb": (f"{_PACKAGE}.duckdb", "open_duckdb"),
+    "parquet": (f"{_PACKAGE}.parquet", "open_parquet"),
 }
 # What a scheme needs beside the package itself: the library, and the extra that brings it.
 _NEEDS = {
@@ -28,6 +29,7 @@ SINK_FORMS = (
     "sqlite:////absolute.db",
     "postgresql://user@host/database",
     "duckdb:///file",
+    "parquet:///folder",
     "jsonl:-",
     "jsonl:///file",
 )

@@ -13,6 +13,7 @@ from flowise_telemetry_schemas import catalog
 
 SHARED = ("sqlite", "postgresql")
 DATABASES = (*SHARED, "duckdb")
+CLAIMED = (*DATABASES, "parquet")
 
 
 def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
@@ -23,7 +24,7 @@ def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     return f"{kind}:///{folder}/events"
 
 
-@pytest.fixture(params=[*DATABASES, "jsonl"])
+@pytest.fixture(params=[*CLAIMED, "jsonl"])
 def sink_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of each kind."""
     return _url(request.param, request, tmp_path)
@@ -32,6 +33,12 @@ def sink_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of those kinds that have transactions."""
+    return _url(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=CLAIMED)
+def claimed_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty sink of those kinds that keep the progress of their sources."""
     return _url(request.param, request, tmp_path)
 
 

@@ -181,8 +181,8 @@ def test_a_table_that_is_not_there_is_told(database_url: str) -> None:
     writer.close()
 
 
-def test_a_batch_that_fails_at_its_second_frame_leaves_nothing(database_url: str) -> None:
-    sink = open_sink(database_url)
+def test_a_batch_that_fails_at_its_second_frame_leaves_nothing(claimed_url: str) -> None:
+    sink = open_sink(claimed_url)
     sink.prepare(catalog())
     frames = dict(batch().frames)
     frames["tool_created"] = frames["tool_created"].with_columns(version=pl.lit(None, pl.String()))

@@ -22,16 +22,16 @@ TP0, TP1, TP2 = (TopicPartition("flowise.telemetry.events", number) for number i
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Sink]:
-    opened = open_sink(database_url)
+def database(claimed_url: str) -> Iterator[Sink]:
+    opened = open_sink(claimed_url)
     opened.prepare(catalog())
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def second(database_url: str) -> Iterator[Sink]:
-    opened = open_sink(database_url)
+def second(claimed_url: str) -> Iterator[Sink]:
+    opened = open_sink(claimed_url)
     opened.prepare(catalog())
     yield opened
     opened.close()
@@ -142,7 +142,7 @@ def test_a_close_does_not_give_up_a_claim(database: Sink) -> None:
     assert offsets_of(database) == {TP0: 1}
 
 
-def test_progress_tells_of_every_source(database: Sink, database_url: str) -> None:
+def test_progress_tells_of_every_source(database: Sink, claimed_url: str) -> None:
     before_ms = int(time.time() * 1000) - 60_000
     odd = "'; DROP TABLE tool_created; -- ü%s"
     database.claim("b", [TP0], description="first")
@@ -153,7 +153,7 @@ def test_progress_tells_of_every_source(database: Sink, database_url: str) -> No
     database.claim(odd, [TopicPartition(odd, 3)])
     # A write is no claim: it does not speak for the source.
     database.write(of_group(0, {TP0: 4}, source="b"))
-    reader = open_sink(database_url)
+    reader = open_sink(claimed_url)
     strange, known = reader.progress()
     assert known == SourceProgress("b", odd, {TP0: 4}, known.updated_at_ms)
     assert (strange.source, strange.description, strange.next_offsets) == (odd, "", {})
@@ -167,12 +167,12 @@ def test_a_sink_that_was_never_claimed_has_no_progress(database: Sink) -> None:
     assert database.progress() == []
 
 
-def test_who_is_killed_between_two_writes_is_gone_on_from_where_he_was(database: Sink, database_url: str) -> None:
+def test_who_is_killed_between_two_writes_is_gone_on_from_where_he_was(database: Sink, claimed_url: str) -> None:
     code = f"""
 import os, signal
 from dataclasses import replace
 from tests.consumer.sinks.test_progress import *
-sink = open_sink({database_url!r})
+sink = open_sink({claimed_url!r})
 sink.prepare(catalog())
 sink.claim("group", [TP0])
 sink.lock("group")

@@ -1,0 +1,16 @@
+"""A sink of Parquet files: ``parquet:///folder``, or ``parquet+s3://bucket/prefix`` on object storage."""
+
+from __future__ import annotations
+
+from flowise_telemetry_consumer.sinks.file_url import file_of
+from flowise_telemetry_consumer.sinks.parquet.compaction import COMPACTED_ROWS, Compacted
+from flowise_telemetry_consumer.sinks.parquet.folder import Folder
+from flowise_telemetry_consumer.sinks.parquet.known_ids import MAX_CACHED_IDS
+from flowise_telemetry_consumer.sinks.parquet.sink import ParquetSink
+
+__all__ = ["COMPACTED_ROWS", "MAX_CACHED_IDS", "Compacted", "ParquetSink", "open_parquet"]
+
+
+def open_parquet(url: str) -> ParquetSink:
+    """The sink of a folder; it is made by ``prepare``, the folder around it must be there."""
+    return ParquetSink(Folder(file_of(url.rstrip("/") if url.count("/") > 3 else url, "parquet")))

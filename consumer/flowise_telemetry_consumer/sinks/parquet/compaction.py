@@ -1,0 +1,105 @@
+"""Many small files to few large ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import polars as pl
+
+from flowise_telemetry_consumer.sinks.parquet.data_file import DataFile
+from flowise_telemetry_consumer.sinks.parquet.listing import EXCHANGES, Exchange, exchanges, list_data
+from flowise_telemetry_consumer.sinks.parquet.rows import encoded
+from flowise_telemetry_consumer.sinks.parquet.storage import Storage
+
+__all__ = ["COMPACTED_ROWS", "Compacted", "compact", "finish_exchanges"]
+
+COMPACTED_ROWS = 250_000
+"""How many rows a compacted file has at most; about 15 MB, and 300 MB of memory while it is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What a compaction did: how many files became how many, and how many rows had been there twice."""
+
+    files_before: int
+    files_after: int
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    exchange: Exchange
+    data: bytes
+    files: int
+    duplicates: int
+
+
+def compact(storage: Storage) -> Compacted:
+    """Merges small files of the same event and day, sorted by id, each event once.
+
+    The caller holds the lock. Writers may go on: their files of meanwhile are left alone.
+    """
+    finish_exchanges(storage)
+    files = list_data(storage)
+    taken = made = duplicates = 0
+    for group in _groups(files):
+        for merged in _merged(storage, group):
+            storage.put([(merged.exchange.path, merged.exchange.document())])
+            with storage.exchanging():
+                storage.put([(merged.exchange.new, merged.data)])
+                _finish(storage, merged.exchange)
+            taken, made, duplicates = taken + merged.files, made + 1, duplicates + merged.duplicates
+    return Compacted(len(files), len(files) - taken + made, duplicates)
+
+
+def finish_exchanges(storage: Storage) -> None:
+    """Completes what a compaction that was killed had begun. The caller holds the lock."""
+    for exchange in exchanges(storage):
+        if exchange.new in storage.list_files(exchange.new.rpartition("/")[0]):
+            with storage.exchanging():
+                _finish(storage, exchange)
+        else:
+            storage.delete([exchange.path])
+
+
+def _finish(storage: Storage, exchange: Exchange) -> None:
+    storage.delete(exchange.old)
+    storage.delete([exchange.path])
+
+
+def _groups(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
+    """The files to be merged with each other: neighbours in time that are well below the size of a compacted one."""
+    for _, same_day in groupby(files, key=lambda file: (file.event, file.date)):
+        group: list[DataFile] = []
+        rows = 0
+        for file in sorted(same_day, key=lambda file: file.first):
+            if file.rows is None or file.rows > COMPACTED_ROWS // 2:
+                continue
+            if rows + file.rows > COMPACTED_ROWS:
+                if len(group) > 1:
+                    yield group
+                group, rows = [], 0
+            group.append(file)
+            rows += file.rows
+        if len(group) > 1:
+            yield group
+
+
+def _merged(storage: Storage, group: list[DataFile]) -> Iterator[_Merged]:
+    """The merged files of a group: one for each set of columns, as a column that is not there stands for a default."""
+    by_columns: dict[tuple[str, ...], list[tuple[DataFile, pl.DataFrame]]] = {}
+    for file in group:
+        frame = storage.scan([file.path]).collect()
+        by_columns.setdefault(tuple(map(str, frame.schema.items())), []).append((file, frame))
+    for same in by_columns.values():
+        if len(same) == 1:
+            continue
+        whole = pl.concat([frame for _, frame in same]).sort("event_id")
+        rows = whole.unique("event_id", keep="first", maintain_order=True)
+        new = DataFile.of(group[0].event, group[0].date, "compacted", rows["event_id"]).path
+        old = tuple(file.path for file, _ in same if file.path != new)
+        journal = f"{EXCHANGES}/{hashlib.blake2b(new.encode(), digest_size=16).hexdigest()}.json"
+        yield _Merged(Exchange(journal, new, old), encoded(rows), len(same), whole.height - rows.height)

@@ -1,0 +1,71 @@
+"""Names of the data files. A listing alone tells where an id can be and how many rows there are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["DataFile", "origin_of"]
+
+_PLACE = re.compile(r"event=(?P<event>[a-z0-9_]+)/date=(?P<date>\d{4}-\d\d-\d\d)/(?P<name>[^/._][^/]*)\.parquet")
+_NAME = re.compile(r".+\.(?P<first>[0-9a-f]{12})-(?P<last>[0-9a-f]{12})\.(?P<rows>\d+)\.[0-9a-f]{16}")
+_MAX_TOPIC_CHARACTERS = 80
+_MAX_PARTITIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One file of the data set: ``event=<event>/date=<date>/<origin>.<first>-<last>.<rows>.<digest>.parquet``.
+
+    ``first`` and ``last`` are the first twelve hexadecimal digits of the smallest and the largest id: the milliseconds
+    at which the events got them. A file that is not ours has ``rows`` None and may hold any id.
+    """
+
+    path: str
+    event: str
+    date: str
+    first: str
+    last: str
+    rows: int | None
+
+    @classmethod
+    def at(cls, path: str) -> DataFile | None:
+        """The file of this path in the data set; None where it is something else."""
+        place = _PLACE.fullmatch(path)
+        if place is None:
+            return None
+        name = _NAME.fullmatch(place["name"])
+        if name is None:
+            return cls(path, place["event"], place["date"], "0" * 12, "f" * 12, None)
+        return cls(path, place["event"], place["date"], name["first"], name["last"], int(name["rows"]))
+
+    @classmethod
+    def of(cls, event: str, date: str, origin: str, event_ids: pl.Series) -> DataFile:
+        """The file for rows with these ids. The same rows have the same name: a repeated write makes no second file."""
+        first, last = (_made(str(end)) for end in (event_ids.min(), event_ids.max()))
+        digest = hashlib.blake2b("".join(event_ids.to_list()).encode(), digest_size=8).hexdigest()
+        rows = len(event_ids)
+        path = f"event={event}/date={date}/{origin}.{first}-{last}.{rows}.{digest}.parquet"
+        return cls(path, event, date, first, last, rows)
+
+
+def origin_of(starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> str:
+    """Where rows came from, as a part of a name: topic, partition, the first offset where it is known, the next one."""
+    parts = []
+    for partition, end in sorted(ends.items())[:_MAX_PARTITIONS]:
+        topic, number = partition
+        start = starts.get(partition)
+        parts.append(f"{topic[:_MAX_TOPIC_CHARACTERS]}-{number}-{'' if start is None else f'{start}-'}{end}")
+    if len(ends) > _MAX_PARTITIONS:
+        parts.append(f"{len(ends) - _MAX_PARTITIONS}-more")
+    return "+".join(parts) or "events"
+
+
+def _made(event_id: str) -> str:
+    return event_id[:8] + event_id[9:13]

@@ -1,0 +1,212 @@
+"""A data set in a local folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.file_lock import FileLocks
+from flowise_telemetry_consumer.sinks.parquet.storage import Document
+
+__all__ = ["LOCK_TIMEOUT_SECONDS", "Folder"]
+
+LOCK_TIMEOUT_SECONDS = 30.0
+"""How long a claim waits for writers and a compaction for readers before ``SinkUnavailableError``."""
+
+_LOCK_RETRY_SECONDS = 0.01
+_OWN = "_flowise_telemetry"
+_OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+class Folder:
+    """``Storage`` in a folder. A file is written aside, brought to the disk and renamed. Not for network file systems.
+
+    Beside the data, ``_flowise_telemetry`` holds progress, locks and what is being written.
+    """
+
+    def __init__(self, root: Path, *, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> None:
+        self._root = root
+        self._own = root / _OWN
+        self._aside = self._own / "aside"
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._identity: tuple[int, int] | None = None
+        self._locks = FileLocks(self._own / "lock", url=self.url)
+
+    @property
+    def url(self) -> str:
+        """The address; a folder has no password."""
+        return f"parquet:///{self._root}"
+
+    def open(self) -> bool:
+        """Makes the folder; True where it is another one than before."""
+        if self._identity is not None and self._identity == self._identity_now():
+            return False
+        is_anew = self._identity is not None
+        self._root.mkdir(exist_ok=True)
+        self._aside.mkdir(parents=True, exist_ok=True)
+        self._identity = self._identity_now()
+        with contextlib.suppress(SinkUnavailableError), self._flock("publish", exclusive=True, timeout_seconds=0.0):
+            # Nobody is writing: what is here was left by someone who was killed.
+            for file in self._aside.iterdir():
+                file.unlink()
+        return is_anew
+
+    def list_files(self, folder: str = "") -> list[str]:
+        """The paths of all files below a folder; of the root, without those in ``_flowise_telemetry``."""
+        if not self._root.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._root))
+        found: list[str] = []
+        for place, folders, names in os.walk(self._root / folder):
+            if not folder:
+                folders[:] = [name for name in folders if name != _OWN]
+            found.extend(Path(place, name).relative_to(self._root).as_posix() for name in names)
+        return found
+
+    def put(self, files: Sequence[tuple[str, bytes]]) -> None:
+        """Writes files, each all or nothing."""
+        folders = set()
+        for path, data in files:
+            target = self._root / path
+            aside = self._aside / f"{os.getpid()}-{hashlib.blake2b(path.encode(), digest_size=8).hexdigest()}"
+            with aside.open("wb", buffering=0) as file:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            if not target.parent.is_dir():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                folders |= {target.parent.parent, self._root}
+            aside.replace(target)
+            folders.add(target.parent)
+        # The names, too: without them a power cut leaves files that nobody finds.
+        for folder in sorted(folders, reverse=True):
+            _sync_folder(folder)
+
+    def read(self, paths: Sequence[str]) -> list[Document | None]:
+        """Small files; None for one that is not there."""
+        documents: list[Document | None] = []
+        for path in paths:
+            try:
+                data = (self._root / path).read_bytes()
+            except FileNotFoundError:
+                documents.append(None)
+            else:
+                documents.append(Document(data, version=""))
+        return documents
+
+    def replace(self, path: str, data: bytes, *, before: Document | None) -> bool:
+        """Writes a small file. Locks keep others from it since it was read."""
+        self.put([(path, data)])
+        return True
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Removes files."""
+        for path in paths:
+            (self._root / path).unlink(missing_ok=True)
+
+    def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
+        """Data files as one lazy frame."""
+        files = [self._root / path for path in paths]
+        return pl.scan_parquet(files, glob=False, hive_partitioning=False, extra_columns="ignore")
+
+    def publishing(self) -> contextlib.AbstractContextManager[None]:
+        """Shared with other writers."""
+        return self._flock("publish", exclusive=False)
+
+    def claiming(self) -> contextlib.AbstractContextManager[None]:
+        """Waits until nobody writes."""
+        return self._flock("publish", exclusive=True)
+
+    def reading(self) -> contextlib.AbstractContextManager[None]:
+        """Shared with other readers; a folder that this user may only read cannot be locked, and is read without."""
+        if not os.access(self._own, os.W_OK):
+            return contextlib.nullcontext()
+        return self._flock("exchange", exclusive=False)
+
+    def exchanging(self) -> contextlib.AbstractContextManager[None]:
+        """Waits until no sink reads."""
+        return self._flock("exchange", exclusive=True)
+
+    def lock(self, name: str) -> None:
+        """Takes a lock of the operating system, which ends with the process."""
+        self._own.mkdir(parents=True, exist_ok=True)
+        self._locks.take(name)
+
+    def release(self) -> None:
+        """Lets go of the named locks."""
+        self._locks.release()
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """A named lock for as long as this lasts."""
+        locks = FileLocks(self._own / "lock", url=self.url)
+        locks.take(name)
+        try:
+            yield
+        finally:
+            locks.release()
+
+    @contextlib.contextmanager
+    def failures_told(self) -> Iterator[None]:
+        """Tells what the operating system refused."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            folder = self._root.absolute().parent
+            mend = "there is no such folder" if folder.is_dir() else f"make the folder {folder} first"
+            raise SinkError(f"{self.url} cannot be opened: {mend}") from error
+        except (FileExistsError, NotADirectoryError) as error:
+            raise SinkError(f"{self.url} cannot be opened: it is a file, name a folder") from error
+        except PermissionError as error:
+            raise SinkError(f"{self.url} may not be used by this user: give it the folder and all in it") from error
+        except OSError as error:
+            kind = SinkUnavailableError if error.errno in _OUTAGES else SinkError
+            raise kind(f"{self.url} cannot be used: {error.strerror}") from error
+        except pl.exceptions.PolarsError as error:
+            # Its text can hold values.
+            raise SinkError(
+                f"{self.url} holds a file that cannot be read as its event: remove what is not ours"
+            ) from error
+
+    @contextlib.contextmanager
+    def _flock(self, name: str, *, exclusive: bool, timeout_seconds: float | None = None) -> Iterator[None]:
+        import fcntl  # only where there is a file to lock: Windows has no such module
+
+        deadline = time.monotonic() + (self._lock_timeout_seconds if timeout_seconds is None else timeout_seconds)
+        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        with (self._own / f"{name}.lock").open("ab") as file:
+            while True:
+                try:
+                    fcntl.flock(file, kind | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() >= deadline:
+                        busy = "read" if name == "exchange" else "written"
+                        raise SinkUnavailableError(
+                            f"{self.url} has been {busy} by others for {self._lock_timeout_seconds:g} s"
+                        ) from error
+                    time.sleep(_LOCK_RETRY_SECONDS)
+            yield
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        try:
+            status = self._root.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,207 @@
+"""Events as a data set of Parquet files, partitioned by event and date."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+
+import polars as pl
+
+from flowise_telemetry_consumer.errors import SinkError, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.id_ranges import first_of_each
+from flowise_telemetry_consumer.sinks.parquet.compaction import Compacted, compact, finish_exchanges
+from flowise_telemetry_consumer.sinks.parquet.data_file import DataFile, origin_of
+from flowise_telemetry_consumer.sinks.parquet.known_ids import KnownIds
+from flowise_telemetry_consumer.sinks.parquet.listing import exchanges, list_data
+from flowise_telemetry_consumer.sinks.parquet.progress import Progress
+from flowise_telemetry_consumer.sinks.parquet.rows import encoded, null_column, rows_of
+from flowise_telemetry_consumer.sinks.parquet.storage import Storage
+from flowise_telemetry_consumer.sinks.port import Batch, Sink, SourceProgress, WriteResult
+from flowise_telemetry_consumer.sinks.rows import newest
+from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["ParquetSink"]
+
+_COMPACTING = "compact"
+_LOOK_UP_TRIES = 3
+
+
+class ParquetSink:
+    """Events in files ``event=<event>/date=<date>/….parquet`` that other programs read as they are.
+
+    A batch is one file for each of its events and days. Each is there whole or not at all; of a batch that is cut off
+    some may be, and the next delivery of its records adds the others. Ids are strings, times UTC with milliseconds,
+    graphs nested. Consumers of one group write side by side, each the partitions that it claimed.
+    """
+
+    def __init__(self, storage: Storage, *, known_ids: KnownIds | None = None) -> None:
+        self._storage = storage
+        self._schemas: dict[str, EventSchema] = {}
+        self._known = known_ids or KnownIds(storage)
+        self._progress = Progress(storage)
+        self._is_current = False
+        self._written: dict[tuple[str, TopicPartition], int] = {}
+
+    @property
+    def url(self) -> str:
+        """The address; it holds no secret."""
+        return self._storage.url
+
+    def prepare(self, schemas: Iterable[EventSchema]) -> None:
+        """Makes the folder, and finishes a compaction that was killed."""
+        self._schemas |= newest([*self._schemas.values(), *schemas])
+        with self._storage.failures_told():
+            self._storage.open()
+            if exchanges(self._storage):
+                self._finish_compaction()
+
+    def write(self, batch: Batch) -> WriteResult:
+        """Adds the events of a batch that are not there yet."""
+        for event, frame in batch.frames.items():
+            if event not in self._schemas:
+                raise SinkError(f"{event} was not prepared in {self.url}", event=event)
+            if column := null_column(self._schemas[event], frame):
+                raise SinkError(f"{self.url} refused: {event}.{column} is null", event=event)
+        with self._storage.failures_told():
+            if self._storage.open():
+                self._known.forget()
+                self._is_current = False
+                raise SinkUnavailableError(f"{self.url} was moved or removed while it was open; it is made anew")
+            with self._storage.publishing():
+                steps = self._progress.steps(batch)
+                self._take_stock(batch)
+                rows = {event: self._unknown(event, batch.frames[event]) for event in sorted(batch.frames)}
+                self._publish(self._files(batch, rows))
+                self._progress.move(batch.source, steps)
+        self._written |= {(batch.source, partition): offset for partition, offset in batch.offsets.items()}
+        written = {event: frame.height for event, frame in rows.items()}
+        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
+        return WriteResult(written=written, duplicates=duplicates)
+
+    def claim(
+        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
+    ) -> Mapping[TopicPartition, int]:
+        """Makes this sink the one that writes these partitions, and looks at what others wrote of them."""
+        with self._storage.failures_told():
+            self._storage.open()
+            offsets = self._progress.claim(source, partitions, description)
+            self._is_current = False
+        self._written |= {(source, partition): offset for partition, offset in offsets.items()}
+        return offsets
+
+    def progress(self) -> list[SourceProgress]:
+        """How far each source has come."""
+        with self._storage.failures_told():
+            return self._progress.sources()
+
+    def lock(self, name: str) -> None:
+        """Takes a lock."""
+        with self._storage.failures_told():
+            self._storage.open()
+            self._storage.lock(name)
+
+    def beside(self, name: str) -> Sink:
+        """Raises ``SinkError``: files cannot change places at once."""
+        raise SinkError(f"{self.url} cannot have tables beside the live ones: fill another folder and let readers move")
+
+    def swap(self, name: str) -> None:
+        """Raises ``SinkError`` as ``beside`` does."""
+        self.beside(name)
+
+    def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """The events of one kind, of the files that are there at the start, day by day.
+
+        Locally a compaction waits until the reading ends. Raises ``SinkUnavailableError`` where one took a file away.
+        """
+        schema = self._schemas.get(event) or catalog().latest(event)
+        with self._storage.failures_told(), self._storage.reading():
+            for file in list_data(self._storage, event):
+                try:
+                    yield from rows_of(schema, self._storage.scan([file.path]), batch_rows=batch_rows)
+                except FileNotFoundError as error:
+                    raise SinkUnavailableError(f"{self.url} was compacted while it was read: read it again") from error
+
+    def counts(self) -> dict[str, int]:
+        """The number of rows by event."""
+        counts = dict.fromkeys(sorted(self._schemas or newest(catalog())), 0)
+        with self._storage.failures_told(), self._storage.reading():
+            for file in list_data(self._storage):
+                if file.event in counts:
+                    rows = file.rows
+                    if rows is None:
+                        rows = self._storage.scan([file.path]).select(pl.len()).collect().item()
+                    counts[file.event] += rows
+        return counts
+
+    def compact(self) -> Compacted:
+        """Merges small files. Raises ``SinkInUseError`` where another compaction runs."""
+        with self._storage.failures_told():
+            self._storage.open()
+            with self._storage.locked(_COMPACTING):
+                return compact(self._storage)
+
+    def close(self) -> None:
+        """Lets go of the locks and of what is in memory."""
+        self._storage.release()
+        self._known.forget()
+        self._is_current = False
+
+    def _take_stock(self, batch: Batch) -> None:
+        """Lists the files where others may have written what this batch has: of partitions that are new to us."""
+        if not self._is_current or any((batch.source, partition) not in self._written for partition in batch.offsets):
+            self._known.refresh()
+            self._is_current = True
+
+    def _unknown(self, event: str, frame: pl.DataFrame) -> pl.DataFrame:
+        rows = first_of_each(frame)
+        for _ in range(_LOOK_UP_TRIES):
+            try:
+                known = self._known.among(event, rows["event_id"])
+            except FileNotFoundError:
+                # Compacted since it was listed.
+                self._known.refresh()
+            else:
+                return rows.filter(~known) if known.any() else rows
+        raise SinkUnavailableError(f"{self.url}: files are taken away while they are read")
+
+    def _files(self, batch: Batch, rows: Mapping[str, pl.DataFrame]) -> list[tuple[DataFile, pl.Series, bytes]]:
+        starts = {
+            partition: start
+            for partition in batch.offsets
+            if (start := self._written.get((batch.source, partition))) is not None
+        }
+        origin = origin_of(starts, batch.offsets)
+        files = []
+        for event, frame in rows.items():
+            for date, part in _by_date(frame):
+                file = DataFile.of(event, date, origin, part["event_id"])
+                files.append((file, part["event_id"], encoded(part)))
+        return files
+
+    def _publish(self, files: Iterable[tuple[DataFile, pl.Series, bytes]]) -> None:
+        files = list(files)
+        try:
+            self._storage.put([(file.path, data) for file, _, data in files])
+        except BaseException:
+            # Which of them are there is not known.
+            self._is_current = False
+            raise
+        for file, event_ids, _ in files:
+            self._known.added(file, event_ids)
+
+    def _finish_compaction(self) -> None:
+        # In use: it is still running.
+        with contextlib.suppress(SinkInUseError), self._storage.locked(_COMPACTING):
+            finish_exchanges(self._storage)
+
+
+def _by_date(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    if frame.is_empty():
+        return
+    dates = frame["occurred_at"].dt.date()
+    if dates.min() == dates.max():
+        yield str(dates[0]), frame
+        return
+    for date in dates.unique().sort():
+        yield str(date), frame.filter(dates == date)
