@@ -18,6 +18,7 @@ BUSY_TIMEOUT_SECONDS = 10.0
 """How long a write waits for another program's lock before it raises ``SinkUnavailableError``."""
 
 _WAL_RETRY_SECONDS = 0.05
+_PAGE_BYTES = 16_384
 
 
 class Database:
@@ -48,6 +49,8 @@ class Database:
             return self._db
         db = sqlite3.connect(self._path, timeout=self._busy_timeout_seconds, isolation_level=None)
         try:
+            # Of a file that is made now. Events are large for the usual 4 KiB, which cost a fifth more time.
+            db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             self._use_wal(db)
             # NORMAL would lose the last commits with the power, and Kafka's offsets say that they were written.
             db.execute("PRAGMA synchronous = FULL")

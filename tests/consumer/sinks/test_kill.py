@@ -1,0 +1,52 @@
+"""A consumer that is killed at any moment: rows and progress agree, and the next one goes on from there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.batches import batch, sizes
+from tests.consumer.sinks.writer_process import ROOT
+
+TP0 = TopicPartition("flowise.telemetry.events", 0)
+BATCHES = 30
+REPEAT = 40
+
+
+def write_on(url: str) -> None:
+    """Writes from where the source is to its end, an offset to a batch, and says each."""
+    sink = open_sink(url)
+    sink.prepare(catalog())
+    start = sink.claim("group", [TP0]).get(TP0, 0)
+    for number in range(start, BATCHES):
+        sink.write(replace(batch(number, REPEAT), offsets={TP0: number + 1}, source="group"))
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
+    sink.close()
+
+
+def test_killed_again_and_again_it_ends_with_every_row_once(database_url: str) -> None:
+    one = sizes(batch(repeat=REPEAT))
+    code = f"from tests.consumer.sinks.test_kill import write_on; write_on({database_url!r})"
+    seen = 0
+    for lines in (1, 4, 2, 7, 0):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        assert process.stdout
+        confirmed = [int(process.stdout.readline()) for _ in range(lines)]
+        if lines:
+            process.kill()
+        confirmed += [int(line) for line in process.stdout]
+        process.wait(120)
+        process.stdout.close()
+        assert confirmed[0] >= seen, "what was written is not written again"
+        seen = confirmed[-1] + 1
+        reader = open_sink(database_url)
+        offset = reader.claim("group", [TP0])[TP0]
+        assert seen <= offset <= seen + 1
+        assert reader.counts() == {event: offset * size for event, size in one.items()}
+        reader.close()
+    assert seen == BATCHES
