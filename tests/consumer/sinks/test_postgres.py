@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -151,8 +152,12 @@ def test_a_lock_that_is_held_for_long_is_an_outage(url: str, admin: psycopg.Conn
         admin.execute("LOCK TABLE tool_created IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(SinkUnavailableError, match="statement timeout"):
             sink.write(batch())
-    assert sink.write(batch()).written == sizes(batch())
     sink.close()
+    # One that has more time.
+    patient = open_sink(url)
+    patient.prepare(catalog())
+    assert patient.write(batch()).written == sizes(batch())
+    patient.close()
 
 
 def test_a_standby_is_an_outage(url: str, sink: Sink, admin: psycopg.Connection[Any]) -> None:
@@ -180,17 +185,47 @@ main({url!r}, "2", "50")
     assert sink.counts() == sizes(batch())
 
 
-def test_a_role_that_may_only_write_is_enough(url: str, sink: Sink, admin: psycopg.Connection[Any], role: str) -> None:
-    admin.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}")
-    admin.execute(f"GRANT UPDATE ON flowise_telemetry_progress TO {role}")
-    writer = open_sink(changed(url, user=f"{role}:pa%2Fs%40s"))
-    writer.prepare(catalog())
-    assert writer.claim("group", [TP0]) == {}
-    writer.lock("group")
-    assert writer.write(replace(batch(), offsets={TP0: 7}, source="group")).written == sizes(batch())
-    assert held(writer, "tool_created").equals(batch().frames["tool_created"])
-    assert writer.progress()[0].next_offsets == {TP0: 7}
-    writer.close()
+def test_the_rights_that_the_guide_grants_are_enough(url: str, admin: psycopg.Connection[Any], role: str) -> None:
+    database = f'DATABASE "{urlsplit(url).path[1:]}"'
+    roles = {name: f"{role}_{name}" for name in ("owner", "writer", "reader")}
+    once, daily = (
+        re.sub(r"telemetry_(owner|writer|reader)", lambda found: roles[found[1]], block)
+        .replace("DATABASE telemetry", database)
+        .encode()
+        for block in re.findall(r"```sql\n(-- .*?)```", (ROOT / "docs/sinks.md").read_text(), re.DOTALL)
+    )
+    admin.execute(f"REVOKE TEMPORARY ON {database} FROM PUBLIC".encode())
+    for name in roles.values():
+        admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pa/s@s'")
+    owner, writer, reader = (open_sink(changed(url, user=f"{name}:pa%2Fs%40s")) for name in roles.values())
+    try:
+        admin.execute(once)
+        owner.prepare(catalog())
+        admin.execute(daily)
+        writer.prepare(catalog())
+        assert writer.claim("group", [TP0]) == {}
+        writer.lock("group")
+        assert writer.write(replace(batch(), offsets={TP0: 7}, source="group")).written == sizes(batch())
+        assert held(writer, "tool_created").equals(batch().frames["tool_created"])
+        beside = owner.beside("next")
+        beside.prepare(catalog())
+        beside.close()
+        with pytest.raises(SinkError, match="permission denied"):
+            writer.swap("next")
+        owner.swap("next")
+        assert reader.counts() == NONE_HELD
+        assert writer.write(replace(batch(), offsets={TP0: 8}, source="group")).written == sizes(batch())
+        assert reader.counts() == sizes(batch())
+        assert reader.progress()[0].next_offsets == {TP0: 8}
+        reader.prepare(catalog())
+        with pytest.raises(SinkError, match=r"permission denied .*: GRANT it"):
+            reader.write(batch())
+    finally:
+        for sink in (owner, writer, reader):
+            sink.close()
+        for name in roles.values():
+            admin.execute(f"DROP OWNED BY {name} CASCADE")
+            admin.execute(f"DROP ROLE {name}")
 
 
 def test_progress_without_its_right_is_told(url: str, sink: Sink, admin: psycopg.Connection[Any], role: str) -> None:
@@ -357,3 +392,26 @@ def test_a_url_that_cannot_be_read_is_told_without_repeating_it(url: str) -> Non
     with pytest.raises(ConfigurationError, match="PostgreSQL URL") as caught:
         open_sink(url)
     assert not any(part in str(caught.value) for part in ("heim", "me:", "shema"))
+
+
+def test_writers_of_the_same_events_in_other_orders_do_not_deadlock(url: str, sink: Sink) -> None:
+    failures: list[Exception] = []
+
+    def write(*, backwards: bool) -> None:
+        writer = open_sink(url)
+        try:
+            writer.prepare(catalog())
+            for number in range(20):
+                made = batch(number, repeat=100)
+                writer.write(replace(made, frames={k: f.reverse() if backwards else f for k, f in made.frames.items()}))
+        except Exception as error:
+            failures.append(error)
+        writer.close()
+
+    threads = [threading.Thread(target=write, kwargs={"backwards": backwards}) for backwards in (False, True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert failures == []
+    assert sink.counts() == {event: 20 * 100 * size for event, size in sizes(batch()).items()}
