@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import ExitStack
-from pathlib import Path
 
 import click
 
@@ -16,6 +15,8 @@ from flowise_telemetry_cli.connection import (
     require_topic,
     topic_option,
 )
+from flowise_telemetry_cli.exit_status import FAILED, MISUSE
+from flowise_telemetry_cli.logs import LOG_FORMATS, LogFormat, log_now_and_then, start_logging
 from flowise_telemetry_cli.progress_line import ProgressLine
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_cli.table import table
@@ -26,11 +27,14 @@ from flowise_telemetry_consumer import (
     Progress,
     open_dead_letter_writer,
 )
+from flowise_telemetry_consumer.monitoring.status_server import parse_http_address, status_server
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_schemas import catalog
-from flowise_telemetry_transport import open_reader
+from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
+from flowise_telemetry_transport import KafkaSettings, open_reader
 
 __all__ = ["consume"]
+
+logger = logging.getLogger("flowise_telemetry.consume")
 
 DEFAULT_SINK = "sqlite:///telemetry.db"
 
@@ -48,9 +52,16 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
 @click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Consumer group; one for each sink.")
 @click.option("--dead-letter-topic", help="Where what cannot be written goes.  [default: the topic's name with .dlq]")
 @click.option(
-    "--heartbeat-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Touched after every poll; its age is the health of the service.",
+    "--http-address",
+    metavar="HOST:PORT",
+    help="Serves /metrics (Prometheus), /healthz and /readyz there.  [default: nothing is served]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    default="text",
+    show_default=True,
+    help="Of what goes to stderr; json: one object a line.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The final counts as one JSON object.")
 @click.pass_context
@@ -61,7 +72,8 @@ def consume(
     sink: str,
     group: str,
     dead_letter_topic: str | None,
-    heartbeat_file: Path | None,
+    http_address: str | None,
+    log_format: LogFormat,
     as_json: bool,
 ) -> None:
     """Consume the topic into a sink until SIGTERM or Ctrl-C; what was read by then is written and committed.
@@ -72,30 +84,46 @@ def consume(
     Example:
       flowise-telemetry consume --bootstrap-servers localhost:9092 --sink sqlite:///telemetry.db
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = kafka_settings(ctx)
-    consumer_settings = ConsumerSettings(
-        topic=topic, dead_letter_topic=dead_letter_topic or "", group=group, heartbeat_file=heartbeat_file
-    )
+    consumer_settings = ConsumerSettings(topic=topic, dead_letter_topic=dead_letter_topic or "", group=group)
+    if http_address is not None:
+        parse_http_address(http_address)  # a mistake is told before anything is tried
+    start_logging(log_format)
+    try:
+        progress = _run(settings, sink, consumer_settings, http_address, as_text=log_format == "text")
+    except TelemetryError as error:
+        if log_format == "text":
+            raise
+        logger.critical("%s", error)
+        ctx.exit(MISUSE if isinstance(error, ConfigurationError) else FAILED)
+    _report(progress, as_json)
+
+
+def _run(
+    settings: KafkaSettings, sink: str, consumer_settings: ConsumerSettings, http_address: str | None, *, as_text: bool
+) -> Progress:
     with ExitStack() as opened:
-        # The sink first: an unwritable one should not cost the group a rebalance.
+        # The sink first: an unwritable one should not cost the group a rebalance. Closed again, as it belongs to the
+        # thread that the consumer writes on.
         target = open_sink(sink)
-        opened.callback(target.close)
         target.prepare(list(catalog()))
-        reader = open_reader(settings, group=group)
+        target.close()
+        reader = open_reader(settings, group=consumer_settings.group)
         opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
-        for needed in (topic, consumer_settings.dead_letter_topic):
+        for needed in (consumer_settings.topic, consumer_settings.dead_letter_topic):
             require_topic(reader, needed)
         writer = open_dead_letter_writer(settings)
         opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
-        line = opened.enter_context(ProgressLine())
+        show = opened.enter_context(ProgressLine()).show if as_text else log_now_and_then(logger)
         consumer = Consumer(
-            reader, target, writer, catalog(), consumer_settings, on_progress=lambda now: line.show(_summary(now))
+            reader, target, writer, catalog(), consumer_settings, on_progress=lambda now: show(_summary(now))
         )
+        if http_address is not None:
+            where = opened.enter_context(status_server(http_address, consumer.progress))
+            logger.info("serving %s/metrics, /healthz and /readyz", where)
         stop = opened.enter_context(stopped_by_signals())
-        click.echo(f"consuming {topic} into {target.url} as group {group}", err=True)
-        progress = consumer.run(stop)
-    _report(progress, as_json)
+        logger.info("consuming %s into %s as group %s", consumer_settings.topic, target.url, consumer_settings.group)
+        return consumer.run(stop)
 
 
 def _summary(progress: Progress) -> str:

@@ -69,9 +69,11 @@ class RecordBatch:
         """Whether it is full or old enough to be written."""
         if self.since is None:
             return False
-        return (
-            len(self) >= limits.rows or self.size_bytes >= limits.size_bytes or now - self.since >= limits.age_seconds
-        )
+        return self.is_full(limits) or now - self.since >= limits.age_seconds
+
+    def is_full(self, limits: BatchLimits) -> bool:
+        """Whether it is to grow no more."""
+        return len(self) >= limits.rows or self.size_bytes >= limits.size_bytes
 
     def seconds_left(self, limits: BatchLimits, *, now: float) -> float:
         """How long until its age makes it due; the whole age when it is empty."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Collection, Mapping
+
+import polars as pl
 
 from flowise_telemetry_consumer.batch import RecordBatch
 from flowise_telemetry_consumer.dead_letter_limits import LimitWatch
 from flowise_telemetry_consumer.dead_letter_queue import DeadLetterQueue, Shipment
 from flowise_telemetry_consumer.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["Flight", "Pipeline"]
 
@@ -34,17 +39,23 @@ class Pipeline:
         self.dead_letters = dead_letters
         self.limits = limits
 
-    def launch(self, batch: RecordBatch) -> Flight:
-        """A closed batch, at its start."""
-        return Flight(self, batch)
+    def launch(self, batch: RecordBatch, *, claim: Collection[TopicPartition] = ()) -> Flight:
+        """A closed batch, at its start; ``claim`` is what the sink has to be told is ours before it is written."""
+        return Flight(self, batch, claim)
 
 
 class Flight:
-    """A closed batch. ``advance`` is called until it returns; what is done is not done again."""
+    """A closed batch. ``advance`` is called until it returns, on the sink's thread; what is done is not done again.
 
-    def __init__(self, pipeline: Pipeline, batch: RecordBatch) -> None:
+    ``seconds`` is how long the attempts took, without the waits between them.
+    """
+
+    def __init__(self, pipeline: Pipeline, batch: RecordBatch, claim: Collection[TopicPartition]) -> None:
         self.batch = batch
+        self.claim = frozenset(claim)
+        self.seconds = 0.0
         self._pipeline = pipeline
+        self._claimed = not claim
         self._decoded: Decoded | None = None
         self._written: WriteResult | None = None
         self._shipment: Shipment | None = None
@@ -55,18 +66,28 @@ class Flight:
         ``flush_seconds`` bounds the wait for dead letters. Raises what the sink or the dead-letter queue raises
         (the retryable ones: call again), or ``DeadLetterLimitError`` before anything was written.
         """
+        begun = time.monotonic()
+        try:
+            self._advance(flush_seconds)
+        finally:
+            self.seconds += time.monotonic() - begun
+
+    def _advance(self, flush_seconds: float) -> None:
+        pipeline = self._pipeline
         decoded = self._decode()
+        if not self._claimed:
+            pipeline.sink.claim(pipeline.source, sorted(self.claim))
+            self._claimed = True
         if self._written is None:
-            frames = {event: frame for event, frame in decoded.frames.items() if frame.height}
-            if frames:
-                self._written = self._pipeline.sink.write(
-                    Batch(frames=frames, offsets=dict(self.batch.next_offsets), source=self._pipeline.source)
+            if self.frames:
+                self._written = pipeline.sink.write(
+                    Batch(frames=self.frames, offsets=dict(self.batch.next_offsets), source=pipeline.source)
                 )
             else:
                 self._written = WriteResult({}, {})
-        if self._pipeline.dead_letters is not None:
+        if pipeline.dead_letters is not None:
             if self._shipment is None:
-                self._shipment = self._pipeline.dead_letters.shipment(decoded.dead)
+                self._shipment = pipeline.dead_letters.shipment(decoded.dead)
             self._shipment.deliver(timeout_seconds=flush_seconds)
 
     def _decode(self) -> Decoded:
@@ -77,6 +98,11 @@ class Flight:
                 self._pipeline.limits.observe(self.batch.all_records(), decoded.dead)
             self._decoded = decoded
         return self._decoded
+
+    @property
+    def frames(self) -> Mapping[str, pl.DataFrame]:
+        """The events of the batch, none of the frames empty; nothing before it was decoded."""
+        return {} if self._decoded is None else self._decoded.frames
 
     @property
     def result(self) -> WriteResult:

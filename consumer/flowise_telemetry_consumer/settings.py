@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from flowise_telemetry_consumer.batch import BatchLimits
 from flowise_telemetry_consumer.dead_letter_limits import DeadLetterLimits
@@ -20,10 +19,8 @@ DEFAULT_GROUP = "flowise-telemetry"
 class ConsumerSettings:
     """Settings of ``Consumer``.
 
-    ``group`` must be that of the reader. ``heartbeat_file`` is touched after every poll (at most once a second):
-    its age tells a container's healthcheck whether the loop still turns, sink outage or not.
-    ``revoke_budget_seconds`` must be well under the session timeout, ``stop_budget_seconds`` under the time that a
-    service manager gives before it kills.
+    ``group`` must be that of the reader. ``revoke_budget_seconds`` must be well under the session timeout,
+    ``stop_budget_seconds`` under the time that a service manager gives before it kills.
     """
 
     topic: str = DEFAULT_TOPIC
@@ -38,7 +35,6 @@ class ConsumerSettings:
     commit_seconds: float = 5.0
     revoke_budget_seconds: float = 10.0
     stop_budget_seconds: float = 20.0
-    heartbeat_file: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.dead_letter_topic:

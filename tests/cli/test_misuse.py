@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ NOBODY = "127.0.0.1:1"
         (("consume", "--bootstrap-servers", "localhost"), 2, "has no port: write localhost:9092"),
         (("consume", "--bootstrap-servers", NOBODY, "--client", "other"), 2, "Invalid value for '--client'"),
         (("consume", "--bootstrap-servers", NOBODY, "--sink", "mysql://x"), 2, "sqlite:///"),
+        (("consume", "--bootstrap-servers", NOBODY, "--http-address", "here"), 2, "write host:port, such as"),
         (("consume",), 2, "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS is not set"),
         (("consume", "--bootstrap-servers", NOBODY), 1, NOBODY),
         (("replay", "--bootstrap-servers", NOBODY, "--sink", "sqlite:///a.db"), 1, NOBODY),
@@ -44,6 +46,17 @@ def test_a_mistake_is_one_line(tmp_path: Path, arguments: tuple[str, ...], statu
     assert len(errors) == 1
     assert line in errors[0]
     assert "Traceback" not in done.stderr
+
+
+def test_an_error_is_one_json_object_too(tmp_path: Path) -> None:
+    done = program(
+        "consume", "--bootstrap-servers", NOBODY, "--log-format", "json", folder=tmp_path,
+        env={"FLOWISE_TELEMETRY_KAFKA_CONNECT_TIMEOUT_MS": "500"},
+    )  # fmt: skip
+    assert (done.status, done.stdout) == (1, "")
+    (line,) = map(json.loads, done.errors)
+    assert line["level"] == "CRITICAL"
+    assert NOBODY in line["message"]
 
 
 def test_an_unwritable_sink_is_one_line(tmp_path: Path, embedded_servers: str) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from flowise_telemetry_consumer import (
     DeadLetterLimitError,
     DeadLetterLimits,
     DeadLetterRefusedError,
+    FencedError,
     SinkError,
     SinkUnavailableError,
 )
@@ -26,16 +26,8 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "flowise_telemetry")
 
 
-def settings(
-    *, rows: int = 10, limits: DeadLetterLimits | None = None, heartbeat_file: Path | None = None
-) -> ConsumerSettings:
-    return ConsumerSettings(
-        topic=TOPIC,
-        group=GROUP,
-        batch=BatchLimits(rows=rows),
-        limits=limits or DeadLetterLimits(),
-        heartbeat_file=heartbeat_file,
-    )
+def settings(*, rows: int = 10, limits: DeadLetterLimits | None = None) -> ConsumerSettings:
+    return ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=rows), limits=limits or DeadLetterLimits())
 
 
 def test_everything_is_written_and_committed() -> None:
@@ -340,6 +332,30 @@ def test_an_evicted_consumer_reads_again_what_it_could_not_commit() -> None:
     assert progress.rejected_commits > 0
 
 
+def test_partitions_are_claimed_with_the_first_batch_after_they_are_assigned() -> None:
+    world = World()
+    world.send_good(25)
+    world.sink.failures = [SinkUnavailableError("gone fishing")]
+    world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    assert world.sink.claims == [(GROUP, frozenset(world.partitions))]
+
+
+def test_a_fenced_batch_is_left_and_the_group_joined_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "flowise_telemetry")
+    world = World()
+    world.send_good(25)
+    world.send_bad()
+    world.sink.failures = [FencedError("another sink has claimed events[0]")]
+    progress = world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    assert world.sink.event_ids() == world.accepted()
+    assert progress.written.total() == 25
+    assert progress.rebalances == 2
+    assert progress.dropped_records >= 10
+    assert len(world.sink.claims) == 2
+    told = [record.getMessage() for record in caplog.records if "claimed" in record.getMessage()]
+    assert told == ["giving up all partitions and joining the group again: another sink has claimed events[0]"]
+
+
 def test_the_last_commit_is_tried_more_than_once() -> None:
     world = World()
     world.send_good(3)
@@ -389,28 +405,6 @@ def test_gaps_at_the_end_are_committed_when_nothing_is_in_hand() -> None:
     world.broker.remove_records(partition, [2, 5, 6, 7])
     world.sent[partition] = []
     world.consumer(settings=settings()).run(StopWhen(lambda: world.committed().get(partition) == 8))
-
-
-def test_the_heartbeat_file_is_touched_during_an_outage_too(tmp_path: Path) -> None:
-    file = tmp_path / "heartbeat"
-    world = World()
-    world.send_good(1)
-    world.sink.failures = [SinkUnavailableError("gone fishing")] * 5
-
-    def between_turns() -> bool:
-        if world.sink.failures and len(world.sink.failures) < 3:
-            file.unlink(missing_ok=True)
-        return world.all_committed()
-
-    world.consumer(settings=settings(heartbeat_file=file)).run(StopWhen(between_turns))
-    assert file.exists()
-
-
-def test_a_heartbeat_file_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
-    world = World()
-    consumer = world.consumer(settings=settings(heartbeat_file=tmp_path / "missing" / "heartbeat"))
-    with pytest.raises(ConfigurationError, match=r"heartbeat file .*missing"):
-        consumer.run(StopWhen(lambda: False))
 
 
 def test_dead_letters_cannot_go_back_to_their_topic() -> None:

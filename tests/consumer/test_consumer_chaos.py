@@ -6,18 +6,22 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, SinkUnavailableError
+from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, FencedError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_transport.errors import DeliveryTimeoutError, UnreadableRecordError
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.world import GROUP, TOPIC, InstantReader, StopWhen, World, source_of
 
-FAULTS = ("none", "outage", "long outage", "rejected commit", "evicted", "dead letter fails", "rival", "crash", "down")
+FAULTS = (
+    "none", "outage", "long outage", "rejected commit", "evicted", "fenced", "dead letter fails", "rival", "crash",
+    "down",
+)  # fmt: skip
 
 faults = st.lists(st.sampled_from(FAULTS), min_size=1, max_size=12)
 kinds = st.lists(st.sampled_from(["good", "bad", "unreadable", "gap"]), min_size=1, max_size=60)
@@ -44,6 +48,8 @@ class Chaos:
         match self.plan.pop():
             case "outage":
                 raise SinkUnavailableError("away")
+            case "fenced":
+                raise FencedError("someone else has it")
             case "long outage":
                 world.sink.failures = [SinkUnavailableError("away")] * 9
             case "rejected commit":
@@ -108,6 +114,16 @@ def _quiet() -> Iterator[None]:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sequence=kinds, plan=faults, rows=st.sampled_from([1, 3, 10, 1_000]))
 def test_chaos(sequence: list[str], plan: list[str], rows: int) -> None:
+    survives(sequence, plan, rows, threads=False)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(sequence=kinds, plan=faults, rows=st.sampled_from([1, 3, 10, 1_000]))
+def test_chaos_while_the_next_batch_is_polled(sequence: list[str], plan: list[str], rows: int) -> None:
+    survives(sequence, plan, rows, threads=True)
+
+
+def survives(sequence: list[str], plan: list[str], rows: int, *, threads: bool) -> None:
     world = World(partitions=3)
     bad = fill(world, sequence)
     chaos = Chaos(world, plan)
@@ -115,10 +131,13 @@ def test_chaos(sequence: list[str], plan: list[str], rows: int) -> None:
     while True:
         chaos.reader = world.reader()
         consumer = world.consumer(
-            chaos.reader, ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=rows), flush_seconds=0.0)
+            chaos.reader,
+            ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=rows), flush_seconds=0.0),
+            sink_thread=ThreadPoolExecutor(1) if threads else None,
         )
         try:
-            consumer.run(StopWhen(chaos.between_turns))
+            # Turns take no time, and a thread of its own may need some: a second is many of them.
+            consumer.run(StopWhen(chaos.between_turns, turns=1_000_000 if threads else 5_000))
             break
         except CrashError:
             crashes += 1

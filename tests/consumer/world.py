@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
 
 import polars as pl
 
@@ -48,15 +51,27 @@ class FakeClock:
 class StopWhen(threading.Event):
     """Is set once its condition holds; it is looked at once a turn, so it may also do something between turns."""
 
-    def __init__(self, condition: Callable[[], bool]) -> None:
+    def __init__(self, condition: Callable[[], bool], *, turns: int = _TURNS) -> None:
         super().__init__()
         self._condition = condition
-        self._turns = 0
+        self._turns = turns
 
     def is_set(self) -> bool:
-        self._turns += 1
-        assert self._turns < _TURNS, "what the test waits for does not come"
+        self._turns -= 1
+        assert self._turns > 0, "what the test waits for does not come"
         return super().is_set() or self._condition()
+
+
+class SameThread(Executor):
+    """Does at once, on the caller's thread, what a thread of its own would do: then every run is the same."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
 
 
 class InstantReader(InMemoryReader):
@@ -79,6 +94,7 @@ class InstantReader(InMemoryReader):
             self.polling = False
         if not records:
             self.clock.now += timeout_seconds
+            time.sleep(0)  # no wait: lets the sink's thread have its turn, where there is one
         return records
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
@@ -104,6 +120,9 @@ class MemorySink:
         self.failures: list[Exception] = []
         self.on_write: Callable[[Batch], None] = lambda batch: None
         self.batches: list[Batch] = []
+        self.claims: list[tuple[str, frozenset[TopicPartition]]] = []
+        # A batch that was given up may still be on its way in, on the sink's thread, while the test looks.
+        self._lock = threading.Lock()
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         for schema in schemas:
@@ -115,17 +134,19 @@ class MemorySink:
             raise self.failures.pop(0)
         self.batches.append(batch)
         written = {}
-        for event, frame in batch.frames.items():
-            before = len(self.rows[event])
-            for row in frame.iter_rows(named=True):
-                self.rows[event].setdefault(row["event_id"], row)
-            written[event] = len(self.rows[event]) - before
+        with self._lock:
+            for event, frame in batch.frames.items():
+                before = len(self.rows[event])
+                for row in frame.iter_rows(named=True):
+                    self.rows[event].setdefault(row["event_id"], row)
+                written[event] = len(self.rows[event]) - before
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written, duplicates)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
     ) -> Mapping[TopicPartition, int]:
+        self.claims.append((source, frozenset(partitions)))
         return {}
 
     def progress(self) -> list[SourceProgress]:
@@ -150,7 +171,8 @@ class MemorySink:
         pass
 
     def event_ids(self) -> set[str]:
-        return {event_id for rows in self.rows.values() for event_id in rows}
+        with self._lock:
+            return {event_id for rows in self.rows.values() for event_id in rows}
 
 
 def event_id(number: int) -> str:
@@ -192,6 +214,10 @@ class World:
             self._send(value_of(number), ids[-1], partition, ())
         return ids
 
+    def skip_event(self) -> None:
+        """An event gets its number and is never sent."""
+        next(self._numbers)
+
     def send_bad(
         self, value: bytes | None = b"not one of ours", *, partition: int | None = None, headers: Headers = ()
     ) -> None:
@@ -219,8 +245,10 @@ class World:
         reader: InstantReader | None = None,
         settings: ConsumerSettings | None = None,
         on_progress: OnProgress | None = None,
+        *,
+        sink_thread: Executor | None = None,
     ) -> Consumer:
-        """A consumer; the one before it has left its group by then."""
+        """A consumer; the one before it has left its group by then. It writes on the thread that calls ``run``."""
         if self._latest is not None:
             self._latest.close()  # the group waits for its members
         self._latest = reader or self.reader()
@@ -232,6 +260,7 @@ class World:
             settings or ConsumerSettings(topic=TOPIC, group=GROUP),
             on_progress=on_progress,
             clock=self.clock,
+            sink_thread=sink_thread or SameThread(),
         )
 
     def check_commit(self, offsets: Mapping[TopicPartition, int]) -> None:

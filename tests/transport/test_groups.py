@@ -205,3 +205,22 @@ def test_closing_a_member_takes_no_longer_than_told(backend: Backend) -> None:
     reader.close(timeout_seconds=5)
     reader.close(timeout_seconds=5)
     assert time.monotonic() - began < 6
+
+
+def test_a_member_that_rejoins_starts_again_from_what_is_committed(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    write(backend, spread(topic, 40))
+    reader, log = backend.reader(group), Log()
+    log.subscribe(reader, topic)
+    read(reader, count=40)
+    everything = frozenset(reader.partitions_of(topic))
+    reader.commit(dict.fromkeys(everything, 7), timeout_seconds=10)
+
+    reader.rejoin()
+    assert reader.assignment() == frozenset()
+    with pytest.raises(CommitRejectedError):
+        reader.commit(dict.fromkeys(everything, 9), timeout_seconds=10)
+    rest = read(reader, count=12)
+    assert sorted((record.partition, record.offset) for record in rest) == [(p, n) for p in range(4) for n in (7, 8, 9)]
+    assert log.revoked == []
+    assert log.assigned == [everything, everything]

@@ -35,6 +35,12 @@ class RecordReader(Protocol):
         ``poll``, also where the client itself would swallow it. Pauses do not outlive a reassignment.
         """
 
+    def rejoin(self) -> None:
+        """Gives up all partitions, without ``on_revoked``, and joins the group again: ``on_assigned`` tells the rest.
+
+        For a member that has found out that it is no longer the one. What it had polled it may not commit.
+        """
+
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """Reads exactly these partitions from exactly these offsets; no group is involved."""
 
@@ -125,6 +131,12 @@ class TopicAdmin(Protocol):
 
     def create_topic(self, spec: TopicSpec) -> None:
         """Creates a topic and returns when it is there. Raises ``TopicExistsError``, ``TransportError``."""
+
+    def settings_of(self, topic: str) -> dict[str, str]:
+        """A topic's settings such as ``retention.ms``, the broker's defaults included. Raises ``UnknownTopicError``.
+
+        Empty where the cluster does not tell.
+        """
 
     def close(self) -> None:
         """Lets go of the connection."""

@@ -37,7 +37,7 @@ class KafkaPythonReader:
         self._request_seconds = settings.request_timeout_seconds
         self._deadline = Deadline()
         self._assigned: frozenset[TopicPartition] = frozenset()
-        self._subscribed = False
+        self._subscription: tuple[list[str], Any] | None = None
         self._unreadable: dict[TopicPartition, tuple[int, str]] = {}
         self._callback_error: BaseException | None = None
         self._closed = False
@@ -90,8 +90,18 @@ class KafkaPythonReader:
                 reader._assigned = frozenset(TopicPartition(tp.topic, tp.partition) for tp in assigned)
                 reader._call(on_assigned, reader._assigned)
 
-        self._subscribed = True
-        self._consumer.subscribe(topics=list(topics), listener=Listener())
+        self._subscription = list(topics), Listener()
+        self._consumer.subscribe(topics=list(topics), listener=self._subscription[1])
+
+    def rejoin(self) -> None:
+        """See ``RecordReader``."""
+        assert self._subscription is not None  # noqa: S101 - a member has subscribed
+        self._assigned = frozenset()
+        self._unreadable.clear()
+        with self._asking(f"leaving group {self._group}", self._request_seconds):
+            self._consumer.unsubscribe()
+        topics, listener = self._subscription
+        self._consumer.subscribe(topics=topics, listener=listener)
 
     def _call(self, callback: RebalanceCallback | None, partitions: Collection[TopicPartition]) -> None:
         """Runs a rebalance callback; the client swallows what a listener raises, so it is kept for ``poll``."""
@@ -210,7 +220,7 @@ class KafkaPythonReader:
             raise ConfigurationError("commit needs a reader that was opened with a group")
         if not offsets:
             return
-        if self._subscribed and not self._assigned.issuperset(offsets):
+        if self._subscription is not None and not self._assigned.issuperset(offsets):
             raise CommitRejectedError("commit: some of the partitions are not ours any more")
         from kafka.structs import OffsetAndMetadata
 

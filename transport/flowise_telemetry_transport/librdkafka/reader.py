@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
@@ -37,7 +37,7 @@ class LibrdkafkaReader:
         self._positions: dict[TopicPartition, int] = {}
         self._unreadable: dict[TopicPartition, UnreadableRecordError] = {}
         self._paused: set[TopicPartition] = set()
-        self._subscribed = False
+        self._subscribe: Callable[[], None] | None = None
         self._assigning = False
         self._in_callback = False
         self._callback_error: BaseException | None = None
@@ -81,8 +81,18 @@ class LibrdkafkaReader:
         def revoked(consumer: Any, partitions: Sequence[Any]) -> None:
             self._give_up(on_revoked)
 
-        self._subscribed = True
-        self._consumer.subscribe(list(topics), on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+        self._subscribe = lambda: self._consumer.subscribe(
+            list(topics), on_assign=assigned, on_revoke=revoked, on_lost=revoked
+        )
+        self._subscribe()
+
+    def rejoin(self) -> None:
+        """See ``RecordReader``."""
+        assert self._subscribe is not None  # noqa: S101 - a member has subscribed
+        self._assigned = frozenset()
+        self._forget()
+        self._consumer.unsubscribe()
+        self._subscribe()
 
     def _take_over(self, partitions: Sequence[Any], callback: RebalanceCallback | None) -> None:
         self._assigned = frozenset(TopicPartition(tp.topic, tp.partition) for tp in partitions)
@@ -252,7 +262,7 @@ class LibrdkafkaReader:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("commit needs a reader that was opened with a group")
-        if self._subscribed and not self._assigned.issuperset(offsets):
+        if self._subscribe is not None and not self._assigned.issuperset(offsets):
             raise CommitRejectedError("commit: some of the partitions are not ours any more")
         theirs = [self._theirs(tp, offset) for tp, offset in offsets.items()]
         doing = f"commit of group {self._group}"

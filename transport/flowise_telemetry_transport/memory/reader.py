@@ -47,6 +47,12 @@ class InMemoryReader:
         self._topics = frozenset(topics)
         self._on_assigned, self._on_revoked = on_assigned, on_revoked
 
+    def rejoin(self) -> None:
+        """See ``RecordReader``."""
+        with self._broker.changed:
+            self._broker.leave(self.group, self.member)
+        self.assign({})
+
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """See ``RecordReader``."""
         self._positions = dict(positions)

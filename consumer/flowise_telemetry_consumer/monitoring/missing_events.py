@@ -1,0 +1,97 @@
+"""Events that were given a number and never arrived: gaps in the sequences of the streams.
+
+Every stream (a process of an app) numbers its events from 0. A number below the highest that came is missing until it
+comes too, which may be much later: partitions are read in no order, and a spool is sent when the network is back.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+__all__ = ["MAX_GAPS", "MAX_STREAMS", "MissingEvents"]
+
+MAX_STREAMS = 10_000
+MAX_GAPS = 100_000
+
+
+class MissingEvents:
+    """Counts them, in bounded memory: at most ``MAX_STREAMS`` streams with ``MAX_GAPS`` gaps between them all.
+
+    Past that the stream that was heard of least recently is forgotten: what is missing in it then counts for good, and
+    if it comes after all nobody notices. A stream is known from the first of its events that is seen here; what is
+    missing before that one is not counted.
+    """
+
+    def __init__(self, *, max_streams: int = MAX_STREAMS, max_gaps: int = MAX_GAPS) -> None:
+        self._max_streams = max_streams
+        self._max_gaps = max_gaps
+        self._streams: OrderedDict[str, _Stream] = OrderedDict()
+        self._gaps = 0
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many are missing now."""
+        return self._count
+
+    def observe(self, frames: Mapping[str, pl.DataFrame]) -> None:
+        """Takes note of the events of a batch."""
+        columns = [frame.select("stream_id", "sequence") for frame in frames.values()]
+        if not columns:
+            return
+        by_stream = pl.concat(columns).group_by("stream_id").agg(pl.col("sequence").unique().sort())
+        for stream_id, sequences in by_stream.iter_rows():
+            stream = self._streams.get(stream_id)
+            if stream is None:
+                stream = self._streams[stream_id] = _Stream(sequences[0])
+            self._streams.move_to_end(stream_id)
+            gaps = len(stream.starts)
+            self._count += stream.observe(sequences)
+            self._gaps += len(stream.starts) - gaps
+        while len(self._streams) > self._max_streams or self._gaps > self._max_gaps:
+            _, forgotten = self._streams.popitem(last=False)
+            self._gaps -= len(forgotten.starts)
+
+
+class _Stream:
+    """One stream: the number after the highest that came, and the gaps below it."""
+
+    __slots__ = ("_ends", "_next", "starts")
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+        # Gap after gap, ascending: its first number, and the one after its last.
+        self.starts: list[int] = []
+        self._ends: list[int] = []
+
+    def observe(self, sequences: Sequence[int]) -> int:
+        """Takes ascending numbers; returns by how many more, or fewer, are missing."""
+        if sequences[0] == self._next and sequences[-1] - sequences[0] == len(sequences) - 1:
+            self._next = sequences[-1] + 1
+            return 0
+        change = 0
+        for sequence in sequences:
+            if sequence < self._next:
+                change -= self._fill(sequence)
+                continue
+            if sequence > self._next:
+                self.starts.append(self._next)
+                self._ends.append(sequence)
+                change += sequence - self._next
+            self._next = sequence + 1
+        return change
+
+    def _fill(self, sequence: int) -> int:
+        """1 where the number was in a gap."""
+        place = bisect_right(self.starts, sequence) - 1
+        if place < 0 or sequence >= self._ends[place]:
+            return 0
+        around = ((self.starts[place], sequence), (sequence + 1, self._ends[place]))
+        left = [(start, end) for start, end in around if start < end]
+        self.starts[place : place + 1] = [start for start, _ in left]
+        self._ends[place : place + 1] = [end for _, end in left]
+        return 1

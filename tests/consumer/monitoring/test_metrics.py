@@ -1,0 +1,217 @@
+"""What is served to Prometheus and to probes, of a consumer that runs in memory."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, Progress, SinkUnavailableError
+from flowise_telemetry_consumer.monitoring.durations import Durations
+from flowise_telemetry_consumer.monitoring.health import MAX_POLL_AGE_SECONDS
+from flowise_telemetry_consumer.monitoring.metrics import PREFIX
+from flowise_telemetry_consumer.monitoring.status_server import parse_http_address, status_server
+from flowise_telemetry_consumer.monitoring.surroundings import LAG_SECONDS
+from flowise_telemetry_schemas import ConfigurationError
+from flowise_telemetry_schemas.codec import MARKER
+from tests.consumer.world import GROUP, TOPIC, StopWhen, World, value_of
+from tests.schemas.records import ENVELOPE
+
+SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=10))
+
+
+class Client:
+    """Asks a status server."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address.removeprefix("http://")
+
+    def get(self, path: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(self._address, timeout=60)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def metrics(self) -> dict[str, float]:
+        status, text = self.get("/metrics")
+        assert status == 200
+        samples = re.findall(rf"^{PREFIX}(\S+(?:\{{[^}}]*\}})?) (\S+)$", text, re.MULTILINE)
+        return {name: float(value) for name, value in samples}
+
+
+@contextmanager
+def served(progress: Progress, world: World) -> Iterator[Client]:
+    with status_server("127.0.0.1:0", progress, clock=world.clock) as address:
+        yield Client(address)
+
+
+def test_the_counts_of_a_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(world.clock, "now_ms", lambda: ENVELOPE.fields()["occurredAt"] + 5_000)
+    world.send_good(24)
+    world.send_bad()
+    consumer = world.consumer(settings=SETTINGS)
+    with served(consumer.progress, world) as client:
+        assert client.metrics()["records_consumed_total"] == 0
+        consumer.run(StopWhen(world.all_committed))
+        found = client.metrics()
+        assert found["records_consumed_total"] == 25
+        assert found['events_written_total{event="tool_created"}'] == 4
+        assert found['dead_letters_total{reason="unknown_framing"}'] == 1
+        assert found["commits_total"] == found["flush_seconds_count"] == 3
+        assert found['flush_seconds_bucket{le="+Inf"}'] == 3
+        assert found["flush_seconds_sum"] > 0
+        assert found["rebalances_total"] == 1
+        assert found["partitions_assigned"] == 2
+        assert found["partitions_paused"] == 0
+        assert found["last_poll_age_seconds"] == 0
+        assert found["event_age_seconds"] == 5
+        world.clock.now += 7
+        assert client.metrics()["last_poll_age_seconds"] == 7
+        assert "process_resident_memory_bytes" in client.get("/metrics")[1]
+
+    again = world.consumer(settings=SETTINGS)
+    world.sent.clear()
+    world.broker.group(GROUP).committed.clear()
+    again.run(StopWhen(lambda: again.progress.consumed == 25))
+    with served(again.progress, world) as client:
+        assert client.metrics()['events_deduplicated_total{event="tool_created"}'] == 4, "each consumer has its own"
+
+
+def test_lag_is_looked_at_while_someone_asks() -> None:
+    world = World(partitions=1)
+    consumer = world.consumer(settings=SETTINGS)
+    name = f'partition_lag_records{{partition="0",topic="{TOPIC}"}}'
+    with served(consumer.progress, world) as client:
+        consumer.run(StopWhen(lambda: world.clock.now > 1_000 + 2 * LAG_SECONDS))
+        assert name not in client.metrics()
+    consumer = world.consumer(settings=SETTINGS)
+    with served(consumer.progress, world) as client:
+        client.metrics()
+        world.sink.failures = [SinkUnavailableError("gone fishing")] * 100
+        world.send_good(30)
+        seen: list[float] = []
+
+        def between_turns() -> bool:
+            if consumer.progress.outage:
+                seen.append(client.metrics().get(name, 0))
+            return len(seen) > 100
+
+        consumer.run(StopWhen(between_turns))
+        assert seen[-1] == 20, "ten are in hand, and the rest is not polled while the sink is away"
+
+
+def test_missing_events_are_counted_where_the_whole_topic_is_read() -> None:
+    world = World()
+    for _ in range(10):
+        world.send_good(9)
+        world.skip_event()
+    consumer = world.consumer(settings=SETTINGS)
+    with served(consumer.progress, world) as client:
+        seen: list[float] = []
+
+        def between_turns() -> bool:
+            seen.append(client.metrics().get("events_missing", -1))
+            return world.all_committed()
+
+        consumer.run(StopWhen(between_turns))
+        assert seen[0] == -1
+        assert seen[-1] == 9, "the tenth was the last, and no later one tells of it"
+        other = world.broker.open_reader(group=GROUP)
+        other.subscribe([TOPIC])
+        shared = world.consumer(settings=SETTINGS)
+
+        def until_shared() -> bool:
+            other.poll(timeout_seconds=0, max_records=1)
+            return len(shared.progress.assigned) == 1
+
+        shared.run(StopWhen(until_shared))
+        assert shared.progress.missing_events is None
+
+
+def test_alive_and_ready() -> None:
+    world = World()
+    world.send_good(5)
+    consumer = world.consumer(settings=SETTINGS)
+    answers: list[tuple[int, str]] = []
+    with served(consumer.progress, world) as client:
+        assert client.get("/healthz") == (200, "ok\n")
+        status, why = client.get("/readyz")
+        assert status == 503
+        assert why.startswith("no partitions are assigned")
+        assert why.count("\n") == 1
+        world.sink.failures = [SinkUnavailableError("gone fishing")] * 2
+
+        def between_turns() -> bool:
+            answers.append(client.get("/readyz"))
+            assert client.get("/healthz") == (200, "ok\n"), "a consumer that waits for its sink is alive"
+            return world.all_committed()
+
+        consumer.run(StopWhen(between_turns))
+        assert (503, "waiting: gone fishing\n") in answers
+        assert answers[-1] == (200, "ok\n")
+        world.clock.now += MAX_POLL_AGE_SECONDS + 1
+        assert client.get("/healthz") == (503, "the last poll was 61 s ago\n")
+        assert client.get("/readyz")[0] == 503
+        assert client.get("/")[0] == 404
+
+
+SECRET = "planted-secret-prompt"
+
+
+def test_no_value_gets_into_a_metric_or_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    world = World()
+    world.send_good(20)
+    for value in (SECRET.encode(), MARKER + SECRET.encode(), value_of(3)[:10] + SECRET.encode()):
+        world.send_bad(value, headers=((SECRET, SECRET.encode()),))
+    world.sink.failures = [SinkUnavailableError("gone fishing")]
+    consumer = world.consumer(settings=SETTINGS)
+    with served(consumer.progress, world) as client:
+        consumer.run(StopWhen(world.all_committed))
+        assert consumer.progress.dead.total() == 3
+        texts = [client.get(path)[1] for path in ("/metrics", "/healthz", "/readyz")]
+    values = {SECRET, *world.accepted()}
+    values |= {
+        str(value)
+        for rows in world.sink.rows.values()
+        for row in rows.values()
+        for name, value in row.items()
+        if isinstance(value, str) and len(value) > 8
+    }
+    assert len(values) > 20
+    for text in (*texts, caplog.text, repr(consumer.progress)):
+        assert [value for value in values if value in text] == []
+
+
+@pytest.mark.parametrize("text", ["", "9464", ":9464", "host:", "host:99999", "host:port"])
+def test_an_address_that_is_none_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"write host:port, such as 127\.0\.0\.1:9464"):
+        parse_http_address(text)
+
+
+def test_addresses() -> None:
+    assert parse_http_address("0.0.0.0:9464") == ("0.0.0.0", 9464)
+    assert parse_http_address("[::1]:0") == ("::1", 0)
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with status_server("127.0.0.1:0", Progress()) as address:
+        taken = address.removeprefix("http://")
+        with pytest.raises(ConfigurationError, match=f"HTTP address {taken}: "), status_server(taken, Progress()):
+            pass
+
+
+def test_durations() -> None:
+    durations = Durations([0.1, 1])
+    for seconds in (0.05, 0.1, 0.5, 3):
+        durations.add(seconds)
+    assert durations.cumulative() == [(0.1, 2), (1, 3), (float("inf"), 4)]
+    assert durations.total_seconds == pytest.approx(3.65)
