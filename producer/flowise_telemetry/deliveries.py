@@ -25,7 +25,9 @@ __all__ = ["Deliveries", "WriterFactory"]
 
 WriterFactory = Callable[[], "RecordWriter"]
 
-_IN_FLIGHT_MAX_EVENTS = 50_000
+# Twice what librdkafka at full speed has acknowledged within a linger and a round trip. More gains nothing, and each
+# object that waits is one more for the garbage collector to look at.
+_IN_FLIGHT_MAX_EVENTS = 10_000
 _SEND_AT_ONCE_EVENTS = 500
 _POLL_SECONDS = 0.02  # how long acknowledgements may wait where the client hands them out only on poll
 _CLIENT_FULL_WAIT_SECONDS = 0.05
@@ -148,14 +150,13 @@ class Deliveries:
     def take_answers(self) -> None:
         """Settles what was answered: delivered, given up, or to be sent again."""
         again: list[Encoded] = []
-        delivered = False
+        delivered: list[Encoded] = []
         while self._answers:
             encoded, delivery, error = self._answers.popleft()
             if self._in_flight.pop(encoded.event_id, None) is None:
                 continue
             if delivery is not None:
-                delivered = True
-                self._outbox.delivered(encoded)
+                delivered.append(encoded)
                 if self._ledger is not None:
                     self._ledger.append(encoded, delivery)
             elif isinstance(error, MessageTooLargeError):
@@ -168,6 +169,7 @@ class Deliveries:
                 again.append(encoded)
         self._outbox.put_back(again)
         if delivered:
+            self._outbox.delivered(delivered)
             if self._ledger is not None:
                 self._ledger.flush()
             if not self._connected:

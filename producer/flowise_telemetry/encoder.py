@@ -95,9 +95,11 @@ class Encoder:
         if fast is not None:
             event_id = self._ids.make(occurred_at_ms)
             instance_id = self._instance_id.at(occurred_at_ms)
-            # Whatever is not plainly right is for the codec to judge.
-            with contextlib.suppress(Exception):
+            try:
                 value = fast.encode(event, event_id, occurred_at_ms, instance_id, sequence)
+            except Exception:  # noqa: S110 - whatever is not plainly right is for the codec to judge
+                pass
+            else:
                 return Encoded(kind.EVENT, event_id, occurred_at_ms, sequence, value)
         schema, record = self.record(event, sequence, occurred_at_ms)
         return Encoded(schema.event, record["eventId"], occurred_at_ms, sequence, codec.encode(schema, record))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from flowise_telemetry_schemas.catalog import EventSchema
@@ -21,6 +21,8 @@ from flowise_telemetry_schemas.field import Field
 __all__ = ["FastEncoder", "Refused", "zigzag"]
 
 _CACHE_MAX_ENTRIES = 4_096
+_ARRAY_CACHE_MAX_ENTRIES = 128  # each with at most so many items: a few MiB, if all ids are as long as can be
+_ARRAY_CACHE_MAX_ITEMS = 32
 
 Write = Callable[[Any], bytes]
 
@@ -31,13 +33,19 @@ class Refused(Exception):  # noqa: N818 - no error: the codec is asked
 
 def zigzag(number: int) -> bytes:
     """An Avro long (specification 1.12, "Binary encoding")."""
-    rest = (number << 1) ^ (number >> 63)
+    return _varint((number << 1) ^ (number >> 63))
+
+
+def _varint(rest: int) -> bytes:
     out = bytearray()
     while rest > 0x7F:
         out.append(rest & 0x7F | 0x80)
         rest >>= 7
     out.append(rest)
     return bytes(out)
+
+
+_FIRST_BYTES = tuple(bytes([low << 1 | 0x80]) for low in range(64))  # of a number that has more
 
 
 class FastEncoder:
@@ -48,35 +56,60 @@ class FastEncoder:
         own = schema.fields[len(ENVELOPE_FIELDS) :]
         if tuple(fields)[: len(ENVELOPE_FIELDS)] != ENVELOPE_FIELDS or own[0].name != VERSION_FIELD:
             raise Refused(schema.event)
-        self._app_version = app_version
-        self._head = MARKER + schema.fingerprint
-        self._event_id_bytes = zigzag(fields["eventId"].max_length or 0)
-        self._occurred_at = _cached(_integer(fields["occurredAt"]))  # many events in the same millisecond
+        self._head = MARKER + schema.fingerprint + zigzag(fields["eventId"].max_length or 0)
+        self._occurred_at = _integer(fields["occurredAt"])
         self._instance_id = _text(fields["instanceId"])
         self._stream_id = _text(fields["streamId"])(stream_id)
         self._sequence = _integer(fields["sequence"])
-        self._version = _text(own[0])
-        self._get = operator.attrgetter(*(field.column for field in own))
-        self._rest = tuple(_writer(field) for field in own[1:])
+        self._max_sequence = fields["sequence"].maximum or 0
+        self._rest_of_sequence = _cached(_varint)  # all but its first six bits: the same for 64 events
+        self._who_and_when = b""  # the same for all events of a millisecond
+        self._at: tuple[int, str] | None = None
+        version = _new_text(own[0])
+        leaves = dict(_leaves(own[1:]))
+        self._get = operator.attrgetter(own[0].column, *leaves)
+        self._writers = (_cached(lambda given: version(app_version if given is None else given)), *leaves.values())
 
     def encode(self, event: Any, event_id: str, occurred_at_ms: int, instance_id: str, sequence: int) -> bytes:
         """The message; ``event_id`` is taken as it is.
 
         Raises ``Refused``, or anything at all for an event that is not what it says it is.
         """
-        version, *values = self._get(event)
-        parts = [
+        if self._at != (occurred_at_ms, instance_id):
+            self._at = None
+            self._who_and_when = self._occurred_at(occurred_at_ms) + self._instance_id(instance_id) + self._stream_id
+            self._at = (occurred_at_ms, instance_id)
+        return b"".join([
             self._head,
-            self._event_id_bytes,
             event_id.encode(),
-            self._occurred_at(occurred_at_ms),
-            self._instance_id(instance_id),
-            self._stream_id,
-            self._sequence(sequence),
-            self._version(self._app_version if version is None else version),
-        ]
-        parts += [write(value) for write, value in zip(self._rest, values, strict=True)]
-        return b"".join(parts)
+            self._who_and_when,
+            _FIRST_BYTES[sequence & 63] + self._rest_of_sequence(sequence >> 6)
+            if 64 <= sequence <= self._max_sequence
+            else self._sequence(sequence),
+            *[write(value) for write, value in zip(self._writers, self._get(event), strict=True)],
+        ])  # fmt: skip
+
+
+def _leaves(fields: Iterable[Field], prefix: str = "") -> Iterator[tuple[str, Write]]:
+    """What is to be written by where it stands in the event; the parts of a record stand after it."""
+    for field in fields:
+        path = prefix + field.column
+        if field.kind == "record" and not field.nullable:
+            yield path, _nothing(CLASSES[str(field.type_name)])
+            yield from _leaves(field.fields, f"{path}.")
+        else:
+            yield path, _writer(field)
+
+
+def _nothing(kind: type) -> Write:
+    """A record itself has no bytes."""
+
+    def write(value: Any) -> bytes:
+        if type(value) is not kind:
+            raise Refused(kind.__name__)
+        return b""
+
+    return write
 
 
 def _writer(field: Field) -> Write:
@@ -110,20 +143,21 @@ def _text(field: Field) -> Write:
 class _Cache(dict[Any, bytes]):
     """What was written before is looked up without a call into Python; what is new is written and kept, bounded."""
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, max_entries: int) -> None:
         super().__init__()
         self._write = write
+        self._max_entries = max_entries
 
     def __missing__(self, value: Any) -> bytes:
         made = self._write(value)
-        if len(self) >= _CACHE_MAX_ENTRIES:
+        if len(self) >= self._max_entries:
             self.clear()
         self[value] = made
         return made
 
 
-def _cached(write: Write) -> Write:
-    return _Cache(write).__getitem__
+def _cached(write: Write, max_entries: int = _CACHE_MAX_ENTRIES) -> Write:
+    return _Cache(write, max_entries).__getitem__
 
 
 def _integer(field: Field) -> Write:
@@ -143,7 +177,7 @@ def _enum(field: Field) -> Write:
     known = {symbol: zigzag(index) for index, symbol in enumerate(field.symbols)}
 
     def write(value: Any) -> bytes:
-        if not isinstance(value, str) or value not in known:
+        if not isinstance(value, str):
             raise Refused(field.name)
         return known[value]
 
@@ -160,59 +194,49 @@ def _boolean(field: Field) -> Write:
 
 
 def _array(field: Field) -> Write:
-    assert field.items is not None  # noqa: S101 - read_fields gives every array its items
-    max_items = field.max_items or 0
-    write_items = _items(field.items)
+    """An array of ids, or of records of nothing but ids: seldom new as a whole, and its items more seldom still."""
+    item, max_items = field.items, field.max_items or 0
+    if item is None or item.nullable:
+        raise Refused(field.name)
+    take, write_item = (None, _cached(_writer(item))) if item.kind != "record" else _apart(item)
+
+    def write_items(values: Any) -> bytes:
+        return b"".join([zigzag(len(values)), *map(write_item, values), b"\x00"])
+
+    look_up = _cached(write_items, _ARRAY_CACHE_MAX_ENTRIES)
 
     def write(value: Any) -> bytes:
         if type(value) is not tuple or len(value) > max_items:
             raise Refused(field.name)
         if not value:
             return b"\x00"
-        return b"".join([zigzag(len(value)), *write_items(value), b"\x00"])
+        values = value if take is None else take(value)
+        return look_up(values) if len(values) <= _ARRAY_CACHE_MAX_ITEMS else write_items(values)
 
     return write
 
 
-def _items(item: Field) -> Callable[[Any], Iterable[bytes]]:
-    """Writes all items of an array; ids, and edges of two ids, are seldom new and cost a look-up each."""
-    if item.kind != "record" or item.nullable or any(below.kind != "string" for below in item.fields):
-        write = _writer(item)
-        return lambda values: map(write, values)
+def _apart(item: Field) -> tuple[Callable[[Any], Any], Write]:
+    """What makes tuples of the values of records, and what writes such a tuple."""
     kinds = {CLASSES[str(item.type_name)]}
-    get, write_values = _values(item)
-    look_up = _cached(write_values)
+    if len(item.fields) == 1 or any(below.kind != "string" or below.nullable for below in item.fields):
+        raise Refused(item.type_name)  # no schema has such a record
+    get = operator.attrgetter(*(below.column for below in item.fields))
+    writers = tuple(_writer(below) for below in item.fields)
 
-    def write_records(values: Any) -> Iterable[bytes]:
+    def take(values: Any) -> Any:
         if set(map(type, values)) != kinds:
             raise Refused(item.type_name)
-        return map(look_up, map(get, values))
+        return tuple(map(get, values))
 
-    return write_records
-
-
-def _values(field: Field) -> tuple[Callable[[Any], Any], Write]:
-    """What takes a record apart, and what writes its parts."""
-    writers = tuple(_writer(below) for below in field.fields)
-    if len(writers) == 1:
-        raise Refused(field.name)  # attrgetter gives one value and no tuple then; no schema has such a record
-
-    def write_values(values: Any) -> bytes:
+    def write(values: Any) -> bytes:
         return b"".join([write(value) for write, value in zip(writers, values, strict=True)])
 
-    return operator.attrgetter(*(below.column for below in field.fields)), write_values
+    return take, _cached(write)
 
 
-def _record(field: Field) -> Write:
-    kind = CLASSES[str(field.type_name)]
-    get, write_values = _values(field)
-
-    def write(value: Any) -> bytes:
-        if type(value) is not kind:
-            raise Refused(field.name)
-        return write_values(get(value))
-
-    return write
+def _never(field: Field) -> Write:
+    raise Refused(field.name)
 
 
 _WRITERS: dict[str, Callable[[Field], Write]] = {
@@ -224,5 +248,5 @@ _WRITERS: dict[str, Callable[[Field], Write]] = {
     "timestamp": _integer,
     "boolean": _boolean,
     "array": _array,
-    "record": _record,
+    "record": _never,  # one that may be null
 }

@@ -86,17 +86,17 @@ class Outbox:
         """Events that could not be sent now, in their order; they are the next again."""
         self._ready.extendleft(reversed(list(events)))
 
-    def delivered(self, encoded: Encoded) -> None:
-        """Kafka has it."""
-        self._counts.count_sent()
-        self._finish(encoded)
+    def delivered(self, events: list[Encoded]) -> None:
+        """Kafka has them."""
+        self._counts.count_sent(len(events))
+        self._inbox.held_events -= len(events)
+        self._inbox.held_bytes -= sum([encoded.held_bytes for encoded in events])
+        if self._spool is not None:
+            self._done += [encoded.row for encoded in events if encoded.row]
 
     def drop(self, encoded: Encoded, reason: DropReason, detail: object = "") -> None:
         """It will not be sent."""
         self._counts.drop(reason, encoded.event, detail)
-        self._finish(encoded)
-
-    def _finish(self, encoded: Encoded) -> None:
         self._release(encoded)
         if encoded.row:
             self._done.append(encoded.row)

@@ -74,11 +74,11 @@ class Counts:
         self.sent = 0
         self.recovered = 0
 
-    def count_sent(self) -> None:
-        """Counts one event that Kafka has acknowledged."""
+    def count_sent(self, events: int) -> None:
+        """Counts events that Kafka has acknowledged."""
         with self._lock:
             if not self.frozen:
-                self.sent += 1
+                self.sent += events
 
     def freeze(self) -> None:
         """From now on only refusals count: what was pending has been counted for good."""

@@ -19,6 +19,7 @@ class Uuid7:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last_ms = -1
+        self._moment = ""
         self._random = 0
         self._steps: Iterator[int] = iter(())
 
@@ -30,22 +31,25 @@ class Uuid7:
         """
         with self._lock:
             if unix_ms > self._last_ms:
-                self._last_ms = unix_ms
+                self._move_to(unix_ms)
                 # The highest bit starts as 0: room to count up.
                 self._random = int.from_bytes(os.urandom(10), "big") >> (80 - _RANDOM_BITS + 1)
             else:
-                self._random += 1 + self._step()
+                step = next(self._steps, None)
+                self._random += 1 + (self._draw() if step is None else step)
                 if self._random >> _RANDOM_BITS:
-                    self._last_ms += 1
+                    self._move_to(self._last_ms + 1)
                     self._random &= (1 << (_RANDOM_BITS - 1)) - 1
-            moment, random = self._last_ms, self._random
-        text = f"{moment:012x}7{random >> 62:03x}{0x8000000000000000 | random & 0x3FFFFFFFFFFFFFFF:016x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            moment, random = self._moment, self._random
+        low = random & 0x3FFF_FFFF_FFFF_FFFF
+        return f"{moment}{random >> 62:03x}-{0x8000 | low >> 48:04x}-{low & 0xFFFF_FFFF_FFFF:012x}"
 
-    def _step(self) -> int:
+    def _move_to(self, unix_ms: int) -> None:
+        self._last_ms = unix_ms
+        text = f"{unix_ms:012x}"
+        self._moment = f"{text[:8]}-{text[8:]}-7"
+
+    def _draw(self) -> int:
         # Many at once: a system call for each would cost as much as the rest of the id.
-        step = next(self._steps, None)
-        if step is None:
-            self._steps = iter(struct.unpack(f">{_STEPS_AT_ONCE}I", os.urandom(4 * _STEPS_AT_ONCE)))
-            step = next(self._steps)
-        return step
+        self._steps = iter(struct.unpack(f">{_STEPS_AT_ONCE}I", os.urandom(4 * _STEPS_AT_ONCE)))
+        return next(self._steps)

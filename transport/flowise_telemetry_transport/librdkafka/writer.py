@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
@@ -57,23 +58,20 @@ class LibrdkafkaWriter:
         """See ``RecordWriter``."""
         if self._closed:
             raise TransportError("the writer is closed")
-        topic = record.topic
-
-        def delivered(error: Any, message: Any) -> None:
-            if error is not None:
-                on_delivery(None, delivery_failure(error, topic))
-            else:
-                on_delivery(Delivery(topic, message.partition(), message.offset()), None)
-
+        topic, headers, timestamp_ms = record.topic, record.headers, record.timestamp_ms
+        more: dict[str, Any] = {}
+        if headers:
+            more["headers"] = list(headers)
+        if timestamp_ms is not None:
+            more["timestamp"] = timestamp_ms
         try:
             self._producer.produce(
                 topic,
-                value=record.value,
-                key=record.key,
-                partition=_ANY_PARTITION if record.partition is None else record.partition,
-                headers=list(record.headers),
-                on_delivery=delivered,
-                **({} if record.timestamp_ms is None else {"timestamp": record.timestamp_ms}),
+                record.value,
+                record.key,
+                _ANY_PARTITION if record.partition is None else record.partition,
+                functools.partial(_report, topic, on_delivery),
+                **more,
             )
         except BufferError as error:
             raise BufferFullError("the send buffer is full", topic=topic) from error
@@ -97,3 +95,10 @@ class LibrdkafkaWriter:
         if self._producer.flush(max(0.0, timeout_seconds)):
             self._producer.purge()
             self._producer.flush(max(_PURGE_SECONDS, end - time.monotonic()))
+
+
+def _report(topic: str, on_delivery: OnDelivery, error: Any, message: Any) -> None:
+    if error is not None:
+        on_delivery(None, delivery_failure(error, topic))
+    else:
+        on_delivery(Delivery(topic, message.partition(), message.offset()), None)
