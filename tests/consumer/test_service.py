@@ -124,6 +124,24 @@ def test_a_rebalance_loses_and_doubles_nothing(start: Start, new_postgres_url: s
     assert all_committed(it)
 
 
+def test_a_consumer_whose_partitions_were_claimed_joins_again(start: Start, sqlite_url: str) -> None:
+    it = start(sqlite_url)
+    it.send(range(100))
+    other = open_sink(sqlite_url)
+    other.prepare(catalog())
+    with it.consumer(rows=20) as progress:
+        wait_until(it.all_written, "the first hundred written")
+        other.claim(it.group, list(it.ends))
+        it.send(range(100, 200))
+        wait_until(it.all_written, "all written")
+        wait_until(lambda: progress.consumed >= 200, "all consumed")
+    assert progress.rebalances == 2
+    assert sorted(it.event_ids()) == sorted(it.accepted)
+    assert progress.written.total() == 200
+    assert all_committed(it)
+    other.close()
+
+
 def test_a_database_that_goes_away_is_waited_for(start: Start, new_postgres_url: str) -> None:
     door, through_door = postgres_door(new_postgres_url)
     it = start(new_postgres_url)
