@@ -60,10 +60,13 @@ def test_views_show_the_new_rows_and_keep_what_they_are(
         'CREATE VIEW boards.total AS SELECT sum(tools) AS tools FROM boards."By day"; '
         "CREATE VIEW boards.both AS SELECT (SELECT count(*) FROM tool_created), n.next FROM "
         "(SELECT count(*) AS next FROM public_next.tool_created) AS n; "
+        "CREATE VIEW boards.other AS SELECT count(*) FROM public_next.tool_created; "
         f'GRANT SELECT ON boards.total TO "{role}"; GRANT USAGE ON SCHEMA boards TO "{role}"'
     )
-    for expected in (3, 1):
+    for expected, other in ((3, 1), (1, 3)):
         live.swap("next")
+        assert admin.execute("SELECT * FROM boards.both").fetchone() == (expected, other)
+        assert admin.execute("SELECT * FROM boards.other").fetchone() == (other,)
         with admin.transaction():
             admin.execute(f'SET LOCAL ROLE "{role}"')
             assert admin.execute("SELECT tools FROM boards.total").fetchone() == (expected,)

@@ -29,8 +29,8 @@ _PAUSE_SECONDS = 0.2
 def swap(connection: Connection[Any], live: str, other: str, events: Sequence[str], *, shown: str) -> None:
     """Exchanges the tables of these events, and of the progress, between two schemas that have all of them.
 
-    Runs inside a transaction. The new live tables are granted to whom the old ones were, and views on the old ones
-    are made to read from the new ones.
+    Runs inside a transaction. The new live tables are granted to whom the old ones were, and views go on reading
+    from the names that they were made with.
     """
     from psycopg import ProgrammingError
     from psycopg.sql import SQL, Identifier
@@ -39,7 +39,7 @@ def swap(connection: Connection[Any], live: str, other: str, events: Sequence[st
     _lock(connection, live, other, tables, shown=shown)
     for table in tables:
         _copy_grants(connection, table, live, other)
-    views = _views(connection, live, tables, shown=shown)
+    views = _views(connection, (live, other), tables, shown=shown)
     # Indexes and constraints move with their table; where it goes to they would meet those of the same names.
     between = f"swap_{uuid.uuid4().hex}"
     connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(between)))
@@ -92,7 +92,7 @@ def _copy_grants(connection: Connection[Any], table: str, live: str, other: str)
         connection.execute(statement.encode())
 
 
-def _views(connection: Connection[Any], live: str, tables: Sequence[str], *, shown: str) -> dict[str, str]:
+def _views(connection: Connection[Any], schemas: Sequence[str], tables: Sequence[str], *, shown: str) -> dict[str, str]:
     """By the name of each view on these tables the statement that makes it anew, when other tables have the names.
 
     A view follows its table, not the name. Views on views need nothing.
@@ -109,8 +109,8 @@ def _views(connection: Connection[Any], live: str, tables: Sequence[str], *, sho
             "JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid "
             "AND d.refclassid = 'pg_class'::regclass "
             "JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace n ON n.oid = t.relnamespace "
-            "WHERE n.nspname = %s AND t.relname = ANY(%s)) ORDER BY v.oid",
-            (live, list(tables)),
+            "WHERE n.nspname = ANY(%s) AND t.relname = ANY(%s)) ORDER BY v.oid",
+            (list(schemas), list(tables)),
         ).fetchall()
     for is_materialized, name, _, _ in rows:
         if is_materialized:
