@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -144,6 +145,56 @@ def test_a_swap_gives_way_to_readers_and_goes_on_when_they_end(
         reader.rollback()
         thread.join(60)
         assert reader.execute("SELECT count(*) FROM assistant_created").fetchone() == (3,)
+
+
+def test_a_reader_of_a_view_that_waits_is_not_in_the_way(
+    admin: psycopg.Connection[Any], live: Sink, beside: Sink, new_postgres_url: str
+) -> None:
+    admin.execute("CREATE VIEW total AS SELECT count(*) FROM tool_created")
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    seen: list[Any] = []
+
+    def read() -> None:
+        with psycopg.connect(new_postgres_url) as connection:
+            seen.append(connection.execute("SELECT * FROM total").fetchone())
+
+    with psycopg.connect(new_postgres_url) as reader:
+        reader.execute("SELECT count(*) FROM tool_created")
+        threads = [threading.Thread(target=live.swap, args=("next",)), threading.Thread(target=read)]
+        for thread in threads:
+            thread.start()
+            while not seen and admin.execute(waiting).fetchone() == (0,):
+                assert threads[0].is_alive()
+        reader.rollback()
+    for thread in threads:
+        thread.join(60)
+    # Whether it came to read while the swap held back, or had to wait, it saw one or the other.
+    assert seen in ([(1,)], [(3,)])
+    assert admin.execute("SELECT * FROM total").fetchone() == (3,)
+
+
+def test_a_view_of_another_is_told_before_anything_is_swapped(
+    admin: psycopg.Connection[Any], live: Sink, beside: Sink, role: str, new_postgres_url: str
+) -> None:
+    admin.execute(f'CREATE VIEW total AS SELECT count(*) FROM tool_created; ALTER VIEW total OWNER TO "{role}"')
+    swapper = f"{role}_swapper"
+    admin.execute(f"CREATE ROLE \"{swapper}\" LOGIN PASSWORD 'x'")
+    try:
+        for schema in ("public", "public_next"):
+            admin.execute(f'GRANT ALL ON SCHEMA {schema} TO "{swapper}"')
+            for (table,) in admin.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,)
+            ).fetchall():
+                admin.execute(f'ALTER TABLE {schema}.{table} OWNER TO "{swapper}"')
+        parts = urlsplit(new_postgres_url)
+        address = f"{quote(swapper)}:x@{parts.netloc.rpartition('@')[2]}"
+        sink = open_sink(urlunsplit(parts._replace(netloc=address)))
+        with pytest.raises(SinkError, match="must be owner of view total"):
+            sink.swap("next")
+        assert live.counts() == sizes(batch())
+    finally:
+        admin.execute(f'DROP OWNED BY "{swapper}" CASCADE')
+        admin.execute(f'DROP ROLE "{swapper}"')
 
 
 def test_readers_that_do_not_end_are_told(

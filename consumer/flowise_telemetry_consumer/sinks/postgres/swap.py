@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
@@ -36,7 +37,7 @@ def swap(connection: Connection[Any], live: str, other: str, events: Sequence[st
     from psycopg.sql import SQL, Identifier
 
     tables = [*sorted(events), PROGRESS_TABLE]
-    _lock(connection, live, other, tables, shown=shown)
+    _lock(connection, (live, other), tables, shown=shown)
     for table in tables:
         _copy_grants(connection, table, live, other)
     views = _views(connection, (live, other), tables, shown=shown)
@@ -48,26 +49,40 @@ def swap(connection: Connection[Any], live: str, other: str, events: Sequence[st
             move = SQL("ALTER TABLE {} SET SCHEMA {}").format(Identifier(old, table), Identifier(new))
             connection.execute(move)
     connection.execute(SQL("DROP SCHEMA {}").format(Identifier(between)))
-    for name, statement in views.items():
+    for view in views:
         try:
-            connection.execute(statement.encode())
+            connection.execute(view.made_anew.encode())
         except ProgrammingError as error:
-            why = error.diag.message_primary
-            raise SinkError(f"{shown}: the view {name} cannot be made to read from the new tables: {why}") from error
+            said = f"the view {view.name} cannot be made to read from the new tables: {error.diag.message_primary}"
+            raise SinkError(f"{shown}: {said}") from error
     carry_claims(connection, other, live)
 
 
-def _lock(connection: Connection[Any], live: str, other: str, tables: Sequence[str], *, shown: str) -> None:
-    """Takes all tables, in the order in which writers take them, or none and tries again."""
+@dataclass(frozen=True, slots=True)
+class _View:
+    name: str
+    owner: str
+    made_anew: str
+
+
+def _lock(connection: Connection[Any], schemas: Sequence[str], tables: Sequence[str], *, shown: str) -> None:
+    """Takes all tables, in the order in which writers take them, or none and tries again.
+
+    Before them the views on them, as readers do: one that has a view and waits for its table would be in our way later.
+    """
     from psycopg.errors import LockNotAvailable
     from psycopg.sql import SQL, Identifier
 
-    names = SQL(", ").join(Identifier(schema, table) for table in tables for schema in (live, other))
+    names = SQL(", ").join(Identifier(schema, table) for table in tables for schema in schemas)
+    views = _views(connection, schemas, tables, shown=shown)
     connection.execute("SELECT set_config('lock_timeout', %s, true)", (str(_LOCK_TIMEOUT_MS),))
     deadline = time.monotonic() + LOCK_TRIES_SECONDS
     while True:
         try:
             with connection.transaction():
+                for view in views:
+                    # Changes nothing. LOCK would take every table that the view reads from, also those of others.
+                    connection.execute(f"ALTER VIEW {view.name} OWNER TO {view.owner}".encode())
                 connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
         except LockNotAvailable as error:
             if time.monotonic() >= deadline:
@@ -92,8 +107,8 @@ def _copy_grants(connection: Connection[Any], table: str, live: str, other: str)
         connection.execute(statement.encode())
 
 
-def _views(connection: Connection[Any], schemas: Sequence[str], tables: Sequence[str], *, shown: str) -> dict[str, str]:
-    """By the name of each view on these tables the statement that makes it anew, when other tables have the names.
+def _views(connection: Connection[Any], schemas: Sequence[str], tables: Sequence[str], *, shown: str) -> list[_View]:
+    """The views on these tables, with statements that make them anew when other tables have the names.
 
     A view follows its table, not the name. Views on views need nothing.
     """
@@ -101,8 +116,8 @@ def _views(connection: Connection[Any], schemas: Sequence[str], tables: Sequence
         # Then the definitions name the schema of everything.
         connection.execute("SELECT set_config('search_path', '', true)")
         rows = connection.execute(
-            "SELECT v.relkind = 'm', format('%%I.%%I', vn.nspname, v.relname), pg_get_viewdef(v.oid), "
-            "array_to_string(v.reloptions, ', ') "
+            "SELECT v.relkind = 'm', format('%%I.%%I', vn.nspname, v.relname), "
+            "quote_ident(pg_get_userbyid(v.relowner)), pg_get_viewdef(v.oid), array_to_string(v.reloptions, ', ') "
             "FROM pg_class v JOIN pg_namespace vn ON vn.oid = v.relnamespace "
             "WHERE v.relkind IN ('v', 'm') AND v.oid IN ("
             "SELECT r.ev_class FROM pg_rewrite r "
@@ -112,10 +127,10 @@ def _views(connection: Connection[Any], schemas: Sequence[str], tables: Sequence
             "WHERE n.nspname = ANY(%s) AND t.relname = ANY(%s)) ORDER BY v.oid",
             (list(schemas), list(tables)),
         ).fetchall()
-    for is_materialized, name, _, _ in rows:
+    for is_materialized, name, *_ in rows:
         if is_materialized:
             raise SinkError(f"{shown}: {name} holds rows of the old tables: drop it, swap, make it again")
-    return {
-        name: f"CREATE OR REPLACE VIEW {name}{f' WITH ({options})' if options else ''} AS {definition}"
-        for _, name, definition, options in rows
-    }
+    return [
+        _View(name, owner, f"CREATE OR REPLACE VIEW {name}{f' WITH ({options})' if options else ''} AS {definition}")
+        for _, name, owner, definition, options in rows
+    ]
