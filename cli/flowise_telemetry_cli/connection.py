@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from flowise_telemetry_transport import KafkaSettings, RecordReader, UnknownTopicError
+from flowise_telemetry_transport.connect import fastest_client
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = ["CLOSE_SECONDS", "connection_options", "kafka_settings", "require_topic", "topic_option"]
@@ -43,7 +44,7 @@ def connection_options(command: _Command) -> _Command:
         "--client",
         envvar="FLOWISE_TELEMETRY_CLIENT",
         type=click.Choice(["kafka-python", "librdkafka"]),
-        help="Kafka client; librdkafka is faster and needs the extra of that name.  [default: kafka-python]",
+        help="Kafka client.  [default: librdkafka where its extra is installed, as it is faster]",
         show_envvar=True,
         expose_value=False,
         callback=collect,
@@ -53,7 +54,8 @@ def connection_options(command: _Command) -> _Command:
 
 def kafka_settings(ctx: click.Context) -> KafkaSettings:
     """The connection that the options and the environment describe. Raises ``ConfigurationError``."""
-    return KafkaSettings.from_env({**os.environ, **ctx.ensure_object(dict)})
+    default = {"FLOWISE_TELEMETRY_CLIENT": fastest_client()}
+    return KafkaSettings.from_env({**default, **os.environ, **ctx.ensure_object(dict)})
 
 
 def require_topic(reader: RecordReader, topic: str) -> None:

@@ -38,7 +38,7 @@ NOBODY = "127.0.0.1:1"
 )
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: tuple[str, ...], status: int, line: str) -> None:
     begun = time.monotonic()
-    done = program(*arguments, folder=tmp_path)
+    done = program(*arguments, folder=tmp_path, env={"FLOWISE_TELEMETRY_KAFKA_CONNECT_TIMEOUT_MS": "1000"})
     assert time.monotonic() - begun < 30
     assert done.status == status, done
     assert done.stdout == ""
@@ -86,6 +86,20 @@ def test_a_missing_extra_is_named_with_its_command(
     assert (done.status, done.stdout) == (1, "")
     assert f"pip install 'flowise-telemetry[{extra}]'" in done.errors[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("without", "chosen", "said"),
+    [
+        (None, {}, f"no broker answers at {NOBODY}"),
+        ("confluent_kafka", {}, "NoBrokersAvailable"),
+        (None, {"FLOWISE_TELEMETRY_CLIENT": "kafka-python"}, "NoBrokersAvailable"),
+    ],
+)
+def test_the_fastest_client_there_is(tmp_path: Path, without: str | None, chosen: dict[str, str], said: str) -> None:
+    environ = {"FLOWISE_TELEMETRY_KAFKA_CONNECT_TIMEOUT_MS": "1000", **chosen}
+    done = program("consume", "--bootstrap-servers", NOBODY, folder=tmp_path, without=without, env=environ)
+    assert said in done.errors[-1]
 
 
 def test_a_bug_of_ours_is_one_line_too(tmp_path: Path) -> None:

@@ -55,9 +55,10 @@ class Lookup:
             described = self._consumer.list_topics(topic, timeout=self._request_seconds).topics[topic]
         except self._kafka.KafkaException as error:
             raise failure(error, doing, topic=topic) from error
-        if described.error is not None:
-            raise failure_of(described.error, doing, topic=topic)
-        if not described.partitions:
+        told = None if described.error is None else failure_of(described.error, doing, topic=topic)
+        if told is not None and not isinstance(told, UnknownTopicError):
+            raise told
+        if told is not None or not described.partitions:
             raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
         return tuple(TopicPartition(topic, number) for number in sorted(described.partitions))
 
