@@ -37,7 +37,8 @@ ADAPTERS: dict[str, str] = {
     "kafka": "transport/flowise_telemetry_transport",
     "confluent_kafka": "transport/flowise_telemetry_transport",
     "psycopg": "consumer/flowise_telemetry_consumer/sinks",
-    "duckdb": "consumer/flowise_telemetry_consumer/sinks",
+    "duckdb": "consumer/flowise_telemetry_consumer/sinks/duckdb",
+    "obstore": "consumer/flowise_telemetry_consumer/sinks/parquet",
     "prometheus_client": "consumer/flowise_telemetry_consumer/monitoring",
 }
 
@@ -69,12 +70,13 @@ PUBLIC: dict[str, str] = {
         UnreadableRecordError open_admin open_reader open_writer parse_bootstrap_servers partition_for
     """,
     "flowise_telemetry_consumer": """
-        BatchLimits Bound Consumer ConsumerSettings DEFAULT_GROUP DEFAULT_TOPIC DeadLetter DeadLetterLimitError
-        DeadLetterLimits DeadLetterRefusedError DeadLetterSummary DeadLetterUnavailableError Decoded Decoder
-        FencedError FiledDeadLetter IncompleteReadError MAX_DEAD_LETTER_BYTES PartitionResult Progress
-        ReplayArguments ReplayResult ReplayRun Selection Shard SinkError SinkInUseError SinkUnavailableError
-        TopicChangedError UnknownRunError dead_letter_topic_of find_run list_dead_letters list_runs
-        open_dead_letter_writer ranges_text read_dead_letters replay time_text
+        BatchLimits Bound Consumer ConsumerSettings DEFAULT_GROUP DEFAULT_MAX_REDRIVES DEFAULT_TOPIC DeadLetter
+        DeadLetterGroup DeadLetterLimitError DeadLetterLimits DeadLetterRefusedError DeadLetterSummary
+        DeadLetterUnavailableError Decoded DecodedField Decoder FencedError FiledDeadLetter IncompleteReadError
+        LetterBytes MAX_DEAD_LETTER_BYTES PartitionResult Progress RedriveResult ReplayArguments ReplayResult
+        ReplayRun Selection Shard SinkError SinkInUseError SinkUnavailableError TopicChangedError
+        UnknownRunError current_dead_letters dead_letter_topic_of find_run hexdump list_dead_letters list_runs
+        look_into open_dead_letter_writer ranges_text read_dead_letters redrive replay time_text
     """,
     "flowise_telemetry_cli": """
         cli main
@@ -172,7 +174,7 @@ def test_only_the_service_knows_polars() -> None:
 
 @pytest.mark.parametrize("package", ["flowise_telemetry", "flowise_telemetry_schemas", "flowise_telemetry_transport"])
 def test_what_an_app_imports_is_light(package: str) -> None:
-    heavy = {"kafka", "confluent_kafka", "polars", "psycopg", "psycopg_binary", "duckdb", "sqlite3", "click"}
+    heavy = {"kafka", "confluent_kafka", "polars", "psycopg", "psycopg_binary", "duckdb", "obstore", "sqlite3", "click"}
     heavy |= {"fastavro", "dotenv", "importlib.resources"}
     code = f"import sys, {package}; print(*sorted(set(sys.modules) & {heavy!r}))"
     loaded = subprocess.run(

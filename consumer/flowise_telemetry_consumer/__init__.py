@@ -16,16 +16,20 @@ from flowise_telemetry_consumer.dead_letter_queue import (
     DeadLetterUnavailableError,
     open_dead_letter_writer,
 )
+from flowise_telemetry_consumer.dead_letter_view import DecodedField, LetterBytes, hexdump, look_into
 from flowise_telemetry_consumer.dead_letters import DeadLetter
 from flowise_telemetry_consumer.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.filed_dead_letters import (
+    DeadLetterGroup,
     DeadLetterSummary,
     FiledDeadLetter,
+    current_dead_letters,
     list_dead_letters,
     read_dead_letters,
 )
 from flowise_telemetry_consumer.progress import Progress
+from flowise_telemetry_consumer.redrive import DEFAULT_MAX_REDRIVES, RedriveResult, redrive
 from flowise_telemetry_consumer.replay import (
     Bound,
     PartitionResult,
@@ -46,6 +50,7 @@ from flowise_telemetry_consumer.topic_range import IncompleteReadError, TopicCha
 
 __all__ = [
     "DEFAULT_GROUP",
+    "DEFAULT_MAX_REDRIVES",
     "DEFAULT_TOPIC",
     "MAX_DEAD_LETTER_BYTES",
     "BatchLimits",
@@ -53,18 +58,22 @@ __all__ = [
     "Consumer",
     "ConsumerSettings",
     "DeadLetter",
+    "DeadLetterGroup",
     "DeadLetterLimitError",
     "DeadLetterLimits",
     "DeadLetterRefusedError",
     "DeadLetterSummary",
     "DeadLetterUnavailableError",
     "Decoded",
+    "DecodedField",
     "Decoder",
     "FencedError",
     "FiledDeadLetter",
     "IncompleteReadError",
+    "LetterBytes",
     "PartitionResult",
     "Progress",
+    "RedriveResult",
     "ReplayArguments",
     "ReplayResult",
     "ReplayRun",
@@ -75,13 +84,17 @@ __all__ = [
     "SinkUnavailableError",
     "TopicChangedError",
     "UnknownRunError",
+    "current_dead_letters",
     "dead_letter_topic_of",
     "find_run",
+    "hexdump",
     "list_dead_letters",
     "list_runs",
+    "look_into",
     "open_dead_letter_writer",
     "ranges_text",
     "read_dead_letters",
+    "redrive",
     "replay",
     "time_text",
 ]

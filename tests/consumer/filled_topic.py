@@ -9,11 +9,9 @@ from tests.schemas.records import ENVELOPE, EVENTS, record_of
 
 __all__ = ["fill"]
 
-START_MS = 1_700_000_000_000
-
 
 def fill(servers: str, topic: str, count: int, *, first: int = 0) -> None:
-    """Sends the events ``first`` to before ``first + count``, a millisecond apart, by their key."""
+    """Sends the events ``first`` to before ``first + count``, by their key; dated now, so that they stay."""
     from confluent_kafka import Producer
 
     placeholder = ENVELOPE.event_id.encode()
@@ -24,7 +22,7 @@ def fill(servers: str, topic: str, count: int, *, first: int = 0) -> None:
         before, _, after = messages[number % len(messages)]
         while True:
             try:
-                producer.produce(topic, before + identity + after, key=identity, timestamp=START_MS + number)
+                producer.produce(topic, before + identity + after, key=identity)
                 break
             except BufferError:
                 producer.poll(0.1)

@@ -23,7 +23,7 @@ class Log:
     """A topic and the events that were sent to it, numbered from 0."""
 
     def __init__(self, kafka: KafkaService) -> None:
-        self.topic = kafka.new_topic()
+        self.topic = kafka.new_topic(retention_ms="-1")  # some of the records are old
         self.servers = ",".join(kafka.bootstrap_servers)
         self.sent = 0
 

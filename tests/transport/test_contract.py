@@ -289,3 +289,13 @@ def test_a_topic_id_stays_while_the_topic_does(backend: Backend) -> None:
     known = reader.topic_id(first)
     assert known == backend.reader().topic_id(first)
     assert known is None or known != reader.topic_id(second)
+
+
+def test_the_settings_of_a_topic_are_told(backend: Backend) -> None:
+    if not backend.creates_topics:
+        pytest.xfail("librdkafka's mock cluster has no settings of topics")
+    topic = backend.new_topic(retention_ms="86400000")
+    admin = backend.admin()
+    assert admin.settings_of(topic)["retention.ms"] == "86400000"
+    with pytest.raises(UnknownTopicError):
+        admin.settings_of(f"{topic}-of-nobody")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError
+from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, UnknownTopicError
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
 from flowise_telemetry_transport.kafka_python.failures import failure
@@ -17,6 +17,7 @@ from flowise_telemetry_transport.types import TopicSpec
 __all__ = ["KafkaPythonAdmin"]
 
 _CREATED_POLL_SECONDS = 0.05
+_UNKNOWN_TOPIC = 3  # UNKNOWN_TOPIC_OR_PARTITION
 
 
 class KafkaPythonAdmin:
@@ -84,6 +85,20 @@ class KafkaPythonAdmin:
                 leaders = [partition["leader"] for partition in entry["partitions"]]
                 return len(leaders) == spec.partitions and min(leaders) >= 0
         return False
+
+    def settings_of(self, topic: str) -> dict[str, str]:
+        """See ``TopicAdmin``."""
+        from kafka.admin import ConfigResource, ConfigResourceType
+
+        doing = f"settings of topic {topic}"
+        with self._asking(doing, self._request_seconds, topic):
+            answers = self._client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        code, message, _, _, entries = answers[0].resources[0][:5]
+        if code == _UNKNOWN_TOPIC:
+            raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
+        if code:
+            raise TransportError(f"{doing}: {message or code}", topic=topic)
+        return {entry[0]: entry[1] for entry in entries if entry[1] is not None}
 
     def close(self) -> None:
         """See ``TopicAdmin``."""

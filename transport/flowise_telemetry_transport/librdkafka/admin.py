@@ -64,5 +64,17 @@ class LibrdkafkaAdmin:
             return False
         return all(partition.leader >= 0 for partition in described.partitions.values())
 
+    def settings_of(self, topic: str) -> dict[str, str]:
+        """See ``TopicAdmin``."""
+        from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]  # documented, not in __all__
+
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        try:
+            asked = self._client.describe_configs([resource], request_timeout=self._request_seconds)
+            entries = asked[resource].result(timeout=2 * self._request_seconds)
+        except self._kafka.KafkaException as error:
+            raise failure(error, f"settings of topic {topic}", topic=topic) from error
+        return {name: entry.value for name, entry in entries.items() if entry.value is not None}
+
     def close(self) -> None:
         """See ``TopicAdmin``."""

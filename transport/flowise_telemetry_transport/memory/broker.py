@@ -49,6 +49,7 @@ class InMemoryBroker:
         self._default_partitions = default_partitions
         self._now_ms = now_ms
         self._logs: dict[str, list[PartitionLog]] = {}
+        self._settings: dict[str, dict[str, str]] = {}
         self._ids: dict[str, str] = {}
         self._made = itertools.count(1)
         self._max_bytes: dict[str, int] = {}
@@ -149,6 +150,10 @@ class InMemoryBroker:
         """The number of the topic among all that were ever made here; None where there is none of that name."""
         return self._ids.get(topic)
 
+    def settings_of(self, topic: str) -> dict[str, str]:
+        """What the topic was made with."""
+        return dict(self._settings[topic])
+
     def partition_counts(self) -> dict[str, int]:
         """How many partitions each topic has."""
         return {topic: len(logs) for topic, logs in self._logs.items()}
@@ -159,6 +164,7 @@ class InMemoryBroker:
             raise TopicExistsError(f"topic {spec.name} exists", topic=spec.name)
         self._logs[spec.name] = [PartitionLog() for _ in range(spec.partitions)]
         self._ids[spec.name] = str(next(self._made))
+        self._settings[spec.name] = dict(spec.configs)
         limit = dict(spec.configs).get("max.message.bytes")
         if limit is not None:
             self._max_bytes[spec.name] = int(limit)
@@ -235,6 +241,14 @@ class InMemoryAdmin:
         with self._broker.changed:
             self._broker.check_up()
             self._broker.add_topic(spec)
+
+    def settings_of(self, topic: str) -> dict[str, str]:
+        """See ``TopicAdmin``; those that the topic was made with."""
+        with self._broker.changed:
+            self._broker.check_up()
+            if topic not in self._broker.partition_counts():
+                raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
+            return self._broker.settings_of(topic)
 
     def close(self) -> None:
         """See ``TopicAdmin``."""

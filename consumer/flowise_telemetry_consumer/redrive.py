@@ -1,0 +1,268 @@
+"""Bringing dead letters through the whole pipeline again, once what they failed for is mended."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from flowise_telemetry_consumer.backoff import Backoff
+from flowise_telemetry_consumer.clock import Clock, SystemClock
+from flowise_telemetry_consumer.dead_letter_queue import Shipment
+from flowise_telemetry_consumer.dead_letters import DeadLetter, outgoing
+from flowise_telemetry_consumer.decoder import Decoded, Decoder
+from flowise_telemetry_consumer.filed_dead_letters import (
+    REDRIVEN,
+    DeadLetterStates,
+    FiledDeadLetter,
+    Identity,
+    read_dead_letters,
+)
+from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+from flowise_telemetry_consumer.topic_range import IncompleteReadError, TopicRange
+from flowise_telemetry_schemas import Catalog, TelemetryError
+from flowise_telemetry_transport.ports import RecordReader, RecordWriter
+from flowise_telemetry_transport.types import OutgoingRecord, Record
+
+__all__ = ["DEFAULT_MAX_REDRIVES", "REDRIVE_GROUP", "RedriveResult", "redrive"]
+
+logger = logging.getLogger("flowise_telemetry.consumer")
+
+DEFAULT_MAX_REDRIVES = 5
+REDRIVE_GROUP = "redrive"
+"""Stands as ``dlq.consumer.group`` in a letter that failed again."""
+
+_T = TypeVar("_T")
+
+_BATCH_RECORDS = 5_000
+_BATCH_BYTES = 32 * 1_048_576
+_FLUSH_SECONDS = 5.0
+_RETRY_INITIAL_SECONDS = 0.5
+_RETRY_MAX_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class RedriveResult:
+    """What became of the dead letters that there were at the start.
+
+    ``dead`` = ``written`` + ``already_there`` (by event) + ``still_bad`` (by reason) + ``not_chosen`` + ``given_up``
+    (redriven too often already) + ``without_bytes`` (the client could not read them, so there is nothing to redrive) +
+    ``left`` (over the maximum, or not reached). ``incomplete`` says why the end was not reached.
+    """
+
+    topic: str
+    dead: int = 0
+    written: Counter[str] = field(default_factory=Counter)
+    already_there: Counter[str] = field(default_factory=Counter)
+    still_bad: Counter[str] = field(default_factory=Counter)
+    not_chosen: int = 0
+    given_up: int = 0
+    without_bytes: int = 0
+    left: int = 0
+    incomplete: str | None = None
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether it is known of every dead letter what became of it."""
+        decided = self.written.total() + self.already_there.total() + self.still_bad.total()
+        return self.dead == decided + self.not_chosen + self.given_up + self.without_bytes + self.left
+
+
+def redrive(
+    reader: RecordReader,
+    sink: Sink | None,
+    writer: RecordWriter | None,
+    catalog: Catalog,
+    topic: str,
+    *,
+    reasons: Collection[str] = (),
+    max_letters: int | None = None,
+    max_redrives: int = DEFAULT_MAX_REDRIVES,
+    no_progress_seconds: float = 60.0,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[RedriveResult], None] | None = None,
+    clock: Clock | None = None,
+) -> RedriveResult:
+    """Decodes the dead letters again and writes what is good now into the sink.
+
+    Bounded by the end of the topic at the start. Each record is taken once, by its latest letter. One that is good now
+    gets a receipt in the topic, after the sink has it, and counts no longer. One that is still bad gets a letter with
+    the latest reason and its ``dlq.redrive.count`` one higher, in place of the one before. A crash in between is mended
+    by another redrive: the sink knows its events.
+
+    ``sink`` and ``writer`` None: nothing is changed, and ``written`` says what would be, less what the sink may have.
+    Outages are waited for, ``no_progress_seconds`` at most. Raises ``UnknownTopicError``, ``SinkError``,
+    ``DeadLetterRefusedError``.
+    """
+    run = _Redrive(
+        sink,
+        writer,
+        catalog,
+        topic,
+        no_progress_seconds=no_progress_seconds,
+        stop=stop or threading.Event(),
+        clock=clock or SystemClock(),
+    )
+    if sink is not None:
+        sink.prepare(list(catalog))
+    span = TopicRange.of(reader, topic)
+
+    def letters() -> Iterator[FiledDeadLetter]:
+        return read_dead_letters(
+            reader, topic, span=span, no_progress_seconds=no_progress_seconds, stop=run.stop, clock=run.clock
+        )
+
+    try:
+        for letter in letters():
+            run.states.add(letter)
+        run.result.dead = run.result.left = run.states.dead
+        for letter in letters():
+            if run.states.counts(letter) and run.wants(letter, reasons, max_redrives):
+                if max_letters is not None and run.taken >= max_letters:
+                    break
+                run.take(letter)
+                if on_progress is not None and not run.open:
+                    on_progress(run.result)
+        run.land()
+    except IncompleteReadError as error:
+        run.result.incomplete = error.message
+    return run.result
+
+
+class _OutageError(IncompleteReadError):
+    """Sink or dead-letter topic did not come back in time."""
+
+
+class _Redrive:
+    """One redrive: the letters in hand, and what became of those before."""
+
+    def __init__(
+        self,
+        sink: Sink | None,
+        writer: RecordWriter | None,
+        catalog: Catalog,
+        topic: str,
+        *,
+        no_progress_seconds: float,
+        stop: threading.Event,
+        clock: Clock,
+    ) -> None:
+        self.states = DeadLetterStates()
+        self.result = RedriveResult(topic)
+        self.open: list[Record] = []
+        self.taken = 0
+        self.stop = stop
+        self.clock = clock
+        self._sink = sink
+        self._writer = writer
+        self._decoder = Decoder(catalog)
+        self._no_progress_seconds = no_progress_seconds
+        self._open_bytes = 0
+
+    def wants(self, letter: FiledDeadLetter, reasons: Collection[str], max_redrives: int) -> bool:
+        """Whether it is to be redriven; counts it where not."""
+        if reasons and letter.reason not in reasons:
+            self.result.not_chosen += 1
+        elif letter.reason == "unreadable":
+            self.result.without_bytes += 1
+        elif letter.redrive_count >= max_redrives:
+            self.result.given_up += 1
+        else:
+            return True
+        self.result.left -= 1
+        return False
+
+    def take(self, letter: FiledDeadLetter) -> None:
+        """Puts a letter to the others; full batches land."""
+        self.taken += 1
+        self.open.append(_again(letter))
+        self._open_bytes += len(letter.record.value or b"")
+        if len(self.open) >= _BATCH_RECORDS or self._open_bytes >= _BATCH_BYTES:
+            self.land()
+
+    def land(self) -> None:
+        """Brings the letters in hand into the sink or back."""
+        records, self.open, self._open_bytes = self.open, [], 0
+        if not records:
+            return
+        decoded = self._decoder.decode(records)
+        done = WriteResult({event: frame.height for event, frame in decoded.frames.items()}, {})
+        if self._sink is not None and decoded.frames:
+            sink = self._sink
+            done = self._insist(lambda: sink.write(Batch(frames=decoded.frames)))
+        if self._writer is not None:
+            shipment = self._shipment(records, decoded, self._writer)
+            self._insist(lambda: shipment.deliver(timeout_seconds=_FLUSH_SECONDS))
+        self.result.written += Counter(done.written)
+        self.result.already_there += Counter(done.duplicates)
+        self.result.still_bad += Counter(letter.reason for letter in decoded.dead)
+        self.result.left -= len(records)
+
+    def _shipment(self, records: Sequence[Record], decoded: Decoded, writer: RecordWriter) -> Shipment:
+        now_ms = self.clock.now_ms()
+        bad = {_identity(letter.record) for letter in decoded.dead}
+        good = [record for record in records if _identity(record) not in bad]
+        topic = self.result.topic
+        letters = [
+            *decoded.dead,
+            *(DeadLetter(record, "unreadable", "decode", "", "its receipt") for record in good),
+        ]
+        return Shipment(
+            writer,
+            [
+                *(outgoing(letter, topic=topic, group=REDRIVE_GROUP, failed_at_ms=now_ms) for letter in decoded.dead),
+                *(_receipt(record, topic=topic, now_ms=now_ms) for record in good),
+            ],
+            letters,
+        )
+
+    def _insist(self, step: Callable[[], _T]) -> _T:
+        backoff = Backoff(initial_seconds=_RETRY_INITIAL_SECONDS, max_seconds=_RETRY_MAX_SECONDS)
+        deadline = self.clock.monotonic() + self._no_progress_seconds
+        while True:
+            try:
+                return step()
+            except TelemetryError as error:
+                if not error.retryable:
+                    raise
+                if self.stop.is_set() or self.clock.monotonic() >= deadline:
+                    raise _OutageError(f"gave up waiting: {error.message}") from error
+                logger.warning("waiting: %s", error.message)
+                self.clock.sleep(backoff.next_seconds())
+
+
+def _again(letter: FiledDeadLetter) -> Record:
+    """The record as it once was read, with one redrive more in its headers."""
+    topic, partition, offset = letter.identity
+    headers = tuple((name, value) for name, value in letter.record.headers if name != "dlq.redrive.count")
+    return dataclasses.replace(
+        letter.record,
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        headers=(*headers, ("dlq.redrive.count", str(letter.redrive_count + 1).encode())),
+    )
+
+
+def _identity(record: Record) -> Identity:
+    return record.topic, record.partition, record.offset
+
+
+def _receipt(record: Record, *, topic: str, now_ms: int) -> OutgoingRecord:
+    """What ends a dead letter. Dated now: it has to outlive the letter in the topic's retention."""
+    now = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    count = dict(record.headers)["dlq.redrive.count"]
+    texts = {
+        "dlq.source.topic": record.topic,
+        "dlq.source.partition": str(record.partition),
+        "dlq.source.offset": str(record.offset),
+        "dlq.reason": REDRIVEN,
+        "dlq.redriven.at": now,
+    }
+    headers = tuple((name, text.encode()) for name, text in texts.items())
+    return OutgoingRecord(topic, record.key, None, (*headers, ("dlq.redrive.count", count)), timestamp_ms=now_ms)
