@@ -17,12 +17,14 @@ _ADAPTERS = {
     "jsonl": (f"{_PACKAGE}.jsonl", "open_jsonl"),
     "duckdb": (f"{_PACKAGE}.duckdb", "open_duckdb"),
     "parquet": (f"{_PACKAGE}.parquet", "open_parquet"),
+    "parquet+s3": (f"{_PACKAGE}.parquet", "open_parquet_s3"),
 }
 # What a scheme needs beside the package itself: the library, and the extra that brings it.
 _NEEDS = {
     "postgresql": ("psycopg", "postgres"),
     "postgres": ("psycopg", "postgres"),
     "duckdb": ("duckdb", "duckdb"),
+    "parquet+s3": ("obstore", "s3"),
 }
 SINK_FORMS = (
     "sqlite:///relative.db",
@@ -30,6 +32,7 @@ SINK_FORMS = (
     "postgresql://user@host/database",
     "duckdb:///file",
     "parquet:///folder",
+    "parquet+s3://bucket/prefix",
     "jsonl:-",
     "jsonl:///file",
 )

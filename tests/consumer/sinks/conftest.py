@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from flowise_telemetry_consumer.sinks import Sink, open_sink
 from flowise_telemetry_schemas import catalog
 
 SHARED = ("sqlite", "postgresql")
 DATABASES = (*SHARED, "duckdb")
-CLAIMED = (*DATABASES, "parquet")
+CLAIMED = (*DATABASES, "parquet", "parquet+s3")
 
 
 def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
@@ -21,7 +24,31 @@ def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
         # A schema of its own is made in no time, a database takes a second where every write goes to the disk.
         url: str = request.getfixturevalue("postgres_url")
         return f"{url}{'&' if '?' in url else '?'}schema=test_{uuid.uuid4().hex}"
+    if kind == "parquet+s3":
+        return str(request.getfixturevalue("s3_url"))
     return f"{kind}:///{folder}/events"
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Object storage with the bucket ``telemetry``, which anyone with credentials may use."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/telemetry", method="PUT")):
+        pass
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty data set there."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-id-of-tests")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
+    return f"parquet+s3://telemetry/{uuid.uuid4().hex}/events?endpoint_url={s3_endpoint}"
 
 
 @pytest.fixture(params=[*CLAIMED, "jsonl"])
