@@ -36,8 +36,9 @@ def read_env_file(path: str | Path | None) -> EnvFile:
     """The file given, or ``.env`` in the working directory; one that is not there is empty.
 
     Lines that are not ``NAME=value`` are passed over, with one WARNING for the file. Values are taken as they stand:
-    ``$NAME`` is not expanded. Anything but a regular file of at most 1 MiB is not read, so that this never waits for
-    a pipe.
+    ``$NAME`` is not expanded. The null device is empty, under whatever name (containers mount it over a file that is
+    to count as empty). Anything else but a regular file of at most 1 MiB is not read, so that this never waits for a
+    pipe.
     """
     file = Path(path) if path is not None else Path(".env")
     try:
@@ -48,7 +49,7 @@ def read_env_file(path: str | Path | None) -> EnvFile:
         return EnvFile(file)
     except (OSError, ValueError):
         return EnvFile(file, unreadable_opt_out=f"{file} cannot be read")
-    if stat.S_ISDIR(status.st_mode) or str(file) == os.devnull:
+    if stat.S_ISDIR(status.st_mode) or _is_null_device(status):
         return EnvFile(file)
     if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
         return EnvFile(file, unreadable_opt_out=f"{file} is no regular file of at most 1 MiB")
@@ -57,6 +58,15 @@ def read_env_file(path: str | Path | None) -> EnvFile:
     except OSError:
         return EnvFile(file, unreadable_opt_out=f"{file} cannot be read")
     return _parse(file, text)
+
+
+def _is_null_device(status: os.stat_result) -> bool:
+    if not stat.S_ISCHR(status.st_mode):
+        return False
+    try:
+        return Path(os.devnull).stat().st_rdev == status.st_rdev
+    except OSError:
+        return False
 
 
 def _parse(file: Path, text: str) -> EnvFile:

@@ -231,3 +231,12 @@ def test_status_shows_this_months_id_once_there_is_a_secret(
     telemetry.send_telemetry(tool_created())
     assert telemetry.flush(5.0)
     assert status(environ=environ).instance_id == stored(broker)[0]["instanceId"]
+
+
+def test_the_null_device_is_an_empty_file(
+    environ: dict[str, str], working_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert consent(environ, env_file=os.devnull).decided_by == "the default"
+    (working_directory / ".env").symlink_to(os.devnull)  # as a container sees one that is mounted over its file
+    assert consent(environ).decided_by == "the default"
+    assert not caplog.records
