@@ -21,6 +21,7 @@ from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseE
 from flowise_telemetry_consumer.sinks import Batch, Sink, WriteResult, open_sink
 from flowise_telemetry_consumer.sinks.postgres import PostgresSink
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
+from flowise_telemetry_consumer.sinks.postgres.progress import advance
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
@@ -157,6 +158,26 @@ def test_a_lock_that_is_held_for_long_is_an_outage(url: str, admin: psycopg.Conn
     patient = open_sink(url)
     patient.prepare(catalog())
     assert patient.write(batch()).written == sizes(batch())
+    patient.close()
+
+
+def test_a_writer_that_was_stopped_in_the_middle_is_in_nobodys_way(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, patient = PostgresSink(address_of(url), statement_timeout_seconds=3.0), open_sink(url)
+    for each in (stopped, patient):
+        each.prepare(catalog())
+
+    def stop_first(*_: object) -> bool:
+        # Its rows are there, uncommitted, and it does nothing more: the other has to wait for them, but not for ever.
+        assert patient.write(batch()).written == sizes(batch())
+        return advance(*_)  # type: ignore[arg-type] # handed through
+
+    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink.advance", stop_first)
+    stopped.claim("group", [TP0])
+    with pytest.raises(SinkUnavailableError):
+        stopped.write(replace(batch(), offsets={TP0: 1}, source="group"))
+    assert patient.counts() == sizes(batch())
+    assert patient.progress()[0].next_offsets == {}
+    stopped.close()
     patient.close()
 
 

@@ -22,7 +22,8 @@ __all__ = ["connect_failure", "failure", "failures_told"]
 # Connection, rolled back (deadlock), resources (disk, connections), in use, operator (shutdown, timeout), system.
 _OUTAGES = ("08", "40", "53", "55", "57", "58")
 _WITHOUT_VALUES = (*_OUTAGES, "25", "28", "3D", "3F", "42")
-_READ_ONLY = "25006"
+# A standby; a writer that was stopped for so long in the middle of a transaction that the server ended it.
+_OUTAGE_STATES = ("25006", "25P03")
 _NO_RIGHT = "42501"
 _MISSING = ("42P01", "42703")
 
@@ -48,7 +49,7 @@ def failure(error: psycopg.Error, address: Address) -> SinkError:
         kind = SinkUnavailableError if lost else SinkError
         return kind(f"{address.shown}: {'the connection was lost' if lost else 'failed'}: {_one_line(error)}")
     said = error.diag.message_primary or type(error).__name__
-    if state == _READ_ONLY or state[:2] in _OUTAGES:
+    if state in _OUTAGE_STATES or state[:2] in _OUTAGES:
         return SinkUnavailableError(f"{address.shown} is not available: {said}")
     if state == _NO_RIGHT:
         return SinkError(f"{address.shown}: {said}: GRANT it, or let a role that may create make the tables once")
