@@ -58,21 +58,19 @@ class LibrdkafkaWriter:
         """See ``RecordWriter``."""
         if self._closed:
             raise TransportError("the writer is closed")
-        topic, headers, timestamp_ms = record.topic, record.headers, record.timestamp_ms
+        topic = record.topic
+        partition = _ANY_PARTITION if record.partition is None else record.partition
+        report = functools.partial(_report, topic, on_delivery)
         more: dict[str, Any] = {}
-        if headers:
-            more["headers"] = list(headers)
-        if timestamp_ms is not None:
-            more["timestamp"] = timestamp_ms
+        if record.headers:
+            more["headers"] = list(record.headers)
+        if record.timestamp_ms is not None:
+            more["timestamp"] = record.timestamp_ms
         try:
-            self._producer.produce(
-                topic,
-                record.value,
-                record.key,
-                _ANY_PARTITION if record.partition is None else record.partition,
-                functools.partial(_report, topic, on_delivery),
-                **more,
-            )
+            if more:
+                self._producer.produce(topic, record.value, record.key, partition, report, **more)
+            else:  # an empty one still costs as much as a tenth of the call
+                self._producer.produce(topic, record.value, record.key, partition, report)
         except BufferError as error:
             raise BufferFullError("the send buffer is full", topic=topic) from error
         except self._kafka.KafkaException as error:
