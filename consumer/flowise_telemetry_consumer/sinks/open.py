@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from flowise_telemetry_consumer.sinks.installed import installed_schemes, open_installed
 from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
 
@@ -42,12 +43,15 @@ SINK_FORMS = (
 def open_sink(url: str) -> Sink:
     """The sink that a URL names. Nothing is touched before its first use.
 
-    Raises ``ConfigurationError`` for a URL that is none of ours; its text never repeats the URL, which may hold a
+    Other packages can bring schemes (``sinks.installed``); where they bring one of ours, ours is taken. Raises
+    ``ConfigurationError`` for a URL of no scheme that there is; its text never repeats the URL, which may hold a
     password. Raises ``MissingExtraError`` where the sink's library is not installed.
     """
     scheme, colon, _ = url.partition(":")
+    if colon and scheme not in _ADAPTERS and (installed := open_installed(scheme, url)) is not None:
+        return installed
     if not colon or scheme not in _ADAPTERS:
-        raise ConfigurationError(f"not the URL of a sink; there are: {', '.join(SINK_FORMS)}")
+        raise ConfigurationError(f"not the URL of a sink; there are: {', '.join([*SINK_FORMS, *installed_schemes()])}")
     module, function = _ADAPTERS[scheme]
     try:
         sink: Sink = getattr(import_module(module), function)(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from flowise_telemetry_schemas import catalog
 SHARED = ("sqlite", "postgresql")
 DATABASES = (*SHARED, "duckdb")
 CLAIMED = (*DATABASES, "parquet", "parquet+s3")
+# For whoever writes a sink of their own: a URL in which {folder} stands for an empty one.
+UNDER_TEST = os.environ.get("SINK_UNDER_TEST")
+READABLE = (UNDER_TEST,) if UNDER_TEST else (*CLAIMED, "jsonl")
 
 
 def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
@@ -24,6 +28,8 @@ def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
         # A schema of its own is made in no time, a database takes a second where every write goes to the disk.
         url: str = request.getfixturevalue("postgres_url")
         return f"{url}{'&' if '?' in url else '?'}schema=test_{uuid.uuid4().hex}"
+    if kind == UNDER_TEST:
+        return kind.format(folder=folder)
     if kind == "parquet+s3":
         return str(request.getfixturevalue("s3_url"))
     return f"{kind}:///{folder}/events"
@@ -51,7 +57,7 @@ def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"parquet+s3://telemetry/{uuid.uuid4().hex}/events?endpoint_url={s3_endpoint}"
 
 
-@pytest.fixture(params=[*CLAIMED, "jsonl"])
+@pytest.fixture(params=READABLE)
 def sink_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of each kind."""
     return _url(request.param, request, tmp_path)
