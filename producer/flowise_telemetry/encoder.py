@@ -21,7 +21,7 @@ from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
 __all__ = ["Encoded", "Encoder", "check_event", "event_name", "new_stream_id"]
 
 _CLASSES = tuple(EVENT_CLASSES.values())
-_OVERHEAD_BYTES = 400  # the object, its key, its callback
+_OVERHEAD_BYTES = 1_400  # the object, its key, its callbacks, what librdkafka keeps beside the bytes (measured)
 
 
 @dataclass(slots=True, eq=False)
@@ -46,8 +46,8 @@ class Encoded:
 
     @property
     def held_bytes(self) -> int:
-        """What it takes in memory."""
-        return len(self.value) + _OVERHEAD_BYTES
+        """What it takes in memory, where the client has its copy of the bytes too."""
+        return 2 * len(self.value) + _OVERHEAD_BYTES
 
 
 def new_stream_id() -> str:
