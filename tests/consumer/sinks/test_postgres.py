@@ -22,7 +22,8 @@ from flowise_telemetry_consumer.sinks import Batch, Sink, WriteResult, open_sink
 from flowise_telemetry_consumer.sinks.postgres import PostgresSink
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
 from flowise_telemetry_consumer.sinks.postgres.progress import advance
-from flowise_telemetry_schemas import ConfigurationError, catalog
+from flowise_telemetry_consumer.sinks.postgres.tables import merge_statement
+from flowise_telemetry_schemas import ConfigurationError, EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
 from tests.consumer.sinks.writer_process import ROOT, start
@@ -415,9 +416,59 @@ def test_a_url_that_cannot_be_read_is_told_without_repeating_it(url: str) -> Non
     assert not any(part in str(caught.value) for part in ("heim", "me:", "shema"))
 
 
-def test_events_are_merged_in_the_order_of_their_ids_so_that_writers_cannot_deadlock(
-    sink: Sink, admin: psycopg.Connection[Any]
+def test_after_a_batch_of_new_events_the_next_goes_right_into_the_tables(
+    url: str, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    staged: list[str] = []
+
+    def noted(schema_name: str, schema: EventSchema) -> Any:
+        staged.append(schema.event)
+        return merge_statement(schema_name, schema)
+
+    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink.merge_statement", noted)
+
+    whole = sizes(batch(repeat=3))
+    other = open_sink(url)
+    other.prepare(catalog())
+    # Number of the batch; whether it was staged; whether it was new. Another writer comes between with number 3.
+    for number, is_staged, is_new in ((0, True, True), (1, False, True), (2, False, True), (3, True, False)):
+        if number == 3:
+            other.write(batch(3, repeat=3))
+        staged.clear()
+        result = sink.write(batch(number, repeat=3))
+        assert (bool(staged), result.written == whole) == (is_staged, is_new)
+    for number, is_staged in ((4, True), (5, False)):
+        staged.clear()
+        assert sink.write(batch(number, repeat=3)).written == whole
+        assert bool(staged) == is_staged
+    # What is twice in one batch is found as well.
+    tools = batch(6, repeat=3).frames["tool_created"]
+    result = sink.write(Batch(frames={"tool_created": pl.concat([tools, tools])}))
+    assert (result.written, result.duplicates) == ({"tool_created": 3}, {"tool_created": 3})
+    assert sink.counts() == {event: 6 * size + (3 if event == "tool_created" else 0) for event, size in whole.items()}
+    other.close()
+
+
+def test_where_rows_have_policies_all_goes_by_way_of_the_temporary_tables(
+    url: str, sink: Sink, admin: psycopg.Connection[Any], role: str
+) -> None:
+    admin.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}")
+    admin.execute("ALTER TABLE tool_created ENABLE ROW LEVEL SECURITY")
+    admin.execute("CREATE POLICY all_rows ON tool_created USING (true) WITH CHECK (true)")
+    writer = open_sink(changed(url, user=f"{role}:pa%2Fs%40s"))
+    writer.prepare(catalog())
+    for number in range(3):
+        assert writer.write(batch(number)).written == sizes(batch())
+    writer.close()
+
+
+@pytest.mark.parametrize("is_staged", [True, False])
+def test_events_are_added_in_the_order_of_their_ids_so_that_writers_cannot_deadlock(
+    sink: Sink, admin: psycopg.Connection[Any], is_staged: bool
+) -> None:
+    if not is_staged:
+        sink.write(batch(1, repeat=9))
+    before = sink.counts()["tool_created"]
     tools = batch(repeat=9).frames["tool_created"]
     insert = (
         f"INSERT INTO tool_created ({', '.join(tools.columns)}) VALUES ({', '.join(['%s'] * tools.width)})".encode()
@@ -435,3 +486,4 @@ def test_events_are_merged_in_the_order_of_their_ids_so_that_writers_cannot_dead
         admin.execute(insert, tools.row(8))
     thread.join(60)
     assert [(result.written, result.duplicates) for result in written] == [({"tool_created": 7}, {"tool_created": 2})]
+    assert sink.counts()["tool_created"] == before + 9

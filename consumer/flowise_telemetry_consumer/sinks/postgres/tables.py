@@ -99,12 +99,13 @@ def stage_statement(schema_name: str, schema: EventSchema) -> Composed:
     )
 
 
-def copy_statement(schema: EventSchema) -> Composed:
-    """Takes a batch in the form of ``csv_of``."""
-    from psycopg.sql import SQL, Literal
+def copy_statement(schema: EventSchema, into: str | None = None) -> Composed:
+    """Takes a batch in the form of ``csv_of``, into the session's own table or the events' in schema ``into``."""
+    from psycopg.sql import SQL, Identifier, Literal
 
+    table = _stage(schema) if into is None else Identifier(into, schema.event)
     return SQL("COPY {} ({}) FROM STDIN (FORMAT csv, QUOTE {}, ENCODING 'UTF8')").format(
-        _stage(schema), _names(schema), Literal(_QUOTE)
+        table, _names(schema), Literal(_QUOTE)
     )
 
 
