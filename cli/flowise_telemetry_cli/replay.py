@@ -3,66 +3,48 @@
 from __future__ import annotations
 
 import json
-import time
-from contextlib import ExitStack
 
 import click
 
-from flowise_telemetry_cli.connection import (
-    CLOSE_SECONDS,
-    connection_options,
-    kafka_settings,
-    require_topic,
-    topic_option,
-)
+from flowise_telemetry_cli.connection import connection_options, kafka_settings, topic_option
 from flowise_telemetry_cli.exit_status import DONE
-from flowise_telemetry_cli.replay_display import ReplayDisplay
-from flowise_telemetry_cli.replay_report import report, verdict
-from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_cli.replay_options import (
+    allow_missing_option,
+    arguments_of,
+    json_option,
+    no_progress_option,
+    range_options,
+    shard_of,
+)
+from flowise_telemetry_cli.replay_run import Job, run_archive, run_copy, run_plan, run_replay
 from flowise_telemetry_cli.table import table
-from flowise_telemetry_consumer import Bound, ReplayArguments, Selection, Shard, find_run, list_runs, time_text
-from flowise_telemetry_consumer import replay as replay_topic
+from flowise_telemetry_consumer import Shard, find_run, list_runs, time_text
+from flowise_telemetry_consumer.replay import TOPIC_SCHEME, open_target
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_schemas import catalog
-from flowise_telemetry_transport import open_reader
 
 __all__ = ["replay"]
 
 _SINK_HELP = "Where to; see consume --help for the URLs."
-
-no_progress_option = click.option(
-    "--no-progress-seconds",
-    type=click.FloatRange(min=1),
-    default=60.0,
-    show_default=True,
-    help="Give up, incomplete, when nothing moved for so long.",
-)
-allow_missing_option = click.option(
-    "--allow-missing",
-    is_flag=True,
-    help="Be content with what is left where retention has removed a part of the range.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
 
 
 @click.group(invoke_without_command=True)
 @connection_options
 @topic_option
 @click.option("--sink", metavar="URL", help=_SINK_HELP)
-@click.option("--from", "begin", metavar="WHEN", help="First offset or time: 1200, 2026-01-31T12:00Z, 2d ago.")
-@click.option("--to", "end", metavar="WHEN", help="Offset or time to stop before.  [default: the end as it is now]")
-@click.option("--partition", "partitions", type=click.IntRange(min=0), multiple=True, help="Only this one; repeatable.")
-@click.option("--event", "events", multiple=True, metavar="NAME", help="Only events of this name; repeatable.")
-@click.option("--app-version", "versions", multiple=True, help="Only events of this version of the app; repeatable.")
-@click.option("--instance", "instances", multiple=True, metavar="ID", help="Only of this installation; repeatable.")
+@range_options
+@click.option("--source", "source_url", metavar="URL", help="Read this sink instead of the topic: parquet:///archive.")
+@click.option("--into", metavar="NAME", help="Into tables of that name beside the live ones; see replay swap.")
+@click.option("--sink-bootstrap-servers", metavar="HOST:PORT,…", help="Where the topic of --sink kafka://topic is.")
+@click.option("--dry-run", is_flag=True, help="Say what it would do; change nothing.")
 @click.option(
-    "--where",
-    "conditions",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Only events with this value in a field that all events have; repeatable.",
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes to share the work."
 )
 @click.option("--shard", "shard_text", metavar="I/N", help="Only the I-th of N shares of the partitions.")
+@click.option(
+    "--shard-count",
+    type=click.IntRange(min=1),
+    help="N, where JOB_COMPLETION_INDEX of a Kubernetes Indexed Job says which share this is.",
+)
 @click.option("--anew", is_flag=True, help="From the start, also where an unfinished replay could go on.")
 @allow_missing_option
 @no_progress_option
@@ -80,7 +62,13 @@ def replay(
     versions: tuple[str, ...],
     instances: tuple[str, ...],
     conditions: tuple[str, ...],
+    source_url: str | None,
+    into: str | None,
+    sink_bootstrap_servers: str | None,
+    dry_run: bool,
+    workers: int,
     shard_text: str | None,
+    shard_count: int | None,
     anew: bool,
     allow_missing: bool,
     no_progress_seconds: float,
@@ -96,10 +84,12 @@ def replay(
     Examples:
       flowise-telemetry replay --bootstrap-servers localhost:9092 --sink sqlite:///copy.db
       flowise-telemetry replay --from "2d ago" --event tool_created --sink postgresql://user@host/telemetry
+      flowise-telemetry replay --source parquet:///archive --sink postgresql://user@host/telemetry
+      flowise-telemetry replay --sink kafka://copy --sink-bootstrap-servers newcluster:9092
     """
     if ctx.invoked_subcommand is not None:
         return None
-    arguments = _arguments(
+    arguments = arguments_of(
         topic=topic,
         begin=begin,
         end=end,
@@ -109,17 +99,27 @@ def replay(
         instances=instances,
         conditions=conditions,
     )
-    shard = None if shard_text is None else Shard.parse(shard_text)
-    return _run(
-        ctx,
-        _required(sink),
-        arguments,
-        shard=shard,
+    job = Job(
+        sink_url=_required(sink),
+        arguments=arguments,
+        shard=shard_of(shard_text, shard_count),
+        into=into,
+        workers=workers,
         anew=anew,
         allow_missing=allow_missing,
         no_progress_seconds=no_progress_seconds,
         as_json=as_json,
+        sink_servers=sink_bootstrap_servers,
     )
+    onto_topic = job.sink_url.startswith(TOPIC_SCHEME)
+    if source_url is not None:
+        _refuse_for_archives(job, dry_run=dry_run)
+        return run_archive(kafka_settings(ctx) if onto_topic and not sink_bootstrap_servers else None, source_url, job)
+    if onto_topic:
+        if dry_run or into is not None or workers > 1:
+            raise click.UsageError("--dry-run, --into and --workers are not for a sink that is a topic.")
+        return run_copy(kafka_settings(ctx), job)
+    return run_plan(kafka_settings(ctx), job) if dry_run else run_replay(kafka_settings(ctx), job)
 
 
 @replay.command(name="list")
@@ -161,6 +161,10 @@ def list_replays(ctx: click.Context, *, sink: str | None, as_json: bool) -> None
 @connection_options
 @click.argument("run_id", metavar="ID")
 @click.option("--sink", metavar="URL", help=_SINK_HELP)
+@click.option("--into", metavar="NAME", help="The name that it was started with.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes to share the work."
+)
 @click.option("--shard", "shard_text", metavar="I/N", help="The shard that is to go on.")
 @allow_missing_option
 @no_progress_option
@@ -171,6 +175,8 @@ def resume(
     *,
     run_id: str,
     sink: str | None,
+    into: str | None,
+    workers: int,
     shard_text: str | None,
     allow_missing: bool,
     no_progress_seconds: float,
@@ -184,7 +190,7 @@ def resume(
     """
     url = _required(sink, ctx)
     shard = None if shard_text is None else Shard.parse(shard_text)
-    target = open_sink(url)
+    target = open_target(url, into)
     try:
         run = find_run(target, run_id, shard)
     finally:
@@ -192,16 +198,52 @@ def resume(
     if run.finished:
         click.echo(f"replay {run.id} is finished: nothing is left to do", err=True)
         return DONE
-    return _run(
-        ctx,
-        url,
-        run.arguments,
+    job = Job(
+        sink_url=url,
+        arguments=run.arguments,
         shard=shard,
         run_id=run.id,
+        into=into,
+        workers=workers,
         allow_missing=allow_missing,
         no_progress_seconds=no_progress_seconds,
         as_json=as_json,
     )
+    return run_replay(kafka_settings(ctx), job)
+
+
+@replay.command()
+@click.argument("name")
+@click.option("--sink", metavar="URL", help=_SINK_HELP)
+@click.pass_context
+def swap(ctx: click.Context, *, name: str, sink: str | None) -> None:
+    """Exchange the tables that a replay filled with --into NAME with the live ones, in one transaction.
+
+    Readers see all old or all new. Swapped again, the old ones are back.
+
+    \b
+    Example:
+      flowise-telemetry replay swap rebuilt --sink postgresql://user@host/telemetry
+    """
+    target = open_sink(_required(sink, ctx))
+    try:
+        target.swap(name)
+        counts = target.counts()
+    finally:
+        target.close()
+    click.echo(table(("event", "rows now"), sorted(counts.items())))
+    click.echo(f"{target.url}: swapped with {name}, which holds what was there before", err=True)
+
+
+def _refuse_for_archives(job: Job, *, dry_run: bool) -> None:
+    """An archive has rows, no offsets and no partitions."""
+    bounds = (job.arguments.begin, job.arguments.end)
+    if any(bound is not None and bound.offset is not None for bound in bounds):
+        raise click.UsageError("--from and --to are times with --source: an archive has no offsets.")
+    if job.arguments.partitions or job.shard is not None or job.workers > 1 or dry_run:
+        raise click.UsageError(
+            "--partition, --shard, --workers and --dry-run are not for --source: it has no partitions."
+        )
 
 
 def _required(sink: str | None, ctx: click.Context | None = None) -> str:
@@ -211,68 +253,3 @@ def _required(sink: str | None, ctx: click.Context | None = None) -> str:
     if sink is None:
         raise click.UsageError("Missing option '--sink'.")
     return sink
-
-
-def _arguments(
-    *,
-    topic: str,
-    begin: str | None,
-    end: str | None,
-    partitions: tuple[int, ...],
-    events: tuple[str, ...],
-    versions: tuple[str, ...],
-    instances: tuple[str, ...],
-    conditions: tuple[str, ...],
-) -> ReplayArguments:
-    where = [*(("version", value) for value in versions), *(("instanceId", value) for value in instances)]
-    for condition in conditions:
-        name, equals, value = condition.partition("=")
-        if not equals:
-            raise click.UsageError(f"--where {condition!r} is no FIELD=VALUE.")
-        where.append((name.strip(), value.strip()))
-    now_ms = time.time_ns() // 1_000_000
-    return ReplayArguments(
-        topic=topic,
-        begin=None if begin is None else Bound.parse(begin, now_ms=now_ms, option="--from"),
-        end=None if end is None else Bound.parse(end, now_ms=now_ms, option="--to"),
-        partitions=partitions,
-        selection=Selection.of(catalog(), events=events, where=where),
-    )
-
-
-def _run(
-    ctx: click.Context,
-    url: str,
-    arguments: ReplayArguments,
-    *,
-    shard: Shard | None = None,
-    run_id: str | None = None,
-    anew: bool = False,
-    allow_missing: bool,
-    no_progress_seconds: float,
-    as_json: bool,
-) -> int:
-    settings = kafka_settings(ctx)
-    with ExitStack() as opened:
-        target = open_sink(url)
-        opened.callback(target.close)
-        reader = open_reader(settings)
-        opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
-        require_topic(reader, arguments.topic)
-        click.echo(f"replaying {arguments.topic} into {target.url}", err=True)
-        display = opened.enter_context(ReplayDisplay(as_json=as_json))
-        stop = opened.enter_context(stopped_by_signals())
-        result = replay_topic(
-            reader,
-            target,
-            catalog(),
-            arguments,
-            shard=shard,
-            run_id=run_id,
-            anew=anew,
-            no_progress_seconds=no_progress_seconds,
-            stop=stop,
-            on_progress=display.show,
-        )
-    report(result, as_json=as_json)
-    return verdict(result, allow_missing=allow_missing, sink_url=target.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -10,8 +11,9 @@ import click
 from flowise_telemetry_cli.exit_status import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.table import table
 from flowise_telemetry_consumer import ReplayResult, ranges_text
+from flowise_telemetry_consumer.replay import ArchiveResult, ReplayPlan
 
-__all__ = ["report", "verdict"]
+__all__ = ["archive_verdict", "plan_verdict", "report", "report_archive", "report_plan", "verdict"]
 
 
 def report(result: ReplayResult, *, as_json: bool) -> None:
@@ -46,8 +48,8 @@ def report(result: ReplayResult, *, as_json: bool) -> None:
         click.echo(table(("dead letters", "count"), sorted(result.dead.items())))
 
 
-def verdict(result: ReplayResult, *, allow_missing: bool, sink_url: str) -> int:
-    """The exit status, with a line on stderr for everything that is not as it should be."""
+def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
+    """The exit status, with a line on stderr for everything that is not as it should be; ``mend``: how to go on."""
     wrong = result.discrepancies()
     for line in wrong:
         click.echo(f"error: the offsets do not add up: {line}", err=True)
@@ -60,10 +62,95 @@ def verdict(result: ReplayResult, *, allow_missing: bool, sink_url: str) -> int:
             click.echo(f"error: incomplete: {text} (--allow-missing takes what is left)", err=True)
             status = status or INCOMPLETE
     if result.incomplete is not None:
-        mend = f": flowise-telemetry replay resume {result.run} --sink {sink_url} goes on" if result.run else ""
-        click.echo(f"error: incomplete: {result.incomplete}{mend}", err=True)
+        click.echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
         status = status or INCOMPLETE
     return status
+
+
+def report_archive(result: ArchiveResult, *, as_json: bool) -> None:
+    """Prints what was brought from one sink into another."""
+    if as_json:
+        events = {name: dataclasses.asdict(event) for name, event in result.events.items()}
+        document = {"complete": result.incomplete is None, "adds_up": not result.discrepancies(), "events": events}
+        click.echo(json.dumps(document))
+        return
+    rows = [
+        (name, event.total, event.read, event.written, event.already_there, event.filtered)
+        for name, event in result.events.items()
+    ]
+    click.echo(table(("event", "there", "read", "written", "already there", "filtered"), rows))
+
+
+def archive_verdict(result: ArchiveResult) -> int:
+    """The exit status, with a line on stderr for everything that is not as it should be."""
+    wrong = result.discrepancies()
+    for line in wrong:
+        click.echo(f"error: the rows do not add up: {line}", err=True)
+    if result.incomplete is not None:
+        click.echo(f"error: incomplete: {result.incomplete}: run it again, what is there stays", err=True)
+    return FAILED if wrong else INCOMPLETE if result.incomplete is not None else DONE
+
+
+def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
+    """Prints what a replay would do."""
+    if as_json:
+        click.echo(json.dumps(_plan_document(plan)))
+        return
+    head = ("partition", "from", "to", "records", "dead letters", "filtered", "gaps", "bytes")
+    rows = [
+        (tp.partition, part.start, part.end, part.records, part.dead, part.filtered, part.gaps, part.value_bytes)
+        for tp, part in sorted(plan.partitions.items())
+    ]
+    click.echo(table(head, rows))
+    if plan.events:
+        click.echo()
+        click.echo(
+            table(
+                ("event", "in the range", "already there", "to write"),
+                [
+                    (event, count, plan.already_there[event], count - plan.already_there[event])
+                    for event, count in sorted(plan.events.items())
+                ],
+            )
+        )
+    if plan.dead:
+        click.echo()
+        click.echo(table(("dead letters", "count"), sorted(plan.dead.items())))
+
+
+def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
+    """The exit status, with the time that it will take at least and what else there is to know on stderr."""
+    if plan.goes_on:
+        click.echo(f"note: goes on with replay {plan.run}; --anew would read everything again", err=True)
+    if plan.sink_trouble is not None:
+        click.echo(f"note: the sink counts as empty: {plan.sink_trouble}", err=True)
+    click.echo(
+        f"replay {plan.run} will take at least {plan.seconds:.1f} s: that is what reading and decoding took here;"
+        " nothing was changed",
+        err=True,
+    )
+    status = DONE
+    if plan.missing and not allow_missing:
+        text = f"retention had removed offsets of the range, by partition {ranges_text(plan.missing)}"
+        click.echo(f"error: incomplete: {text} (--allow-missing takes what is left)", err=True)
+        status = INCOMPLETE
+    if plan.incomplete is not None:
+        click.echo(f"error: incomplete: {plan.incomplete}", err=True)
+        status = INCOMPLETE
+    return status
+
+
+def _plan_document(plan: ReplayPlan) -> dict[str, Any]:
+    return {
+        "replay": plan.run,
+        "topic": plan.topic,
+        "goes_on": plan.goes_on,
+        "seconds_at_least": round(plan.seconds, 1),
+        "events": dict(plan.events),
+        "already_there": dict(+plan.already_there),
+        "dead": dict(plan.dead),
+        "partitions": {str(tp.partition): dataclasses.asdict(part) for tp, part in sorted(plan.partitions.items())},
+    }
 
 
 def _document(result: ReplayResult) -> dict[str, Any]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
-from flowise_telemetry_consumer.backoff import Backoff
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letter_queue import Shipment
 from flowise_telemetry_consumer.dead_letters import DeadLetter, outgoing
@@ -23,15 +22,14 @@ from flowise_telemetry_consumer.filed_dead_letters import (
     Identity,
     read_dead_letters,
 )
+from flowise_telemetry_consumer.outage import wait_out
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_consumer.topic_range import IncompleteReadError, TopicRange
-from flowise_telemetry_schemas import Catalog, TelemetryError
+from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
 from flowise_telemetry_transport.types import OutgoingRecord, Record
 
 __all__ = ["DEFAULT_MAX_REDRIVES", "REDRIVE_GROUP", "RedriveResult", "redrive"]
-
-logger = logging.getLogger("flowise_telemetry.consumer")
 
 DEFAULT_MAX_REDRIVES = 5
 REDRIVE_GROUP = "redrive"
@@ -42,8 +40,6 @@ _T = TypeVar("_T")
 _BATCH_RECORDS = 5_000
 _BATCH_BYTES = 32 * 1_048_576
 _FLUSH_SECONDS = 5.0
-_RETRY_INITIAL_SECONDS = 0.5
-_RETRY_MAX_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -134,10 +130,6 @@ def redrive(
     return run.result
 
 
-class _OutageError(IncompleteReadError):
-    """Sink or dead-letter topic did not come back in time."""
-
-
 class _Redrive:
     """One redrive: the letters in hand, and what became of those before."""
 
@@ -193,15 +185,17 @@ class _Redrive:
         decoded = self._decoder.decode(records)
         done = WriteResult({event: frame.height for event, frame in decoded.frames.items()}, {})
         if self._sink is not None and decoded.frames:
-            sink = self._sink
-            done = self._insist(lambda: sink.write(Batch(frames=decoded.frames)))
+            done = self._wait_out("the sink", partial(self._sink.write, Batch(frames=decoded.frames)))
         if self._writer is not None:
             shipment = self._shipment(records, decoded, self._writer)
-            self._insist(lambda: shipment.deliver(timeout_seconds=_FLUSH_SECONDS))
+            self._wait_out("the dead-letter topic", partial(shipment.deliver, timeout_seconds=_FLUSH_SECONDS))
         self.result.written += Counter(done.written)
         self.result.already_there += Counter(done.duplicates)
         self.result.still_bad += Counter(letter.reason for letter in decoded.dead)
         self.result.left -= len(records)
+
+    def _wait_out(self, what: str, step: Callable[[], _T]) -> _T:
+        return wait_out(step, what=what, clock=self.clock, stop=self.stop, limit_seconds=self._no_progress_seconds)
 
     def _shipment(self, records: Sequence[Record], decoded: Decoded, writer: RecordWriter) -> Shipment:
         now_ms = self.clock.now_ms()
@@ -220,20 +214,6 @@ class _Redrive:
             ],
             letters,
         )
-
-    def _insist(self, step: Callable[[], _T]) -> _T:
-        backoff = Backoff(initial_seconds=_RETRY_INITIAL_SECONDS, max_seconds=_RETRY_MAX_SECONDS)
-        deadline = self.clock.monotonic() + self._no_progress_seconds
-        while True:
-            try:
-                return step()
-            except TelemetryError as error:
-                if not error.retryable:
-                    raise
-                if self.stop.is_set() or self.clock.monotonic() >= deadline:
-                    raise _OutageError(f"gave up waiting: {error.message}") from error
-                logger.warning("waiting: %s", error.message)
-                self.clock.sleep(backoff.next_seconds())
 
 
 def _again(letter: FiledDeadLetter) -> Record:

@@ -7,13 +7,16 @@ import uuid
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency
 
+from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_transport import OutgoingRecord, open_writer
 from tests.cli.program import Finished, program
 from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
 
 EVENTS = 60
+JOB = Path(__file__).parents[2] / "deploy" / "kubernetes" / "replay-job.yaml"
 
 
 class Operator:
@@ -21,6 +24,7 @@ class Operator:
 
     def __init__(self, kafka: KafkaService, folder: Path) -> None:
         self.folder = folder
+        self.new_topic = kafka.new_topic
         self.topic = kafka.new_topic()
         self.environ = {
             "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": ",".join(kafka.bootstrap_servers),
@@ -134,3 +138,110 @@ def test_an_unknown_topic_is_named_with_the_mend(operator: Operator) -> None:
     assert (done.status, done.stdout) == (1, "")
     assert done.errors == [f"error: topic {missing} does not exist: flowise-telemetry topics create makes it"]
     assert not (operator.folder / "a.db").exists()
+
+
+def counts(operator: Operator, url: str) -> int:
+    sink = open_sink(url.replace(":///", f":///{operator.folder}/"))
+    total = sum(sink.counts().values())
+    sink.close()
+    return total
+
+
+def test_a_dry_run_makes_no_sink(operator: Operator) -> None:
+    done = operator.run("--sink", "sqlite:///copy.db", "--dry-run")
+    assert done.status == 0
+    assert "nothing was changed" in done.errors[-1]
+    assert "unknown_framing      1" in done.stdout
+    assert not (operator.folder / "copy.db").exists()
+    document = operator.document("--sink", "sqlite:///copy.db", "--dry-run")
+    assert document["events"] == dict.fromkeys(("assistant_created", "chatflow_created", "prediction_sent"), 10) | {
+        "tool_created": 10,
+        "vector_upserted": 20,
+    }
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "parquet"])
+def test_workers_share_the_partitions(operator: Operator, scheme: str) -> None:
+    document = operator.document("--sink", f"{scheme}:///copy", "--workers", "2")
+    assert (document["adds_up"], document["complete"]) == (True, True)
+    partitions = document["partitions"]
+    assert isinstance(partitions, dict)
+    assert [(part["written"], part["dead"]) for part in partitions.values()] == [(30, 1), (30, 0), (0, 0), (0, 0)]
+    assert counts(operator, f"{scheme}:///copy") == EVENTS
+    assert "finished" in operator.run("list", "--sink", f"{scheme}:///copy").stdout
+
+
+def test_tables_are_filled_beside_and_swapped(operator: Operator) -> None:
+    operator.document("--sink", "sqlite:///live.db", "--event", "tool_created")
+    operator.document("--sink", "sqlite:///live.db", "--into", "whole")
+    assert counts(operator, "sqlite:///live.db") == 10
+    swapped = operator.run("swap", "whole", "--sink", "sqlite:///live.db")
+    assert (swapped.status, swapped.errors) == (
+        0,
+        ["sqlite:///live.db: swapped with whole, which holds what was there before"],
+    )
+    assert counts(operator, "sqlite:///live.db") == EVENTS
+    unknown = operator.run("swap", "nothing", "--sink", "sqlite:///live.db")
+    assert (unknown.status, len(unknown.errors)) == (1, 1)
+
+
+def test_an_archive_and_a_copy_of_the_topic_hold_the_same(operator: Operator) -> None:
+    operator.document("--sink", "parquet:///archive")
+    document = operator.document("--source", "parquet:///archive", "--sink", "sqlite:///from.db")
+    assert document["adds_up"]
+    assert counts(operator, "sqlite:///from.db") == EVENTS
+    for source in ((), ("--source", "parquet:///archive")):
+        topic = operator.new_topic()
+        operator.document(*source, "--sink", f"kafka://{topic}")
+        copied = operator.document("--topic", topic, "--sink", f"sqlite:///{topic}.db")
+        assert counts(operator, f"sqlite:///{topic}.db") == EVENTS
+        assert copied["dead"] == ({} if source else {"unknown_framing": 1})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--sink", "duckdb:///a", "--workers", "2"), "--workers 2: a duckdb sink takes one process at a time"),
+        (("--sink", "jsonl:-", "--workers", "2"), "--workers 2: a jsonl sink takes one process at a time"),
+        (("--sink", "sqlite:///a.db", "--shard-count", "4"), "needs JOB_COMPLETION_INDEX from 0 to 3; it is not set"),
+        (("--sink", "kafka://a/b"), "the URL of a topic is kafka://topic"),
+        (("--sink", "kafka://a", "--dry-run"), "--dry-run, --into and --workers are not for a sink that is a topic"),
+        (("--sink", "sqlite:///a.db", "--source", "sqlite:///a.db"), "--source and --sink are both sqlite:///a.db"),
+        (("--sink", "sqlite:///a.db", "--source", "sqlite:///b.db", "--from", "5"), "an archive has no offsets"),
+        (("--sink", "sqlite:///a.db", "--source", "sqlite:///b.db", "--workers", "2"), "it has no partitions"),
+        (("--sink", "sqlite:///a.db", "--into", "No Name"), "name"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(operator: Operator, arguments: tuple[str, ...], said: str) -> None:
+    done = operator.run(*arguments)
+    assert (done.status, done.stdout, len(done.errors)) == (2, "", 1)
+    assert said in done.errors[0]
+
+
+def test_a_topic_is_not_copied_onto_itself(operator: Operator) -> None:
+    done = operator.run("--sink", f"kafka://{operator.topic}")
+    assert (done.status, len(done.errors)) == (2, 1)
+    assert "is the topic itself" in done.errors[0]
+
+
+def test_the_pods_of_the_kubernetes_job_write_everything_together(operator: Operator) -> None:
+    (job,) = yaml.safe_load_all(JOB.read_text(encoding="utf-8"))
+    assert (job["kind"], job["spec"]["completionMode"]) == ("Job", "Indexed")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    (rule, _) = job["spec"]["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"]["containerName"] == container["name"]
+    variables = {entry["name"]: entry.get("value", "") for entry in container["env"]}
+    pods = job["spec"]["completions"]
+    assert (job["spec"]["parallelism"], variables["FLOWISE_TELEMETRY_REPLAY_SHARD_COUNT"]) == (pods, str(pods))
+    del variables["FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS"]
+    variables["FLOWISE_TELEMETRY_REPLAY_SINK"] = "sqlite:///copy.db"
+    command, *arguments = container["args"]
+    assert command == "replay"
+    for index in range(pods):
+        done = operator.run(*arguments, **variables, JOB_COMPLETION_INDEX=str(index))
+        assert done.status == 0, done
+        assert list(json.loads(done.stdout)["partitions"]) == [str(index)]
+    assert counts(operator, "sqlite:///copy.db") == EVENTS
+    listed = operator.run("list", "--sink", "sqlite:///copy.db", "--json").stdout.splitlines()
+    assert {json.loads(line)["shard"] for line in listed} == {f"{number}-of-{pods}" for number in range(1, pods + 1)}
+    assert len({json.loads(line)["replay"] for line in listed}) == 1

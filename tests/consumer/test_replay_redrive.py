@@ -169,7 +169,7 @@ def test_outages_are_waited_for(it: Redriven) -> None:
 def test_a_sink_that_stays_away_leaves_everything_as_it_was(it: Redriven) -> None:
     it.sink.failures = [SinkUnavailableError("gone fishing")] * 1_000
     result = it.run()
-    assert (result.incomplete, result.left) == ("gave up waiting: gone fishing", TOOLS + 1)
+    assert (result.incomplete, result.left) == ("the sink stayed away: gone fishing", TOOLS + 1)
     assert it.listed() == ({"unknown_fingerprint": TOOLS, "unknown_framing": 1}, 0, 0)
 
 

@@ -1,25 +1,51 @@
 """Filling a sink from what a topic holds, beside the live consumers and without touching their group."""
 
+from flowise_telemetry_consumer.replay.archive import ArchiveEvent, ArchiveResult, replay_archive
 from flowise_telemetry_consumer.replay.arguments import ReplayArguments, Shard
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
+from flowise_telemetry_consumer.replay.plan import PartitionPlan, ReplayPlan, plan_replay
 from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult, ranges_text
-from flowise_telemetry_consumer.replay.run import replay
-from flowise_telemetry_consumer.replay.runs import ReplayRun, UnknownRunError, find_run, list_runs
+from flowise_telemetry_consumer.replay.run import advance_run, replay
+from flowise_telemetry_consumer.replay.runs import ReplayRun, UnknownRunError, find_run, list_runs, open_run
 from flowise_telemetry_consumer.replay.selection import Selection
+from flowise_telemetry_consumer.replay.topic_copy import copy_topic
+from flowise_telemetry_consumer.replay.topic_sink import TOPIC_SCHEME, TopicSink, topic_of
+from flowise_telemetry_consumer.replay.workers import (
+    WorkerError,
+    open_target,
+    replay_with_workers,
+    require_many_writers,
+)
 
 __all__ = [
+    "TOPIC_SCHEME",
+    "ArchiveEvent",
+    "ArchiveResult",
     "Bound",
     "OnReplayProgress",
+    "PartitionPlan",
     "PartitionResult",
     "ReplayArguments",
+    "ReplayPlan",
     "ReplayResult",
     "ReplayRun",
     "Selection",
     "Shard",
+    "TopicSink",
     "UnknownRunError",
+    "WorkerError",
+    "advance_run",
+    "copy_topic",
     "find_run",
     "list_runs",
+    "open_run",
+    "open_target",
+    "plan_replay",
     "ranges_text",
     "replay",
+    "replay_archive",
+    "replay_with_workers",
+    "require_many_writers",
     "time_text",
+    "topic_of",
 ]

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 
-from flowise_telemetry_consumer.backoff import Backoff
 from flowise_telemetry_consumer.batch import BatchLimits
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letters import DeadLetter
 from flowise_telemetry_consumer.decoder import Decoder
+from flowise_telemetry_consumer.outage import OutageError, wait_out
 from flowise_telemetry_consumer.replay.arguments import ReplayArguments, Shard
 from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult
 from flowise_telemetry_consumer.replay.runs import ReplayRun, open_run
 from flowise_telemetry_consumer.replay.selection import Selection
 from flowise_telemetry_consumer.settings import DEFAULT_TOPIC
-from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, Sink
 from flowise_telemetry_consumer.topic_range import POLL_RECORDS, IncompleteReadError, RangeReader, Stretch, TopicRange
-from flowise_telemetry_schemas import Catalog, TelemetryError
+from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Record, TopicPartition
 
 __all__ = ["REPLAY_BATCH", "advance_run", "replay"]
 
-logger = logging.getLogger("flowise_telemetry.consumer")
-
 REPLAY_BATCH = BatchLimits(rows=20_000, size_bytes=64 * 1_048_576, age_seconds=2.0)
 """Larger than the service's batches: nobody waits for the newest event; what a kill costs is read again."""
 
-_RETRY_INITIAL_SECONDS = 0.5
-_RETRY_MAX_SECONDS = 10.0
 # What a record holds beside its bytes, so that many empty records have a weight too.
 _RECORD_OVERHEAD_BYTES = 64
 
@@ -134,10 +130,6 @@ def advance_run(
     return result
 
 
-class _SinkAwayError(IncompleteReadError):
-    """The sink did not come back in time."""
-
-
 @dataclass(slots=True)
 class _Gathered:
     """Stretches of one partition that are written together, less what is filtered out before decoding."""
@@ -188,13 +180,13 @@ class _Loop:
                 for stretches in source.read(self._stop):
                     self._take(stretches)
                     self._note_missing(source)
-            except _SinkAwayError:
+            except OutageError:
                 raise
             except IncompleteReadError as error:
                 self.result.incomplete = error.message
             for tp in list(self._open):
                 self._write(tp)
-        except _SinkAwayError as error:
+        except OutageError as error:
             self.result.incomplete = error.message
         self._note_missing(source)
 
@@ -229,7 +221,14 @@ class _Loop:
         decoded = self._decoder.decode(gathered.records)
         frames = self._selection.after_decoding(decoded.frames, self._catalog)
         dead = Counter(letter.reason for letter in (*decoded.dead, *gathered.unreadable))
-        done = self._put(Batch(frames=frames, offsets={tp: gathered.end}, source=self._source))
+        batch = Batch(frames=frames, offsets={tp: gathered.end}, source=self._source)
+        done = wait_out(
+            partial(self._sink.write, batch),
+            what="the sink",
+            clock=self._clock,
+            stop=self._stop,
+            limit_seconds=self._no_progress_seconds,
+        )
         part = self.result.partitions[tp]
         part.position = gathered.end
         part.gaps += gathered.gaps
@@ -242,17 +241,3 @@ class _Loop:
         self.result.dead += dead
         if self._on_progress is not None:
             self._on_progress(self.result)
-
-    def _put(self, batch: Batch) -> WriteResult:
-        backoff = Backoff(initial_seconds=_RETRY_INITIAL_SECONDS, max_seconds=_RETRY_MAX_SECONDS)
-        deadline = self._clock.monotonic() + self._no_progress_seconds
-        while True:
-            try:
-                return self._sink.write(batch)
-            except TelemetryError as error:
-                if not error.retryable:
-                    raise
-                if self._stop.is_set() or self._clock.monotonic() >= deadline:
-                    raise _SinkAwayError(f"the sink stayed away: {error.message}") from error
-                logger.warning("waiting: %s", error.message)
-                self._clock.sleep(backoff.next_seconds())

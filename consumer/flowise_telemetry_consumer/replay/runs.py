@@ -18,7 +18,7 @@ from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["ReplayRun", "UnknownRunError", "find_run", "list_runs", "open_run"]
+__all__ = ["ReplayRun", "UnknownRunError", "find_run", "latest_run", "list_runs", "open_run"]
 
 _SOURCE = re.compile(r"(replay/([0-9a-f]{12})(?:/(\d+)-of-(\d+))?)/(\d+)")
 
@@ -133,15 +133,22 @@ def list_runs(sink: Sink) -> list[ReplayRun]:
     return sorted(runs, key=lambda run: (run.started_at_ms, run.source))
 
 
+def latest_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun | None:
+    """The latest run of an id; None where there is none. Raises ``UnknownRunError`` where it is of other arguments."""
+    of_family = [run for run in list_runs(sink) if run.family == _family(run_id, shard)]
+    latest = max(of_family, key=lambda run: run.number, default=None)
+    if latest is not None:
+        _require_own_arguments(sink, latest)
+    return latest
+
+
 def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun:
     """The latest run of an id. Raises ``UnknownRunError``."""
-    of_family = [run for run in list_runs(sink) if run.family == _family(run_id, shard)]
-    if not of_family:
+    run = latest_run(sink, run_id, shard)
+    if run is None:
         known = list(dict.fromkeys(run.id for run in list_runs(sink)))
         there = f"there are: {', '.join(known)}" if known else "no replay ever began there"
         raise UnknownRunError(f"{sink.url} has no replay {run_id}: {there}")
-    run = max(of_family, key=lambda run: run.number)
-    _require_own_arguments(sink, run)
     return run
 
 
@@ -162,15 +169,13 @@ def open_run(
     """
     run_id = run_id or arguments.run_id(sink.url)
     sink.lock(_family(run_id, shard))
-    earlier = [run for run in list_runs(sink) if run.family == _family(run_id, shard)]
-    latest = max(earlier, key=lambda run: run.number, default=None)
-    if latest is not None and not latest.finished and not anew:
-        _require_own_arguments(sink, latest)
+    latest = None if anew else latest_run(sink, run_id, shard)
+    if latest is not None and not latest.finished:
         _require_same_topic(reader, latest)
         return latest
     return ReplayRun(
         id=run_id,
-        number=1 if latest is None else latest.number + 1,
+        number=1 + max((run.number for run in list_runs(sink) if run.family == _family(run_id, shard)), default=0),
         sink_url=sink.url,
         arguments=arguments,
         resolution=resolve(reader, arguments, shard),

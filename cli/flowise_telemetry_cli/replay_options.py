@@ -1,0 +1,113 @@
+"""What ``replay`` can be told, and what it comes to."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from flowise_telemetry_consumer import Bound, ReplayArguments, Selection, Shard
+from flowise_telemetry_schemas import catalog
+
+__all__ = [
+    "allow_missing_option",
+    "arguments_of",
+    "json_option",
+    "no_progress_option",
+    "range_options",
+    "shard_of",
+    "workers_option",
+]
+
+_JOB_INDEX = "JOB_COMPLETION_INDEX"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+no_progress_option = click.option(
+    "--no-progress-seconds",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    help="Give up, incomplete, when nothing moved for so long.",
+)
+allow_missing_option = click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="Be content with what is left where retention has removed a part of the range.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes to share the work."
+)
+
+_RANGE_OPTIONS = (
+    click.option("--from", "begin", metavar="WHEN", help="First offset or time: 1200, 2026-01-31T12:00Z, 2d ago."),
+    click.option("--to", "end", metavar="WHEN", help="Offset or time to stop before.  [default: the end as it is now]"),
+    click.option(
+        "--partition", "partitions", type=click.IntRange(min=0), multiple=True, help="Only this one; repeatable."
+    ),
+    click.option("--event", "events", multiple=True, metavar="NAME", help="Only events of this name; repeatable."),
+    click.option(
+        "--app-version", "versions", multiple=True, help="Only events of this version of the app; repeatable."
+    ),
+    click.option("--instance", "instances", multiple=True, metavar="ID", help="Only of this installation; repeatable."),
+    click.option(
+        "--where",
+        "conditions",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Only events with this value in a field that all events have; repeatable.",
+    ),
+)
+
+
+def range_options(command: _Command) -> _Command:
+    """Adds the options that choose records; ``arguments_of`` takes what they give."""
+    for option in reversed(_RANGE_OPTIONS):
+        command = option(command)
+    return command
+
+
+def shard_of(text: str | None, count: int | None) -> Shard | None:
+    """The share of ``--shard``, or that of a pod of a Kubernetes Indexed Job; None where there is one process."""
+    if text is not None:
+        return Shard.parse(text)
+    if count is None:
+        return None
+    index = os.environ.get(_JOB_INDEX, "")
+    if not index.isdecimal() or int(index) >= count:
+        raise click.UsageError(
+            f"--shard-count {count} needs {_JOB_INDEX} from 0 to {count - 1}; it is {index or 'not set'}."
+        )
+    return Shard(int(index) + 1, count)
+
+
+def arguments_of(
+    *,
+    topic: str,
+    begin: str | None,
+    end: str | None,
+    partitions: tuple[int, ...],
+    events: tuple[str, ...],
+    versions: tuple[str, ...],
+    instances: tuple[str, ...],
+    conditions: tuple[str, ...],
+) -> ReplayArguments:
+    """The arguments that the options describe. Raises ``ConfigurationError``, ``UsageError``."""
+    where = [*(("version", value) for value in versions), *(("instanceId", value) for value in instances)]
+    for condition in conditions:
+        name, equals, value = condition.partition("=")
+        if not equals:
+            raise click.UsageError(f"--where {condition!r} is no FIELD=VALUE.")
+        where.append((name.strip(), value.strip()))
+    now_ms = time.time_ns() // 1_000_000
+    return ReplayArguments(
+        topic=topic,
+        begin=None if begin is None else Bound.parse(begin, now_ms=now_ms, option="--from"),
+        end=None if end is None else Bound.parse(end, now_ms=now_ms, option="--to"),
+        partitions=partitions,
+        selection=Selection.of(catalog(), events=events, where=where),
+    )

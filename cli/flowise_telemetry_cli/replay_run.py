@@ -1,0 +1,233 @@
+"""The ways of a replay: a topic into a sink or onto a topic, an archive into either, alone or with workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import click
+
+from flowise_telemetry_cli.connection import CLOSE_SECONDS, require_topic
+from flowise_telemetry_cli.progress_line import ProgressLine
+from flowise_telemetry_cli.replay_display import ReplayDisplay, rate_text, time_left_text
+from flowise_telemetry_cli.replay_report import (
+    archive_verdict,
+    plan_verdict,
+    report,
+    report_archive,
+    report_plan,
+    verdict,
+)
+from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_consumer import ReplayArguments, ReplayResult, Shard
+from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.replay import (
+    TOPIC_SCHEME,
+    ArchiveResult,
+    TopicSink,
+    advance_run,
+    copy_topic,
+    open_run,
+    open_target,
+    plan_replay,
+    replay_archive,
+    replay_with_workers,
+    require_many_writers,
+    topic_of,
+)
+from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport import (
+    KafkaSettings,
+    RecordReader,
+    RecordWriter,
+    open_reader,
+    open_writer,
+    parse_bootstrap_servers,
+)
+
+__all__ = ["Job", "run_archive", "run_copy", "run_plan", "run_replay"]
+
+_MAX_RECORD_BYTES = 16 * 1_048_576
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the options of ``replay`` say, apart from the connection."""
+
+    sink_url: str
+    arguments: ReplayArguments
+    shard: Shard | None = None
+    run_id: str | None = None
+    into: str | None = None
+    workers: int = 1
+    anew: bool = False
+    allow_missing: bool = False
+    no_progress_seconds: float = 60.0
+    as_json: bool = False
+    sink_servers: str | None = None
+
+
+def run_replay(settings: KafkaSettings, job: Job) -> int:
+    """The topic into a sink; the exit status."""
+    require_many_writers(job.sink_url, job.workers)
+    with ExitStack() as opened:
+        target = open_target(job.sink_url, job.into)
+        opened.callback(target.close)
+        reader = _reader(opened, settings, job)
+        click.echo(f"replaying {job.arguments.topic} into {target.url}", err=True)
+        display = opened.enter_context(ReplayDisplay(as_json=job.as_json))
+        stop = opened.enter_context(stopped_by_signals())
+        target.prepare(list(catalog()))
+        run = open_run(
+            reader,
+            target,
+            job.arguments,
+            clock=SystemClock(),
+            shard=job.shard,
+            run_id=job.run_id,
+            anew=job.anew,
+        )
+        result: ReplayResult
+        if job.workers > 1:
+            result = replay_with_workers(
+                settings,
+                job.sink_url,
+                run,
+                workers=job.workers,
+                into=job.into,
+                no_progress_seconds=job.no_progress_seconds,
+                stop=stop,
+                on_progress=display.show,
+            )
+        else:
+            result = advance_run(
+                reader,
+                target,
+                catalog(),
+                run,
+                no_progress_seconds=job.no_progress_seconds,
+                stop=stop,
+                on_progress=display.show,
+            )
+    report(result, as_json=job.as_json)
+    mend = f"flowise-telemetry replay resume {run.id} --sink {target.url}"
+    return verdict(result, allow_missing=job.allow_missing, mend=f"{mend} goes on")
+
+
+def run_copy(settings: KafkaSettings, job: Job) -> int:
+    """The topic onto another one; the exit status."""
+    with ExitStack() as opened:
+        reader = _reader(opened, settings, job)
+        target = _topic_sink(opened, settings, job)
+        click.echo(f"copying {job.arguments.topic} to {target.url}", err=True)
+        display = opened.enter_context(ReplayDisplay(as_json=job.as_json))
+        stop = opened.enter_context(stopped_by_signals())
+        result = copy_topic(
+            reader,
+            target,
+            catalog(),
+            job.arguments,
+            shard=job.shard,
+            no_progress_seconds=job.no_progress_seconds,
+            stop=stop,
+            on_progress=display.show,
+        )
+    report(result, as_json=job.as_json)
+    return verdict(result, allow_missing=job.allow_missing, mend="a topic keeps no progress, so it begins again")
+
+
+def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> int:
+    """One sink into another, or onto a topic; the exit status."""
+    with ExitStack() as opened:
+        source = open_sink(source_url)
+        opened.callback(source.close)
+        target: Sink
+        if job.sink_url.startswith(TOPIC_SCHEME):
+            target = _topic_sink(opened, settings, job)
+        else:
+            target = open_target(job.sink_url, job.into)
+            opened.callback(target.close)
+        if target.url == source.url:
+            raise click.UsageError(f"--source and --sink are both {source.url}.")
+        click.echo(f"replaying {source.url} into {target.url}", err=True)
+        line = opened.enter_context(ProgressLine())
+        stop = opened.enter_context(stopped_by_signals())
+        began = time.monotonic()
+        result = replay_archive(
+            source,
+            target,
+            catalog(),
+            job.arguments.selection,
+            no_progress_seconds=job.no_progress_seconds,
+            stop=stop,
+            on_progress=lambda now: line.show(_archive_line(now, time.monotonic() - began)),
+        )
+    report_archive(result, as_json=job.as_json)
+    return archive_verdict(result)
+
+
+def run_plan(settings: KafkaSettings, job: Job) -> int:
+    """What a replay would do; the exit status."""
+    with ExitStack() as opened:
+        target = open_target(job.sink_url, job.into)
+        opened.callback(target.close)
+        reader = _reader(opened, settings, job)
+        stop = opened.enter_context(stopped_by_signals())
+        plan = plan_replay(
+            reader,
+            target,
+            catalog(),
+            job.arguments,
+            shard=job.shard,
+            anew=job.anew,
+            no_progress_seconds=job.no_progress_seconds,
+            stop=stop,
+        )
+    report_plan(plan, as_json=job.as_json)
+    return plan_verdict(plan, allow_missing=job.allow_missing)
+
+
+def _reader(opened: ExitStack, settings: KafkaSettings, job: Job) -> RecordReader:
+    reader = open_reader(settings)
+    opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
+    require_topic(reader, job.arguments.topic)
+    return reader
+
+
+def _topic_sink(opened: ExitStack, settings: KafkaSettings | None, job: Job) -> TopicSink:
+    topic = topic_of(job.sink_url)
+    if job.sink_servers is not None:
+        servers = parse_bootstrap_servers(job.sink_servers, source="--sink-bootstrap-servers")
+        settings = (
+            KafkaSettings(bootstrap_servers=servers)
+            if settings is None
+            else dataclasses.replace(settings, bootstrap_servers=servers)
+        )
+    elif settings is not None and topic == job.arguments.topic:
+        raise click.UsageError(
+            f"--sink kafka://{topic} is the topic itself: name another, or --sink-bootstrap-servers."
+        )
+    if settings is None:
+        raise click.UsageError("Missing option '--sink-bootstrap-servers' (or '--bootstrap-servers').")
+    looking = open_reader(settings)
+    opened.callback(looking.close, timeout_seconds=CLOSE_SECONDS)
+    require_topic(looking, topic)
+    writer: RecordWriter = open_writer(
+        settings, client_id="flowise-telemetry-replay", linger_ms=20, max_record_bytes=_MAX_RECORD_BYTES
+    )
+    opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
+    return TopicSink(writer, topic, catalog())
+
+
+def _archive_line(result: ArchiveResult, seconds: float) -> str:
+    parts = [
+        f"replayed {result.read:,} of {result.total:,} events",
+        rate_text(result.read, seconds),
+        time_left_text(result.total - result.read, result.read, seconds),
+        f"written {result.written:,}",
+    ]
+    return ", ".join(part for part in parts if part)

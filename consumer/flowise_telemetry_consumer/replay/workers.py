@@ -1,0 +1,207 @@
+"""Several processes for one replay on one machine, each with partitions, a reader and a sink of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
+from typing import Any, Literal, cast
+
+from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult
+from flowise_telemetry_consumer.replay.run import advance_run
+from flowise_telemetry_consumer.replay.runs import ReplayRun
+from flowise_telemetry_consumer.sinks.open import open_sink
+from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
+from flowise_telemetry_transport.connect import open_reader
+from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["WorkerError", "open_target", "replay_with_workers", "require_many_writers"]
+
+_LOOK_SECONDS = 0.2
+_END_SECONDS = 30.0
+_CLOSE_SECONDS = 10.0
+_ONE_WRITER = ("duckdb", "jsonl")
+
+
+class WorkerError(TelemetryError):
+    """A worker of a replay failed or was killed. What it had written stays, and the replay can be resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What one worker is told."""
+
+    settings: Mapping[str, Any]
+    sink_url: str
+    into: str | None
+    run: ReplayRun
+    partitions: tuple[TopicPartition, ...]
+    no_progress_seconds: float
+
+
+_Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["failed"], str]
+
+
+def open_target(sink_url: str, into: str | None) -> Sink:
+    """The sink of a URL or, with ``into``, the tables of that name beside it. Raises as ``open_sink``."""
+    sink = open_sink(sink_url)
+    return sink if into is None else sink.beside(into)
+
+
+def require_many_writers(sink_url: str, workers: int) -> None:
+    """Raises ``ConfigurationError`` where a sink takes one process and there are to be more."""
+    scheme = sink_url.partition(":")[0]
+    if workers > 1 and scheme in _ONE_WRITER:
+        raise ConfigurationError(
+            f"--workers {workers}: a {scheme} sink takes one process at a time; sqlite, postgresql, parquet take many"
+        )
+
+
+def replay_with_workers(
+    settings: KafkaSettings,
+    sink_url: str,
+    run: ReplayRun,
+    *,
+    workers: int,
+    into: str | None = None,
+    no_progress_seconds: float = 60.0,
+    stop: threading.Event | None = None,
+    on_progress: OnReplayProgress | None = None,
+) -> ReplayResult:
+    """Reads what is left of a run with so many processes, at most one for each partition; otherwise as ``advance_run``.
+
+    The caller holds the run's lock. When a worker fails the others write what they have and end too. Raises
+    ``WorkerError`` with what the worker said. Workers end when this process does, however it ends.
+    """
+    stop = stop or threading.Event()
+    shares = _shares(run, workers)
+    context = multiprocessing.get_context("spawn")
+    stopping = context.Event()
+    crew: dict[Connection, BaseProcess] = {}
+    latest: dict[Connection, ReplayResult] = {}
+    failures: list[str] = []
+    try:
+        for share in shares:
+            ours, theirs = context.Pipe(duplex=False)
+            task = _Task(_plain(settings), sink_url, into, run, share, no_progress_seconds)
+            process = context.Process(target=_work, args=(task, theirs, stopping), name=f"replay {run.id}", daemon=True)
+            process.start()
+            theirs.close()
+            crew[ours] = process
+        awaited = set(crew)
+        while awaited:
+            if stop.is_set() or failures:
+                stopping.set()
+            for ready in connection.wait(awaited, timeout=_LOOK_SECONDS):
+                channel = cast("Connection", ready)
+                message = _received(channel, crew[channel])
+                if message[0] == "failed":
+                    failures.append(message[1])
+                    awaited.discard(channel)
+                    continue
+                latest[channel] = message[1]
+                if message[0] == "done":
+                    awaited.discard(channel)
+                elif on_progress is not None:
+                    on_progress(_merged(run, shares, list(latest.values())))
+    finally:
+        stopping.set()
+        for channel, worker in crew.items():
+            channel.close()
+            worker.join(_END_SECONDS)
+            if worker.is_alive():
+                worker.kill()
+    if failures:
+        raise WorkerError(failures[0])
+    return _merged(run, shares, list(latest.values()))
+
+
+def _plain(settings: KafkaSettings) -> Mapping[str, Any]:
+    """The settings as another process can be given them: their read-only mapping cannot be."""
+    return {each.name: getattr(settings, each.name) for each in fields(settings)} | {"options": dict(settings.options)}
+
+
+def _shares(run: ReplayRun, workers: int) -> list[tuple[TopicPartition, ...]]:
+    """Partitions for each worker, so that each has about the same number of offsets left."""
+    left = {tp: run.span.ends[tp] - run.position(tp) for tp in run.span.ends}
+    shares: list[list[TopicPartition]] = [[] for _ in range(max(1, min(workers, sum(map(bool, left.values())))))]
+    for tp in sorted(left, key=lambda tp: (-left[tp], tp)):
+        min(shares, key=lambda share: sum(left[one] for one in share)).append(tp)
+    return [tuple(share) for share in shares]
+
+
+def _received(channel: Connection, process: BaseProcess) -> _Message:
+    try:
+        return cast("_Message", channel.recv())
+    except (EOFError, OSError):
+        process.join(_END_SECONDS)
+        return "failed", f"a worker ended before it was done (exit code {process.exitcode})"
+
+
+def _merged(run: ReplayRun, shares: Sequence[tuple[TopicPartition, ...]], results: list[ReplayResult]) -> ReplayResult:
+    parts = {tp: part for result in results for tp, part in result.partitions.items()}
+    for share in shares:
+        for tp in share:
+            parts.setdefault(tp, PartitionResult(run.span.starts[tp], run.span.ends[tp], run.position(tp)))
+    return ReplayResult(
+        run.span.topic,
+        dict(sorted(parts.items())),
+        run=run.id,
+        resumed=any(result.resumed for result in results),
+        written=sum((result.written for result in results), Counter[str]()),
+        already_there=sum((result.already_there for result in results), Counter[str]()),
+        dead=sum((result.dead for result in results), Counter[str]()),
+        incomplete=next((result.incomplete for result in results if result.incomplete is not None), None),
+    )
+
+
+def _work(task: _Task, channel: Connection, stopping: Event) -> None:
+    """The worker's whole life. Ctrl-C and SIGTERM are the parent's business."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="flowise-telemetry-parent", daemon=True).start()
+    try:
+        with contextlib.ExitStack() as opened:
+            sink = open_target(task.sink_url, task.into)
+            opened.callback(sink.close)
+            sink.prepare(list(catalog()))
+            reader = open_reader(KafkaSettings(**task.settings))
+            opened.callback(reader.close, timeout_seconds=_CLOSE_SECONDS)
+            result = advance_run(
+                reader,
+                sink,
+                catalog(),
+                task.run,
+                partitions=task.partitions,
+                no_progress_seconds=task.no_progress_seconds,
+                # The same method under the same name, between processes.
+                stop=cast("threading.Event", stopping),
+                on_progress=lambda now: channel.send(("progress", now)),
+                clock=SystemClock(),
+            )
+        channel.send(("done", result))
+    except BrokenPipeError:
+        return  # nobody waits any more
+    except TelemetryError as error:
+        channel.send(("failed", error.message))
+    except Exception as error:  # a bug of ours: the parent has to say so and end
+        channel.send(("failed", f"a worker failed: {type(error).__name__}: {error}"))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,157 @@
+"""From an archive into a sink, from a topic onto another, and from an archive onto a topic."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from flowise_telemetry_consumer import ReplayArguments, Selection, SinkError, SinkUnavailableError, replay
+from flowise_telemetry_consumer.replay import TopicSink, copy_topic, replay_archive, topic_of
+from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_schemas import ConfigurationError, catalog
+from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError
+from flowise_telemetry_transport.types import Record, TopicPartition, TopicSpec
+from tests.consumer.world import TOPIC, MemorySink, StopWhen, World
+
+COPY = "copy"
+EVENTS = 60
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "flowise_telemetry")
+
+
+@pytest.fixture
+def world() -> World:
+    made = World(partitions=2)
+    made.send_good(EVENTS)
+    made.broker.open_admin().create_topic(TopicSpec(COPY, 2))
+    return made
+
+
+@pytest.fixture(params=["parquet", "sqlite", "duckdb"])
+def archive(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Sink:
+    sink = open_sink(f"{request.param}:///{tmp_path / 'archive'}")
+    replay(world.reader(None), sink, catalog(), TOPIC, clock=world.clock)
+    sink.close()
+    return open_sink(f"{request.param}:///{tmp_path / 'archive'}")
+
+
+def topic(world: World) -> TopicSink:
+    return TopicSink(world.broker.open_writer(), COPY, catalog())
+
+
+def records(world: World, name: str) -> list[Record]:
+    logs = [world.broker.log(TopicPartition(name, partition)) for partition in range(2)]
+    return [log.records[offset] for log in logs for offset in sorted(log.records)]
+
+
+def test_an_archive_fills_a_sink_and_may_be_repeated(archive: Sink, world: World) -> None:
+    target = MemorySink()
+    result = replay_archive(archive, target, catalog(), clock=world.clock)
+    assert result.discrepancies() == []
+    assert (result.total, result.read, result.written) == (EVENTS, EVENTS, EVENTS)
+    source = MemorySink()
+    replay(world.reader(None), source, catalog(), TOPIC, clock=world.clock)
+    assert target.rows == source.rows
+    again = replay_archive(archive, target, catalog(), clock=world.clock)
+    assert (again.written, sum(event.already_there for event in again.events.values())) == (0, EVENTS)
+
+
+def test_an_archive_is_filtered_by_the_time_of_its_events(archive: Sink, world: World) -> None:
+    target = MemorySink()
+    tools = Selection.of(catalog(), events=["tool_created"], to_ms=1_700_000_000_124)
+    result = replay_archive(archive, target, catalog(), tools, clock=world.clock)
+    assert (result.total, result.written) == (EVENTS // 6, EVENTS // 6)
+    none = Selection.of(catalog(), from_ms=1_700_000_000_124)
+    result = replay_archive(archive, target, catalog(), none, clock=world.clock)
+    assert (result.read, result.written, sum(event.filtered for event in result.events.values())) == (EVENTS, 0, EVENTS)
+
+
+def test_a_sink_outage_is_waited_for_and_told_in_the_end(archive: Sink, world: World) -> None:
+    target = MemorySink()
+    target.failures = [SinkUnavailableError("gone fishing")] * 3
+    assert replay_archive(archive, target, catalog(), clock=world.clock).incomplete is None
+    target.failures = [SinkUnavailableError("gone fishing")] * 1_000
+    result = replay_archive(archive, target, catalog(), clock=world.clock)
+    assert (result.incomplete, result.discrepancies()) == ("the sink stayed away: gone fishing", [])
+
+
+def test_it_can_be_stopped(archive: Sink, world: World) -> None:
+    result = replay_archive(archive, MemorySink(), catalog(), stop=StopWhen(lambda: True), clock=world.clock)
+    assert result.incomplete == "stopped before the end"
+    assert 0 < result.read < EVENTS
+
+
+def test_an_archive_without_events_is_told(world: World, tmp_path: Path) -> None:
+    with pytest.raises(SinkError):
+        replay_archive(open_sink(f"sqlite:///{tmp_path / 'none.db'}"), MemorySink(), catalog(), clock=world.clock)
+    empty = open_sink(f"sqlite:///{tmp_path / 'empty.db'}")
+    empty.prepare(list(catalog()))
+    with pytest.raises(SinkError, match="holds no events: name the place that a consumer wrote to"):
+        replay_archive(empty, MemorySink(), catalog(), clock=world.clock)
+    empty.close()
+
+
+def test_a_topic_is_copied_byte_for_byte(world: World) -> None:
+    world.send_bad(headers=(("trace", b"1"), ("trace", None)))
+    world.send_bad(None)
+    result = copy_topic(world.reader(None), topic(world), catalog(), ReplayArguments(topic=TOPIC), clock=world.clock)
+    assert (result.discrepancies(), result.complete) == ([], True)
+    assert (result.written.total(), result.written["no event"]) == (EVENTS + 2, 2)
+
+    def content(name: str) -> list[tuple[object, ...]]:
+        found = [(one.partition, one.key, one.value, one.headers, one.timestamp_ms) for one in records(world, name)]
+        return sorted(found, key=repr)
+
+    assert content(COPY) == content(TOPIC)
+
+
+def test_a_copy_may_be_of_some_events(world: World) -> None:
+    world.send_bad()
+    selection = Selection.of(catalog(), events=["tool_created"], where=[("sequence", "3"), ("sequence", "9")])
+    arguments = ReplayArguments(topic=TOPIC, selection=selection)
+    result = copy_topic(world.reader(None), topic(world), catalog(), arguments, clock=world.clock)
+    assert result.discrepancies() == []
+    assert (result.written, result.dead, result.filtered) == ({"tool_created": 2}, {"unknown_framing": 1}, EVENTS - 2)
+    assert len(records(world, COPY)) == 2
+
+
+def test_an_archive_goes_back_onto_a_topic(archive: Sink, world: World) -> None:
+    result = replay_archive(archive, topic(world), catalog(), clock=world.clock)
+    assert (result.written, result.discrepancies()) == (EVENTS, [])
+    # As the producer sent them: key, value and partition.
+    sent = {(record.key, record.value, record.partition) for record in records(world, TOPIC)}
+    assert {(record.key, record.value, record.partition) for record in records(world, COPY)} == sent
+    assert {record.timestamp_ms for record in records(world, COPY)} == {1_700_000_000_123}
+
+
+def test_a_topic_that_does_not_take_records_is_an_outage_or_a_refusal(world: World) -> None:
+    world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"))
+    arguments = ReplayArguments(topic=TOPIC)
+    assert copy_topic(world.reader(None), topic(world), catalog(), arguments, clock=world.clock).complete
+    world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"), count=1_000_000)
+    result = copy_topic(world.reader(None), topic(world), catalog(), arguments, clock=world.clock)
+    assert result.incomplete == "the topic stayed away: kafka://copy: slow"
+    world.broker._delivery_failures.clear()
+    world.broker.fail_next_deliveries(DeliveryError("not here"))
+    with pytest.raises(SinkError, match="kafka://copy: not here"):
+        copy_topic(world.reader(None), topic(world), catalog(), arguments, clock=world.clock)
+
+
+def test_a_topic_has_nothing_beside_it_and_is_not_read_back(world: World) -> None:
+    sink = topic(world)
+    assert (sink.counts(), sink.progress(), sink.url) == ({}, [], "kafka://copy")
+    for refused in (lambda: sink.beside("x"), lambda: sink.swap("x"), lambda: sink.read("tool_created")):
+        with pytest.raises((ConfigurationError, SinkError), match="kafka://copy"):
+            refused()
+
+
+@pytest.mark.parametrize("url", ["kafka://", "kafka://host:9092/topic", "sqlite://x", "kafka://a b"])
+def test_what_is_no_topic_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="the URL of a topic is kafka://topic"):
+        topic_of(url)
