@@ -38,6 +38,8 @@ class LibrdkafkaWriter:
     ) -> None:
         self._kafka = confluent_kafka()
         self._closed = False
+        self._owed: dict[bytes, tuple[OnDelivery]] = {}
+        self._report_by_key = self._tell  # bound once
         self._producer: Any = make_client(
             self._kafka.Producer,
             settings,
@@ -53,28 +55,42 @@ class LibrdkafkaWriter:
                 "compression.type": compression or "none",
             },
         )
+        self._produce = self._producer.produce
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
         """See ``RecordWriter``."""
         if self._closed:
             raise TransportError("the writer is closed")
-        topic = record.topic
-        partition = _ANY_PARTITION if record.partition is None else record.partition
-        report = functools.partial(_report, topic, on_delivery)
+        key, partition = record.key, record.partition
+        # A callback object for each record would cost as much as the record. One for all finds by the key whom to tell.
+        owed = (on_delivery,)
+        by_key = key is not None and self._owed.setdefault(key, owed) is owed
         more: dict[str, Any] = {}
         if record.headers:
             more["headers"] = list(record.headers)
         if record.timestamp_ms is not None:
             more["timestamp"] = record.timestamp_ms
         try:
-            if more:
-                self._producer.produce(topic, record.value, record.key, partition, report, **more)
-            else:  # an empty one still costs as much as a tenth of the call
-                self._producer.produce(topic, record.value, record.key, partition, report)
-        except BufferError as error:
-            raise BufferFullError("the send buffer is full", topic=topic) from error
-        except self._kafka.KafkaException as error:
-            raise failure(error, f"send to {topic}", topic=topic) from error
+            self._produce(
+                record.topic,
+                record.value,
+                key,
+                _ANY_PARTITION if partition is None else partition,
+                self._report_by_key if by_key else functools.partial(_report, on_delivery),
+                **more,
+            )
+        except Exception as error:
+            if key is not None and by_key:
+                del self._owed[key]
+            if isinstance(error, BufferError):
+                raise BufferFullError("the send buffer is full", topic=record.topic) from error
+            if isinstance(error, self._kafka.KafkaException):
+                raise failure(error, f"send to {record.topic}", topic=record.topic) from error
+            raise
+
+    def _tell(self, error: Any, message: Any) -> None:
+        (on_delivery,) = self._owed.pop(message.key())
+        _report(on_delivery, error, message)
 
     def poll(self) -> None:
         """See ``RecordWriter``."""
@@ -95,8 +111,8 @@ class LibrdkafkaWriter:
             self._producer.flush(max(_PURGE_SECONDS, end - time.monotonic()))
 
 
-def _report(topic: str, on_delivery: OnDelivery, error: Any, message: Any) -> None:
-    if error is not None:
-        on_delivery(None, delivery_failure(error, topic))
+def _report(on_delivery: OnDelivery, error: Any, message: Any) -> None:
+    if error is None:
+        on_delivery(Delivery(message.topic(), message.partition(), message.offset()), None)
     else:
-        on_delivery(Delivery(topic, message.partition(), message.offset()), None)
+        on_delivery(None, delivery_failure(error, message.topic()))
