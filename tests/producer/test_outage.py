@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from flowise_telemetry import Limits
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import KafkaSettings, TopicSpec, open_admin, open_reader
 from tests.consumer.tcp_door import TcpDoor
@@ -102,7 +103,11 @@ def test_dies_in_the_middle_and_returns(
     admin.close()
     environ["FLOWISE_TELEMETRY_CLIENT"] = client
     telemetry = make_telemetry(
-        writer_factory=None, bootstrap_servers=settings.servers_text, topic=topic, first_run_notice=False
+        writer_factory=None,
+        bootstrap_servers=settings.servers_text,
+        topic=topic,
+        first_run_notice=False,
+        limits=Limits(buffer_max_events=200_000, buffer_max_bytes=1 << 28),  # for as long as the restart takes
     )
     ended = threading.Event()
     slowest_call_seconds = 0.0
