@@ -133,6 +133,27 @@ def test_a_broker_that_goes_away_leaves_it_incomplete_with_what_was_read_written
     assert 0 < result.offsets_read == result.written.total() < 5_100
 
 
+def test_a_broker_that_comes_back_is_waited_for() -> None:
+    world = World(partitions=1)
+    world.send_good(500)
+    turns: list[int] = []
+
+    def broker_goes(_batch: Batch) -> None:
+        world.broker.down = not turns
+
+    def broker_returns() -> bool:
+        if world.broker.down:
+            turns.append(1)
+            world.broker.down = len(turns) < 20
+        return False
+
+    world.sink.on_write = broker_goes
+    result = replayed(world, rows=100, stop=StopWhen(broker_returns))
+    assert len(turns) == 20
+    assert result.complete
+    assert world.sink.event_ids() == world.accepted()
+
+
 def test_a_sink_that_loses_count_is_told() -> None:
     world = World(partitions=1)
     world.send_good(10)
