@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -399,10 +402,10 @@ import os, signal
 from dataclasses import replace
 from tests.consumer.sinks.test_parquet import *
 class Doomed(Folder):
-    def replace(self, path, data, *, before):
-        if before is not None:
+    def replace(self, files):
+        if files[0].before is not None:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().replace(path, data, before=before)
+        return super().replace(files)
 sink = ParquetSink(Doomed(Path({str(root)!r})))
 sink.prepare(catalog())
 sink.claim("group", [TP0])
@@ -414,3 +417,61 @@ sink.write(replace(tools(1, 2), offsets={{TP0: 2}}, source="group"))
     assert sink.claim("group", [TP0]) == {}
     assert sink.write(replace(tools(1, 2, 3), offsets={TP0: 3}, source="group")).written == {"tool_created": 1}
     assert numbers(sink) == [1, 2, 3]
+
+
+def test_consumers_of_a_group_write_side_by_side_and_take_each_others_place(root: Path) -> None:
+    """Each its partition at once, then each the next one's, from where its offsets were committed: nowhere yet."""
+    partitions = [TopicPartition("flowise.telemetry.events", number) for number in range(3)]
+    failures: list[Exception] = []
+
+    def consume(partition: int) -> None:
+        try:
+            sink = sink_in(root)
+            sink.claim("group", [partitions[partition]])
+            for number in range(partition * 100, partition * 100 + 100, 10):
+                offsets = {partitions[partition]: number + 10}
+                sink.write(replace(tools(*range(number, number + 10)), offsets=offsets, source="group"))
+            sink.close()
+        except Exception as error:
+            failures.append(error)
+
+    for shift in range(2):
+        threads = [threading.Thread(target=consume, args=((number + shift) % 3,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert failures == []
+        assert numbers(sink_in(root)) == list(range(300))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_deliveries_restarts_failures_and_compactions_leave_each_event_once(root: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    storage, written = FolderOfBadDays(root), set[int]()
+    sink = ParquetSink(storage, known_ids=KnownIds(storage, max_cached_ids=chance.choice([0, 20, 1000])))
+    sink.prepare(catalog())
+    for _ in range(40):
+        start = chance.randrange(300)
+        delivered = [start + chance.randrange(-20, 20) for _ in range(chance.randrange(1, 30))]
+        delivered = [abs(number) for number in delivered]
+        storage.files_left = chance.choice([0, 1, 2, 1_000_000, 1_000_000])
+        # Thirty minutes apart: several days.
+        batch_of_tools = tools(*delivered, ms_apart=1_800_000)
+        try:
+            sink.write(batch_of_tools)
+        except InterruptedHereError:
+            storage.files_left = 1_000_000
+            sink.write(batch_of_tools)
+        written |= set(delivered)
+        if chance.random() < 0.2:
+            storage.files_left = chance.choice([0, 1, 2, 3, 5, 1_000_000])
+            with contextlib.suppress(InterruptedHereError):
+                (sink if chance.random() < 0.5 else ParquetSink(storage)).compact()
+        storage.files_left = 1_000_000
+        if chance.random() < 0.2:
+            sink.close()
+            sink = ParquetSink(storage)
+            sink.prepare(catalog())
+        assert numbers(sink) == sorted(written)
+        assert sink.counts()["tool_created"] == len(written)

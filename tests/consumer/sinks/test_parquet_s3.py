@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -15,7 +15,7 @@ from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.parquet import ParquetSink
 from flowise_telemetry_consumer.sinks.parquet.address import bucket_of
 from flowise_telemetry_consumer.sinks.parquet.object_store import ObjectStore
-from flowise_telemetry_consumer.sinks.parquet.storage import Document
+from flowise_telemetry_consumer.sinks.parquet.storage import Replacement
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from tests.consumer.sinks.batches import batch, sizes
 from tests.consumer.sinks.test_parquet import TP0, numbers, tools
@@ -100,10 +100,10 @@ def test_a_claim_that_comes_while_data_is_written_fences_the_progress(s3_url: st
     other = another(s3_url)
 
     class Overtaken(ObjectStore):
-        def replace(self, path: str, data: bytes, *, before: Document | None) -> bool:
-            if before is not None:
+        def replace(self, files: Sequence[Replacement]) -> list[bool]:
+            if files[0].before is not None:
                 other.claim("group", [TP0])
-            return super().replace(path, data, before=before)
+            return super().replace(files)
 
     sink = ParquetSink(Overtaken(bucket_of(s3_url, {})))
     sink.prepare(catalog())

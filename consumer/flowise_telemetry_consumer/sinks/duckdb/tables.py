@@ -68,11 +68,13 @@ def insert(db: DuckDBPyConnection, table: str, schema: EventSchema, frame: pl.Da
     rows = first_of_each(frame)
     # Ranges of constants, which DuckDB compares with the smallest and largest id of each row group.
     ranges = id_ranges(rows["event_id"])
-    near = " OR ".join("there.event_id BETWEEN ?::UUID AND ?::UUID" for _ in ranges)
+    near = " OR ".join("event_id BETWEEN ?::UUID AND ?::UUID" for _ in ranges)
     names = ", ".join(quoted(field.column) for field in schema.fields)
+    values = ", ".join(f"batch.{quoted(field.column)}" for field in schema.fields)
     statement = (
-        f"INSERT INTO {quoted(table)} ({names}) SELECT {names} FROM {_BATCH} AS batch WHERE NOT EXISTS "  # noqa: S608 - names of the schema
-        f"(SELECT 1 FROM {quoted(table)} AS there WHERE there.event_id = batch.event_id::UUID AND ({near}))"
+        f"INSERT INTO {quoted(table)} ({names}) SELECT {values} FROM {_BATCH} AS batch "  # noqa: S608 - names of the schema
+        f"ANTI JOIN (SELECT event_id FROM {quoted(table)} WHERE {near}) AS there "
+        "ON there.event_id = batch.event_id::UUID"
     )
     db.register(_BATCH, _Stream(rows))
     counted: list[tuple[int]] = db.execute(statement, [bound for ends in ranges for bound in ends]).fetchall()

@@ -14,7 +14,7 @@ import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.file_lock import FileLocks
-from flowise_telemetry_consumer.sinks.parquet.storage import Document
+from flowise_telemetry_consumer.sinks.parquet.storage import Document, Replacement
 
 __all__ = ["LOCK_TIMEOUT_SECONDS", "Folder"]
 
@@ -102,10 +102,10 @@ class Folder:
                 documents.append(Document(data, version=""))
         return documents
 
-    def replace(self, path: str, data: bytes, *, before: Document | None) -> bool:
-        """Writes a small file. Locks keep others from it since it was read."""
-        self.put([(path, data)])
-        return True
+    def replace(self, files: Sequence[Replacement]) -> list[bool]:
+        """Writes small files. Locks keep others from them since they were read."""
+        self.put([(file.path, file.data) for file in files])
+        return [True] * len(files)
 
     def delete(self, paths: Sequence[str]) -> None:
         """Removes files."""

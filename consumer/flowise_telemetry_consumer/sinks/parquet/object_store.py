@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.parquet.storage import Document
+from flowise_telemetry_consumer.sinks.parquet.storage import Document, Replacement
 
 if TYPE_CHECKING:
+    from obstore import PutMode
     from obstore.store import S3Config
 
 __all__ = ["LOCK_SECONDS", "Bucket", "ObjectStore"]
@@ -121,9 +122,9 @@ class ObjectStore:
         """Small objects; None for one that is not there."""
         return self._each(self._read, paths)
 
-    def replace(self, path: str, data: bytes, *, before: Document | None) -> bool:
-        """Writes an object where its version is still that of ``before``, or where there is still none."""
-        return self._replaced(path, data, before=before) is not None
+    def replace(self, files: Sequence[Replacement]) -> list[bool]:
+        """Writes objects, each where its version is still that of ``before``, or where there is still none."""
+        return [document is not None for document in self._each(self._replaced, files)]
 
     def delete(self, paths: Sequence[str]) -> None:
         """Removes objects."""
@@ -166,7 +167,7 @@ class ObjectStore:
             return
         (there,) = self.read([path])
         if there is None or json.loads(there.data)["expires_at_ms"] <= _now_ms():
-            held = self._replaced(path, self._lock_document(), before=there)
+            held = self._replaced(Replacement(path, self._lock_document(), there))
             if held is not None:
                 self._held[path] = held, time.monotonic()
                 return
@@ -232,15 +233,14 @@ class ObjectStore:
             return None
         return Document(bytes(got.bytes()), version=got.meta["e_tag"] or "")
 
-    def _replaced(self, path: str, data: bytes, *, before: Document | None) -> Document | None:
+    def _replaced(self, file: Replacement) -> Document | None:
         told = self._obstore.exceptions
+        mode: PutMode = "create" if file.before is None else {"e_tag": file.before.version}
         try:
-            put = self._obstore.put(
-                self._store, path, data, mode="create" if before is None else {"e_tag": before.version}
-            )
+            put = self._obstore.put(self._store, file.path, file.data, mode=mode)
         except (told.AlreadyExistsError, told.PreconditionError):
             return None
-        return Document(data, version=put["e_tag"] or "")
+        return Document(file.data, version=put["e_tag"] or "")
 
     def _lock_document(self) -> bytes:
         expires_at_ms = _now_ms() + round(self._lock_seconds * 1000)
@@ -250,7 +250,7 @@ class ObjectStore:
         for path, (document, since) in list(self._held.items()):
             if time.monotonic() - since < self._lock_seconds / 3:
                 continue
-            renewed = self._replaced(path, self._lock_document(), before=document)
+            renewed = self._replaced(Replacement(path, self._lock_document(), document))
             if renewed is None:
                 del self._held[path]
                 raise SinkInUseError(f"{self.url}: a lock has expired and another process has it now")

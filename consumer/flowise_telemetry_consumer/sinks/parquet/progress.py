@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 from flowise_telemetry_consumer.errors import SinkUnavailableError
 from flowise_telemetry_consumer.sinks.claims import Advance, Claims, ProgressRow, sources_of
-from flowise_telemetry_consumer.sinks.parquet.storage import Document, Storage
+from flowise_telemetry_consumer.sinks.parquet.storage import Document, Replacement, Storage
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -91,15 +91,22 @@ class Progress:
 
     def move(self, source: str, steps: Iterable[Step]) -> None:
         """Moves the partitions on. Raises ``FencedError``."""
-        for step in steps:
-            partition, path = step.advance.partition, _path(source, step.advance.partition)
-            kept = replace(Kept.of(step.before), next_offset=step.advance.next_offset, updated_at_ms=_now_ms())
-            if self._storage.replace(path, kept.data, before=step.before):
+        now_ms = _now_ms()
+        moved = {
+            step.advance.partition: (
+                step.before,
+                replace(Kept.of(step.before), next_offset=step.advance.next_offset, updated_at_ms=now_ms),
+            )
+            for step in steps
+        }
+        files = [Replacement(_path(source, at), kept.data, before) for at, (before, kept) in moved.items()]
+        for (at, (_, kept)), done in zip(moved.items(), self._storage.replace(files), strict=True):
+            if done:
                 continue
             # Perhaps it was ourselves: a request whose answer was lost is made again.
-            (document,) = self._storage.read([path])
+            (document,) = self._storage.read([_path(source, at)])
             if document is None or Kept.of(document) != kept:
-                raise self._claims.fenced(source, partition)
+                raise self._claims.fenced(source, at)
 
     def sources(self) -> list[SourceProgress]:
         """How far each source has come."""
@@ -135,7 +142,7 @@ class Progress:
                 claimed_at_ms=now_ms,
                 updated_at_ms=now_ms,
             )
-            if self._storage.replace(path, kept.data, before=document):
+            if self._storage.replace([Replacement(path, kept.data, document)]) == [True]:
                 self._claims.took(source, {partition: kept.epoch})
                 return kept.next_offset
             (document,) = self._storage.read([path])

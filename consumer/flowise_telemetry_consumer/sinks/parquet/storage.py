@@ -9,7 +9,7 @@ from typing import Protocol
 
 import polars as pl
 
-__all__ = ["Document", "Storage"]
+__all__ = ["Document", "Replacement", "Storage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,15 @@ class Document:
 
     data: bytes
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A small file to be written, and what was read of it before; None where it was not there."""
+
+    path: str
+    data: bytes
+    before: Document | None
 
 
 class Storage(Protocol):
@@ -39,8 +48,8 @@ class Storage(Protocol):
     def read(self, paths: Sequence[str]) -> list[Document | None]:
         """Small files; None for one that is not there."""
 
-    def replace(self, path: str, data: bytes, *, before: Document | None) -> bool:
-        """Writes a small file where it still is what was read ``before``; False where it is another by now."""
+    def replace(self, files: Sequence[Replacement]) -> list[bool]:
+        """Writes small files, each where it still is what was read; False for one that is another by now."""
 
     def delete(self, paths: Sequence[str]) -> None:
         """Removes files; one that is not there is fine."""
