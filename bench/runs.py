@@ -1,0 +1,107 @@
+"""Starts what is measured, each in a process of its own, and holds what it tells to what is in the topic."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.environments import BENCH, python_of
+from bench.topic import FilledTopic
+from flowise_telemetry_consumer.sinks import open_sink
+
+__all__ = ["SCHEMAS", "Run", "new_group", "ours", "peer", "reading", "sink_holds", "start_ours"]
+
+SCHEMAS = BENCH.parent / "schemas" / "flowise_telemetry_schemas" / "avro"
+_TIMEOUT_SECONDS = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one process took for its events, from the first record to the last."""
+
+    events: int
+    wall_seconds: float
+    cpu_seconds: float
+    peak_mebibytes: float
+
+    @property
+    def per_second(self) -> float:
+        """Events."""
+        return self.events / self.wall_seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """Of all its threads, for each event, in microseconds."""
+        return self.cpu_seconds / self.events * 1e6
+
+
+def new_group() -> str:
+    """A consumer group that no one was in."""
+    return f"bench-{uuid.uuid4().hex[:12]}"
+
+
+def _command(python: str | Path, module: str, *arguments: object) -> list[str]:
+    return [str(python), "-m", f"bench.peers.{module}", *map(str, arguments)]
+
+
+def _ran(command: list[str], events: int, wanted: Mapping[str, int] | None) -> Run:
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=BENCH.parent, timeout=_TIMEOUT_SECONDS, check=False, env=_environ()
+    )
+    if done.returncode:
+        raise SystemExit(f"error: {' '.join(command[1:4])} failed: {done.stderr.strip()[-2_000:]}")
+    told = json.loads(done.stdout.splitlines()[-1])
+    if wanted is not None and told["counts"] != dict(wanted):
+        raise SystemExit(f"error: {' '.join(command[1:4])}: {told['counts']} where {dict(wanted)} were sent")
+    return Run(events, told["wall_seconds"], told["cpu_seconds"], told["peak_mebibytes"])
+
+
+def _environ() -> dict[str, str]:
+    return {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+
+def reading(client: str, filled: FilledTopic) -> Run:
+    """The client alone, that reads and does nothing."""
+    command = _command(sys.executable, "reading", client, filled.servers, filled.topic, filled.events)
+    return _ran(command, filled.events, None)
+
+
+def ours(client: str, filled: FilledTopic, sink: str, *, group: str = "") -> Run:
+    """Our consumer, with all of a topic into a sink, which is then asked what it holds."""
+    where = (client, filled.servers, filled.topic, filled.events, sink, group or new_group())
+    return _ran(_command(sys.executable, "ours", *where), filled.events, filled.counts)
+
+
+def start_ours(client: str, filled: FilledTopic, sink: str, group: str) -> subprocess.Popen[bytes]:
+    """Our consumer until SIGTERM."""
+    command = _command(sys.executable, "ours", client, filled.servers, filled.topic, 0, sink, group)
+    return subprocess.Popen(command, cwd=BENCH.parent, stdout=subprocess.DEVNULL, env=_environ())
+
+
+def peer(name: str, module: str, filled: FilledTopic, *more: object, events: int | None = None) -> Run | None:
+    """A foreign consumer; None where it cannot be installed. ``events``: only so many of the topic, for a slow one."""
+    python = python_of(name)
+    if python is None:
+        return None
+    count = filled.events if events is None else min(events, filled.events)
+    command = _command(python, module, filled.servers, filled.topic, count, *more, new_group(), SCHEMAS)
+    return _ran(command, count, filled.counts if count == filled.events else None)
+
+
+def sink_holds(url: str, *topics: FilledTopic) -> None:
+    """Ends the program where a sink does not hold exactly the events of these topics."""
+    wanted: Counter[str] = Counter()
+    for filled in topics:
+        wanted.update(filled.counts)
+    sink = open_sink(url)
+    held = {event: count for event, count in sink.counts().items() if count}
+    sink.close()
+    if held != dict(wanted):
+        raise SystemExit(f"error: {sink.url} holds {held} where {dict(wanted)} were sent")
