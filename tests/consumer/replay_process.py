@@ -1,5 +1,7 @@
 """A replay in a process of its own that can be killed: prints a line when it begins and after each batch.
 
+After each it waits for a line of input, so that it cannot run ahead of a busy machine; goes on alone at its end.
+
 ``python -m tests.consumer.replay_process SERVERS CLIENT TOPIC URL ROWS``
 """
 
@@ -16,6 +18,7 @@ from flowise_telemetry_transport import KafkaSettings, open_reader
 def show(result: ReplayResult) -> None:
     sys.stdout.write(f"{result.offsets_read} {result.already_there.total()} {result.resumed}\n")
     sys.stdout.flush()
+    sys.stdin.readline()
 
 
 def main() -> int:

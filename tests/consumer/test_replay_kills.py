@@ -47,26 +47,26 @@ def test_a_replay_killed_ten_times_ends_with_the_rows_of_an_uninterrupted_one(
     fill(servers, topic, EVENTS)
     dice = random.Random(url)
     command = [sys.executable, "-m", "tests.consumer.replay_process", servers, "librdkafka", topic, url]
-    kills = 0
-    repeated = 0
-    while True:
-        running = subprocess.Popen([*command, str(BATCH_ROWS)], stdout=subprocess.PIPE, text=True)
-        with running:
+    for kill in range(KILLS):
+        with subprocess.Popen(
+            [*command, str(BATCH_ROWS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as running:
+            assert running.stdin is not None
             assert running.stdout is not None
-            if kills < KILLS:
-                for _ in range(dice.randrange(1, 7)):
-                    repeated = int((running.stdout.readline().split() or ["0", "0"])[1])
-                time.sleep(dice.random() / 100)
-                running.kill()
-                kills += running.wait() == -9
-            else:
-                lines = running.stdout.read().splitlines()
-                assert running.wait() == 0
-                break
-        # What was written is never read again, as rows and offsets are one transaction.
-        assert repeated == 0
-        if kills == 3:
+            for _ in range(dice.randrange(1, 7)):
+                # What was written is never read again, as rows and offsets are one transaction.
+                assert running.stdout.readline().split()[1] == "0"
+                running.stdin.write("\n")
+                running.stdin.flush()
+            time.sleep(dice.random() / 100)
+            running.kill()
+            assert running.wait() == -9
+        if kill == 3:
             fill(servers, topic, 100, first=EVENTS)  # comes after the ends of the first start
+    finished = subprocess.run(
+        [*command, str(BATCH_ROWS)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True
+    )
+    lines = finished.stdout.splitlines()
     assert lines, "there was something left to do after the last kill"
     assert lines[-1] == f"{EVENTS} 0 True"
 
