@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from flowise_telemetry_consumer.clock import Clock
+from flowise_telemetry_consumer.errors import SinkInUseError
 from flowise_telemetry_consumer.replay.arguments import ReplayArguments, Shard
 from flowise_telemetry_consumer.replay.resolution import Resolution, resolve
 from flowise_telemetry_consumer.sinks.port import Sink, SourceProgress
@@ -20,6 +21,8 @@ from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["ReplayRun", "UnknownRunError", "find_run", "latest_run", "list_runs", "open_run"]
 
+_LOCK_WAIT_SECONDS = 3.0
+_LOCK_LOOK_SECONDS = 0.2
 _SOURCE = re.compile(r"(replay/([0-9a-f]{12})(?:/(\d+)-of-(\d+))?)/(\d+)")
 
 
@@ -164,11 +167,11 @@ def open_run(
 ) -> ReplayRun:
     """The run to go on with: the latest of these arguments if it is unfinished, else a new one; locked until ``close``.
 
-    The sink is prepared. Raises ``SinkInUseError`` while another process has it, and ``TopicChangedError`` where the
-    topic is not the one with which the run began.
+    The sink is prepared. Raises ``SinkInUseError`` where another process still has it after three seconds, and
+    ``TopicChangedError`` where the topic is not the one with which the run began.
     """
     run_id = run_id or arguments.run_id(sink.url)
-    sink.lock(_family(run_id, shard))
+    _lock(sink, _family(run_id, shard), clock)
     latest = None if anew else latest_run(sink, run_id, shard)
     if latest is not None and not latest.finished:
         _require_same_topic(reader, latest)
@@ -182,6 +185,20 @@ def open_run(
         started_at_ms=clock.now_ms(),
         shard=shard,
     )
+
+
+def _lock(sink: Sink, name: str, clock: Clock) -> None:
+    """Takes the lock, and waits for one whose process was just killed: a server needs a moment to notice."""
+    deadline = clock.monotonic() + _LOCK_WAIT_SECONDS
+    while True:
+        try:
+            sink.lock(name)
+        except SinkInUseError:
+            if clock.monotonic() >= deadline:
+                raise
+            clock.sleep(_LOCK_LOOK_SECONDS)
+        else:
+            return
 
 
 def _family(run_id: str, shard: Shard | None) -> str:
