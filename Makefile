@@ -24,7 +24,7 @@ $(DEV_READY): requirements/dev.txt $(RUN_READY)
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(RUN_READY) ## the whole pipeline in a minute, on this machine: embedded Kafka broker, example app, SQLite
@@ -55,9 +55,14 @@ generate: $(RUN_READY) ## event classes and the disclosure document from the sch
 	$(RUN) -m flowise_telemetry_schemas.generate
 
 .PHONY: bench
-bench: $(DEV_READY) ## what an event costs at each stage, and the producer next to its peers
+bench: $(DEV_READY) ## what an event costs at each stage; producer and consumer next to their peers, in 20 minutes
 	@$(RUN) -m bench $(ARGS)
 	@$(RUN) -m bench.producer
+	@$(RUN) -m bench.consumer
+
+.PHONY: bench-large
+bench-large: $(DEV_READY) ## memory with millions of events waiting, cost with 20 million in the sink; an hour and more
+	@$(RUN) -m bench.large $(ARGS)
 
 .PHONY: kafka
 kafka: $(DEV_READY) ## a local broker for development, until Ctrl-C

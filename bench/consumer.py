@@ -49,7 +49,7 @@ def _file_sink(scheme: str, filled: FilledTopic, client: str) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         url = f"{scheme}:///{Path(folder) / 'bench'}"
         run = ours(client, filled, url)
-        sink_holds(url, filled)
+        sink_holds(url, filled.counts)
     return run
 
 
@@ -87,10 +87,10 @@ def postgres_rows(filled: FilledTopic, repeats: int, service: PostgresService) -
         for _ in range(repeats):
             url = service.new_database()
             kept.append(ours("librdkafka", filled, url))
-            sink_holds(url, filled)
+            sink_holds(url, filled.counts)
             url = service.new_database()
             loaded.append(rows.load(url))
-            sink_holds(url, filled)
+            sink_holds(url, filled.counts)
             written.append(peer("hand_written", "hand_written", filled, service.new_database()))
     yield from _speeds("to PostgreSQL, librdkafka", kept)
     if psql := [rate for rate in loaded if rate is not None]:
@@ -125,7 +125,7 @@ def group_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
             with tempfile.TemporaryDirectory() as folder:
                 url = f"parquet:///{folder}/bench"
                 rates.append(members_per_second(filled, url, members))
-                sink_holds(url, filled)
+                sink_holds(url, filled.counts)
     yield Row("one consumer", one, "events/s")
     yield Row("two in one group", two, "events/s")
     yield Row("  over one", ratios(two, one), "times", at_least(1.5))

@@ -15,7 +15,7 @@ from flowise_telemetry_consumer.sinks.rows import rows_frame
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings, Record, open_reader
 
-__all__ = ["PreparedRows"]
+__all__ = ["PreparedRows", "batches"]
 
 _TIMEOUT_SECONDS = 1_800
 
@@ -29,7 +29,7 @@ class PreparedRows:
         self._script = folder / "load.sql"
         decoder = Decoder(catalog())
         lines = ["\\set ON_ERROR_STOP on", "SET client_min_messages = warning;"]
-        for number, records in enumerate(_batches(filled)):
+        for number, records in enumerate(batches(filled, BatchLimits().rows)):
             lines.append("BEGIN;")
             for event, frame in sorted(decoder.decode(records).frames.items()):
                 schema = catalog().latest(event)
@@ -58,13 +58,12 @@ class PreparedRows:
         return self._events / (time.monotonic() - begun)
 
 
-def _batches(filled: FilledTopic) -> list[list[Record]]:
-    """The batches that our consumer makes of it."""
+def batches(filled: FilledTopic, rows: int) -> list[list[Record]]:
+    """All records of a topic, so many at a time."""
     reader = open_reader(KafkaSettings.from_env({"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": filled.servers}))
     reader.assign(dict.fromkeys(reader.partitions_of(filled.topic), 0))
     records: list[Record] = []
     while len(records) < filled.events:
         records += reader.poll(timeout_seconds=5.0, max_records=5_000)
     reader.close()
-    rows = BatchLimits().rows
     return [records[first : first + rows] for first in range(0, len(records), rows)]

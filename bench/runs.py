@@ -95,11 +95,11 @@ def peer(name: str, module: str, filled: FilledTopic, *more: object, events: int
     return _ran(command, count, filled.counts if count == filled.events else None)
 
 
-def sink_holds(url: str, *topics: FilledTopic) -> None:
-    """Ends the program where a sink does not hold exactly the events of these topics."""
+def sink_holds(url: str, *parts: Mapping[str, int]) -> None:
+    """Ends the program where a sink does not hold exactly so many events of each kind."""
     wanted: Counter[str] = Counter()
-    for filled in topics:
-        wanted.update(filled.counts)
+    for counts in parts:
+        wanted.update(counts)
     sink = open_sink(url)
     held = {event: count for event, count in sink.counts().items() if count}
     sink.close()

@@ -1,0 +1,56 @@
+"""Sinks that hold many events already, filled without a broker: batch after batch of the same rows under new ids."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+
+import polars as pl
+
+from bench.psql import batches
+from bench.topic import FilledTopic
+from flowise_telemetry_consumer import Decoder
+from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.port import Batch
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport import TopicPartition
+
+__all__ = ["hold"]
+
+_BATCH_ROWS = 50_000
+_DAYS = 60
+_SOURCE = "held"
+_PARTITION = TopicPartition("held", 0)
+
+
+def hold(url: str, model: FilledTopic, count: int) -> dict[str, int]:
+    """Brings so many events into a sink, of the last two months and in the order of time; how many of each kind."""
+    records = batches(model, _BATCH_ROWS)[0]
+    frames = Decoder(catalog()).decode(records).frames
+    rows = sum(frame.height for frame in frames.values())
+    begun = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=_DAYS)
+    sink = open_sink(url)
+    sink.prepare(catalog())
+    sink.claim(_SOURCE, [_PARTITION])
+    held: Counter[str] = Counter()
+    for first in range(0, count, rows):
+        moment = begun + datetime.timedelta(days=_DAYS) * (first / count)
+        renamed: dict[str, pl.DataFrame] = {}
+        number = first
+        for event, frame in frames.items():
+            renamed[event] = _with_ids(frame, moment, number)
+            number += frame.height
+            held[event] += frame.height
+        sink.write(Batch(renamed, {_PARTITION: number}, _SOURCE))
+    sink.close()
+    return dict(held)
+
+
+def _with_ids(frame: pl.DataFrame, moment: datetime.datetime, first: int) -> pl.DataFrame:
+    text = f"{int(moment.timestamp() * 1000):012x}"
+    prefix = f"{text[:8]}-{text[8:]}-7000-8000-"
+    ids = [f"{prefix}{number:012x}" for number in range(first, first + frame.height)]
+    return frame.with_columns(
+        pl.Series("event_id", ids, pl.String()),
+        pl.lit(moment).dt.cast_time_unit("ms").alias("occurred_at"),
+    )
