@@ -56,19 +56,23 @@ def _file_sink(scheme: str, filled: FilledTopic, client: str) -> Run:
 def parquet_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
     """Reading, and the way to Parquet, with both clients; the peers decode and keep nothing."""
     read: dict[str, list[Run]] = {client: [] for client in CLIENTS}
+    polled: dict[str, list[Run]] = {client: [] for client in CLIENTS}
     kept: dict[str, list[Run]] = {client: [] for client in CLIENTS}
     quixstreams: list[Run | None] = []
     faststream: list[Run | None] = []
     for _ in range(repeats):
         for client in CLIENTS:
             read[client].append(reading(client, filled))
+            polled[client].append(reading(client, filled, through="transport"))
             kept[client].append(_file_sink("parquet", filled, client))
         quixstreams.append(peer("quixstreams", "quix", filled, events=QUIXSTREAMS_EVENTS))
         faststream.append(peer("faststream", "fast_stream", filled, events=FASTSTREAM_EVENTS))
     for client in CLIENTS:
         yield from _speeds(f"merely reading, {client}", read[client])
+        yield from _speeds(f"our reader, {client}", polled[client])
         yield from _speeds(f"to Parquet, {client}", kept[client])
         yield Row("  over merely reading, CPU", ratios(_cpu(kept[client]), _cpu(read[client])), "times", at_most(2.5))
+        yield Row("  over our reader, CPU", ratios(_cpu(kept[client]), _cpu(polled[client])), "times")
     for name, runs, wanted in (("quixstreams", quixstreams, 8), ("FastStream", faststream, 40)):
         measured = [run for run in runs if run is not None]
         if len(measured) == repeats:

@@ -67,9 +67,9 @@ def _environ() -> dict[str, str]:
     return {**os.environ, "PYTHONUNBUFFERED": "1"}
 
 
-def reading(client: str, filled: FilledTopic) -> Run:
-    """The client alone, that reads and does nothing."""
-    command = _command(sys.executable, "reading", client, filled.servers, filled.topic, filled.events)
+def reading(client: str, filled: FilledTopic, *, through: str = "reading") -> Run:
+    """The client alone, or our ``transport`` over it, that reads and does nothing."""
+    command = _command(sys.executable, through, client, filled.servers, filled.topic, filled.events)
     return _ran(command, filled.events, None)
 
 
