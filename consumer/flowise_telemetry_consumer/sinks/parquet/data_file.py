@@ -11,7 +11,7 @@ import polars as pl
 
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["DataFile", "origin_of"]
+__all__ = ["DataFile", "made_at", "origin_of"]
 
 _PLACE = re.compile(r"event=(?P<event>[a-z0-9_]+)/date=(?P<date>\d{4}-\d\d-\d\d)/(?P<name>[^/._][^/]*)\.parquet")
 _NAME = re.compile(r".+\.(?P<first>[0-9a-f]{12})-(?P<last>[0-9a-f]{12})\.(?P<rows>\d+)\.[0-9a-f]{16}")
@@ -48,7 +48,7 @@ class DataFile:
     @classmethod
     def of(cls, event: str, date: str, origin: str, event_ids: pl.Series) -> DataFile:
         """The file for rows with these ids. The same rows have the same name: a repeated write makes no second file."""
-        first, last = (_made(str(end)) for end in (event_ids.min(), event_ids.max()))
+        first, last = (made_at(str(end)) for end in (event_ids.min(), event_ids.max()))
         digest = hashlib.blake2b("".join(event_ids.to_list()).encode(), digest_size=8).hexdigest()
         rows = len(event_ids)
         path = f"event={event}/date={date}/{origin}.{first}-{last}.{rows}.{digest}.parquet"
@@ -67,5 +67,6 @@ def origin_of(starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition
     return "+".join(parts) or "events"
 
 
-def _made(event_id: str) -> str:
+def made_at(event_id: str) -> str:
+    """The milliseconds in an id, as twelve hexadecimal digits."""
     return event_id[:8] + event_id[9:13]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
-from flowise_telemetry_consumer.sinks.parquet.data_file import DataFile
+from flowise_telemetry_consumer.sinks.parquet.data_file import DataFile, made_at
 from flowise_telemetry_consumer.sinks.parquet.listing import list_data
+from flowise_telemetry_consumer.sinks.parquet.rows import ROW_GROUP_ROWS
 from flowise_telemetry_consumer.sinks.parquet.storage import Storage
 
 __all__ = ["MAX_CACHED_IDS", "KnownIds"]
@@ -15,7 +17,11 @@ __all__ = ["MAX_CACHED_IDS", "KnownIds"]
 MAX_CACHED_IDS = 1_000_000
 """How many ids are kept in memory, about 60 bytes each."""
 
-_FILES_AT_ONCE = 64
+_FILES_AT_ONCE = 16
+_SMALL_FILES_AT_ONCE = 256
+_SHARE = 0.01
+"""Of a batch's ids: from here on a minute is worth remembering."""
+
 _MINUTE_DIGITS = 8
 """The digits of an id that change every 65 seconds: the ids that share them are looked up and remembered together."""
 
@@ -24,8 +30,9 @@ class KnownIds:
     """The ids of the data set, for one writer.
 
     An id starts with the time at which it was made, so those of a batch are of few minutes, and only files whose names
-    tell of these minutes can hold them. What was looked up or written is remembered by minute, the least used is
-    forgotten. Whatever the ids are, the answer is exact; ids of many minutes take more looking.
+    tell of these minutes can hold them. Minutes that have a share of the batch are read whole and remembered, the least
+    used is forgotten; ids of other minutes (late ones, those of a wrong clock) are looked up one file after the other.
+    Whatever the ids are, the answer is exact.
     """
 
     def __init__(self, storage: Storage, *, max_cached_ids: int = MAX_CACHED_IDS) -> None:
@@ -51,24 +58,32 @@ class KnownIds:
 
     def among(self, event: str, event_ids: pl.Series) -> pl.Series:
         """For each of these ids whether the data set holds it."""
-        minutes: list[str] = event_ids.str.head(_MINUTE_DIGITS).unique().to_list()
-        missing = []
-        cached = []
-        for minute in minutes:
+        minutes = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
+        known = pl.repeat(False, len(event_ids), eager=True)
+        missing, odd, cached = [], [], []
+        for minute, count in minutes.value_counts().iter_rows():
             ids = self._minutes.pop((event, minute), None)
-            if ids is None:
-                missing.append(minute)
-            else:
+            if ids is not None:
                 # Last in the order of use.
                 self._minutes[event, minute] = ids
                 cached.append(ids)
-        known = _are_in(event_ids, pl.concat(cached)) if cached else pl.repeat(False, len(event_ids), eager=True)
-        return known | self._look_up(event, missing, event_ids) if missing else known
+            elif count >= len(event_ids) * _SHARE:
+                missing.append(minute)
+            else:
+                odd.append(minute)
+        if cached:
+            known |= _are_in(event_ids, pl.concat(cached))
+        if missing:
+            known |= self._look_up(event, missing, event_ids)
+        if odd:
+            wanted = event_ids.filter(minutes.is_in(odd))
+            known |= _are_in(event_ids, self._find(event, wanted.sort().to_list()))
+        return known
 
     def added(self, file: DataFile, event_ids: pl.Series) -> None:
         """These were written, into this file."""
         self._files.setdefault(file.event, {})[file.path] = file
-        for (minute,), ids in _by_minute(event_ids):
+        for minute, ids in _by_minute(event_ids):
             before = self._minutes.get((file.event, minute))
             # A minute that was too much to remember is not remembered in part.
             if before is not None:
@@ -78,8 +93,9 @@ class KnownIds:
             self._cached_ids -= len(self._minutes.pop(next(iter(self._minutes))))
 
     def _look_up(self, event: str, minutes: Sequence[str], event_ids: pl.Series) -> pl.Series:
+        """Reads minutes whole, and remembers them where they are not too many."""
         known = pl.repeat(False, len(event_ids), eager=True)
-        held: list[pl.Series] = []
+        held = [pl.Series("event_id", [], pl.String())]
         total = 0
         for ids in self._held_in(event, minutes):
             known |= _are_in(event_ids, ids)
@@ -89,24 +105,45 @@ class KnownIds:
             else:
                 held = []
         if total <= self._max_cached_ids:
-            empty = pl.Series("event_id", [], pl.String())
-            self._minutes |= {(event, minute): empty for minute in minutes}
-            if held:
-                for (minute,), ids in _by_minute(pl.concat(held)):
-                    self._minutes[event, minute] = ids
+            self._minutes |= {(event, minute): held[0] for minute in minutes}
+            for minute, ids in _by_minute(pl.concat(held)):
+                self._minutes[event, minute] = ids
             self._cached_ids += total
         return known
+
+    def _find(self, event: str, event_ids: Sequence[str]) -> pl.Series:
+        """Those of these sorted ids that the data set holds."""
+        column = pl.col("event_id")
+        made = [made_at(event_id) for event_id in event_ids]
+        found = [pl.Series("event_id", [], pl.String())]
+        small: list[str] = []
+        for file in self._files.get(event, {}).values():
+            wanted = event_ids[bisect_left(made, file.first) : bisect_right(made, file.last)]
+            if wanted and file.rows is not None and file.rows <= ROW_GROUP_ROWS:
+                small.append(file.path)
+            elif wanted:
+                # Narrow: only row groups between are read.
+                near = column.is_between(pl.lit(wanted[0]), pl.lit(wanted[-1])) & column.is_in(wanted)
+                found.append(self._storage.scan([file.path]).select(column).filter(near).collect()["event_id"])
+        for paths in _parts(small, _SMALL_FILES_AT_ONCE):
+            scanned = self._storage.scan(paths).select(column).filter(column.is_in(event_ids))
+            found.append(scanned.collect()["event_id"])
+        return pl.concat(found)
 
     def _held_in(self, event: str, minutes: Iterable[str]) -> Iterator[pl.Series]:
         """The ids of these minutes that the files hold, some files at a time."""
         wanted = sorted(minutes)
         files = [file.path for file in self._files.get(event, {}).values() if _may_hold(file, wanted)]
         minute = pl.col("event_id").str.head(_MINUTE_DIGITS)
-        for start in range(0, len(files), _FILES_AT_ONCE):
-            scanned = self._storage.scan(files[start : start + _FILES_AT_ONCE]).select("event_id")
+        for paths in _parts(files, _FILES_AT_ONCE):
+            scanned = self._storage.scan(paths).select("event_id")
             # The first condition passes over row groups, by their smallest and largest id.
             within = scanned.filter(pl.col("event_id").is_between(pl.lit(wanted[0]), pl.lit(f"{wanted[-1]}~")))
             yield within.filter(minute.is_in(wanted)).collect()["event_id"]
+
+
+def _parts(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (paths[start : start + size] for start in range(0, len(paths), size))
 
 
 def _may_hold(file: DataFile, minutes: Sequence[str]) -> bool:
@@ -118,8 +155,8 @@ def _are_in(event_ids: pl.Series, known: pl.Series) -> pl.Series:
     return event_ids.is_in(known.implode())
 
 
-def _by_minute(event_ids: pl.Series) -> Iterator[tuple[tuple[str], pl.Series]]:
-    frame = event_ids.alias("event_id").to_frame()
-    minute = frame["event_id"].str.head(_MINUTE_DIGITS).alias("minute")
-    for key, rows in frame.with_columns(minute).partition_by("minute", as_dict=True).items():
-        yield (str(key[0]),), rows["event_id"]
+def _by_minute(event_ids: pl.Series) -> Iterator[tuple[str, pl.Series]]:
+    minute = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
+    frame = pl.DataFrame([event_ids.alias("event_id"), minute])
+    for (key,), rows in frame.partition_by("minute", as_dict=True).items():
+        yield str(key), rows["event_id"]
