@@ -149,6 +149,8 @@ class LibrdkafkaReader:
     def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
         """See ``RecordReader``."""
         self._raise_unreadable()
+        if self._subscribe is None:
+            return self._poll_assigned(timeout_seconds, max_records)
         end = time.monotonic() + timeout_seconds
         records: list[Record] = []
         # One by one and not with consume(): a rebalance between two records can then be told from their order.
@@ -173,6 +175,55 @@ class LibrdkafkaReader:
                 self._positions[record.topic_partition] = record.offset + 1
                 records.append(record)
         records = [record for record in records if record.topic_partition in self._assigned]
+        if not records:
+            self._raise_unreadable()
+        return records
+
+    def _poll_assigned(self, timeout_seconds: float, max_records: int) -> list[Record]:
+        """``poll`` for who is in no group, with fewer calls for each record: nothing comes between two of them."""
+        first = self._consumer.poll(timeout_seconds)
+        if first is None:
+            return []
+        messages = [first]
+        if max_records > 1:
+            messages += self._consumer.consume(max_records - 1, 0)
+        none = self._kafka.TIMESTAMP_NOT_AVAILABLE
+        ours = {(tp.topic, tp.partition): tp for tp in self._assigned}
+        nexts: dict[TopicPartition, int] = {}
+        records: list[Record] = []
+        for message in messages:
+            topic, partition, offset = message.topic(), message.partition(), message.offset()
+            tp = ours.get((topic, partition))
+            if message.error() is not None:
+                place = tp or TopicPartition(topic or "", -1 if partition is None else partition)
+                self._positions |= nexts
+                try:
+                    self._note(message.error(), place, offset)
+                except TransportError:
+                    self._rewind(records)
+                    raise
+                continue
+            if tp is None or tp in self._unreadable:
+                continue
+            try:
+                kind, timestamp_ms = message.timestamp()
+                record = Record(
+                    topic,
+                    partition,
+                    offset,
+                    -1 if kind == none else timestamp_ms,
+                    message.key(),
+                    message.value(),
+                    tuple(message.headers() or ()),
+                )
+            except (UnicodeDecodeError, SystemError) as problem:  # as in _records_in
+                self._positions |= nexts
+                self._set_unreadable(tp, offset, str(problem.__cause__ or problem))
+                nexts.pop(tp, None)
+                continue
+            records.append(record)
+            nexts[tp] = offset + 1
+        self._positions |= nexts
         if not records:
             self._raise_unreadable()
         return records
