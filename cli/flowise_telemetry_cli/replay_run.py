@@ -28,6 +28,7 @@ from flowise_telemetry_consumer.replay import (
     ArchiveResult,
     TopicSink,
     advance_run,
+    collect_less_often,
     copy_topic,
     open_run,
     open_target,
@@ -74,6 +75,7 @@ class Job:
 def run_replay(settings: KafkaSettings, job: Job) -> int:
     """The topic into a sink; the exit status."""
     require_many_writers(job.sink_url, job.workers)
+    collect_less_often()
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.into)
         opened.callback(target.close)

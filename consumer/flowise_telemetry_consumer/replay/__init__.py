@@ -12,6 +12,7 @@ from flowise_telemetry_consumer.replay.topic_copy import copy_topic
 from flowise_telemetry_consumer.replay.topic_sink import TOPIC_SCHEME, TopicSink, topic_of
 from flowise_telemetry_consumer.replay.workers import (
     WorkerError,
+    collect_less_often,
     open_target,
     replay_with_workers,
     require_many_writers,
@@ -35,6 +36,7 @@ __all__ = [
     "UnknownRunError",
     "WorkerError",
     "advance_run",
+    "collect_less_often",
     "copy_topic",
     "find_run",
     "list_runs",

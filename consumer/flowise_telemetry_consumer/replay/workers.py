@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -27,7 +28,7 @@ from flowise_telemetry_transport.connect import open_reader
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["WorkerError", "open_target", "replay_with_workers", "require_many_writers"]
+__all__ = ["WorkerError", "collect_less_often", "open_target", "replay_with_workers", "require_many_writers"]
 
 _LOOK_SECONDS = 0.2
 _END_SECONDS = 30.0
@@ -67,6 +68,15 @@ def require_many_writers(sink_url: str, workers: int) -> None:
         raise ConfigurationError(
             f"--workers {workers}: a {scheme} sink takes one process at a time; sqlite, postgresql, parquet take many"
         )
+
+
+def collect_less_often() -> None:
+    """For a process that only replays: records come and go by the ten thousand, and none of them are in cycles.
+
+    Python's collector would look at all that are in hand again and again, which is a tenth of the time.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def replay_with_workers(
@@ -171,6 +181,7 @@ def _work(task: _Task, channel: Connection, stopping: Event) -> None:
     """The worker's whole life. Ctrl-C and SIGTERM are the parent's business."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    collect_less_often()
     threading.Thread(target=_end_with_parent, name="flowise-telemetry-parent", daemon=True).start()
     try:
         with contextlib.ExitStack() as opened:
