@@ -22,6 +22,7 @@ from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_cli.table import table
 from flowise_telemetry_consumer import (
     DEFAULT_GROUP,
+    BatchLimits,
     Consumer,
     ConsumerSettings,
     Progress,
@@ -47,7 +48,22 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     default=DEFAULT_SINK,
     show_default=True,
     metavar="URL",
-    help="Where to: sqlite:///file, postgresql://user:password@host/database, jsonl:- or jsonl:///file.",
+    help="Where to: sqlite:///file, postgresql://user:password@host/database, duckdb:///file, parquet:///folder, "
+    "parquet+s3://bucket/prefix, jsonl:- or jsonl:///file.",
+)
+@click.option(
+    "--batch-rows",
+    type=click.IntRange(1, 1_000_000),
+    default=BatchLimits().rows,
+    show_default=True,
+    help="Records to a batch, about 1 KB of memory each.",
+)
+@click.option(
+    "--batch-seconds",
+    type=click.FloatRange(0.01, 3600.0),
+    default=BatchLimits().age_seconds,
+    show_default=True,
+    help="How long a batch may wait to be full. Files of a parquet sink are made by batch: give it a minute.",
 )
 @click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Consumer group; one for each sink.")
 @click.option("--dead-letter-topic", help="Where what cannot be written goes.  [default: the topic's name with .dlq]")
@@ -70,6 +86,8 @@ def consume(
     *,
     topic: str,
     sink: str,
+    batch_rows: int,
+    batch_seconds: float,
     group: str,
     dead_letter_topic: str | None,
     http_address: str | None,
@@ -85,7 +103,10 @@ def consume(
       flowise-telemetry consume --bootstrap-servers localhost:9092 --sink sqlite:///telemetry.db
     """
     settings = kafka_settings(ctx)
-    consumer_settings = ConsumerSettings(topic=topic, dead_letter_topic=dead_letter_topic or "", group=group)
+    limits = BatchLimits(rows=batch_rows, age_seconds=batch_seconds)
+    consumer_settings = ConsumerSettings(
+        topic=topic, dead_letter_topic=dead_letter_topic or "", group=group, batch=limits
+    )
     if http_address is not None:
         parse_http_address(http_address)  # a mistake is told before anything is tried
     start_logging(log_format)
