@@ -32,10 +32,10 @@ def rows_of(url: str) -> dict[str, pl.DataFrame]:
         sink.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "duckdb", "parquet"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'killed.db'}"
+    if request.param != "postgres":
+        return f"{request.param}:///{tmp_path / 'killed'}"
     found: str = request.getfixturevalue("new_postgres_url")
     return found
 
@@ -54,8 +54,9 @@ def test_a_replay_killed_ten_times_ends_with_the_rows_of_an_uninterrupted_one(
             assert running.stdin is not None
             assert running.stdout is not None
             for _ in range(dice.randrange(1, 7)):
-                # What was written is never read again, as rows and offsets are one transaction.
-                assert running.stdout.readline().split()[1] == "0"
+                # What was written is never read again, as rows and offsets are one transaction. In a folder of Parquet
+                # files there is none: the files of a batch come before its offsets.
+                assert running.stdout.readline().split()[1] == "0" or url.startswith("parquet")
                 running.stdin.write("\n")
                 running.stdin.flush()
             time.sleep(dice.random() / 100)
@@ -68,7 +69,9 @@ def test_a_replay_killed_ten_times_ends_with_the_rows_of_an_uninterrupted_one(
     )
     lines = finished.stdout.splitlines()
     assert lines, "there was something left to do after the last kill"
-    assert lines[-1] == f"{EVENTS} 0 True"
+    read, repeated, resumed = lines[-1].split()
+    assert (read, resumed) == (str(EVENTS), "True")
+    assert repeated == "0" or url.startswith("parquet")
 
     sink = open_sink(url)
     (run,) = list_runs(sink)
