@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -22,8 +23,8 @@ START_MS = 1_700_000_000_000
 class Log:
     """A topic and the events that were sent to it, numbered from 0."""
 
-    def __init__(self, kafka: KafkaService) -> None:
-        self.topic = kafka.new_topic(retention_ms="-1")  # some of the records are old
+    def __init__(self, kafka: KafkaService, **settings: str) -> None:
+        self.topic = kafka.new_topic(partitions=4, retention_ms="-1", **settings)  # some of the records are old
         self.servers = ",".join(kafka.bootstrap_servers)
         self.sent = 0
 
@@ -123,3 +124,25 @@ def test_a_time_is_found_without_reading_what_is_before(reader: RecordReader, lo
     result = ran(reader, log, sink, Bound.parse("2023-11-14T22:14:00Z", now_ms=0, option="--from"))
     assert sink.event_ids() == set(ids[40:50]) | set(ids[51:])
     assert result.filtered == 1
+
+
+def test_it_ends_on_a_compacted_topic(kafka: KafkaService) -> None:
+    log = Log(
+        kafka, cleanup_policy="compact", segment_ms="200", min_cleanable_dirty_ratio="0.01", max_compaction_lag_ms="100"
+    )
+    reader = open_reader(kafka.settings(client="librdkafka"))
+    ids: set[str] = set()
+    deadline = time.monotonic() + 120
+    while True:
+        log.sent = 0
+        # The same keys again and again: what is compacted away are the older records of each.
+        ids |= set(log.send(300, partition=0))
+        sink = MemorySink()
+        result = ran(reader, log, sink)
+        assert sink.event_ids() == ids
+        if result.partitions[TopicPartition(log.topic, 0)].gaps:
+            break
+        assert time.monotonic() < deadline, "the broker does not compact"
+        time.sleep(0.5)
+    assert result.missing == {}
+    reader.close(timeout_seconds=5)
