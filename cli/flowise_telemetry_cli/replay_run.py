@@ -116,8 +116,7 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
                 on_progress=display.show,
             )
     report(result, as_json=job.as_json)
-    mend = f"flowise-telemetry replay resume {run.id} --sink {target.url}"
-    return verdict(result, allow_missing=job.allow_missing, mend=f"{mend} goes on")
+    return verdict(result, allow_missing=job.allow_missing, mend=f"{_resume_command(job, run.id)} goes on")
 
 
 def run_copy(settings: KafkaSettings, job: Job) -> int:
@@ -191,6 +190,16 @@ def run_plan(settings: KafkaSettings, job: Job) -> int:
         )
     report_plan(plan, as_json=job.as_json)
     return plan_verdict(plan, allow_missing=job.allow_missing)
+
+
+def _resume_command(job: Job, run_id: str) -> str:
+    """What goes on with a replay; a password in the URL is masked."""
+    words = ["flowise-telemetry replay resume", run_id, "--sink", open_sink(job.sink_url).url]
+    if job.into is not None:
+        words += ["--into", job.into]
+    if job.shard is not None:
+        words += ["--shard", f"{job.shard.number}/{job.shard.of}"]
+    return " ".join(words)
 
 
 def _reader(opened: ExitStack, settings: KafkaSettings, job: Job) -> RecordReader:

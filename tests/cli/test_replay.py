@@ -24,6 +24,7 @@ class Operator:
 
     def __init__(self, kafka: KafkaService, folder: Path) -> None:
         self.folder = folder
+        self.is_real = kafka.is_real
         self.new_topic = kafka.new_topic
         self.topic = kafka.new_topic()
         self.environ = {
@@ -245,3 +246,32 @@ def test_the_pods_of_the_kubernetes_job_write_everything_together(operator: Oper
     listed = operator.run("list", "--sink", "sqlite:///copy.db", "--json").stdout.splitlines()
     assert {json.loads(line)["shard"] for line in listed} == {f"{number}-of-{pods}" for number in range(1, pods + 1)}
     assert len({json.loads(line)["replay"] for line in listed}) == 1
+
+
+def test_a_replay_that_retention_cut_short_says_what_is_missing(operator: Operator) -> None:
+    if not operator.is_real:
+        pytest.xfail("librdkafka's mock cluster deletes no records")
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    client = AdminClient({"bootstrap.servers": operator.environ["FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS"]})
+    for done in client.delete_records([TopicPartition(operator.topic, 0, 7)]).values():
+        done.result(60)
+    cut = operator.run("--sink", "sqlite:///copy.db", "--from", "2")
+    assert cut.status == 3
+    missing = "retention had removed offsets of the range, by partition 0: 2-6"
+    assert cut.errors[-1] == f"error: incomplete: {missing} (--allow-missing takes what is left)"
+    content = operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--allow-missing")
+    assert (content.status, content.errors[-1]) == (0, f"note: {missing}")
+    planned = operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--dry-run")
+    assert (planned.status, planned.errors[-1]) == (3, cut.errors[-1])
+
+
+def test_a_replay_beside_is_resumed_there(operator: Operator) -> None:
+    done = operator.run("--sink", "sqlite:///copy.db", "--into", "rebuilt", "--json")
+    run = json.loads(done.stdout)["replay"]
+    resumed = operator.run("resume", run, "--sink", "sqlite:///copy.db", "--into", "rebuilt")
+    assert resumed.errors == [f"replay {run} is finished: nothing is left to do"]
+    unknown = operator.run("resume", run, "--sink", "sqlite:///copy.db")
+    assert (unknown.status, len(unknown.errors)) == (1, 1)
+    assert f"has no replay {run}" in unknown.errors[0]
