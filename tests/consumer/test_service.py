@@ -135,7 +135,7 @@ def test_a_consumer_whose_partitions_were_claimed_joins_again(start: Start, sqli
         it.send(range(100, 200))
         wait_until(it.all_written, "all written")
         wait_until(lambda: progress.consumed >= 200, "all consumed")
-    assert progress.rebalances == 2
+    assert progress.rebalances >= 2
     assert sorted(it.event_ids()) == sorted(it.accepted)
     assert progress.written.total() == 200
     assert all_committed(it)

@@ -207,6 +207,26 @@ def test_closing_a_member_takes_no_longer_than_told(backend: Backend) -> None:
     assert time.monotonic() - began < 6
 
 
+def test_what_was_not_committed_before_a_rebalance_is_read_again(backend: Backend) -> None:
+    if not backend.joins_while_rebalancing:
+        pytest.xfail(MOCK_SYNC)
+    topic, group = backend.new_topic(), backend.new_group()
+    write(backend, spread(topic, 40))
+    first, second = backend.reader(group), backend.reader(group)
+    first.subscribe([topic])
+    read(first, count=40)
+    second.subscribe([topic])
+    again = {(record.partition, record.offset) for record in settle(first, second)}
+
+    def all_again() -> bool:
+        for reader in (first, second):
+            polled = reader.poll(timeout_seconds=0.1, max_records=100)
+            again.update((record.partition, record.offset) for record in polled)
+        return len(again) == 40
+
+    until(all_again)
+
+
 def test_a_member_that_rejoins_starts_again_from_what_is_committed(backend: Backend) -> None:
     topic, group = backend.new_topic(), backend.new_group()
     write(backend, spread(topic, 40))

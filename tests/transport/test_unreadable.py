@@ -25,8 +25,12 @@ class NotUtf8(str):
 def test_a_header_key_that_is_not_utf8(
     client: ClientName, broker: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from kafka import __version__ as kafka_python
     from kafka.record.default_records import DefaultRecordBatchBuilder
 
+    if client == "kafka-python" and kafka_python.startswith("3."):
+        why = "kafka-python 3 does not get past a record that it cannot parse: poll raises, and nothing is lost"
+        request.applymarker(pytest.mark.xfail(reason=why))
     service: KafkaService = request.getfixturevalue(broker)
     append = DefaultRecordBatchBuilder.append
 

@@ -32,9 +32,13 @@ class KafkaPythonAdmin:
 
         config = client_config(settings, KafkaAdminClient.DEFAULT_CONFIG)
         with self._asking(f"no connection to {self._servers}", settings.connect_timeout_seconds):
-            self._client: Any = KafkaAdminClient(
-                **config, client_id=client_id, kafka_client=bounded_client(self._deadline)
-            )
+            try:
+                self._client: Any = KafkaAdminClient(
+                    **config, client_id=client_id, kafka_client=bounded_client(self._deadline)
+                )
+            except BaseException:
+                self._deadline.on_failure()
+                raise
 
     @contextmanager
     def _asking(self, doing: str, seconds: float, topic: str | None = None) -> Iterator[None]:
@@ -54,9 +58,9 @@ class KafkaPythonAdmin:
         with self._asking("list of topics", self._request_seconds):
             described = self._client.describe_topics()
         return {
-            entry["topic"]: len(entry["partitions"])
+            _name(entry): len(entry["partitions"])
             for entry in described
-            if not entry["is_internal"] and not entry["topic"].startswith("__")
+            if not entry["is_internal"] and not _name(entry).startswith("__")
         }
 
     def create_topic(self, spec: TopicSpec) -> None:
@@ -81,8 +85,8 @@ class KafkaPythonAdmin:
         with self._asking(f"creation of topic {spec.name}", self._request_seconds, spec.name):
             described = self._client.describe_topics()
         for entry in described:
-            if entry["topic"] == spec.name:
-                leaders = [partition["leader"] for partition in entry["partitions"]]
+            if _name(entry) == spec.name:
+                leaders = [partition.get("leader", partition.get("leader_id")) for partition in entry["partitions"]]
                 return len(leaders) == spec.partitions and min(leaders) >= 0
         return False
 
@@ -91,8 +95,15 @@ class KafkaPythonAdmin:
         from kafka.admin import ConfigResource, ConfigResourceType
 
         doing = f"settings of topic {topic}"
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        if hasattr(self._client, "_net"):  # kafka-python 3
+            with self._asking(doing, self._request_seconds, topic):
+                told = self._client.describe_configs([resource], config_filter="all")["topic"][topic]
+            if not told:
+                raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
+            return {name: entry["value"] for name, entry in told.items() if entry["value"] is not None}
         with self._asking(doing, self._request_seconds, topic):
-            answers = self._client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+            answers = self._client.describe_configs([resource])
         code, message, _, _, entries = answers[0].resources[0][:5]
         if code == _UNKNOWN_TOPIC:
             raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
@@ -103,3 +114,8 @@ class KafkaPythonAdmin:
     def close(self) -> None:
         """See ``TopicAdmin``."""
         self._client.close()
+
+
+def _name(described: Any) -> str:
+    """The topic's name; kafka-python 3 gives the fields of an answer as the protocol calls them."""
+    return str(described.get("topic", described.get("name")))

@@ -64,6 +64,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
         "request_timeout_ms": int(settings.request_timeout_seconds * 1000),
         "session_timeout_ms": int(settings.session_timeout_seconds * 1000),
         "api_version_auto_timeout_ms": int(settings.connect_timeout_seconds * 1000),
+        "bootstrap_timeout_ms": int(settings.connect_timeout_seconds * 1000),  # what kafka-python 3 calls it
     }
     all_known: dict[str, Any] = {}
     for client in (KafkaAdminClient, KafkaProducer, KafkaConsumer):

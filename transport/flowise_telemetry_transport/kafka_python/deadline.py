@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,9 +24,13 @@ class OutOfTimeError(Exception):
 
 
 class Deadline:
-    """How long the thread that set it may stay inside the client; the client's own threads are not bound."""
+    """How long the thread that set it may stay inside the client; the client's own threads are not bound.
+
+    ``on_failure`` lets go of what a client that could not be made has taken.
+    """
 
     def __init__(self) -> None:
+        self.on_failure: Callable[[], None] = lambda: None
         self._at: float | None = None
         self._thread = 0
 
@@ -48,8 +52,13 @@ class Deadline:
 
 
 def bounded_client(deadline: Deadline) -> Any:
-    """A ``KafkaClient`` class whose ``poll`` keeps the deadline, for the ``kafka_client`` setting."""
-    from kafka.client_async import KafkaClient
+    """What makes a ``KafkaClient`` that keeps the deadline, for the ``kafka_client`` setting."""
+    try:
+        from kafka.client_async import KafkaClient
+    except ImportError:  # kafka-python 3
+        from flowise_telemetry_transport.kafka_python.network import bounded_network_client
+
+        return bounded_network_client(deadline)
 
     class BoundedClient(KafkaClient):  # type: ignore[misc]  # kafka-python ships no types
         def poll(self, timeout_ms: float | None = None, future: Any = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,12 +12,14 @@ from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.errors import (
     BrokerUnavailableError,
     CommitRejectedError,
+    TransportError,
     UnknownTopicError,
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
 from flowise_telemetry_transport.kafka_python.failures import failure
 from flowise_telemetry_transport.kafka_python.fetching import Unreadable, mend_fetcher
+from flowise_telemetry_transport.kafka_python.listener import rebalance_listener
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
 from flowise_telemetry_transport.settings import KafkaSettings
@@ -62,8 +65,10 @@ class KafkaPythonReader:
                     kafka_client=bounded_client(self._deadline),
                 )
         except OutOfTimeError as error:
+            self._deadline.on_failure()
             raise BrokerUnavailableError(f"no broker answers at {self._servers}") from error
         except Exception as error:
+            self._deadline.on_failure()
             raise failure(error, f"no connection to {self._servers}") from error
 
     def subscribe(
@@ -76,32 +81,41 @@ class KafkaPythonReader:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("subscribe needs a reader that was opened with a group")
-        from kafka import ConsumerRebalanceListener
+        listener = rebalance_listener(
+            self._consumer, lambda _: self._give_up(on_revoked), lambda assigned: self._take_over(assigned, on_assigned)
+        )
+        self._subscription = list(topics), listener
+        self._join()
 
-        reader = self
+    def _join(self) -> None:
+        assert self._subscription is not None  # noqa: S101 - a member has subscribed
+        topics, listener = self._subscription
+        if hasattr(self._consumer, "_net"):
+            # kafka-python 3 shares out nothing of a topic that it has not heard of yet, and then nothing for a while.
+            with contextlib.suppress(TransportError):
+                for topic in topics:
+                    self.partitions_of(topic)
+        self._consumer.subscribe(topics=topics, listener=listener)
 
-        class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python ships no types
-            def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
-                reader._call(on_revoked, reader._assigned)
-                reader._assigned = frozenset()
-                reader._unreadable.clear()
+    def _give_up(self, callback: RebalanceCallback | None) -> None:
+        self._call(callback, self._assigned)
+        self._assigned = frozenset()
+        self._unreadable.clear()
+        if hasattr(self._consumer, "_net"):
+            # kafka-python 3 would remember pauses and, of what is assigned again, the position: not what is committed.
+            self._consumer._subscription.assign_from_subscribed([])
 
-            def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
-                reader._assigned = frozenset(TopicPartition(tp.topic, tp.partition) for tp in assigned)
-                reader._call(on_assigned, reader._assigned)
-
-        self._subscription = list(topics), Listener()
-        self._consumer.subscribe(topics=list(topics), listener=self._subscription[1])
+    def _take_over(self, assigned: Collection[Any], callback: RebalanceCallback | None) -> None:
+        self._assigned = frozenset(TopicPartition(tp.topic, tp.partition) for tp in assigned)
+        self._call(callback, self._assigned)
 
     def rejoin(self) -> None:
         """See ``RecordReader``."""
-        assert self._subscription is not None  # noqa: S101 - a member has subscribed
         self._assigned = frozenset()
         self._unreadable.clear()
         with self._asking(f"leaving group {self._group}", self._request_seconds):
             self._consumer.unsubscribe()
-        topics, listener = self._subscription
-        self._consumer.subscribe(topics=topics, listener=listener)
+        self._join()
 
     def _call(self, callback: RebalanceCallback | None, partitions: Collection[TopicPartition]) -> None:
         """Runs a rebalance callback; the client swallows what a listener raises, so it is kept for ``poll``."""
@@ -156,11 +170,10 @@ class KafkaPythonReader:
 
     def _known_position(self, tp: TopicPartition) -> int | None:
         """The position if the client knows it without asking the cluster."""
-        try:
-            with self._deadline.within(0):
-                return int(self._consumer.position(_theirs(tp)))
-        except Exception:
-            return None
+        state = self._consumer._subscription.assignment.get(_theirs(tp))
+        position = None if state is None else state.position
+        # A number, or in kafka-python 2.1 and later a number with its leader's epoch.
+        return None if position is None else int(getattr(position, "offset", position))
 
     def _readable(self, fetched: Mapping[Any, Sequence[Any]]) -> Iterator[Record]:
         for theirs, batch in fetched.items():

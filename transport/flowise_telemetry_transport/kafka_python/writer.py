@@ -78,8 +78,6 @@ class KafkaPythonWriter:
             "max_request_size": max_record_bytes,
             "buffer_memory": buffer_bytes,
             "compression_type": compression,
-            # The client refuses a record without key and value before it looks at anything else.
-            "value_serializer": lambda value: None if value is _NULL else value,
         }
         self._block_seconds = block_seconds
         self._lock = threading.Lock()
@@ -99,11 +97,12 @@ class KafkaPythonWriter:
 
         config = client_config(self._settings, KafkaProducer.DEFAULT_CONFIG)
         # A send waits here, so the caller's bound holds.
-        config["api_version_auto_timeout_ms"] = min(
-            config["api_version_auto_timeout_ms"], int(self._block_seconds * 1000)
-        )
+        for name in {"api_version_auto_timeout_ms", "bootstrap_timeout_ms"} & config.keys():
+            config[name] = min(config[name], int(self._block_seconds * 1000))
+        ours = {name: value for name, value in self._config.items() if name in KafkaProducer.DEFAULT_CONFIG}
+        ours["value_serializer"] = _null_serializer()
         try:
-            return KafkaProducer(**{**self._config, **config})
+            return KafkaProducer(**{**ours, **config})
         except Exception as error:
             raise failure(error, f"no connection to {self._settings.servers_text}") from error
 
@@ -215,3 +214,14 @@ class KafkaPythonWriter:
 
 
 _NULL = object()
+
+
+def _null_serializer() -> Any:
+    """Values as they are: the client refuses a record without key and value before it looks at anything else."""
+    from kafka.serializer import Serializer
+
+    class NullSerializer(Serializer):  # type: ignore[misc]  # kafka-python ships no types
+        def serialize(self, *topic_and_value: Any) -> Any:  # kafka-python 3 gives the headers too, before the value
+            return None if topic_and_value[-1] is _NULL else topic_and_value[-1]
+
+    return NullSerializer()
