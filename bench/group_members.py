@@ -17,13 +17,16 @@ _STOP_SECONDS = 60.0
 
 
 def members_per_second(filled: FilledTopic, sink: str, members: int) -> float:
-    """Events a second in the middle of the run, when every member has its share."""
+    """Events a second while every member has its share; each has a core of its own.
+
+    A consumer polls on one thread and decodes and writes on another: with two cores to itself one is as good as two.
+    """
     group = new_group()
     settings = KafkaSettings.from_env({"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": filled.servers})
     reader = open_reader(settings, group=group)
     partitions = reader.partitions_of(filled.topic)
     ends = reader.end_offsets(partitions)
-    running = [start_ours("librdkafka", filled, sink, group) for _ in range(members)]
+    running = [start_ours("librdkafka", filled, sink, group, core=number) for number in range(members)]
     try:
         samples: list[tuple[float, int]] = []
         deadline = time.monotonic() + _TIMEOUT_SECONDS
@@ -49,8 +52,11 @@ def _committed(offsets: dict[TopicPartition, int | None]) -> int:
 
 
 def _rate(samples: list[tuple[float, int]]) -> float:
-    """Of the middle of the run: from the first tenth to the last. Starting and the last stragglers are left out."""
+    """Of the later half, but for the last tenth.
+
+    A member that came first has all partitions until its next heartbeat, for seconds; the last stragglers are alone.
+    """
     total = samples[-1][1]
-    begun = next(sample for sample in samples if sample[1] >= total * 0.1)
+    begun = next(sample for sample in samples if sample[1] >= total * 0.4)
     ended = next(sample for sample in samples if sample[1] >= total * 0.9)
     return (ended[1] - begun[1]) / max(ended[0] - begun[0], _LOOK_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -79,9 +80,11 @@ def ours(client: str, filled: FilledTopic, sink: str, *, group: str = "") -> Run
     return _ran(_command(sys.executable, "ours", *where), filled.events, filled.counts)
 
 
-def start_ours(client: str, filled: FilledTopic, sink: str, group: str) -> subprocess.Popen[bytes]:
-    """Our consumer until SIGTERM."""
+def start_ours(client: str, filled: FilledTopic, sink: str, group: str, *, core: int) -> subprocess.Popen[bytes]:
+    """Our consumer until SIGTERM, on one core only where ``taskset`` is there."""
     command = _command(sys.executable, "ours", client, filled.servers, filled.topic, 0, sink, group)
+    if taskset := shutil.which("taskset"):
+        command = [taskset, "--cpu-list", str(core), *command]
     return subprocess.Popen(command, cwd=BENCH.parent, stdout=subprocess.DEVNULL, env=_environ())
 
 
