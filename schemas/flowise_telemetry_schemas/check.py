@@ -156,8 +156,8 @@ def _type(declared: Any, path: str) -> Iterator[Problem]:
     if isinstance(declared, list):
         branches = [branch for branch in declared if branch != "null"]
         name = branches[0].get("type") if branches and isinstance(branches[0], Mapping) else (branches or [None])[0]
-        if len(declared) != 2 or len(branches) != 1 or name not in _PRIMITIVES:
-            yield Problem(path, "a union may hold null and one primitive")
+        if len(declared) != 2 or declared[0] != "null" or len(branches) != 1 or name not in _PRIMITIVES:
+            yield Problem(path, "a union may hold null and one primitive, in this order")
             return
         declared = branches[0]
     declared = {"type": declared} if isinstance(declared, str) else declared

@@ -93,8 +93,9 @@ def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
     nullable = False
     if isinstance(avro_type, list):
         branches = [branch for branch in avro_type if branch != "null"]
-        if len(avro_type) != 2 or len(branches) != 1:
-            raise SchemaError(f"{where}.{name}: a union may hold null and one primitive", field=name)
+        # The order of a union is on the wire, and everything here takes null for the first.
+        if len(avro_type) != 2 or avro_type[0] != "null" or len(branches) != 1:
+            raise SchemaError(f"{where}.{name}: a union may hold null and one primitive, in this order", field=name)
         avro_type, nullable = branches[0], True
     return Field(
         name=name,

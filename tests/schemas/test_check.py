@@ -66,6 +66,7 @@ def add(**declared: Any) -> Callable[[Source], object]:
         (add(type={"type": "array", "items": {"type": "boolean"}}), "extra: a array needs maxItems"),
         (add(type={"type": "array", "items": "null", "maxItems": 3}), "extra[]: the type must be one of"),
         (add(type=["null", "string", "int"]), "extra: a union may hold null and one primitive"),
+        (add(type=["string", "null"]), "extra: a union may hold null and one primitive, in this order"),
         (add(type=["null", {"type": "enum", "name": "E", "symbols": ["A"]}]), "extra: a union may hold"),
         (add(type="long"), "extra: a long needs minimum"),
         (add(type={"type": "int", "logicalType": "date", "minimum": 0, "maximum": 1}), "unknown keyword logicalType"),
