@@ -27,6 +27,8 @@ _MAGIC = b"Obj\x01"
 _GUARD_BYTES = 16
 _GUARD = "__guard"
 _FALSE, _TRUE = b"\x00", b"\x01"
+_TEXTS = frozenset({"string", "uuid"})
+_NULL, _TEXT = b"\x00", b"\x02"  # the indexes 0 and 1 of a union as they are on the wire
 # polars forgives in these what Avro does not, so they are read as indexes and bytes and made into what they stand for.
 _CODED = frozenset({"enum", "boolean"})
 
@@ -42,7 +44,8 @@ def columns_of(schema: EventSchema, bodies: Sequence[bytes]) -> pl.DataFrame | N
     The columns are as on the wire: timestamps, ints and the indexes of enums as ``Int64``, so that nothing is cut to
     fit, booleans as a byte. ``value_of`` makes of them what they stand for.
     """
-    if _has_unions(schema) and not all(is_canonical(schema, body) for body in bodies):
+    union_at_end = _only_the_last_is_nullable(schema)
+    if not union_at_end and _has_unions(schema) and not all(is_canonical(schema, body) for body in bodies):
         return None
     guard = os.urandom(_GUARD_BYTES)
     content = b"".join(itertools.chain.from_iterable(zip(bodies, itertools.repeat(guard))))
@@ -56,6 +59,8 @@ def columns_of(schema: EventSchema, bodies: Sequence[bytes]) -> pl.DataFrame | N
     if frame.height != len(bodies) or not (guards == pl.Series([guard])).all():
         return None
     if not all(_stands_for_something(frame.get_column(field.column), field) for field in _coded(schema)):
+        return None
+    if union_at_end and not all(map(_ends_as_written, bodies, frame.get_column(schema.fields[-1].column))):
         return None
     return frame.drop(_GUARD)
 
@@ -76,6 +81,24 @@ def value_of(field: Field) -> pl.Expr:
 def _has_unions(schema: EventSchema) -> bool:
     """Whether anything may be null: polars takes any index but 0 for the other branch, so the bytes are looked at."""
     return any(_any_field(field, lambda inner: inner.nullable) for field in schema.fields)
+
+
+@functools.cache
+def _only_the_last_is_nullable(schema: EventSchema) -> bool:
+    """Whether nothing may be null but a text at the end, whose bytes are then found from the body's end."""
+    *others, last = schema.fields
+    return (
+        last.nullable
+        and last.kind in _TEXTS
+        and not any(_any_field(field, lambda inner: inner.nullable) for field in others)
+    )
+
+
+def _ends_as_written(body: bytes, text: str | None) -> bool:
+    """Whether the union at the end has the index that the text (or null) calls for, in a single byte."""
+    end = _NULL if text is None else _TEXT + _bytes(text.encode())
+    # A byte of 0x80 and more in front could be the beginning of the index: then it is another one.
+    return body.endswith(end) and body[-len(end) - 1 : -len(end)] < b"\x80"
 
 
 def _any_field(field: Field, is_it: Callable[[Field], bool]) -> bool:
@@ -132,7 +155,7 @@ def _type(field: Field, numbers: Iterator[int]) -> object:
             plain = {"type": "array", "items": _type(field.items, numbers)}
         case "boolean":
             plain = {"type": "fixed", "name": f"t{next(numbers)}", "size": 1}
-        case "string" | "uuid":
+        case _ if field.kind in _TEXTS:
             plain = "string"
         case _:
             plain = "long"

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from flowise_telemetry_consumer import Decoder
+from flowise_telemetry_consumer.avro_block import columns_of
 from flowise_telemetry_schemas import Catalog, EventSchema, catalog
-from flowise_telemetry_schemas.codec import MARKER, decode_body
+from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER, decode_body
 from tests.consumer.world import event_id, records, value_of
 from tests.schemas.records import ENVELOPE, EVENTS, record_of
 
@@ -352,6 +353,34 @@ def test_hostile_bodies_among_good_ones(changes: list[tuple[int, bytes]]) -> Non
 near_misses = st.sampled_from(
     ["chatOpenAI_0", "chatOpenAI_0\n", "a_b_c_1", "chatOpenAI_", "_0", "é_0", "a" * 97, "1.2.3", "1.2.3-rc.1", ""]
 ) | st.from_regex(r"[A-Za-z0-9_.-]{0,40}", fullmatch=True)  # fmt: skip
+
+
+ENDS = {
+    "null": b"\x00",
+    "text": b"\x02\x14llmChain_0",
+    "null in more bytes than it needs": b"\x80\x00",
+    "index in more bytes than it needs": b"\x82\x00\x14llmChain_0",
+    "branch past the end": b"\x04\x14llmChain_0",
+    "branch far past the end": b"\x80\x02\x14llmChain_0",
+    "branch from the end": b"\x01\x14llmChain_0",
+    "null from the end": b"\x03",
+    "index over 64 bits": b"\x80" * 10 + b"\x02\x14llmChain_0",
+    "null over 64 bits": b"\x80" * 11 + b"\x00",
+    "text with a length in more bytes than it needs": b"\x02\x94\x00llmChain_0",
+    "text that is no UTF-8": b"\x02\x04\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_a_union_at_the_end_of_our_own_event(kind: str) -> None:
+    schema = catalog().latest("vector_upserted")
+    assert schema.fields[-1].nullable
+    record = dict(record_of(next(event for event in EVENTS if event.EVENT == "vector_upserted")))
+    without = message(schema, record | {"stopNodeId": None}).removesuffix(b"\x00")
+    good = [without + ENDS["null"], without + ENDS["text"]] * 15
+    same(catalog(), [*good, without + ENDS[kind], *good])
+    whole = columns_of(schema, [value[HEADER_BYTES:] for value in [*good, without + ENDS[kind]]])
+    assert (whole is None) == (kind not in {"null", "text"})
 
 
 @st.composite
