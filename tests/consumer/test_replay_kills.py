@@ -19,6 +19,8 @@ from flowise_telemetry_transport import open_reader
 from tests.consumer.filled_topic import fill
 from tests.services.kafka import KafkaService
 
+pytestmark = pytest.mark.real_broker
+
 EVENTS = 20_000
 KILLS = 10
 BATCH_ROWS = 250

@@ -24,6 +24,9 @@ from tests.consumer.filled_topic import fill
 from tests.consumer.service import wait_until
 from tests.services.kafka import KafkaService
 
+# The mock cluster lives in this process and is too slow for two others that read from it.
+pytestmark = pytest.mark.real_broker
+
 EVENTS = 30_000
 
 
