@@ -1,4 +1,4 @@
-"""Questions to the cluster through a librdkafka consumer, and its messages in our words."""
+"""Questions to the cluster through a librdkafka consumer."""
 
 from __future__ import annotations
 
@@ -14,28 +14,14 @@ from flowise_telemetry_transport.errors import (
 from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
 from flowise_telemetry_transport.librdkafka.failures import failure, failure_of
 from flowise_telemetry_transport.settings import KafkaSettings
-from flowise_telemetry_transport.types import Record, TopicPartition
+from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["Lookup", "record_of"]
+__all__ = ["Lookup"]
 
 _RETRY_SECONDS = 0.02
 _TOPIC_ID_SECONDS = 5.0
 _NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # a UUID of zeros, as Kafka writes it
 _COORDINATOR_MOVES = frozenset({"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS"})
-
-
-def record_of(kafka: Any, message: Any, tp: TopicPartition) -> Record:
-    """A message without error as a record; raises ``SystemError`` for a header key that is not UTF-8."""
-    kind, timestamp_ms = message.timestamp()
-    return Record(
-        topic=tp.topic,
-        partition=tp.partition,
-        offset=message.offset(),
-        timestamp_ms=-1 if kind == kafka.TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
-        key=message.key(),
-        value=message.value(),
-        headers=tuple(message.headers() or ()),
-    )
 
 
 class Lookup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from flowise_telemetry_transport.librdkafka.bounded import within
 from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
 from flowise_telemetry_transport.librdkafka.connection import check_connection
 from flowise_telemetry_transport.librdkafka.failures import UNAVAILABLE, UNREADABLE, failure_of
-from flowise_telemetry_transport.librdkafka.lookup import Lookup, record_of
+from flowise_telemetry_transport.librdkafka.lookup import Lookup
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
 from flowise_telemetry_transport.settings import KafkaSettings
@@ -41,6 +40,7 @@ class LibrdkafkaReader:
         self._assigning = False
         self._in_callback = False
         self._callback_error: BaseException | None = None
+        self._rebalances = 0
         self._closed = False
         self._consumer = make_client(
             self._kafka.Consumer,
@@ -76,9 +76,11 @@ class LibrdkafkaReader:
             raise ConfigurationError("subscribe needs a reader that was opened with a group")
 
         def assigned(consumer: Any, partitions: Sequence[Any]) -> None:
+            self._rebalances += 1
             self._take_over(partitions, on_assigned)
 
         def revoked(consumer: Any, partitions: Sequence[Any]) -> None:
+            self._rebalances += 1
             self._give_up(on_revoked)
 
         self._subscribe = lambda: self._consumer.subscribe(
@@ -149,44 +151,41 @@ class LibrdkafkaReader:
     def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
         """See ``RecordReader``."""
         self._raise_unreadable()
-        if self._subscribe is None:
-            return self._poll_assigned(timeout_seconds, max_records)
-        end = time.monotonic() + timeout_seconds
-        records: list[Record] = []
-        # One by one and not with consume(): a rebalance between two records can then be told from their order.
-        while len(records) < max_records:
-            wait = 0.0 if records else max(0.0, end - time.monotonic())
-            message = self._consumer.poll(wait)
-            if self._callback_error is not None:
-                self._rewind([*records, *self._records_in(message)])
-                error, self._callback_error = self._callback_error, None
-                raise error
-            if message is None:
-                if records or time.monotonic() >= end:
-                    break
-                continue
-            try:
-                new = self._records_in(message)
-            except TransportError:
-                if records:
-                    self._rewind(records)
-                raise
-            for record in new:
-                self._positions[record.topic_partition] = record.offset + 1
-                records.append(record)
-        records = [record for record in records if record.topic_partition in self._assigned]
-        if not records:
-            self._raise_unreadable()
-        return records
-
-    def _poll_assigned(self, timeout_seconds: float, max_records: int) -> list[Record]:
-        """``poll`` for who is in no group, with fewer calls for each record: nothing comes between two of them."""
         first = self._consumer.poll(timeout_seconds)
+        self._raise_from_callback([first])
         if first is None:
             return []
         messages = [first]
         if max_records > 1:
+            # One call for many. A rebalance between two of them cannot be told from their order: then all come again.
+            rebalances = self._rebalances
             messages += self._consumer.consume(max_records - 1, 0)
+            if self._rebalances != rebalances:
+                self._raise_from_callback(messages)
+                self._start_over()
+                return []
+        records = self._records_of(messages)
+        if not records:
+            self._raise_unreadable()
+        return records
+
+    def _raise_from_callback(self, messages: Sequence[Any]) -> None:
+        """Raises what a rebalance callback raised; what was read with it comes again."""
+        error, self._callback_error = self._callback_error, None
+        if error is None:
+            return
+        if any(message is not None for message in messages):
+            self._start_over()
+        raise error
+
+    def _start_over(self) -> None:
+        """Reads again from where the partitions were assigned or sought to."""
+        if self._assigned:
+            stored = self._kafka.OFFSET_STORED
+            self._consumer.assign([self._theirs(tp, self._positions.get(tp, stored)) for tp in self._assigned])
+            self._consumer.pause([self._theirs(tp) for tp in self._paused])
+
+    def _records_of(self, messages: Sequence[Any]) -> list[Record]:
         none = self._kafka.TIMESTAMP_NOT_AVAILABLE
         ours = {(tp.topic, tp.partition): tp for tp in self._assigned}
         nexts: dict[TopicPartition, int] = {}
@@ -200,7 +199,7 @@ class LibrdkafkaReader:
                 try:
                     self._note(message.error(), place, offset)
                 except TransportError:
-                    self._rewind(records)
+                    self._rewind(messages)
                     raise
                 continue
             if tp is None or tp in self._unreadable:
@@ -216,7 +215,8 @@ class LibrdkafkaReader:
                     message.value(),
                     tuple(message.headers() or ()),
                 )
-            except (UnicodeDecodeError, SystemError) as problem:  # as in _records_in
+            except (UnicodeDecodeError, SystemError) as problem:
+                # The second is how confluent-kafka lets the first out.
                 self._positions |= nexts
                 self._set_unreadable(tp, offset, str(problem.__cause__ or problem))
                 nexts.pop(tp, None)
@@ -224,26 +224,7 @@ class LibrdkafkaReader:
             records.append(record)
             nexts[tp] = offset + 1
         self._positions |= nexts
-        if not records:
-            self._raise_unreadable()
         return records
-
-    def _records_in(self, message: Any) -> list[Record]:
-        """The record of a message, or none; notes the end of a partition and a broken record."""
-        if message is None:
-            return []
-        tp = TopicPartition(message.topic() or "", -1 if message.partition() is None else message.partition())
-        error = message.error()
-        if error is not None:
-            self._note(error, tp, message.offset())
-            return []
-        if tp not in self._assigned:
-            return []
-        try:
-            return [record_of(self._kafka, message, tp)]
-        except (UnicodeDecodeError, SystemError) as problem:  # the second is how confluent-kafka lets the first out
-            self._set_unreadable(tp, message.offset(), str(problem.__cause__ or problem))
-            return []
 
     def _note(self, error: Any, tp: TopicPartition, offset: int | None) -> None:
         name = error.name()
@@ -265,11 +246,12 @@ class LibrdkafkaReader:
             if tp not in self._paused:
                 raise error
 
-    def _rewind(self, records: Sequence[Record]) -> None:
-        """Makes records that will not be returned come again."""
+    def _rewind(self, messages: Sequence[Any]) -> None:
+        """Makes messages come again of which none will be returned."""
         firsts: dict[TopicPartition, int] = {}
-        for record in records:
-            firsts.setdefault(record.topic_partition, record.offset)
+        for message in messages:
+            if message.error() is None:
+                firsts.setdefault(TopicPartition(message.topic(), message.partition()), message.offset())
         for tp, offset in firsts.items():
             if tp in self._assigned:
                 self._seek(tp, offset)
