@@ -46,12 +46,31 @@ class Log:
     def send_in_transaction(self, count: int, *, partition: int, commit: bool) -> list[str]:
         from confluent_kafka import Producer
 
+        end = self._stable_end(partition)
         producer = Producer({"bootstrap.servers": self.servers, "transactional.id": uuid.uuid4().hex})
         producer.init_transactions(60)
         producer.begin_transaction()
         ids = self.send(count, partition=partition, producer=producer)
         producer.commit_transaction(60) if commit else producer.abort_transaction(60)
+        # The coordinator answers before the marker is in the log.
+        deadline = time.monotonic() + 60
+        while self._stable_end(partition) != end + count + 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         return ids
+
+    def _stable_end(self, partition: int) -> int:
+        """The offset before which no transaction is open: what a reader of committed records takes for the end."""
+        from confluent_kafka import Consumer
+        from confluent_kafka import TopicPartition as Place
+
+        settings = {"bootstrap.servers": self.servers, "group.id": "none", "isolation.level": "read_committed"}
+        consumer = Consumer(settings)
+        try:
+            end: int = consumer.get_watermark_offsets(Place(self.topic, partition), timeout=60)[1]
+            return end
+        finally:
+            consumer.close()
 
     def delete_before(self, offsets: dict[int, int]) -> None:
         from confluent_kafka import TopicPartition as Place
