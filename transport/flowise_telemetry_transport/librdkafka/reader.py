@@ -186,45 +186,52 @@ class LibrdkafkaReader:
             self._consumer.pause([self._theirs(tp) for tp in self._paused])
 
     def _records_of(self, messages: Sequence[Any]) -> list[Record]:
+        """The records among messages, in their order; notes ends of partitions and broken records."""
         none = self._kafka.TIMESTAMP_NOT_AVAILABLE
         ours = {(tp.topic, tp.partition): tp for tp in self._assigned}
         nexts: dict[TopicPartition, int] = {}
         records: list[Record] = []
-        for message in messages:
-            topic, partition, offset = message.topic(), message.partition(), message.offset()
-            tp = ours.get((topic, partition))
-            if message.error() is not None:
-                place = tp or TopicPartition(topic or "", -1 if partition is None else partition)
-                self._positions |= nexts
+        try:
+            for message in messages:
+                topic, partition, offset = message.topic(), message.partition(), message.offset()
+                tp = ours.get((topic, partition))
+                if tp in self._unreadable:
+                    continue  # it comes again, after the broken one
+                error = message.error()
+                if error is not None:
+                    place = tp or TopicPartition(topic or "", -1 if partition is None else partition)
+                    self._take(nexts)
+                    self._note(error, place, offset)
+                    continue
+                if tp is None:
+                    continue
                 try:
-                    self._note(message.error(), place, offset)
-                except TransportError:
-                    self._rewind(messages)
-                    raise
-                continue
-            if tp is None or tp in self._unreadable:
-                continue
-            try:
-                kind, timestamp_ms = message.timestamp()
-                record = Record(
-                    topic,
-                    partition,
-                    offset,
-                    -1 if kind == none else timestamp_ms,
-                    message.key(),
-                    message.value(),
-                    tuple(message.headers() or ()),
-                )
-            except (UnicodeDecodeError, SystemError) as problem:
-                # The second is how confluent-kafka lets the first out.
-                self._positions |= nexts
-                self._set_unreadable(tp, offset, str(problem.__cause__ or problem))
-                nexts.pop(tp, None)
-                continue
-            records.append(record)
-            nexts[tp] = offset + 1
-        self._positions |= nexts
+                    kind, timestamp_ms = message.timestamp()
+                    record = Record(
+                        topic,
+                        partition,
+                        offset,
+                        -1 if kind == none else timestamp_ms,
+                        message.key(),
+                        message.value(),
+                        tuple(message.headers() or ()),
+                    )
+                except (UnicodeDecodeError, SystemError) as problem:
+                    # The second is how confluent-kafka lets the first out.
+                    self._take(nexts)
+                    self._set_unreadable(tp, offset, str(problem.__cause__ or problem))
+                    continue
+                records.append(record)
+                nexts[tp] = offset + 1
+        except TransportError:
+            self._rewind(messages)
+            raise
+        self._take(nexts)
         return records
+
+    def _take(self, nexts: dict[TopicPartition, int]) -> None:
+        self._positions |= nexts
+        nexts.clear()
 
     def _note(self, error: Any, tp: TopicPartition, offset: int | None) -> None:
         name = error.name()
@@ -232,7 +239,8 @@ class LibrdkafkaReader:
             if tp in self._assigned and offset is not None:
                 self._positions[tp] = max(offset, self._positions.get(tp, 0))
         elif name in UNREADABLE and tp in self._assigned and offset is not None and offset >= 0:
-            self._set_unreadable(tp, offset, error.str())
+            # Of a batch that is broken as a whole the first offset is told, also to who reads from its middle.
+            self._set_unreadable(tp, max(offset, self._positions.get(tp, offset)), error.str())
         elif name not in UNAVAILABLE | {"UNKNOWN_TOPIC_OR_PART", "_MAX_POLL_EXCEEDED", "_STATE"}:
             raise failure_of(error, "poll", topic=tp.topic or None)
 
@@ -254,7 +262,7 @@ class LibrdkafkaReader:
                 firsts.setdefault(TopicPartition(message.topic(), message.partition()), message.offset())
         for tp, offset in firsts.items():
             if tp in self._assigned:
-                self._seek(tp, offset)
+                self.seek(tp, offset)
 
     def position(self, partition: TopicPartition) -> int:
         """See ``RecordReader``."""
