@@ -18,6 +18,7 @@ from flowise_telemetry_transport.types import Record, TopicPartition
 __all__ = ["POLL_RECORDS", "IncompleteReadError", "RangeReader", "Stretch", "TopicChangedError", "TopicRange"]
 
 _POLL_SECONDS = 0.5
+_TOPIC_LOOK_SECONDS = 5.0
 POLL_RECORDS = 5_000
 """How many records a poll takes, unless less is wanted."""
 
@@ -72,6 +73,8 @@ class Stretch:
 class RangeReader:
     """Reads one range. ``positions`` are how far it is, per partition, at most the range's end.
 
+    ``topic_id`` is the one that the topic had when the range was taken. With it a topic that was made again is noticed
+    also where it has grown past the positions: within five seconds, and before the end of the range is handed out.
     ``missing`` are offsets, by partition as pairs of first and the one after the last, that retention removed before
     they were read.
     """
@@ -82,6 +85,7 @@ class RangeReader:
         span: TopicRange,
         *,
         clock: Clock,
+        topic_id: str | None = None,
         no_progress_seconds: float = 60.0,
         poll_records: int = POLL_RECORDS,
     ) -> None:
@@ -91,6 +95,7 @@ class RangeReader:
         self._source = RecordSource(reader, clock)
         self._span = span
         self._clock = clock
+        self._topic_id = topic_id
         self._no_progress_seconds = no_progress_seconds
         self._poll_records = poll_records
         self._jumps: list[tuple[TopicPartition, int, int]] = []
@@ -112,7 +117,7 @@ class RangeReader:
         unread = {tp: start for tp, start in self._span.starts.items() if start < self._span.ends[tp]}
         self._reader.assign(unread)
         self._reader.resume(unread)  # a reader that has read a range before may hold its partitions paused
-        moved_at = self._clock.monotonic()
+        moved_at = looked_at = self._clock.monotonic()
         while not self.done:
             if stop.is_set():
                 raise IncompleteReadError(f"stopped before the end of {self._span.topic}", topic=self._span.topic)
@@ -120,6 +125,9 @@ class RangeReader:
                 self._source.poll(timeout_seconds=_POLL_SECONDS, max_records=self._poll_records), unread
             )
             self._look_for_retention()
+            if self.done or self._clock.monotonic() - looked_at >= _TOPIC_LOOK_SECONDS:
+                self._require_same_id()
+                looked_at = self._clock.monotonic()
             yield stretches
             now = self._clock.monotonic()
             if stretches:
@@ -202,13 +210,28 @@ class RangeReader:
         try:
             begins = self._reader.beginning_offsets({tp for tp, _, _ in self._jumps})
         except TransportError as error:
-            if not error.retryable or self.done:
+            if not error.retryable:
                 raise
+            if self.done:
+                topic = self._span.topic
+                raise IncompleteReadError(
+                    f"{topic}: what retention removed is not known: {error.message}", topic=topic
+                ) from error
             return  # the jumps are kept for the next time
         for tp, start, end in self._jumps:
             if start < begins[tp]:
                 self.missing.setdefault(tp, []).append((start, min(end, begins[tp])))
         self._jumps.clear()
+
+    def _require_same_id(self) -> None:
+        if self._topic_id is None:
+            return
+        try:
+            now = self._reader.topic_id(self._span.topic)
+        except TransportError:
+            return  # no more than a second look
+        if now is not None and now != self._topic_id:
+            raise self._changed("its id is another")
 
     def _require_same_topic(self) -> None:
         try:
@@ -218,6 +241,7 @@ class RangeReader:
         for tp, end in ends.items():
             if end < self._span.ends[tp]:
                 raise self._changed(f"partition {tp.partition} ends at {end} and not at {self._span.ends[tp]} any more")
+        self._require_same_id()
 
     def _changed(self, what: str) -> TopicChangedError:
         return TopicChangedError(

@@ -265,16 +265,36 @@ def test_what_retention_removes_meanwhile_is_named_and_compaction_is_not() -> No
     assert result.partitions[tp].gaps == 2 + 198 + 1
 
 
-def test_a_topic_that_is_made_again_meanwhile_is_told() -> None:
+def test_a_topic_that_is_made_again_meanwhile_is_told_by_its_ends_where_it_has_no_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(partitions=1)
+    world.send_good(5_200)
+    monkeypatch.setattr(world.broker, "topic_id", lambda topic: None)
+    written: list[Batch] = []
+
+    def make_again(batch: Batch) -> None:
+        if not written:
+            world.broker.recreate(TOPIC)
+            world.send_good(10)
+        written.append(batch)
+
+    world.sink.on_write = make_again
+    with pytest.raises(TopicChangedError, match="topic events was deleted and made again meanwhile: partition 0 ends"):
+        replay(world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=100), clock=world.clock)
+
+
+def test_a_topic_that_is_made_again_and_has_grown_past_the_position_is_told() -> None:
     world = World(partitions=1)
     world.send_good(5_200)
 
     def make_again(_batch: Batch) -> None:
         if world.broker.topic_id(TOPIC) == first:
             world.broker.recreate(TOPIC)
-            world.send_good(10)
+            world.send_good(5_300)
 
     first = world.broker.topic_id(TOPIC)
     world.sink.on_write = make_again
-    with pytest.raises(TopicChangedError, match="topic events was deleted and made again meanwhile: partition 0 ends"):
-        replay(world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=100), clock=world.clock)
+    with pytest.raises(TopicChangedError, match="topic events was deleted and made again meanwhile: its id is another"):
+        replay(world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=2_000), clock=world.clock)
+    assert sum(world.sink.counts().values()) < 5_200, "it is told before the end is written"

@@ -109,7 +109,9 @@ def plan_replay(
     )
     began = clock.monotonic()
     hashes = _Hashes()
-    source = RangeReader(reader, span, clock=clock, no_progress_seconds=no_progress_seconds)
+    source = RangeReader(
+        reader, span, clock=clock, topic_id=resolution.topic_id, no_progress_seconds=no_progress_seconds
+    )
     decoder = Decoder(catalog)
     try:
         for stretches in source.read(stop or threading.Event()):

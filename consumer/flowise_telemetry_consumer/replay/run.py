@@ -123,6 +123,7 @@ def advance_run(
             reader,
             span,
             clock=clock,
+            topic_id=run.resolution.topic_id,
             no_progress_seconds=no_progress_seconds,
             poll_records=min(POLL_RECORDS, batch.rows),
         )

@@ -55,7 +55,9 @@ def copy_topic(
             for tp, start in span.starts.items()
         },
     )
-    source = RangeReader(reader, span, clock=clock, no_progress_seconds=no_progress_seconds)
+    source = RangeReader(
+        reader, span, clock=clock, topic_id=resolution.topic_id, no_progress_seconds=no_progress_seconds
+    )
     try:
         for stretches in source.read(stop):
             for stretch in stretches:
