@@ -32,6 +32,7 @@ logger = logging.getLogger("flowise_telemetry.consumer")
 _POLL_RECORDS = 2_000
 _POLL_WHILE_WRITING_SECONDS = 0.05
 _ONE_TRY_SECONDS = 1.0
+_CLOSE_SECONDS = 10.0
 
 
 class Consumer:
@@ -101,8 +102,10 @@ class Consumer:
             self._committer.commit_last(budget_seconds=self.settings.commit_seconds)
             self._drop(self._in_hand())
         finally:
-            self._sink_thread.submit(sink.close)
-            self._sink_thread.shutdown()
+            closing = self._sink_thread.submit(sink.close)
+            # A sink that hangs must not keep the caller from leaving the group.
+            wait([closing], timeout=_CLOSE_SECONDS)
+            self._sink_thread.shutdown(wait=closing.done())
         return self.progress
 
     def turn(self) -> None:
@@ -270,8 +273,11 @@ class Consumer:
             rest = self._flight.batch.without(partitions)
             dropped += len(self._flight.batch) - len(rest)
             if len(rest) < len(self._flight.batch):
-                # An attempt that is still going on ends as it likes: what it writes is written, and read again.
-                self._attempt = None
+                # An attempt that is writing ends as it likes: what it writes is written, and read again.
+                self._flight.abandon()
+                if self._attempt is not None:
+                    self._attempt.cancel()
+                    self._attempt = None
                 self._flight = self._pipeline.launch(rest, claim=self._unclaimed - set(partitions)) if rest else None
         if dropped:
             self.progress.dropped_records += dropped

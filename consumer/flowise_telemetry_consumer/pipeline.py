@@ -56,6 +56,7 @@ class Flight:
         self.seconds = 0.0
         self._pipeline = pipeline
         self._claimed = not claim
+        self._abandoned = False
         self._decoded: Decoded | None = None
         self._written: WriteResult | None = None
         self._shipment: Shipment | None = None
@@ -75,6 +76,8 @@ class Flight:
     def _advance(self, flush_seconds: float) -> None:
         pipeline = self._pipeline
         decoded = self._decode()
+        if self._abandoned:
+            return
         if not self._claimed:
             pipeline.sink.claim(pipeline.source, sorted(self.claim))
             self._claimed = True
@@ -89,6 +92,13 @@ class Flight:
             if self._shipment is None:
                 self._shipment = pipeline.dead_letters.shipment(decoded.dead)
             self._shipment.deliver(timeout_seconds=flush_seconds)
+
+    def abandon(self) -> None:
+        """Has an attempt on another thread end early, if it can: its partitions are someone else's.
+
+        It must not claim them now, which would fence their new owner.
+        """
+        self._abandoned = True
 
     def _decode(self) -> Decoded:
         if self._decoded is None:

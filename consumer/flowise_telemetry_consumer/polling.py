@@ -39,9 +39,10 @@ class RecordSource:
     def poll(self, *, timeout_seconds: float, max_records: int) -> Polled:
         """As ``RecordReader.poll``; raises no ``UnreadableRecordError``, and nothing that the next poll may mend."""
         try:
-            return Polled(self._reader.poll(timeout_seconds=timeout_seconds, max_records=max_records))
-        except UnreadableRecordError as error:
-            return self._unreadable(error)
+            try:
+                return Polled(self._reader.poll(timeout_seconds=timeout_seconds, max_records=max_records))
+            except UnreadableRecordError as error:
+                return self._unreadable(error)
         except TransportError as error:
             if not error.retryable:
                 raise
@@ -58,8 +59,8 @@ class RecordSource:
         self._tries[partition] = (error.offset, tries)
         if tries < _UNREADABLE_TRIES:
             return Polled()
-        del self._tries[partition]
         self._reader.seek(partition, error.offset + 1)
+        del self._tries[partition]
         letter = DeadLetter.of_unreadable(error, topic=error.topic, partition=error.partition, offset=error.offset)
         return Polled(unreadable=[letter])
 

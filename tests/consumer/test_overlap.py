@@ -8,8 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flowise_telemetry_consumer import BatchLimits, ConsumerSettings
+from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, Decoder
+from flowise_telemetry_consumer.batch import RecordBatch
+from flowise_telemetry_consumer.pipeline import Pipeline
 from flowise_telemetry_consumer.sinks.port import Batch
+from flowise_telemetry_schemas import catalog
 from tests.consumer.world import GROUP, TOPIC, StopWhen, World
 
 SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=10), poll_seconds=0.05)
@@ -122,3 +125,17 @@ def test_what_the_sink_refuses_ends_the_run_and_the_thread() -> None:
     with pytest.raises(ValueError, match="a bug"):
         world.consumer(settings=SETTINGS, sink_thread=ThreadPoolExecutor(1)).run(StopWhen(lambda: False))
     assert threading.active_count() == before
+
+
+def test_a_batch_that_was_given_up_neither_claims_nor_writes_afterwards() -> None:
+    # Its claim would come after that of the new owner, and fence it.
+    world = World(partitions=1)
+    world.send_good(10)
+    reader = world.reader()
+    reader.assign({world.partitions[0]: 0})
+    batch = RecordBatch()
+    batch.add(reader.poll(timeout_seconds=1, max_records=10), now=0.0)
+    flight = Pipeline(Decoder(catalog()), world.sink, source=GROUP).launch(batch, claim=world.partitions)
+    flight.abandon()
+    flight.advance(flush_seconds=0)
+    assert (world.sink.claims, world.sink.batches) == ([], [])

@@ -68,10 +68,8 @@ class Surroundings:
         try:
             ends = self._reader.end_offsets(assigned)
             positions = {tp: self._reader.position(tp) for tp in assigned}
-        except TransportError as error:
-            if not error.retryable:
-                raise
-            return
+        except TransportError:
+            return  # a number that is missing ends no service; what stays wrong, poll will meet
         self._progress.lag = {tp: max(0, end - positions[tp]) for tp, end in ends.items()}
 
     def _whole_topic_or_not(self) -> None:

@@ -33,6 +33,15 @@ UNAVAILABLE = frozenset({
     "COORDINATOR_LOAD_IN_PROGRESS",
     "LEADER_NOT_AVAILABLE",
     "BROKER_NOT_AVAILABLE",
+    "NETWORK_EXCEPTION",
+    # Passing states of a partition, while its leader moves or a broker restarts.
+    "NOT_LEADER_FOR_PARTITION",
+    "FENCED_LEADER_EPOCH",
+    "UNKNOWN_LEADER_EPOCH",
+    "OFFSET_NOT_AVAILABLE",
+    "REPLICA_NOT_AVAILABLE",
+    "KAFKA_STORAGE_ERROR",
+    "UNSTABLE_OFFSET_COMMIT",
 })  # fmt: skip
 UNREADABLE = frozenset({"_BAD_MSG", "_BAD_COMPRESSION", "_UNDERFLOW", "CORRUPT_MESSAGE", "INVALID_MSG"})
 _CLASSES: dict[str, type[TelemetryError]] = {
