@@ -7,7 +7,6 @@ import json
 import click
 
 from flowise_telemetry_cli.connection import connection_options, kafka_settings, topic_option
-from flowise_telemetry_cli.exit_status import DONE
 from flowise_telemetry_cli.replay_options import (
     allow_missing_option,
     arguments_of,
@@ -16,6 +15,7 @@ from flowise_telemetry_cli.replay_options import (
     range_options,
     shard_of,
 )
+from flowise_telemetry_cli.replay_report import missing_verdict
 from flowise_telemetry_cli.replay_run import Job, run_archive, run_copy, run_plan, run_replay
 from flowise_telemetry_cli.table import table
 from flowise_telemetry_consumer import Shard, find_run, list_runs, time_text
@@ -197,7 +197,7 @@ def resume(
         target.close()
     if run.finished:
         click.echo(f"replay {run.id} is finished: nothing is left to do", err=True)
-        return DONE
+        return missing_verdict(run.resolution.missing, allow_missing=allow_missing)
     job = Job(
         sink_url=url,
         arguments=run.arguments,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -12,8 +13,17 @@ from flowise_telemetry_cli.exit_status import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.table import table
 from flowise_telemetry_consumer import ReplayResult, ranges_text
 from flowise_telemetry_consumer.replay import ArchiveResult, ReplayPlan
+from flowise_telemetry_transport import TopicPartition
 
-__all__ = ["archive_verdict", "plan_verdict", "report", "report_archive", "report_plan", "verdict"]
+__all__ = [
+    "archive_verdict",
+    "missing_verdict",
+    "plan_verdict",
+    "report",
+    "report_archive",
+    "report_plan",
+    "verdict",
+]
 
 
 def report(result: ReplayResult, *, as_json: bool) -> None:
@@ -53,18 +63,24 @@ def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
     wrong = result.discrepancies()
     for line in wrong:
         click.echo(f"error: the offsets do not add up: {line}", err=True)
-    status = FAILED if wrong else DONE
-    if result.missing:
-        text = f"retention had removed offsets of the range, by partition {ranges_text(result.missing)}"
-        if allow_missing:
-            click.echo(f"note: {text}", err=True)
-        else:
-            click.echo(f"error: incomplete: {text} (--allow-missing takes what is left)", err=True)
-            status = status or INCOMPLETE
+    incomplete = missing_verdict(result.missing, allow_missing=allow_missing)
+    status = FAILED if wrong else incomplete
     if result.incomplete is not None:
         click.echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
         status = status or INCOMPLETE
     return status
+
+
+def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]], *, allow_missing: bool) -> int:
+    """The exit status where retention had removed a part of the range, with a line on stderr that names it."""
+    if not missing:
+        return DONE
+    text = f"retention had removed offsets of the range, by partition {ranges_text(missing)}"
+    if allow_missing:
+        click.echo(f"note: {text}", err=True)
+        return DONE
+    click.echo(f"error: incomplete: {text} (--allow-missing takes what is left)", err=True)
+    return INCOMPLETE
 
 
 def report_archive(result: ArchiveResult, *, as_json: bool) -> None:
@@ -129,11 +145,7 @@ def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
         " nothing was changed",
         err=True,
     )
-    status = DONE
-    if plan.missing and not allow_missing:
-        text = f"retention had removed offsets of the range, by partition {ranges_text(plan.missing)}"
-        click.echo(f"error: incomplete: {text} (--allow-missing takes what is left)", err=True)
-        status = INCOMPLETE
+    status = missing_verdict(plan.missing, allow_missing=allow_missing)
     if plan.incomplete is not None:
         click.echo(f"error: incomplete: {plan.incomplete}", err=True)
         status = INCOMPLETE

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency
 
+from flowise_telemetry_consumer import list_runs
+from flowise_telemetry_consumer.replay.runs import keep_missing
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_transport import OutgoingRecord, open_writer
+from flowise_telemetry_transport import OutgoingRecord, TopicPartition, open_writer
 from tests.cli.program import Finished, program
 from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
@@ -265,6 +267,21 @@ def test_a_replay_that_retention_cut_short_says_what_is_missing(operator: Operat
     assert (content.status, content.errors[-1]) == (0, f"note: {missing}")
     planned = operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--dry-run")
     assert (planned.status, planned.errors[-1]) == (3, cut.errors[-1])
+
+
+def test_a_finished_replay_still_says_what_is_missing(operator: Operator) -> None:
+    run = operator.document("--sink", "sqlite:///copy.db")["replay"]
+    assert isinstance(run, str)
+    sink = open_sink(f"sqlite:///{operator.folder}/copy.db")
+    (kept,) = list_runs(sink)
+    keep_missing(sink, kept, [TopicPartition(operator.topic, 0)], {TopicPartition(operator.topic, 0): [(2, 7)]})
+    sink.close()
+    missing = "retention had removed offsets of the range, by partition 0: 2-6"
+    resumed = operator.run("resume", run, "--sink", "sqlite:///copy.db")
+    assert resumed.status == 3
+    assert resumed.errors[-1] == f"error: incomplete: {missing} (--allow-missing takes what is left)"
+    content = operator.run("resume", run, "--sink", "sqlite:///copy.db", "--allow-missing")
+    assert (content.status, content.errors[-1]) == (0, f"note: {missing}")
 
 
 def test_a_replay_beside_is_resumed_there(operator: Operator) -> None:

@@ -20,8 +20,10 @@ from flowise_telemetry_consumer import (
     list_runs,
     replay,
 )
+from flowise_telemetry_consumer.replay.runs import keep_missing
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+from flowise_telemetry_consumer.sinks.sqlite import SqliteSink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.world import TOPIC, StopWhen, World
@@ -177,6 +179,48 @@ def test_a_replay_can_be_resumed_by_its_id(world: World, copy: Copy) -> None:
     result = copy.run(run.arguments, run_id=run.id)
     assert result.resumed
     assert len(copy.event_ids()) == 95
+
+
+def test_what_retention_removed_meanwhile_is_kept_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(partitions=1)
+    world.send_good(100)
+    copy, tp = Copy(world, f"sqlite:///{tmp_path / 'copy.db'}"), TopicPartition(TOPIC, 0)
+    write, writes = SqliteSink.write, 0
+
+    def expire_then_die(sink: SqliteSink, batch: Batch) -> WriteResult:
+        nonlocal writes
+        writes += 1
+        if writes == 1:
+            world.broker.truncate(tp, 70)
+        if writes == 3:
+            raise _KilledError
+        return write(sink, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteSink, "write", expire_then_die)
+        with pytest.raises(_KilledError):
+            copy.run()
+    result = copy.run()
+    assert result.resumed
+    ((start, end),) = result.missing[tp]
+    assert (0 < start < 70, end) == (True, 70)
+    sink = copy.sink()
+    finished = find_run(sink, ALL.run_id(copy.url))
+    sink.close()
+    assert (finished.finished, dict(finished.resolution.missing)) == (True, {tp: [(start, 70)]})
+
+
+def test_workers_that_find_something_missing_at_once_keep_it_all(world: World, copy: Copy) -> None:
+    copy.run()
+    sink = copy.sink()
+    run = find_run(sink, ALL.run_id(copy.url))
+    first, second = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
+    keep_missing(sink, run, [first], {first: [(3, 5)]})
+    keep_missing(sink, run, [second], {second: [(1, 2)]})
+    keep_missing(sink, run, [first], {first: [(3, 9)]})
+    assert find_run(sink, run.id).resolution.missing == {first: [(3, 9)], second: [(1, 2)]}
+    assert find_run(sink, run.id).finished
+    sink.close()
 
 
 def test_an_unknown_id_is_told_with_those_there_are(world: World, copy: Copy) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["OnReplayProgress", "PartitionResult", "ReplayResult", "ranges_text"]
+__all__ = ["OnReplayProgress", "PartitionResult", "ReplayResult", "merged_ranges", "ranges_text"]
 
 
 @dataclass(slots=True)
@@ -117,7 +117,18 @@ class ReplayResult:
         return lines
 
 
-def ranges_text(missing: Mapping[TopicPartition, list[tuple[int, int]]]) -> str:
+def merged_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same offsets in order, each once: what is found missing may be found again when a replay goes on."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def ranges_text(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]]) -> str:
     """Missing ranges for people: ``0: 5-9, 1: 0-3`` by partition, the last offset included."""
     return "; ".join(
         f"{tp.partition}: " + ", ".join(f"{start}-{end - 1}" for start, end in ranges) for tp, ranges in missing.items()

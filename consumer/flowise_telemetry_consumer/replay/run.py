@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from flowise_telemetry_consumer.batch import BatchLimits
 from flowise_telemetry_consumer.clock import Clock, SystemClock
@@ -14,9 +15,8 @@ from flowise_telemetry_consumer.dead_letters import DeadLetter
 from flowise_telemetry_consumer.decoder import Decoder
 from flowise_telemetry_consumer.outage import OutageError, wait_out
 from flowise_telemetry_consumer.replay.arguments import ReplayArguments, Shard
-from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult
-from flowise_telemetry_consumer.replay.runs import ReplayRun, open_run
-from flowise_telemetry_consumer.replay.selection import Selection
+from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult, merged_ranges
+from flowise_telemetry_consumer.replay.runs import ReplayRun, keep_missing, open_run
 from flowise_telemetry_consumer.settings import DEFAULT_TOPIC
 from flowise_telemetry_consumer.sinks.port import Batch, Sink
 from flowise_telemetry_consumer.topic_range import POLL_RECORDS, IncompleteReadError, RangeReader, Stretch, TopicRange
@@ -31,6 +31,8 @@ REPLAY_BATCH = BatchLimits(rows=20_000, size_bytes=64 * 1_048_576, age_seconds=2
 
 # What a record holds beside its bytes, so that many empty records have a weight too.
 _RECORD_OVERHEAD_BYTES = 64
+
+_T = TypeVar("_T")
 
 
 def replay(
@@ -108,8 +110,7 @@ def advance_run(
     loop = _Loop(
         sink,
         catalog,
-        run.arguments.selection,
-        run.source,
+        run,
         result,
         limits=batch,
         clock=clock,
@@ -151,8 +152,7 @@ class _Loop:
         self,
         sink: Sink,
         catalog: Catalog,
-        selection: Selection,
-        source: str,
+        run: ReplayRun,
         result: ReplayResult,
         *,
         limits: BatchLimits,
@@ -165,8 +165,8 @@ class _Loop:
         self._sink = sink
         self._catalog = catalog
         self._decoder = Decoder(catalog)
-        self._selection = selection
-        self._source = source
+        self._run = run
+        self._selection = run.arguments.selection
         self._limits = limits
         self._clock = clock
         self._no_progress_seconds = no_progress_seconds
@@ -179,22 +179,37 @@ class _Loop:
         try:
             try:
                 for stretches in source.read(self._stop):
-                    self._take(stretches)
+                    # Before what follows them is written: a start after a kill would not find them again.
                     self._note_missing(source)
+                    self._take(stretches)
             except OutageError:
                 raise
             except IncompleteReadError as error:
                 self.result.incomplete = error.message
+            self._note_missing(source)
             for tp in list(self._open):
                 self._write(tp)
+            if self.result.missing:
+                self._keep_missing()  # once more: a worker that began later has described the run without them
         except OutageError as error:
             self.result.incomplete = error.message
-        self._note_missing(source)
 
     def _note_missing(self, source: RangeReader) -> None:
+        if not source.missing:
+            return
         while source.missing:
             tp, ranges = source.missing.popitem()
-            self.result.partitions[tp].missing += ranges
+            part = self.result.partitions[tp]
+            part.missing = merged_ranges([*part.missing, *ranges])
+        self._keep_missing()
+
+    def _keep_missing(self) -> None:
+        self._wait_out(partial(keep_missing, self._sink, self._run, list(self.result.partitions), self.result.missing))
+
+    def _wait_out(self, step: Callable[[], _T]) -> _T:
+        return wait_out(
+            step, what="the sink", clock=self._clock, stop=self._stop, limit_seconds=self._no_progress_seconds
+        )
 
     def _take(self, stretches: list[Stretch]) -> None:
         now = self._clock.monotonic()
@@ -222,14 +237,8 @@ class _Loop:
         decoded = self._decoder.decode(gathered.records)
         frames = self._selection.after_decoding(decoded.frames, self._catalog)
         dead = Counter(letter.reason for letter in (*decoded.dead, *gathered.unreadable))
-        batch = Batch(frames=frames, offsets={tp: gathered.end}, source=self._source)
-        done = wait_out(
-            partial(self._sink.write, batch),
-            what="the sink",
-            clock=self._clock,
-            stop=self._stop,
-            limit_seconds=self._no_progress_seconds,
-        )
+        batch = Batch(frames=frames, offsets={tp: gathered.end}, source=self._run.source)
+        done = self._wait_out(partial(self._sink.write, batch))
         part = self.result.partitions[tp]
         part.position = gathered.end
         part.gaps += gathered.gaps

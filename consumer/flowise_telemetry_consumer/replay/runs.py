@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,16 +13,18 @@ from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.errors import SinkInUseError
 from flowise_telemetry_consumer.replay.arguments import ReplayArguments, Shard
 from flowise_telemetry_consumer.replay.resolution import Resolution, resolve
+from flowise_telemetry_consumer.replay.result import merged_ranges
 from flowise_telemetry_consumer.sinks.port import Sink, SourceProgress
 from flowise_telemetry_consumer.topic_range import TopicChangedError, TopicRange
 from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["ReplayRun", "UnknownRunError", "find_run", "latest_run", "list_runs", "open_run"]
+__all__ = ["ReplayRun", "UnknownRunError", "find_run", "keep_missing", "latest_run", "list_runs", "open_run"]
 
 _LOCK_WAIT_SECONDS = 3.0
 _LOCK_LOOK_SECONDS = 0.2
+_KEEP_TRIES = 5
 _SOURCE = re.compile(r"(replay/([0-9a-f]{12})(?:/(\d+)-of-(\d+))?)/(\d+)")
 
 
@@ -153,6 +155,29 @@ def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun:
         there = f"there are: {', '.join(known)}" if known else "no replay ever began there"
         raise UnknownRunError(f"{sink.url} has no replay {run_id}: {there}")
     return run
+
+
+def keep_missing(
+    sink: Sink,
+    run: ReplayRun,
+    partitions: Collection[TopicPartition],
+    missing: Mapping[TopicPartition, Sequence[tuple[int, int]]],
+) -> None:
+    """Adds offsets that retention removed to what the sink keeps of a run; ``partitions`` are those claimed with it.
+
+    Changes nothing where they are kept already, or the sink keeps no progress. Workers of one run may do this at once,
+    and the last one to claim speaks for all: so it is looked at again afterwards.
+    """
+    for _ in range(_KEEP_TRIES):
+        kept = next((there for there in list_runs(sink) if there.source == run.source), None)
+        if kept is None:
+            return
+        before = {tp: merged_ranges(ranges) for tp, ranges in kept.resolution.missing.items()}
+        whole = {tp: merged_ranges([*before.get(tp, ()), *missing.get(tp, ())]) for tp in sorted({*before, *missing})}
+        if whole == before:
+            return
+        told = dataclasses.replace(run, resolution=dataclasses.replace(run.resolution, missing=whole))
+        sink.claim(run.source, partitions, description=told.description())
 
 
 def open_run(
