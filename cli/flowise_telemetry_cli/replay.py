@@ -7,6 +7,7 @@ import json
 import click
 
 from flowise_telemetry_cli.connection import connection_options, kafka_settings, topic_option
+from flowise_telemetry_cli.replay_group import ReplayGroup
 from flowise_telemetry_cli.replay_options import (
     allow_missing_option,
     arguments_of,
@@ -27,7 +28,7 @@ __all__ = ["replay"]
 _SINK_HELP = "Where to; see consume --help for the URLs."
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=ReplayGroup, invoke_without_command=True)
 @connection_options
 @topic_option
 @click.option("--sink", metavar="URL", help=_SINK_HELP)
@@ -78,7 +79,7 @@ def replay(
 
     What the sink has already stays as it is. A replay that was killed goes on where it was when the same command is
     run again. Records that are no valid events are counted, and not dead-lettered a second time. Exit status 3: the end
-    was not reached, or retention had removed a part.
+    was not reached, as broker or sink were away or another process has this replay, or retention had removed a part.
 
     \b
     Examples:

@@ -284,6 +284,25 @@ def test_a_finished_replay_still_says_what_is_missing(operator: Operator) -> Non
     assert (content.status, content.errors[-1]) == (0, f"note: {missing}")
 
 
+def test_what_is_away_or_held_is_incomplete_and_can_be_started_again(tmp_path: Path) -> None:
+    nowhere = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    for options in ((), ("--dry-run",)):
+        done = program("replay", "--sink", "sqlite:///a.db", *options, folder=tmp_path, env=nowhere)
+        assert (done.status, done.stdout) == (3, "")
+        assert done.errors[-1].startswith("error: incomplete: ")
+        assert done.errors[-1].endswith(": it can be started again")
+
+
+def test_a_replay_that_another_process_has_is_incomplete(operator: Operator) -> None:
+    run = operator.document("--sink", "sqlite:///copy.db")["replay"]
+    sink = open_sink(f"sqlite:///{operator.folder}/copy.db")
+    sink.lock(f"replay/{run}")
+    done = operator.run("--sink", "sqlite:///copy.db")
+    sink.close()
+    assert (done.status, done.stdout) == (3, "")
+    assert f"another process has 'replay/{run}'" in done.errors[-1]
+
+
 def test_a_replay_beside_is_resumed_there(operator: Operator) -> None:
     done = operator.run("--sink", "sqlite:///copy.db", "--into", "rebuilt", "--json")
     run = json.loads(done.stdout)["replay"]

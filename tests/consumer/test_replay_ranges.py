@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Sequence
 
 import pytest
 
@@ -20,8 +21,9 @@ from flowise_telemetry_consumer import (
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_schemas.codec import encode
+from flowise_telemetry_transport.errors import BrokerUnavailableError
 from flowise_telemetry_transport.types import OutgoingRecord, TopicPartition
-from tests.consumer.world import TOPIC, World, event_id, value_of
+from tests.consumer.world import TOPIC, InstantReader, World, event_id, value_of
 from tests.schemas.records import ENVELOPE, EVENTS, record_of
 
 NOW_MS = 1_700_000_000_000
@@ -298,3 +300,20 @@ def test_a_topic_that_is_made_again_and_has_grown_past_the_position_is_told() ->
     with pytest.raises(TopicChangedError, match="topic events was deleted and made again meanwhile: its id is another"):
         replay(world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=2_000), clock=world.clock)
     assert sum(world.sink.counts().values()) < 5_200, "it is told before the end is written"
+
+
+def test_a_broker_that_is_away_at_the_last_look_leaves_the_replay_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(partitions=1)
+    world.send_good(20)
+    world.broker.remove_records(TopicPartition(TOPIC, 0), [3])
+    begins, asked = InstantReader.beginning_offsets, itertools.count()
+
+    def away(reader: InstantReader, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        if next(asked):
+            raise BrokerUnavailableError("no broker answered")
+        return begins(reader, partitions)
+
+    monkeypatch.setattr(InstantReader, "beginning_offsets", away)
+    result = replay(world.reader(None), world.sink, catalog(), TOPIC, clock=world.clock)
+    assert (result.complete, result.offsets_read) == (False, 0)
+    assert "what retention removed is not known: no broker answered" in str(result.incomplete)

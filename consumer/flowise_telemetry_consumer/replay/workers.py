@@ -18,6 +18,7 @@ from multiprocessing.synchronize import Event
 from typing import Any, Literal, cast
 
 from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.errors import SinkInUseError
 from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult
 from flowise_telemetry_consumer.replay.run import advance_run
 from flowise_telemetry_consumer.replay.runs import ReplayRun
@@ -37,7 +38,10 @@ _ONE_WRITER = ("duckdb", "jsonl")
 
 
 class WorkerError(TelemetryError):
-    """A worker of a replay failed or was killed. What it had written stays, and the replay can be resumed."""
+    """A worker of a replay failed or was killed. What it had written stays, and the replay can be resumed.
+
+    Retryable where it was killed, or what it failed with was.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class _Task:
     no_progress_seconds: float
 
 
-_Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["failed"], str]
+_Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["failed"], str, bool]
 
 
 def open_target(sink_url: str, into: str | None) -> Sink:
@@ -101,7 +105,7 @@ def replay_with_workers(
     stopping = context.Event()
     crew: dict[Connection, BaseProcess] = {}
     latest: dict[Connection, ReplayResult] = {}
-    failures: list[str] = []
+    failures: list[WorkerError] = []
     try:
         for share in shares:
             ours, theirs = context.Pipe(duplex=False)
@@ -118,7 +122,7 @@ def replay_with_workers(
                 channel = cast("Connection", ready)
                 message = _received(channel, crew[channel])
                 if message[0] == "failed":
-                    failures.append(message[1])
+                    failures.append(WorkerError(message[1], retryable=message[2]))
                     awaited.discard(channel)
                     continue
                 latest[channel] = message[1]
@@ -134,7 +138,7 @@ def replay_with_workers(
             if worker.is_alive():
                 worker.kill()
     if failures:
-        raise WorkerError(failures[0])
+        raise failures[0]
     return _merged(run, shares, list(latest.values()))
 
 
@@ -157,7 +161,7 @@ def _received(channel: Connection, process: BaseProcess) -> _Message:
         return cast("_Message", channel.recv())
     except (EOFError, OSError):
         process.join(_END_SECONDS)
-        return "failed", f"a worker ended before it was done (exit code {process.exitcode})"
+        return "failed", f"a worker ended before it was done (exit code {process.exitcode})", True
 
 
 def _merged(run: ReplayRun, shares: Sequence[tuple[TopicPartition, ...]], results: list[ReplayResult]) -> ReplayResult:
@@ -206,9 +210,9 @@ def _work(task: _Task, channel: Connection, stopping: Event) -> None:
     except BrokenPipeError:
         return  # nobody waits any more
     except TelemetryError as error:
-        channel.send(("failed", error.message))
+        channel.send(("failed", error.message, error.retryable or isinstance(error, SinkInUseError)))
     except Exception as error:  # a bug of ours: the parent has to say so and end
-        channel.send(("failed", f"a worker failed: {type(error).__name__}: {error}"))
+        channel.send(("failed", f"a worker failed: {type(error).__name__}: {error}", False))
 
 
 def _end_with_parent() -> None:
