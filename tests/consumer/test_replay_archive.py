@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError
-from flowise_telemetry_transport.types import Record, TopicPartition, TopicSpec
+from flowise_telemetry_transport.types import OutgoingRecord, Record, TopicPartition, TopicSpec
 from tests.consumer.world import TOPIC, MemorySink, StopWhen, World
 
 COPY = "copy"
@@ -141,6 +142,27 @@ def test_a_topic_that_does_not_take_records_is_an_outage_or_a_refusal(world: Wor
     world.broker.fail_next_deliveries(DeliveryError("not here"))
     with pytest.raises(SinkError, match="kafka://copy: not here"):
         copy_topic(world.reader(None), topic(world), catalog(), arguments, clock=world.clock)
+
+
+def test_only_the_records_that_failed_are_sent_again(archive: Sink, world: World) -> None:
+    world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"), count=7)
+    copy_topic(world.reader(None), topic(world), catalog(), ReplayArguments(topic=TOPIC), clock=world.clock)
+    assert len(records(world, COPY)) == EVENTS
+    world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"), count=7)
+    assert replay_archive(archive, topic(world), catalog(), clock=world.clock).written == EVENTS
+    assert len(records(world, COPY)) == 2 * EVENTS
+
+
+def test_records_that_are_still_on_their_way_are_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module(TopicSink.__module__)
+    monkeypatch.setattr(module, "_FLUSH_SECONDS", 0.0)
+    sink, sent = topic(world), [OutgoingRecord(COPY, b"key", b"value")] * 3
+    world.broker.down = True
+    with pytest.raises(SinkUnavailableError, match="3 records are not acknowledged yet"):
+        sink.deliver(sent)
+    world.broker.down = False
+    sink.deliver(sent)
+    assert len(records(world, COPY)) == 3
 
 
 def test_a_topic_has_nothing_beside_it_and_is_not_read_back(world: World) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -13,7 +15,7 @@ from flowise_telemetry_schemas import Catalog, ConfigurationError, EventSchema, 
 from flowise_telemetry_schemas.codec import encode
 from flowise_telemetry_transport.errors import BufferFullError, TransportError
 from flowise_telemetry_transport.ports import RecordWriter
-from flowise_telemetry_transport.types import Delivery, OutgoingRecord, TopicPartition
+from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord, TopicPartition
 
 __all__ = ["TOPIC_SCHEME", "TopicSink", "topic_of"]
 
@@ -43,6 +45,9 @@ class TopicSink:
         self.topic = topic
         self._writer = writer
         self._catalog = catalog
+        self._batch: Batch | None = None
+        self._encoded: Sequence[OutgoingRecord] = ()
+        self._consignment: _Consignment | None = None
 
     @property
     def url(self) -> str:
@@ -53,7 +58,17 @@ class TopicSink:
         """Nothing: the topic is there, or the first write says that it is not."""
 
     def write(self, batch: Batch) -> WriteResult:
-        """Encodes the events and returns when all are acknowledged. Raises ``SinkError``, ``SinkUnavailableError``."""
+        """Encodes the events and returns when all are acknowledged. Raises ``SinkError``, ``SinkUnavailableError``.
+
+        After ``SinkUnavailableError`` the same batch may be written again, which sends only what is not there.
+        """
+        if batch is not self._batch:
+            self._batch, self._encoded = batch, self._encode(batch)
+        self.deliver(self._encoded)
+        self._batch, self._encoded = None, ()
+        return WriteResult({event: frame.height for event, frame in batch.frames.items()}, {})
+
+    def _encode(self, batch: Batch) -> Sequence[OutgoingRecord]:
         records = []
         for event, frame in sorted(batch.frames.items()):
             schema = self._catalog.latest(event)
@@ -61,32 +76,39 @@ class TopicSink:
             for row, time_ms in zip(frame.iter_rows(named=True), times, strict=True):
                 value = encode(schema, {field.name: _on_the_wire(field, row[field.column]) for field in schema.fields})
                 records.append(OutgoingRecord(self.topic, row["event_id"].encode(), value, timestamp_ms=time_ms))
-        self.deliver(records)
-        return WriteResult({event: frame.height for event, frame in batch.frames.items()}, {})
+        return records
 
     def deliver(self, records: Sequence[OutgoingRecord]) -> None:
-        """Returns when all are acknowledged. After ``SinkUnavailableError`` some of them may be there all the same."""
-        failures: list[TransportError] = []
-        acknowledged = 0
+        """Returns when all are acknowledged. Raises ``SinkError``, ``SinkUnavailableError``.
 
-        def done(delivery: Delivery | None, error: TransportError | None) -> None:
-            nonlocal acknowledged
-            acknowledged += 1
-            if error is not None:
-                failures.append(error)
-
+        Called again with the same object after ``SinkUnavailableError`` it waits for those that are still on their way
+        and sends those that failed, no others. One that failed without an answer may be there all the same.
+        """
+        if self._consignment is None or self._consignment.records is not records:
+            self._consignment = _Consignment(records)
+        under_way = self._consignment
+        under_way.take_failed_again()
         try:
-            for record in records:
-                self._send(record, done)
+            while under_way.unsent:
+                record = under_way.unsent[0]
+                self._send(record, partial(under_way.settle, record))
+                under_way.unsent.popleft()
+                under_way.sent += 1
             self._writer.flush(timeout_seconds=_FLUSH_SECONDS)
         except TransportError as error:
             raise self._told(error) from error
-        if failures:
-            raise self._told(failures[-1]) from failures[-1]
-        if acknowledged < len(records):
-            raise SinkUnavailableError(f"{self.url}: {len(records) - acknowledged} records are not acknowledged yet")
+        if under_way.failed:
+            errors = [error for _, error in under_way.failed]
+            # One that no retry mends comes first.
+            worst = min(errors, key=lambda error: error.retryable)
+            raise self._told(worst) from worst
+        if under_way.settled < under_way.sent:
+            raise SinkUnavailableError(
+                f"{self.url}: {under_way.sent - under_way.settled} records are not acknowledged yet"
+            )
+        self._consignment = None
 
-    def _send(self, record: OutgoingRecord, done: Any) -> None:
+    def _send(self, record: OutgoingRecord, done: OnDelivery) -> None:
         try:
             self._writer.send(record, done)
         except BufferFullError:
@@ -128,6 +150,31 @@ class TopicSink:
 
     def close(self) -> None:
         """Leaves the writer open: it is the caller's."""
+
+
+class _Consignment:
+    """Records that are delivered together, and where each stands: unsent, on its way, failed, or there.
+
+    ``settled`` and ``failed`` are written by the thread that serves the client's callbacks, the others by the sender.
+    """
+
+    def __init__(self, records: Sequence[OutgoingRecord]) -> None:
+        self.records = records
+        self.unsent = deque(records)
+        self.sent = 0
+        self.settled = 0
+        self.failed: deque[tuple[OutgoingRecord, TransportError]] = deque()
+
+    def settle(self, record: OutgoingRecord, _delivery: Delivery | None, error: TransportError | None) -> None:
+        """What became of one that was sent."""
+        if error is not None:
+            self.failed.append((record, error))
+        self.settled += 1
+
+    def take_failed_again(self) -> None:
+        """Those that failed are unsent again."""
+        while self.failed:
+            self.unsent.append(self.failed.popleft()[0])
 
 
 def _on_the_wire(field: Field, value: Any) -> Any:
