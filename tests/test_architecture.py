@@ -75,8 +75,8 @@ PUBLIC: dict[str, str] = {
         DeadLetterUnavailableError Decoded DecodedField Decoder FencedError FiledDeadLetter IncompleteReadError
         LetterBytes MAX_DEAD_LETTER_BYTES PartitionResult Progress RedriveResult ReplayArguments ReplayResult
         ReplayRun Selection Shard SinkError SinkInUseError SinkUnavailableError TopicChangedError
-        UnknownRunError current_dead_letters dead_letter_topic_of find_run hexdump list_dead_letters list_runs
-        look_into open_dead_letter_writer ranges_text read_dead_letters redrive replay time_text
+        UnknownRunError UnreadLetters current_dead_letters dead_letter_topic_of find_run hexdump list_dead_letters
+        list_runs look_into open_dead_letter_writer ranges_text read_dead_letters redrive replay time_text
     """,
     "flowise_telemetry_cli": """
         cli main

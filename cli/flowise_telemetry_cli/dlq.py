@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import click
 
 from flowise_telemetry_cli.connection import CLOSE_SECONDS, connection_options, kafka_settings, topic_option
+from flowise_telemetry_cli.dlq_ending import ending
 from flowise_telemetry_cli.dlq_export import export_letters
 from flowise_telemetry_cli.dlq_redrive import redrive_letters
 from flowise_telemetry_cli.dlq_show import show_letters
-from flowise_telemetry_cli.exit_status import DONE, INCOMPLETE
 from flowise_telemetry_cli.table import table
 from flowise_telemetry_consumer import (
     DEFAULT_MAX_REDRIVES,
@@ -29,7 +29,7 @@ from flowise_telemetry_transport import KafkaSettings, open_admin, open_reader
 
 __all__ = ["dlq"]
 
-_COLUMNS = ("reason", "event", "schema", "hour")
+_COLUMNS = ("reason", "event", "schema", "group", "hour")
 _DAY_MS = 86_400_000
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -41,8 +41,9 @@ def dlq() -> None:
 
 
 def _dead_letter_options(command: _Command) -> _Command:
-    option = click.option("--dead-letter-topic", help="Where they are.  [default: the topic's name with .dlq]")
-    return connection_options(topic_option(option(command)))
+    where = click.option("--dead-letter-topic", help="Where they are.  [default: the topic's name with .dlq]")
+    whose = click.option("--group", help="Only those that this consumer group filed; unknown: those that name none.")
+    return connection_options(topic_option(where(whose(command))))
 
 
 @dlq.command(name="list")
@@ -52,18 +53,24 @@ def _dead_letter_options(command: _Command) -> _Command:
     "columns",
     type=click.Choice(_COLUMNS),
     multiple=True,
-    default=("reason", "event", "schema"),
+    default=("reason", "event", "schema", "group"),
     show_default=True,
     help="What to count by; repeatable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def list_letters(
-    ctx: click.Context, *, topic: str, dead_letter_topic: str | None, columns: tuple[str, ...], as_json: bool
+    ctx: click.Context,
+    *,
+    topic: str,
+    dead_letter_topic: str | None,
+    group: str | None,
+    columns: tuple[str, ...],
+    as_json: bool,
 ) -> int:
-    """Count the dead letters by reason, event, schema and hour, and say how long they can still be redriven.
+    """Count the dead letters by reason, event, schema, group and hour, and say how long they can still be redriven.
 
-    Each record counts once, by its latest letter; what was redriven counts no longer.
+    Each record counts once for each consumer group, by its latest letter; what was redriven counts no longer.
 
     \b
     Example:
@@ -72,7 +79,7 @@ def list_letters(
     settings, name = kafka_settings(ctx), dead_letter_topic or dead_letter_topic_of(topic)
     reader = open_reader(settings)
     try:
-        summary = list_dead_letters(reader, name)
+        summary = list_dead_letters(reader, name, group=group)
     finally:
         reader.close(timeout_seconds=CLOSE_SECONDS)
     chosen = [column for column in _COLUMNS if column in columns]
@@ -85,10 +92,7 @@ def list_letters(
     click.echo(_total(summary), err=True)
     if summary.total:
         click.echo(_retention(settings, summary), err=True)
-    if summary.incomplete is None:
-        return DONE
-    click.echo(f"error: incomplete: {summary.incomplete}", err=True)
-    return INCOMPLETE
+    return ending(summary.topic, unread=summary.unread, incomplete=summary.incomplete)
 
 
 def _grouped(groups: Counter[DeadLetterGroup], columns: list[str]) -> Counter[tuple[str, ...]]:
@@ -142,6 +146,7 @@ def show(
     *,
     topic: str,
     dead_letter_topic: str | None,
+    group: str | None,
     reasons: tuple[str, ...],
     max_letters: int,
     values: bool,
@@ -157,6 +162,7 @@ def show(
     return show_letters(
         kafka_settings(ctx),
         dead_letter_topic or dead_letter_topic_of(topic),
+        group=group,
         reasons=reasons,
         max_letters=max_letters,
         values=values,
@@ -183,6 +189,7 @@ def redrive(
     *,
     topic: str,
     dead_letter_topic: str | None,
+    group: str | None,
     sink: str | None,
     reasons: tuple[str, ...],
     max_letters: int | None,
@@ -193,8 +200,8 @@ def redrive(
     """Bring the dead letters that there are now through the whole pipeline again, into a sink.
 
     For after the mend: a schema version was added, a bound was widened. What is good now is written and counts no
-    longer; what is still bad stays a dead letter, once, with its latest reason. Exit status 3: some are still bad or
-    were left.
+    longer; what is still bad stays a dead letter, once, with its latest reason. Where several consumer groups filed
+    dead letters, --group names the one whose sink it is. Exit status 3: some are still bad or were left.
 
     \b
     Example:
@@ -206,6 +213,7 @@ def redrive(
         kafka_settings(ctx),
         dead_letter_topic or dead_letter_topic_of(topic),
         sink_url=None if dry_run else sink,
+        group=group,
         reasons=reasons,
         max_letters=max_letters,
         max_redrives=max_redrives,
@@ -224,6 +232,7 @@ def export(
     *,
     topic: str,
     dead_letter_topic: str | None,
+    group: str | None,
     reasons: tuple[str, ...],
     max_letters: int | None,
     output: Any,
@@ -240,6 +249,7 @@ def export(
         kafka_settings(ctx),
         dead_letter_topic or dead_letter_topic_of(topic),
         output,
+        group=group,
         reasons=reasons,
         max_letters=max_letters,
     )

@@ -10,33 +10,48 @@ from typing import IO, Any
 import click
 
 from flowise_telemetry_cli.connection import CLOSE_SECONDS
-from flowise_telemetry_cli.exit_status import DONE
-from flowise_telemetry_consumer import FiledDeadLetter, current_dead_letters
+from flowise_telemetry_cli.dlq_ending import ending
+from flowise_telemetry_consumer import FiledDeadLetter, IncompleteReadError, UnreadLetters, current_dead_letters
 from flowise_telemetry_transport import KafkaSettings, open_reader
 
 __all__ = ["export_letters"]
 
 
 def export_letters(
-    settings: KafkaSettings, topic: str, output: IO[str], *, reasons: tuple[str, ...], max_letters: int | None
+    settings: KafkaSettings,
+    topic: str,
+    output: IO[str],
+    *,
+    group: str | None,
+    reasons: tuple[str, ...],
+    max_letters: int | None,
 ) -> int:
     """Writes a line for each letter that counts; the exit status."""
     reader = open_reader(settings)
+    unread, incomplete = UnreadLetters(), None
     count = 0
     try:
-        for letter in itertools.islice(current_dead_letters(reader, topic, reasons=reasons), max_letters):
+        chosen = current_dead_letters(reader, topic, reasons=reasons, group=group, unread=unread)
+        for letter in itertools.islice(chosen, max_letters):
             output.write(json.dumps(_document(letter)) + "\n")
             count += 1
+    except IncompleteReadError as error:
+        incomplete = error.message
     finally:
         reader.close(timeout_seconds=CLOSE_SECONDS)
     click.echo(f"{count:,} dead letters of {topic} exported", err=True)
-    return DONE
+    return ending(topic, unread=unread, incomplete=incomplete)
 
 
 def _document(letter: FiledDeadLetter) -> dict[str, Any]:
-    topic, partition, offset = letter.identity
+    about = letter.identity
     return {
-        "source": {"topic": topic, "partition": partition, "offset": offset},
+        "source": {
+            "topic": about.topic,
+            "partition": about.partition,
+            "offset": about.offset,
+            "timestamp_ms": about.timestamp_ms,
+        },
         "reason": letter.reason,
         "stage": letter.stage,
         "field": letter.field,

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 import click
 
 from flowise_telemetry_cli.connection import CLOSE_SECONDS
-from flowise_telemetry_cli.exit_status import DONE, FAILED, INCOMPLETE
+from flowise_telemetry_cli.dlq_ending import ending
+from flowise_telemetry_cli.exit_status import FAILED, INCOMPLETE
 from flowise_telemetry_cli.progress_line import ProgressLine
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_cli.table import table
@@ -25,6 +26,7 @@ def redrive_letters(
     topic: str,
     *,
     sink_url: str | None,
+    group: str | None,
     reasons: tuple[str, ...],
     max_letters: int | None,
     max_redrives: int,
@@ -52,19 +54,21 @@ def redrive_letters(
             catalog(),
             topic,
             reasons=reasons,
+            group=group,
             max_letters=max_letters,
             max_redrives=max_redrives,
             stop=stop,
             on_progress=lambda now: line.show(f"redriven {now.dead - now.left:,} of {now.dead:,} dead letters"),
         )
     _report(result, dry_run=sink_url is None, as_json=as_json)
+    if group is not None and result.by_group and group not in result.by_group:
+        there = ", ".join(sorted(result.by_group))
+        click.echo(f"{topic} has no dead letters of group {group}, only of {there}", err=True)
     if not result.adds_up:
         click.echo(f"error: the dead letters do not add up: {result.dead} there, {result}", err=True)
         return FAILED
-    if result.incomplete is not None:
-        click.echo(f"error: incomplete: {result.incomplete}", err=True)
-        return INCOMPLETE
-    return INCOMPLETE if result.still_bad or result.given_up or result.without_bytes or result.left else DONE
+    status = ending(topic, unread=result.unread, incomplete=result.incomplete)
+    return INCOMPLETE if result.still_bad or result.given_up or result.without_bytes or result.left else status
 
 
 def _report(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:

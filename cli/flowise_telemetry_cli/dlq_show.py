@@ -7,8 +7,15 @@ import itertools
 import click
 
 from flowise_telemetry_cli.connection import CLOSE_SECONDS
-from flowise_telemetry_cli.exit_status import DONE
-from flowise_telemetry_consumer import FiledDeadLetter, current_dead_letters, hexdump, look_into
+from flowise_telemetry_cli.dlq_ending import ending
+from flowise_telemetry_consumer import (
+    FiledDeadLetter,
+    IncompleteReadError,
+    UnreadLetters,
+    current_dead_letters,
+    hexdump,
+    look_into,
+)
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from flowise_telemetry_transport import KafkaSettings, open_reader
@@ -19,28 +26,39 @@ _MAX_DUMP_BYTES = 512
 
 
 def show_letters(
-    settings: KafkaSettings, topic: str, *, reasons: tuple[str, ...], max_letters: int, values: bool
+    settings: KafkaSettings,
+    topic: str,
+    *,
+    group: str | None,
+    reasons: tuple[str, ...],
+    max_letters: int,
+    values: bool,
 ) -> int:
     """Prints the first letters that count, a paragraph each; the exit status."""
     reader = open_reader(settings)
+    unread, incomplete = UnreadLetters(), None
+    shown = 0
     try:
-        chosen = current_dead_letters(reader, topic, reasons=reasons)
-        shown = 0
+        chosen = current_dead_letters(reader, topic, reasons=reasons, group=group, unread=unread)
         for letter in itertools.islice(chosen, max_letters):
             click.echo(("\n" if shown else "") + "\n".join(_paragraph(letter, values=values)))
             shown += 1
+    except IncompleteReadError as error:
+        incomplete = error.message
     finally:
         reader.close(timeout_seconds=CLOSE_SECONDS)
-    if not shown:
+    if incomplete is not None:
+        click.echo(f"{shown:,} dead letters of {topic} shown", err=True)
+    elif not shown:
         click.echo(f"no such dead letters in {topic}", err=True)
-    return DONE
+    return ending(topic, unread=unread, incomplete=incomplete)
 
 
 def _paragraph(letter: FiledDeadLetter, *, values: bool) -> list[str]:
     record = letter.record
-    topic, partition, offset = letter.identity
+    about = letter.identity
     said = {
-        "record": f"{topic}[{partition}] offset {offset}",
+        "record": f"{about.topic}[{about.partition}] offset {about.offset}",
         "letter": f"{record.topic}[{record.partition}] offset {record.offset}",
         "reason": letter.reason,
         "stage": letter.stage,

@@ -16,16 +16,15 @@ from flowise_telemetry_consumer.dead_letter_queue import (
     DeadLetterUnavailableError,
     open_dead_letter_writer,
 )
+from flowise_telemetry_consumer.dead_letter_summary import DeadLetterGroup, DeadLetterSummary, list_dead_letters
 from flowise_telemetry_consumer.dead_letter_view import DecodedField, LetterBytes, hexdump, look_into
 from flowise_telemetry_consumer.dead_letters import DeadLetter
 from flowise_telemetry_consumer.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.filed_dead_letters import (
-    DeadLetterGroup,
-    DeadLetterSummary,
     FiledDeadLetter,
+    UnreadLetters,
     current_dead_letters,
-    list_dead_letters,
     read_dead_letters,
 )
 from flowise_telemetry_consumer.progress import Progress
@@ -84,6 +83,7 @@ __all__ = [
     "SinkUnavailableError",
     "TopicChangedError",
     "UnknownRunError",
+    "UnreadLetters",
     "current_dead_letters",
     "dead_letter_topic_of",
     "find_run",

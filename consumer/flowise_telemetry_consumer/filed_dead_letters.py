@@ -2,42 +2,56 @@
 
 The topic is only ever appended to. What became of a record is told by the latest of its letters, the one with the
 highest ``dlq.redrive.count``: a letter of a failed redrive takes the place of the one before, and a receipt (reason
-``redriven``, no value) ends it. So each record counts once, however often it failed and was written about.
+``redriven``, no value) ends it. So each record counts once, however often it failed and was written about; once for
+each consumer group, that is, as each group has a sink of its own, and what one sink got the others still lack.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
-from flowise_telemetry_consumer.topic_range import IncompleteReadError, RangeReader, TopicRange
+from flowise_telemetry_consumer.topic_range import RangeReader, TopicRange
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Record
 
 __all__ = [
     "REDRIVEN",
-    "DeadLetterGroup",
+    "UNKNOWN",
     "DeadLetterStates",
-    "DeadLetterSummary",
     "FiledDeadLetter",
     "Identity",
+    "UnreadLetters",
     "current_dead_letters",
-    "list_dead_letters",
     "read_dead_letters",
 ]
 
 REDRIVEN = "redriven"
 """The reason of a receipt: the record is in a sink now."""
 
-_UNKNOWN = "unknown"
+UNKNOWN = "unknown"
+"""Stands for what no header tells, also as the name of a group."""
+
 _HOUR_CHARACTERS = len("2026-01-31T12")
 
-Identity = tuple[str, int, int]
-"""The record that a letter is about: topic, partition, offset."""
+
+class Identity(NamedTuple):
+    """What a letter is about: a record, and the group whose sink lacks it.
+
+    The record's time tells it from another one at the same offset of a topic that was deleted and made again; None
+    where it has none.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int | None
+    group: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,7 @@ class FiledDeadLetter:
     source_topic: str | None
     source_partition: int | None
     source_offset: int | None
+    source_timestamp_ms: int | None
 
     @classmethod
     def of(cls, record: Record) -> Self:
@@ -64,7 +79,7 @@ class FiledDeadLetter:
         text = {name: value.decode("utf-8", errors="replace") for name, value in record.headers if value is not None}
         return cls(
             record=record,
-            reason=text.get("dlq.reason", _UNKNOWN),
+            reason=text.get("dlq.reason", UNKNOWN),
             stage=text.get("dlq.stage"),
             field=text.get("dlq.field"),
             error_class=text.get("dlq.error.class"),
@@ -76,6 +91,7 @@ class FiledDeadLetter:
             source_topic=text.get("dlq.source.topic"),
             source_partition=_number(text.get("dlq.source.partition")),
             source_offset=_number(text.get("dlq.source.offset")),
+            source_timestamp_ms=_number(text.get("dlq.source.timestamp")),
         )
 
     @property
@@ -85,10 +101,14 @@ class FiledDeadLetter:
 
     @property
     def identity(self) -> Identity:
-        """The record that it is about; of a stranger that names none, the letter itself."""
+        """The record that it is about, and for which group; of a stranger that names no record, the letter itself."""
+        group = sys.intern(self.group or UNKNOWN)  # there are few of them, and of topics: the states share them
         if self.source_topic is None or self.source_partition is None or self.source_offset is None:
-            return self.record.topic, self.record.partition, self.record.offset
-        return self.source_topic, self.source_partition, self.source_offset
+            record = self.record
+            timestamp_ms = record.timestamp_ms if record.timestamp_ms >= 0 else None
+            return Identity(sys.intern(record.topic), record.partition, record.offset, timestamp_ms, group)
+        topic = sys.intern(self.source_topic)
+        return Identity(topic, self.source_partition, self.source_offset, self.source_timestamp_ms, group)
 
     @property
     def is_receipt(self) -> bool:
@@ -109,21 +129,6 @@ class FiledDeadLetter:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() and len(text) < 20 else None
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class DeadLetterGroup:
-    """What dead letters that are counted together have in common; ``unknown`` where a header says nothing."""
-
-    reason: str
-    event: str
-    schema: str
-    hour: str
-
-    @classmethod
-    def of(cls, letter: FiledDeadLetter) -> Self:
-        """The group of a letter."""
-        return cls(letter.reason, letter.event or _UNKNOWN, letter.schema or _UNKNOWN, letter.hour or _UNKNOWN)
 
 
 class DeadLetterStates:
@@ -148,6 +153,14 @@ class DeadLetterStates:
         return not found[1] and found[2:] == (letter.record.partition, letter.record.offset)
 
     @property
+    def by_group(self) -> Counter[str]:
+        """How many records are dead letters now, by group; 0 for a group of which all were redriven."""
+        counts: Counter[str] = Counter()
+        for identity, (_, receipt, _, _) in self._latest.items():
+            counts[identity.group] += not receipt
+        return counts
+
+    @property
     def redriven(self) -> int:
         """How many records have a receipt."""
         return sum(receipt for _, receipt, _, _ in self._latest.values())
@@ -164,25 +177,25 @@ class DeadLetterStates:
 
 
 @dataclass(slots=True)
-class DeadLetterSummary:
-    """How many dead letters there are: each record once, by its latest letter, and none that was redriven.
+class UnreadLetters:
+    """What of the dead-letter topic could not be had.
 
-    ``by_schema``: by ``<event>.v<version>`` or fingerprint, ``unknown`` where there is none. ``repeats`` are letters of
-    a record that has another: from a crash between delivery and commit, or of an earlier failure; ``redriven`` records
-    are in a sink now. These are in no other count. ``oldest_ms`` is the time of the oldest record that is dead, in
-    milliseconds since 1970. ``incomplete`` says why the topic's end was not reached.
+    ``unreadable`` records are there, but the Kafka client cannot parse them; ``expired`` offsets were removed by
+    retention while the topic was read. Of two reads the one that lost more counts.
     """
 
-    topic: str
-    total: int = 0
-    repeats: int = 0
-    redriven: int = 0
-    by_reason: Counter[str] = field(default_factory=Counter)
-    by_schema: Counter[str] = field(default_factory=Counter)
-    by_reason_and_schema: Counter[tuple[str, str]] = field(default_factory=Counter)
-    groups: Counter[DeadLetterGroup] = field(default_factory=Counter)
-    oldest_ms: int | None = None
-    incomplete: str | None = None
+    unreadable: int = 0
+    expired: int = 0
+
+    def __bool__(self) -> bool:
+        return self.unreadable + self.expired > 0
+
+    def __str__(self) -> str:
+        found = (
+            (self.unreadable, "that the Kafka client cannot read"),
+            (self.expired, "that retention removed meanwhile"),
+        )
+        return " and ".join(f"{count:,} {what}" for count, what in found if count)
 
 
 def read_dead_letters(
@@ -193,8 +206,11 @@ def read_dead_letters(
     no_progress_seconds: float = 30.0,
     stop: threading.Event | None = None,
     clock: Clock | None = None,
+    unread: UnreadLetters | None = None,
 ) -> Iterator[FiledDeadLetter]:
     """All that the topic holds at this moment (or ``span``), repeats and receipts too; ``reader`` has no group.
+
+    What could not be read of it is noted in ``unread``.
 
     Raises ``UnknownTopicError``, ``BrokerUnavailableError`` and, before the end is reached, ``IncompleteReadError``.
     """
@@ -204,49 +220,15 @@ def read_dead_letters(
         clock=clock or SystemClock(),
         no_progress_seconds=no_progress_seconds,
     )
+    unread = unread if unread is not None else UnreadLetters()
+    unreadable = 0
     for stretches in source.read(stop or threading.Event()):
+        unreadable += sum(len(stretch.unreadable) for stretch in stretches)
+        expired = sum(end - start for ranges in source.missing.values() for start, end in ranges)
+        unread.unreadable, unread.expired = max(unread.unreadable, unreadable), max(unread.expired, expired)
         for stretch in stretches:
             for record in stretch.records:
                 yield FiledDeadLetter.of(record)
-
-
-def list_dead_letters(
-    reader: RecordReader,
-    topic: str,
-    *,
-    no_progress_seconds: float = 30.0,
-    stop: threading.Event | None = None,
-    clock: Clock | None = None,
-) -> DeadLetterSummary:
-    """Counts of the dead letters that the topic holds at this moment.
-
-    Raises ``UnknownTopicError`` and ``BrokerUnavailableError``.
-    """
-    summary = DeadLetterSummary(topic)
-    states = DeadLetterStates()
-    found: dict[Identity, tuple[DeadLetterGroup, int]] = {}
-    shared: dict[DeadLetterGroup, DeadLetterGroup] = {}
-    try:
-        for letter in read_dead_letters(reader, topic, no_progress_seconds=no_progress_seconds, stop=stop, clock=clock):
-            states.add(letter)
-            if states.counts(letter):
-                group = DeadLetterGroup.of(letter)
-                found[letter.identity] = shared.setdefault(group, group), letter.record.timestamp_ms
-            elif letter.is_receipt:
-                found.pop(letter.identity, None)
-    except IncompleteReadError as error:
-        summary.incomplete = error.message
-    summary.total, summary.redriven = len(found), states.redriven
-    summary.repeats = states.repeats
-    for group, timestamp_ms in found.values():
-        summary.groups[group] += 1
-        if timestamp_ms >= 0:
-            summary.oldest_ms = min(timestamp_ms, summary.oldest_ms or timestamp_ms)
-    for group, count in summary.groups.items():
-        summary.by_reason[group.reason] += count
-        summary.by_schema[group.schema] += count
-        summary.by_reason_and_schema[group.reason, group.schema] += count
-    return summary
 
 
 def current_dead_letters(
@@ -254,17 +236,29 @@ def current_dead_letters(
     topic: str,
     *,
     reasons: Collection[str] = (),
+    group: str | None = None,
     no_progress_seconds: float = 30.0,
     clock: Clock | None = None,
+    unread: UnreadLetters | None = None,
 ) -> Iterator[FiledDeadLetter]:
     """The letters that count now: of each record the latest, none that was redriven. Reads the topic twice.
 
-    Raises as ``read_dead_letters``.
+    ``group``: only those that it filed. Raises as ``read_dead_letters``.
     """
     span = TopicRange.of(reader, topic)
+
+    def letters() -> Iterator[FiledDeadLetter]:
+        return read_dead_letters(
+            reader, topic, span=span, no_progress_seconds=no_progress_seconds, clock=clock, unread=unread
+        )
+
     states = DeadLetterStates()
-    for letter in read_dead_letters(reader, topic, span=span, no_progress_seconds=no_progress_seconds, clock=clock):
+    for letter in letters():
         states.add(letter)
-    for letter in read_dead_letters(reader, topic, span=span, no_progress_seconds=no_progress_seconds, clock=clock):
-        if states.counts(letter) and (not reasons or letter.reason in reasons):
+    for letter in letters():
+        if (
+            states.counts(letter)
+            and (not reasons or letter.reason in reasons)
+            and (group is None or letter.identity.group == group)
+        ):
             yield letter

@@ -17,23 +17,22 @@ from flowise_telemetry_consumer.dead_letters import DeadLetter, outgoing
 from flowise_telemetry_consumer.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.filed_dead_letters import (
     REDRIVEN,
+    UNKNOWN,
     DeadLetterStates,
     FiledDeadLetter,
-    Identity,
+    UnreadLetters,
     read_dead_letters,
 )
 from flowise_telemetry_consumer.outage import wait_out
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_consumer.topic_range import IncompleteReadError, TopicRange
-from flowise_telemetry_schemas import Catalog
+from flowise_telemetry_schemas import Catalog, ConfigurationError
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
 from flowise_telemetry_transport.types import OutgoingRecord, Record
 
-__all__ = ["DEFAULT_MAX_REDRIVES", "REDRIVE_GROUP", "RedriveResult", "redrive"]
+__all__ = ["DEFAULT_MAX_REDRIVES", "RedriveResult", "redrive"]
 
 DEFAULT_MAX_REDRIVES = 5
-REDRIVE_GROUP = "redrive"
-"""Stands as ``dlq.consumer.group`` in a letter that failed again."""
 
 _T = TypeVar("_T")
 
@@ -48,7 +47,8 @@ class RedriveResult:
 
     ``dead`` = ``written`` + ``already_there`` (by event) + ``still_bad`` (by reason) + ``not_chosen`` + ``given_up``
     (redriven too often already) + ``without_bytes`` (the client could not read them, so there is nothing to redrive) +
-    ``left`` (over the maximum, or not reached). ``incomplete`` says why the end was not reached.
+    ``left`` (over the maximum, or not reached). ``by_group`` are the dead letters of all groups, of those of other
+    groups too. ``incomplete`` says why the end was not reached, ``unread`` what could not be read.
     """
 
     topic: str
@@ -60,7 +60,9 @@ class RedriveResult:
     given_up: int = 0
     without_bytes: int = 0
     left: int = 0
+    by_group: Counter[str] = field(default_factory=Counter)
     incomplete: str | None = None
+    unread: UnreadLetters = field(default_factory=UnreadLetters)
 
     @property
     def adds_up(self) -> bool:
@@ -77,6 +79,7 @@ def redrive(
     topic: str,
     *,
     reasons: Collection[str] = (),
+    group: str | None = None,
     max_letters: int | None = None,
     max_redrives: int = DEFAULT_MAX_REDRIVES,
     no_progress_seconds: float = 60.0,
@@ -91,9 +94,12 @@ def redrive(
     the latest reason and its ``dlq.redrive.count`` one higher, in place of the one before. A crash in between is mended
     by another redrive: the sink knows its events.
 
+    ``group``: only the letters that this consumer group filed, as the sink is the one of that group. Without it all
+    are taken, if they are of one group: of more, a receipt would say that the sink of another group has the record.
+
     ``sink`` and ``writer`` None: nothing is changed, and ``written`` says what would be, less what the sink may have.
     Outages are waited for, ``no_progress_seconds`` at most. Raises ``UnknownTopicError``, ``SinkError``,
-    ``DeadLetterRefusedError``.
+    ``DeadLetterRefusedError``, and ``ConfigurationError`` where a group has to be named, before anything is done.
     """
     run = _Redrive(
         sink,
@@ -104,20 +110,28 @@ def redrive(
         stop=stop or threading.Event(),
         clock=clock or SystemClock(),
     )
-    if sink is not None:
-        sink.prepare(list(catalog))
     span = TopicRange.of(reader, topic)
 
     def letters() -> Iterator[FiledDeadLetter]:
         return read_dead_letters(
-            reader, topic, span=span, no_progress_seconds=no_progress_seconds, stop=run.stop, clock=run.clock
+            reader,
+            topic,
+            span=span,
+            no_progress_seconds=no_progress_seconds,
+            stop=run.stop,
+            clock=run.clock,
+            unread=run.result.unread,
         )
 
     try:
         for letter in letters():
             run.states.add(letter)
-        run.result.dead = run.result.left = run.states.dead
+        run.choose(group)
+        if sink is not None:
+            sink.prepare(list(catalog))
         for letter in letters():
+            if group is not None and letter.identity.group != group:
+                continue
             if run.states.counts(letter) and run.wants(letter, reasons, max_redrives):
                 if max_letters is not None and run.taken >= max_letters:
                     break
@@ -155,6 +169,20 @@ class _Redrive:
         self._decoder = Decoder(catalog)
         self._no_progress_seconds = no_progress_seconds
         self._open_bytes = 0
+
+    def choose(self, group: str | None) -> None:
+        """Counts the letters that are meant. Raises ``ConfigurationError`` where that cannot be known."""
+        by_group = self.result.by_group = self.states.by_group
+        # Letters that name no group are of no sink in particular. A group that has none left still has a sink.
+        named = sorted(by_group.keys() - {UNKNOWN})
+        if group is None and len(named) > 1:
+            there = ", ".join(f"{name} ({by_group[name]:,})" for name in named)
+            raise ConfigurationError(
+                f"{self.result.topic} has dead letters of {len(named)} groups: {there}; "
+                "name the one whose sink it is with --group",
+                topic=self.result.topic,
+            )
+        self.result.dead = self.result.left = by_group.total() if group is None else by_group[group]
 
     def wants(self, letter: FiledDeadLetter, reasons: Collection[str], max_redrives: int) -> bool:
         """Whether it is to be redriven; counts it where not."""
@@ -199,50 +227,58 @@ class _Redrive:
 
     def _shipment(self, records: Sequence[Record], decoded: Decoded, writer: RecordWriter) -> Shipment:
         now_ms = self.clock.now_ms()
-        bad = {_identity(letter.record) for letter in decoded.dead}
-        good = [record for record in records if _identity(record) not in bad]
+        bad = {FiledDeadLetter.of(letter.record).identity for letter in decoded.dead}
+        filed = [FiledDeadLetter.of(record) for record in records]
+        good = [letter for letter in filed if letter.identity not in bad]
         topic = self.result.topic
         letters = [
             *decoded.dead,
-            *(DeadLetter(record, "unreadable", "decode", "", "its receipt") for record in good),
+            *(DeadLetter(letter.record, "unreadable", "decode", "", "its receipt") for letter in good),
         ]
         return Shipment(
             writer,
             [
-                *(outgoing(letter, topic=topic, group=REDRIVE_GROUP, failed_at_ms=now_ms) for letter in decoded.dead),
-                *(_receipt(record, topic=topic, now_ms=now_ms) for record in good),
+                *(_filed_anew(letter, topic=topic, now_ms=now_ms) for letter in decoded.dead),
+                *(_receipt(letter, topic=topic, now_ms=now_ms) for letter in good),
             ],
             letters,
         )
 
 
 def _again(letter: FiledDeadLetter) -> Record:
-    """The record as it once was read, with one redrive more in its headers."""
-    topic, partition, offset = letter.identity
+    """The record as it once was read, with one redrive more in its headers; its letter's identity stays the same."""
+    about = letter.identity
     headers = tuple((name, value) for name, value in letter.record.headers if name != "dlq.redrive.count")
     return dataclasses.replace(
         letter.record,
-        topic=topic,
-        partition=partition,
-        offset=offset,
+        topic=about.topic,
+        partition=about.partition,
+        offset=about.offset,
+        # Not the letter's own: the dead-letter topic may date records as they arrive.
+        timestamp_ms=-1 if about.timestamp_ms is None else about.timestamp_ms,
         headers=(*headers, ("dlq.redrive.count", str(letter.redrive_count + 1).encode())),
     )
 
 
-def _identity(record: Record) -> Identity:
-    return record.topic, record.partition, record.offset
+def _filed_anew(letter: DeadLetter, *, topic: str, now_ms: int) -> OutgoingRecord:
+    """The letter that takes the place of the one before: of the same group, whose sink still lacks the record."""
+    group = FiledDeadLetter.of(letter.record).identity.group
+    return outgoing(letter, topic=topic, group=group, failed_at_ms=now_ms)
 
 
-def _receipt(record: Record, *, topic: str, now_ms: int) -> OutgoingRecord:
+def _receipt(letter: FiledDeadLetter, *, topic: str, now_ms: int) -> OutgoingRecord:
     """What ends a dead letter. Dated now: it has to outlive the letter in the topic's retention."""
     now = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    count = dict(record.headers)["dlq.redrive.count"]
+    about = letter.identity
     texts = {
-        "dlq.source.topic": record.topic,
-        "dlq.source.partition": str(record.partition),
-        "dlq.source.offset": str(record.offset),
+        "dlq.source.topic": about.topic,
+        "dlq.source.partition": str(about.partition),
+        "dlq.source.offset": str(about.offset),
+        "dlq.source.timestamp": None if about.timestamp_ms is None else str(about.timestamp_ms),
         "dlq.reason": REDRIVEN,
+        "dlq.consumer.group": about.group,
         "dlq.redriven.at": now,
+        "dlq.redrive.count": str(letter.redrive_count),
     }
-    headers = tuple((name, text.encode()) for name, text in texts.items())
-    return OutgoingRecord(topic, record.key, None, (*headers, ("dlq.redrive.count", count)), timestamp_ms=now_ms)
+    headers = tuple((name, text.encode()) for name, text in texts.items() if text is not None)
+    return OutgoingRecord(topic, letter.record.key, None, headers, timestamp_ms=now_ms)

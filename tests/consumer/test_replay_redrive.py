@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -12,13 +14,14 @@ from flowise_telemetry_consumer import (
     ConsumerSettings,
     RedriveResult,
     SinkUnavailableError,
+    UnreadLetters,
     current_dead_letters,
     list_dead_letters,
     look_into,
     read_dead_letters,
     redrive,
 )
-from flowise_telemetry_schemas import Catalog, catalog
+from flowise_telemetry_schemas import Catalog, ConfigurationError, catalog
 from flowise_telemetry_schemas.codec import MARKER
 from flowise_telemetry_transport.errors import DeliveryTimeoutError
 from flowise_telemetry_transport.types import OutgoingRecord, TopicPartition
@@ -27,6 +30,7 @@ from tests.consumer.world import DLQ, GROUP, TOPIC, MemorySink, SameThread, Stop
 SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP)
 OLD = Catalog(tuple(schema for schema in catalog() if schema.event != "tool_created"))
 TOOLS = 10  # of 60 events in turn
+Resume = Callable[[Iterable[TopicPartition]], None]
 
 
 @pytest.fixture(autouse=True)
@@ -54,12 +58,31 @@ class Redriven:
         reader.close()
         self.sink = self.world.sink
 
+    def consume_as(self, group: str) -> MemorySink:
+        """Another service of the older release, with a group and a sink of its own, reads all that there is."""
+        reader, sink = self.world.reader(group), MemorySink()
+        reader.before_commit = lambda offsets: None  # the world looks after the sink of its own group
+        ends = reader.end_offsets(self.world.partitions)
+        committed = self.world.broker.group(group).committed
+        Consumer(
+            reader,
+            sink,
+            self.world.broker.open_writer(),
+            OLD,
+            ConsumerSettings(topic=TOPIC, group=group),
+            clock=self.world.clock,
+            sink_thread=SameThread(),
+        ).run(StopWhen(lambda: all(committed.get(tp, 0) >= end for tp, end in ends.items())))
+        reader.close()
+        return sink
+
     def run(
         self,
         schemas: Catalog | None = None,
         *,
         dry: bool = False,
         reasons: tuple[str, ...] = (),
+        group: str | None = None,
         max_letters: int | None = None,
         max_redrives: int = 5,
         sink: MemorySink | None = None,
@@ -71,6 +94,7 @@ class Redriven:
             schemas or catalog(),
             DLQ,
             reasons=reasons,
+            group=group,
             max_letters=max_letters,
             max_redrives=max_redrives,
             clock=self.world.clock,
@@ -109,7 +133,7 @@ def test_what_is_still_bad_stays_once_with_its_redrives_counted(it: Redriven) ->
         )
         assert letter.redrive_count == count
         assert letter.record.value == b"not one of ours"
-        assert (letter.source_topic, letter.group) == (TOPIC, "redrive" if count else GROUP)
+        assert (letter.source_topic, letter.group) == (TOPIC, GROUP)
         it.run(reasons=("unknown_framing",))
         assert it.listed()[0]["unknown_framing"] == 1
     # Replaced and never appended: as many headers as at first.
@@ -209,6 +233,105 @@ def test_a_receipt_has_no_value_and_says_what_it_is_for(it: Redriven) -> None:
     letters = [*read_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock)]
     (first,) = (letter for letter in letters if letter.identity == letters[-1].identity and not letter.is_receipt)
     assert (first.record.key, letters[-1].redrive_count) == (receipt.key, 1)
+
+
+def test_each_group_gets_its_own_letters_into_its_own_sink(it: Redriven) -> None:
+    other = it.consume_as("parquet")
+    assert it.run(group=GROUP).written == {"tool_created": TOOLS}
+    assert it.sink.event_ids() == it.world.accepted() != other.event_ids()
+    summary = list_dead_letters(it.world.reader(None), DLQ, group="parquet", clock=it.world.clock)
+    assert (summary.by_reason["unknown_fingerprint"], summary.redriven) == (TOOLS, 0)
+    result = it.run(group="parquet", sink=other)
+    assert (result.dead, result.written) == (TOOLS + 1, {"tool_created": TOOLS})
+    assert other.event_ids() == it.world.accepted()
+    assert it.listed()[:2] == ({"unknown_framing": 2}, 2 * TOOLS)
+    letters = [*current_dead_letters(it.world.reader(None), DLQ, group="parquet", clock=it.world.clock)]
+    assert [(letter.group, letter.redrive_count) for letter in letters] == [("parquet", 1)]
+
+
+def test_of_several_groups_one_has_to_be_named(it: Redriven) -> None:
+    other = it.consume_as("parquet")
+    letters, rows = it.world.dead_records(), (it.sink.event_ids(), other.event_ids())
+    with pytest.raises(ConfigurationError, match=r"groups: parquet \(11\), service \(11\); .* --group$"):
+        it.run()
+    assert (it.world.dead_records(), (it.sink.event_ids(), other.event_ids())) == (letters, rows)
+    # Also once nothing is left for one of them: its sink is still another one.
+    it.run(group="parquet", sink=other, reasons=("unknown_fingerprint",))
+    with pytest.raises(ConfigurationError, match=r"parquet \(1\), service \(11\)"):
+        it.run(dry=True)
+
+
+def test_a_group_that_filed_nothing_has_nothing_to_redrive(it: Redriven) -> None:
+    result = it.run(group="nobody")
+    assert (result.dead, result.by_group) == (0, {GROUP: TOOLS + 1})
+
+
+def test_a_topic_that_was_made_again_has_letters_of_its_own(it: Redriven) -> None:
+    it.run()
+    gone = it.world.dead_records()
+    # Of the same places as those that were redriven: the topic's offsets began again, and its records are younger.
+    writer = it.world.broker.open_writer()
+    for record in gone[: TOOLS + 1]:
+        headers = tuple(
+            (name, b"1700000000999" if name == "dlq.source.timestamp" else value) for name, value in record.headers
+        )
+        writer.send(OutgoingRecord(DLQ, record.key, record.value, headers), lambda delivery, error: None)
+    assert it.listed()[:2] == ({"unknown_fingerprint": TOOLS, "unknown_framing": 2}, TOOLS)
+    result = it.run(sink=_prepared())
+    assert (result.written, result.still_bad) == ({"tool_created": TOOLS}, {"unknown_framing": 2})
+    assert it.listed()[:2] == ({"unknown_framing": 2}, 2 * TOOLS)
+
+
+def test_a_letter_without_a_time_stays_one(it: Redriven) -> None:
+    writer = it.world.broker.open_writer()
+    names = ("dlq.source.topic", "dlq.source.partition", "dlq.source.offset", "dlq.reason")
+    for value, place in ((value_of(999), b"998"), (b"what is this", b"999")):
+        headers = tuple(zip(names, (TOPIC.encode(), b"0", place, b"malformed"), strict=True))
+        writer.send(OutgoingRecord(DLQ, b"k", value, headers), lambda delivery, error: None)
+    assert it.run().written.total() == TOOLS + 1
+    assert it.listed()[:2] == ({"unknown_framing": 2}, TOOLS + 1)
+
+
+def test_the_same_place_twice_in_one_batch_is_two_records(it: Redriven) -> None:
+    bad = next(record for record in it.world.dead_records() if record.value == b"not one of ours")
+    headers = tuple((name, b"5" if name == "dlq.source.timestamp" else value) for name, value in bad.headers)
+    writer = it.world.broker.open_writer()
+    writer.send(OutgoingRecord(DLQ, b"k", value_of(999), headers), lambda delivery, error: None)
+    assert it.run().written == {"tool_created": TOOLS + 1}
+    assert it.listed()[0] == {"unknown_framing": 1}
+
+
+def test_what_cannot_be_read_of_the_topic_is_told(it: Redriven, monkeypatch: pytest.MonkeyPatch) -> None:
+    it.world.broker.break_record(TopicPartition(DLQ, 0), 2)
+    unread = UnreadLetters()
+    letters = [*current_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock, unread=unread)]
+    assert (len(letters), unread) == (TOOLS, UnreadLetters(unreadable=1))
+    summary = list_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock)
+    assert (summary.total, summary.unread) == (TOOLS, unread)
+    # What expires between the two reads is left, and named.
+    reader = it.world.reader(None)
+    monkeypatch.setattr(reader, "resume", _truncating(it, reader.resume))
+    result = redrive(reader, None, None, catalog(), DLQ, clock=it.world.clock)
+    assert (result.dead, result.left, result.unread) == (TOOLS, 4, UnreadLetters(unreadable=1, expired=5))
+    assert str(result.unread) == "1 that the Kafka client cannot read and 5 that retention removed meanwhile"
+
+
+def _prepared() -> MemorySink:
+    sink = MemorySink()
+    sink.prepare(list(catalog()))
+    return sink
+
+
+def _truncating(it: Redriven, resume: Resume) -> Resume:
+    """Removes the first five letters once the topic is read for the second time."""
+    reads = itertools.count(1)
+
+    def resumed(partitions: Iterable[TopicPartition]) -> None:
+        resume(partitions)
+        if next(reads) == 2:
+            it.world.broker.truncate(TopicPartition(DLQ, 0), 5)
+
+    return resumed
 
 
 def test_a_summary_groups_by_event_and_hour(it: Redriven) -> None:
