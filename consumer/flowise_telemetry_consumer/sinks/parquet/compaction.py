@@ -46,9 +46,9 @@ def compact(storage: Storage) -> Compacted:
     taken = made = duplicates = 0
     for group in _groups(files):
         for merged in _merged(storage, group):
-            storage.put([(merged.exchange.path, merged.exchange.document())])
+            _put(storage, merged.exchange.path, merged.exchange.document())
             with storage.exchanging():
-                storage.put([(merged.exchange.new, merged.data)])
+                _put(storage, merged.exchange.new, merged.data)
                 _finish(storage, merged.exchange)
             taken, made, duplicates = taken + merged.files, made + 1, duplicates + merged.duplicates
     return Compacted(len(files), len(files) - taken + made, duplicates)
@@ -62,6 +62,12 @@ def finish_exchanges(storage: Storage) -> None:
                 _finish(storage, exchange)
         else:
             storage.delete([exchange.path])
+
+
+def _put(storage: Storage, path: str, data: bytes) -> None:
+    # As a writer: whoever opens the data set removes what is aside while nobody writes.
+    with storage.publishing():
+        storage.put([(path, data)])
 
 
 def _finish(storage: Storage, exchange: Exchange) -> None:

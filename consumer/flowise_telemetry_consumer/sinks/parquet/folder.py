@@ -56,7 +56,7 @@ class Folder:
         with contextlib.suppress(SinkUnavailableError), self._flock("publish", exclusive=True, timeout_seconds=0.0):
             # Nobody is writing: what is here was left by someone who was killed.
             for file in self._aside.iterdir():
-                file.unlink()
+                file.unlink(missing_ok=True)
         return is_anew
 
     def list_files(self, folder: str = "") -> list[str]:
@@ -67,7 +67,10 @@ class Folder:
         for place, folders, names in os.walk(self._root / folder):
             if not folder:
                 folders[:] = [name for name in folders if name != _OWN]
-            found.extend(Path(place, name).relative_to(self._root).as_posix() for name in names)
+            # Once for each folder: there may be ten thousand files.
+            within = Path(place).relative_to(self._root)
+            prefix = "" if within == Path() else f"{within.as_posix()}/"
+            found.extend(f"{prefix}{name}" for name in names)
         return found
 
     def put(self, files: Sequence[tuple[str, bytes]]) -> None:
@@ -119,11 +122,11 @@ class Folder:
 
     def publishing(self) -> contextlib.AbstractContextManager[None]:
         """Shared with other writers."""
-        return self._flock("publish", exclusive=False)
+        return self._publish(exclusive=False)
 
     def claiming(self) -> contextlib.AbstractContextManager[None]:
         """Waits until nobody writes."""
-        return self._flock("publish", exclusive=True)
+        return self._publish(exclusive=True)
 
     def reading(self) -> contextlib.AbstractContextManager[None]:
         """Shared with other readers; a folder that this user may only read cannot be locked, and is read without."""
@@ -175,6 +178,14 @@ class Folder:
             raise SinkError(
                 f"{self.url} holds a file that cannot be read as its event: remove what is not ours"
             ) from error
+
+    @contextlib.contextmanager
+    def _publish(self, *, exclusive: bool) -> Iterator[None]:
+        with contextlib.ExitStack() as held:
+            # Who waits until nobody writes lets nobody begin meanwhile: many writers would never all pause at once.
+            with self._flock("gate", exclusive=True):
+                held.enter_context(self._flock("publish", exclusive=exclusive))
+            yield
 
     @contextlib.contextmanager
     def _flock(self, name: str, *, exclusive: bool, timeout_seconds: float | None = None) -> Iterator[None]:

@@ -43,13 +43,16 @@ class KnownIds:
         self._cached_ids = 0
 
     def refresh(self) -> None:
-        """Lists the data set. When others have written since, everything is looked up anew."""
+        """Lists the data set. The minutes of which others have written since are looked up anew."""
         before = {path for files in self._files.values() for path in files}
         self._files = {}
         for file in list_data(self._storage):
             self._files.setdefault(file.event, {})[file.path] = file
-        if any(path not in before for files in self._files.values() for path in files):
-            self.forget()
+        for event, files in self._files.items():
+            new = [file for path, file in files.items() if path not in before]
+            stale = [key for key in self._minutes if key[0] == event and any(_may_hold(file, key[1:]) for file in new)]
+            for key in stale:
+                self._cached_ids -= len(self._minutes.pop(key))
 
     def forget(self) -> None:
         """Forgets the ids in memory; the files are still known."""

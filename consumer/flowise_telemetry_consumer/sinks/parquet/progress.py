@@ -78,6 +78,10 @@ class Progress:
                     offsets[partition] = next_offset
         return offsets
 
+    def is_claimed(self, batch: Batch) -> bool:
+        """Whether the batch has offsets, all of partitions that this sink claimed."""
+        return 0 < len(batch.offsets) == len(self._claims.advances(batch))
+
     def steps(self, batch: Batch) -> list[Step]:
         """What a batch will move. Raises ``FencedError`` where another has claimed since."""
         advances = self._claims.advances(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
@@ -16,6 +17,7 @@ from flowise_telemetry_consumer.sinks.parquet.listing import exchanges, list_dat
 from flowise_telemetry_consumer.sinks.parquet.progress import Progress
 from flowise_telemetry_consumer.sinks.parquet.rows import encoded, null_column, rows_of
 from flowise_telemetry_consumer.sinks.parquet.storage import Storage
+from flowise_telemetry_consumer.sinks.parquet.turns import Turns
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, SourceProgress, WriteResult
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
@@ -32,7 +34,8 @@ class ParquetSink:
 
     A batch is one file for each of its events and days. Each is there whole or not at all; of a batch that is cut off
     some may be, and the next delivery of its records adds the others. Ids are strings, times UTC with milliseconds,
-    graphs nested. Consumers of one group write side by side, each the partitions that it claimed.
+    graphs nested. Consumers of one group write side by side, each the partitions that it claimed; different sources,
+    and sinks that claimed nothing, one after the other.
     """
 
     def __init__(self, storage: Storage, *, known_ids: KnownIds | None = None) -> None:
@@ -40,7 +43,10 @@ class ParquetSink:
         self._schemas: dict[str, EventSchema] = {}
         self._known = known_ids or KnownIds(storage)
         self._progress = Progress(storage)
-        self._is_current = False
+        self._turns = Turns(storage)
+        # What this one writes without a claim is no other's, not even of the same source.
+        self._unclaimed = f"sink {secrets.token_hex(8)}"
+        self._listed_in_turn: str | None = None
         self._written: dict[tuple[str, TopicPartition], int] = {}
 
     @property
@@ -66,16 +72,17 @@ class ParquetSink:
         with self._storage.failures_told():
             if self._storage.open():
                 self._known.forget()
-                self._is_current = False
+                self._listed_in_turn = None
                 raise SinkUnavailableError(f"{self.url} was moved or removed while it was open; it is made anew")
+            writer = f"source {batch.source}" if self._progress.is_claimed(batch) else self._unclaimed
+            written = None
             with self._storage.publishing():
-                steps = self._progress.steps(batch)
-                self._take_stock(batch)
-                rows = {event: self._unknown(event, batch.frames[event]) for event in sorted(batch.frames)}
-                self._publish(self._files(batch, rows))
-                self._progress.move(batch.source, steps)
+                if turn := self._turns.current(writer):
+                    written = self._add(batch, turn)
+            if written is None:
+                with self._storage.claiming():
+                    written = self._add(batch, self._turns.take(writer))
         self._written |= {(batch.source, partition): offset for partition, offset in batch.offsets.items()}
-        written = {event: frame.height for event, frame in rows.items()}
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written=written, duplicates=duplicates)
 
@@ -86,7 +93,7 @@ class ParquetSink:
         with self._storage.failures_told():
             self._storage.open()
             offsets = self._progress.claim(source, partitions, description)
-            self._is_current = False
+            self._listed_in_turn = None
         self._written |= {(source, partition): offset for partition, offset in offsets.items()}
         return offsets
 
@@ -145,13 +152,22 @@ class ParquetSink:
         """Lets go of the locks and of what is in memory."""
         self._storage.release()
         self._known.forget()
-        self._is_current = False
+        self._listed_in_turn = None
 
-    def _take_stock(self, batch: Batch) -> None:
-        """Lists the files where others may have written what this batch has: of partitions that are new to us."""
-        if not self._is_current or any((batch.source, partition) not in self._written for partition in batch.offsets):
+    def _add(self, batch: Batch, turn: str) -> dict[str, int]:
+        steps = self._progress.steps(batch)
+        self._take_stock(batch, turn)
+        rows = {event: self._unknown(event, batch.frames[event]) for event in sorted(batch.frames)}
+        self._publish(self._files(batch, rows))
+        self._progress.move(batch.source, steps)
+        return {event: frame.height for event, frame in rows.items()}
+
+    def _take_stock(self, batch: Batch, turn: str) -> None:
+        """Lists the files where others may have written what this batch has: a new turn, or a partition new to us."""
+        is_new = any((batch.source, partition) not in self._written for partition in batch.offsets)
+        if turn != self._listed_in_turn or is_new:
             self._known.refresh()
-            self._is_current = True
+            self._listed_in_turn = turn
 
     def _unknown(self, event: str, frame: pl.DataFrame) -> pl.DataFrame:
         rows = first_of_each(frame)
@@ -185,7 +201,7 @@ class ParquetSink:
             self._storage.put([(file.path, data) for file, _, data in files])
         except BaseException:
             # Which of them are there is not known.
-            self._is_current = False
+            self._listed_in_turn = None
             raise
         for file, event_ids, _ in files:
             self._known.added(file, event_ids)

@@ -61,7 +61,7 @@ class Storage(Protocol):
         """While data files and progress are written: many may, but not while someone claims."""
 
     def claiming(self) -> AbstractContextManager[None]:
-        """While someone claims."""
+        """While someone claims, or takes the turn to write."""
 
     def reading(self) -> AbstractContextManager[None]:
         """While data files are read: many may, but not while files are exchanged."""
