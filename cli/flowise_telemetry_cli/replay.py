@@ -125,16 +125,17 @@ def replay(
 
 @replay.command(name="list")
 @click.option("--sink", metavar="URL", help=_SINK_HELP)
+@click.option("--into", metavar="NAME", help="Those that were started with --into NAME.")
 @json_option
 @click.pass_context
-def list_replays(ctx: click.Context, *, sink: str | None, as_json: bool) -> None:
+def list_replays(ctx: click.Context, *, sink: str | None, into: str | None, as_json: bool) -> None:
     """List the replays that ever began in a sink, and how far each is.
 
     \b
     Example:
       flowise-telemetry replay list --sink sqlite:///copy.db
     """
-    target = open_sink(_required(sink, ctx))
+    target = open_target(_required(sink, ctx), into)
     try:
         runs = list_runs(target)
     finally:

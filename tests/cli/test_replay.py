@@ -306,6 +306,9 @@ def test_a_replay_that_another_process_has_is_incomplete(operator: Operator) -> 
 def test_a_replay_beside_is_resumed_there(operator: Operator) -> None:
     done = operator.run("--sink", "sqlite:///copy.db", "--into", "rebuilt", "--json")
     run = json.loads(done.stdout)["replay"]
+    listed = operator.run("list", "--sink", "sqlite:///copy.db", "--into", "rebuilt", "--json")
+    assert json.loads(listed.stdout)["replay"] == run
+    assert operator.run("list", "--sink", "sqlite:///copy.db").stdout == ""
     resumed = operator.run("resume", run, "--sink", "sqlite:///copy.db", "--into", "rebuilt")
     assert resumed.errors == [f"replay {run} is finished: nothing is left to do"]
     unknown = operator.run("resume", run, "--sink", "sqlite:///copy.db")

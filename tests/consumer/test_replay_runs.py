@@ -303,3 +303,24 @@ def test_a_sink_that_keeps_no_progress_begins_again(world: World, tmp_path: Path
     died(lines, 2)
     result = lines.run()
     assert (result.resumed, result.already_there.total(), result.written.total()) == (False, 40, 60)
+
+
+def test_the_shards_of_a_divided_replay_are_named(world: World, copy: Copy) -> None:
+    for number in (2, 1):
+        copy.run(shard=Shard(number, 3))
+    sink, mine = copy.sink(), ALL.run_id(copy.url)
+    with pytest.raises(
+        UnknownRunError, match=f"replay {mine} is divided, name the shard; there are: --shard 1/3, --sh"
+    ):
+        find_run(sink, mine)
+    copy.run()
+    assert find_run(sink, mine).shard is None
+    sink.close()
+
+
+def test_a_shard_of_a_replay_that_is_not_divided_is_told(world: World, copy: Copy) -> None:
+    copy.run()
+    sink, mine = copy.sink(), ALL.run_id(copy.url)
+    with pytest.raises(UnknownRunError, match=f"replay {mine} is not divided: leave --shard out"):
+        find_run(sink, mine, Shard(1, 3))
+    sink.close()

@@ -148,13 +148,23 @@ def latest_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun
 
 
 def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun:
-    """The latest run of an id. Raises ``UnknownRunError``."""
+    """The latest run of an id, or of one of its shards. Raises ``UnknownRunError``."""
     run = latest_run(sink, run_id, shard)
-    if run is None:
-        known = list(dict.fromkeys(run.id for run in list_runs(sink)))
-        there = f"there are: {', '.join(known)}" if known else "no replay ever began there"
-        raise UnknownRunError(f"{sink.url} has no replay {run_id}: {there}")
-    return run
+    if run is not None:
+        return run
+    runs = list_runs(sink)
+    shards = sorted(
+        {there.shard for there in runs if there.id == run_id and there.shard is not None},
+        key=lambda shard: (shard.of, shard.number),
+    )
+    if shards:
+        named = ", ".join(f"--shard {shard.number}/{shard.of}" for shard in shards)
+        raise UnknownRunError(f"{sink.url}: replay {run_id} is divided, name the shard; there are: {named}")
+    known = list(dict.fromkeys(there.id for there in runs))
+    if run_id in known:
+        raise UnknownRunError(f"{sink.url}: replay {run_id} is not divided: leave --shard out")
+    there = f"there are: {', '.join(known)}" if known else "no replay ever began there"
+    raise UnknownRunError(f"{sink.url} has no replay {run_id}: {there}")
 
 
 def keep_missing(
