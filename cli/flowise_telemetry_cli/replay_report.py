@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -26,10 +27,11 @@ __all__ = [
 ]
 
 
-def report(result: ReplayResult, *, as_json: bool) -> None:
-    """Prints the result: tables, or one JSON object."""
+def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> None:
+    """Prints the result: tables, or one JSON object; ``to_stderr`` where the events themselves go to stdout."""
+    echo = partial(click.echo, err=to_stderr)
     if as_json:
-        click.echo(json.dumps(_document(result)))
+        echo(json.dumps(_document(result)))
         return
     head = ("partition", "offsets read", "written", "already there", "dead letters", "filtered", "gaps", "left")
     rows = [
@@ -47,15 +49,15 @@ def report(result: ReplayResult, *, as_json: bool) -> None:
     ]
     if len(rows) > 1:
         rows = [*rows, ("all", *(sum(row[column] for row in rows) for column in range(1, len(head))))]  # type: ignore[list-item]  # a heading among numbers
-    click.echo(table(head, rows))
+    echo(table(head, rows))
     events = sorted({*result.written, *result.already_there})
     if events:
-        click.echo()
+        echo()
         lines = [(event, result.written[event], result.already_there[event]) for event in events]
-        click.echo(table(("event", "written", "already there"), lines))
+        echo(table(("event", "written", "already there"), lines))
     if result.dead:
-        click.echo()
-        click.echo(table(("dead letters", "count"), sorted(result.dead.items())))
+        echo()
+        echo(table(("dead letters", "count"), sorted(result.dead.items())))
 
 
 def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
@@ -83,18 +85,19 @@ def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]],
     return INCOMPLETE
 
 
-def report_archive(result: ArchiveResult, *, as_json: bool) -> None:
-    """Prints what was brought from one sink into another."""
+def report_archive(result: ArchiveResult, *, as_json: bool, to_stderr: bool = False) -> None:
+    """Prints what was brought from one sink into another; otherwise as ``report``."""
+    echo = partial(click.echo, err=to_stderr)
     if as_json:
         events = {name: dataclasses.asdict(event) for name, event in result.events.items()}
         document = {"complete": result.incomplete is None, "adds_up": not result.discrepancies(), "events": events}
-        click.echo(json.dumps(document))
+        echo(json.dumps(document))
         return
     rows = [
         (name, event.total, event.read, event.written, event.already_there, event.filtered)
         for name, event in result.events.items()
     ]
-    click.echo(table(("event", "there", "read", "written", "already there", "filtered"), rows))
+    echo(table(("event", "there", "read", "written", "already there", "filtered"), rows))
 
 
 def archive_verdict(result: ArchiveResult) -> int:
@@ -158,6 +161,8 @@ def _plan_document(plan: ReplayPlan) -> dict[str, Any]:
         "topic": plan.topic,
         "goes_on": plan.goes_on,
         "seconds_at_least": round(plan.seconds, 1),
+        "incomplete": plan.incomplete,
+        "sink_trouble": plan.sink_trouble,
         "events": dict(plan.events),
         "already_there": dict(+plan.already_there),
         "dead": dict(plan.dead),

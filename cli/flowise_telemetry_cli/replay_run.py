@@ -71,6 +71,11 @@ class Job:
     as_json: bool = False
     sink_servers: str | None = None
 
+    @property
+    def prints_events(self) -> bool:
+        """Whether stdout is for the events, and the result must not stand among them."""
+        return self.sink_url == "jsonl:-"
+
 
 def run_replay(settings: KafkaSettings, job: Job) -> int:
     """The topic into a sink; the exit status."""
@@ -115,7 +120,7 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
                 stop=stop,
                 on_progress=display.show,
             )
-    report(result, as_json=job.as_json)
+    report(result, as_json=job.as_json, to_stderr=job.prints_events)
     return verdict(result, allow_missing=job.allow_missing, mend=f"{_resume_command(job, run.id)} goes on")
 
 
@@ -167,7 +172,7 @@ def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> in
             stop=stop,
             on_progress=lambda now: line.show(_archive_line(now, time.monotonic() - began)),
         )
-    report_archive(result, as_json=job.as_json)
+    report_archive(result, as_json=job.as_json, to_stderr=job.prints_events)
     return archive_verdict(result)
 
 

@@ -150,6 +150,20 @@ def counts(operator: Operator, url: str) -> int:
     return total
 
 
+def test_stdout_is_for_the_events_alone_where_they_are_printed(operator: Operator) -> None:
+    for options in ((), ("--json",)):
+        done = operator.run("--sink", "jsonl:-", *options)
+        assert done.status == 0, done
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(lines) == EVENTS
+        assert not any("adds_up" in line for line in lines)
+    assert json.loads(done.errors[-1])["adds_up"]
+    operator.document("--sink", "sqlite:///copy.db")
+    archive = operator.run("--source", "sqlite:///copy.db", "--sink", "jsonl:-", "--json")
+    assert len(archive.stdout.splitlines()) == EVENTS
+    assert json.loads(archive.errors[-1])["adds_up"]
+
+
 def test_a_dry_run_makes_no_sink(operator: Operator) -> None:
     done = operator.run("--sink", "sqlite:///copy.db", "--dry-run")
     assert done.status == 0
@@ -157,6 +171,7 @@ def test_a_dry_run_makes_no_sink(operator: Operator) -> None:
     assert "unknown_framing      1" in done.stdout
     assert not (operator.folder / "copy.db").exists()
     document = operator.document("--sink", "sqlite:///copy.db", "--dry-run")
+    assert (document["incomplete"], "no such file" in str(document["sink_trouble"])) == (None, True)
     assert document["events"] == dict.fromkeys(("assistant_created", "chatflow_created", "prediction_sent"), 10) | {
         "tool_created": 10,
         "vector_upserted": 20,
