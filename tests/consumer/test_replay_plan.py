@@ -80,3 +80,18 @@ def test_what_retention_removed_is_in_it(world: World, tmp_path: Path) -> None:
     plan = planned(world, f"sqlite:///{tmp_path / 'copy.db'}", asked)
     assert plan.missing == {tp: [(3, 10)]}
     assert plan.sink_trouble is not None
+
+
+def test_what_is_left_of_an_unfinished_one_is_told_by_its_own_arguments(world: World, tmp_path: Path) -> None:
+    url, day_ms = f"sqlite:///{tmp_path / 'copy.db'}", 86_400_000
+    today, in_a_week = (
+        ReplayArguments(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, option="--from"))
+        for later in (0, 7 * day_ms)
+    )
+    sink = open_sink(url)
+    replay(world.reader(None), sink, catalog(), today, stop=StopWhen(lambda: True), clock=world.clock)
+    sink.close()
+    plan = planned(world, url, in_a_week)
+    assert (plan.goes_on, plan.run) == (True, today.run_id(url))
+    assert plan.events.total() == 60
+    assert sum(part.filtered for part in plan.partitions.values()) == 0

@@ -14,6 +14,7 @@ from flowise_telemetry_consumer.decoder import Decoder
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.replay.arguments import ReplayArguments, Shard
 from flowise_telemetry_consumer.replay.resolution import resolve
+from flowise_telemetry_consumer.replay.result import merged_ranges
 from flowise_telemetry_consumer.replay.runs import ReplayRun, latest_run
 from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_consumer.topic_range import IncompleteReadError, RangeReader, Stretch, TopicRange
@@ -84,14 +85,17 @@ def plan_replay(
     Keeps eight bytes for each event in memory. Raises as ``replay``, but for what the sink may say.
     """
     clock = clock or SystemClock()
+    run_id = arguments.run_id(sink.url)
     trouble: str | None = None
     latest: ReplayRun | None = None
     try:
-        latest = latest_run(sink, arguments.run_id(sink.url), shard)
+        latest = latest_run(sink, run_id, shard)
     except SinkError as error:
         trouble = error.message
     goes_on = latest is not None and not latest.finished and not anew
     if latest is not None and goes_on:
+        # "2d ago" means what it meant when that one began.
+        arguments = latest.arguments
         resolution, starts = latest.resolution, {tp: latest.position(tp) for tp in latest.span.starts}
     else:
         resolution = resolve(reader, arguments, shard)
@@ -99,7 +103,7 @@ def plan_replay(
     span = TopicRange(arguments.topic, starts, resolution.span.ends)
     plan = ReplayPlan(
         arguments.topic,
-        arguments.run_id(sink.url),
+        run_id,
         {
             tp: PartitionPlan(start, span.ends[tp], missing=list(resolution.missing.get(tp, ())))
             for tp, start in starts.items()
@@ -120,7 +124,7 @@ def plan_replay(
     except IncompleteReadError as error:
         plan.incomplete = error.message
     for tp, ranges in source.missing.items():
-        plan.partitions[tp].missing += ranges
+        plan.partitions[tp].missing = merged_ranges([*plan.partitions[tp].missing, *ranges])
     plan.seconds = clock.monotonic() - began
     plan.events, plan.already_there = hashes.counts, hashes.repeated()
     if trouble is None:
