@@ -36,6 +36,7 @@ from flowise_telemetry_consumer.replay import (
     replay_archive,
     replay_with_workers,
     require_many_writers,
+    require_own_rows,
     topic_of,
 )
 from flowise_telemetry_consumer.sinks import open_sink
@@ -98,6 +99,8 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
             run_id=job.run_id,
             anew=job.anew,
         )
+        if job.into is not None:
+            require_own_rows(target, run, job.into)
         result: ReplayResult
         if job.workers > 1:
             result = replay_with_workers(

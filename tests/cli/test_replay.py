@@ -199,6 +199,12 @@ def test_tables_are_filled_beside_and_swapped(operator: Operator) -> None:
         ["sqlite:///live.db: swapped with whole, which holds what was there before"],
     )
     assert counts(operator, "sqlite:///live.db") == EVENTS
+    # The name holds what was live: no place for the next layout.
+    again = operator.run("--sink", "sqlite:///live.db", "--into", "whole")
+    assert (again.status, again.stdout) == (2, "")
+    assert "--into whole: sqlite:///live.db" in again.errors[-1]
+    assert "holds 10 rows that are not of replay" in again.errors[-1]
+    assert again.errors[-1].endswith(": drop its tables, or give another NAME")
     unknown = operator.run("swap", "nothing", "--sink", "sqlite:///live.db")
     assert (unknown.status, len(unknown.errors)) == (1, 1)
 

@@ -20,11 +20,12 @@ from flowise_telemetry_consumer import (
     list_runs,
     replay,
 )
+from flowise_telemetry_consumer.replay import advance_run, open_run, require_own_rows
 from flowise_telemetry_consumer.replay.runs import keep_missing
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_consumer.sinks.sqlite import SqliteSink
-from flowise_telemetry_schemas import catalog
+from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.world import TOPIC, StopWhen, World
 
@@ -324,3 +325,35 @@ def test_a_shard_of_a_replay_that_is_not_divided_is_told(world: World, copy: Cop
     with pytest.raises(UnknownRunError, match=f"replay {mine} is not divided: leave --shard out"):
         find_run(sink, mine, Shard(1, 3))
     sink.close()
+
+
+def test_a_name_beside_is_for_the_rows_of_one_replay(world: World, copy: Copy) -> None:
+    def fill(arguments: ReplayArguments, shard: Shard | None = None, *, die: bool = False) -> None:
+        live = copy.sink()
+        sink = live.beside("rebuilt")
+        try:
+            sink.prepare(list(catalog()))
+            run = open_run(world.reader(None), sink, arguments, clock=world.clock, shard=shard)
+            require_own_rows(sink, run, "rebuilt")
+            if die:
+                let_die(sink, 1)
+            advance_run(world.reader(None), sink, catalog(), run, batch=BatchLimits(rows=20), clock=world.clock)
+        finally:
+            sink.close()
+            live.close()
+
+    other = ReplayArguments(topic=TOPIC, partitions=(0,))
+    with pytest.raises(_KilledError):
+        fill(ALL, die=True)
+    fill(ALL)
+    fill(ALL, Shard(1, 2))
+    world.send_good(10)
+    fill(ALL)  # it catches up before a swap
+    with pytest.raises(ConfigurationError, match=r"holds 110 rows that are not of replay .* alone: drop its tables"):
+        fill(other)
+    copy.run(other)
+    live = copy.sink()
+    live.swap("rebuilt")
+    live.close()
+    with pytest.raises(ConfigurationError, match="holds 21 rows that are not of replay"):
+        fill(ALL)

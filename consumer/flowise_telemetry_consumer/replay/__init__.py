@@ -6,8 +6,15 @@ from flowise_telemetry_consumer.replay.bounds import Bound, time_text
 from flowise_telemetry_consumer.replay.plan import PartitionPlan, ReplayPlan, plan_replay
 from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult, ranges_text
 from flowise_telemetry_consumer.replay.run import advance_run, replay
-from flowise_telemetry_consumer.replay.runs import ReplayRun, UnknownRunError, find_run, list_runs, open_run
+from flowise_telemetry_consumer.replay.runs import (
+    ReplayRun,
+    UnknownRunError,
+    find_run,
+    list_runs,
+    open_run,
+)
 from flowise_telemetry_consumer.replay.selection import Selection
+from flowise_telemetry_consumer.replay.target import require_own_rows
 from flowise_telemetry_consumer.replay.topic_copy import copy_topic
 from flowise_telemetry_consumer.replay.topic_sink import TOPIC_SCHEME, TopicSink, topic_of
 from flowise_telemetry_consumer.replay.workers import (
@@ -48,6 +55,7 @@ __all__ = [
     "replay_archive",
     "replay_with_workers",
     "require_many_writers",
+    "require_own_rows",
     "time_text",
     "topic_of",
 ]
