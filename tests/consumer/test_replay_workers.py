@@ -81,8 +81,9 @@ def test_a_worker_that_is_killed_is_told_and_the_replay_goes_on_from_there(crew:
             assert child.pid is not None
             os.kill(child.pid, signal.SIGKILL)
 
-    with pytest.raises(WorkerError, match=r"a worker ended before it was done \(exit code -9\)"):
+    with pytest.raises(WorkerError, match=r"a worker ended before it was done \(exit code -9\)") as caught:
         crew.run(kill_one)
+    assert caught.value.retryable
     result = crew.run()
     assert result.resumed
     assert result.already_there.total() == 0
@@ -106,8 +107,9 @@ def test_what_a_worker_s_sink_refuses_is_told(crew: Crew, kafka: KafkaService, t
         reader = open_reader(crew.settings)
         opened.callback(reader.close, timeout_seconds=5)
         run = open_run(reader, sink, ReplayArguments(topic=crew.topic), clock=SystemClock())
-        with pytest.raises(WorkerError, match="make the folder"):
+        with pytest.raises(WorkerError, match="make the folder") as caught:
             replay_with_workers(crew.settings, f"sqlite:///{tmp_path}/nowhere/copy.db", run, workers=2)
+        assert not caught.value.retryable
 
 
 def test_workers_end_with_their_parent(crew: Crew, tmp_path: Path) -> None:
