@@ -47,9 +47,10 @@ class RecordBatch:
         if records and self.since is None:
             self.since = now
         self.records += records
-        for record in records:
-            self.next_offsets[record.topic_partition] = record.offset + 1
-            self.size_bytes += _RECORD_OVERHEAD_BYTES + len(record.value or b"") + len(record.key or b"")
+        lasts = {(record.topic, record.partition): record.offset for record in records}
+        self.next_offsets |= {TopicPartition(*place): offset + 1 for place, offset in lasts.items()}
+        self.size_bytes += len(records) * _RECORD_OVERHEAD_BYTES
+        self.size_bytes += sum(len(record.value or b"") + len(record.key or b"") for record in records)
 
     def add_unreadable(self, letter: DeadLetter, *, now: float) -> None:
         """Takes a record that the client could not parse, so that its offset is handled with the others."""

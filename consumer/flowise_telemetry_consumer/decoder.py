@@ -10,7 +10,7 @@ import polars as pl
 
 from flowise_telemetry_consumer.avro_block import columns_of
 from flowise_telemetry_consumer.dead_letters import DeadLetter
-from flowise_telemetry_consumer.frame_checks import keeps_constraints
+from flowise_telemetry_consumer.frame_checks import rows_that_keep
 from flowise_telemetry_consumer.frames import frame_of
 from flowise_telemetry_consumer.schema_resolution import final_columns, resolved_columns
 from flowise_telemetry_schemas import Catalog, EventSchema
@@ -134,7 +134,7 @@ class Decoder:
         latest = self._catalog.latest(schema.event)
         columns = pl.concat([columns for _, columns in whole]).select(resolved)
         at = [place for block, _ in whole for place in block]
-        good = columns.select(keeps_constraints(latest)).to_series()
+        good = rows_that_keep(columns, latest)
         if not good.all():
             doubtful += [at[row] for row in (~good).arg_true()]
             at = [at[row] for row in good.arg_true()]
