@@ -25,7 +25,7 @@ NOBODY = "127.0.0.1:1"
         (("consume", "--bootstrap-servers", NOBODY, "--http-address", "here"), 2, "write host:port, such as"),
         (("consume",), 2, "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS is not set"),
         (("consume", "--bootstrap-servers", NOBODY), 1, NOBODY),
-        (("replay", "--bootstrap-servers", NOBODY, "--sink", "sqlite:///a.db"), 1, NOBODY),
+        (("replay", "--bootstrap-servers", NOBODY, "--sink", "sqlite:///a.db"), 3, NOBODY),
         (("dlq", "list", "--bootstrap-servers", NOBODY), 1, NOBODY),
         (("topics", "create", "--bootstrap-servers", NOBODY), 1, NOBODY),
         (("send", "--bootstrap-servers", NOBODY), 1, NOBODY),
