@@ -6,9 +6,13 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from flowise_telemetry_transport.client_logging import quiet_kafka_python
 from tests.services.kafka import KafkaService, start_embedded, start_kafka
 from tests.services.ladder import NoServiceError, docker_is_required
 from tests.services.postgres import PostgresService, start_postgres
+
+# Before a test imports kafka itself: from then on that client would speak, depending on the order of the tests.
+quiet_kafka_python()
 
 Service = KafkaService | PostgresService
 
