@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.database_file import identity_of, why_not_opened
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -60,7 +60,7 @@ class Database:
         db = self._connect(read_only=False)
         try:
             self._on_open(db)
-            self._identity = self._identity_now()
+            self._identity = identity_of(self._path)
         except BaseException:
             db.close()
             raise
@@ -79,7 +79,7 @@ class Database:
             db = self._db.cursor()
         else:
             if not self._path.is_file():
-                raise SinkError(f"{self._url} cannot be opened: {self._why_not_opened()}")
+                raise SinkError(f"{self._url} cannot be opened: {why_not_opened(self._path)}")
             try:
                 db = self._connect(read_only=True)
             except self._duckdb.ConnectionException:
@@ -111,7 +111,7 @@ class Database:
 
     def require_same_file(self) -> None:
         """DuckDB writes on to a file that was removed, as if nothing had happened."""
-        if self._identity_now() != self._identity:
+        if identity_of(self._path) != self._identity:
             self.close()
             raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
 
@@ -132,13 +132,6 @@ class Database:
         db.execute("SET TimeZone = 'UTC'")
         return db
 
-    def _identity_now(self) -> tuple[int, int] | None:
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return status.st_dev, status.st_ino
-
     def _told(self, error: Exception) -> SinkError:
         text = str(error).partition("\n")[0]
         known = self._duckdb
@@ -152,7 +145,7 @@ class Database:
         elif "not a valid DuckDB database file" in text:
             refused = "is not a DuckDB database: name another file"
         elif any(sign in text for sign in _NOT_OPENED):
-            refused = f"cannot be opened: {self._why_not_opened()}"
+            refused = f"cannot be opened: {why_not_opened(self._path)}"
         elif isinstance(error, known.DataError) and not isinstance(error, known.ConstraintException):
             # The text holds the value.
             refused = "refused a value that is not of its column's type"
@@ -160,16 +153,4 @@ class Database:
             unavailable = f"cannot be read or written: {text}"
         return (
             SinkUnavailableError(f"{self._url} {unavailable}") if unavailable else SinkError(f"{self._url} {refused}")
-        )
-
-    def _why_not_opened(self) -> str:
-        folder = self._path.absolute().parent
-        if not folder.is_dir():
-            return f"make the folder {folder} first"
-        if self._path.is_dir():
-            return "it is a folder, name a file"
-        if self._path.exists():
-            return "this user may not use the file"
-        return "there is no such file" + (
-            "" if os.access(folder, os.W_OK) else ", and this user may not make one there"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.database_file import identity_of, why_not_opened
 
 __all__ = ["BUSY_TIMEOUT_SECONDS", "Database", "transaction"]
 
@@ -55,7 +55,7 @@ class Database:
             # NORMAL would lose the last commits with the power, and Kafka's offsets say that they were written.
             db.execute("PRAGMA synchronous = FULL")
             self._on_open(db)
-            self._identity = self._identity_now()
+            self._identity = identity_of(self._path)
         except BaseException:
             db.close()
             raise
@@ -77,7 +77,7 @@ class Database:
 
     def require_same_file(self) -> None:
         """SQLite writes on to a file that was removed, as if nothing had happened."""
-        if self._identity_now() != self._identity:
+        if identity_of(self._path) != self._identity:
             self.close()
             raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
 
@@ -104,13 +104,6 @@ class Database:
             else:
                 return
 
-    def _identity_now(self) -> tuple[int, int] | None:
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return status.st_dev, status.st_ino
-
     def _told(self, error: sqlite3.Error) -> SinkError:
         code = _code(error)
         unavailable = {
@@ -125,21 +118,9 @@ class Database:
             sqlite3.SQLITE_NOTADB: "is not an SQLite database: name another file",
             sqlite3.SQLITE_READONLY: "may not be written by this user: give it the file and its folder",
             sqlite3.SQLITE_PERM: "may not be used by this user: give it the file and its folder",
-            sqlite3.SQLITE_CANTOPEN: f"cannot be opened: {self._why_not_opened()}",
+            sqlite3.SQLITE_CANTOPEN: f"cannot be opened: {why_not_opened(self._path)}",
         }
         return SinkError(f"{self._url} {refused.get(code or 0, f'refused: {error}')}")
-
-    def _why_not_opened(self) -> str:
-        folder = self._path.absolute().parent
-        if not folder.is_dir():
-            return f"make the folder {folder} first"
-        if self._path.is_dir():
-            return "it is a folder, name a file"
-        if self._path.exists():
-            return "this user may not use the file"
-        return "there is no such file" + (
-            "" if os.access(folder, os.W_OK) else ", and this user may not make one there"
-        )
 
 
 @contextlib.contextmanager
