@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from flowise_telemetry_cli.connection import CLOSE_SECONDS, connection_options, kafka_settings, topic_option
-from flowise_telemetry_cli.dlq_ending import ending
 from flowise_telemetry_cli.dlq_export import export_letters
+from flowise_telemetry_cli.dlq_passage import ending
 from flowise_telemetry_cli.dlq_redrive import redrive_letters
 from flowise_telemetry_cli.dlq_show import show_letters
 from flowise_telemetry_cli.table import table

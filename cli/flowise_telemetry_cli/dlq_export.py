@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 from typing import IO, Any
 
 import click
 
-from flowise_telemetry_cli.connection import CLOSE_SECONDS
-from flowise_telemetry_cli.dlq_ending import ending
-from flowise_telemetry_consumer import FiledDeadLetter, IncompleteReadError, UnreadLetters, current_dead_letters
-from flowise_telemetry_transport import KafkaSettings, open_reader
+from flowise_telemetry_cli.dlq_passage import ending, pass_letters
+from flowise_telemetry_consumer import FiledDeadLetter
+from flowise_telemetry_transport import KafkaSettings
 
 __all__ = ["export_letters"]
 
@@ -27,20 +25,13 @@ def export_letters(
     max_letters: int | None,
 ) -> int:
     """Writes a line for each letter that counts; the exit status."""
-    reader = open_reader(settings)
-    unread, incomplete = UnreadLetters(), None
-    count = 0
-    try:
-        chosen = current_dead_letters(reader, topic, reasons=reasons, group=group, unread=unread)
-        for letter in itertools.islice(chosen, max_letters):
-            output.write(json.dumps(_document(letter)) + "\n")
-            count += 1
-    except IncompleteReadError as error:
-        incomplete = error.message
-    finally:
-        reader.close(timeout_seconds=CLOSE_SECONDS)
-    click.echo(f"{count:,} dead letters of {topic} exported", err=True)
-    return ending(topic, unread=unread, incomplete=incomplete)
+
+    def write(letter: FiledDeadLetter) -> None:
+        output.write(json.dumps(_document(letter)) + "\n")
+
+    passage = pass_letters(settings, topic, write, group=group, reasons=reasons, max_letters=max_letters)
+    click.echo(f"{passage.count:,} dead letters of {topic} exported", err=True)
+    return ending(topic, unread=passage.unread, incomplete=passage.incomplete)
 
 
 def _document(letter: FiledDeadLetter) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import click
 
 from flowise_telemetry_cli.connection import CLOSE_SECONDS
-from flowise_telemetry_cli.dlq_ending import ending
+from flowise_telemetry_cli.dlq_passage import ending
 from flowise_telemetry_cli.exit_status import FAILED, INCOMPLETE
 from flowise_telemetry_cli.progress_line import ProgressLine
 from flowise_telemetry_cli.signals import stopped_by_signals

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-
 import click
 
-from flowise_telemetry_cli.connection import CLOSE_SECONDS
-from flowise_telemetry_cli.dlq_ending import ending
+from flowise_telemetry_cli.dlq_passage import ending, pass_letters
 from flowise_telemetry_consumer import (
     FiledDeadLetter,
-    IncompleteReadError,
-    UnreadLetters,
-    current_dead_letters,
     hexdump,
     look_into,
 )
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
-from flowise_telemetry_transport import KafkaSettings, open_reader
+from flowise_telemetry_transport import KafkaSettings
 
 __all__ = ["show_letters"]
 
@@ -35,23 +29,19 @@ def show_letters(
     values: bool,
 ) -> int:
     """Prints the first letters that count, a paragraph each; the exit status."""
-    reader = open_reader(settings)
-    unread, incomplete = UnreadLetters(), None
-    shown = 0
-    try:
-        chosen = current_dead_letters(reader, topic, reasons=reasons, group=group, unread=unread)
-        for letter in itertools.islice(chosen, max_letters):
-            click.echo(("\n" if shown else "") + "\n".join(_paragraph(letter, values=values)))
-            shown += 1
-    except IncompleteReadError as error:
-        incomplete = error.message
-    finally:
-        reader.close(timeout_seconds=CLOSE_SECONDS)
-    if incomplete is not None:
-        click.echo(f"{shown:,} dead letters of {topic} shown", err=True)
-    elif not shown:
+    between = ""
+
+    def show(letter: FiledDeadLetter) -> None:
+        nonlocal between
+        click.echo(between + "\n".join(_paragraph(letter, values=values)))
+        between = "\n"
+
+    passage = pass_letters(settings, topic, show, group=group, reasons=reasons, max_letters=max_letters)
+    if passage.incomplete is not None:
+        click.echo(f"{passage.count:,} dead letters of {topic} shown", err=True)
+    elif not passage.count:
         click.echo(f"no such dead letters in {topic}", err=True)
-    return ending(topic, unread=unread, incomplete=incomplete)
+    return ending(topic, unread=passage.unread, incomplete=passage.incomplete)
 
 
 def _paragraph(letter: FiledDeadLetter, *, values: bool) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_cli import dlq, dlq_export, dlq_redrive, dlq_show
+from flowise_telemetry_cli import dlq, dlq_passage, dlq_redrive
 from flowise_telemetry_cli.main import run
 from flowise_telemetry_consumer import Consumer, ConsumerSettings, filed_dead_letters
 from flowise_telemetry_consumer.sinks import open_sink
@@ -77,7 +77,7 @@ def operator(
     monkeypatch.setenv("FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS", "nowhere:1")
     monkeypatch.setenv("FLOWISE_TELEMETRY_TOPIC", TOPIC)
     monkeypatch.setattr(filed_dead_letters, "SystemClock", lambda: it.world.clock)
-    for module in (dlq, dlq_export, dlq_redrive, dlq_show):
+    for module in (dlq, dlq_passage, dlq_redrive):
         monkeypatch.setattr(module, "open_reader", lambda settings: it.reader)
     monkeypatch.setattr(dlq, "open_admin", lambda settings: it.world.broker.open_admin())
     monkeypatch.setattr(dlq_redrive, "open_dead_letter_writer", lambda settings: it.world.broker.open_writer())
