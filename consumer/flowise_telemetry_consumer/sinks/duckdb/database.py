@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.database_file import identity_of, why_not_opened
+from flowise_telemetry_consumer.sinks.database_file import DatabaseFile, why_not_opened
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -35,42 +35,15 @@ _NOT_OPENED = ("No such file", "Permission denied", "Is a directory", "Not a dir
 _TURNS: dict[Path, threading.Lock] = {}
 
 
-class Database:
-    """One file and the connection that writes to it, made when it is first needed and after every failure.
-
-    ``on_open`` is called with each new connection, to make the tables.
-    """
+class Database(DatabaseFile["DuckDBPyConnection"]):
+    """One DuckDB file: one process at a time may write to it, and nobody else may read meanwhile."""
 
     def __init__(self, path: Path, *, url: str, on_open: Callable[[DuckDBPyConnection], None]) -> None:
         # Asked for here, so that a missing extra is told when the sink is opened.
         import duckdb
 
         self._duckdb = duckdb
-        self._path = path
-        self._url = url
-        self._on_open = on_open
-        self._db: DuckDBPyConnection | None = None
-        self._identity: tuple[int, int] | None = None
-
-    def connection(self) -> DuckDBPyConnection:
-        """The connection that writes, in the one process that may."""
-        if self._db is not None:
-            self.require_same_file()
-            return self._db
-        db = self._connect(read_only=False)
-        try:
-            self._on_open(db)
-            self._identity = identity_of(self._path)
-        except BaseException:
-            db.close()
-            raise
-        self._db = db
-        return db
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a connection."""
-        return self._db is not None
+        super().__init__(path, url=url, errors=duckdb.Error, on_open=on_open)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[DuckDBPyConnection]:
@@ -84,7 +57,7 @@ class Database:
                 db = self._connect(read_only=True)
             except self._duckdb.ConnectionException:
                 # Another sink of this process writes to it.
-                db = self._connect(read_only=False)
+                db = self._connect()
         with contextlib.closing(db):
             db.execute("BEGIN TRANSACTION READ ONLY")
             yield db
@@ -103,29 +76,7 @@ class Database:
                     db.execute("ROLLBACK")
                 raise
 
-    def close(self) -> None:
-        """Closes the connection that writes and lets other processes in."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-    def require_same_file(self) -> None:
-        """DuckDB writes on to a file that was removed, as if nothing had happened."""
-        if identity_of(self._path) != self._identity:
-            self.close()
-            raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
-
-    @contextlib.contextmanager
-    def failures_told(self) -> Iterator[None]:
-        """Raises ``SinkError`` or ``SinkUnavailableError`` for what DuckDB raises inside."""
-        try:
-            yield
-        except self._duckdb.Error as error:
-            # What state a failed connection is in depends on the failure.
-            self.close()
-            raise self._told(error) from error
-
-    def _connect(self, *, read_only: bool) -> DuckDBPyConnection:
+    def _connect(self, *, read_only: bool = False) -> DuckDBPyConnection:
         config = _CONFIG | ({} if read_only else _WRITER_CONFIG)
         db = self._duckdb.connect(str(self._path), read_only=read_only, config=config)
         # Not this machine's: instants become timestamps without a zone, which are UTC here.

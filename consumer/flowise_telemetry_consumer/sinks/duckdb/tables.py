@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from flowise_telemetry_consumer.frames import polars_schema
+from flowise_telemetry_consumer.sinks.database_file import exchange_names, quoted
 from flowise_telemetry_consumer.sinks.id_ranges import first_of_each, id_ranges
 from flowise_telemetry_consumer.sinks.rows import NESTED_KINDS, default_in_row
 from flowise_telemetry_schemas import EventSchema, Field
@@ -15,7 +16,7 @@ from flowise_telemetry_schemas import EventSchema, Field
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["columns", "exchange", "insert", "make_table", "quoted", "rows_between"]
+__all__ = ["columns", "exchange", "frames_of", "insert", "make_table"]
 
 _TYPES = {
     "string": "VARCHAR",
@@ -58,9 +59,7 @@ def make_table(db: DuckDBPyConnection, table: str, schema: EventSchema) -> None:
 
 def exchange(db: DuckDBPyConnection, one: str, other: str) -> None:
     """Gives each of two tables the name of the other, inside a transaction."""
-    between = f"{other}_{secrets.token_hex(4)}"
-    for old, new in ((one, between), (other, one), (between, other)):
-        db.execute(f"ALTER TABLE {quoted(old)} RENAME TO {quoted(new)}")
+    exchange_names(db, one, other)
 
 
 def insert(db: DuckDBPyConnection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
@@ -83,7 +82,16 @@ def insert(db: DuckDBPyConnection, table: str, schema: EventSchema, frame: pl.Da
     return counted[0][0]
 
 
-def rows_between(db: DuckDBPyConnection, table: str, schema: EventSchema, start: int, end: int) -> pl.DataFrame:
+def frames_of(db: DuckDBPyConnection, table: str, schema: EventSchema, *, batch_rows: int) -> Iterator[pl.DataFrame]:
+    """All rows in the order in which they were added, at most so many to a frame."""
+    ((rows,),) = db.execute(f"SELECT coalesce(max(rowid) + 1, 0) FROM {quoted(table)}").fetchall()  # noqa: S608 - a name of the schema
+    for start in range(0, rows, batch_rows):
+        frame = _rows_between(db, table, schema, start, min(start + batch_rows, rows))
+        if frame.height:
+            yield frame
+
+
+def _rows_between(db: DuckDBPyConnection, table: str, schema: EventSchema, start: int, end: int) -> pl.DataFrame:
     """The rows from the number ``start`` to before ``end``, numbered as they were added."""
     names = ", ".join(quoted(field.column) for field in schema.fields)
     statement = f"SELECT {names} FROM {quoted(table)} WHERE rowid >= {start:d} AND rowid < {end:d}"  # noqa: S608 - as above
@@ -101,11 +109,6 @@ def columns(db: DuckDBPyConnection, table: str) -> frozenset[str]:
         [table],
     )
     return frozenset(name for (name,) in rows.fetchall())
-
-
-def quoted(name: str) -> str:
-    """An identifier as statements take it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _declaration(field: Field) -> str:

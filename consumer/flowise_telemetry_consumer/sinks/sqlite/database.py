@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.database_file import identity_of, why_not_opened
+from flowise_telemetry_consumer.sinks.database_file import DatabaseFile, why_not_opened
 
-__all__ = ["BUSY_TIMEOUT_SECONDS", "Database", "transaction"]
+__all__ = ["BUSY_TIMEOUT_SECONDS", "Database"]
 
 BUSY_TIMEOUT_SECONDS = 10.0
 """How long a write waits for another program's lock before it raises ``SinkUnavailableError``."""
@@ -21,75 +21,49 @@ _WAL_RETRY_SECONDS = 0.05
 _PAGE_BYTES = 16_384
 
 
-class Database:
-    """One file and the connection that writes to it, made when it is first needed and after every failure.
-
-    ``on_open`` is called with each new connection, to make the tables.
-    """
+class Database(DatabaseFile[sqlite3.Connection]):
+    """One SQLite file, in WAL mode, every commit on the disk before it counts."""
 
     def __init__(
         self, path: Path, *, url: str, busy_timeout_seconds: float, on_open: Callable[[sqlite3.Connection], None]
     ) -> None:
-        self._path = path
-        self._url = url
+        super().__init__(path, url=url, errors=sqlite3.Error, on_open=on_open)
         self._busy_timeout_seconds = busy_timeout_seconds
-        self._on_open = on_open
-        self._db: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a connection."""
-        return self._db is not None
-
-    def connection(self) -> sqlite3.Connection:
-        """The connection that writes; in WAL mode, every commit on the disk before it counts."""
-        if self._db is not None:
-            self.require_same_file()
-            return self._db
-        db = sqlite3.connect(self._path, timeout=self._busy_timeout_seconds, isolation_level=None)
-        try:
-            # Of a file that is made now. Events are large for the usual 4 KiB, which cost a fifth more time.
-            db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-            self._use_wal(db)
-            # NORMAL would lose the last commits with the power, and Kafka's offsets say that they were written.
-            db.execute("PRAGMA synchronous = FULL")
-            self._on_open(db)
-            self._identity = identity_of(self._path)
-        except BaseException:
-            db.close()
-            raise
-        self._db = db
-        return db
-
-    def reading(self) -> contextlib.closing[sqlite3.Connection]:
-        """A connection of its own that cannot write and does not make the file."""
-        address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
-        return contextlib.closing(
-            sqlite3.connect(address, uri=True, timeout=self._busy_timeout_seconds, isolation_level=None)
-        )
-
-    def close(self) -> None:
-        """Closes the connection that writes."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-    def require_same_file(self) -> None:
-        """SQLite writes on to a file that was removed, as if nothing had happened."""
-        if identity_of(self._path) != self._identity:
-            self.close()
-            raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
 
     @contextlib.contextmanager
-    def failures_told(self) -> Iterator[None]:
-        """Raises ``SinkError`` or ``SinkUnavailableError`` for what SQLite raises inside."""
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own that cannot write: the state of one moment. Does not make the file."""
+        address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
+        db = sqlite3.connect(address, uri=True, timeout=self._busy_timeout_seconds, isolation_level=None)
+        with contextlib.closing(db):
+            db.execute("BEGIN")
+            yield db
+
+    @contextlib.contextmanager
+    def transaction(self, db: sqlite3.Connection) -> Iterator[None]:
+        """All of what is inside, or nothing."""
+        # IMMEDIATE: the lock is waited for here, where it can be had, and not in the middle, where SQLite gives up at
+        # once.
+        db.execute("BEGIN IMMEDIATE")
         try:
             yield
-        except sqlite3.Error as error:
-            # A new connection is cheap; what state a failed one is in depends on the failure.
-            self.close()
-            raise self._told(error) from error
+            db.execute("COMMIT")
+        except BaseException:
+            # Some failures have rolled back already.
+            if db.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+            raise
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=self._busy_timeout_seconds, isolation_level=None)
+
+    def _set_up(self, db: sqlite3.Connection) -> None:
+        # Of a file that is made now. Events are large for the usual 4 KiB, which cost a fifth more time.
+        db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        self._use_wal(db)
+        # NORMAL would lose the last commits with the power, and Kafka's offsets say that they were written.
+        db.execute("PRAGMA synchronous = FULL")
 
     def _use_wal(self, db: sqlite3.Connection) -> None:
         # SQLite does not wait for a lock while it changes the journal mode: two first starts at once collide here.
@@ -104,7 +78,7 @@ class Database:
             else:
                 return
 
-    def _told(self, error: sqlite3.Error) -> SinkError:
+    def _told(self, error: Exception) -> SinkError:
         code = _code(error)
         unavailable = {
             sqlite3.SQLITE_BUSY: f"has been locked by another program for {self._busy_timeout_seconds:g} s",
@@ -123,23 +97,7 @@ class Database:
         return SinkError(f"{self._url} {refused.get(code or 0, f'refused: {error}')}")
 
 
-@contextlib.contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All of what is inside, or nothing."""
-    # IMMEDIATE: the lock is waited for here, where it can be had, and not in the middle, where SQLite gives up at once.
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        # Some failures have rolled back already.
-        if db.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
-        raise
-
-
-def _code(error: sqlite3.Error) -> int | None:
+def _code(error: Exception) -> int | None:
     """The primary result code; misuse that Python finds itself has none."""
     extended: int | None = getattr(error, "sqlite_errorcode", None)
     return None if extended is None else extended & 0xFF

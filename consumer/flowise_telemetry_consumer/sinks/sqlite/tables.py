@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from flowise_telemetry_consumer.sinks.rows import default_in_row, rows_frame
+from flowise_telemetry_consumer.sinks.database_file import exchange_names, quoted
+from flowise_telemetry_consumer.sinks.rows import default_in_row, frame_of_rows, rows_frame
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["column_names", "columns", "exchange", "insert", "make_table", "quoted"]
+__all__ = ["columns", "exchange", "frames_of", "insert", "make_table"]
 
 _NUMBERS = ("int", "long", "boolean")
 
@@ -33,9 +34,9 @@ def make_table(db: sqlite3.Connection, table: str, schema: EventSchema) -> None:
 
 def exchange(db: sqlite3.Connection, one: str, other: str) -> None:
     """Gives each of two tables the name of the other, inside a transaction. Their indexes go with them."""
-    between = f"{other}_{secrets.token_hex(4)}"
-    for old, new in ((one, between), (other, one), (between, other)):
-        db.execute(f"ALTER TABLE {quoted(old)} RENAME TO {quoted(new)}")
+    # Off (the default), views would be rewritten to follow the old rows to their new name.
+    db.execute("PRAGMA legacy_alter_table = ON")
+    exchange_names(db, one, other)
 
 
 def insert(db: sqlite3.Connection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
@@ -43,10 +44,17 @@ def insert(db: sqlite3.Connection, table: str, schema: EventSchema, frame: pl.Da
     marks = ", ".join("?" * len(schema.fields))
     # Not INSERT OR IGNORE: that would pass over a null in a column that takes none, too.
     statement = (
-        f"INSERT INTO {quoted(table)} ({column_names(schema.fields)}) VALUES ({marks}) "  # noqa: S608 - names of the schema
+        f"INSERT INTO {quoted(table)} ({_column_names(schema.fields)}) VALUES ({marks}) "  # noqa: S608 - names of the schema
         "ON CONFLICT (event_id) DO NOTHING"
     )
     return db.executemany(statement, rows_frame(schema, frame).rows()).rowcount
+
+
+def frames_of(db: sqlite3.Connection, table: str, schema: EventSchema, *, batch_rows: int) -> Iterator[pl.DataFrame]:
+    """All rows, at most so many to a frame."""
+    cursor = db.execute(f"SELECT {_column_names(schema.fields)} FROM {quoted(table)}")  # noqa: S608 - names of the schema
+    while rows := cursor.fetchmany(batch_rows):
+        yield frame_of_rows(schema, rows)
 
 
 def columns(db: sqlite3.Connection, table: str) -> frozenset[str]:
@@ -55,14 +63,8 @@ def columns(db: sqlite3.Connection, table: str) -> frozenset[str]:
     return frozenset(name for (name,) in rows)
 
 
-def column_names(fields: Iterable[Field]) -> str:
-    """The columns of these fields, as a statement lists them."""
+def _column_names(fields: Iterable[Field]) -> str:
     return ", ".join(quoted(field.column) for field in fields)
-
-
-def quoted(name: str) -> str:
-    """A name as SQL takes it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _declaration(field: Field) -> str:
