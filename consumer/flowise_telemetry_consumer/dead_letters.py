@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Literal, Self, get_args
 
 from flowise_telemetry_schemas import EventSchema, TelemetryError, ValidationError
 from flowise_telemetry_schemas.errors import DecodeError
+from flowise_telemetry_schemas.json_mapping import rfc3339
 from flowise_telemetry_transport.types import Headers, OutgoingRecord, Record
 
 __all__ = ["HEADERS", "MAX_MESSAGE_BYTES", "REASONS", "DeadLetter", "Reason", "Stage", "outgoing"]
@@ -51,7 +51,6 @@ HEADERS = (
 """The headers of a dead letter, as text in UTF-8. One whose value is not known is left out."""
 
 _REDRIVE_COUNT = "dlq.redrive.count"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def outgoing(letter: DeadLetter, *, topic: str, group: str, failed_at_ms: int) -
         "dlq.error.message": letter.message,
         "dlq.schema": letter.schema,
         "dlq.consumer.group": group,
-        "dlq.failed.at": _rfc3339(failed_at_ms),
+        "dlq.failed.at": rfc3339(failed_at_ms),
         _REDRIVE_COUNT: str(_redrive_count(record.headers)),
     }
     ours = tuple((name, _shortened(value)) for name in HEADERS if (value := values[name]) is not None)
@@ -152,8 +151,3 @@ def _shortened(text: str) -> bytes:
     """UTF-8 of at most ``MAX_MESSAGE_BYTES``, cut between characters."""
     encoded = text.encode("utf-8", errors="replace")
     return encoded[:MAX_MESSAGE_BYTES].decode("utf-8", errors="ignore").encode("utf-8")
-
-
-def _rfc3339(milliseconds: int) -> str:
-    moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

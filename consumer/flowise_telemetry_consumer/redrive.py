@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -27,6 +26,7 @@ from flowise_telemetry_consumer.outage import wait_out
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_consumer.topic_range import IncompleteReadError, TopicRange
 from flowise_telemetry_schemas import Catalog, ConfigurationError
+from flowise_telemetry_schemas.json_mapping import rfc3339
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
 from flowise_telemetry_transport.types import OutgoingRecord, Record
 
@@ -268,7 +268,6 @@ def _filed_anew(letter: DeadLetter, *, topic: str, now_ms: int) -> OutgoingRecor
 
 def _receipt(letter: FiledDeadLetter, *, topic: str, now_ms: int) -> OutgoingRecord:
     """What ends a dead letter. Dated now: it has to outlive the letter in the topic's retention."""
-    now = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     about = letter.identity
     texts = {
         "dlq.source.topic": about.topic,
@@ -277,7 +276,7 @@ def _receipt(letter: FiledDeadLetter, *, topic: str, now_ms: int) -> OutgoingRec
         "dlq.source.timestamp": None if about.timestamp_ms is None else str(about.timestamp_ms),
         "dlq.reason": REDRIVEN,
         "dlq.consumer.group": about.group,
-        "dlq.redriven.at": now,
+        "dlq.redriven.at": rfc3339(now_ms),
         "dlq.redrive.count": str(letter.redrive_count),
     }
     headers = tuple((name, text.encode()) for name, text in texts.items() if text is not None)

@@ -12,7 +12,7 @@ from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES, Event
 from flowise_telemetry_schemas.field import Field
 
-__all__ = ["event_from_json", "event_to_json", "record_to_json"]
+__all__ = ["event_from_json", "event_to_json", "record_to_json", "rfc3339"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -89,10 +89,11 @@ def record_to_json(schema: EventSchema, record: Mapping[str, Any]) -> dict[str, 
     timestamps = {field.name for field in schema.fields if field.kind == "timestamp"}
     return {
         "event": schema.event,
-        "properties": {name: _rfc3339(value) if name in timestamps else value for name, value in record.items()},
+        "properties": {name: rfc3339(value) if name in timestamps else value for name, value in record.items()},
     }
 
 
-def _rfc3339(milliseconds: int) -> str:
+def rfc3339(milliseconds: int) -> str:
+    """A time in milliseconds since 1970 as text, in UTC and to the millisecond."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
