@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from flowise_telemetry_consumer.dead_letters import DeadLetter
 from flowise_telemetry_transport.types import Record, TopicPartition
 
-__all__ = ["BatchLimits", "RecordBatch"]
+__all__ = ["RECORD_OVERHEAD_BYTES", "BatchLimits", "RecordBatch"]
 
-# What a record holds beside its bytes, so that many empty records have a weight too.
-_RECORD_OVERHEAD_BYTES = 64
+RECORD_OVERHEAD_BYTES = 64
+"""What a record holds beside its bytes, so that many empty records have a weight too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class RecordBatch:
         self.records += records
         lasts = {(record.topic, record.partition): record.offset for record in records}
         self.next_offsets |= {TopicPartition(*place): offset + 1 for place, offset in lasts.items()}
-        self.size_bytes += len(records) * _RECORD_OVERHEAD_BYTES
+        self.size_bytes += len(records) * RECORD_OVERHEAD_BYTES
         self.size_bytes += sum(len(record.value or b"") + len(record.key or b"") for record in records)
 
     def add_unreadable(self, letter: DeadLetter, *, now: float) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from flowise_telemetry_consumer.batch import BatchLimits
+from flowise_telemetry_consumer.batch import RECORD_OVERHEAD_BYTES, BatchLimits
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letters import DeadLetter
 from flowise_telemetry_consumer.decoder import Decoder
@@ -28,9 +28,6 @@ __all__ = ["REPLAY_BATCH", "advance_run", "replay"]
 
 REPLAY_BATCH = BatchLimits(rows=20_000, size_bytes=64 * 1_048_576, age_seconds=2.0)
 """Larger than the service's batches: nobody waits for the newest event; what a kill costs is read again."""
-
-# What a record holds beside its bytes, so that many empty records have a weight too.
-_RECORD_OVERHEAD_BYTES = 64
 
 _T = TypeVar("_T")
 
@@ -230,7 +227,7 @@ class _Loop:
         gathered.filtered += len(stretch.records) - len(wanted)
         gathered.records += wanted
         gathered.unreadable += stretch.unreadable
-        gathered.size_bytes += sum(len(record.value or b"") for record in wanted) + _RECORD_OVERHEAD_BYTES * len(wanted)
+        gathered.size_bytes += sum(len(record.value or b"") for record in wanted) + RECORD_OVERHEAD_BYTES * len(wanted)
 
     def _write(self, tp: TopicPartition) -> None:
         gathered = self._open.pop(tp)
