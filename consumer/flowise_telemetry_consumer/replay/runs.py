@@ -140,11 +140,14 @@ def list_runs(sink: Sink) -> list[ReplayRun]:
 
 def latest_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun | None:
     """The latest run of an id; None where there is none. Raises ``UnknownRunError`` where it is of other arguments."""
-    of_family = [run for run in list_runs(sink) if run.family == _family(run_id, shard)]
-    latest = max(of_family, key=lambda run: run.number, default=None)
+    latest = _latest_of(sink, _family(run_id, shard))
     if latest is not None:
         _require_own_arguments(sink, latest)
     return latest
+
+
+def _latest_of(sink: Sink, family: str) -> ReplayRun | None:
+    return max((run for run in list_runs(sink) if run.family == family), key=lambda run: run.number, default=None)
 
 
 def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun:
@@ -206,14 +209,17 @@ def open_run(
     ``TopicChangedError`` where the topic is not the one with which the run began.
     """
     run_id = run_id or arguments.run_id(sink.url)
-    _lock(sink, _family(run_id, shard), clock)
-    latest = None if anew else latest_run(sink, run_id, shard)
-    if latest is not None and not latest.finished:
-        _require_same_topic(reader, latest)
-        return latest
+    family = _family(run_id, shard)
+    _lock(sink, family, clock)
+    latest = _latest_of(sink, family)
+    if latest is not None and not anew:
+        _require_own_arguments(sink, latest)
+        if not latest.finished:
+            _require_same_topic(reader, latest)
+            return latest
     return ReplayRun(
         id=run_id,
-        number=1 + max((run.number for run in list_runs(sink) if run.family == _family(run_id, shard)), default=0),
+        number=1 + (0 if latest is None else latest.number),
         sink_url=sink.url,
         arguments=arguments,
         resolution=resolve(reader, arguments, shard),

@@ -9,7 +9,7 @@ from functools import partial
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.decoder import Decoder
-from flowise_telemetry_consumer.outage import OutageError, wait_out
+from flowise_telemetry_consumer.outage import wait_out
 from flowise_telemetry_consumer.replay.arguments import ReplayArguments, Shard
 from flowise_telemetry_consumer.replay.resolution import resolve
 from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult
@@ -82,8 +82,6 @@ def copy_topic(
                 _account(result, stretch, wanted, dead, catalog)
             if on_progress is not None and stretches:
                 on_progress(result)
-    except OutageError as error:
-        result.incomplete = error.message
     except IncompleteReadError as error:
         result.incomplete = error.message
     for tp, ranges in source.missing.items():
