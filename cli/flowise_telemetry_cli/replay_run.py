@@ -35,6 +35,7 @@ from flowise_telemetry_consumer.replay import (
     plan_replay,
     replay_archive,
     replay_with_workers,
+    require_another_topic,
     require_many_writers,
     require_own_rows,
     topic_of,
@@ -46,6 +47,7 @@ from flowise_telemetry_transport import (
     KafkaSettings,
     RecordReader,
     RecordWriter,
+    open_admin,
     open_reader,
     open_writer,
     parse_bootstrap_servers,
@@ -85,7 +87,7 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.into)
         opened.callback(target.close)
-        reader = _reader(opened, settings, job)
+        reader = _looking(opened, settings, job.arguments.topic)
         click.echo(f"replaying {job.arguments.topic} into {target.url}", err=True)
         display = opened.enter_context(ReplayDisplay(as_json=job.as_json))
         stop = opened.enter_context(stopped_by_signals())
@@ -130,8 +132,11 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
 def run_copy(settings: KafkaSettings, job: Job) -> int:
     """The topic onto another one; the exit status."""
     with ExitStack() as opened:
-        reader = _reader(opened, settings, job)
-        target = _topic_sink(opened, settings, job)
+        reader = _looking(opened, settings, job.arguments.topic)
+        place = _target_settings(settings, job)
+        if topic_of(job.sink_url) == job.arguments.topic:
+            _require_another_topic(opened, settings, reader, place, job)
+        target = _topic_sink(opened, place, job)
         click.echo(f"copying {job.arguments.topic} to {target.url}", err=True)
         display = opened.enter_context(ReplayDisplay(as_json=job.as_json))
         stop = opened.enter_context(stopped_by_signals())
@@ -156,7 +161,7 @@ def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> in
         opened.callback(source.close)
         target: Sink
         if job.sink_url.startswith(TOPIC_SCHEME):
-            target = _topic_sink(opened, settings, job)
+            target = _topic_sink(opened, _target_settings(settings, job), job)
         else:
             target = open_target(job.sink_url, job.into)
             opened.callback(target.close)
@@ -184,7 +189,7 @@ def run_plan(settings: KafkaSettings, job: Job) -> int:
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.into)
         opened.callback(target.close)
-        reader = _reader(opened, settings, job)
+        reader = _looking(opened, settings, job.arguments.topic)
         stop = opened.enter_context(stopped_by_signals())
         plan = plan_replay(
             reader,
@@ -210,31 +215,44 @@ def _resume_command(job: Job, run_id: str) -> str:
     return " ".join(words)
 
 
-def _reader(opened: ExitStack, settings: KafkaSettings, job: Job) -> RecordReader:
-    reader = open_reader(settings)
-    opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
-    require_topic(reader, job.arguments.topic)
-    return reader
-
-
-def _topic_sink(opened: ExitStack, settings: KafkaSettings | None, job: Job) -> TopicSink:
-    topic = topic_of(job.sink_url)
+def _target_settings(settings: KafkaSettings | None, job: Job) -> KafkaSettings:
+    """Those of the cluster that a topic is written to; ``settings`` are those of the one that is read, if any is."""
     if job.sink_servers is not None:
         servers = parse_bootstrap_servers(job.sink_servers, source="--sink-bootstrap-servers")
-        settings = (
-            KafkaSettings(bootstrap_servers=servers)
-            if settings is None
-            else dataclasses.replace(settings, bootstrap_servers=servers)
-        )
-    elif settings is not None and topic == job.arguments.topic:
+        if settings is None:
+            return KafkaSettings(bootstrap_servers=servers)
+        return dataclasses.replace(settings, bootstrap_servers=servers)
+    if settings is None:
+        raise click.UsageError("Missing option '--sink-bootstrap-servers' (or '--bootstrap-servers').")
+    return settings
+
+
+def _require_another_topic(
+    opened: ExitStack, settings: KafkaSettings, reader: RecordReader, place: KafkaSettings, job: Job
+) -> None:
+    """Raises where the topic would be copied onto itself, also by another address of its cluster."""
+    topic = job.arguments.topic
+    if job.sink_servers is None:
         raise click.UsageError(
             f"--sink kafka://{topic} is the topic itself: name another, or --sink-bootstrap-servers."
         )
-    if settings is None:
-        raise click.UsageError("Missing option '--sink-bootstrap-servers' (or '--bootstrap-servers').")
-    looking = open_reader(settings)
-    opened.callback(looking.close, timeout_seconds=CLOSE_SECONDS)
-    require_topic(looking, topic)
+    looking = _looking(opened, place, topic)
+    here, there = open_admin(settings), open_admin(place)
+    for admin in (here, there):
+        opened.callback(admin.close)
+    require_another_topic(topic, (reader, here), (looking, there))
+
+
+def _looking(opened: ExitStack, settings: KafkaSettings, topic: str) -> RecordReader:
+    reader = open_reader(settings)
+    opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
+    require_topic(reader, topic)
+    return reader
+
+
+def _topic_sink(opened: ExitStack, settings: KafkaSettings, job: Job) -> TopicSink:
+    topic = topic_of(job.sink_url)
+    _looking(opened, settings, topic)
     writer: RecordWriter = open_writer(
         settings, client_id="flowise-telemetry-replay", linger_ms=20, max_record_bytes=_MAX_RECORD_BYTES
     )

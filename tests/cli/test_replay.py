@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not worth a depende
 from flowise_telemetry_consumer import list_runs
 from flowise_telemetry_consumer.replay.runs import keep_missing
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_transport import OutgoingRecord, TopicPartition, open_writer
+from flowise_telemetry_transport import EmbeddedBroker, OutgoingRecord, TopicPartition, open_writer
 from tests.cli.program import Finished, program
+from tests.consumer.tcp_door import TcpDoor
 from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
 
@@ -246,6 +248,22 @@ def test_a_topic_is_not_copied_onto_itself(operator: Operator) -> None:
     done = operator.run("--sink", f"kafka://{operator.topic}")
     assert (done.status, len(done.errors)) == (2, 1)
     assert "is the topic itself" in done.errors[0]
+
+
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_a_topic_is_not_copied_onto_itself_by_another_address(operator: Operator, client: str) -> None:
+    host, _, port = operator.environ["FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS"].partition(",")[0].rpartition(":")
+    door = TcpDoor(lambda: socket.create_connection((host, int(port))))
+    onto = ("--sink", f"kafka://{operator.topic}", "--sink-bootstrap-servers")
+    done = operator.run(*onto, f"127.0.0.1:{door.port}", "--client", client)
+    door.shut()
+    assert (done.status, done.stdout, len(done.errors)) == (2, "", 1)
+    assert f"{operator.topic} is the topic itself" in done.errors[0]
+    plan = json.loads(operator.run("--sink", "sqlite:///copy.db", "--dry-run", "--json").stdout)
+    assert sum(part["records"] for part in plan["partitions"].values()) == EVENTS + 1
+    with EmbeddedBroker() as elsewhere:
+        elsewhere.ensure_topic(operator.topic)
+        operator.document(*onto, elsewhere.bootstrap_servers[0], "--client", client)
 
 
 def test_the_pods_of_the_kubernetes_job_write_everything_together(operator: Operator) -> None:

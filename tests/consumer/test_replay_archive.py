@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry_consumer import ReplayArguments, Selection, SinkError, SinkUnavailableError, replay
-from flowise_telemetry_consumer.replay import TopicSink, copy_topic, replay_archive, topic_of
+from flowise_telemetry_consumer.replay import TopicSink, copy_topic, replay_archive, require_another_topic, topic_of
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_schemas import ConfigurationError, catalog
+from flowise_telemetry_transport import InMemoryBroker
 from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError
 from flowise_telemetry_transport.types import OutgoingRecord, Record, TopicPartition, TopicSpec
 from tests.consumer.world import TOPIC, MemorySink, StopWhen, World
@@ -171,6 +172,27 @@ def test_a_topic_has_nothing_beside_it_and_is_not_read_back(world: World) -> Non
     for refused in (lambda: sink.beside("x"), lambda: sink.swap("x"), lambda: sink.read("tool_created")):
         with pytest.raises((ConfigurationError, SinkError), match="kafka://copy"):
             refused()
+
+
+def test_a_topic_is_another_one_by_its_id_or_on_another_cluster(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = InMemoryBroker()
+    other.open_admin().create_topic(TopicSpec(TOPIC))
+    here = world.reader(None), world.broker.open_admin()
+    there = other.open_reader(), other.open_admin()
+    require_another_topic(TOPIC, here, there)
+    with pytest.raises(ConfigurationError, match=r"of the cluster that is read, and .* is the topic itself"):
+        require_another_topic(TOPIC, here, here)
+    # Two clusters may have been made from the same files: the topic's own id tells.
+    monkeypatch.setattr(other, "cluster_id", world.broker.cluster_id)
+    require_another_topic(TOPIC, here, there)
+    monkeypatch.setattr(other, "topic_id", lambda topic: None)
+    with pytest.raises(ConfigurationError, match=r"id .* is the topic itself"):
+        require_another_topic(TOPIC, here, there)
+    monkeypatch.setattr(other, "cluster_id", None)
+    with pytest.raises(ConfigurationError, match=f"cannot be told .* give the copy another name than {TOPIC}"):
+        require_another_topic(TOPIC, here, there)
+    monkeypatch.setattr(other, "cluster_id", "another")
+    require_another_topic(TOPIC, here, there)
 
 
 @pytest.mark.parametrize("url", ["kafka://", "kafka://host:9092/topic", "sqlite://x", "kafka://a b"])

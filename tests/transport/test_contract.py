@@ -9,6 +9,7 @@ import pytest
 
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport import (
+    InMemoryBroker,
     MessageTooLargeError,
     OutgoingRecord,
     TopicExistsError,
@@ -289,6 +290,14 @@ def test_a_topic_id_stays_while_the_topic_does(backend: Backend) -> None:
     known = reader.topic_id(first)
     assert known == backend.reader().topic_id(first)
     assert known is None or known != reader.topic_id(second)
+
+
+def test_a_cluster_has_the_same_id_for_everyone_and_another_one_does_not(backend: Backend) -> None:
+    known = backend.admin().cluster_id()
+    assert known
+    assert known == backend.admin().cluster_id()
+    other = InMemoryBroker().open_admin().cluster_id()
+    assert known != other
 
 
 def test_the_settings_of_a_topic_are_told(backend: Backend) -> None:

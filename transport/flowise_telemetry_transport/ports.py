@@ -138,5 +138,11 @@ class TopicAdmin(Protocol):
         Empty where the cluster does not tell.
         """
 
+    def cluster_id(self) -> str | None:
+        """What tells a cluster from another, whichever of its brokers is asked (KIP-78); None where it has none.
+
+        Two clusters that were made from the same files may have the same.
+        """
+
     def close(self) -> None:
         """Lets go of the connection."""

@@ -16,6 +16,7 @@ from flowise_telemetry_consumer.replay.runs import (
 from flowise_telemetry_consumer.replay.selection import Selection
 from flowise_telemetry_consumer.replay.target import require_own_rows
 from flowise_telemetry_consumer.replay.topic_copy import copy_topic
+from flowise_telemetry_consumer.replay.topic_identity import require_another_topic
 from flowise_telemetry_consumer.replay.topic_sink import TOPIC_SCHEME, TopicSink, topic_of
 from flowise_telemetry_consumer.replay.workers import (
     WorkerError,
@@ -54,6 +55,7 @@ __all__ = [
     "replay",
     "replay_archive",
     "replay_with_workers",
+    "require_another_topic",
     "require_many_writers",
     "require_own_rows",
     "time_text",

@@ -111,6 +111,12 @@ class KafkaPythonAdmin:
             raise TransportError(f"{doing}: {message or code}", topic=topic)
         return {entry[0]: entry[1] for entry in entries if entry[1] is not None}
 
+    def cluster_id(self) -> str | None:
+        """See ``TopicAdmin``."""
+        with self._asking("id of the cluster", self._request_seconds):
+            told = self._client.describe_cluster().get("cluster_id")
+        return None if told is None else str(told)
+
     def close(self) -> None:
         """See ``TopicAdmin``."""
         self._client.close()

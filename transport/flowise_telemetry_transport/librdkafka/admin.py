@@ -76,5 +76,13 @@ class LibrdkafkaAdmin:
             raise failure(error, f"settings of topic {topic}", topic=topic) from error
         return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 
+    def cluster_id(self) -> str | None:
+        """See ``TopicAdmin``."""
+        try:
+            told = self._client.list_topics(timeout=self._request_seconds).cluster_id
+        except self._kafka.KafkaException as error:
+            raise failure(error, "id of the cluster") from error
+        return told or None
+
     def close(self) -> None:
         """See ``TopicAdmin``."""

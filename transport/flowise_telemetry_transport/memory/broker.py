@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ class InMemoryBroker:
         default_partitions: int | None = 4,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
+        self.cluster_id = uuid.uuid4().hex
         self.changed = threading.Condition(threading.RLock())
         self.groups: dict[str, Group] = {}
         self._default_partitions = default_partitions
@@ -147,7 +149,7 @@ class InMemoryBroker:
         return logs[partition.partition]
 
     def topic_id(self, topic: str) -> str | None:
-        """The number of the topic among all that were ever made here; None where there is none of that name."""
+        """One for each topic that was ever made; None where there is none of that name."""
         return self._ids.get(topic)
 
     def settings_of(self, topic: str) -> dict[str, str]:
@@ -163,7 +165,7 @@ class InMemoryBroker:
         if spec.name in self._logs:
             raise TopicExistsError(f"topic {spec.name} exists", topic=spec.name)
         self._logs[spec.name] = [PartitionLog() for _ in range(spec.partitions)]
-        self._ids[spec.name] = str(next(self._made))
+        self._ids[spec.name] = f"{self.cluster_id}-{next(self._made)}"
         self._settings[spec.name] = dict(spec.configs)
         limit = dict(spec.configs).get("max.message.bytes")
         if limit is not None:
@@ -249,6 +251,12 @@ class InMemoryAdmin:
             if topic not in self._broker.partition_counts():
                 raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
             return self._broker.settings_of(topic)
+
+    def cluster_id(self) -> str | None:
+        """See ``TopicAdmin``."""
+        with self._broker.changed:
+            self._broker.check_up()
+            return self._broker.cluster_id
 
     def close(self) -> None:
         """See ``TopicAdmin``."""
