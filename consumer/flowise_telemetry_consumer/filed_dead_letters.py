@@ -203,6 +203,7 @@ def read_dead_letters(
     topic: str,
     *,
     span: TopicRange | None = None,
+    topic_id: str | None = None,
     no_progress_seconds: float = 30.0,
     stop: threading.Event | None = None,
     clock: Clock | None = None,
@@ -210,7 +211,8 @@ def read_dead_letters(
 ) -> Iterator[FiledDeadLetter]:
     """All that the topic holds at this moment (or ``span``), repeats and receipts too; ``reader`` has no group.
 
-    What could not be read of it is noted in ``unread``.
+    What could not be read of it is noted in ``unread``. With ``topic_id``, the one that the topic had when the span was
+    taken, ``TopicChangedError`` says that it was made again since.
 
     Raises ``UnknownTopicError``, ``BrokerUnavailableError`` and, before the end is reached, ``IncompleteReadError``.
     """
@@ -218,6 +220,7 @@ def read_dead_letters(
         reader,
         span or TopicRange.of(reader, topic),
         clock=clock or SystemClock(),
+        topic_id=topic_id,
         no_progress_seconds=no_progress_seconds,
     )
     unread = unread if unread is not None else UnreadLetters()

@@ -110,6 +110,7 @@ def redrive(
         stop=stop or threading.Event(),
         clock=clock or SystemClock(),
     )
+    topic_id = reader.topic_id(topic)
     span = TopicRange.of(reader, topic)
 
     def letters() -> Iterator[FiledDeadLetter]:
@@ -117,6 +118,7 @@ def redrive(
             reader,
             topic,
             span=span,
+            topic_id=topic_id,
             no_progress_seconds=no_progress_seconds,
             stop=run.stop,
             clock=run.clock,

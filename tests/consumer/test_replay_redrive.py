@@ -21,6 +21,7 @@ from flowise_telemetry_consumer import (
     read_dead_letters,
     redrive,
 )
+from flowise_telemetry_consumer.topic_range import TopicChangedError
 from flowise_telemetry_schemas import Catalog, ConfigurationError, catalog
 from flowise_telemetry_schemas.codec import MARKER
 from flowise_telemetry_transport.errors import DeliveryTimeoutError
@@ -280,6 +281,24 @@ def test_a_topic_that_was_made_again_has_letters_of_its_own(it: Redriven) -> Non
     result = it.run(sink=_prepared())
     assert (result.written, result.still_bad) == ({"tool_created": TOOLS}, {"unknown_framing": 2})
     assert it.listed()[:2] == ({"unknown_framing": 2}, 2 * TOOLS)
+
+
+def test_a_dead_letter_topic_that_is_made_again_meanwhile_is_told(
+    it: Redriven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, sink = it.world.dead_records(), MemorySink()
+
+    def make_again(_schemas: object) -> None:
+        it.world.broker.recreate(DLQ)
+        writer = it.world.broker.open_writer()
+        for record in there:
+            again = OutgoingRecord(DLQ, record.key, record.value, record.headers, partition=record.partition)
+            writer.send(again, lambda delivery, error: None)
+
+    monkeypatch.setattr(sink, "prepare", make_again)
+    with pytest.raises(TopicChangedError, match="was deleted and made again meanwhile: its id is another"):
+        it.run(sink=sink)
+    assert sink.counts() == {}
 
 
 def test_a_letter_without_a_time_stays_one(it: Redriven) -> None:
