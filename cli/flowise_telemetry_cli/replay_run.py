@@ -114,6 +114,7 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
                 no_progress_seconds=job.no_progress_seconds,
                 stop=stop,
                 on_progress=display.show,
+                lock_holder=target,
             )
         else:
             result = advance_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -13,15 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer import ReplayArguments, ReplayResult
+from flowise_telemetry_consumer import ReplayArguments, ReplayResult, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.replay import WorkerError, open_run, replay_with_workers
 from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from tests.cli.program import start
 from tests.consumer.filled_topic import fill
 from tests.consumer.service import wait_until
+from tests.consumer.world import MemorySink
 from tests.services.kafka import KafkaService
 
 # The mock cluster lives in this process and is too slow for two others that read from it.
@@ -41,7 +44,10 @@ class Crew:
         fill(",".join(kafka.bootstrap_servers), self.topic, EVENTS)
 
     def run(
-        self, on_progress: Callable[[ReplayResult], None] | None = None, stop: threading.Event | None = None
+        self,
+        on_progress: Callable[[ReplayResult], None] | None = None,
+        stop: threading.Event | None = None,
+        lock_holder: Sink | None = None,
     ) -> ReplayResult:
         with contextlib.ExitStack() as opened:
             sink = open_sink(self.url)
@@ -50,7 +56,15 @@ class Crew:
             reader = open_reader(self.settings)
             opened.callback(reader.close, timeout_seconds=5)
             run = open_run(reader, sink, ReplayArguments(topic=self.topic), clock=SystemClock())
-            result = replay_with_workers(self.settings, self.url, run, workers=2, on_progress=on_progress, stop=stop)
+            result = replay_with_workers(
+                self.settings,
+                self.url,
+                run,
+                workers=2,
+                on_progress=on_progress,
+                stop=stop,
+                lock_holder=lock_holder or sink,
+            )
         assert result.discrepancies() == []
         return result
 
@@ -87,6 +101,33 @@ def test_a_worker_that_is_killed_is_told_and_the_replay_goes_on_from_there(crew:
     result = crew.run()
     assert result.resumed
     assert result.already_there.total() == 0
+    assert crew.rows() == EVENTS
+
+
+class Lapsed(MemorySink):
+    """A sink whose lock cannot be kept: first it is away, then another process has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def lock(self, name: str) -> None:
+        self.asked.append(name)
+        raise SinkUnavailableError("away") if len(self.asked) == 1 else SinkInUseError("another process has it now")
+
+
+def test_the_parent_keeps_the_lock_and_ends_the_workers_when_it_is_lost(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.import_module(WorkerError.__module__), "_KEEP_LOCK_SECONDS", 0.0)
+    holder = Lapsed()
+    with pytest.raises(WorkerError, match="another process has it now") as caught:
+        crew.run(lock_holder=holder)
+    assert caught.value.retryable
+    assert len(holder.asked) == 2
+    assert holder.asked[0].startswith("replay/")
+    # Where it is kept, they go on to the end.
+    assert crew.run().complete
     assert crew.rows() == EVENTS
 
 

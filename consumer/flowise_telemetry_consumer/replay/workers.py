@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -18,7 +19,7 @@ from multiprocessing.synchronize import Event
 from typing import Any, Literal, cast
 
 from flowise_telemetry_consumer.clock import SystemClock
-from flowise_telemetry_consumer.errors import SinkInUseError
+from flowise_telemetry_consumer.errors import SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult
 from flowise_telemetry_consumer.replay.run import advance_run
 from flowise_telemetry_consumer.replay.runs import ReplayRun
@@ -32,6 +33,7 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = ["WorkerError", "collect_less_often", "open_target", "replay_with_workers", "require_many_writers"]
 
 _LOOK_SECONDS = 0.2
+_KEEP_LOCK_SECONDS = 5.0
 _END_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
 _ONE_WRITER = ("duckdb", "jsonl")
@@ -93,11 +95,13 @@ def replay_with_workers(
     no_progress_seconds: float = 60.0,
     stop: threading.Event | None = None,
     on_progress: OnReplayProgress | None = None,
+    lock_holder: Sink | None = None,
 ) -> ReplayResult:
     """Reads what is left of a run with so many processes, at most one for each partition; otherwise as ``advance_run``.
 
-    The caller holds the run's lock. When a worker fails the others write what they have and end too. Raises
-    ``WorkerError`` with what the worker said. Workers end when this process does, however it ends.
+    The caller holds the run's lock, by ``lock_holder``, which keeps it while the workers write: on object storage a
+    lock lapses where its holder is not heard of. When a worker fails the others write what they have and end too.
+    Raises ``WorkerError`` with what the worker said. Workers end when this process does, however it ends.
     """
     stop = stop or threading.Event()
     shares = _shares(run, workers)
@@ -115,7 +119,11 @@ def replay_with_workers(
             theirs.close()
             crew[ours] = process
         awaited = set(crew)
+        look_again_at = time.monotonic() + _KEEP_LOCK_SECONDS
         while awaited:
+            if lock_holder is not None and not failures and time.monotonic() >= look_again_at:
+                failures += _lock_failures(lock_holder, run)
+                look_again_at = time.monotonic() + _KEEP_LOCK_SECONDS
             if stop.is_set() or failures:
                 stopping.set()
             for ready in connection.wait(awaited, timeout=_LOOK_SECONDS):
@@ -140,6 +148,16 @@ def replay_with_workers(
     if failures:
         raise failures[0]
     return _merged(run, shares, list(latest.values()))
+
+
+def _lock_failures(holder: Sink, run: ReplayRun) -> list[WorkerError]:
+    try:
+        holder.lock(run.family)
+    except SinkUnavailableError:
+        return []  # there is time until it lapses
+    except TelemetryError as error:
+        return [WorkerError(error.message, retryable=error.retryable or isinstance(error, SinkInUseError))]
+    return []
 
 
 def _plain(settings: KafkaSettings) -> Mapping[str, Any]:

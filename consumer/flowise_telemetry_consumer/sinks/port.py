@@ -95,7 +95,8 @@ class Sink(Protocol):
     def lock(self, name: str) -> None:
         """Takes a lock that one process at a time can have, until ``close`` or the end of the process, however it ends.
 
-        Raises ``SinkInUseError`` at once when another has it.
+        Raises ``SinkInUseError`` at once when another has it. Taken again by who has it, nothing happens, but for a
+        lock that lapses where its holder is not heard of: it is renewed by that, and by writing.
         """
 
     def beside(self, name: str) -> Sink:

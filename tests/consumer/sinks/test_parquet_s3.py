@@ -160,6 +160,18 @@ def test_a_lock_is_renewed_by_writing(s3_url: str) -> None:
     sink.close()
 
 
+def test_a_lock_is_renewed_by_taking_it_again(s3_url: str) -> None:
+    holder = ObjectStore(bucket_of(s3_url, {}), lock_seconds=0.001)
+    holder.lock("replay")
+    (path,) = holder.list_files("_flowise_telemetry/locks")
+    before = holder.read([path])
+    holder.lock("replay")
+    assert holder.read([path]) != before
+    ObjectStore(bucket_of(s3_url, {})).lock("replay")  # it has lapsed
+    with pytest.raises(SinkInUseError, match="has expired"):
+        holder.lock("replay")
+
+
 def test_a_bucket_that_is_not_there_is_told(s3_url: str) -> None:
     sink = open_sink(s3_url.replace("//telemetry/", "//missing/"))
     for call in (lambda: sink.prepare(catalog()), sink.counts, lambda: sink.claim("group", [TP0])):

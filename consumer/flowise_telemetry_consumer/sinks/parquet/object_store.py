@@ -161,9 +161,13 @@ class ObjectStore:
         return self.publishing()
 
     def lock(self, name: str) -> None:
-        """Takes a lock, an object that expires: who is killed is locked out with all others for ``lock_seconds``."""
+        """Takes a lock, an object that expires: who is killed is locked out with all others for ``lock_seconds``.
+
+        Taken again by who has it, it is renewed when that is due.
+        """
         path = f"{_OWN}locks/{hashlib.blake2b(name.encode(), digest_size=16).hexdigest()}.json"
         if path in self._held:
+            self._renew_locks()
             return
         (there,) = self.read([path])
         if there is None or json.loads(there.data)["expires_at_ms"] <= _now_ms():
