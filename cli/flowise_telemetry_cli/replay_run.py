@@ -14,6 +14,7 @@ from flowise_telemetry_cli.progress_line import ProgressLine
 from flowise_telemetry_cli.replay_display import ReplayDisplay, rate_text, time_left_text
 from flowise_telemetry_cli.replay_report import (
     archive_verdict,
+    missing_verdict,
     plan_verdict,
     report,
     report_archive,
@@ -30,6 +31,7 @@ from flowise_telemetry_consumer.replay import (
     advance_run,
     collect_less_often,
     copy_topic,
+    latest_run,
     open_run,
     open_target,
     plan_replay,
@@ -92,6 +94,12 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
         display = opened.enter_context(ReplayDisplay(as_json=job.as_json))
         stop = opened.enter_context(stopped_by_signals())
         target.prepare(list(catalog()))
+        if not (job.anew or job.allow_missing):
+            latest = latest_run(target, job.run_id or job.arguments.run_id(target.url), job.shard)
+            if latest is not None and latest.finished and latest.resolution.missing:
+                # What is gone does not come back: a Job that starts this again would read all else for nothing.
+                click.echo(f"replay {latest.id} is finished; --anew reads again what there is now", err=True)
+                return missing_verdict(latest.resolution.missing, allow_missing=False)
         run = open_run(
             reader,
             target,

@@ -302,6 +302,10 @@ def test_a_replay_that_retention_cut_short_says_what_is_missing(operator: Operat
     assert cut.status == 3
     missing = "retention had removed offsets of the range, by partition 0: 2-6"
     assert cut.errors[-1] == f"error: incomplete: {missing} (--allow-missing takes what is left)"
+    again = operator.run("--sink", "sqlite:///copy.db", "--from", "2")
+    assert (again.status, again.stdout, again.errors[-1]) == (3, "", cut.errors[-1])
+    assert again.errors[-2].endswith(" is finished; --anew reads again what there is now")
+    assert operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--anew").stdout
     content = operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--allow-missing")
     assert (content.status, content.errors[-1]) == (0, f"note: {missing}")
     planned = operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--dry-run")

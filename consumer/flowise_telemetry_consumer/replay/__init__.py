@@ -10,6 +10,7 @@ from flowise_telemetry_consumer.replay.runs import (
     ReplayRun,
     UnknownRunError,
     find_run,
+    latest_run,
     list_runs,
     open_run,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "collect_less_often",
     "copy_topic",
     "find_run",
+    "latest_run",
     "list_runs",
     "open_run",
     "open_target",
