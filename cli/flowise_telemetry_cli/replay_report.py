@@ -62,6 +62,11 @@ def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> N
 
 def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
     """The exit status, with a line on stderr for everything that is not as it should be; ``mend``: how to go on."""
+    if earlier := result.offsets_before:
+        click.echo(
+            f"note: earlier processes of this replay went through {earlier:,} offsets, which are not in these sums",
+            err=True,
+        )
     wrong = result.discrepancies()
     for line in wrong:
         click.echo(f"error: the offsets do not add up: {line}", err=True)
@@ -176,6 +181,7 @@ def _document(result: ReplayResult) -> dict[str, Any]:
         "topic": result.topic,
         "complete": result.complete,
         "resumed": result.resumed,
+        "offsets_before": result.offsets_before,
         "adds_up": not result.discrepancies(),
         "written": dict(+result.written),
         "already_there": dict(+result.already_there),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ from flowise_telemetry_cli.replay_report import (
     verdict,
 )
 from flowise_telemetry_cli.signals import stopped_by_signals
-from flowise_telemetry_consumer import ReplayArguments, ReplayResult, Shard
+from flowise_telemetry_consumer import ReplayArguments, ReplayResult, Shard, SinkError
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
@@ -110,7 +111,8 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
             anew=job.anew,
         )
         if job.into is not None:
-            require_own_rows(target, run, job.into)
+            # A run that has a row of progress was let in when it began.
+            require_own_rows(target, run.id, job.into, goes_on=run.updated_at_ms > 0)
         result: ReplayResult
         if job.workers > 1:
             result = replay_with_workers(
@@ -174,6 +176,9 @@ def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> in
         else:
             target = open_target(job.sink_url, job.into)
             opened.callback(target.close)
+            if job.into is not None:
+                target.prepare(list(catalog()))
+                require_own_rows(target, None, job.into, goes_on=False)
         if target.url == source.url:
             raise click.UsageError(f"--source and --sink are both {source.url}.")
         click.echo(f"replaying {source.url} into {target.url}", err=True)
@@ -200,6 +205,12 @@ def run_plan(settings: KafkaSettings, job: Job) -> int:
         opened.callback(target.close)
         reader = _looking(opened, settings, job.arguments.topic)
         stop = opened.enter_context(stopped_by_signals())
+        if job.into is not None:
+            with contextlib.suppress(SinkError):  # not made yet, or away: the plan says so
+                run_id = job.arguments.run_id(target.url)
+                latest = None if job.anew else latest_run(target, run_id, job.shard)
+                goes_on = latest is not None and not latest.finished
+                require_own_rows(target, run_id, job.into, goes_on=goes_on)
         plan = plan_replay(
             reader,
             target,

@@ -207,6 +207,15 @@ def test_tables_are_filled_beside_and_swapped(operator: Operator) -> None:
     assert "--into whole: sqlite:///live.db" in again.errors[-1]
     assert "holds 10 rows that are not of replay" in again.errors[-1]
     assert again.errors[-1].endswith(": drop its tables, or give another NAME")
+    planned = operator.run("--sink", "sqlite:///live.db", "--into", "whole", "--dry-run")
+    assert (planned.status, planned.stdout, planned.errors[-1]) == (2, "", again.errors[-1])
+    operator.document("--sink", "parquet:///archive")
+    archived = ("--source", "parquet:///archive", "--sink", "sqlite:///live.db", "--into")
+    refused = operator.run(*archived, "whole")
+    assert (refused.status, refused.stdout) == (2, "")
+    assert "holds 10 rows that are not of an archive: drop its tables" in refused.errors[-1]
+    for _ in range(2):  # killed, it would begin again
+        operator.document(*archived, "fresh")
     unknown = operator.run("swap", "nothing", "--sink", "sqlite:///live.db")
     assert (unknown.status, len(unknown.errors)) == (1, 1)
 

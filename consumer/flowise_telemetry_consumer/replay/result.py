@@ -86,6 +86,11 @@ class ReplayResult:
         return sum(result.position - result.start for result in self.partitions.values())
 
     @property
+    def offsets_before(self) -> int:
+        """How many of them were through when this process began; the counts do not include them."""
+        return sum(result.went_on_at - result.start for result in self.partitions.values())
+
+    @property
     def filtered(self) -> int:
         """How many records were not wanted."""
         return sum(result.filtered for result in self.partitions.values())
