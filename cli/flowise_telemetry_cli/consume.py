@@ -28,6 +28,7 @@ from flowise_telemetry_consumer import (
     Progress,
     open_dead_letter_writer,
 )
+from flowise_telemetry_consumer.collector import collect_less_often
 from flowise_telemetry_consumer.monitoring.status_server import parse_http_address, status_server
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
@@ -143,6 +144,7 @@ def _run(
             where = opened.enter_context(status_server(http_address, consumer.progress))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
         stop = opened.enter_context(stopped_by_signals())
+        collect_less_often()
         logger.info("consuming %s into %s as group %s", consumer_settings.topic, target.url, consumer_settings.group)
         return consumer.run(stop)
 

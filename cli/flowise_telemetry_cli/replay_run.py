@@ -25,12 +25,12 @@ from flowise_telemetry_cli.replay_report import (
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import ReplayArguments, ReplayResult, Shard, SinkError
 from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.collector import collect_less_often
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
     ArchiveResult,
     TopicSink,
     advance_run,
-    collect_less_often,
     copy_topic,
     latest_run,
     open_run,

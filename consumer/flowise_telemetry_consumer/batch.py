@@ -18,7 +18,7 @@ RECORD_OVERHEAD_BYTES = 64
 class BatchLimits:
     """A batch is closed by whichever it reaches first; age counts from its first record."""
 
-    rows: int = 10_000
+    rows: int = 20_000
     size_bytes: int = 32 * 1_048_576
     age_seconds: float = 1.0
 

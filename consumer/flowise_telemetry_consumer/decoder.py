@@ -21,7 +21,7 @@ from flowise_telemetry_transport.types import Record
 
 __all__ = ["BLOCK_ROWS", "Decoded", "Decoder"]
 
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 2048
 """How many records are decoded in one call: enough to make the call cheap, few enough to look for a bad one in them."""
 
 # Below this a call for the block takes longer than the records do one by one.

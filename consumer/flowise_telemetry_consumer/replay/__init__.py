@@ -21,7 +21,6 @@ from flowise_telemetry_consumer.replay.topic_identity import require_another_top
 from flowise_telemetry_consumer.replay.topic_sink import TOPIC_SCHEME, TopicSink, topic_of
 from flowise_telemetry_consumer.replay.workers import (
     WorkerError,
-    collect_less_often,
     open_target,
     replay_with_workers,
     require_many_writers,
@@ -45,7 +44,6 @@ __all__ = [
     "UnknownRunError",
     "WorkerError",
     "advance_run",
-    "collect_less_often",
     "copy_topic",
     "find_run",
     "latest_run",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import multiprocessing
 import os
 import signal
@@ -19,6 +18,7 @@ from multiprocessing.synchronize import Event
 from typing import Any, Literal, cast
 
 from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.collector import collect_less_often
 from flowise_telemetry_consumer.errors import SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult
 from flowise_telemetry_consumer.replay.run import advance_run
@@ -30,7 +30,7 @@ from flowise_telemetry_transport.connect import open_reader
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["WorkerError", "collect_less_often", "open_target", "replay_with_workers", "require_many_writers"]
+__all__ = ["WorkerError", "open_target", "replay_with_workers", "require_many_writers"]
 
 _LOOK_SECONDS = 0.2
 _KEEP_LOCK_SECONDS = 5.0
@@ -74,15 +74,6 @@ def require_many_writers(sink_url: str, workers: int) -> None:
         raise ConfigurationError(
             f"--workers {workers}: a {scheme} sink takes one process at a time; sqlite, postgresql, parquet take many"
         )
-
-
-def collect_less_often() -> None:
-    """For a process that only replays: records come and go by the ten thousand, and none of them are in cycles.
-
-    Python's collector would look at all that are in hand again and again, which is a tenth of the time.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def replay_with_workers(

@@ -53,6 +53,9 @@ class LibrdkafkaReader:
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,  # tells the position past a gap at the end
                 "auto.offset.reset": "earliest",
+                # Fetched ahead is enough for some batches; where it is full, librdkafka would look a second later only.
+                "queued.max.messages.kbytes": 16_384,
+                "fetch.queue.backoff.ms": 20,
                 "isolation.level": "read_committed",
                 "check.crcs": True,
             },

@@ -160,6 +160,5 @@ def _are_in(event_ids: pl.Series, known: pl.Series) -> pl.Series:
 
 def _by_minute(event_ids: pl.Series) -> Iterator[tuple[str, pl.Series]]:
     minute = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
-    frame = pl.DataFrame([event_ids.alias("event_id"), minute])
-    for (key,), rows in frame.partition_by("minute", as_dict=True).items():
-        yield str(key), rows["event_id"]
+    minutes = pl.DataFrame([event_ids.alias("event_id"), minute]).group_by("minute").agg("event_id")
+    yield from zip(minutes["minute"], minutes["event_id"], strict=True)
