@@ -17,6 +17,7 @@ from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.frames import frame_of
 from flowise_telemetry_consumer.sinks import Batch, open_sink
 from flowise_telemetry_consumer.sinks.duckdb import DuckdbSink
+from flowise_telemetry_consumer.sinks.duckdb.database import ROW_GROUP_ROWS
 from flowise_telemetry_consumer.sinks.id_ranges import id_ranges
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.batches import batch, envelope, held, sizes
@@ -127,6 +128,39 @@ def test_ids_of_any_time_are_found_again(sink: DuckdbSink) -> None:
     result = sink.write(tools(*ids, *ids[:10]))
     assert (result.written, result.duplicates) == ({"tool_created": 50}, {"tool_created": 60})
     assert held(sink, "tool_created")["event_id"].to_list() == sorted(ids)
+
+
+def test_a_batch_that_fills_a_row_group_goes_past_the_log(path: Path, sink: DuckdbSink) -> None:
+    ids = [id_made_at(1_700_000_000_000 + number, number) for number in range(ROW_GROUP_ROWS + 1)]
+    sink.write(tools(*ids[1:]))
+    log = path.with_name(f"{path.name}.wal")
+    assert log.stat().st_size < 10 * ROW_GROUP_ROWS
+    assert sink.write(tools(*ids)).written == {"tool_created": 1}
+    sink.close()
+    assert asked(path, "SELECT count(*), count(DISTINCT event_id) FROM tool_created") == [(len(ids), len(ids))]
+
+
+def test_a_table_that_another_program_wrote_anew_is_gone_on_with(path: Path, sink: DuckdbSink) -> None:
+    ids = [id_made_at(1_700_000_000_000 + number, number) for number in range(3 * ROW_GROUP_ROWS)]
+    sink.write(tools(*ids[:-1]))
+    sink.close()
+    with contextlib.closing(duckdb.connect(str(path))) as db:
+        # In row groups of DuckDB's own size.
+        db.execute("CREATE TABLE copied AS FROM tool_created")
+        db.execute("DELETE FROM tool_created")
+        db.execute("INSERT INTO tool_created FROM copied")
+    assert sink.write(tools(*ids)).written == {"tool_created": 1}
+    assert sink.counts()["tool_created"] == len(ids)
+
+
+@pytest.mark.parametrize("name", ["it's mine.duckdb", 'a "day".duckdb', "50% #1?.duckdb", ":memory:"])
+def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    sink = DuckdbSink(tmp_path / name)
+    sink.prepare(catalog())
+    sink.write(batch())
+    sink.close()
+    assert asked(tmp_path / name, "SELECT count(*) FROM tool_created") == [(1,)]
+    assert sink.counts() == sizes(batch())
 
 
 def test_ranges_hold_all_ids_and_are_few() -> None:

@@ -16,17 +16,27 @@ if TYPE_CHECKING:
 
 __all__ = ["MEMORY_LIMIT", "Database"]
 
-MEMORY_LIMIT = "256MB"
+MEMORY_LIMIT = "128MB"
 """What DuckDB may keep in memory; it would take 80 % of the machine's."""
+
+ROW_GROUP_ROWS = 4_096
+"""How many rows of a table are a piece of the file. At DuckDB's own 122,880 every batch passes through the log.
+
+A batch that fills a group goes straight into the file, compressed, and the log only says where; a smaller one goes
+into the log first and again into the file.
+"""
 
 _Config = dict[str, str | bool | int | float | list[str]]
 _CONFIG: _Config = {"memory_limit": MEMORY_LIMIT}
-_WRITER_CONFIG: _Config = {
+_WRITER_CONFIG = _CONFIG | {
     # A batch is too small to share out: with more threads it takes longer.
     "threads": 1,
-    # Each checkpoint writes the last row group of each table anew. At the 16 MB of the default that is half the work.
-    "checkpoint_threshold": "128MB",
+    # Each checkpoint writes the last row group of each table anew, and whatever batches too small for a group added.
+    "checkpoint_threshold": "64MB",
+    # Else a checkpoint joins groups that are not full, which writes their rows a second time.
+    "max_vacuum_tasks": 0,
 }
+_ATTACHED = "flowise_telemetry"
 
 _NOT_OPENED = ("No such file", "Permission denied", "Is a directory", "Not a directory")
 
@@ -49,13 +59,13 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
     def reading(self) -> Iterator[DuckDBPyConnection]:
         """A connection in a transaction of its own: the state of one moment. Does not make the file."""
         if self._db is not None:
-            db = self._db.cursor()
+            db = _entered(self._db.cursor())
         else:
             if not self._path.is_file():
                 raise SinkError(f"{self._url} cannot be opened: {why_not_opened(self._path)}")
             try:
-                db = self._connect(read_only=True)
-            except self._duckdb.ConnectionException:
+                db = self._duckdb.connect(str(self._path), read_only=True, config=_CONFIG)
+            except self._duckdb.ResourceInUseException:
                 # Another sink of this process writes to it.
                 db = self._connect()
         with contextlib.closing(db):
@@ -76,12 +86,20 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
                     db.execute("ROLLBACK")
                 raise
 
-    def _connect(self, *, read_only: bool = False) -> DuckDBPyConnection:
-        config = _CONFIG | ({} if read_only else _WRITER_CONFIG)
-        db = self._duckdb.connect(str(self._path), read_only=read_only, config=config)
-        # Not this machine's: instants become timestamps without a zone, which are UTC here.
-        db.execute("SET TimeZone = 'UTC'")
-        return db
+    def _connect(self) -> DuckDBPyConnection:
+        path = str(self._path.resolve())
+        config = _WRITER_CONFIG | {"temp_directory": f"{path}.tmp"}
+        # Only ATTACH takes a size of row groups. The name makes what has it attached one for all of this process.
+        db = self._duckdb.connect(f":memory:{path}", config=config)
+        try:
+            literal = path.replace("'", "''")
+            db.execute(
+                f"ATTACH IF NOT EXISTS '{literal}' AS {_ATTACHED} (TYPE duckdb, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+            )
+            return _entered(db)
+        except BaseException:
+            db.close()
+            raise
 
     def _told(self, error: Exception) -> SinkError:
         text = str(error).partition("\n")[0]
@@ -91,7 +109,7 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
         refused = f"refused: {text}"
         if "Could not set lock on file" in text:
             unavailable = "is open in another program: DuckDB lets one in at a time, nobody else may read meanwhile"
-        elif isinstance(error, known.ConnectionException):
+        elif isinstance(error, known.ResourceInUseException):
             unavailable = "is being read by this process"
         elif "not a valid DuckDB database file" in text:
             refused = "is not a DuckDB database: name another file"
@@ -105,3 +123,11 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
         return (
             SinkUnavailableError(f"{self._url} {unavailable}") if unavailable else SinkError(f"{self._url} {refused}")
         )
+
+
+def _entered(db: DuckDBPyConnection) -> DuckDBPyConnection:
+    """The connection, in the database that is attached."""
+    db.execute(f"USE {_ATTACHED}")
+    # Not this machine's: instants become timestamps without a zone, which are UTC here.
+    db.execute("SET TimeZone = 'UTC'")
+    return db
