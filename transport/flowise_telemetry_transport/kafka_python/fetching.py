@@ -13,33 +13,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Unreadable", "mend_fetcher"]
+from flowise_telemetry_transport.types import Record
+
+__all__ = ["Unreadable", "mend_fetcher", "record_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands in a fetched record's value for a record that could not be parsed."""
+    """Stands for a fetched record that could not be parsed."""
 
+    offset: int
     reason: str
 
 
+def record_of(raw: Any) -> Record:
+    """What a client yields that was not mended, as a record of ours."""
+    timestamp_ms = -1 if raw.timestamp is None else raw.timestamp
+    return Record(raw.topic, raw.partition, raw.offset, timestamp_ms, raw.key, raw.value, tuple(raw.headers or ()))
+
+
 def mend_fetcher(consumer: Any) -> None:
-    """Makes this consumer yield ``Unreadable`` where a record is broken, and no control records."""
+    """Makes this consumer yield our ``Record``, ``Unreadable`` where one is broken, and no control records."""
     fetcher = getattr(consumer, "_fetcher", None)
     if fetcher is None or not hasattr(fetcher, "_unpack_message_set"):
         return
-    from kafka.consumer.fetcher import ConsumerRecord
-
     subscriptions = fetcher._subscriptions
 
-    def record_of(tp: Any, offset: int, record: Any | None, value: Any) -> Any:
-        timestamp = record.timestamp if record is not None else -1
-        kind = record.timestamp_type if record is not None else 0
-        key = record.key if record is not None else None
-        headers = record.headers if record is not None else []
-        return ConsumerRecord(tp.topic, tp.partition, offset, timestamp, kind, key, value, headers, None, -1, -1, -1)
-
     def unpack(tp: Any, records: Any) -> Iterator[Any]:
+        topic, partition = tp
         state = subscriptions.assignment[tp]
         yielded, last = False, None
         while (batch := records.next_batch()) is not None:
@@ -48,22 +49,34 @@ def mend_fetcher(consumer: Any) -> None:
                 state.last_offset_from_message_batch = last  # how the fetcher gets past a batch without records
                 if batch.is_control_batch:
                     continue
-            for offset, record, value in _records_of(batch, state.position):
+            for record in _parsed(batch, state.position):
                 yielded = True
-                yield record_of(tp, offset, record, value)
+                if type(record) is Unreadable:
+                    yield record
+                    continue
+                timestamp_ms = record.timestamp
+                yield Record(
+                    topic,
+                    partition,
+                    record.offset,
+                    -1 if timestamp_ms is None else timestamp_ms,
+                    record.key,
+                    record.value,
+                    tuple(record.headers),
+                )
         if last == 0 and not yielded:
             state.position = 1  # the fetcher takes a last offset of 0 for "none"
 
     fetcher._unpack_message_set = unpack
 
 
-def _records_of(batch: Any, position: int) -> Iterator[tuple[int, Any | None, Any]]:
-    """Offset, record (None: broken) and value or ``Unreadable`` of each record of one batch."""
+def _parsed(batch: Any, position: int) -> Iterator[Any]:
+    """Each record of one batch, or ``Unreadable``."""
     offset = position
     if hasattr(batch, "base_offset"):
         offset = batch.base_offset
         if not batch.validate_crc():
-            yield max(position, offset), None, Unreadable("the checksum of its batch is wrong")
+            yield Unreadable(max(position, offset), "the checksum of its batch is wrong")
             return
     iterator = iter(batch)
     while True:
@@ -73,12 +86,12 @@ def _records_of(batch: Any, position: int) -> Iterator[tuple[int, Any | None, An
             return
         except Exception as error:
             found = _skip_record(batch)
-            yield (max(position, offset) if found is None else found), None, Unreadable(str(error))
+            yield Unreadable(max(position, offset) if found is None else found, str(error))
             if found is None:
                 return
             offset = found + 1
         else:
-            yield record.offset, record, record.value
+            yield record
             offset = record.offset + 1
 
 

@@ -18,7 +18,7 @@ from flowise_telemetry_transport.errors import (
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
 from flowise_telemetry_transport.kafka_python.failures import failure
-from flowise_telemetry_transport.kafka_python.fetching import Unreadable, mend_fetcher
+from flowise_telemetry_transport.kafka_python.fetching import Unreadable, mend_fetcher, record_of
 from flowise_telemetry_transport.kafka_python.listener import rebalance_listener
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
@@ -177,21 +177,15 @@ class KafkaPythonReader:
 
     def _readable(self, fetched: Mapping[Any, Sequence[Any]]) -> Iterator[Record]:
         for theirs, batch in fetched.items():
-            for raw in batch:
-                if isinstance(raw.value, Unreadable):
-                    tp = TopicPartition(raw.topic, raw.partition)
-                    self._unreadable[tp] = (raw.offset, raw.value.reason)
-                    self._consumer.seek(theirs, raw.offset)
+            for each in batch:
+                if type(each) is Record:
+                    yield each
+                elif type(each) is Unreadable:
+                    self._unreadable[TopicPartition(*theirs)] = (each.offset, each.reason)
+                    self._consumer.seek(theirs, each.offset)
                     break
-                yield Record(
-                    topic=raw.topic,
-                    partition=raw.partition,
-                    offset=raw.offset,
-                    timestamp_ms=-1 if raw.timestamp is None else raw.timestamp,
-                    key=raw.key,
-                    value=raw.value,
-                    headers=tuple(raw.headers or ()),
-                )
+                else:
+                    yield record_of(each)
 
     def _raise_unreadable(self) -> None:
         paused = {TopicPartition(tp.topic, tp.partition) for tp in self._consumer.paused()}
