@@ -72,10 +72,11 @@ generate: $(RUN_READY) ## event classes and the disclosure document from the sch
 	$(RUN) -m flowise_telemetry_schemas.generate
 
 .PHONY: bench
-bench: $(DEV_READY) ## what an event costs at each stage; producer and consumer next to their peers, in 20 minutes
+bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and replay next to their peers, in 30 minutes
 	@$(RUN) -m bench $(ARGS)
 	@$(RUN) -m bench.producer
 	@$(RUN) -m bench.consumer
+	@$(RUN) -m bench.replay
 
 .PHONY: bench-large
 bench-large: $(DEV_READY) ## memory with millions of events waiting, cost with 20 million in the sink; an hour and more
