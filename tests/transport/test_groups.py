@@ -154,6 +154,24 @@ def test_the_share_of_a_member_that_leaves_goes_to_the_others(backend: Backend) 
     until(lambda: len(first.assignment()) == 4, first)
 
 
+def test_a_share_given_while_nobody_polls_is_kept(backend: Backend) -> None:
+    if not backend.joins_while_rebalancing:
+        pytest.xfail(MOCK_SYNC)
+    topic, group = backend.new_topic(), backend.new_group()
+    first, second, third = (backend.reader(group) for _ in range(3))
+    of_first, of_second = Log(), Log()
+    of_first.subscribe(first, topic)
+    of_second.subscribe(second, topic)
+    settle(first, second)
+    of_first.revoked.clear()
+    of_second.revoked.clear()
+    third.subscribe([topic])
+    until(lambda: bool(of_first.revoked), third, first)
+    # The broker answers all three when the last has come, and that one is the only one who polls then.
+    until(lambda: bool(of_second.revoked), second)
+    until(lambda: bool(first.assignment()), first)
+
+
 @pytest.mark.parametrize("callback", ["on_assigned", "on_revoked"])
 def test_what_a_rebalance_callback_raises_comes_out_of_poll(backend: Backend, callback: str) -> None:
     topic, group = backend.new_topic(), backend.new_group()

@@ -19,6 +19,7 @@ from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
 from flowise_telemetry_transport.kafka_python.failures import failure
 from flowise_telemetry_transport.kafka_python.fetching import Unreadable, mend_fetcher, record_of
+from flowise_telemetry_transport.kafka_python.joining import mend_joining, note_partitions
 from flowise_telemetry_transport.kafka_python.listener import rebalance_listener
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
@@ -46,6 +47,7 @@ class KafkaPythonReader:
         self._closed = False
         self._consumer = self._open(settings, client_id)
         mend_fetcher(self._consumer)
+        mend_joining(self._consumer)
 
     def _open(self, settings: KafkaSettings, client_id: str) -> Any:
         client_config(settings, {})  # silences the client before its first import
@@ -96,6 +98,8 @@ class KafkaPythonReader:
                 for topic in topics:
                     self.partitions_of(topic)
         self._consumer.subscribe(topics=topics, listener=listener)
+        if hasattr(self._consumer, "_net"):
+            note_partitions(self._consumer)
 
     def _give_up(self, callback: RebalanceCallback | None) -> None:
         self._call(callback, self._assigned)
