@@ -65,7 +65,8 @@ def _ran(command: list[str], events: int, wanted: Mapping[str, int] | None) -> R
 
 
 def _environ() -> dict[str, str]:
-    return {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # polars' threads as the command line sets them; of the peers none has polars.
+    return {"POLARS_MAX_THREADS": "1", **os.environ, "PYTHONUNBUFFERED": "1"}
 
 
 def reading(client: str, filled: FilledTopic, *, through: str = "reading") -> Run:

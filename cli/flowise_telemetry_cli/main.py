@@ -37,6 +37,9 @@ COMMANDS = {
 }
 """Where each command lives. Only the one that is asked for is imported: ``status`` should not wait for polars."""
 
+_MOVING_RECORDS = frozenset({"consume", "replay"})
+"""They have polars at work all the time, on one batch after the other: its threads cost more to wake than they save."""
+
 TRACEBACK_VARIABLE = "FLOWISE_TELEMETRY_TRACEBACK"
 
 
@@ -47,6 +50,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in _MOVING_RECORDS:
+            os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read when polars is imported
         module, _, name = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
