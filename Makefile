@@ -34,14 +34,15 @@ demo: $(RUN_READY) ## the whole pipeline in a minute, on this machine: embedded 
 test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them
 	@$(RUN) -m pytest $(ARGS)
 
-# It is imported as kafka-python-ng is, so it has an environment of its own. What else the tests leave out there: the
-# mock cluster, which does not answer it, and warnings about sockets and files that it leaves open itself.
+# It is imported as kafka-python-ng is, so it has an environment of its own; the one version, as our adapter mends parts of
+# it that are not public. What the tests leave out there: the mock cluster, which does not answer it, and warnings about
+# sockets and files that it leaves open itself.
 KAFKA_PYTHON_3 := .venvs/kafka-python-3
 
 $(KAFKA_PYTHON_3)/ready: requirements/dev.txt requirements/install.sh pyproject.toml
 	@requirements/install.sh "$(PYTHON)" $(KAFKA_PYTHON_3) requirements/dev.txt
 	@$(KAFKA_PYTHON_3)/bin/uv pip uninstall --quiet --python $(KAFKA_PYTHON_3)/bin/python kafka-python-ng
-	@$(KAFKA_PYTHON_3)/bin/uv pip install --quiet --system-certs --python $(KAFKA_PYTHON_3)/bin/python "kafka-python>=3,<4"
+	@$(KAFKA_PYTHON_3)/bin/uv pip install --quiet --system-certs --python $(KAFKA_PYTHON_3)/bin/python kafka-python==3.0.12
 	@touch $@
 
 .PHONY: test-kafka-python-3
