@@ -17,7 +17,7 @@ __all__ = ["connected", "connecting", "flush_on_sigterm", "keep_for_ever", "load
 EXIT_BUDGET_SECONDS = 1.0
 """All the time that the end of the process is delayed, however many ``Telemetry`` objects there are."""
 
-_FORK_WAIT_SECONDS = 2.0
+_FORK_WAIT_SECONDS = 10.0
 _CONNECT_WAIT_SECONDS = 1.0
 _CONNECT_LOOK_SECONDS = 0.002
 _WORKER_FINALIZERS = ("multiprocessing", "billiard")  # billiard: Celery's
@@ -38,7 +38,7 @@ _watched_in_pid = -1
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """Within it our threads do what must not be cut in two by a fork, which waits for its end, at most two seconds.
+    """Within it our threads do what must not be cut in two by a fork, which waits for its end, at most ten seconds.
 
     A module that another thread was importing when the process forked stays locked in the child for ever (CPython), and
     so do the locks that OpenSSL takes for a moment.
