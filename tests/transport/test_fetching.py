@@ -85,3 +85,9 @@ def test_a_number_without_an_end_costs_no_time() -> None:
     batch[61:] = b"\xff" * (len(batch) - 61)
     (found,) = read(batch)
     assert isinstance(found, fetching.Unreadable)
+
+
+def test_attributes_are_left_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = batch_of([(0, None, None, [])])
+    batch[62] = 0x80  # after the length; the client takes it for the first byte of a longer number
+    assert read(batch) == read_by_the_client(batch, monkeypatch)

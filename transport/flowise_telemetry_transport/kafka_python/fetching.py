@@ -104,7 +104,9 @@ def _plain_records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
     try:
         while batch._next_record_index < batch._num_records:
             size, start = _varint(data, batch._pos)
-            delta_ms, at = _varint(data, start + 1)  # after the attributes, of which there are none
+            if data[start]:
+                return  # attributes, of which there are none yet
+            delta_ms, at = _varint(data, start + 1)
             delta, at = _varint(data, at)
             size_of_key, at = _varint(data, at)
             if size_of_key < 0:
