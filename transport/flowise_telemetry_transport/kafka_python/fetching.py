@@ -28,10 +28,10 @@ class Unreadable:
     reason: str
 
 
-def record_of(raw: Any) -> Record:
-    """What a client yields that was not mended, as a record of ours."""
+def record_of(raw: Any, topic: str, partition: int) -> Record:
+    """A record as the client parsed it, as one of ours."""
     timestamp_ms = -1 if raw.timestamp is None else raw.timestamp
-    return Record(raw.topic, raw.partition, raw.offset, timestamp_ms, raw.key, raw.value, tuple(raw.headers or ()))
+    return Record(topic, partition, raw.offset, timestamp_ms, raw.key, raw.value, tuple(raw.headers or ()))
 
 
 def mend_fetcher(consumer: Any) -> None:
@@ -63,15 +63,17 @@ def mend_fetcher(consumer: Any) -> None:
 def records_of(batch: Any, position: int, topic: str, partition: int) -> Iterator[Record | Unreadable]:
     """Each record of one batch, or ``Unreadable``."""
     offset = position
-    if hasattr(batch, "base_offset"):
+    is_v2 = hasattr(batch, "base_offset")
+    if is_v2:
         offset = batch.base_offset
         if not batch.validate_crc():
             yield Unreadable(max(position, offset), "the checksum of its batch is wrong")
             return
     iterator = iter(batch)  # unpacks it
-    for record in _plain_records(batch, topic, partition):
-        yield record
-        offset = record.offset + 1
+    if is_v2:
+        for record in _plain_records(batch, topic, partition):
+            yield record
+            offset = record.offset + 1
     while True:
         try:
             raw = next(iterator)
@@ -84,8 +86,7 @@ def records_of(batch: Any, position: int, topic: str, partition: int) -> Iterato
                 return
             offset = found + 1
         else:
-            timestamp_ms = -1 if raw.timestamp is None else raw.timestamp
-            yield Record(topic, partition, raw.offset, timestamp_ms, raw.key, raw.value, tuple(raw.headers))
+            yield record_of(raw, topic, partition)
             offset = raw.offset + 1
 
 
@@ -94,13 +95,9 @@ def _plain_records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
 
     The client takes twice the time. It is still the one that says what is wrong with a record.
     """
-    if not hasattr(batch, "base_offset"):
-        return  # of a format before that
     data = bytes(batch._buffer)
     first_offset, first_ms = batch.base_offset, batch.first_timestamp
     appended_ms = batch.max_timestamp if batch.timestamp_type == batch.LOG_APPEND_TIME else None
-    key: bytes | None
-    value: bytes | None
     try:
         while batch._next_record_index < batch._num_records:
             size, start = _varint(data, batch._pos)
@@ -108,18 +105,8 @@ def _plain_records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
                 return  # attributes, of which there are none yet
             delta_ms, at = _varint(data, start + 1)
             delta, at = _varint(data, at)
-            size_of_key, at = _varint(data, at)
-            if size_of_key < 0:
-                key = None
-            else:
-                key = data[at : at + size_of_key]
-                at += size_of_key
-            size_of_value, at = _varint(data, at)
-            if size_of_value < 0:
-                value = None
-            else:
-                value = data[at : at + size_of_value]
-                at += size_of_value
+            key, at = _content(data, at)
+            value, at = _content(data, at)
             if data[at] or at + 1 != start + size:
                 return
             batch._pos = at + 1
@@ -128,6 +115,12 @@ def _plain_records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
             yield Record(topic, partition, first_offset + delta, timestamp_ms, key, value)
     except (IndexError, ValueError):
         return
+
+
+def _content(data: bytes, at: int) -> tuple[bytes | None, int]:
+    """A key or a value, which may be null, and where it ends."""
+    size, at = _varint(data, at)
+    return (None, at) if size < 0 else (data[at : at + size], at + size)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

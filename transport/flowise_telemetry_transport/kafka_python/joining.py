@@ -18,7 +18,7 @@ __all__ = ["mend_joining", "note_partitions"]
 def mend_joining(consumer: Any) -> None:
     """Makes this consumer's next poll take up a join that ended between two polls."""
     coordinator = consumer._coordinator
-    if not hasattr(coordinator, "_do_join_and_sync_async"):
+    if not _joins_by_itself(coordinator):
         return
     from kafka.structs import MemberState
 
@@ -42,4 +42,11 @@ def mend_joining(consumer: Any) -> None:
 def note_partitions(consumer: Any) -> None:
     """Makes partitions that this consumer knows of no news after its first join. To be called after ``subscribe``."""
     coordinator = consumer._coordinator
+    if not _joins_by_itself(coordinator):
+        return
     coordinator._handle_metadata_update(coordinator._cluster)
+
+
+def _joins_by_itself(coordinator: Any) -> bool:
+    """Whether it is that of kafka-python 3."""
+    return hasattr(coordinator, "_do_join_and_sync_async")

@@ -98,8 +98,7 @@ class KafkaPythonReader:
                 for topic in topics:
                     self.partitions_of(topic)
         self._consumer.subscribe(topics=topics, listener=listener)
-        if hasattr(self._consumer, "_net"):
-            note_partitions(self._consumer)
+        note_partitions(self._consumer)
 
     def _give_up(self, callback: RebalanceCallback | None) -> None:
         self._call(callback, self._assigned)
@@ -189,7 +188,7 @@ class KafkaPythonReader:
                     self._consumer.seek(theirs, each.offset)
                     break
                 else:
-                    yield record_of(each)
+                    yield record_of(each, *theirs)
 
     def _raise_unreadable(self) -> None:
         paused = {TopicPartition(tp.topic, tp.partition) for tp in self._consumer.paused()}
