@@ -120,11 +120,11 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
                 job.sink_url,
                 run,
                 workers=job.workers,
+                lock_holder=target,
                 into=job.into,
                 no_progress_seconds=job.no_progress_seconds,
                 stop=stop,
                 on_progress=display.show,
-                lock_holder=target,
             )
         else:
             result = advance_run(

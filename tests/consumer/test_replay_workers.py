@@ -148,8 +148,9 @@ def test_what_a_worker_s_sink_refuses_is_told(crew: Crew, kafka: KafkaService, t
         reader = open_reader(crew.settings)
         opened.callback(reader.close, timeout_seconds=5)
         run = open_run(reader, sink, ReplayArguments(topic=crew.topic), clock=SystemClock())
+        away = f"sqlite:///{tmp_path}/nowhere/copy.db"
         with pytest.raises(WorkerError, match="make the folder") as caught:
-            replay_with_workers(crew.settings, f"sqlite:///{tmp_path}/nowhere/copy.db", run, workers=2)
+            replay_with_workers(crew.settings, away, run, workers=2, lock_holder=sink)
         assert not caught.value.retryable
 
 

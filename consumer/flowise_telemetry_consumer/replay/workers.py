@@ -82,11 +82,11 @@ def replay_with_workers(
     run: ReplayRun,
     *,
     workers: int,
+    lock_holder: Sink,
     into: str | None = None,
     no_progress_seconds: float = 60.0,
     stop: threading.Event | None = None,
     on_progress: OnReplayProgress | None = None,
-    lock_holder: Sink | None = None,
 ) -> ReplayResult:
     """Reads what is left of a run with so many processes, at most one for each partition; otherwise as ``advance_run``.
 
@@ -112,7 +112,7 @@ def replay_with_workers(
         awaited = set(crew)
         look_again_at = time.monotonic() + _KEEP_LOCK_SECONDS
         while awaited:
-            if lock_holder is not None and not failures and time.monotonic() >= look_again_at:
+            if not failures and time.monotonic() >= look_again_at:
                 failures += _lock_failures(lock_holder, run)
                 look_again_at = time.monotonic() + _KEEP_LOCK_SECONDS
             if stop.is_set() or failures:
