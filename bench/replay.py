@@ -10,13 +10,14 @@ import argparse
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 
 from tests.services.kafka import start_kafka
 
+from bench.replay_kills import COMMAND
 from bench.runs import sink_holds
 from bench.table import REPEATS, Row, at_least, at_most, print_table, ratios
 from bench.topic import FilledTopic, fill
@@ -24,7 +25,6 @@ from bench.topic import FilledTopic, fill
 __all__: list[str] = []
 
 EVENTS = 2_000_000
-_COMMAND = (sys.executable, "-c", "from flowise_telemetry_cli import main; main()", "replay", "--json")
 _TIMEOUT_SECONDS = 3_600
 _PEAK_MEBIBYTES = 400
 
@@ -33,7 +33,10 @@ def _timed(command: Sequence[str]) -> tuple[float, float]:
     """Seconds, and the peak memory of the process in MiB; its children, if it has any, are not in that."""
     begun = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    limit = threading.Timer(_TIMEOUT_SECONDS, process.kill)
+    limit.start()
     _, status, used = os.wait4(process.pid, 0)
+    limit.cancel()
     seconds = time.monotonic() - begun
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.stderr is not None
@@ -47,8 +50,8 @@ def _timed(command: Sequence[str]) -> tuple[float, float]:
 def _replayed(filled: FilledTopic, workers: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         url = f"parquet:///{folder}/bench"
-        where = ("--bootstrap-servers", filled.servers, "--topic", filled.topic, "--sink", url)
-        timed = _timed([*_COMMAND, *where, "--workers", str(workers)])
+        where = ("--bootstrap-servers", filled.servers, "--topic", filled.topic)
+        timed = _timed([*COMMAND, url, *where, "--workers", str(workers)])
         sink_holds(url, filled.counts)
     return timed
 
@@ -62,20 +65,7 @@ def rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
     peaks: list[float] = []
     for _ in range(repeats):
         if kcat is not None:
-            merely_read = (
-                kcat,
-                "-C",
-                "-b",
-                filled.servers,
-                "-t",
-                filled.topic,
-                "-o",
-                "beginning",
-                "-e",
-                "-q",
-                "-f",
-                "",
-            )
+            merely_read = (kcat, *f"-C -b {filled.servers} -t {filled.topic} -o beginning -e -q -f".split(), "")
             read.append(filled.events / _timed(merely_read)[0])
         seconds, peak = _replayed(filled, 1)
         one.append(filled.events / seconds)
