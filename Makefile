@@ -47,7 +47,7 @@ $(KAFKA_PYTHON_3)/ready: requirements/dev.txt requirements/install.sh pyproject.
 
 .PHONY: test-kafka-python-3
 test-kafka-python-3: $(KAFKA_PYTHON_3)/ready ## the clients' contract and the service with kafka-python 3 for kafka-python-ng
-	@$(KAFKA_PYTHON_3)/bin/python -m pytest tests/transport tests/consumer/test_service.py \
+	@$(KAFKA_PYTHON_3)/bin/python -m pytest tests/transport tests/consumer/service/test_service.py \
 		-k "kafka-python and not embedded and not one_set_of_names" \
 		-W "ignore:read_text is deprecated:DeprecationWarning" -W "ignore:open_text is deprecated:DeprecationWarning" \
 		-W ignore::pytest.PytestUnraisableExceptionWarning $(ARGS)

@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from flowise_telemetry import Limits, Telemetry
-from flowise_telemetry_cli.example_app import example_events
+from flowise_telemetry_cli.commands.demo.app import example_events
 from flowise_telemetry_consumer import DEFAULT_TOPIC, Decoder
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Batch

@@ -13,8 +13,8 @@ from tests.services.kafka import KafkaService
 
 from bench.app_calls import event, settings
 from flowise_telemetry import Limits, Telemetry
-from flowise_telemetry.encoder import Encoded, Encoder, new_stream_id
-from flowise_telemetry.instance_id import InstanceId
+from flowise_telemetry.encoding.encoder import Encoded, Encoder, new_stream_id
+from flowise_telemetry.identity.instance_id import InstanceId
 from flowise_telemetry_transport import (
     BufferFullError,
     ClientName,

@@ -22,8 +22,8 @@ from flowise_telemetry import (
     ToolCreated,
     VectorUpserted,
 )
-from flowise_telemetry.encoder import Encoder, new_stream_id
-from flowise_telemetry.instance_id import InstanceId
+from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
+from flowise_telemetry.identity.instance_id import InstanceId
 
 __all__ = ["FilledTopic", "fill"]
 

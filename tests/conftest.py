@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from flowise_telemetry_transport.client_logging import quiet_kafka_python
+from flowise_telemetry_transport.logging import quiet_kafka_python
 from tests.services.kafka import KafkaService, start_embedded, start_kafka
 from tests.services.ladder import NoServiceError, docker_is_required
 from tests.services.postgres import PostgresService, start_postgres

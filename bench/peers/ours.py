@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from bench.peers.measured import Measured
 from flowise_telemetry_consumer import Consumer, ConsumerSettings, Progress, open_dead_letter_writer
-from flowise_telemetry_consumer.collector import collect_less_often
+from flowise_telemetry_consumer.process import collect_less_often
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings, Record, RecordReader, open_reader

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from flowise_telemetry_cli.exit_status import DONE, FAILED, MISUSE
+from flowise_telemetry_cli.errors import DONE, FAILED, MISUSE
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError, TelemetryError
 
 __all__ = ["COMMANDS", "PROGRAM", "cli", "main"]
@@ -20,20 +20,20 @@ __all__ = ["COMMANDS", "PROGRAM", "cli", "main"]
 PROGRAM = "flowise-telemetry"
 
 COMMANDS = {
-    "audit": "flowise_telemetry_cli.audit:audit",
-    "compact": "flowise_telemetry_cli.compact:compact",
-    "consume": "flowise_telemetry_cli.consume:consume",
-    "demo": "flowise_telemetry_cli.demo:demo",
-    "disable": "flowise_telemetry_cli.consent:disable",
-    "dlq": "flowise_telemetry_cli.dlq:dlq",
-    "enable": "flowise_telemetry_cli.consent:enable",
-    "log": "flowise_telemetry_cli.log:log",
-    "preview": "flowise_telemetry_cli.preview:preview",
-    "replay": "flowise_telemetry_cli.replay:replay",
-    "schemas": "flowise_telemetry_cli.schemas:schemas",
-    "send": "flowise_telemetry_cli.send:send",
-    "status": "flowise_telemetry_cli.consent:status",
-    "topics": "flowise_telemetry_cli.topics:topics",
+    "audit": "flowise_telemetry_cli.commands.audit:audit",
+    "compact": "flowise_telemetry_cli.commands.compact:compact",
+    "consume": "flowise_telemetry_cli.commands.consume:consume",
+    "demo": "flowise_telemetry_cli.commands.demo:demo",
+    "disable": "flowise_telemetry_cli.commands.status:disable",
+    "dlq": "flowise_telemetry_cli.commands.dlq:dlq",
+    "enable": "flowise_telemetry_cli.commands.status:enable",
+    "log": "flowise_telemetry_cli.commands.log:log",
+    "preview": "flowise_telemetry_cli.commands.preview:preview",
+    "replay": "flowise_telemetry_cli.commands.replay:replay",
+    "schemas": "flowise_telemetry_cli.commands.schemas:schemas",
+    "send": "flowise_telemetry_cli.commands.send:send",
+    "status": "flowise_telemetry_cli.commands.status:status",
+    "topics": "flowise_telemetry_cli.commands.topics:topics",
 }
 """Where each command lives. Only the one that is asked for is imported: ``status`` should not wait for polars."""
 

@@ -7,28 +7,28 @@ try:
 except ImportError as error:
     raise MissingExtraError("polars", "consumer") from error
 
-from flowise_telemetry_consumer.batch import BatchLimits
-from flowise_telemetry_consumer.consumer import Consumer
-from flowise_telemetry_consumer.dead_letter_limits import DeadLetterLimitError, DeadLetterLimits
-from flowise_telemetry_consumer.dead_letter_queue import (
-    MAX_DEAD_LETTER_BYTES,
-    DeadLetterRefusedError,
-    DeadLetterUnavailableError,
-    open_dead_letter_writer,
-)
-from flowise_telemetry_consumer.dead_letter_summary import DeadLetterGroup, DeadLetterSummary, list_dead_letters
-from flowise_telemetry_consumer.dead_letter_view import DecodedField, LetterBytes, hexdump, look_into
-from flowise_telemetry_consumer.dead_letters import DeadLetter
-from flowise_telemetry_consumer.decoder import Decoded, Decoder
-from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.filed_dead_letters import (
+from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_consumer.dead_letters.inspect import DecodedField, LetterBytes, hexdump, look_into
+from flowise_telemetry_consumer.dead_letters.limits import DeadLetterLimitError, DeadLetterLimits
+from flowise_telemetry_consumer.dead_letters.reader import (
     FiledDeadLetter,
     UnreadLetters,
     current_dead_letters,
     read_dead_letters,
 )
-from flowise_telemetry_consumer.progress import Progress
-from flowise_telemetry_consumer.redrive import DEFAULT_MAX_REDRIVES, RedriveResult, redrive
+from flowise_telemetry_consumer.dead_letters.redrive import DEFAULT_MAX_REDRIVES, RedriveResult, redrive
+from flowise_telemetry_consumer.dead_letters.summary import DeadLetterGroup, DeadLetterSummary, list_dead_letters
+from flowise_telemetry_consumer.dead_letters.writer import (
+    MAX_DEAD_LETTER_BYTES,
+    DeadLetterRefusedError,
+    DeadLetterUnavailableError,
+    open_dead_letter_writer,
+)
+from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
+from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer.monitoring.counters import Progress
+from flowise_telemetry_consumer.reading.batch import BatchLimits
+from flowise_telemetry_consumer.reading.range_reader import IncompleteReadError, TopicChangedError
 from flowise_telemetry_consumer.replay import (
     Bound,
     PartitionResult,
@@ -44,8 +44,13 @@ from flowise_telemetry_consumer.replay import (
     replay,
     time_text,
 )
-from flowise_telemetry_consumer.settings import DEFAULT_GROUP, DEFAULT_TOPIC, ConsumerSettings, dead_letter_topic_of
-from flowise_telemetry_consumer.topic_range import IncompleteReadError, TopicChangedError
+from flowise_telemetry_consumer.service.consumer import Consumer
+from flowise_telemetry_consumer.service.settings import (
+    DEFAULT_GROUP,
+    DEFAULT_TOPIC,
+    ConsumerSettings,
+    dead_letter_topic_of,
+)
 
 __all__ = [
     "DEFAULT_GROUP",

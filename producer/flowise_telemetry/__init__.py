@@ -24,7 +24,7 @@ from flowise_telemetry_schemas.events import (
 from flowise_telemetry_schemas.flow_graph import Edge, FlowGraph
 
 if TYPE_CHECKING:
-    from flowise_telemetry.consent import Consent
+    from flowise_telemetry.consent.decision import Consent
     from flowise_telemetry.settings import Limits
 
 __all__ = [
@@ -54,7 +54,7 @@ logging.getLogger("flowise_telemetry").addHandler(logging.NullHandler())
 def __getattr__(name: str) -> Any:
     # PEP 562: what only some apps use is loaded when it is used.
     if name == "Consent":
-        from flowise_telemetry.consent import Consent
+        from flowise_telemetry.consent.decision import Consent
 
         return Consent
     if name == "Limits":

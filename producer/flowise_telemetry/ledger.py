@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from flowise_telemetry.encoder import Encoded
-from flowise_telemetry.preview import preview_of
+from flowise_telemetry.encoding.encoder import Encoded
+from flowise_telemetry.encoding.preview import preview_of
 from flowise_telemetry_transport.types import Delivery
 
 __all__ = ["Ledger", "LedgerEntry", "read_ledger"]

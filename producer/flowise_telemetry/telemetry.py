@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import environment, lifecycle
-from flowise_telemetry.inbox import Inbox, event_bytes
+from flowise_telemetry.delivery.queue import Inbox, event_bytes
 from flowise_telemetry.stats import Counts, DropReason, OnDrop, Stats
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
@@ -21,10 +21,10 @@ if TYPE_CHECKING:  # what is not needed to import the module is imported where i
     from pathlib import Path
     from types import TracebackType
 
-    from flowise_telemetry.assembly import Machinery
-    from flowise_telemetry.consent import Consent
-    from flowise_telemetry.deliveries import WriterFactory
-    from flowise_telemetry.env_file import EnvFile
+    from flowise_telemetry.consent.decision import Consent
+    from flowise_telemetry.consent.env_file import EnvFile
+    from flowise_telemetry.delivery.assembly import Machinery
+    from flowise_telemetry.delivery.in_flight import WriterFactory
     from flowise_telemetry.settings import Limits
 
 __all__ = ["Telemetry"]
@@ -76,8 +76,8 @@ class Telemetry:
         first_run_notice: bool = True,
         flush_on_sigterm: bool = False,
     ) -> None:
-        from flowise_telemetry.consent import decide
-        from flowise_telemetry.env_file import read_env_file
+        from flowise_telemetry.consent.decision import decide
+        from flowise_telemetry.consent.env_file import read_env_file
         from flowise_telemetry.settings import Limits, ProducerSettings
 
         self._silent = True
@@ -119,7 +119,7 @@ class Telemetry:
         if flush_on_sigterm:
             lifecycle.flush_on_sigterm()
         if first_run_notice and self._writer_factory is None:
-            from flowise_telemetry.notice import show_notice
+            from flowise_telemetry.consent.notice import show_notice
 
             show_notice(self._settings.environ)
         if self._settings.spool_has_files:  # does not wait for the first event
@@ -175,7 +175,7 @@ class Telemetry:
             )
 
     def _check(self, event: Event) -> None:
-        from flowise_telemetry.encoder import check_event
+        from flowise_telemetry.encoding.encoder import check_event
 
         check_event(event, self._app_version)
 
@@ -240,8 +240,8 @@ class Telemetry:
             if self._machinery is not None:
                 return
             # Imported at the first send: an app that never sends never waits for it.
-            from flowise_telemetry.assembly import assemble
-            from flowise_telemetry.encoder import event_name, new_stream_id
+            from flowise_telemetry.delivery.assembly import assemble
+            from flowise_telemetry.encoding.encoder import event_name, new_stream_id
 
             if not self._may_send():
                 self._inbox.close()
@@ -271,7 +271,7 @@ class Telemetry:
             self._machinery = machinery
 
     def _may_send(self) -> bool:
-        from flowise_telemetry.consent import withdrawn
+        from flowise_telemetry.consent.decision import withdrawn
 
         now = time.monotonic()
         look = now - self._choice_read_at >= _CHOICE_LOOK_SECONDS

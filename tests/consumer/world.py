@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
-from flowise_telemetry_consumer.progress import OnProgress
+from flowise_telemetry_consumer.monitoring.counters import OnProgress
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_schemas.codec import encode

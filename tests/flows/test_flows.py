@@ -27,7 +27,7 @@ from flowise_telemetry import (
     Telemetry,
     VectorUpserted,
 )
-from flowise_telemetry_cli.example_app import react_flow
+from flowise_telemetry_cli.commands.demo.app import react_flow
 from flowise_telemetry_consumer import replay
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Sink

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry import Limits, Telemetry, ValidationError
+from flowise_telemetry.consent.notice import NOTICE, show_notice
+from flowise_telemetry.encoding.preview import preview
 from flowise_telemetry.ledger import read_ledger
-from flowise_telemetry.notice import NOTICE, show_notice
-from flowise_telemetry.preview import preview
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import InMemoryBroker
 from tests.producer.conftest import MakeTelemetry

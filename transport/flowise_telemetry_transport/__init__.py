@@ -3,7 +3,7 @@
 Importing this loads no Kafka client; that happens when something is opened.
 """
 
-from flowise_telemetry_transport.connect import DEFAULT_CLIENT_ID, open_admin, open_reader, open_writer
+from flowise_telemetry_transport.clients import DEFAULT_CLIENT_ID, open_admin, open_reader, open_writer
 from flowise_telemetry_transport.embedded import EmbeddedBroker
 from flowise_telemetry_transport.errors import (
     AuthenticationError,

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Any
 
 from flowise_telemetry_schemas.errors import MissingExtraError
-from flowise_telemetry_transport.client_logging import ClientLog
 from flowise_telemetry_transport.errors import BrokerUnavailableError
+from flowise_telemetry_transport.logging import ClientLog
 
 __all__ = ["EmbeddedBroker"]
 

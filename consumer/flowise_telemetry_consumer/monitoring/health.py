@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowise_telemetry_consumer.clock import Clock
-from flowise_telemetry_consumer.progress import Progress
+from flowise_telemetry_consumer.monitoring.counters import Progress
 
 __all__ = ["MAX_POLL_AGE_SECONDS", "poll_age_seconds", "why_not_alive", "why_not_ready"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.clock import Clock
+from flowise_telemetry_consumer.monitoring.counters import Progress
 from flowise_telemetry_consumer.monitoring.health import poll_age_seconds
-from flowise_telemetry_consumer.progress import Progress
 from flowise_telemetry_schemas import MissingExtraError
 
 if TYPE_CHECKING:

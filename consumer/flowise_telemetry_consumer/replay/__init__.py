@@ -1,12 +1,7 @@
 """Filling a sink from what a topic holds, beside the live consumers and without touching their group."""
 
-from flowise_telemetry_consumer.replay.archive import ArchiveEvent, ArchiveResult, replay_archive
-from flowise_telemetry_consumer.replay.arguments import ReplayArguments, Shard
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
-from flowise_telemetry_consumer.replay.plan import PartitionPlan, ReplayPlan, plan_replay
-from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult, ranges_text
-from flowise_telemetry_consumer.replay.run import advance_run, replay
-from flowise_telemetry_consumer.replay.runs import (
+from flowise_telemetry_consumer.replay.checkpoints import (
     ReplayRun,
     UnknownRunError,
     find_run,
@@ -14,17 +9,22 @@ from flowise_telemetry_consumer.replay.runs import (
     list_runs,
     open_run,
 )
-from flowise_telemetry_consumer.replay.selection import Selection
-from flowise_telemetry_consumer.replay.target import require_own_rows
-from flowise_telemetry_consumer.replay.topic_copy import copy_topic
+from flowise_telemetry_consumer.replay.dry_run import PartitionPlan, ReplayPlan, plan_replay
+from flowise_telemetry_consumer.replay.filters import Selection
+from flowise_telemetry_consumer.replay.from_sink import ArchiveEvent, ArchiveResult, replay_archive
+from flowise_telemetry_consumer.replay.loop import advance_run, replay
+from flowise_telemetry_consumer.replay.preconditions import require_own_rows
+from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult, ranges_text
+from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard
+from flowise_telemetry_consumer.replay.to_topic import copy_topic
 from flowise_telemetry_consumer.replay.topic_identity import require_another_topic
-from flowise_telemetry_consumer.replay.topic_sink import TOPIC_SCHEME, TopicSink, topic_of
 from flowise_telemetry_consumer.replay.workers import (
     WorkerError,
     open_target,
     replay_with_workers,
     require_many_writers,
 )
+from flowise_telemetry_consumer.sinks.kafka_topic import TOPIC_SCHEME, TopicSink, topic_of
 
 __all__ = [
     "TOPIC_SCHEME",

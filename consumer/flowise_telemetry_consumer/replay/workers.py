@@ -18,15 +18,15 @@ from multiprocessing.synchronize import Event
 from typing import Any, Literal, cast
 
 from flowise_telemetry_consumer.clock import SystemClock
-from flowise_telemetry_consumer.collector import collect_less_often
 from flowise_telemetry_consumer.errors import SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.replay.result import OnReplayProgress, PartitionResult, ReplayResult
-from flowise_telemetry_consumer.replay.run import advance_run
-from flowise_telemetry_consumer.replay.runs import ReplayRun
-from flowise_telemetry_consumer.sinks.open import open_sink
+from flowise_telemetry_consumer.process import collect_less_often
+from flowise_telemetry_consumer.replay.checkpoints import ReplayRun
+from flowise_telemetry_consumer.replay.loop import advance_run
+from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult
 from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.registry import open_sink
 from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
-from flowise_telemetry_transport.connect import open_reader
+from flowise_telemetry_transport.clients import open_reader
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicPartition
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from flowise_telemetry_consumer.frames import column_of, polars_schema
+from flowise_telemetry_consumer.decoding.frames import column_of, polars_schema
 from flowise_telemetry_schemas import EventSchema, Field
 
 __all__ = ["NESTED_KINDS", "TIMESTAMP_FORMAT", "default_in_row", "frame_of_rows", "newest", "rows_frame"]

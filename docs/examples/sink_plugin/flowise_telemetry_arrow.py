@@ -16,7 +16,7 @@ from typing import BinaryIO, NoReturn
 import polars as pl
 
 from flowise_telemetry_consumer import SinkError, SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.frames import column_of
+from flowise_telemetry_consumer.decoding.frames import column_of
 from flowise_telemetry_consumer.sinks import Batch, SourceProgress, WriteResult
 from flowise_telemetry_schemas import ConfigurationError, EventSchema, catalog
 from flowise_telemetry_transport import TopicPartition

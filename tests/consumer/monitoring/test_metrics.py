@@ -13,9 +13,9 @@ import pytest
 from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, Progress, SinkUnavailableError
 from flowise_telemetry_consumer.monitoring.durations import Durations
 from flowise_telemetry_consumer.monitoring.health import MAX_POLL_AGE_SECONDS
+from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
 from flowise_telemetry_consumer.monitoring.metrics import PREFIX
-from flowise_telemetry_consumer.monitoring.status_server import parse_http_address, status_server
-from flowise_telemetry_consumer.monitoring.surroundings import LAG_SECONDS
+from flowise_telemetry_consumer.monitoring.partitions import LAG_SECONDS
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_schemas.codec import MARKER
 from tests.consumer.world import GROUP, TOPIC, StopWhen, World, value_of

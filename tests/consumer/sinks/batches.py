@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from flowise_telemetry_consumer.frames import frame_of
+from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.sinks import Batch, Sink
 from flowise_telemetry_schemas import Catalog, Envelope, Event, EventSchema, catalog
 from tests.schemas.records import ENVELOPE, EVENTS, record_of

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from flowise_telemetry_consumer.decoding.frames import frame_of, polars_schema
 from flowise_telemetry_consumer.errors import SinkError
-from flowise_telemetry_consumer.frames import frame_of, polars_schema
 from flowise_telemetry_consumer.sinks import Batch, Sink, open_sink
 from flowise_telemetry_schemas import ChatflowCreated, Edge, FlowGraph, ToolCreated, catalog
 from tests.consumer.sinks.batches import batch, batch_of, envelope, held, records, sizes, with_second_version

@@ -13,12 +13,12 @@ import duckdb
 import polars as pl
 import pytest
 
+from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.frames import frame_of
 from flowise_telemetry_consumer.sinks import Batch, open_sink
 from flowise_telemetry_consumer.sinks.duckdb import DuckdbSink
 from flowise_telemetry_consumer.sinks.duckdb.database import ROW_GROUP_ROWS
-from flowise_telemetry_consumer.sinks.id_ranges import id_ranges
+from flowise_telemetry_consumer.sinks.event_ids import id_ranges
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.batches import batch, envelope, held, sizes
 from tests.consumer.sinks.limits import files_of_at_most

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.frames import frame_of
 from flowise_telemetry_consumer.sinks import Batch, open_sink
 from flowise_telemetry_consumer.sinks.jsonl import JsonLinesFile, JsonLinesStream
 from flowise_telemetry_schemas import catalog, record_to_json

@@ -17,8 +17,8 @@ import polars as pl
 import pytest
 
 from flowise_telemetry_cli.main import run
+from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.frames import frame_of
 from flowise_telemetry_consumer.sinks import Batch, open_sink
 from flowise_telemetry_consumer.sinks.parquet import ParquetSink
 from flowise_telemetry_consumer.sinks.parquet.data_file import DataFile

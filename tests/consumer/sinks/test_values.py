@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from flowise_telemetry_consumer.frames import frame_of
+from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.sinks import Batch, Sink
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.batches import envelope, held

@@ -10,7 +10,7 @@ from typing import Any
 from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, UnknownTopicError
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
-from flowise_telemetry_transport.kafka_python.failures import failure
+from flowise_telemetry_transport.kafka_python.errors import failure
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
-from flowise_telemetry_transport.client_logging import quiet_kafka_python
+from flowise_telemetry_transport.logging import quiet_kafka_python
 from flowise_telemetry_transport.settings import KafkaSettings
 
 __all__ = ["client_config"]

@@ -56,7 +56,7 @@ def bounded_client(deadline: Deadline) -> Any:
     try:
         from kafka.client_async import KafkaClient
     except ImportError:  # kafka-python 3
-        from flowise_telemetry_transport.kafka_python.network import bounded_network_client
+        from flowise_telemetry_transport.kafka_python.patches.network import bounded_network_client
 
         return bounded_network_client(deadline)
 

@@ -17,10 +17,10 @@ from flowise_telemetry_transport.errors import (
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
-from flowise_telemetry_transport.kafka_python.failures import failure
-from flowise_telemetry_transport.kafka_python.fetching import Unreadable, mend_fetcher, record_of
-from flowise_telemetry_transport.kafka_python.joining import mend_joining, note_partitions
-from flowise_telemetry_transport.kafka_python.listener import rebalance_listener
+from flowise_telemetry_transport.kafka_python.errors import failure
+from flowise_telemetry_transport.kafka_python.patches.fetching import Unreadable, mend_fetcher, record_of
+from flowise_telemetry_transport.kafka_python.patches.joining import mend_joining, note_partitions
+from flowise_telemetry_transport.kafka_python.patches.listener import rebalance_listener
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
 from flowise_telemetry_transport.settings import KafkaSettings

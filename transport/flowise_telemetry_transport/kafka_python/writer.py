@@ -18,7 +18,7 @@ from flowise_telemetry_transport.errors import (
     UnknownTopicError,
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
-from flowise_telemetry_transport.kafka_python.failures import delivery_failure, failure
+from flowise_telemetry_transport.kafka_python.errors import delivery_failure, failure
 from flowise_telemetry_transport.partitioning import partition_for
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord

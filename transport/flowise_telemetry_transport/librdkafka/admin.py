@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from flowise_telemetry_transport.errors import TransportError
-from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
 from flowise_telemetry_transport.librdkafka.connection import check_connection
-from flowise_telemetry_transport.librdkafka.failures import failure
+from flowise_telemetry_transport.librdkafka.errors import failure
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 

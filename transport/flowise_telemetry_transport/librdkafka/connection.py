@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from flowise_telemetry_transport.errors import BrokerUnavailableError
-from flowise_telemetry_transport.librdkafka.config import confluent_kafka
-from flowise_telemetry_transport.librdkafka.failures import UNAVAILABLE, failure
+from flowise_telemetry_transport.librdkafka.client import confluent_kafka
+from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, failure
 from flowise_telemetry_transport.settings import KafkaSettings
 
 __all__ = ["check_connection"]

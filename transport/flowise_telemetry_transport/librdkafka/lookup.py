@@ -11,8 +11,8 @@ from flowise_telemetry_transport.errors import (
     TransportError,
     UnknownTopicError,
 )
-from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
-from flowise_telemetry_transport.librdkafka.failures import failure, failure_of
+from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.errors import failure, failure_of
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicPartition
 

@@ -13,9 +13,9 @@ from flowise_telemetry_transport.errors import (
     UnreadableRecordError,
 )
 from flowise_telemetry_transport.librdkafka.bounded import within
-from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
 from flowise_telemetry_transport.librdkafka.connection import check_connection
-from flowise_telemetry_transport.librdkafka.failures import UNAVAILABLE, UNREADABLE, failure_of
+from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, UNREADABLE, failure_of
 from flowise_telemetry_transport.librdkafka.lookup import Lookup
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.reader_errors import check_assigned, unreadable

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from flowise_telemetry_transport.errors import BufferFullError, TransportError
-from flowise_telemetry_transport.librdkafka.config import confluent_kafka, make_client
-from flowise_telemetry_transport.librdkafka.failures import delivery_failure, failure
+from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.errors import delivery_failure, failure
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
 

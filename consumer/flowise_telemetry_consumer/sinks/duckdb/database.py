@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.database_file import DatabaseFile, why_not_opened
+from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile, why_not_opened
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

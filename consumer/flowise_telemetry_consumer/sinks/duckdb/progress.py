@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow
-from flowise_telemetry_consumer.sinks.database_file import quoted
 from flowise_telemetry_consumer.sinks.duckdb.tables import columns
+from flowise_telemetry_consumer.sinks.sql_file.database import quoted
 from flowise_telemetry_transport.types import TopicPartition
 
 if TYPE_CHECKING:

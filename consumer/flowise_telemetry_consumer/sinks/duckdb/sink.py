@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from flowise_telemetry_consumer.sinks.beside import checked_name
-from flowise_telemetry_consumer.sinks.database_file_sink import DatabaseFileSink
 from flowise_telemetry_consumer.sinks.duckdb import progress, tables
 from flowise_telemetry_consumer.sinks.duckdb.database import Database
+from flowise_telemetry_consumer.sinks.sql_file.sink import DatabaseFileSink
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from flowise_telemetry_consumer.sinks.database_file import DatabaseFile
+    from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 
 __all__ = ["DuckdbSink"]
 

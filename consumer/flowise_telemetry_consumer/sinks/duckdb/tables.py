@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from flowise_telemetry_consumer.frames import polars_schema
-from flowise_telemetry_consumer.sinks.database_file import exchange_names, quoted
-from flowise_telemetry_consumer.sinks.id_ranges import first_of_each, id_ranges
+from flowise_telemetry_consumer.decoding.frames import polars_schema
+from flowise_telemetry_consumer.sinks.event_ids import first_of_each, id_ranges
 from flowise_telemetry_consumer.sinks.rows import NESTED_KINDS, default_in_row
+from flowise_telemetry_consumer.sinks.sql_file.database import exchange_names, quoted
 from flowise_telemetry_schemas import EventSchema, Field
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import BinaryIO
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.file_lock import FileLocks
 from flowise_telemetry_consumer.sinks.jsonl.lines import LINE_START, frame_of_lines, id_number, lines_of, without_known
+from flowise_telemetry_consumer.sinks.local_files import FileLocks
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog

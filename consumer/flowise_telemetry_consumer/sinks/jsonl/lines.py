@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from flowise_telemetry_consumer.frames import frame_of, renamed_inside
+from flowise_telemetry_consumer.decoding.frames import frame_of, renamed_inside
 from flowise_telemetry_consumer.sinks.rows import TIMESTAMP_FORMAT
 from flowise_telemetry_schemas import EventSchema, Field
 

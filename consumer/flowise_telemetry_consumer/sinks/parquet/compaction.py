@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from flowise_telemetry_consumer.sinks.id_ranges import first_of_each
+from flowise_telemetry_consumer.sinks.event_ids import first_of_each
 from flowise_telemetry_consumer.sinks.parquet.data_file import DataFile
 from flowise_telemetry_consumer.sinks.parquet.listing import EXCHANGES, Exchange, exchanges, list_data
 from flowise_telemetry_consumer.sinks.parquet.rows import encoded

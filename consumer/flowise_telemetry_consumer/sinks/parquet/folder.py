@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.file_lock import FileLocks
+from flowise_telemetry_consumer.sinks.local_files import FileLocks
 from flowise_telemetry_consumer.sinks.parquet.storage import Document, Replacement
 
 __all__ = ["LOCK_TIMEOUT_SECONDS", "Folder"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from flowise_telemetry_consumer.frames import column_of, polars_schema
+from flowise_telemetry_consumer.decoding.frames import column_of, polars_schema
 from flowise_telemetry_schemas import EventSchema, Field
 
 __all__ = ["ROW_GROUP_ROWS", "encoded", "null_column", "rows_of"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.id_ranges import first_of_each
+from flowise_telemetry_consumer.sinks.event_ids import first_of_each
 from flowise_telemetry_consumer.sinks.parquet.compaction import Compacted, compact, finish_exchanges
 from flowise_telemetry_consumer.sinks.parquet.data_file import DataFile, origin_of
 from flowise_telemetry_consumer.sinks.parquet.known_ids import KnownIds

@@ -13,7 +13,7 @@ from flowise_telemetry_consumer.sinks.beside import checked_name
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_consumer.sinks.postgres.address import Address
-from flowise_telemetry_consumer.sinks.postgres.failures import connect_failure, failures_told
+from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, failures_told
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, fenced, rows_of, try_lock
 from flowise_telemetry_consumer.sinks.postgres.swap import swap
 from flowise_telemetry_consumer.sinks.postgres.tables import (

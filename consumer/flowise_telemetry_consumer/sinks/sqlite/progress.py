@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow
-from flowise_telemetry_consumer.sinks.database_file import quoted
+from flowise_telemetry_consumer.sinks.sql_file.database import quoted
 from flowise_telemetry_consumer.sinks.sqlite.tables import columns
 from flowise_telemetry_transport.types import TopicPartition
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from flowise_telemetry_consumer.sinks.beside import checked_name
-from flowise_telemetry_consumer.sinks.database_file_sink import DatabaseFileSink
+from flowise_telemetry_consumer.sinks.sql_file.sink import DatabaseFileSink
 from flowise_telemetry_consumer.sinks.sqlite import progress, tables
 from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS, Database
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from flowise_telemetry_consumer.sinks.database_file import exchange_names, quoted
 from flowise_telemetry_consumer.sinks.rows import default_in_row, frame_of_rows, rows_frame
+from flowise_telemetry_consumer.sinks.sql_file.database import exchange_names, quoted
 from flowise_telemetry_schemas import EventSchema, Field
 
 __all__ = ["columns", "exchange", "frames_of", "insert", "make_table"]

@@ -1,0 +1,1 @@
+"""The commands: each file or folder is one, as it is typed."""

@@ -1,0 +1,43 @@
+"""``flowise-telemetry log``: what was sent from here, and where it landed."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from flowise_telemetry.consent.status import status
+from flowise_telemetry.ledger import LedgerEntry, read_ledger
+
+__all__ = ["log"]
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many, the newest last.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object an event, all of it.")
+def log(*, file: Path | None, last: int, as_json: bool) -> None:
+    """Show the events that the local ledger has: their records, and where on the topic each landed.
+
+    The ledger is the FILE that FLOWISE_TELEMETRY_LOG named when the app ran; without FILE it is the one named here.
+
+    \b
+    Example:
+      FLOWISE_TELEMETRY_LOG=telemetry.log flowise-telemetry log --last 5
+    """
+    path = file or status().ledger
+    if path is None:
+        raise click.UsageError("no ledger: give a FILE, or set FLOWISE_TELEMETRY_LOG for the app and here")
+    try:
+        entries = deque(read_ledger(path), maxlen=last)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be read: {error.strerror}") from error
+    for entry in entries:
+        click.echo(json.dumps(asdict(entry), default=str) if as_json else _line(entry))
+
+
+def _line(entry: LedgerEntry) -> str:
+    return f"{entry.topic}[{entry.partition}]@{entry.offset} {entry.event} {json.dumps(entry.record)}"

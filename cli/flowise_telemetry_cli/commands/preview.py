@@ -1,0 +1,72 @@
+"""``flowise-telemetry preview``: what an event looks like when it leaves."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from flowise_telemetry.encoding.preview import Preview
+from flowise_telemetry.encoding.preview import preview as preview_event
+from flowise_telemetry_cli.commands.demo.app import APP_VERSION, example_events
+from flowise_telemetry_cli.options import topic_option
+from flowise_telemetry_cli.output.table import table
+from flowise_telemetry_schemas import catalog
+
+__all__ = ["preview"]
+
+_HEX_WIDTH_BYTES = 32
+
+
+@click.command()
+@click.argument("event", required=False)
+@topic_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object an event.")
+def preview(*, event: str | None, topic: str, as_json: bool) -> None:
+    """Show the exact record and bytes of an EVENT, or of one of each kind, and why each field is there.
+
+    The values are invented; record and bytes are made by the encoder that an app uses. Nothing is sent.
+
+    \b
+    Example:
+      flowise-telemetry preview prediction_sent
+    """
+    if event is not None:
+        catalog().latest(event)  # says which events there are
+    previews = [
+        preview_event(example, app_version=APP_VERSION, topic=topic)
+        for example in example_events(5)
+        if event in (None, example.EVENT)
+    ]
+    for number, shown in enumerate(sorted(previews, key=lambda one: one.event)):
+        if as_json:
+            click.echo(json.dumps(_document(shown)))
+        else:
+            click.echo(("\n" if number else "") + _text(shown))
+
+
+def _document(shown: Preview) -> dict[str, object]:
+    return {
+        "event": shown.event,
+        "topic": shown.topic,
+        "schema": {"version": shown.schema_version, "fingerprint": shown.schema_fingerprint},
+        "record": shown.record,
+        "key": shown.key.decode("ascii"),
+        "value": shown.value.hex(),
+        "purposes": {field.path: field.purpose for field in shown.fields},
+    }
+
+
+def _text(shown: Preview) -> str:
+    rows = [(field.path, field.classification, field.purpose) for field in shown.fields]
+    pairs = shown.value.hex(" ")
+    width = 3 * _HEX_WIDTH_BYTES
+    lines = [
+        f"{shown.event} v{shown.schema_version} ({shown.schema_fingerprint}) to {shown.topic}",
+        f"key: {shown.key.decode('ascii')}",
+        f"record: {json.dumps(shown.record, indent=2)}",
+        f"value, {len(shown.value)} bytes:",
+        *(f"  {pairs[start : start + width].rstrip()}" for start in range(0, len(pairs), width)),
+        table(("field", "kind", "why it is collected"), rows),
+    ]
+    return "\n".join(lines)

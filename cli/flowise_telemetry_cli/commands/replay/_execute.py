@@ -1,0 +1,290 @@
+"""The ways of a replay: a topic into a sink or onto a topic, an archive into either, alone or with workers."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import click
+
+from flowise_telemetry_cli.commands.replay._report import (
+    archive_verdict,
+    missing_verdict,
+    plan_verdict,
+    report,
+    report_archive,
+    report_plan,
+    verdict,
+)
+from flowise_telemetry_cli.options import CLOSE_SECONDS, require_topic
+from flowise_telemetry_cli.output.progress import ProgressLine
+from flowise_telemetry_cli.output.replay_progress import ReplayDisplay, rate_text, time_left_text
+from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_consumer import ReplayArguments, ReplayResult, Shard, SinkError
+from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.process import collect_less_often
+from flowise_telemetry_consumer.replay import (
+    TOPIC_SCHEME,
+    ArchiveResult,
+    TopicSink,
+    advance_run,
+    copy_topic,
+    latest_run,
+    open_run,
+    open_target,
+    plan_replay,
+    replay_archive,
+    replay_with_workers,
+    require_another_topic,
+    require_many_writers,
+    require_own_rows,
+    topic_of,
+)
+from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport import (
+    KafkaSettings,
+    RecordReader,
+    RecordWriter,
+    open_admin,
+    open_reader,
+    open_writer,
+    parse_bootstrap_servers,
+)
+
+__all__ = ["Job", "run_archive", "run_copy", "run_plan", "run_replay"]
+
+_MAX_RECORD_BYTES = 16 * 1_048_576
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What the options of ``replay`` say, apart from the connection."""
+
+    sink_url: str
+    arguments: ReplayArguments
+    shard: Shard | None = None
+    run_id: str | None = None
+    into: str | None = None
+    workers: int = 1
+    anew: bool = False
+    allow_missing: bool = False
+    no_progress_seconds: float = 60.0
+    as_json: bool = False
+    sink_servers: str | None = None
+
+    @property
+    def prints_events(self) -> bool:
+        """Whether stdout is for the events, and the result must not stand among them."""
+        return self.sink_url == "jsonl:-"
+
+
+def run_replay(settings: KafkaSettings, job: Job) -> int:
+    """The topic into a sink; the exit status."""
+    require_many_writers(job.sink_url, job.workers)
+    collect_less_often()
+    with ExitStack() as opened:
+        target = open_target(job.sink_url, job.into)
+        opened.callback(target.close)
+        reader = _looking(opened, settings, job.arguments.topic)
+        click.echo(f"replaying {job.arguments.topic} into {target.url}", err=True)
+        display = opened.enter_context(ReplayDisplay(as_json=job.as_json))
+        stop = opened.enter_context(stopped_by_signals())
+        target.prepare(list(catalog()))
+        if not (job.anew or job.allow_missing):
+            latest = latest_run(target, job.run_id or job.arguments.run_id(target.url), job.shard)
+            if latest is not None and latest.finished and latest.resolution.missing:
+                # What is gone does not come back: a Job that starts this again would read all else for nothing.
+                click.echo(f"replay {latest.id} is finished; --anew reads again what there is now", err=True)
+                return missing_verdict(latest.resolution.missing, allow_missing=False)
+        run = open_run(
+            reader,
+            target,
+            job.arguments,
+            clock=SystemClock(),
+            shard=job.shard,
+            run_id=job.run_id,
+            anew=job.anew,
+        )
+        if job.into is not None:
+            # A run that has a row of progress was let in when it began.
+            require_own_rows(target, run.id, job.into, goes_on=run.updated_at_ms > 0)
+        result: ReplayResult
+        if job.workers > 1:
+            result = replay_with_workers(
+                settings,
+                job.sink_url,
+                run,
+                workers=job.workers,
+                lock_holder=target,
+                into=job.into,
+                no_progress_seconds=job.no_progress_seconds,
+                stop=stop,
+                on_progress=display.show,
+            )
+        else:
+            result = advance_run(
+                reader,
+                target,
+                catalog(),
+                run,
+                no_progress_seconds=job.no_progress_seconds,
+                stop=stop,
+                on_progress=display.show,
+            )
+    report(result, as_json=job.as_json, to_stderr=job.prints_events)
+    return verdict(result, allow_missing=job.allow_missing, mend=f"{_resume_command(job, run.id)} goes on")
+
+
+def run_copy(settings: KafkaSettings, job: Job) -> int:
+    """The topic onto another one; the exit status."""
+    with ExitStack() as opened:
+        reader = _looking(opened, settings, job.arguments.topic)
+        place = _target_settings(settings, job)
+        if topic_of(job.sink_url) == job.arguments.topic:
+            _require_another_topic(opened, settings, reader, place, job)
+        target = _topic_sink(opened, place, job)
+        click.echo(f"copying {job.arguments.topic} to {target.url}", err=True)
+        display = opened.enter_context(ReplayDisplay(as_json=job.as_json))
+        stop = opened.enter_context(stopped_by_signals())
+        result = copy_topic(
+            reader,
+            target,
+            catalog(),
+            job.arguments,
+            shard=job.shard,
+            no_progress_seconds=job.no_progress_seconds,
+            stop=stop,
+            on_progress=display.show,
+        )
+    report(result, as_json=job.as_json)
+    return verdict(result, allow_missing=job.allow_missing, mend="a topic keeps no progress, so it begins again")
+
+
+def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> int:
+    """One sink into another, or onto a topic; the exit status."""
+    with ExitStack() as opened:
+        source = open_sink(source_url)
+        opened.callback(source.close)
+        target: Sink
+        if job.sink_url.startswith(TOPIC_SCHEME):
+            target = _topic_sink(opened, _target_settings(settings, job), job)
+        else:
+            target = open_target(job.sink_url, job.into)
+            opened.callback(target.close)
+            if job.into is not None:
+                target.prepare(list(catalog()))
+                require_own_rows(target, None, job.into, goes_on=False)
+        if target.url == source.url:
+            raise click.UsageError(f"--source and --sink are both {source.url}.")
+        click.echo(f"replaying {source.url} into {target.url}", err=True)
+        line = opened.enter_context(ProgressLine())
+        stop = opened.enter_context(stopped_by_signals())
+        began = time.monotonic()
+        result = replay_archive(
+            source,
+            target,
+            catalog(),
+            job.arguments.selection,
+            no_progress_seconds=job.no_progress_seconds,
+            stop=stop,
+            on_progress=lambda now: line.show(_archive_line(now, time.monotonic() - began)),
+        )
+    report_archive(result, as_json=job.as_json, to_stderr=job.prints_events)
+    return archive_verdict(result)
+
+
+def run_plan(settings: KafkaSettings, job: Job) -> int:
+    """What a replay would do; the exit status."""
+    with ExitStack() as opened:
+        target = open_target(job.sink_url, job.into)
+        opened.callback(target.close)
+        reader = _looking(opened, settings, job.arguments.topic)
+        stop = opened.enter_context(stopped_by_signals())
+        if job.into is not None:
+            with contextlib.suppress(SinkError):  # not made yet, or away: the plan says so
+                run_id = job.arguments.run_id(target.url)
+                latest = None if job.anew else latest_run(target, run_id, job.shard)
+                goes_on = latest is not None and not latest.finished
+                require_own_rows(target, run_id, job.into, goes_on=goes_on)
+        plan = plan_replay(
+            reader,
+            target,
+            catalog(),
+            job.arguments,
+            shard=job.shard,
+            anew=job.anew,
+            no_progress_seconds=job.no_progress_seconds,
+            stop=stop,
+        )
+    report_plan(plan, as_json=job.as_json)
+    return plan_verdict(plan, allow_missing=job.allow_missing)
+
+
+def _resume_command(job: Job, run_id: str) -> str:
+    """What goes on with a replay; a password in the URL is masked."""
+    words = ["flowise-telemetry replay resume", run_id, "--sink", open_sink(job.sink_url).url]
+    if job.into is not None:
+        words += ["--into", job.into]
+    if job.shard is not None:
+        words += ["--shard", f"{job.shard.number}/{job.shard.of}"]
+    return " ".join(words)
+
+
+def _target_settings(settings: KafkaSettings | None, job: Job) -> KafkaSettings:
+    """Those of the cluster that a topic is written to; ``settings`` are those of the one that is read, if any is."""
+    if job.sink_servers is not None:
+        servers = parse_bootstrap_servers(job.sink_servers, source="--sink-bootstrap-servers")
+        if settings is None:
+            return KafkaSettings(bootstrap_servers=servers)
+        return dataclasses.replace(settings, bootstrap_servers=servers)
+    if settings is None:
+        raise click.UsageError("Missing option '--sink-bootstrap-servers' (or '--bootstrap-servers').")
+    return settings
+
+
+def _require_another_topic(
+    opened: ExitStack, settings: KafkaSettings, reader: RecordReader, place: KafkaSettings, job: Job
+) -> None:
+    """Raises where the topic would be copied onto itself, also by another address of its cluster."""
+    topic = job.arguments.topic
+    if job.sink_servers is None:
+        raise click.UsageError(
+            f"--sink kafka://{topic} is the topic itself: name another, or --sink-bootstrap-servers."
+        )
+    looking = _looking(opened, place, topic)
+    here, there = open_admin(settings), open_admin(place)
+    for admin in (here, there):
+        opened.callback(admin.close)
+    require_another_topic(topic, (reader, here), (looking, there))
+
+
+def _looking(opened: ExitStack, settings: KafkaSettings, topic: str) -> RecordReader:
+    reader = open_reader(settings)
+    opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
+    require_topic(reader, topic)
+    return reader
+
+
+def _topic_sink(opened: ExitStack, settings: KafkaSettings, job: Job) -> TopicSink:
+    topic = topic_of(job.sink_url)
+    _looking(opened, settings, topic)
+    writer: RecordWriter = open_writer(
+        settings, client_id="flowise-telemetry-replay", linger_ms=20, max_record_bytes=_MAX_RECORD_BYTES
+    )
+    opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
+    return TopicSink(writer, topic, catalog())
+
+
+def _archive_line(result: ArchiveResult, seconds: float) -> str:
+    parts = [
+        f"replayed {result.read:,} of {result.total:,} events",
+        rate_text(result.read, seconds),
+        time_left_text(result.total - result.read, result.read, seconds),
+        f"written {result.written:,}",
+    ]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,205 @@
+"""What a replay did, at its end: the reconciliation by partition, and the exit status that it earns."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import click
+
+from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
+from flowise_telemetry_cli.output.table import table
+from flowise_telemetry_consumer import ReplayResult, ranges_text
+from flowise_telemetry_consumer.replay import ArchiveResult, ReplayPlan
+from flowise_telemetry_transport import TopicPartition
+
+__all__ = [
+    "archive_verdict",
+    "missing_verdict",
+    "plan_verdict",
+    "report",
+    "report_archive",
+    "report_plan",
+    "verdict",
+]
+
+
+def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> None:
+    """Prints the result: tables, or one JSON object; ``to_stderr`` where the events themselves go to stdout."""
+    echo = partial(click.echo, err=to_stderr)
+    if as_json:
+        echo(json.dumps(_document(result)))
+        return
+    head = ("partition", "offsets read", "written", "already there", "dead letters", "filtered", "gaps", "left")
+    rows = [
+        (
+            tp.partition,
+            part.offsets_read,
+            part.written,
+            part.already_there,
+            part.dead,
+            part.filtered,
+            part.gaps,
+            part.end - part.position,
+        )
+        for tp, part in sorted(result.partitions.items())
+    ]
+    if len(rows) > 1:
+        rows = [*rows, ("all", *(sum(row[column] for row in rows) for column in range(1, len(head))))]  # type: ignore[list-item]  # a heading among numbers
+    echo(table(head, rows))
+    events = sorted({*result.written, *result.already_there})
+    if events:
+        echo()
+        lines = [(event, result.written[event], result.already_there[event]) for event in events]
+        echo(table(("event", "written", "already there"), lines))
+    if result.dead:
+        echo()
+        echo(table(("dead letters", "count"), sorted(result.dead.items())))
+
+
+def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
+    """The exit status, with a line on stderr for everything that is not as it should be; ``mend``: how to go on."""
+    if earlier := result.offsets_before:
+        click.echo(
+            f"note: earlier processes of this replay went through {earlier:,} offsets, which are not in these sums",
+            err=True,
+        )
+    wrong = result.discrepancies()
+    for line in wrong:
+        click.echo(f"error: the offsets do not add up: {line}", err=True)
+    incomplete = missing_verdict(result.missing, allow_missing=allow_missing)
+    status = FAILED if wrong else incomplete
+    if result.incomplete is not None:
+        click.echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
+        status = status or INCOMPLETE
+    return status
+
+
+def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]], *, allow_missing: bool) -> int:
+    """The exit status where retention had removed a part of the range, with a line on stderr that names it."""
+    if not missing:
+        return DONE
+    text = f"retention had removed offsets of the range, by partition {ranges_text(missing)}"
+    if allow_missing:
+        click.echo(f"note: {text}", err=True)
+        return DONE
+    click.echo(f"error: incomplete: {text} (--allow-missing takes what is left)", err=True)
+    return INCOMPLETE
+
+
+def report_archive(result: ArchiveResult, *, as_json: bool, to_stderr: bool = False) -> None:
+    """Prints what was brought from one sink into another; otherwise as ``report``."""
+    echo = partial(click.echo, err=to_stderr)
+    if as_json:
+        events = {name: dataclasses.asdict(event) for name, event in result.events.items()}
+        document = {"complete": result.incomplete is None, "adds_up": not result.discrepancies(), "events": events}
+        echo(json.dumps(document))
+        return
+    rows = [
+        (name, event.total, event.read, event.written, event.already_there, event.filtered)
+        for name, event in result.events.items()
+    ]
+    echo(table(("event", "there", "read", "written", "already there", "filtered"), rows))
+
+
+def archive_verdict(result: ArchiveResult) -> int:
+    """The exit status, with a line on stderr for everything that is not as it should be."""
+    wrong = result.discrepancies()
+    for line in wrong:
+        click.echo(f"error: the rows do not add up: {line}", err=True)
+    if result.incomplete is not None:
+        click.echo(f"error: incomplete: {result.incomplete}: run it again, what is there stays", err=True)
+    return FAILED if wrong else INCOMPLETE if result.incomplete is not None else DONE
+
+
+def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
+    """Prints what a replay would do."""
+    if as_json:
+        click.echo(json.dumps(_plan_document(plan)))
+        return
+    head = ("partition", "from", "to", "records", "dead letters", "filtered", "gaps", "bytes")
+    rows = [
+        (tp.partition, part.start, part.end, part.records, part.dead, part.filtered, part.gaps, part.value_bytes)
+        for tp, part in sorted(plan.partitions.items())
+    ]
+    click.echo(table(head, rows))
+    if plan.events:
+        click.echo()
+        click.echo(
+            table(
+                ("event", "in the range", "already there", "to write"),
+                [
+                    (event, count, plan.already_there[event], count - plan.already_there[event])
+                    for event, count in sorted(plan.events.items())
+                ],
+            )
+        )
+    if plan.dead:
+        click.echo()
+        click.echo(table(("dead letters", "count"), sorted(plan.dead.items())))
+
+
+def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
+    """The exit status, with the time that it will take at least and what else there is to know on stderr."""
+    if plan.goes_on:
+        click.echo(f"note: goes on with replay {plan.run}; --anew would read everything again", err=True)
+    if plan.sink_trouble is not None:
+        click.echo(f"note: the sink counts as empty: {plan.sink_trouble}", err=True)
+    click.echo(
+        f"replay {plan.run} will take at least {plan.seconds:.1f} s: that is what reading and decoding took here;"
+        " nothing was changed",
+        err=True,
+    )
+    status = missing_verdict(plan.missing, allow_missing=allow_missing)
+    if plan.incomplete is not None:
+        click.echo(f"error: incomplete: {plan.incomplete}", err=True)
+        status = INCOMPLETE
+    return status
+
+
+def _plan_document(plan: ReplayPlan) -> dict[str, Any]:
+    return {
+        "replay": plan.run,
+        "topic": plan.topic,
+        "goes_on": plan.goes_on,
+        "seconds_at_least": round(plan.seconds, 1),
+        "incomplete": plan.incomplete,
+        "sink_trouble": plan.sink_trouble,
+        "events": dict(plan.events),
+        "already_there": dict(+plan.already_there),
+        "dead": dict(plan.dead),
+        "partitions": {str(tp.partition): dataclasses.asdict(part) for tp, part in sorted(plan.partitions.items())},
+    }
+
+
+def _document(result: ReplayResult) -> dict[str, Any]:
+    return {
+        "replay": result.run,
+        "topic": result.topic,
+        "complete": result.complete,
+        "resumed": result.resumed,
+        "offsets_before": result.offsets_before,
+        "adds_up": not result.discrepancies(),
+        "written": dict(+result.written),
+        "already_there": dict(+result.already_there),
+        "dead": dict(+result.dead),
+        "filtered": result.filtered,
+        "partitions": {
+            str(tp.partition): {
+                "start": part.start,
+                "end": part.end,
+                "went_on_at": part.went_on_at,
+                "position": part.position,
+                "written": part.written,
+                "already_there": part.already_there,
+                "dead": part.dead,
+                "filtered": part.filtered,
+                "gaps": part.gaps,
+                "missing": part.missing,
+            }
+            for tp, part in sorted(result.partitions.items())
+        },
+    }

@@ -1,0 +1,81 @@
+"""``flowise-telemetry schemas``: the contract, shown and checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from flowise_telemetry_cli.errors import DONE, FAILED
+from flowise_telemetry_cli.output.table import table
+from flowise_telemetry_schemas import Catalog, catalog
+from flowise_telemetry_schemas.check import problems
+from flowise_telemetry_schemas.disclosure import bound, flatten
+
+__all__ = ["schemas"]
+
+
+@click.group()
+def schemas() -> None:
+    """The schemas of the events."""
+
+
+@schemas.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_schemas(as_json: bool) -> None:
+    """List every version of every event, with its fingerprint.
+
+    \b
+    Example:
+      flowise-telemetry schemas list
+    """
+    rows = [(schema.event, f"v{schema.version}", schema.fingerprint_hex, schema.doc) for schema in catalog()]
+    if as_json:
+        for event, version, fingerprint, doc in rows:
+            click.echo(json.dumps({"event": event, "version": version, "fingerprint": fingerprint, "doc": doc}))
+    else:
+        click.echo(table(("event", "version", "fingerprint", "what it says"), rows))
+
+
+@schemas.command()
+@click.argument("event")
+@click.option("--version", type=click.IntRange(min=1), help="Version number.  [default: the latest]")
+@click.option("--json", "as_json", is_flag=True, help="The Avro schema itself.")
+def show(event: str, version: int | None, as_json: bool) -> None:
+    """Show the fields of an EVENT: what each is for and what fits into it.
+
+    \b
+    Example:
+      flowise-telemetry schemas show prediction_sent
+    """
+    schema = catalog().latest(event) if version is None else catalog().get(event, version)
+    if as_json:
+        click.echo(json.dumps(schema.source, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{schema.event} v{schema.version}  {schema.fingerprint_hex}\n{schema.doc}\n")
+    rows = [
+        (path, field.classification, field.purpose, bound(field))
+        for top in schema.fields
+        for path, field in flatten(top)
+    ]
+    click.echo(table(("field", "kind", "why it is collected", "what fits"), rows))
+
+
+@schemas.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def check(folder: Path | None) -> int:
+    """Check that nothing but bounded, documented fields is in the schemas.
+
+    FOLDER holds <event>/v<version>.avsc files; without it the schemas of this installation are checked.
+
+    \b
+    Example:
+      flowise-telemetry schemas check schemas/flowise_telemetry_schemas/avro
+    """
+    checked = catalog() if folder is None else Catalog.load(folder)
+    found = problems(checked)
+    for problem in found:
+        click.echo(str(problem))
+    click.echo(f"{len(list(checked))} schemas, {len(found)} problems", err=True)
+    return FAILED if found else DONE

@@ -1,0 +1,117 @@
+"""``flowise-telemetry send``: events from a file or a pipe, one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from flowise_telemetry import Telemetry
+from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
+from flowise_telemetry_cli.options import connection_options, kafka_settings, topic_option
+from flowise_telemetry_schemas import Event, ValidationError, event_from_json
+from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
+from flowise_telemetry_transport import open_admin
+
+if TYPE_CHECKING:
+    from flowise_telemetry import Stats
+
+__all__ = ["send"]
+
+FLUSH_EVERY_EVENTS = 1_000
+"""Well under the producer's buffer, so that a long file is never dropped for want of room."""
+FLUSH_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Rejected:
+    lines: int = 0
+
+    def report(self, line: int, problem: str) -> None:
+        """Says on stderr what is wrong with a line, and counts it."""
+        self.lines += 1
+        click.echo(f"line {line}: {problem}", err=True)
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"), default="-")
+@connection_options
+@topic_option
+@click.option("--app-version", help="Version of the app, for lines that do not give one.")
+@click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object.")
+@click.pass_context
+def send(ctx: click.Context, *, file: IO[bytes], topic: str, app_version: str | None, as_json: bool) -> int:
+    """Send the events of a FILE, or of standard input: one JSON object a line.
+
+    A line that is no event is named on stderr with its field and rule, and the others are sent all the same.
+    Exit status: 0 all were sent, 1 a line was refused, 3 events were not delivered or telemetry is off.
+
+    \b
+    Example:
+      echo '{"event": "tool_created", "properties": {"version": "3.0.1",
+        "toolId": "0b7ac60e-51a4-4bb5-a6a5-f1ae0fd1cf8f", "toolName": "get_weather"}}' \\
+        | tr -d '\\n' | flowise-telemetry send --bootstrap-servers localhost:9092
+    """
+    settings = kafka_settings(ctx)
+    telemetry = Telemetry(
+        app_version=app_version or "",  # every event that is sent then has its own
+        bootstrap_servers=settings.servers_text,
+        topic=topic,
+        environ={**os.environ, **ctx.ensure_object(dict)},
+    )
+    if not telemetry.consent.enabled:
+        click.echo(f"error: telemetry is off ({telemetry.consent.decided_by}): nothing was sent", err=True)
+        return INCOMPLETE
+    open_admin(settings).close()  # says at once, and clearly, when no broker is there
+    rejected = _Rejected()
+    waiting = 0
+    for event in _events(file, rejected, app_version is not None):
+        telemetry.send_telemetry(event)
+        waiting += 1
+        if waiting == FLUSH_EVERY_EVENTS:
+            telemetry.flush(timeout_seconds=FLUSH_TIMEOUT_SECONDS)
+            waiting = 0
+    telemetry.flush(timeout_seconds=FLUSH_TIMEOUT_SECONDS)
+    telemetry.close()
+    return _report(telemetry.stats(), rejected.lines, as_json)
+
+
+def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator[Event]:
+    number = 0
+    while line := file.readline(MAX_VALUE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_VALUE_BYTES:
+            while line and not line.endswith(b"\n"):
+                line = file.readline(MAX_VALUE_BYTES)
+            rejected.report(number, f"longer than {MAX_VALUE_BYTES} bytes")
+            continue
+        if not line.strip():
+            continue
+        try:
+            event = event_from_json(json.loads(line))
+        except ValidationError as error:
+            rejected.report(number, f"{error.event}: {error}" if error.event else str(error))
+            continue
+        except (ValueError, RecursionError) as error:
+            position = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+            rejected.report(number, f"not JSON{position}")
+            continue
+        if event.version is None and not has_version:
+            rejected.report(number, f"{event.EVENT}: version: is missing (or give --app-version)")
+            continue
+        yield event
+
+
+def _report(stats: Stats, rejected: int, as_json: bool) -> int:
+    undelivered = stats.accepted - stats.sent
+    if as_json:
+        click.echo(json.dumps({"sent": stats.sent, "rejected": rejected, "undelivered": undelivered}))
+    else:
+        click.echo(f"sent {stats.sent}, rejected {rejected}, undelivered {undelivered}")
+    if undelivered:
+        return INCOMPLETE
+    return FAILED if rejected else DONE

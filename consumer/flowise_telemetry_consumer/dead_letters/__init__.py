@@ -1,0 +1,1 @@
+"""The dead-letter topic: written, listed, looked into, and redriven."""

@@ -1,0 +1,98 @@
+"""When so much fails that the fault is not in the records, and going on would only move the topic to another topic."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_schemas import ConfigurationError, TelemetryError
+from flowise_telemetry_transport.types import Record, TopicPartition
+
+__all__ = ["DeadLetterLimitError", "DeadLetterLimits", "LimitWatch"]
+
+
+class DeadLetterLimitError(TelemetryError):
+    """Too many dead letters. Nothing of the batch was written or committed: a restart reads it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterLimits:
+    """How many dead letters still count as bad records and not as a fault of the whole; None: no limit.
+
+    ``max_ratio``: dead letters per record, over the latest ``window_records`` and not before there were as many.
+    ``max_run_records``: dead letters one after the other in one partition.
+    """
+
+    max_ratio: float | None = 0.5
+    window_records: int = 1_000
+    max_run_records: int | None = 1_000
+
+    def __post_init__(self) -> None:
+        if self.max_ratio is not None and not 0 <= self.max_ratio <= 1:
+            raise ConfigurationError("the dead-letter ratio is a number from 0 to 1")
+        if self.window_records < 1:
+            raise ConfigurationError("the dead-letter window is at least 1 record")
+        if self.max_run_records is not None and self.max_run_records < 0:
+            raise ConfigurationError("the dead-letter run is at least 0 records")
+
+
+class LimitWatch:
+    """Sees every batch go by and raises when a limit is passed."""
+
+    def __init__(self, limits: DeadLetterLimits) -> None:
+        self._limits = limits
+        self._window: deque[tuple[int, int]] = deque()
+        self._records = 0
+        self._dead = 0
+        self._runs: dict[TopicPartition, int] = {}
+
+    def observe(self, records: Sequence[Record], dead: Sequence[DeadLetter]) -> None:
+        """Counts a batch: ``records`` in offset order within a partition, of which ``dead`` are dead letters.
+
+        Raises ``DeadLetterLimitError`` with the commonest reason and the place of the latest dead letter.
+        """
+        self._observe_runs(records, dead)
+        self._observe_ratio(len(records), dead)
+
+    def _observe_runs(self, records: Sequence[Record], dead: Sequence[DeadLetter]) -> None:
+        if not dead:
+            self._runs.clear()
+            return
+        dead_places = {(letter.record.topic_partition, letter.record.offset) for letter in dead}
+        limit = self._limits.max_run_records
+        for record in records:
+            partition = record.topic_partition
+            if (partition, record.offset) not in dead_places:
+                self._runs.pop(partition, None)
+                continue
+            run = self._runs[partition] = self._runs.get(partition, 0) + 1
+            if limit is not None and run > limit:
+                raise self._exceeded(f"{run} dead letters one after the other, over the limit of {limit}", dead)
+
+    def _observe_ratio(self, records: int, dead: Sequence[DeadLetter]) -> None:
+        self._window.append((records, len(dead)))
+        self._records += records
+        self._dead += len(dead)
+        while self._records - self._window[0][0] >= self._limits.window_records:
+            old_records, old_dead = self._window.popleft()
+            self._records -= old_records
+            self._dead -= old_dead
+        limit = self._limits.max_ratio
+        full = self._records >= self._limits.window_records
+        if limit is not None and dead and full and self._dead > limit * self._records:
+            share = f"{self._dead} of the latest {self._records} records are dead letters"
+            raise self._exceeded(f"{share}, over the limit of {limit:.0%}", dead)
+
+    def _exceeded(self, what: str, dead: Sequence[DeadLetter]) -> DeadLetterLimitError:
+        reasons = [letter.reason for letter in dead]
+        commonest = max(sorted(set(reasons)), key=reasons.count)
+        latest = dead[-1].record
+        return DeadLetterLimitError(
+            f"{what}; most of this batch: {commonest}; the latest: {latest.topic}[{latest.partition}] offset"
+            f" {latest.offset}. Stopped without committing",
+            topic=latest.topic,
+            partition=latest.partition,
+            offset=latest.offset,
+        )

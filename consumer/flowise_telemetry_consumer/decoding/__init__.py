@@ -1,0 +1,1 @@
+"""From the bytes of records to frames, and what is no record."""

@@ -1,0 +1,98 @@
+"""Records that are written together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_transport.types import Record, TopicPartition
+
+__all__ = ["RECORD_OVERHEAD_BYTES", "BatchLimits", "RecordBatch"]
+
+RECORD_OVERHEAD_BYTES = 64
+"""What a record holds beside its bytes, so that many empty records have a weight too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLimits:
+    """A batch is closed by whichever it reaches first; age counts from its first record."""
+
+    rows: int = 20_000
+    size_bytes: int = 32 * 1_048_576
+    age_seconds: float = 1.0
+
+
+@dataclass(slots=True)
+class RecordBatch:
+    """Records in the order in which they were polled, and those that could not even be read.
+
+    ``next_offsets``: of each partition, the offset after the last record that is in here.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    unreadable: list[DeadLetter] = field(default_factory=list)
+    next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    size_bytes: int = 0
+    since: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.next_offsets)
+
+    def __len__(self) -> int:
+        return len(self.records) + len(self.unreadable)
+
+    def add(self, records: Sequence[Record], *, now: float) -> None:
+        """Takes polled records; ``now`` is monotonic."""
+        if records and self.since is None:
+            self.since = now
+        self.records += records
+        lasts = {(record.topic, record.partition): record.offset for record in records}
+        self.next_offsets |= {TopicPartition(*place): offset + 1 for place, offset in lasts.items()}
+        self.size_bytes += len(records) * RECORD_OVERHEAD_BYTES
+        self.size_bytes += sum(len(record.value or b"") + len(record.key or b"") for record in records)
+
+    def add_unreadable(self, letter: DeadLetter, *, now: float) -> None:
+        """Takes a record that the client could not parse, so that its offset is handled with the others."""
+        if self.since is None:
+            self.since = now
+        self.unreadable.append(letter)
+        self.next_offsets[letter.record.topic_partition] = letter.record.offset + 1
+
+    def all_records(self) -> list[Record]:
+        """The records and what is known of the unreadable ones, in offset order within a partition."""
+        if not self.unreadable:
+            return self.records
+        both = [*self.records, *(letter.record for letter in self.unreadable)]
+        return sorted(both, key=lambda record: (record.topic, record.partition, record.offset))
+
+    def is_due(self, limits: BatchLimits, *, now: float) -> bool:
+        """Whether it is full or old enough to be written."""
+        if self.since is None:
+            return False
+        return self.is_full(limits) or now - self.since >= limits.age_seconds
+
+    def is_full(self, limits: BatchLimits) -> bool:
+        """Whether it is to grow no more."""
+        return len(self) >= limits.rows or self.size_bytes >= limits.size_bytes
+
+    def seconds_left(self, limits: BatchLimits, *, now: float) -> float:
+        """How long until its age makes it due; the whole age when it is empty."""
+        return limits.age_seconds if self.since is None else max(0.0, self.since + limits.age_seconds - now)
+
+    def without(self, partitions: Collection[TopicPartition]) -> RecordBatch:
+        """What is left when these partitions are someone else's."""
+        kept = RecordBatch()
+        if self.since is None:
+            return kept
+        kept.add(_others(self.records, partitions), now=self.since)
+        for letter in self.unreadable:
+            if letter.record.topic_partition not in partitions:
+                kept.add_unreadable(letter, now=self.since)
+        for partition in kept.next_offsets:
+            kept.next_offsets[partition] = self.next_offsets[partition]
+        return kept
+
+
+def _others(records: Iterable[Record], partitions: Collection[TopicPartition]) -> list[Record]:
+    return [record for record in records if record.topic_partition not in partitions]

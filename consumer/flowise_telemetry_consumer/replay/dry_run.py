@@ -1,0 +1,187 @@
+"""What a replay would do, found by reading and decoding its range; nothing is changed, not even a sink made."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from flowise_telemetry_consumer.clock import Clock, SystemClock
+from flowise_telemetry_consumer.decoding.decoder import Decoder
+from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.reading.range_reader import IncompleteReadError, RangeReader, Stretch, TopicRange
+from flowise_telemetry_consumer.replay.checkpoints import ReplayRun, latest_run
+from flowise_telemetry_consumer.replay.offsets import resolve
+from flowise_telemetry_consumer.replay.report import merged_ranges
+from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard
+from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_schemas import Catalog
+from flowise_telemetry_transport.ports import RecordReader
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["PartitionPlan", "ReplayPlan", "plan_replay"]
+
+_READ_ROWS = 200_000
+
+
+@dataclass(slots=True)
+class PartitionPlan:
+    """What there is to read of one partition; ``value_bytes`` are those of the records that are wanted."""
+
+    start: int
+    end: int
+    records: int = 0
+    filtered: int = 0
+    dead: int = 0
+    gaps: int = 0
+    value_bytes: int = 0
+    missing: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ReplayPlan:
+    """What a replay would do. ``records`` - ``filtered`` - ``dead`` are events, here by name.
+
+    ``already_there`` are those that the sink has or that occur twice in the range, told by a hash of their ids. With
+    ``goes_on`` it would be an unfinished replay, which reads what is left only. ``seconds`` is how long reading and
+    decoding took here: writing comes on top. ``sink_trouble`` says why the sink could not be looked into, which then
+    counts as empty; ``incomplete`` why the end was not reached.
+    """
+
+    topic: str
+    run: str
+    partitions: dict[TopicPartition, PartitionPlan]
+    goes_on: bool = False
+    events: Counter[str] = field(default_factory=Counter)
+    already_there: Counter[str] = field(default_factory=Counter)
+    dead: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    sink_trouble: str | None = None
+    incomplete: str | None = None
+
+    @property
+    def missing(self) -> Mapping[TopicPartition, list[tuple[int, int]]]:
+        """The offsets that retention had removed, of the partitions that have any."""
+        return {tp: part.missing for tp, part in sorted(self.partitions.items()) if part.missing}
+
+
+def plan_replay(
+    reader: RecordReader,
+    sink: Sink,
+    catalog: Catalog,
+    arguments: ReplayArguments,
+    *,
+    shard: Shard | None = None,
+    anew: bool = False,
+    no_progress_seconds: float = 60.0,
+    stop: threading.Event | None = None,
+    clock: Clock | None = None,
+) -> ReplayPlan:
+    """Reads the range and says what ``replay`` with the same arguments would do at this moment.
+
+    Keeps eight bytes for each event in memory. Raises as ``replay``, but for what the sink may say.
+    """
+    clock = clock or SystemClock()
+    run_id = arguments.run_id(sink.url)
+    trouble: str | None = None
+    latest: ReplayRun | None = None
+    try:
+        latest = latest_run(sink, run_id, shard)
+    except SinkError as error:
+        trouble = error.message
+    goes_on = latest is not None and not latest.finished and not anew
+    if latest is not None and goes_on:
+        # "2d ago" means what it meant when that one began.
+        arguments = latest.arguments
+        resolution, starts = latest.resolution, {tp: latest.position(tp) for tp in latest.span.starts}
+    else:
+        resolution = resolve(reader, arguments, shard)
+        starts = dict(resolution.span.starts)
+    span = TopicRange(arguments.topic, starts, resolution.span.ends)
+    plan = ReplayPlan(
+        arguments.topic,
+        run_id,
+        {
+            tp: PartitionPlan(start, span.ends[tp], missing=list(resolution.missing.get(tp, ())))
+            for tp, start in starts.items()
+        },
+        goes_on=goes_on,
+        sink_trouble=trouble,
+    )
+    began = clock.monotonic()
+    hashes = _Hashes()
+    source = RangeReader(
+        reader, span, clock=clock, topic_id=resolution.topic_id, no_progress_seconds=no_progress_seconds
+    )
+    decoder = Decoder(catalog)
+    try:
+        for stretches in source.read(stop or threading.Event()):
+            for stretch in stretches:
+                _look_at(stretch, plan, arguments, catalog, decoder, hashes)
+    except IncompleteReadError as error:
+        plan.incomplete = error.message
+    for tp, ranges in source.missing.items():
+        plan.partitions[tp].missing = merged_ranges([*plan.partitions[tp].missing, *ranges])
+    plan.seconds = clock.monotonic() - began
+    plan.events, plan.already_there = hashes.counts, hashes.repeated()
+    if trouble is None:
+        try:
+            plan.already_there += hashes.found_in(sink)
+        except SinkError as error:
+            plan.sink_trouble = error.message
+    return plan
+
+
+def _look_at(  # noqa: PLR0917 - one step of the loop above
+    stretch: Stretch,
+    plan: ReplayPlan,
+    arguments: ReplayArguments,
+    catalog: Catalog,
+    decoder: Decoder,
+    hashes: _Hashes,
+) -> None:
+    part, selection = plan.partitions[stretch.partition], arguments.selection
+    wanted = selection.before_decoding(stretch.records, catalog)
+    decoded = decoder.decode(wanted)
+    frames = selection.after_decoding(decoded.frames, catalog)
+    dead = Counter(letter.reason for letter in (*decoded.dead, *stretch.unreadable))
+    part.records += len(stretch.records) + len(stretch.unreadable)
+    part.gaps += stretch.gaps
+    part.dead += dead.total()
+    part.filtered += len(stretch.records) - len(wanted) + decoded.rows - sum(frame.height for frame in frames.values())
+    part.value_bytes += sum(len(record.value or b"") for record in wanted)
+    plan.dead += dead
+    for event, frame in frames.items():
+        hashes.add(event, frame["event_id"])
+
+
+class _Hashes:
+    """The ids of the events of a range, eight bytes each."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._parts: dict[str, list[pl.Series]] = {}
+
+    def add(self, event: str, ids: pl.Series) -> None:
+        self.counts[event] += len(ids)
+        self._parts.setdefault(event, []).append(ids.hash())
+
+    def repeated(self) -> Counter[str]:
+        """How many occur in the range before. From here on each id is held once."""
+        self._parts = {event: [pl.concat(parts).unique()] for event, parts in self._parts.items()}
+        return Counter({event: self.counts[event] - len(parts[0]) for event, parts in self._parts.items()})
+
+    def found_in(self, sink: Sink) -> Counter[str]:
+        """How many the sink has."""
+        counts: Counter[str] = Counter()
+        there = sink.counts()
+        for event, (ids,) in self._parts.items():
+            if there.get(event):
+                held: Sequence[pl.Series] = [
+                    frame["event_id"].hash() for frame in sink.read(event, batch_rows=_READ_ROWS)
+                ]
+                counts[event] = int(ids.is_in(pl.concat(held).implode()).sum()) if held else 0
+        return counts

@@ -1,0 +1,31 @@
+"""The tables beside the live ones that a replay fills: whose rows they may hold."""
+
+from __future__ import annotations
+
+from flowise_telemetry_consumer.replay.checkpoints import list_runs
+from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_schemas import ConfigurationError
+
+__all__ = ["require_own_rows"]
+
+
+def require_own_rows(sink: Sink, run_id: str | None, name: str, *, goes_on: bool) -> None:
+    """Raises ``ConfigurationError`` where a new run would add to rows of others in ``beside(name)``, such as the tables
+    that were live before a swap.
+
+    ``sink`` is that one. A run that goes on is not asked. What other runs or shards of the same id wrote there may be
+    added to: that is how a replay catches up before a swap. A replay from an archive has no id (None) and keeps no
+    progress: it may add to rows of which no progress tells.
+    """
+    if goes_on:
+        return
+    runs = list_runs(sink)
+    others = len(sink.progress()) - sum(there.id == run_id for there in runs)
+    if others == 0 and (runs or run_id is None):
+        return
+    rows = sum(sink.counts().values())
+    if rows:
+        whose = "not of an archive" if run_id is None else f"not of replay {run_id} alone"
+        raise ConfigurationError(
+            f"--into {name}: {sink.url} holds {rows} rows that are {whose}: drop its tables, or give another NAME"
+        )

@@ -1,0 +1,43 @@
+"""What the consumer can be told; the defaults are meant to stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flowise_telemetry_consumer.dead_letters.limits import DeadLetterLimits
+from flowise_telemetry_consumer.reading.batch import BatchLimits
+from flowise_telemetry_schemas import ConfigurationError
+from flowise_telemetry_transport.topics import EVENTS_TOPIC, dead_letter_topic_of
+
+__all__ = ["DEFAULT_GROUP", "DEFAULT_TOPIC", "ConsumerSettings", "dead_letter_topic_of"]
+
+DEFAULT_TOPIC = EVENTS_TOPIC
+DEFAULT_GROUP = "flowise-telemetry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSettings:
+    """Settings of ``Consumer``.
+
+    ``group`` must be that of the reader. ``revoke_budget_seconds`` must be well under the session timeout,
+    ``stop_budget_seconds`` under the time that a service manager gives before it kills.
+    """
+
+    topic: str = DEFAULT_TOPIC
+    dead_letter_topic: str = ""
+    group: str = DEFAULT_GROUP
+    batch: BatchLimits = field(default_factory=BatchLimits)
+    limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
+    poll_seconds: float = 0.5
+    retry_initial_seconds: float = 0.5
+    retry_max_seconds: float = 30.0
+    flush_seconds: float = 5.0
+    commit_seconds: float = 5.0
+    revoke_budget_seconds: float = 10.0
+    stop_budget_seconds: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not self.dead_letter_topic:
+            object.__setattr__(self, "dead_letter_topic", dead_letter_topic_of(self.topic))
+        if self.dead_letter_topic == self.topic:
+            raise ConfigurationError(f"the dead letters of {self.topic} cannot go to the same topic")

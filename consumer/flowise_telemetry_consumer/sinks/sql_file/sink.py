@@ -1,0 +1,217 @@
+"""A sink in a database of one file: one table for each event, one for the progress, sets of tables by a prefix."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Generic, Protocol, Self, TypeVar
+
+import polars as pl
+
+from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Advance, Claims, ProgressRow, sources_of
+from flowise_telemetry_consumer.sinks.local_files import FileLocks
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
+from flowise_telemetry_consumer.sinks.rows import newest
+from flowise_telemetry_consumer.sinks.sql_file.database import C, Connection, DatabaseFile, quoted
+from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["DatabaseFileSink", "EventTables", "ProgressTable"]
+
+C_contra = TypeVar("C_contra", bound=Connection, contravariant=True)
+
+
+class EventTables(Protocol[C_contra]):
+    """The statements on tables of events: a module of the database's own."""
+
+    def make_table(self, db: C_contra, table: str, schema: EventSchema) -> None:
+        """Makes the table of an event, or the columns of it that are missing."""
+
+    def exchange(self, db: C_contra, one: str, other: str) -> None:
+        """Gives each of two tables the name of the other, inside a transaction."""
+
+    def insert(self, db: C_contra, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
+        """Adds the rows whose event is not there yet, and says how many they were."""
+
+    def columns(self, db: C_contra, table: str) -> frozenset[str]:
+        """The columns that a table has; none where there is no such table."""
+
+    def frames_of(self, db: C_contra, table: str, schema: EventSchema, *, batch_rows: int) -> Iterator[pl.DataFrame]:
+        """All rows, at most so many to a frame."""
+
+
+class ProgressTable(Protocol[C_contra]):
+    """The statements on the table that keeps how far each source has come: a module of the database's own."""
+
+    def make_progress_table(self, db: C_contra, table: str) -> None:
+        """Makes the table where it is missing."""
+
+    def claim(
+        self, db: C_contra, table: str, source: str, partition: TopicPartition, description: str
+    ) -> tuple[int | None, int]:
+        """The next offset of a partition, and the epoch of whoever has it from now on."""
+
+    def advance(self, db: C_contra, table: str, source: str, step: Advance) -> bool:
+        """Moves a partition on; False, and nothing is moved, where its epoch is another one by now."""
+
+    def carry_claims(self, db: C_contra, old: str, new: str) -> None:
+        """Lets those who had claimed in one table write on in another, of which they have written nothing."""
+
+    def rows_of(self, db: C_contra, table: str) -> Iterable[ProgressRow]:
+        """All that is kept; nothing where there is no such table yet."""
+
+
+class DatabaseFileSink(ABC, Generic[C]):
+    """A ``Sink``; what differs from database to database is in the three parts that it is made of."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        scheme: str,
+        table_set: str,
+        tables: EventTables[C],
+        progress: ProgressTable[C],
+    ) -> None:
+        self._path = path
+        # No event has two underscores in its name.
+        self._prefix = f"{table_set}__" if table_set else ""
+        self._progress_table = self._prefix + PROGRESS_TABLE
+        self._url = f"{scheme}:///{path}" + (f" (beside: {table_set})" if table_set else "")
+        self._schemas: dict[str, EventSchema] = {}
+        self._tables = tables
+        self._progress = progress
+        self._database = self._open_database()
+        self._claims = Claims(self._url)
+        self._locks = FileLocks(path.with_name(f"{self._prefix}{path.name}"), url=self._url)
+
+    @abstractmethod
+    def _open_database(self) -> DatabaseFile[C]:
+        """The file, which is not touched yet; its ``on_open`` is ``_make_tables``."""
+
+    @abstractmethod
+    def beside(self, name: str) -> Self:
+        """Tables in the same file, ``<name>__<event>``."""
+
+    @property
+    def url(self) -> str:
+        """The address, and which tables when they are not the live ones; a file has no password."""
+        return self._url
+
+    def prepare(self, schemas: Iterable[EventSchema]) -> None:
+        """Makes the file, the tables and the columns that are missing."""
+        self._schemas |= newest([*self._schemas.values(), *schemas])
+        with self._database.failures_told():
+            # Makes the tables itself where it opens the file.
+            was_open = self._database.is_open
+            db = self._database.connection()
+            if was_open:
+                self._make_tables(db)
+
+    def write(self, batch: Batch) -> WriteResult:
+        """Adds the events of a batch that are not there yet, and moves its source on, in one transaction."""
+        written: dict[str, int] = {}
+        with self._database.failures_told():
+            for event in sorted(batch.frames):
+                if event not in self._schemas:
+                    raise SinkError(f"{event} was not prepared in {self.url}", event=event)
+            db = self._database.connection()
+            with self._database.transaction(db):
+                # First: nobody can claim meanwhile, and who is fenced need not write.
+                for step in self._claims.advances(batch):
+                    if not self._progress.advance(db, self._progress_table, batch.source, step):
+                        raise self._claims.fenced(batch.source, step.partition)
+                for event in sorted(batch.frames):
+                    table = self._prefix + event
+                    written[event] = self._tables.insert(db, table, self._schemas[event], batch.frames[event])
+            self._database.require_same_file()
+        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
+        return WriteResult(written=written, duplicates=duplicates)
+
+    def claim(
+        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
+    ) -> Mapping[TopicPartition, int]:
+        """Makes this sink the one that writes these partitions, in one transaction."""
+        offsets: dict[TopicPartition, int] = {}
+        epochs: dict[TopicPartition, int] = {}
+        with self._database.failures_told():
+            db = self._database.connection()
+            with self._database.transaction(db):
+                for partition in sorted(set(partitions)):
+                    offset, epochs[partition] = self._progress.claim(
+                        db, self._progress_table, source, partition, description
+                    )
+                    if offset is not None:
+                        offsets[partition] = offset
+        self._claims.took(source, epochs)
+        return offsets
+
+    def progress(self) -> list[SourceProgress]:
+        """How far each source has come."""
+        with self._database.failures_told(), self._database.reading() as db:
+            return sources_of(self._progress.rows_of(db, self._progress_table))
+
+    def lock(self, name: str) -> None:
+        """Takes a lock: a file beside the database."""
+        self._locks.take(name)
+
+    def swap(self, name: str) -> None:
+        """Gives the tables each other's names. Views keep the name they read from, and so show the new rows."""
+        other = self.beside(name)
+        with self._database.failures_told():
+            with self._database.reading() as db:
+                there = {event: its for event, its in self._known().items() if self._held(db, other._prefix + event)}
+            if not there:
+                raise SinkError(f"{other.url} has no tables: fill them first")
+            db = self._database.connection()
+            with self._database.transaction(db):
+                for sink in (self, other):
+                    self._progress.make_progress_table(db, sink._progress_table)
+                    for event, schema in there.items():
+                        self._tables.make_table(db, sink._prefix + event, schema)
+                for event in there:
+                    self._tables.exchange(db, self._prefix + event, other._prefix + event)
+                self._tables.exchange(db, self._progress_table, other._progress_table)
+                self._progress.carry_claims(db, other._progress_table, self._progress_table)
+            self._database.require_same_file()
+
+    def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """The events of one table, from a connection of its own that sees the state at its start."""
+        schema = self._known().get(event) or catalog().latest(event)
+        with self._database.failures_told(), self._database.reading() as db:
+            table = self._prefix + event
+            held = self._held(db, table)
+            missing = [field.column for field in schema.fields if field.column not in held]
+            if missing:
+                what = f"columns {', '.join(missing)} in the table {table}" if held else f"table {table}"
+                raise SinkError(f"there are no {what} in {self.url}: a consumer makes them when it starts", event=event)
+            yield from self._tables.frames_of(db, table, schema, batch_rows=batch_rows)
+
+    def counts(self) -> dict[str, int]:
+        """The number of rows of each table, all as of one moment."""
+        counts: dict[str, int] = {}
+        with self._database.failures_told(), self._database.reading() as db:
+            for event in sorted(self._known()):
+                table = self._prefix + event
+                if self._held(db, table):
+                    ((counts[event],),) = db.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()  # noqa: S608 - a name of the schema
+        return counts
+
+    def close(self) -> None:
+        """Closes the file and lets go of the locks."""
+        self._database.close()
+        self._locks.release()
+
+    def _known(self) -> Mapping[str, EventSchema]:
+        return self._schemas or newest(catalog())
+
+    def _held(self, db: C, table: str) -> frozenset[str]:
+        return self._tables.columns(db, table)
+
+    def _make_tables(self, db: C) -> None:
+        with self._database.transaction(db):
+            self._progress.make_progress_table(db, self._progress_table)
+            for event, schema in self._schemas.items():
+                self._tables.make_table(db, self._prefix + event, schema)

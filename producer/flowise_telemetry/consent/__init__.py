@@ -1,0 +1,1 @@
+"""Whether telemetry may be sent, and who decided that."""

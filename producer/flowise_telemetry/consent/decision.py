@@ -1,0 +1,89 @@
+"""Whether events may be sent, and who decided that.
+
+One opt-out anywhere is enough: nothing that says yes, not even an argument in the program, overrides a no. The places
+are looked at in this order, and the first no decides:
+
+1. the argument ``enabled=False``
+2. ``DISABLE_FLOWISE_TELEMETRY`` in the process environment
+3. ``DO_NOT_TRACK`` in the process environment
+4. either of them in the ``.env`` file (``env_file=``, else ``.env`` in the working directory)
+5. the choice stored by ``flowise-telemetry disable``
+
+A place that is there and cannot be read (a file without permission, a broken line that names an opt-out) counts as a
+no. Where nobody says no, the first that says yes is named, in the same order; where nobody says anything, the default
+is on. A place is not looked at when one before it has said no, so a no in the environment opens no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from flowise_telemetry import environment
+from flowise_telemetry.consent.env_file import EnvFile
+from flowise_telemetry.consent.stored_choice import StoredChoiceError, read_choice
+
+__all__ = ["Consent", "decide", "environment_opt_out", "withdrawn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The decision, and in words the place that made it."""
+
+    enabled: bool
+    decided_by: str
+
+
+def environment_opt_out(environ: Mapping[str, str]) -> str | None:
+    """The opt-out variable that is set in the environment, if any."""
+    for name in environment.OPT_OUTS:
+        if environment.is_set(environ, name):
+            return name
+    return None
+
+
+def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argument: bool | None = None) -> Consent:
+    """The decision for these places. ``read_file`` is called only if nothing before it said no."""
+    if argument is False:
+        return Consent(False, "the argument enabled=False")
+    if name := environment_opt_out(environ):
+        return Consent(False, f"{name} in the environment")
+    file = read_file()
+    name = environment_opt_out(file.values)
+    if name or file.unreadable_opt_out:
+        return Consent(False, file.unreadable_opt_out or f"{name} in {file.path}")
+    stored = _stored({**file.values, **environ})
+    if stored is not None and not stored.enabled:
+        return stored
+    if argument:
+        return Consent(True, "the argument enabled=True")
+    return _environment_opt_in(environ, file) or stored or Consent(True, "the default")
+
+
+def _environment_opt_in(environ: Mapping[str, str], file: EnvFile) -> Consent | None:
+    for values, place in ((environ, "the environment"), (file.values, str(file.path))):
+        for name in environment.OPT_OUTS:
+            if environment.is_set(values, name) is False:
+                return Consent(True, f"{name} in {place}")
+    return None
+
+
+def _stored(environ: Mapping[str, str]) -> Consent | None:
+    try:
+        choice = read_choice(environ)
+    except StoredChoiceError as error:
+        return Consent(False, str(error))
+    if choice is None:
+        return None
+    return Consent(choice, f"the stored choice (flowise-telemetry {'enable' if choice else 'disable'})")
+
+
+def withdrawn(environ: Mapping[str, str], choice_environ: Mapping[str, str] | None) -> Consent | None:
+    """A no that was said since, in the environment or by ``flowise-telemetry disable``; None while the yes stands.
+
+    The stored choice is looked at only with ``choice_environ``, which says where it is kept.
+    """
+    if name := environment_opt_out(environ):
+        return Consent(False, f"{name} in the environment")
+    stored = None if choice_environ is None else _stored(choice_environ)
+    return stored if stored is not None and not stored.enabled else None

@@ -1,0 +1,109 @@
+"""What telemetry would do here, and why; and the switch that is kept for this user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowise_telemetry.consent.decision import Consent, decide
+from flowise_telemetry.consent.env_file import EnvFile, read_env_file
+from flowise_telemetry.consent.stored_choice import choice_path, write_choice
+from flowise_telemetry.identity.instance_id import InstanceId, find_secret, secret_path
+from flowise_telemetry.settings import ProducerSettings
+
+__all__ = ["Status", "StoredChoice", "status", "store_choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of telemetry for a working directory and an environment.
+
+    ``enabled`` and ``decided_by``: may events be sent, and who decided. ``active``: would a ``Telemetry`` do anything
+    (it needs servers too, or debug). ``instance_id`` is this month's; None while there is no local secret.
+    ``spooled_events`` wait in ``spool_dir``.
+    """
+
+    enabled: bool
+    decided_by: str
+    active: bool
+    bootstrap_servers: str
+    topic: str
+    debug: bool
+    env_file: Path
+    choice_file: Path | None
+    secret_file: Path | None
+    instance_id: str | None
+    spool_dir: Path | None
+    spooled_events: int
+    ledger: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChoice:
+    """What ``store_choice`` did: where the choice is kept and which files it deleted."""
+
+    enabled: bool
+    path: Path
+    deleted: tuple[Path, ...]
+
+
+def _look(environ: Mapping[str, str], env_file: str | Path | None) -> tuple[Consent, EnvFile, ProducerSettings]:
+    file = read_env_file(env_file)
+    return decide(environ, lambda: file), file, ProducerSettings.read(environ, file.values)
+
+
+def status(*, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None) -> Status:
+    """How things stand for a ``Telemetry()`` made here without arguments. Makes nothing and connects to nothing."""
+    consent, file, settings = _look(os.environ if environ is None else environ, env_file)
+    secret = find_secret(settings.environ)
+    return Status(
+        enabled=consent.enabled,
+        decided_by=consent.decided_by,
+        active=consent.enabled and bool(settings.bootstrap_servers or settings.debug),
+        bootstrap_servers=settings.bootstrap_servers,
+        topic=settings.topic,
+        debug=settings.debug,
+        env_file=file.path,
+        choice_file=choice_path(settings.environ),
+        secret_file=secret_path(settings.environ),
+        instance_id=None if secret is None else InstanceId(secret).at(time.time_ns() // 1_000_000),
+        spool_dir=settings.spool_dir,
+        spooled_events=_spooled(settings.spool_dir),
+        ledger=settings.ledger_path,
+    )
+
+
+def _spooled(folder: Path | None) -> int:
+    if folder is None:
+        return 0
+    from flowise_telemetry.spool.files import spooled_events
+
+    return spooled_events(folder)
+
+
+def store_choice(
+    enabled: bool, *, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None
+) -> StoredChoice:
+    """Keeps the choice for this user. Turning off also deletes the local secret and what waits in the spool.
+
+    An app that is running sees it within seconds and drops what it has. Raises ``OSError`` where nothing can be
+    written.
+    """
+    _, _, settings = _look(os.environ if environ is None else environ, env_file)
+    path = write_choice(enabled, settings.environ)
+    deleted: list[Path] = []
+    if not enabled:
+        secret = secret_path(settings.environ)
+        if secret is not None and secret.exists():
+            secret.unlink()
+            deleted.append(secret)
+        if settings.spool_dir is not None:
+            from flowise_telemetry.spool.files import delete_spool
+
+            with contextlib.suppress(FileNotFoundError):
+                deleted += delete_spool(settings.spool_dir)
+    return StoredChoice(enabled, path, tuple(deleted))

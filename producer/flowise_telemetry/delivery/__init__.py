@@ -1,0 +1,1 @@
+"""From the app's call to the broker's acknowledgement."""

@@ -1,0 +1,141 @@
+"""From an event to the bytes that leave."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowise_telemetry.delivery.queue import event_bytes
+from flowise_telemetry.encoding.compiled import FastEncoder, Refused
+from flowise_telemetry.identity.instance_id import InstanceId
+from flowise_telemetry.identity.uuid7 import Uuid7
+from flowise_telemetry_schemas import codec
+from flowise_telemetry_schemas.catalog import EventSchema, catalog
+from flowise_telemetry_schemas.constraints import validate
+from flowise_telemetry_schemas.envelope import VERSION_FIELD, Envelope
+from flowise_telemetry_schemas.errors import ValidationError
+from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
+
+__all__ = ["Encoded", "Encoder", "check_event", "event_name", "new_stream_id"]
+
+_CLASSES = tuple(EVENT_CLASSES.values())
+_OVERHEAD_BYTES = 1_400  # the object, its key, its callbacks, what librdkafka keeps beside the bytes (measured)
+
+
+@dataclass(slots=True, eq=False)
+class Encoded:
+    """An event ready to be sent.
+
+    ``sequence`` is -1 for one that an earlier process left in the spool; ``row`` is its place there, 0 where it has
+    none.
+    """
+
+    event: str
+    event_id: str
+    occurred_at_ms: int
+    sequence: int
+    value: bytes = field(repr=False)
+    row: int = 0
+
+    @property
+    def key(self) -> bytes:
+        """The record's key: a resent event lands on the same partition."""
+        return self.event_id.encode("ascii")
+
+    @property
+    def held_bytes(self) -> int:
+        """What it takes in memory, where the client has its copy of the bytes too."""
+        return 2 * len(self.value) + _OVERHEAD_BYTES
+
+
+def new_stream_id() -> str:
+    """A random id for one ``Telemetry`` in one process."""
+    return str(uuid.uuid4())
+
+
+def event_name(event: object) -> str | None:
+    """The name of an event; None for what is none."""
+    for kind in _CLASSES:
+        if isinstance(event, kind):
+            return kind.EVENT
+    return None
+
+
+def check_event(event: Any, app_version: str) -> None:
+    """Raises ``ValidationError`` for what would be dropped as invalid."""
+    try:
+        event_bytes(event)
+        Encoder(app_version, InstanceId(b""), new_stream_id()).check(event)
+    except ValidationError:
+        raise
+    except Exception as error:
+        message = f"the event raises {type(error).__name__} when it is read"
+        raise ValidationError(message, event=None, field=None, rule="type") from error
+
+
+class Encoder:
+    """The only place where records and their bytes are made."""
+
+    def __init__(self, app_version: str, instance_id: InstanceId, stream_id: str) -> None:
+        self._app_version = app_version
+        self._instance_id = instance_id
+        self._stream_id = stream_id
+        self._ids = Uuid7()
+        self._fast: dict[type, FastEncoder | None] = {}
+
+    def encode(self, event: Event, sequence: int, occurred_at_ms: int) -> Encoded:
+        """The event's bytes.
+
+        Raises ``ValidationError``, or anything at all where the event is not what it says it is.
+        """
+        kind = type(event)
+        fast = self._fast[kind] if kind in self._fast else self._compile(kind)
+        if fast is not None:
+            event_id = self._ids.make(occurred_at_ms)
+            instance_id = self._instance_id.at(occurred_at_ms)
+            try:
+                value = fast.encode(event, event_id, occurred_at_ms, instance_id, sequence)
+            except Exception:  # noqa: S110 - whatever is not plainly right is for the codec to judge
+                pass
+            else:
+                return Encoded(kind.EVENT, event_id, occurred_at_ms, sequence, value)
+        schema, record = self.record(event, sequence, occurred_at_ms)
+        return Encoded(schema.event, record["eventId"], occurred_at_ms, sequence, codec.encode(schema, record))
+
+    def _compile(self, kind: type[Event]) -> FastEncoder | None:
+        self._fast[kind] = None
+        if kind in _CLASSES:
+            schema = catalog().latest(kind.EVENT)
+            with contextlib.suppress(Refused):
+                self._fast[kind] = FastEncoder(schema, app_version=self._app_version, stream_id=self._stream_id)
+        return self._fast[kind]
+
+    def record(self, event: Event, sequence: int, occurred_at_ms: int) -> tuple[EventSchema, dict[str, Any]]:
+        """The record in the shape of the wire, and its schema. Raises ``ValidationError`` for what is no event."""
+        name = event_name(event)
+        if name is None:
+            known = ", ".join(kind.__name__ for kind in _CLASSES)
+            raise ValidationError(
+                f"a {type(event).__name__} is no event: give one of {known}, or use event_from_json",
+                event=None,
+                field=None,
+                rule="type",
+            )
+        envelope = Envelope(
+            self._ids.make(occurred_at_ms),
+            occurred_at_ms,
+            self._instance_id.at(occurred_at_ms),
+            self._stream_id,
+            sequence,
+        )
+        record = {**envelope.fields(), **event.properties()}
+        if record[VERSION_FIELD] is None:
+            record[VERSION_FIELD] = self._app_version
+        return catalog().latest(name), record
+
+    def check(self, event: Any) -> None:
+        """Raises ``ValidationError`` for an event that breaks its schema."""
+        schema, record = self.record(event, 0, 1_735_689_600_000)
+        validate(schema, record)

@@ -1,0 +1,91 @@
+"""What an event looks like when it leaves, without sending it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
+from flowise_telemetry.identity.instance_id import InstanceId, find_secret
+from flowise_telemetry.settings import DEFAULT_TOPIC
+from flowise_telemetry_schemas import codec
+from flowise_telemetry_schemas.catalog import EventSchema, catalog
+from flowise_telemetry_schemas.events import Event
+from flowise_telemetry_schemas.field import Field
+from flowise_telemetry_schemas.json_mapping import record_to_json
+
+__all__ = ["Preview", "PreviewField", "preview"]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewField:
+    """One field, with its ``path`` (``flowGraph.edges[].source``): what is in it, and why it is collected."""
+
+    path: str
+    value: Any
+    purpose: str
+    classification: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A record as Kafka would get it. ``record`` is in JSON's shape; ``value`` are the exact bytes, ``key`` their
+    key.
+    """
+
+    event: str
+    topic: str
+    schema_version: int
+    schema_fingerprint: str
+    record: Mapping[str, Any]
+    key: bytes
+    value: bytes
+    fields: tuple[PreviewField, ...]
+
+
+def preview(
+    event: Event, *, app_version: str = "0.0.0", topic: str = DEFAULT_TOPIC, environ: Mapping[str, str] | None = None
+) -> Preview:
+    """The event as the production encoder makes it, as the first of its stream.
+
+    ``instanceId`` is the real one where the local secret exists; this makes no file, so where there is none it is of
+    a secret made up for the occasion. Raises ``ValidationError``.
+    """
+    secret = find_secret(os.environ if environ is None else environ) or secrets.token_bytes(32)
+    encoded = Encoder(app_version, InstanceId(secret), new_stream_id()).encode(event, 0, time.time_ns() // 1_000_000)
+    return preview_of(encoded.key, encoded.value, topic)
+
+
+def preview_of(key: bytes, value: bytes, topic: str) -> Preview:
+    """The preview of bytes that are already made. Raises ``DecodeError``."""
+    schema, record = codec.decode(value, catalog())
+    shown = record_to_json(schema, record)["properties"]
+    return Preview(
+        event=schema.event,
+        topic=topic,
+        schema_version=schema.version,
+        schema_fingerprint=schema.fingerprint_hex,
+        record=shown,
+        key=key,
+        value=value,
+        fields=tuple(_fields(schema, shown)),
+    )
+
+
+def _fields(schema: EventSchema, record: Mapping[str, Any]) -> Iterator[PreviewField]:
+    for field in schema.fields:
+        yield from _field(field, field.name, record.get(field.name))
+
+
+def _field(field: Field, path: str, value: Any) -> Iterator[PreviewField]:
+    yield PreviewField(path, value, field.purpose, field.classification)
+    inner, inner_path = field, path
+    if field.items is not None:
+        inner, inner_path = field.items, f"{path}[]"
+    for below in inner.fields:
+        values = [item.get(below.name) for item in value or ()] if field.items is not None else value.get(below.name)
+        yield from _field(below, f"{inner_path}.{below.name}", values)

@@ -1,0 +1,1 @@
+"""The ids that an installation gives itself and its events."""

@@ -1,0 +1,200 @@
+"""Events on disk until Kafka has them: one SQLite file for each process that sends, in one folder for all.
+
+A process holds its file under SQLite's exclusive lock for as long as it lives. A file that can be locked is therefore
+what a dead process left behind, and whoever comes first takes its events over. WAL with ``synchronous=NORMAL``:
+events survive a crash of the app; a crash of the machine can cost the last moments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from flowise_telemetry.encoding.encoder import Encoded
+from flowise_telemetry.spool.files import (
+    OPEN_HERE,
+    connect,
+    folder_bytes,
+    is_corruption,
+    orphans,
+    remove_file,
+    set_aside,
+    spool_name,
+)
+
+__all__ = ["Spool", "SpoolError"]
+
+_ROW_BYTES = 150  # what a row takes beside its value
+_TABLE = """
+CREATE TABLE IF NOT EXISTS event (
+    id INTEGER PRIMARY KEY,
+    event TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    occurred_at_ms INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    value BLOB NOT NULL
+)
+"""
+
+
+class SpoolError(Exception):
+    """The disk does not take it: full, not writable, damaged, or at its bound of bytes. The events are still in
+    memory.
+    """
+
+
+class Spool:
+    """The file of this process. To be used by one thread. All methods raise ``SpoolError``."""
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._path = folder / spool_name()
+        self._connection: sqlite3.Connection | None = None
+        self._last_id = 0
+        self._held_bytes = 0
+        self._others_bytes = 0
+
+    @contextmanager
+    def _guarded(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._open()
+        except (sqlite3.Error, OSError) as error:
+            if is_corruption(error):
+                self._abandon()
+            raise SpoolError(f"{self._folder}: {error}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Another process may take the new file for one left behind before we have locked it: then with another
+            # name.
+            with contextlib.suppress(sqlite3.Error, FileNotFoundError):
+                return self._make()
+            return self._make()
+        return self._connection
+
+    def _make(self) -> sqlite3.Connection:
+        os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        OPEN_HERE.add(str(self._path))
+        connection = None
+        try:
+            connection = connect(self._path)
+            with connection:
+                connection.execute(_TABLE)
+            self._path.stat()
+        except (sqlite3.Error, OSError):
+            if connection is not None:
+                connection.close()
+            remove_file(self._path)
+            self._renew()
+            raise
+        self._connection = connection
+        return connection
+
+    def _renew(self) -> None:
+        OPEN_HERE.discard(str(self._path))
+        self._path = self._folder / spool_name()
+        self._held_bytes = 0  # row ids go on: events in memory still carry those of the old file
+
+    def _abandon(self) -> None:
+        """The file is damaged: puts it aside and starts another at the next use."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        set_aside(self._path)
+        self._renew()
+
+    def add(self, events: Iterable[Encoded]) -> None:
+        """Keeps events, all or none, and gives each its ``row``."""
+        events = list(events)
+        rows = []
+        for row, encoded in enumerate(events, self._last_id + 1):
+            rows.append((row, encoded.event, encoded.event_id, encoded.occurred_at_ms, encoded.sequence, encoded.value))
+        size = sum(len(encoded.value) + _ROW_BYTES for encoded in events)
+        if self._held_bytes + self._others_bytes + size > self._max_bytes:
+            self._others_bytes = folder_bytes(self._folder, beside=self._path)
+            if self._held_bytes + self._others_bytes + size > self._max_bytes:
+                raise SpoolError(f"{self._folder} holds its {self._max_bytes} bytes")
+        with self._guarded() as connection, connection:
+            connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", rows)
+        for encoded, (row, *_) in zip(events, rows, strict=True):
+            encoded.row = row
+        self._last_id += len(rows)
+        self._held_bytes += size
+
+    def remove(self, rows: Iterable[int]) -> None:
+        """Forgets events that are delivered or dropped."""
+        with self._guarded() as connection, connection:
+            for row in rows:
+                found = connection.execute("DELETE FROM event WHERE id = ? RETURNING length(value)", (row,)).fetchone()
+                self._held_bytes -= found[0] + _ROW_BYTES if found else 0
+
+    def load(self, *, after_row: int, limit: int) -> list[Encoded]:
+        """The next events in the order in which they were kept."""
+        with self._guarded() as connection:
+            found = connection.execute(
+                "SELECT event, event_id, occurred_at_ms, sequence, value, id FROM event"
+                " WHERE id > ? ORDER BY id LIMIT ?",
+                (after_row, limit),
+            ).fetchall()
+        return [Encoded(*row) for row in found]
+
+    def lowest_sequence(self, *, after_row: int) -> int | None:
+        """The lowest sequence of this process's own events from there on."""
+        with self._guarded() as connection:
+            query = "SELECT min(sequence) FROM event WHERE id > ? AND sequence >= 0"
+            (lowest,) = connection.execute(query, (after_row,)).fetchone()
+        return None if lowest is None else int(lowest)
+
+    def adopt(self) -> int:
+        """Takes over what dead processes left; returns how many events. Damaged files are put aside."""
+        adopted = 0
+        for path in orphans(self._folder, beside=self._path):
+            try:
+                adopted += self._adopt(path)
+            except sqlite3.Error as error:
+                if is_corruption(error):
+                    set_aside(path)
+                # Else it is locked, so its process lives, or cannot be read now: another time.
+        return adopted
+
+    def _adopt(self, path: Path) -> int:
+        with closing(connect(path, wait_ms=0)) as orphan:
+            orphan.execute("BEGIN IMMEDIATE")
+            found = []
+            if orphan.execute("SELECT 1 FROM sqlite_master WHERE name = 'event'").fetchone():  # else it crashed at once
+                query = "SELECT event, event_id, occurred_at_ms, -1, value FROM event ORDER BY id"
+                found = orphan.execute(query).fetchall()
+            orphan.rollback()
+            # Kept here first, then forgotten there: a crash in between sends them twice, under the same eventId.
+            if found:
+                self.add(Encoded(*row) for row in found)
+                with orphan:
+                    orphan.execute("DELETE FROM event")
+            remove_file(path)
+        return len(found)
+
+    def close(self) -> None:
+        """Lets go of the file; deletes it if nothing is in it."""
+        if self._connection is None:
+            return
+        with self._guarded() as connection:
+            (left,) = connection.execute("SELECT count(*) FROM event").fetchone()
+            if not left:
+                remove_file(self._path)
+            connection.close()
+        OPEN_HERE.discard(str(self._path))
+        self._connection = None
+
+    def delete(self) -> None:
+        """Deletes the file with all that is in it."""
+        if self._connection is not None:
+            remove_file(self._path)
+            self._connection.close()
+            self._connection = None
+            self._renew()

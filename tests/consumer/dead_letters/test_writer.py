@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from flowise_telemetry_consumer import DeadLetter, DeadLetterRefusedError, DeadLetterUnavailableError
+from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue, Shipment
+from flowise_telemetry_transport.errors import (
+    BrokerUnavailableError,
+    DeliveryError,
+    DeliveryTimeoutError,
+    MessageTooLargeError,
+    TransportError,
+)
+from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
+from tests.consumer.world import DLQ, GROUP, FakeClock, record
+
+DELIVERED = None
+
+
+class ScriptedWriter:
+    """Answers the sends as it is told: now, at the next flush, or not at all."""
+
+    def __init__(self) -> None:
+        self.sent: list[OutgoingRecord] = []
+        self.refusals: list[TransportError] = []
+        self.answers: list[TransportError | None] = []
+        self.waiting: list[OnDelivery] = []
+
+    def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.sent.append(record)
+        self.waiting.append(on_delivery)
+
+    def poll(self) -> None:
+        pass
+
+    def flush(self, *, timeout_seconds: float) -> int:
+        while self.answers and self.waiting:
+            self._answer(self.waiting.pop(0), self.answers.pop(0))
+        return len(self.waiting)
+
+    def _answer(self, on_delivery: OnDelivery, error: TransportError | None) -> None:
+        answer = (Delivery(DLQ, 0, 0), None) if error is None else (None, error)
+        # As the clients do: on a thread of their own.
+        thread = threading.Thread(target=on_delivery, args=answer)
+        thread.start()
+        thread.join()
+
+    def close(self, *, timeout_seconds: float) -> None:
+        pass
+
+
+def shipment(writer: ScriptedWriter, count: int) -> Shipment:
+    letters = [
+        DeadLetter(record(b"", offset=offset), "empty", "decode", "DecodeError", "the value is empty")
+        for offset in range(count)
+    ]
+    return DeadLetterQueue(writer, topic=DLQ, group=GROUP, clock=FakeClock()).shipment(letters)
+
+
+def offsets(writer: ScriptedWriter) -> list[bytes | None]:
+    return [dict(sent.headers)["dlq.source.offset"] for sent in writer.sent]
+
+
+def test_nothing_to_send_is_done() -> None:
+    shipment(ScriptedWriter(), 0).deliver(timeout_seconds=1)
+
+
+def test_all_are_delivered_once() -> None:
+    writer = ScriptedWriter()
+    writer.answers = [DELIVERED] * 3
+    it = shipment(writer, 3)
+    it.deliver(timeout_seconds=1)
+    it.deliver(timeout_seconds=1)
+    assert offsets(writer) == [b"0", b"1", b"2"]
+
+
+def test_only_what_failed_is_sent_again() -> None:
+    writer = ScriptedWriter()
+    writer.answers = [DELIVERED, DeliveryTimeoutError("too late"), DELIVERED]
+    it = shipment(writer, 3)
+    with pytest.raises(DeadLetterUnavailableError, match="1 dead letters are not written: too late"):
+        it.deliver(timeout_seconds=1)
+    writer.answers = [DELIVERED]
+    it.deliver(timeout_seconds=1)
+    assert offsets(writer) == [b"0", b"1", b"2", b"1"]
+
+
+def test_what_has_no_answer_yet_is_waited_for_and_not_sent_again() -> None:
+    writer = ScriptedWriter()
+    writer.answers = [DELIVERED]
+    it = shipment(writer, 3)
+    for _ in range(3):
+        with pytest.raises(DeadLetterUnavailableError, match=r"2 dead letters .* no acknowledgement yet"):
+            it.deliver(timeout_seconds=1)
+    writer.answers = [DELIVERED, DELIVERED]
+    it.deliver(timeout_seconds=1)
+    assert len(writer.sent) == 3
+
+
+def test_a_failure_that_comes_late_is_not_overlooked() -> None:
+    writer = ScriptedWriter()
+    it = shipment(writer, 1)
+    with pytest.raises(DeadLetterUnavailableError):
+        it.deliver(timeout_seconds=1)
+    writer.waiting.pop()(None, DeliveryTimeoutError("too late"))  # between two calls
+    with pytest.raises(DeadLetterUnavailableError, match="too late"):
+        it.deliver(timeout_seconds=1)
+    writer.answers = [DELIVERED]
+    it.deliver(timeout_seconds=1)
+    assert offsets(writer) == [b"0", b"0"]
+
+
+def test_a_writer_that_takes_nothing_is_asked_again() -> None:
+    writer = ScriptedWriter()
+    writer.refusals = [BrokerUnavailableError("no broker")]
+    writer.answers = [DELIVERED] * 2
+    it = shipment(writer, 2)
+    with pytest.raises(DeadLetterUnavailableError, match="2 dead letters are not written: no broker"):
+        it.deliver(timeout_seconds=1)
+    it.deliver(timeout_seconds=1)
+    assert offsets(writer) == [b"0", b"1"]
+
+
+def test_a_refusal_names_the_record() -> None:
+    writer = ScriptedWriter()
+    writer.answers = [DELIVERED, DeliveryError("not allowed")]
+    with pytest.raises(DeadLetterRefusedError, match=r"events\[0\] offset 1 \(not allowed\)") as caught:
+        shipment(writer, 2).deliver(timeout_seconds=1)
+    assert (caught.value.topic, caught.value.partition, caught.value.offset) == ("events", 0, 1)
+    assert not caught.value.retryable
+
+
+def test_a_record_that_the_client_finds_too_large_is_a_refusal() -> None:
+    writer = ScriptedWriter()
+    writer.refusals = [MessageTooLargeError("2 bytes over")]
+    with pytest.raises(DeadLetterRefusedError, match=r"raise max\.message\.bytes"):
+        shipment(writer, 1).deliver(timeout_seconds=1)

@@ -1,0 +1,94 @@
+"""kill -9 at random moments of a replay, again and again: the sink ends with the rows of an uninterrupted one."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from flowise_telemetry_consumer import list_runs, replay
+from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport import open_reader
+from tests.consumer.filled_topic import fill
+from tests.services.kafka import KafkaService
+
+pytestmark = pytest.mark.real_broker
+
+EVENTS = 20_000
+KILLS = 10
+BATCH_ROWS = 250
+
+
+def rows_of(url: str) -> dict[str, pl.DataFrame]:
+    sink = open_sink(url)
+    try:
+        return {event: pl.concat([*sink.read(event)]).sort("event_id") for event in catalog().events}
+    finally:
+        sink.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres", "duckdb", "parquet"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param != "postgres":
+        return f"{request.param}:///{tmp_path / 'killed'}"
+    found: str = request.getfixturevalue("new_postgres_url")
+    return found
+
+
+def test_a_replay_killed_ten_times_ends_with_the_rows_of_an_uninterrupted_one(
+    kafka: KafkaService, url: str, tmp_path: Path
+) -> None:
+    topic, servers = kafka.new_topic(), ",".join(kafka.bootstrap_servers)
+    fill(servers, topic, EVENTS)
+    dice = random.Random(url)
+    command = [sys.executable, "-m", "tests.consumer.replay.replay_process", servers, "librdkafka", topic, url]
+    for kill in range(KILLS):
+        with subprocess.Popen(
+            [*command, str(BATCH_ROWS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as running:
+            assert running.stdin is not None
+            assert running.stdout is not None
+            for _ in range(dice.randrange(1, 7)):
+                # What was written is never read again, as rows and offsets are one transaction. In a folder of Parquet
+                # files there is none: the files of a batch come before its offsets.
+                assert running.stdout.readline().split()[1] == "0" or url.startswith("parquet")
+                running.stdin.write("\n")
+                running.stdin.flush()
+            time.sleep(dice.random() / 100)
+            running.kill()
+            assert running.wait() == -9
+        if kill == 3:
+            fill(servers, topic, 100, first=EVENTS)  # comes after the ends of the first start
+    finished = subprocess.run(
+        [*command, str(BATCH_ROWS)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True
+    )
+    lines = finished.stdout.splitlines()
+    assert lines, "there was something left to do after the last kill"
+    read, repeated, resumed = lines[-1].split()
+    assert (read, resumed) == (str(EVENTS), "True")
+    assert repeated == "0" or url.startswith("parquet")
+
+    sink = open_sink(url)
+    (run,) = list_runs(sink)
+    sink.close()
+    assert run.finished
+
+    whole = f"sqlite:///{tmp_path / 'whole.db'}"
+    reader, sink = open_reader(kafka.settings(client="librdkafka")), open_sink(whole)
+    with contextlib.closing(sink):
+        replay(reader, sink, catalog(), run.arguments)
+    reader.close(timeout_seconds=5)
+    expected = {
+        event: frame.filter(pl.col("event_id").str.tail(12).str.to_integer(base=16) < EVENTS)
+        for event, frame in rows_of(whole).items()
+    }
+    found = rows_of(url)
+    assert {event: frame.height for event, frame in found.items()} == {e: f.height for e, f in expected.items()}
+    assert all(found[event].equals(expected[event]) for event in expected)

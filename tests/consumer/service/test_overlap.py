@@ -1,0 +1,141 @@
+"""The next batch is polled while one is written, on a thread of the sink's own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, Decoder
+from flowise_telemetry_consumer.reading.batch import RecordBatch
+from flowise_telemetry_consumer.service.write_attempt import Pipeline
+from flowise_telemetry_consumer.sinks.port import Batch
+from flowise_telemetry_schemas import catalog
+from tests.consumer.world import GROUP, TOPIC, StopWhen, World
+
+SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=10), poll_seconds=0.05)
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "flowise_telemetry")
+
+
+class SlowSink:
+    """Holds the next write until it is let go."""
+
+    def __init__(self, world: World) -> None:
+        self.writing = threading.Event()
+        self._go_on = threading.Event()
+        world.sink.on_write = self._on_write
+
+    def _on_write(self, _batch: Batch) -> None:
+        self.writing.set()
+        assert self._go_on.wait(PATIENCE_SECONDS)
+
+    def let_go(self) -> None:
+        self._go_on.set()
+
+
+def test_one_batch_more_is_polled_while_one_is_written_and_then_no_more() -> None:
+    world = World(partitions=1)
+    world.send_good(100)
+    sink, reader = SlowSink(world), world.reader()
+    consumer = world.consumer(reader, SETTINGS, sink_thread=ThreadPoolExecutor(1))
+    paused_turns = 0
+
+    def between_turns() -> bool:
+        nonlocal paused_turns
+        if sink.writing.is_set() and not world.sink.batches:
+            assert reader.position(world.partitions[0]) <= 20, "memory is bounded: one batch written, one polled"
+        if reader.paused and not world.sink.batches:
+            polls = reader.polls
+            paused_turns += 1
+            consumer.turn()
+            assert reader.polls > polls, "polling goes on, so that the group keeps us"
+            assert reader.position(world.partitions[0]) == 20
+            assert consumer.progress.paused == frozenset(world.partitions)
+        if paused_turns > 3:
+            sink.let_go()
+        return world.all_committed()
+
+    progress = consumer.run(StopWhen(between_turns))
+    assert world.sink.event_ids() == world.accepted()
+    assert progress.batches == 10
+    assert reader.paused == progress.paused == set()
+    assert progress.duplicates.total() == 0
+
+
+def test_a_revocation_waits_for_the_batch_that_is_being_written() -> None:
+    world = World()
+    world.send_good(40)
+    sink = SlowSink(world)
+    consumer = world.consumer(settings=SETTINGS, sink_thread=ThreadPoolExecutor(1))
+    other = world.broker.open_reader(group=GROUP)
+    other.subscribe([TOPIC])
+    later = threading.Timer(0.2, sink.let_go)
+
+    def between_turns() -> bool:
+        if sink.writing.is_set() and not other.assignment():
+            if not later.is_alive() and not later.finished.is_set():
+                later.start()
+            other.poll(timeout_seconds=0, max_records=1)
+        return bool(other.assignment())
+
+    progress = consumer.run(StopWhen(between_turns))
+    later.join()
+    assert progress.dropped_records == 0
+    assert progress.written.total() == sum(world.committed().values()) >= 10
+
+
+def test_a_batch_that_takes_longer_than_the_budget_is_left_to_the_next_owner() -> None:
+    world = World()
+    world.send_good(40)
+    sink = SlowSink(world)
+    settings = ConsumerSettings(
+        topic=TOPIC, group=GROUP, batch=BatchLimits(rows=10), poll_seconds=0.05, revoke_budget_seconds=0.0
+    )
+    consumer = world.consumer(settings=settings, sink_thread=ThreadPoolExecutor(1))
+    rival = world.broker.open_reader(group=GROUP)
+    rival.subscribe([TOPIC])
+
+    def between_turns() -> bool:
+        if sink.writing.is_set() and consumer.progress.rebalances == 1:
+            rival.poll(timeout_seconds=0, max_records=1)
+        if consumer.progress.dropped_records and not world.sink.batches:
+            assert world.committed() == {}
+            rival.close()
+            sink.let_go()
+        return world.all_committed()
+
+    progress = consumer.run(StopWhen(between_turns))
+    assert progress.dropped_records >= 10
+    assert world.sink.event_ids() == world.accepted()
+    assert progress.duplicates.total() >= 10, "it was written after all, and read again"
+
+
+def test_what_the_sink_refuses_ends_the_run_and_the_thread() -> None:
+    world = World()
+    world.send_good(5)
+    before = threading.active_count()
+    world.sink.failures = [ValueError("a bug")]
+    with pytest.raises(ValueError, match="a bug"):
+        world.consumer(settings=SETTINGS, sink_thread=ThreadPoolExecutor(1)).run(StopWhen(lambda: False))
+    assert threading.active_count() == before
+
+
+def test_a_batch_that_was_given_up_neither_claims_nor_writes_afterwards() -> None:
+    # Its claim would come after that of the new owner, and fence it.
+    world = World(partitions=1)
+    world.send_good(10)
+    reader = world.reader()
+    reader.assign({world.partitions[0]: 0})
+    batch = RecordBatch()
+    batch.add(reader.poll(timeout_seconds=1, max_records=10), now=0.0)
+    flight = Pipeline(Decoder(catalog()), world.sink, source=GROUP).launch(batch, claim=world.partitions)
+    flight.abandon()
+    flight.advance(flush_seconds=0)
+    assert (world.sink.claims, world.sink.batches) == ([], [])

@@ -1,0 +1,144 @@
+"""The short cut and the codec give the same bytes, or the codec has the say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowise_telemetry import (
+    AssistantCreated,
+    ChatflowCreated,
+    Edge,
+    Event,
+    FlowGraph,
+    OriginType,
+    PredictionSent,
+    ToolCreated,
+    ValidationError,
+    VectorUpserted,
+)
+from flowise_telemetry.encoding.compiled import FastEncoder, zigzag
+from flowise_telemetry.encoding.encoder import Encoder
+from flowise_telemetry.identity.instance_id import InstanceId
+from flowise_telemetry_schemas import catalog, codec
+from tests.producer.samples import ID, prediction_sent, tool_created
+
+STREAM = "1e0f0a0b-1c2d-4e3f-8a9b-0123456789ab"
+NOW_MS = 1_767_225_600_000
+
+uuids = st.uuids().map(str)
+node_ids = st.from_regex(r"\A[A-Za-z][A-Za-z0-9]{0,20}_[0-9]{1,5}\Z")
+edges = st.builds(Edge, node_ids, node_ids)
+graphs = st.builds(
+    lambda nodes, edges: FlowGraph(tuple(nodes), tuple(edges)), st.lists(node_ids), st.lists(edges, max_size=5)
+)
+origins = st.sampled_from(OriginType)
+versions = st.none() | st.sampled_from(["3.0.1", "1.2", "10.20.30-beta.1"])
+tool_names = st.from_regex(r"\A[A-Za-z][A-Za-z0-9]{0,10}(_[a-z]{1,5})?\Z")
+valid: st.SearchStrategy[Event] = st.one_of(
+    st.builds(AssistantCreated, version=versions, assistant_id=uuids),
+    st.builds(ToolCreated, version=versions, tool_id=uuids, tool_name=tool_names),
+    st.builds(ChatflowCreated, version=versions, chatflow_id=uuids, flow_graph=graphs),
+    st.builds(
+        PredictionSent,
+        version=versions,
+        chatflow_id=uuids,
+        chat_id=uuids,
+        type=origins | origins.map(str),
+        flow_graph=graphs,
+    ),
+    st.builds(
+        VectorUpserted,
+        version=versions,
+        chatflow_id=uuids,
+        type=origins,
+        flow_graph=graphs,
+        stop_node_id=st.none() | node_ids,
+    ),
+)
+odd: st.SearchStrategy[Any] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.binary(),
+    st.just(ID.upper()),
+    st.just(ID + "\n"),
+    st.lists(st.text()),
+    st.dictionaries(st.text(), st.text()),
+)
+
+
+def encoder(app_version: str = "3.0.1") -> Encoder:
+    return Encoder(app_version, InstanceId(b"secret"), STREAM)
+
+
+def by_codec(event: Event, encoded_with: bytes, sequence: int) -> bytes:
+    """The bytes of the same record, the id apart, made by the codec."""
+    schema, record = encoder().record(event, sequence, NOW_MS)
+    record["eventId"] = codec.decode(encoded_with, catalog())[1]["eventId"]
+    return codec.encode(schema, record)
+
+
+@given(valid, st.integers(min_value=0, max_value=2**53 - 1))
+def test_a_valid_event_is_encoded_as_the_codec_does(event: Event, sequence: int) -> None:
+    fast = FastEncoder(catalog().latest(event.EVENT), app_version="3.0.1", stream_id=STREAM)
+    ours = encoder()
+    event_id = ours.record(event, 0, NOW_MS)[1]["eventId"]
+    value = fast.encode(event, event_id, NOW_MS, InstanceId(b"secret").at(NOW_MS), sequence)
+    assert value == by_codec(event, value, sequence)
+    assert ours.encode(event, sequence, NOW_MS).value[:10] == value[:10]
+
+
+@given(valid, st.data())
+def test_an_event_with_an_odd_value_is_refused_or_the_same(event: Event, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(type(event).__slots__))
+    broken = type(event)(**{**{slot: getattr(event, slot) for slot in type(event).__slots__}, name: data.draw(odd)})
+    ours = encoder()
+    schema, record = ours.record(broken, 3, NOW_MS)
+    try:
+        codec.encode(schema, record)
+    except ValidationError:
+        with pytest.raises(ValidationError):
+            ours.encode(broken, 3, NOW_MS)
+    else:
+        value = ours.encode(broken, 3, NOW_MS).value
+        assert value == by_codec(broken, value, 3)
+
+
+@pytest.mark.parametrize("number", [0, 1, -1, 63, 64, -64, -65, 300, 2**31, -(2**63), 2**63 - 1])
+def test_numbers_are_those_of_the_specification(number: int) -> None:
+    import io
+
+    import fastavro
+
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, {"type": "long"}, number)
+    assert zigzag(number) == out.getvalue()
+
+
+def test_every_event_of_the_catalog_has_its_short_cut() -> None:
+    for event in catalog().events:
+        FastEncoder(catalog().latest(event), app_version="3.0.1", stream_id=STREAM)
+
+
+def test_an_app_version_that_breaks_the_schema_is_named() -> None:
+    with pytest.raises(ValidationError, match="version"):
+        encoder(app_version="main branch, dirty").encode(tool_created(), 0, NOW_MS)
+
+
+def test_a_moment_out_of_bounds_is_refused() -> None:
+    with pytest.raises(ValidationError, match="occurredAt"):
+        encoder().encode(prediction_sent(), 0, 1)
+
+
+def test_caches_do_not_grow_without_bound() -> None:
+    ours = encoder()
+    for number in range(10_000):
+        ours.encode(ToolCreated(tool_id=ID, tool_name=f"tool{number}"), number, NOW_MS)
+    value = ours.encode(ToolCreated(tool_id=ID, tool_name="tool0"), 1, NOW_MS).value
+    assert codec.decode(value, catalog())[1]["toolName"] == "tool0"
