@@ -20,11 +20,12 @@ import polars as pl
 
 from flowise_telemetry import Limits, Telemetry
 from flowise_telemetry_cli.commands.demo.app import example_events
-from flowise_telemetry_consumer import DEFAULT_TOPIC, Decoder
+from flowise_telemetry_consumer import Decoder
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import Event, catalog
 from flowise_telemetry_transport import InMemoryBroker, Record, TopicSpec
+from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 BATCH_RECORDS = 1_000
 DELIVERY_TIMEOUT_SECONDS = 120.0
@@ -33,7 +34,7 @@ DELIVERY_TIMEOUT_SECONDS = 120.0
 def produced(events: Sequence[Event]) -> tuple[list[Record], float, float]:
     """The records of the events; seconds spent in the app's calls, and until all were delivered."""
     broker = InMemoryBroker()
-    broker.open_admin().create_topic(TopicSpec(DEFAULT_TOPIC))
+    broker.open_admin().create_topic(TopicSpec(EVENTS_TOPIC))
     with tempfile.TemporaryDirectory() as home:
         env_file = Path(home) / ".env"
         env_file.touch()
@@ -53,7 +54,7 @@ def produced(events: Sequence[Event]) -> tuple[list[Record], float, float]:
         delivered = time.perf_counter()
         telemetry.close()
     reader = broker.open_reader()
-    reader.assign(dict.fromkeys(reader.partitions_of(DEFAULT_TOPIC), 0))
+    reader.assign(dict.fromkeys(reader.partitions_of(EVENTS_TOPIC), 0))
     records: list[Record] = []
     while polled := reader.poll(timeout_seconds=0.0, max_records=BATCH_RECORDS):
         records += polled

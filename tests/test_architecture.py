@@ -70,7 +70,7 @@ PUBLIC: dict[str, str] = {
         UnreadableRecordError open_admin open_reader open_writer parse_bootstrap_servers partition_for
     """,
     "flowise_telemetry_consumer": """
-        BatchLimits Bound Consumer ConsumerSettings DEFAULT_GROUP DEFAULT_MAX_REDRIVES DEFAULT_TOPIC DeadLetter
+        BatchLimits Bound Consumer ConsumerSettings DEFAULT_GROUP DEFAULT_MAX_REDRIVES DeadLetter
         DeadLetterGroup DeadLetterLimitError DeadLetterLimits DeadLetterRefusedError DeadLetterSummary
         DeadLetterUnavailableError Decoded DecodedField Decoder FencedError FiledDeadLetter IncompleteReadError
         LetterBytes MAX_DEAD_LETTER_BYTES PartitionResult Progress RedriveResult ReplayArguments ReplayResult

@@ -25,10 +25,16 @@ from flowise_telemetry_consumer.dead_letters.writer import (
     open_dead_letter_writer,
 )
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
-from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import (
+    FencedError,
+    IncompleteReadError,
+    SinkError,
+    SinkInUseError,
+    SinkUnavailableError,
+    TopicChangedError,
+)
 from flowise_telemetry_consumer.monitoring.counters import Progress
 from flowise_telemetry_consumer.reading.batch import BatchLimits
-from flowise_telemetry_consumer.reading.range_reader import IncompleteReadError, TopicChangedError
 from flowise_telemetry_consumer.replay import (
     Bound,
     PartitionResult,
@@ -45,17 +51,11 @@ from flowise_telemetry_consumer.replay import (
     time_text,
 )
 from flowise_telemetry_consumer.service.consumer import Consumer
-from flowise_telemetry_consumer.service.settings import (
-    DEFAULT_GROUP,
-    DEFAULT_TOPIC,
-    ConsumerSettings,
-    dead_letter_topic_of,
-)
+from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP, ConsumerSettings, dead_letter_topic_of
 
 __all__ = [
     "DEFAULT_GROUP",
     "DEFAULT_MAX_REDRIVES",
-    "DEFAULT_TOPIC",
     "MAX_DEAD_LETTER_BYTES",
     "BatchLimits",
     "Bound",

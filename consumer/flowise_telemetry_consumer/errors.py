@@ -1,6 +1,8 @@
-"""What can go wrong between the consumer and where it writes to.
+"""What can go wrong between the topic and the sink.
 
     TelemetryError (flowise_telemetry_schemas.errors)
+    ├── IncompleteReadError       the end of a range of offsets was not reached
+    ├── TopicChangedError         the topic was deleted and created again: its offsets mean other records now
     └── SinkError                 the sink refused, and will refuse again until someone mends it
         ├── FencedError           another writer has taken over; what it writes counts
         ├── SinkInUseError        another process has what was to be locked
@@ -13,7 +15,22 @@ from __future__ import annotations
 
 from flowise_telemetry_schemas.errors import TelemetryError
 
-__all__ = ["FencedError", "SinkError", "SinkInUseError", "SinkUnavailableError"]
+__all__ = [
+    "FencedError",
+    "IncompleteReadError",
+    "SinkError",
+    "SinkInUseError",
+    "SinkUnavailableError",
+    "TopicChangedError",
+]
+
+
+class IncompleteReadError(TelemetryError):
+    """The end of the range was not reached: nothing came for too long, or it was told to stop."""
+
+
+class TopicChangedError(TelemetryError):
+    """The topic is another one than before: it was deleted and made again, so offsets mean other records now."""
 
 
 class SinkError(TelemetryError):

@@ -1,4 +1,4 @@
-"""Waiting for what is away, within a bound."""
+"""Trying again: how long to wait before the next try, and waiting for what is away within a bound."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from flowise_telemetry_consumer.backoff import Backoff
 from flowise_telemetry_consumer.clock import Clock
-from flowise_telemetry_consumer.reading.range_reader import IncompleteReadError
+from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_schemas import TelemetryError
 
-__all__ = ["OutageError", "wait_out"]
+__all__ = ["Backoff", "OutageError", "wait_out"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
@@ -20,6 +19,25 @@ _RETRY_INITIAL_SECONDS = 0.5
 _RETRY_MAX_SECONDS = 10.0
 
 _T = TypeVar("_T")
+
+
+class Backoff:
+    """Doubling waits from ``initial_seconds`` to ``max_seconds``."""
+
+    def __init__(self, *, initial_seconds: float, max_seconds: float) -> None:
+        self._initial_seconds = initial_seconds
+        self._max_seconds = max_seconds
+        self._next_seconds = initial_seconds
+
+    def next_seconds(self) -> float:
+        """The wait before the next try."""
+        seconds = self._next_seconds
+        self._next_seconds = min(self._max_seconds, seconds * 2)
+        return seconds
+
+    def reset(self) -> None:
+        """It worked: the next failure starts with the shortest wait again."""
+        self._next_seconds = self._initial_seconds
 
 
 class OutageError(IncompleteReadError):

@@ -11,7 +11,8 @@ from functools import partial
 from typing import TypeVar
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
-from flowise_telemetry_consumer.dead_letter import DeadLetter, outgoing
+from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_consumer.dead_letters.headers import outgoing
 from flowise_telemetry_consumer.dead_letters.reader import (
     REDRIVEN,
     UNKNOWN,
@@ -22,7 +23,8 @@ from flowise_telemetry_consumer.dead_letters.reader import (
 )
 from flowise_telemetry_consumer.dead_letters.writer import Shipment
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
-from flowise_telemetry_consumer.reading.range_reader import IncompleteReadError, TopicRange
+from flowise_telemetry_consumer.errors import IncompleteReadError
+from flowise_telemetry_consumer.reading.range_reader import TopicRange
 from flowise_telemetry_consumer.retry import wait_out
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_schemas import Catalog, ConfigurationError

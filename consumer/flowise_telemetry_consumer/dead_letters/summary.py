@@ -16,7 +16,7 @@ from flowise_telemetry_consumer.dead_letters.reader import (
     UnreadLetters,
     read_dead_letters,
 )
-from flowise_telemetry_consumer.reading.range_reader import IncompleteReadError
+from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_transport.ports import RecordReader
 
 __all__ = ["DeadLetterGroup", "DeadLetterSummary", "list_dead_letters"]

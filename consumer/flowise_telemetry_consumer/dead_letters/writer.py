@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowise_telemetry_consumer.clock import Clock
-from flowise_telemetry_consumer.dead_letter import DeadLetter, outgoing
+from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_consumer.dead_letters.headers import outgoing
 from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport.clients import open_writer
 from flowise_telemetry_transport.errors import MessageTooLargeError, TransportError

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import polars as pl
+
 from flowise_telemetry_consumer.monitoring.durations import Durations
-from flowise_telemetry_consumer.service.write_attempt import Flight
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["OnProgress", "Progress"]
+__all__ = ["BatchOutcome", "OnProgress", "Progress"]
 
 _FLUSH_BOUNDS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOutcome:
+    """One batch after its write: ``written`` and ``duplicates`` by event, ``dead`` by reason.
+
+    ``frames`` are its events, by name; ``seconds`` is how long the attempts took, without the waits between them.
+    """
+
+    records: int
+    written: Mapping[str, int]
+    duplicates: Mapping[str, int]
+    dead: Mapping[str, int]
+    seconds: float
+    frames: Mapping[str, pl.DataFrame]
 
 
 @dataclass(slots=True)
@@ -49,14 +65,14 @@ class Progress:
     missing_events: int | None = None
     flushes: Durations = field(default_factory=lambda: Durations(_FLUSH_BOUNDS_SECONDS))
 
-    def landed(self, flight: Flight) -> None:
-        """Counts a batch that is through."""
+    def count(self, outcome: BatchOutcome) -> None:
+        """Count a batch that is through."""
         self.batches += 1
-        self.consumed += len(flight.batch)
-        self.written += Counter(flight.result.written)
-        self.duplicates += Counter(flight.result.duplicates)
-        self.dead += flight.dead_by_reason()
-        self.flushes.add(flight.seconds)
+        self.consumed += outcome.records
+        self.written += Counter(outcome.written)
+        self.duplicates += Counter(outcome.duplicates)
+        self.dead += Counter(outcome.dead)
+        self.flushes.add(outcome.seconds)
 
 
 OnProgress = Callable[[Progress], None]

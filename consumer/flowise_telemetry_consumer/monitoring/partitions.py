@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from flowise_telemetry_consumer.clock import Clock
-from flowise_telemetry_consumer.monitoring.counters import Progress
+from flowise_telemetry_consumer.monitoring.counters import BatchOutcome, Progress
 from flowise_telemetry_consumer.monitoring.missing_events import MissingEvents
-from flowise_telemetry_consumer.service.write_attempt import Flight
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -44,14 +43,14 @@ class Surroundings:
         progress.lag = {tp: lag for tp, lag in progress.lag.items() if tp in progress.assigned}
         self._missing = progress.missing_events = None
 
-    def landed(self, flight: Flight) -> None:
+    def count(self, outcome: BatchOutcome) -> None:
         """A batch is through."""
-        newest = [moment for frame in flight.frames.values() if (moment := frame["occurred_at"].max()) is not None]
+        newest = [moment for frame in outcome.frames.values() if (moment := frame["occurred_at"].max()) is not None]
         if newest:
             newest_ms = max(moment.timestamp() for moment in newest) * 1000  # type: ignore[union-attr]  # datetimes
             self._progress.event_age_seconds = max(0.0, (self._clock.now_ms() - newest_ms) / 1000)
         if self._missing is not None:
-            self._missing.observe(flight.frames)
+            self._missing.observe(outcome.frames)
             self._progress.missing_events = self._missing.count
 
     def look(self) -> None:

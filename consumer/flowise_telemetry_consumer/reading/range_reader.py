@@ -9,26 +9,18 @@ from typing import Self
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_consumer.errors import IncompleteReadError, TopicChangedError
 from flowise_telemetry_consumer.reading.source import Polled, RecordSource
-from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Record, TopicPartition
 
-__all__ = ["POLL_RECORDS", "IncompleteReadError", "RangeReader", "Stretch", "TopicChangedError", "TopicRange"]
+__all__ = ["POLL_RECORDS", "RangeReader", "Stretch", "TopicRange"]
 
 _POLL_SECONDS = 0.5
 _TOPIC_LOOK_SECONDS = 5.0
 POLL_RECORDS = 5_000
 """How many records a poll takes, unless less is wanted."""
-
-
-class IncompleteReadError(TelemetryError):
-    """The end of the range was not reached: nothing came for too long, or it was told to stop."""
-
-
-class TopicChangedError(TelemetryError):
-    """The topic is another one than before: it was deleted and made again, so offsets mean other records now."""
 
 
 @dataclass(frozen=True, slots=True)

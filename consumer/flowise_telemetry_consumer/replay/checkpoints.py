@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from flowise_telemetry_consumer.clock import Clock
-from flowise_telemetry_consumer.errors import SinkInUseError
-from flowise_telemetry_consumer.reading.range_reader import TopicChangedError, TopicRange
+from flowise_telemetry_consumer.errors import SinkInUseError, TopicChangedError
+from flowise_telemetry_consumer.reading.range_reader import TopicRange
 from flowise_telemetry_consumer.replay.offsets import Resolution, resolve
 from flowise_telemetry_consumer.replay.report import merged_ranges
 from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard

@@ -11,8 +11,8 @@ import polars as pl
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.decoding.decoder import Decoder
-from flowise_telemetry_consumer.errors import SinkError
-from flowise_telemetry_consumer.reading.range_reader import IncompleteReadError, RangeReader, Stretch, TopicRange
+from flowise_telemetry_consumer.errors import IncompleteReadError, SinkError
+from flowise_telemetry_consumer.reading.range_reader import RangeReader, Stretch, TopicRange
 from flowise_telemetry_consumer.replay.checkpoints import ReplayRun, latest_run
 from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import merged_ranges

@@ -12,22 +12,17 @@ from typing import TypeVar
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.decoding.decoder import Decoder
+from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_consumer.reading.batch import RECORD_OVERHEAD_BYTES, BatchLimits
-from flowise_telemetry_consumer.reading.range_reader import (
-    POLL_RECORDS,
-    IncompleteReadError,
-    RangeReader,
-    Stretch,
-    TopicRange,
-)
+from flowise_telemetry_consumer.reading.range_reader import POLL_RECORDS, RangeReader, Stretch, TopicRange
 from flowise_telemetry_consumer.replay.checkpoints import ReplayRun, keep_missing, open_run
 from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult, merged_ranges
 from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard
 from flowise_telemetry_consumer.retry import OutageError, wait_out
-from flowise_telemetry_consumer.service.settings import DEFAULT_TOPIC
 from flowise_telemetry_consumer.sinks.port import Batch, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
+from flowise_telemetry_transport.topics import EVENTS_TOPIC
 from flowise_telemetry_transport.types import Record, TopicPartition
 
 __all__ = ["REPLAY_BATCH", "advance_run", "replay"]
@@ -42,7 +37,7 @@ def replay(
     reader: RecordReader,
     sink: Sink,
     catalog: Catalog,
-    what: ReplayArguments | str = DEFAULT_TOPIC,
+    what: ReplayArguments | str = EVENTS_TOPIC,
     *,
     shard: Shard | None = None,
     run_id: str | None = None,

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from flowise_telemetry_consumer.replay.bounds import Bound, require_order
 from flowise_telemetry_consumer.replay.filters import Selection
-from flowise_telemetry_consumer.service.settings import DEFAULT_TOPIC
 from flowise_telemetry_schemas import ConfigurationError
+from flowise_telemetry_transport.topics import EVENTS_TOPIC
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["ReplayArguments", "Shard"]
@@ -52,7 +52,7 @@ class ReplayArguments:
     bounds.
     """
 
-    topic: str = DEFAULT_TOPIC
+    topic: str = EVENTS_TOPIC
     begin: Bound | None = None
     end: Bound | None = None
     partitions: tuple[int, ...] = ()

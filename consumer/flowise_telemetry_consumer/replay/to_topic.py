@@ -9,7 +9,8 @@ from functools import partial
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.decoding.decoder import Decoder
-from flowise_telemetry_consumer.reading.range_reader import IncompleteReadError, RangeReader, Stretch
+from flowise_telemetry_consumer.errors import IncompleteReadError
+from flowise_telemetry_consumer.reading.range_reader import RangeReader, Stretch
 from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult
 from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard

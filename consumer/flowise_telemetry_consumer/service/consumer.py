@@ -7,7 +7,6 @@ import threading
 from collections.abc import Collection
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 
-from flowise_telemetry_consumer.backoff import Backoff
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
@@ -17,6 +16,7 @@ from flowise_telemetry_consumer.monitoring.counters import OnProgress, Progress
 from flowise_telemetry_consumer.monitoring.partitions import Surroundings
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.reading.source import RecordSource
+from flowise_telemetry_consumer.retry import Backoff
 from flowise_telemetry_consumer.service.committer import Committer
 from flowise_telemetry_consumer.service.settings import ConsumerSettings
 from flowise_telemetry_consumer.service.write_attempt import Flight, Pipeline
@@ -176,8 +176,9 @@ class Consumer:
         self._flight = None
         self._unclaimed -= flight.claim
         self._committer.handled(flight.batch.next_offsets)
-        self.progress.landed(flight)
-        self._surroundings.landed(flight)
+        outcome = flight.outcome()
+        self.progress.count(outcome)
+        self._surroundings.count(outcome)
         self._end_outage()
         self._committer.commit()
         self._report()

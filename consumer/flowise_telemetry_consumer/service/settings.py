@@ -9,9 +9,8 @@ from flowise_telemetry_consumer.reading.batch import BatchLimits
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.topics import EVENTS_TOPIC, dead_letter_topic_of
 
-__all__ = ["DEFAULT_GROUP", "DEFAULT_TOPIC", "ConsumerSettings", "dead_letter_topic_of"]
+__all__ = ["DEFAULT_GROUP", "ConsumerSettings", "dead_letter_topic_of"]
 
-DEFAULT_TOPIC = EVENTS_TOPIC
 DEFAULT_GROUP = "flowise-telemetry"
 
 
@@ -23,7 +22,7 @@ class ConsumerSettings:
     ``stop_budget_seconds`` under the time that a service manager gives before it kills.
     """
 
-    topic: str = DEFAULT_TOPIC
+    topic: str = EVENTS_TOPIC
     dead_letter_topic: str = ""
     group: str = DEFAULT_GROUP
     batch: BatchLimits = field(default_factory=BatchLimits)

@@ -11,6 +11,7 @@ import polars as pl
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue, Shipment
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
+from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_transport.types import TopicPartition
@@ -119,6 +120,14 @@ class Flight:
         """What the sink said; nothing before it was asked."""
         return self._written or WriteResult({}, {})
 
-    def dead_by_reason(self) -> Counter[str]:
-        """The dead letters of the batch; none before it was decoded."""
-        return Counter(letter.reason for letter in self._decoded.dead) if self._decoded else Counter()
+    def outcome(self) -> BatchOutcome:
+        """Return what the counters want to know of a batch that is through."""
+        dead = self._decoded.dead if self._decoded else ()
+        return BatchOutcome(
+            records=len(self.batch),
+            written=self.result.written,
+            duplicates=self.result.duplicates,
+            dead=Counter(letter.reason for letter in dead),
+            seconds=self.seconds,
+            frames=self.frames,
+        )

@@ -9,7 +9,7 @@ from flowise_telemetry_consumer import (
     list_dead_letters,
     read_dead_letters,
 )
-from flowise_telemetry_consumer.dead_letter import HEADERS, MAX_MESSAGE_BYTES, outgoing
+from flowise_telemetry_consumer.dead_letters.headers import HEADERS, MAX_MESSAGE_BYTES, outgoing
 from flowise_telemetry_transport.types import Headers, OutgoingRecord, Record
 from tests.consumer.world import DLQ, GROUP, TOPIC, StopWhen, World, header_texts
 

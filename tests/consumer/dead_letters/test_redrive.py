@@ -21,7 +21,7 @@ from flowise_telemetry_consumer import (
     read_dead_letters,
     redrive,
 )
-from flowise_telemetry_consumer.reading.range_reader import TopicChangedError
+from flowise_telemetry_consumer.errors import TopicChangedError
 from flowise_telemetry_schemas import Catalog, ConfigurationError, catalog
 from flowise_telemetry_schemas.codec import MARKER
 from flowise_telemetry_transport.errors import DeliveryTimeoutError
