@@ -31,6 +31,21 @@ PACKAGES: dict[str, str] = {
 }
 ROOM_OF = {package: room for room, package in PACKAGES.items()}
 
+# One level deeper: each folder of a room and the folders of that room which it may import. What lies at the room's
+# root is open to all of them.
+FOLDERS: dict[str, dict[str, frozenset[str]]] = {
+    "consumer": {
+        "reading": frozenset(),
+        "decoding": frozenset(),
+        "monitoring": frozenset(),
+        "sinks": frozenset({"decoding"}),
+        "dead_letters": frozenset({"reading", "decoding", "sinks"}),
+        "replay": frozenset({"reading", "decoding", "sinks"}),
+        "service": frozenset({"reading", "decoding", "monitoring", "sinks", "dead_letters"}),
+    },
+}
+WITH_CIRCLES: set[str] = {"producer", "transport"}
+
 # Libraries that only adapters know, and the folder of the adapters of each. They are optional or slow to load: they are
 # imported when they are first needed, never when a module is.
 ADAPTERS: dict[str, str] = {
@@ -72,11 +87,11 @@ PUBLIC: dict[str, str] = {
     "flowise_telemetry_consumer": """
         BatchLimits Bound Consumer ConsumerSettings DEFAULT_GROUP DEFAULT_MAX_REDRIVES DeadLetter
         DeadLetterGroup DeadLetterLimitError DeadLetterLimits DeadLetterRefusedError DeadLetterSummary
-        DeadLetterUnavailableError Decoded DecodedField Decoder FencedError FiledDeadLetter IncompleteReadError
-        LetterBytes MAX_DEAD_LETTER_BYTES PartitionResult Progress RedriveResult ReplayArguments ReplayResult
-        ReplayRun Selection Shard SinkError SinkInUseError SinkUnavailableError TopicChangedError
+        DeadLetterUnavailableError Decoded DecodedField Decoder FencedError StoredDeadLetter IncompleteReadError
+        InspectedValue MAX_DEAD_LETTER_BYTES PartitionResult Progress RedriveResult ReplayRequest ReplayResult
+        ReplayCheckpoint RecordFilter Shard SinkError SinkInUseError SinkUnavailableError TopicChangedError
         UnknownRunError UnreadLetters current_dead_letters dead_letter_topic_of find_run hexdump list_dead_letters
-        list_runs look_into open_dead_letter_writer ranges_text read_dead_letters redrive replay time_text
+        list_runs inspect open_dead_letter_writer ranges_text read_dead_letters redrive replay time_text
     """,
     "flowise_telemetry_cli": """
         cli main
@@ -140,6 +155,88 @@ def test_rooms_import_only_through_their_doors() -> None:
         if (room := ROOM_OF.get(top(module))) and room != file.parts[0] and room not in DOORS[file.parts[0]]
     ]
     assert not wrong
+
+
+def module_of(file: Path) -> str:
+    """The full name of the module that a source file is."""
+    parts = file.with_suffix("").parts[1:]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules_imported(tree: ast.Module, file: Path, known: frozenset[str]) -> Iterator[tuple[int, str]]:
+    """Line and module of every import of our own modules, inside functions and for type checking too."""
+    for node in ast.walk(tree):
+        for module in imported(node, file):
+            if isinstance(node, ast.ImportFrom):
+                inner = {name for alias in node.names if (name := f"{module}.{alias.name}") in known}
+                yield from ((node.lineno, name) for name in inner)
+                if len(inner) == len(node.names):
+                    continue  # only modules are taken out of the package, nothing of its own
+            if module in known:
+                yield getattr(node, "lineno", 0), module
+
+
+def test_folders_of_a_room_import_only_through_their_doors() -> None:
+    known = frozenset(module_of(file) for file in sources())
+    wrong = []
+    for file, tree in sources().items():
+        room, folder = file.parts[0], file.parts[2]
+        doors = FOLDERS.get(room)
+        if doors is None or folder == "__init__.py":
+            continue
+        for line, module in modules_imported(tree, file, known):
+            there = module.split(".")[1:2]
+            if top(module) != PACKAGES[room] or not there or there[0] not in doors or there[0] == folder:
+                continue
+            if there[0] not in doors.get(folder, frozenset()):
+                wrong.append(f"{file}:{line} imports {module}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("room", FOLDERS)
+def test_every_folder_has_its_doors(room: str) -> None:
+    assert {file.parts[2] for file in sources() if file.parts[0] == room and len(file.parts) > 3} == set(FOLDERS[room])
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """The circles of a graph, each as the path around it; of each node at most one."""
+    found, done = [], set[str]()
+
+    def visit(node: str, path: tuple[str, ...]) -> None:
+        if node in path:
+            found.append(" -> ".join((*path[path.index(node) :], node)))
+        elif node not in done:
+            for other in sorted(graph.get(node, ())):
+                visit(other, (*path, node))
+            done.add(node)
+
+    for node in sorted(graph):
+        visit(node, ())
+    return found
+
+
+def test_a_circle_would_be_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b -> c -> b"]
+
+
+@pytest.mark.parametrize("room", [room for room in DOORS if room not in WITH_CIRCLES])
+def test_nothing_in_a_room_imports_in_a_circle(room: str) -> None:
+    """Neither modules nor the folders that they lie in."""
+    known = frozenset(module_of(file) for file in sources())
+    modules: dict[str, set[str]] = {}
+    folders: dict[str, set[str]] = {}
+    for file, tree in sources().items():
+        if file.parts[0] != room or (len(file.parts) == 3 and file.name == "__init__.py"):
+            continue  # the package's own front collects public names from everywhere
+        mine = module_of(file)
+        for _, module in modules_imported(tree, file, known):
+            if top(module) == PACKAGES[room] and module not in (mine, PACKAGES[room]):
+                modules.setdefault(mine, set()).add(module)
+                here, there = mine.split(".")[1], module.split(".")[1]
+                if here != there:
+                    folders.setdefault(here, set()).add(there)
+    assert circles(modules) == []
+    assert circles(folders) == []
 
 
 def test_only_adapters_know_their_library() -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from bench.peers.measured import Measured
 from flowise_telemetry_consumer import Consumer, ConsumerSettings, Progress, open_dead_letter_writer
-from flowise_telemetry_consumer.process import collect_less_often
+from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings, Record, RecordReader, open_reader
@@ -42,7 +42,7 @@ def main() -> None:
     settings = KafkaSettings.from_env({
         "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": servers, "FLOWISE_TELEMETRY_CLIENT": client
     })  # fmt: skip
-    collect_less_often()  # as the command does
+    tune_gc()  # as the command does
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     measured = Measured()

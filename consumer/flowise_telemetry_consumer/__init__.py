@@ -8,10 +8,10 @@ except ImportError as error:
     raise MissingExtraError("polars", "consumer") from error
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
-from flowise_telemetry_consumer.dead_letters.inspect import DecodedField, LetterBytes, hexdump, look_into
+from flowise_telemetry_consumer.dead_letters.inspect import DecodedField, InspectedValue, hexdump, inspect
 from flowise_telemetry_consumer.dead_letters.limits import DeadLetterLimitError, DeadLetterLimits
 from flowise_telemetry_consumer.dead_letters.reader import (
-    FiledDeadLetter,
+    StoredDeadLetter,
     UnreadLetters,
     current_dead_letters,
     read_dead_letters,
@@ -38,10 +38,10 @@ from flowise_telemetry_consumer.reading.batch import BatchLimits
 from flowise_telemetry_consumer.replay import (
     Bound,
     PartitionResult,
-    ReplayArguments,
+    RecordFilter,
+    ReplayCheckpoint,
+    ReplayRequest,
     ReplayResult,
-    ReplayRun,
-    Selection,
     Shard,
     UnknownRunError,
     find_run,
@@ -72,20 +72,20 @@ __all__ = [
     "DecodedField",
     "Decoder",
     "FencedError",
-    "FiledDeadLetter",
     "IncompleteReadError",
-    "LetterBytes",
+    "InspectedValue",
     "PartitionResult",
     "Progress",
+    "RecordFilter",
     "RedriveResult",
-    "ReplayArguments",
+    "ReplayCheckpoint",
+    "ReplayRequest",
     "ReplayResult",
-    "ReplayRun",
-    "Selection",
     "Shard",
     "SinkError",
     "SinkInUseError",
     "SinkUnavailableError",
+    "StoredDeadLetter",
     "TopicChangedError",
     "UnknownRunError",
     "UnreadLetters",
@@ -93,9 +93,9 @@ __all__ = [
     "dead_letter_topic_of",
     "find_run",
     "hexdump",
+    "inspect",
     "list_dead_letters",
     "list_runs",
-    "look_into",
     "open_dead_letter_writer",
     "ranges_text",
     "read_dead_letters",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 
-__all__ = ["collect_less_often"]
+__all__ = ["tune_gc"]
 
 _YOUNG_OBJECTS = 50_000
 
 
-def collect_less_often() -> None:
+def tune_gc() -> None:
     """For a process of our own: records come and go by the ten thousand, and none of them are in cycles.
 
     The collector would look at all that are in hand again and again, which is up to a tenth of the time.

@@ -11,7 +11,7 @@ from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_schemas import TelemetryError
 
-__all__ = ["Backoff", "OutageError", "wait_out"]
+__all__ = ["Backoff", "OutageError", "retry_until"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
@@ -44,7 +44,7 @@ class OutageError(IncompleteReadError):
     """What was waited for did not come back in time."""
 
 
-def wait_out(step: Callable[[], _T], *, what: str, clock: Clock, stop: threading.Event, limit_seconds: float) -> _T:
+def retry_until(step: Callable[[], _T], *, what: str, clock: Clock, stop: threading.Event, limit_seconds: float) -> _T:
     """Takes a step, again and again while it fails with something retryable.
 
     Raises ``OutageError`` after ``limit_seconds`` or once ``stop`` is set, and what no retry mends at once.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import environment, lifecycle
-from flowise_telemetry.delivery.queue import Inbox, event_bytes
+from flowise_telemetry.delivery.queue import EventQueue, event_bytes
 from flowise_telemetry.stats import Counts, DropReason, OnDrop, Stats
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # what is not needed to import the module is imported where i
 
     from flowise_telemetry.consent.decision import Consent
     from flowise_telemetry.consent.env_file import EnvFile
-    from flowise_telemetry.delivery.assembly import Machinery
+    from flowise_telemetry.delivery.assembly import SenderParts
     from flowise_telemetry.delivery.in_flight import WriterFactory
     from flowise_telemetry.settings import Limits
 
@@ -129,13 +129,13 @@ class Telemetry:
         """Everything that belongs to one process: made at the start, and anew in the child of a fork."""
         self._start_lock = threading.RLock()
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._inbox = Inbox(
+        self._inbox = EventQueue(
             max_events=self._limits.buffer_max_events,
             max_bytes=self._limits.buffer_max_bytes,
             wake=functools.partial(self._bell.put, None),
         )
         self._counts = Counts(self._on_drop)
-        self._machinery: Machinery | None = None
+        self._machinery: SenderParts | None = None
         self._stream_id = ""
         self._choice_read_at = 0.0
         self._silent = not self._active

@@ -155,10 +155,10 @@ class MemorySink:
     def lock(self, name: str) -> None:
         pass
 
-    def beside(self, name: str) -> MemorySink:
+    def staging(self, name: str) -> MemorySink:
         return self
 
-    def swap(self, name: str) -> None:
+    def promote(self, name: str) -> None:
         pass
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:

@@ -26,7 +26,7 @@ from flowise_telemetry_transport import (
 )
 from tests.services.kafka import KafkaService
 
-__all__ = ["Backend", "ClusterBackend", "Deliveries", "MemoryBackend", "read", "settle", "until", "write"]
+__all__ = ["Backend", "ClusterBackend", "InFlight", "MemoryBackend", "read", "settle", "until", "write"]
 
 PATIENCE_SECONDS = 30.0
 
@@ -130,7 +130,7 @@ class MemoryBackend:
 
 
 @dataclass
-class Deliveries:
+class InFlight:
     """Collects what ``on_delivery`` is called with."""
 
     accepted: list[Delivery] = field(default_factory=list)
@@ -145,7 +145,7 @@ class Deliveries:
 
 def write(backend: Backend, records: Iterable[OutgoingRecord]) -> list[Delivery]:
     """Writes them all and returns where they landed, in the order of the callbacks."""
-    writer, deliveries = backend.writer(), Deliveries()
+    writer, deliveries = backend.writer(), InFlight()
     for record in records:
         writer.send(record, deliveries)
     assert writer.flush(timeout_seconds=PATIENCE_SECONDS) == 0

@@ -19,7 +19,7 @@ from flowise_telemetry_transport import (
     UnknownTopicError,
     partition_for,
 )
-from tests.transport.backends import Backend, Deliveries, read, write
+from tests.transport.backends import Backend, InFlight, read, write
 
 
 def numbered(topic: str, count: int, *, partition: int | None = 0) -> list[OutgoingRecord]:
@@ -186,7 +186,7 @@ def test_an_unknown_topic_is_named(backend: Backend) -> None:
 
 def test_a_record_over_the_limit_is_refused_and_the_others_go(backend: Backend) -> None:
     topic = backend.new_topic()
-    writer, deliveries = backend.writer(max_record_bytes=10_000), Deliveries()
+    writer, deliveries = backend.writer(max_record_bytes=10_000), InFlight()
     with pytest.raises(MessageTooLargeError) as caught:
         writer.send(OutgoingRecord(topic, b"k", bytes(10_001)), deliveries)
     assert caught.value.topic == topic
@@ -199,7 +199,7 @@ def test_a_record_over_the_topic_s_limit_fails_in_its_callback(backend: Backend)
     if not backend.creates_topics:
         pytest.xfail("librdkafka's mock cluster has no settings of topics")
     topic = backend.new_topic(max_message_bytes="5000")
-    writer, deliveries = backend.writer(), Deliveries()
+    writer, deliveries = backend.writer(), InFlight()
     writer.send(OutgoingRecord(topic, b"k", bytes(6_000)), deliveries)
     assert writer.flush(timeout_seconds=20) == 0
     assert [type(error) for error in deliveries.failed] == [MessageTooLargeError]
@@ -210,7 +210,7 @@ def test_large_records_are_written_and_read_where_the_limits_are_raised(backend:
     if not backend.creates_topics:
         pytest.xfail("librdkafka's mock cluster has no settings of topics")
     topic, tp = (name := backend.new_topic(max_message_bytes="4000000")), TopicPartition(name, 0)
-    writer, deliveries = backend.writer(max_record_bytes=4_000_000), Deliveries()
+    writer, deliveries = backend.writer(max_record_bytes=4_000_000), InFlight()
     for _ in range(2):
         writer.send(OutgoingRecord(topic, b"k", bytes(3_000_000), partition=0), deliveries)
     assert writer.flush(timeout_seconds=20) == 0
@@ -222,7 +222,7 @@ def test_large_records_are_written_and_read_where_the_limits_are_raised(backend:
 
 def test_close_serves_what_is_left_and_ends_the_writer(backend: Backend) -> None:
     topic = backend.new_topic()
-    writer, deliveries = backend.writer(), Deliveries()
+    writer, deliveries = backend.writer(), InFlight()
     for record in numbered(topic, 10):
         writer.send(record, deliveries)
     writer.close(timeout_seconds=20)

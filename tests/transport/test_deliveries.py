@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 
 from flowise_telemetry_transport import OutgoingRecord, TopicPartition
-from tests.transport.backends import PATIENCE_SECONDS, Backend, Deliveries
+from tests.transport.backends import PATIENCE_SECONDS, Backend, InFlight
 
 
 def test_records_of_one_key_have_callbacks_of_their_own(backend: Backend) -> None:
     topic, writer = backend.new_topic(), backend.writer()
-    told = [Deliveries() for _ in range(30)]
+    told = [InFlight() for _ in range(30)]
     for number, deliveries in enumerate(told):
         key = None if number % 3 == 0 else b"same"
         writer.send(OutgoingRecord(topic, key, str(number).encode(), partition=0), deliveries)
@@ -22,7 +22,7 @@ def test_records_of_one_key_have_callbacks_of_their_own(backend: Backend) -> Non
 def test_a_key_may_be_sent_again_when_its_record_was_delivered(backend: Backend) -> None:
     topic, writer = backend.new_topic(), backend.writer()
     for offset in range(3):
-        deliveries = Deliveries()
+        deliveries = InFlight()
         writer.send(OutgoingRecord(topic, b"again", b"v", partition=1), deliveries)
         assert writer.flush(timeout_seconds=PATIENCE_SECONDS) == 0
         assert [delivery.offset for delivery in deliveries.accepted] == [offset]
@@ -30,7 +30,7 @@ def test_a_key_may_be_sent_again_when_its_record_was_delivered(backend: Backend)
 
 def test_many_threads_send_and_every_record_is_told_of(backend: Backend) -> None:
     topic, writer = backend.new_topic(), backend.writer()
-    told = [Deliveries() for _ in range(4)]
+    told = [InFlight() for _ in range(4)]
 
     def work(number: int) -> None:
         for count in range(100):

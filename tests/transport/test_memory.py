@@ -15,7 +15,7 @@ from flowise_telemetry_transport import (
     TopicPartition,
     UnreadableRecordError,
 )
-from tests.transport.backends import Deliveries
+from tests.transport.backends import InFlight
 
 TP = TopicPartition("t", 0)
 
@@ -24,13 +24,13 @@ def filled(count: int) -> InMemoryBroker:
     broker = InMemoryBroker()
     writer = broker.open_writer()
     for number in range(count):
-        writer.send(OutgoingRecord("t", b"k", str(number).encode(), partition=0), Deliveries())
+        writer.send(OutgoingRecord("t", b"k", str(number).encode(), partition=0), InFlight())
     assert writer.flush(timeout_seconds=0) == 0
     return broker
 
 
 def test_while_down_records_wait_and_nothing_opens() -> None:
-    broker, deliveries = InMemoryBroker(), Deliveries()
+    broker, deliveries = InMemoryBroker(), InFlight()
     writer = broker.open_writer(buffer_records=2)
     broker.down = True
     for _ in range(2):
@@ -50,7 +50,7 @@ def test_while_down_records_wait_and_nothing_opens() -> None:
 
 
 def test_deliveries_fail_on_demand() -> None:
-    broker, deliveries = InMemoryBroker(), Deliveries()
+    broker, deliveries = InMemoryBroker(), InFlight()
     broker.fail_next_deliveries(count=2)
     writer = broker.open_writer()
     for _ in range(3):

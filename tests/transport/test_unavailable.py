@@ -20,7 +20,7 @@ from flowise_telemetry_transport import (
     open_reader,
     open_writer,
 )
-from tests.transport.backends import Deliveries
+from tests.transport.backends import InFlight
 
 CLIENTS: tuple[ClientName, ...] = ("kafka-python", "librdkafka")
 
@@ -54,7 +54,7 @@ def test_a_writer_opens_without_a_broker_and_is_bounded(client: ClientName, nobo
     began = time.monotonic()
     writer, deliveries = (
         open_writer(settings(client, nobody), block_seconds=1, delivery_timeout_seconds=60),
-        Deliveries(),
+        InFlight(),
     )
     assert time.monotonic() - began < 1
     try:

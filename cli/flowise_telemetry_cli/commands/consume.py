@@ -29,7 +29,7 @@ from flowise_telemetry_consumer import (
     open_dead_letter_writer,
 )
 from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
-from flowise_telemetry_consumer.process import collect_less_often
+from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
 from flowise_telemetry_transport import KafkaSettings, open_reader
@@ -144,7 +144,7 @@ def _run(
             where = opened.enter_context(status_server(http_address, consumer.progress))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
         stop = opened.enter_context(stopped_by_signals())
-        collect_less_often()
+        tune_gc()
         logger.info("consuming %s into %s as group %s", consumer_settings.topic, target.url, consumer_settings.group)
         return consumer.run(stop)
 

@@ -10,7 +10,7 @@ from flowise_telemetry_schemas import Catalog, EventSchema, Violation, violation
 from flowise_telemetry_schemas.codec import HEADER_BYTES, split
 from flowise_telemetry_schemas.errors import DecodeError
 
-__all__ = ["DecodedField", "LetterBytes", "hexdump", "look_into"]
+__all__ = ["DecodedField", "InspectedValue", "hexdump", "inspect"]
 
 _HEXDUMP_WIDTH_BYTES = 16
 
@@ -26,7 +26,7 @@ class DecodedField:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterBytes:
+class InspectedValue:
     """A value taken apart. ``schema`` is its writer's, None where no schema is found: then ``trouble`` says why.
 
     ``fields`` are those before the trouble. ``broken_rules`` are the bounds that a record breaks which could be read to
@@ -39,12 +39,12 @@ class LetterBytes:
     broken_rules: tuple[Violation, ...] = ()
 
 
-def look_into(value: bytes | None, catalog: Catalog) -> LetterBytes:
+def inspect(value: bytes | None, catalog: Catalog) -> InspectedValue:
     """Decodes the fields of a message one after the other, up to the first that is none. Raises nothing."""
     try:
         schema, body = split(value, catalog)
     except DecodeError as error:
-        return LetterBytes(None, (), error.message)
+        return InspectedValue(None, (), error.message)
     fields: list[DecodedField] = []
     source = io.BytesIO(body)
     trouble = None
@@ -62,7 +62,7 @@ def look_into(value: bytes | None, catalog: Catalog) -> LetterBytes:
     broken: tuple[Violation, ...] = ()
     if trouble is None:
         broken = tuple(violations(schema, {field.name: field.value for field in fields}))
-    return LetterBytes(schema, tuple(fields), trouble, broken)
+    return InspectedValue(schema, tuple(fields), trouble, broken)
 
 
 def _read(source: io.BytesIO, schema: EventSchema, wire_type: object) -> Any:

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
-from flowise_telemetry_consumer.reading.range_reader import RangeReader, TopicRange
+from flowise_telemetry_consumer.reading.range_reader import OffsetRange, RangeReader
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Record
 
 __all__ = [
     "REDRIVEN",
     "UNKNOWN",
+    "DeadLetterKey",
     "DeadLetterStates",
-    "FiledDeadLetter",
-    "Identity",
+    "StoredDeadLetter",
     "UnreadLetters",
     "current_dead_letters",
     "read_dead_letters",
@@ -40,7 +40,7 @@ UNKNOWN = "unknown"
 _HOUR_CHARACTERS = len("2026-01-31T12")
 
 
-class Identity(NamedTuple):
+class DeadLetterKey(NamedTuple):
     """What a letter is about: a record, and the group whose sink lacks it.
 
     The record's time tells it from another one at the same offset of a topic that was deleted and made again; None
@@ -55,7 +55,7 @@ class Identity(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class FiledDeadLetter:
+class StoredDeadLetter:
     """A record of the dead-letter topic with its headers read. A header that is missing or no number is None."""
 
     record: Record
@@ -100,15 +100,15 @@ class FiledDeadLetter:
         return self.source_topic, self.source_partition, self.source_offset
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> DeadLetterKey:
         """The record that it is about, and for which group; of a stranger that names no record, the letter itself."""
         group = sys.intern(self.group or UNKNOWN)  # there are few of them, and of topics: the states share them
         if self.source_topic is None or self.source_partition is None or self.source_offset is None:
             record = self.record
             timestamp_ms = record.timestamp_ms if record.timestamp_ms >= 0 else None
-            return Identity(sys.intern(record.topic), record.partition, record.offset, timestamp_ms, group)
+            return DeadLetterKey(sys.intern(record.topic), record.partition, record.offset, timestamp_ms, group)
         topic = sys.intern(self.source_topic)
-        return Identity(topic, self.source_partition, self.source_offset, self.source_timestamp_ms, group)
+        return DeadLetterKey(topic, self.source_partition, self.source_offset, self.source_timestamp_ms, group)
 
     @property
     def is_receipt(self) -> bool:
@@ -136,9 +136,9 @@ class DeadLetterStates:
 
     def __init__(self) -> None:
         self._letters = 0
-        self._latest: dict[Identity, tuple[int, bool, int, int]] = {}
+        self._latest: dict[DeadLetterKey, tuple[int, bool, int, int]] = {}
 
-    def add(self, letter: FiledDeadLetter) -> None:
+    def add(self, letter: StoredDeadLetter) -> None:
         """Takes note of a letter, in the order in which they are read."""
         self._letters += not letter.is_receipt
         rank = (letter.redrive_count, letter.is_receipt, letter.record.partition, letter.record.offset)
@@ -147,7 +147,7 @@ class DeadLetterStates:
         if known is None or rank[:2] > known[:2]:
             self._latest[letter.identity] = rank
 
-    def counts(self, letter: FiledDeadLetter) -> bool:
+    def counts(self, letter: StoredDeadLetter) -> bool:
         """Whether it is the letter that counts for its record: the latest, of a record that was not redriven."""
         found = self._latest[letter.identity]
         return not found[1] and found[2:] == (letter.record.partition, letter.record.offset)
@@ -202,13 +202,13 @@ def read_dead_letters(
     reader: RecordReader,
     topic: str,
     *,
-    span: TopicRange | None = None,
+    span: OffsetRange | None = None,
     topic_id: str | None = None,
     no_progress_seconds: float = 30.0,
     stop: threading.Event | None = None,
     clock: Clock | None = None,
     unread: UnreadLetters | None = None,
-) -> Iterator[FiledDeadLetter]:
+) -> Iterator[StoredDeadLetter]:
     """All that the topic holds at this moment (or ``span``), repeats and receipts too; ``reader`` has no group.
 
     What could not be read of it is noted in ``unread``. With ``topic_id``, the one that the topic had when the span was
@@ -218,7 +218,7 @@ def read_dead_letters(
     """
     source = RangeReader(
         reader,
-        span or TopicRange.of(reader, topic),
+        span or OffsetRange.of(reader, topic),
         clock=clock or SystemClock(),
         topic_id=topic_id,
         no_progress_seconds=no_progress_seconds,
@@ -231,7 +231,7 @@ def read_dead_letters(
         unread.unreadable, unread.expired = max(unread.unreadable, unreadable), max(unread.expired, expired)
         for stretch in stretches:
             for record in stretch.records:
-                yield FiledDeadLetter.of(record)
+                yield StoredDeadLetter.of(record)
 
 
 def current_dead_letters(
@@ -243,14 +243,14 @@ def current_dead_letters(
     no_progress_seconds: float = 30.0,
     clock: Clock | None = None,
     unread: UnreadLetters | None = None,
-) -> Iterator[FiledDeadLetter]:
+) -> Iterator[StoredDeadLetter]:
     """The letters that count now: of each record the latest, none that was redriven. Reads the topic twice.
 
     ``group``: only those that it filed. Raises as ``read_dead_letters``.
     """
-    span = TopicRange.of(reader, topic)
+    span = OffsetRange.of(reader, topic)
 
-    def letters() -> Iterator[FiledDeadLetter]:
+    def letters() -> Iterator[StoredDeadLetter]:
         return read_dead_letters(
             reader, topic, span=span, no_progress_seconds=no_progress_seconds, clock=clock, unread=unread
         )

@@ -17,15 +17,15 @@ from flowise_telemetry_consumer.dead_letters.reader import (
     REDRIVEN,
     UNKNOWN,
     DeadLetterStates,
-    FiledDeadLetter,
+    StoredDeadLetter,
     UnreadLetters,
     read_dead_letters,
 )
 from flowise_telemetry_consumer.dead_letters.writer import Shipment
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError
-from flowise_telemetry_consumer.reading.range_reader import TopicRange
-from flowise_telemetry_consumer.retry import wait_out
+from flowise_telemetry_consumer.reading.range_reader import OffsetRange
+from flowise_telemetry_consumer.retry import retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_schemas import Catalog, ConfigurationError
 from flowise_telemetry_schemas.json_mapping import rfc3339
@@ -113,9 +113,9 @@ def redrive(
         clock=clock or SystemClock(),
     )
     topic_id = reader.topic_id(topic)
-    span = TopicRange.of(reader, topic)
+    span = OffsetRange.of(reader, topic)
 
-    def letters() -> Iterator[FiledDeadLetter]:
+    def letters() -> Iterator[StoredDeadLetter]:
         return read_dead_letters(
             reader,
             topic,
@@ -188,7 +188,7 @@ class _Redrive:
             )
         self.result.dead = self.result.left = by_group.total() if group is None else by_group[group]
 
-    def wants(self, letter: FiledDeadLetter, reasons: Collection[str], max_redrives: int) -> bool:
+    def wants(self, letter: StoredDeadLetter, reasons: Collection[str], max_redrives: int) -> bool:
         """Whether it is to be redriven; counts it where not."""
         if reasons and letter.reason not in reasons:
             self.result.not_chosen += 1
@@ -201,7 +201,7 @@ class _Redrive:
         self.result.left -= 1
         return False
 
-    def take(self, letter: FiledDeadLetter) -> None:
+    def take(self, letter: StoredDeadLetter) -> None:
         """Puts a letter to the others; full batches land."""
         self.taken += 1
         self.open.append(_again(letter))
@@ -227,12 +227,12 @@ class _Redrive:
         self.result.left -= len(records)
 
     def _wait_out(self, what: str, step: Callable[[], _T]) -> _T:
-        return wait_out(step, what=what, clock=self.clock, stop=self.stop, limit_seconds=self._no_progress_seconds)
+        return retry_until(step, what=what, clock=self.clock, stop=self.stop, limit_seconds=self._no_progress_seconds)
 
     def _shipment(self, records: Sequence[Record], decoded: Decoded, writer: RecordWriter) -> Shipment:
         now_ms = self.clock.now_ms()
-        bad = {FiledDeadLetter.of(letter.record).identity for letter in decoded.dead}
-        filed = [FiledDeadLetter.of(record) for record in records]
+        bad = {StoredDeadLetter.of(letter.record).identity for letter in decoded.dead}
+        filed = [StoredDeadLetter.of(record) for record in records]
         good = [letter for letter in filed if letter.identity not in bad]
         topic = self.result.topic
         letters = [
@@ -249,7 +249,7 @@ class _Redrive:
         )
 
 
-def _again(letter: FiledDeadLetter) -> Record:
+def _again(letter: StoredDeadLetter) -> Record:
     """The record as it once was read, with one redrive more in its headers; its letter's identity stays the same."""
     about = letter.identity
     headers = tuple((name, value) for name, value in letter.record.headers if name != "dlq.redrive.count")
@@ -266,11 +266,11 @@ def _again(letter: FiledDeadLetter) -> Record:
 
 def _filed_anew(letter: DeadLetter, *, topic: str, now_ms: int) -> OutgoingRecord:
     """The letter that takes the place of the one before: of the same group, whose sink still lacks the record."""
-    group = FiledDeadLetter.of(letter.record).identity.group
+    group = StoredDeadLetter.of(letter.record).identity.group
     return outgoing(letter, topic=topic, group=group, failed_at_ms=now_ms)
 
 
-def _receipt(letter: FiledDeadLetter, *, topic: str, now_ms: int) -> OutgoingRecord:
+def _receipt(letter: StoredDeadLetter, *, topic: str, now_ms: int) -> OutgoingRecord:
     """What ends a dead letter. Dated now: it has to outlive the letter in the topic's retention."""
     about = letter.identity
     texts = {

@@ -10,9 +10,9 @@ from typing import Self
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.dead_letters.reader import (
     UNKNOWN,
+    DeadLetterKey,
     DeadLetterStates,
-    FiledDeadLetter,
-    Identity,
+    StoredDeadLetter,
     UnreadLetters,
     read_dead_letters,
 )
@@ -33,7 +33,7 @@ class DeadLetterGroup:
     hour: str
 
     @classmethod
-    def of(cls, letter: FiledDeadLetter) -> Self:
+    def of(cls, letter: StoredDeadLetter) -> Self:
         """What a letter is counted with."""
         return cls(
             letter.reason,
@@ -82,7 +82,7 @@ def list_dead_letters(
     """
     summary = DeadLetterSummary(topic)
     states = DeadLetterStates()
-    found: dict[Identity, tuple[DeadLetterGroup, int]] = {}
+    found: dict[DeadLetterKey, tuple[DeadLetterGroup, int]] = {}
     shared: dict[DeadLetterGroup, DeadLetterGroup] = {}
     try:
         for letter in read_dead_letters(

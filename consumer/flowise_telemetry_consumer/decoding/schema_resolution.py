@@ -1,4 +1,4 @@
-"""Columns of an older version of a schema as those of the newest (Avro specification 1.12, "Schema Resolution")."""
+"""Columns of an older version of a schema as those of the newest (Avro specification 1.12, "Schema ResolvedRange")."""
 
 from __future__ import annotations
 

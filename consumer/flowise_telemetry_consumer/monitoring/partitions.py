@@ -11,13 +11,13 @@ from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["LAG_SECONDS", "Surroundings"]
+__all__ = ["LAG_SECONDS", "PartitionMonitor"]
 
 LAG_SECONDS = 15.0
 """How often the ends of the partitions are asked for, while anyone wants to know."""
 
 
-class Surroundings:
+class PartitionMonitor:
     """Keeps that part of ``Progress`` up to date, on the consumer's thread."""
 
     def __init__(self, reader: RecordReader, progress: Progress, clock: Clock, *, topic: str) -> None:

@@ -10,12 +10,12 @@ from typing import Self
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.errors import IncompleteReadError, TopicChangedError
-from flowise_telemetry_consumer.reading.source import Polled, RecordSource
+from flowise_telemetry_consumer.reading.source import Polled, SkippingReader
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Record, TopicPartition
 
-__all__ = ["POLL_RECORDS", "RangeReader", "Stretch", "TopicRange"]
+__all__ = ["POLL_RECORDS", "OffsetRange", "OffsetSpan", "RangeReader"]
 
 _POLL_SECONDS = 0.5
 _TOPIC_LOOK_SECONDS = 5.0
@@ -24,7 +24,7 @@ POLL_RECORDS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class TopicRange:
+class OffsetRange:
     """Offsets to read: from ``starts`` to before ``ends``, of the same partitions."""
 
     topic: str
@@ -47,7 +47,7 @@ class TopicRange:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class OffsetSpan:
     """What one poll brought of one partition: all that there is from ``start`` to before ``end``.
 
     ``gaps`` are the offsets among them without a record: compacted away, expired, or markers of transactions. They are
@@ -74,7 +74,7 @@ class RangeReader:
     def __init__(
         self,
         reader: RecordReader,
-        span: TopicRange,
+        span: OffsetRange,
         *,
         clock: Clock,
         topic_id: str | None = None,
@@ -84,7 +84,7 @@ class RangeReader:
         self.positions = dict(span.starts)
         self.missing: dict[TopicPartition, list[tuple[int, int]]] = {}
         self._reader = reader
-        self._source = RecordSource(reader, clock)
+        self._source = SkippingReader(reader, clock)
         self._span = span
         self._clock = clock
         self._topic_id = topic_id
@@ -97,10 +97,10 @@ class RangeReader:
         """Whether all is read."""
         return self.positions == self._span.ends
 
-    def __iter__(self) -> Iterator[list[Stretch]]:
+    def __iter__(self) -> Iterator[list[OffsetSpan]]:
         return self.read(threading.Event())
 
-    def read(self, stop: threading.Event) -> Iterator[list[Stretch]]:
+    def read(self, stop: threading.Event) -> Iterator[list[OffsetSpan]]:
         """The range as it comes, in stretches that follow each other within a partition; sometimes none.
 
         Positions and not counts of records tell the end, as there are gaps. Raises ``IncompleteReadError`` when no
@@ -130,7 +130,7 @@ class RangeReader:
                     f"{self._span.topic}: nothing came for {self._no_progress_seconds:g} s", topic=self._span.topic
                 )
 
-    def _stretches(self, polled: Polled, unread: dict[TopicPartition, int]) -> list[Stretch]:
+    def _stretches(self, polled: Polled, unread: dict[TopicPartition, int]) -> list[OffsetSpan]:
         records: dict[int, list[Record]] = {}
         for record in polled.records:
             try:
@@ -154,7 +154,7 @@ class RangeReader:
             self._reader.pause(finished)
         return stretches
 
-    def _stretch(self, tp: TopicPartition, records: list[Record], unreadable: list[DeadLetter]) -> Stretch | None:
+    def _stretch(self, tp: TopicPartition, records: list[Record], unreadable: list[DeadLetter]) -> OffsetSpan | None:
         start, limit = self.positions[tp], self._span.ends[tp]
         places = [letter.record.offset for letter in unreadable]
         if records:
@@ -172,7 +172,7 @@ class RangeReader:
         if gaps:
             gaps = self._note_jumps(tp, start, sorted([*(record.offset for record in records), *places]), end)
         self.positions[tp] = end
-        return Stretch(tp, start, end, gaps, records, unreadable)
+        return OffsetSpan(tp, start, end, gaps, records, unreadable)
 
     def _position(self, tp: TopicPartition, known: int) -> int:
         try:

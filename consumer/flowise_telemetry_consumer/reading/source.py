@@ -12,7 +12,7 @@ from flowise_telemetry_transport.errors import TransportError, UnreadableRecordE
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Record, TopicPartition
 
-__all__ = ["Polled", "RecordSource"]
+__all__ = ["Polled", "SkippingReader"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
@@ -28,7 +28,7 @@ class Polled:
     unreadable: Sequence[DeadLetter] = ()
 
 
-class RecordSource:
+class SkippingReader:
     """A reader that steps over a record once it could not be parsed three times."""
 
     def __init__(self, reader: RecordReader, clock: Clock) -> None:

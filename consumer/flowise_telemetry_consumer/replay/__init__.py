@@ -2,7 +2,7 @@
 
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
 from flowise_telemetry_consumer.replay.checkpoints import (
-    ReplayRun,
+    ReplayCheckpoint,
     UnknownRunError,
     find_run,
     latest_run,
@@ -10,12 +10,12 @@ from flowise_telemetry_consumer.replay.checkpoints import (
     open_run,
 )
 from flowise_telemetry_consumer.replay.dry_run import PartitionPlan, ReplayPlan, plan_replay
-from flowise_telemetry_consumer.replay.filters import Selection
+from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.from_sink import ArchiveEvent, ArchiveResult, replay_archive
 from flowise_telemetry_consumer.replay.loop import advance_run, replay
 from flowise_telemetry_consumer.replay.preconditions import require_own_rows
 from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult, ranges_text
-from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard
+from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.replay.to_topic import copy_topic
 from flowise_telemetry_consumer.replay.topic_identity import require_another_topic
 from flowise_telemetry_consumer.replay.workers import (
@@ -34,11 +34,11 @@ __all__ = [
     "OnReplayProgress",
     "PartitionPlan",
     "PartitionResult",
-    "ReplayArguments",
+    "RecordFilter",
+    "ReplayCheckpoint",
     "ReplayPlan",
+    "ReplayRequest",
     "ReplayResult",
-    "ReplayRun",
-    "Selection",
     "Shard",
     "TopicSink",
     "UnknownRunError",

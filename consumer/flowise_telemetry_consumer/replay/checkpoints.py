@@ -11,16 +11,16 @@ from typing import Any, Self
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.errors import SinkInUseError, TopicChangedError
-from flowise_telemetry_consumer.reading.range_reader import TopicRange
-from flowise_telemetry_consumer.replay.offsets import Resolution, resolve
+from flowise_telemetry_consumer.reading.range_reader import OffsetRange
+from flowise_telemetry_consumer.replay.offsets import ResolvedRange, resolve
 from flowise_telemetry_consumer.replay.report import merged_ranges
-from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard
+from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.sinks.port import Sink, SourceProgress
 from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["ReplayRun", "UnknownRunError", "find_run", "keep_missing", "latest_run", "list_runs", "open_run"]
+__all__ = ["ReplayCheckpoint", "UnknownRunError", "find_run", "keep_missing", "latest_run", "list_runs", "open_run"]
 
 _LOCK_WAIT_SECONDS = 3.0
 _LOCK_LOOK_SECONDS = 0.2
@@ -33,7 +33,7 @@ class UnknownRunError(TelemetryError):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayRun:
+class ReplayCheckpoint:
     """One replay as the sink keeps it.
 
     ``source`` is the name under which its progress stands: a run that finished and is started anew gets another
@@ -43,8 +43,8 @@ class ReplayRun:
     id: str
     number: int
     sink_url: str
-    arguments: ReplayArguments
-    resolution: Resolution
+    arguments: ReplayRequest
+    resolution: ResolvedRange
     started_at_ms: int
     shard: Shard | None = None
     positions: Mapping[TopicPartition, int] = dataclasses.field(default_factory=dict)
@@ -61,7 +61,7 @@ class ReplayRun:
         return f"{self.family}/{self.number}"
 
     @property
-    def span(self) -> TopicRange:
+    def span(self) -> OffsetRange:
         """The offsets that it reads in all."""
         return self.resolution.span
 
@@ -103,7 +103,7 @@ class ReplayRun:
             return None
         try:
             document: dict[str, Any] = json.loads(progress.description)
-            arguments = ReplayArguments.of_document(document["replay"])
+            arguments = ReplayRequest.from_json(document["replay"])
             topic = arguments.topic
             ranges = {TopicPartition(topic, int(number)): pair for number, pair in document["range"].items()}
             return cls(
@@ -111,8 +111,8 @@ class ReplayRun:
                 number=int(named[5]),
                 sink_url=document["sink"],
                 arguments=arguments,
-                resolution=Resolution(
-                    TopicRange(
+                resolution=ResolvedRange(
+                    OffsetRange(
                         topic,
                         {tp: int(pair[0]) for tp, pair in ranges.items()},
                         {tp: int(pair[1]) for tp, pair in ranges.items()},
@@ -132,13 +132,13 @@ class ReplayRun:
             return None
 
 
-def list_runs(sink: Sink) -> list[ReplayRun]:
+def list_runs(sink: Sink) -> list[ReplayCheckpoint]:
     """The replays that ever began in a sink, the latest at the end."""
-    runs = [run for progress in sink.progress() if (run := ReplayRun.of(progress)) is not None]
+    runs = [run for progress in sink.progress() if (run := ReplayCheckpoint.of(progress)) is not None]
     return sorted(runs, key=lambda run: (run.started_at_ms, run.source))
 
 
-def latest_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun | None:
+def latest_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheckpoint | None:
     """The latest run of an id; None where there is none. Raises ``UnknownRunError`` where it is of other arguments."""
     latest = _latest_of(sink, _family(run_id, shard))
     if latest is not None:
@@ -146,11 +146,11 @@ def latest_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun
     return latest
 
 
-def _latest_of(sink: Sink, family: str) -> ReplayRun | None:
+def _latest_of(sink: Sink, family: str) -> ReplayCheckpoint | None:
     return max((run for run in list_runs(sink) if run.family == family), key=lambda run: run.number, default=None)
 
 
-def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun:
+def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheckpoint:
     """The latest run of an id, or of one of its shards. Raises ``UnknownRunError``."""
     run = latest_run(sink, run_id, shard)
     if run is not None:
@@ -172,7 +172,7 @@ def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayRun:
 
 def keep_missing(
     sink: Sink,
-    run: ReplayRun,
+    run: ReplayCheckpoint,
     partitions: Collection[TopicPartition],
     missing: Mapping[TopicPartition, Sequence[tuple[int, int]]],
 ) -> None:
@@ -196,13 +196,13 @@ def keep_missing(
 def open_run(
     reader: RecordReader,
     sink: Sink,
-    arguments: ReplayArguments,
+    arguments: ReplayRequest,
     *,
     clock: Clock,
     shard: Shard | None = None,
     run_id: str | None = None,
-    anew: bool = False,
-) -> ReplayRun:
+    restart: bool = False,
+) -> ReplayCheckpoint:
     """The run to go on with: the latest of these arguments if it is unfinished, else a new one; locked until ``close``.
 
     The sink is prepared. Raises ``SinkInUseError`` where another process still has it after three seconds, and
@@ -212,12 +212,12 @@ def open_run(
     family = _family(run_id, shard)
     _lock(sink, family, clock)
     latest = _latest_of(sink, family)
-    if latest is not None and not anew:
+    if latest is not None and not restart:
         _require_own_arguments(sink, latest)
         if not latest.finished:
             _require_same_topic(reader, latest)
             return latest
-    return ReplayRun(
+    return ReplayCheckpoint(
         id=run_id,
         number=1 + (0 if latest is None else latest.number),
         sink_url=sink.url,
@@ -246,16 +246,16 @@ def _family(run_id: str, shard: Shard | None) -> str:
     return f"replay/{run_id}" if shard is None else f"replay/{run_id}/{shard}"
 
 
-def _require_own_arguments(sink: Sink, run: ReplayRun) -> None:
+def _require_own_arguments(sink: Sink, run: ReplayCheckpoint) -> None:
     """The id is made of the arguments: where it is not, someone has changed the table, or it came from elsewhere."""
     theirs = run.arguments.run_id(run.sink_url)
     if theirs != run.id:
         raise UnknownRunError(
-            f"{sink.url}: the progress of replay {run.id} is of other arguments (those of {theirs}): take --anew"
+            f"{sink.url}: the progress of replay {run.id} is of other arguments (those of {theirs}): take --restart"
         )
 
 
-def _require_same_topic(reader: RecordReader, run: ReplayRun) -> None:
+def _require_same_topic(reader: RecordReader, run: ReplayCheckpoint) -> None:
     topic = run.span.topic
     there = set(reader.partitions_of(topic))
     ends = reader.end_offsets(sorted(there & set(run.span.ends)))
@@ -272,6 +272,6 @@ def _require_same_topic(reader: RecordReader, run: ReplayRun) -> None:
     if changed:
         raise TopicChangedError(
             f"topic {topic} was deleted and made again since replay {run.id} began ({changed[0]}):"
-            " start it with --anew to read what there is now",
+            " start it with --restart to read what there is now",
             topic=topic,
         )

@@ -12,11 +12,11 @@ import polars as pl
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError, SinkError
-from flowise_telemetry_consumer.reading.range_reader import RangeReader, Stretch, TopicRange
-from flowise_telemetry_consumer.replay.checkpoints import ReplayRun, latest_run
+from flowise_telemetry_consumer.reading.range_reader import OffsetRange, OffsetSpan, RangeReader
+from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, latest_run
 from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import merged_ranges
-from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard
+from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
@@ -46,7 +46,7 @@ class ReplayPlan:
     """What a replay would do. ``records`` - ``filtered`` - ``dead`` are events, here by name.
 
     ``already_there`` are those that the sink has or that occur twice in the range, told by a hash of their ids. With
-    ``goes_on`` it would be an unfinished replay, which reads what is left only. ``seconds`` is how long reading and
+    ``resumes`` it would be an unfinished replay, which reads what is left only. ``seconds`` is how long reading and
     decoding took here: writing comes on top. ``sink_trouble`` says why the sink could not be looked into, which then
     counts as empty; ``incomplete`` why the end was not reached.
     """
@@ -54,7 +54,7 @@ class ReplayPlan:
     topic: str
     run: str
     partitions: dict[TopicPartition, PartitionPlan]
-    goes_on: bool = False
+    resumes: bool = False
     events: Counter[str] = field(default_factory=Counter)
     already_there: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
@@ -72,10 +72,10 @@ def plan_replay(
     reader: RecordReader,
     sink: Sink,
     catalog: Catalog,
-    arguments: ReplayArguments,
+    arguments: ReplayRequest,
     *,
     shard: Shard | None = None,
-    anew: bool = False,
+    restart: bool = False,
     no_progress_seconds: float = 60.0,
     stop: threading.Event | None = None,
     clock: Clock | None = None,
@@ -87,20 +87,20 @@ def plan_replay(
     clock = clock or SystemClock()
     run_id = arguments.run_id(sink.url)
     trouble: str | None = None
-    latest: ReplayRun | None = None
+    latest: ReplayCheckpoint | None = None
     try:
         latest = latest_run(sink, run_id, shard)
     except SinkError as error:
         trouble = error.message
-    goes_on = latest is not None and not latest.finished and not anew
-    if latest is not None and goes_on:
+    resumes = latest is not None and not latest.finished and not restart
+    if latest is not None and resumes:
         # "2d ago" means what it meant when that one began.
         arguments = latest.arguments
         resolution, starts = latest.resolution, {tp: latest.position(tp) for tp in latest.span.starts}
     else:
         resolution = resolve(reader, arguments, shard)
         starts = dict(resolution.span.starts)
-    span = TopicRange(arguments.topic, starts, resolution.span.ends)
+    span = OffsetRange(arguments.topic, starts, resolution.span.ends)
     plan = ReplayPlan(
         arguments.topic,
         run_id,
@@ -108,7 +108,7 @@ def plan_replay(
             tp: PartitionPlan(start, span.ends[tp], missing=list(resolution.missing.get(tp, ())))
             for tp, start in starts.items()
         },
-        goes_on=goes_on,
+        resumes=resumes,
         sink_trouble=trouble,
     )
     began = clock.monotonic()
@@ -136,17 +136,17 @@ def plan_replay(
 
 
 def _look_at(  # noqa: PLR0917 - one step of the loop above
-    stretch: Stretch,
+    stretch: OffsetSpan,
     plan: ReplayPlan,
-    arguments: ReplayArguments,
+    arguments: ReplayRequest,
     catalog: Catalog,
     decoder: Decoder,
     hashes: _Hashes,
 ) -> None:
     part, selection = plan.partitions[stretch.partition], arguments.selection
-    wanted = selection.before_decoding(stretch.records, catalog)
+    wanted = selection.filter_records(stretch.records, catalog)
     decoded = decoder.decode(wanted)
-    frames = selection.after_decoding(decoded.frames, catalog)
+    frames = selection.filter_rows(decoded.frames, catalog)
     dead = Counter(letter.reason for letter in (*decoded.dead, *stretch.unreadable))
     part.records += len(stretch.records) + len(stretch.unreadable)
     part.gaps += stretch.gaps

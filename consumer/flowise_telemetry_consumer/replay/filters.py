@@ -13,11 +13,11 @@ from flowise_telemetry_schemas import Catalog, ConfigurationError, EventSchema, 
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from flowise_telemetry_transport.types import Record
 
-__all__ = ["Selection"]
+__all__ = ["RecordFilter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class RecordFilter:
     """What a replay takes of its range; empty: everything.
 
     ``from_ms`` and ``to_ms`` (exclusive) are about the time of each record, in milliseconds since 1970. ``events`` are
@@ -63,7 +63,7 @@ class Selection:
             where=tuple((name, tuple(sorted(values[name]))) for name in sorted(values)),
         )
 
-    def before_decoding(self, records: Sequence[Record], catalog: Catalog) -> Sequence[Record]:
+    def filter_records(self, records: Sequence[Record], catalog: Catalog) -> Sequence[Record]:
         """The records that may be wanted: by their time, exactly, and by the fingerprint of their schema.
 
         A record that no schema of the catalog wrote is kept, whatever its event may be: it is a dead letter.
@@ -80,7 +80,7 @@ class Selection:
             records = [record for record in records if (record.value or b"")[:HEADER_BYTES] not in others]
         return records
 
-    def after_decoding(self, frames: Mapping[str, pl.DataFrame], catalog: Catalog) -> dict[str, pl.DataFrame]:
+    def filter_rows(self, frames: Mapping[str, pl.DataFrame], catalog: Catalog) -> dict[str, pl.DataFrame]:
         """The rows that are wanted, by event; events without any are left out."""
         wanted = {event: frame for event, frame in frames.items() if not self.events or event in self.events}
         if self.where:

@@ -11,8 +11,8 @@ import polars as pl
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.errors import SinkError
-from flowise_telemetry_consumer.replay.filters import Selection
-from flowise_telemetry_consumer.retry import OutageError, wait_out
+from flowise_telemetry_consumer.replay.filters import RecordFilter
+from flowise_telemetry_consumer.retry import OutageError, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Sink
 from flowise_telemetry_schemas import Catalog
 
@@ -75,7 +75,7 @@ def replay_archive(
     source: Sink,
     sink: Sink,
     catalog: Catalog,
-    selection: Selection | None = None,
+    selection: RecordFilter | None = None,
     *,
     no_progress_seconds: float = 60.0,
     stop: threading.Event | None = None,
@@ -87,7 +87,7 @@ def replay_archive(
     Where it was killed it begins again: rows come in no set order, and the sink knows its events. An outage of the sink
     is waited for, ``no_progress_seconds`` at most. Raises ``SinkError`` where source or sink refuse.
     """
-    clock, stop, selection = clock or SystemClock(), stop or threading.Event(), selection or Selection()
+    clock, stop, selection = clock or SystemClock(), stop or threading.Event(), selection or RecordFilter()
     counts = source.counts()
     wanted = [event for event in sorted(counts) if not selection.events or event in selection.events]
     result = ArchiveResult({event: ArchiveEvent(counts[event]) for event in wanted})
@@ -101,7 +101,7 @@ def replay_archive(
                 kept = _wanted(frame, event, catalog, selection)
                 if kept.height:
                     batch = Batch(frames={event: kept})
-                    put = wait_out(
+                    put = retry_until(
                         partial(sink.write, batch),
                         what="the sink",
                         clock=clock,
@@ -122,6 +122,6 @@ def replay_archive(
     return result
 
 
-def _wanted(frame: pl.DataFrame, event: str, catalog: Catalog, selection: Selection) -> pl.DataFrame:
+def _wanted(frame: pl.DataFrame, event: str, catalog: Catalog, selection: RecordFilter) -> pl.DataFrame:
     within = frame.filter(selection.within_time(pl.col("occurred_at")))
-    return selection.after_decoding({event: within}, catalog).get(event, frame.clear())
+    return selection.filter_rows({event: within}, catalog).get(event, frame.clear())

@@ -14,11 +14,11 @@ from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_consumer.reading.batch import RECORD_OVERHEAD_BYTES, BatchLimits
-from flowise_telemetry_consumer.reading.range_reader import POLL_RECORDS, RangeReader, Stretch, TopicRange
-from flowise_telemetry_consumer.replay.checkpoints import ReplayRun, keep_missing, open_run
+from flowise_telemetry_consumer.reading.range_reader import POLL_RECORDS, OffsetRange, OffsetSpan, RangeReader
+from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, keep_missing, open_run
 from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult, merged_ranges
-from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard
-from flowise_telemetry_consumer.retry import OutageError, wait_out
+from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
+from flowise_telemetry_consumer.retry import OutageError, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
@@ -37,11 +37,11 @@ def replay(
     reader: RecordReader,
     sink: Sink,
     catalog: Catalog,
-    what: ReplayArguments | str = EVENTS_TOPIC,
+    what: ReplayRequest | str = EVENTS_TOPIC,
     *,
     shard: Shard | None = None,
     run_id: str | None = None,
-    anew: bool = False,
+    restart: bool = False,
     batch: BatchLimits = REPLAY_BATCH,
     no_progress_seconds: float = 60.0,
     stop: threading.Event | None = None,
@@ -52,17 +52,17 @@ def replay(
 
     ``reader`` is one without a group. Progress is kept in the sink's own transactions: a replay that was killed goes on
     when it is started with the same arguments (or its ``run_id``), up to the end offsets of its first start. One that
-    was finished, or is to be ``anew``, reads everything again, up to the end offsets of now. What the sink has already
-    stays as it is. Dead letters are counted and not written anywhere: the live consumer did that.
+    was finished reads everything again, up to the end offsets of now; so does any with ``restart``. What the sink has
+    already stays as it is. Dead letters are counted and not written anywhere: the live consumer did that.
 
     An outage of sink or broker is waited for; after ``no_progress_seconds`` without any progress, or when ``stop`` is
     set, the result is incomplete. Raises ``UnknownTopicError``, ``TopicChangedError``, ``SinkInUseError`` where another
     process has the same replay, ``SinkError``, ``ConfigurationError`` for a range that is none.
     """
     clock = clock or SystemClock()
-    arguments = ReplayArguments(topic=what) if isinstance(what, str) else what
+    arguments = ReplayRequest(topic=what) if isinstance(what, str) else what
     sink.prepare(list(catalog))
-    run = open_run(reader, sink, arguments, clock=clock, shard=shard, run_id=run_id, anew=anew)
+    run = open_run(reader, sink, arguments, clock=clock, shard=shard, run_id=run_id, restart=restart)
     return advance_run(
         reader,
         sink,
@@ -80,7 +80,7 @@ def advance_run(
     reader: RecordReader,
     sink: Sink,
     catalog: Catalog,
-    run: ReplayRun,
+    run: ReplayCheckpoint,
     *,
     partitions: Collection[TopicPartition] | None = None,
     batch: BatchLimits = REPLAY_BATCH,
@@ -116,7 +116,7 @@ def advance_run(
         stop=stop or threading.Event(),
         on_progress=on_progress,
     )
-    span = TopicRange(run.span.topic, positions, {tp: run.span.ends[tp] for tp in mine})
+    span = OffsetRange(run.span.topic, positions, {tp: run.span.ends[tp] for tp in mine})
     loop.run(
         RangeReader(
             reader,
@@ -150,7 +150,7 @@ class _Loop:
         self,
         sink: Sink,
         catalog: Catalog,
-        run: ReplayRun,
+        run: ReplayCheckpoint,
         result: ReplayResult,
         *,
         limits: BatchLimits,
@@ -205,11 +205,11 @@ class _Loop:
         self._wait_out(partial(keep_missing, self._sink, self._run, list(self.result.partitions), self.result.missing))
 
     def _wait_out(self, step: Callable[[], _T]) -> _T:
-        return wait_out(
+        return retry_until(
             step, what="the sink", clock=self._clock, stop=self._stop, limit_seconds=self._no_progress_seconds
         )
 
-    def _take(self, stretches: list[Stretch]) -> None:
+    def _take(self, stretches: list[OffsetSpan]) -> None:
         now = self._clock.monotonic()
         for stretch in stretches:
             self._gather(stretch, now)
@@ -220,9 +220,9 @@ class _Loop:
         while sum(gathered.size_bytes for gathered in self._open.values()) >= self._limits.size_bytes:
             self._write(max(self._open, key=lambda tp: self._open[tp].size_bytes))
 
-    def _gather(self, stretch: Stretch, now: float) -> None:
+    def _gather(self, stretch: OffsetSpan, now: float) -> None:
         gathered = self._open.setdefault(stretch.partition, _Gathered(now))
-        wanted = self._selection.before_decoding(stretch.records, self._catalog)
+        wanted = self._selection.filter_records(stretch.records, self._catalog)
         gathered.end = stretch.end
         gathered.gaps += stretch.gaps
         gathered.filtered += len(stretch.records) - len(wanted)
@@ -233,7 +233,7 @@ class _Loop:
     def _write(self, tp: TopicPartition) -> None:
         gathered = self._open.pop(tp)
         decoded = self._decoder.decode(gathered.records)
-        frames = self._selection.after_decoding(decoded.frames, self._catalog)
+        frames = self._selection.filter_rows(decoded.frames, self._catalog)
         dead = Counter(letter.reason for letter in (*decoded.dead, *gathered.unreadable))
         batch = Batch(frames=frames, offsets={tp: gathered.end}, source=self._run.source)
         done = self._wait_out(partial(self._sink.write, batch))

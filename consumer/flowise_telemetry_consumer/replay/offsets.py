@@ -5,36 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flowise_telemetry_consumer.reading.range_reader import TopicRange
+from flowise_telemetry_consumer.reading.range_reader import OffsetRange
 from flowise_telemetry_consumer.replay.bounds import Bound
-from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard
+from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["Resolution", "resolve"]
+__all__ = ["ResolvedRange", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
+class ResolvedRange:
     """The offsets that a replay reads, fixed when it starts. ``missing``: what was asked for and is not there any more.
 
     Where the beginning is a time, an entry of ``missing`` says that some of these offsets may have belonged to the
     range: of what is gone the time is not known.
     """
 
-    span: TopicRange
+    span: OffsetRange
     missing: Mapping[TopicPartition, Sequence[tuple[int, int]]] = field(default_factory=dict)
     topic_id: str | None = None
 
 
-def resolve(reader: RecordReader, arguments: ReplayArguments, shard: Shard | None = None) -> Resolution:
+def resolve(reader: RecordReader, arguments: ReplayRequest, shard: Shard | None = None) -> ResolvedRange:
     """The offsets of a range at this moment.
 
     Raises ``UnknownTopicError``, ``BrokerUnavailableError``, and ``ConfigurationError`` for a partition that is not
     there and for a beginning past every end.
     """
-    whole = TopicRange.of(reader, arguments.topic)
+    whole = OffsetRange.of(reader, arguments.topic)
     partitions = _chosen(whole, arguments)
     begins = {tp: whole.starts[tp] for tp in partitions}
     ends = {tp: whole.ends[tp] for tp in partitions}
@@ -51,21 +51,21 @@ def resolve(reader: RecordReader, arguments: ReplayArguments, shard: Shard | Non
         starts, missing = _from_time(reader, arguments.begin, begins, whole.ends)
     if shard is not None:
         partitions = shard.share_of(partitions)
-    span = TopicRange(
+    span = OffsetRange(
         arguments.topic,
         # A range may end before the first offset that is left.
         {tp: min(starts[tp], ends[tp]) for tp in partitions},
         {tp: ends[tp] for tp in partitions},
     )
     within = {tp: (first, min(last, ends[tp])) for tp, (first, last) in missing.items() if tp in span.starts}
-    return Resolution(
+    return ResolvedRange(
         span,
         {tp: [(first, last)] for tp, (first, last) in within.items() if first < last},
         reader.topic_id(arguments.topic),
     )
 
 
-def _chosen(whole: TopicRange, arguments: ReplayArguments) -> tuple[TopicPartition, ...]:
+def _chosen(whole: OffsetRange, arguments: ReplayRequest) -> tuple[TopicPartition, ...]:
     there = {tp.partition: tp for tp in sorted(whole.starts)}
     unknown = [number for number in arguments.partitions if number not in there]
     if unknown:

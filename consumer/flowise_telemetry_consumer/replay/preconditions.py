@@ -9,15 +9,16 @@ from flowise_telemetry_schemas import ConfigurationError
 __all__ = ["require_own_rows"]
 
 
-def require_own_rows(sink: Sink, run_id: str | None, name: str, *, goes_on: bool) -> None:
-    """Raises ``ConfigurationError`` where a new run would add to rows of others in ``beside(name)``, such as the tables
-    that were live before a swap.
+def require_own_rows(sink: Sink, run_id: str | None, name: str, *, resumes: bool) -> None:
+    """Raise ``ConfigurationError`` where a new run would add to the rows of others in ``staging(name)``.
+
+    Such are the tables that were live before they were exchanged by ``promote``.
 
     ``sink`` is that one. A run that goes on is not asked. What other runs or shards of the same id wrote there may be
     added to: that is how a replay catches up before a swap. A replay from an archive has no id (None) and keeps no
     progress: it may add to rows of which no progress tells.
     """
-    if goes_on:
+    if resumes:
         return
     runs = list_runs(sink)
     others = len(sink.progress()) - sum(there.id == run_id for there in runs)
@@ -27,5 +28,5 @@ def require_own_rows(sink: Sink, run_id: str | None, name: str, *, goes_on: bool
     if rows:
         whose = "not of an archive" if run_id is None else f"not of replay {run_id} alone"
         raise ConfigurationError(
-            f"--into {name}: {sink.url} holds {rows} rows that are {whose}: drop its tables, or give another NAME"
+            f"--staging {name}: {sink.url} holds {rows} rows that are {whose}: drop its tables, or give another NAME"
         )

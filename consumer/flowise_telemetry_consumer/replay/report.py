@@ -15,7 +15,7 @@ __all__ = ["OnReplayProgress", "PartitionResult", "ReplayResult", "merged_ranges
 class PartitionResult:
     """What became of the offsets ``start`` to before ``end`` of one partition.
 
-    ``position`` is how far was read and written: below ``end`` in a replay that is incomplete. ``went_on_at`` is where
+    ``position`` is how far was read and written: below ``end`` in a replay that is incomplete. ``resumed_at`` is where
     this process began: over ``start`` in a replay that was resumed. The counts are of the offsets between the two.
     ``gaps`` are offsets without a record: compacted away, expired, or markers of transactions. ``missing`` are those
     of which it is known that retention removed them, as pairs of first and the one after the last.
@@ -24,7 +24,7 @@ class PartitionResult:
     start: int
     end: int
     position: int
-    went_on_at: int = -1
+    resumed_at: int = -1
     written: int = 0
     already_there: int = 0
     dead: int = 0
@@ -33,13 +33,13 @@ class PartitionResult:
     missing: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.went_on_at < 0:
-            self.went_on_at = self.position
+        if self.resumed_at < 0:
+            self.resumed_at = self.position
 
     @property
     def offsets_read(self) -> int:
         """How many offsets this process has been through."""
-        return self.position - self.went_on_at
+        return self.position - self.resumed_at
 
     @property
     def records(self) -> int:
@@ -88,7 +88,7 @@ class ReplayResult:
     @property
     def offsets_before(self) -> int:
         """How many of them were through when this process began; the counts do not include them."""
-        return sum(result.went_on_at - result.start for result in self.partitions.values())
+        return sum(result.resumed_at - result.start for result in self.partitions.values())
 
     @property
     def filtered(self) -> int:

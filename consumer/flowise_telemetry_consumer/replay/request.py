@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from flowise_telemetry_consumer.replay.bounds import Bound, require_order
-from flowise_telemetry_consumer.replay.filters import Selection
+from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["ReplayArguments", "Shard"]
+__all__ = ["ReplayRequest", "Shard"]
 
 _ID_CHARACTERS = 12
 
@@ -44,7 +44,7 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayArguments:
+class ReplayRequest:
     """What is replayed: the records of ``topic`` from ``begin`` to before ``end``, of these ``partitions``, that
     ``selection`` takes. Left out: all that there is when the replay starts.
 
@@ -56,7 +56,7 @@ class ReplayArguments:
     begin: Bound | None = None
     end: Bound | None = None
     partitions: tuple[int, ...] = ()
-    selection: Selection = field(default_factory=Selection)
+    selection: RecordFilter = field(default_factory=RecordFilter)
 
     def __post_init__(self) -> None:
         require_order(self.begin, self.end)
@@ -89,14 +89,14 @@ class ReplayArguments:
         }
 
     @classmethod
-    def of_document(cls, document: Mapping[str, Any]) -> Self:
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
         """The arguments out of ``document``. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for another thing."""
         return cls(
             topic=document["topic"],
             begin=None if document["from"] is None else Bound(**document["from"]),
             end=None if document["to"] is None else Bound(**document["to"]),
             partitions=tuple(document["partitions"]),
-            selection=Selection(
+            selection=RecordFilter(
                 events=tuple(document["events"]),
                 where=tuple((name, tuple(values)) for name, values in document["where"].items()),
             ),

@@ -10,11 +10,11 @@ from functools import partial
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError
-from flowise_telemetry_consumer.reading.range_reader import RangeReader, Stretch
+from flowise_telemetry_consumer.reading.range_reader import OffsetSpan, RangeReader
 from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult
-from flowise_telemetry_consumer.replay.request import ReplayArguments, Shard
-from flowise_telemetry_consumer.retry import wait_out
+from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
+from flowise_telemetry_consumer.retry import retry_until
 from flowise_telemetry_consumer.sinks.kafka_topic import TopicSink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
@@ -32,7 +32,7 @@ def copy_topic(
     reader: RecordReader,
     target: TopicSink,
     catalog: Catalog,
-    arguments: ReplayArguments,
+    arguments: ReplayRequest,
     *,
     shard: Shard | None = None,
     no_progress_seconds: float = 60.0,
@@ -73,7 +73,7 @@ def copy_topic(
                     )
                     for record in wanted
                 ]
-                wait_out(
+                retry_until(
                     partial(target.deliver, outgoing),
                     what="the topic",
                     clock=clock,
@@ -90,13 +90,13 @@ def copy_topic(
     return result
 
 
-def _wanted(stretch: Stretch, catalog: Catalog, arguments: ReplayArguments) -> tuple[Sequence[Record], Counter[str]]:
+def _wanted(stretch: OffsetSpan, catalog: Catalog, arguments: ReplayRequest) -> tuple[Sequence[Record], Counter[str]]:
     selection = arguments.selection
-    records = selection.before_decoding(stretch.records, catalog)
+    records = selection.filter_records(stretch.records, catalog)
     if not selection.where:
         return records, Counter()
     decoded = Decoder(catalog).decode(records)
-    frames = selection.after_decoding(decoded.frames, catalog)
+    frames = selection.filter_rows(decoded.frames, catalog)
     ids = {identity.encode() for frame in frames.values() for identity in frame["event_id"].to_list()}
     dead = {(letter.record.partition, letter.record.offset) for letter in decoded.dead}
     kept = [
@@ -108,7 +108,7 @@ def _wanted(stretch: Stretch, catalog: Catalog, arguments: ReplayArguments) -> t
 
 
 def _account(
-    result: ReplayResult, stretch: Stretch, copied: Sequence[Record], dead: Counter[str], catalog: Catalog
+    result: ReplayResult, stretch: OffsetSpan, copied: Sequence[Record], dead: Counter[str], catalog: Catalog
 ) -> None:
     part = result.partitions[stretch.partition]
     dead = dead + Counter(letter.reason for letter in stretch.unreadable)

@@ -19,8 +19,8 @@ from typing import Any, Literal, cast
 
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.errors import SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.process import collect_less_often
-from flowise_telemetry_consumer.replay.checkpoints import ReplayRun
+from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint
 from flowise_telemetry_consumer.replay.loop import advance_run
 from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult
 from flowise_telemetry_consumer.sinks.port import Sink
@@ -52,8 +52,8 @@ class _Task:
 
     settings: Mapping[str, Any]
     sink_url: str
-    into: str | None
-    run: ReplayRun
+    staging: str | None
+    run: ReplayCheckpoint
     partitions: tuple[TopicPartition, ...]
     no_progress_seconds: float
 
@@ -61,10 +61,10 @@ class _Task:
 _Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["failed"], str, bool]
 
 
-def open_target(sink_url: str, into: str | None) -> Sink:
+def open_target(sink_url: str, staging: str | None) -> Sink:
     """The sink of a URL or, with ``into``, the tables of that name beside it. Raises as ``open_sink``."""
     sink = open_sink(sink_url)
-    return sink if into is None else sink.beside(into)
+    return sink if staging is None else sink.staging(staging)
 
 
 def require_many_writers(sink_url: str, workers: int) -> None:
@@ -79,11 +79,11 @@ def require_many_writers(sink_url: str, workers: int) -> None:
 def replay_with_workers(
     settings: KafkaSettings,
     sink_url: str,
-    run: ReplayRun,
+    run: ReplayCheckpoint,
     *,
     workers: int,
     lock_holder: Sink,
-    into: str | None = None,
+    staging: str | None = None,
     no_progress_seconds: float = 60.0,
     stop: threading.Event | None = None,
     on_progress: OnReplayProgress | None = None,
@@ -104,7 +104,7 @@ def replay_with_workers(
     try:
         for share in shares:
             ours, theirs = context.Pipe(duplex=False)
-            task = _Task(_plain(settings), sink_url, into, run, share, no_progress_seconds)
+            task = _Task(_plain(settings), sink_url, staging, run, share, no_progress_seconds)
             process = context.Process(target=_work, args=(task, theirs, stopping), name=f"replay {run.id}", daemon=True)
             process.start()
             theirs.close()
@@ -141,7 +141,7 @@ def replay_with_workers(
     return _merged(run, shares, list(latest.values()))
 
 
-def _lock_failures(holder: Sink, run: ReplayRun) -> list[WorkerError]:
+def _lock_failures(holder: Sink, run: ReplayCheckpoint) -> list[WorkerError]:
     try:
         holder.lock(run.family)
     except SinkUnavailableError:
@@ -156,7 +156,7 @@ def _plain(settings: KafkaSettings) -> Mapping[str, Any]:
     return {each.name: getattr(settings, each.name) for each in fields(settings)} | {"options": dict(settings.options)}
 
 
-def _shares(run: ReplayRun, workers: int) -> list[tuple[TopicPartition, ...]]:
+def _shares(run: ReplayCheckpoint, workers: int) -> list[tuple[TopicPartition, ...]]:
     """Partitions for each worker, so that each has about the same number of offsets left."""
     left = {tp: run.span.ends[tp] - run.position(tp) for tp in run.span.ends}
     shares: list[list[TopicPartition]] = [[] for _ in range(max(1, min(workers, sum(map(bool, left.values())))))]
@@ -173,7 +173,9 @@ def _received(channel: Connection, process: BaseProcess) -> _Message:
         return "failed", f"a worker ended before it was done (exit code {process.exitcode})", True
 
 
-def _merged(run: ReplayRun, shares: Sequence[tuple[TopicPartition, ...]], results: list[ReplayResult]) -> ReplayResult:
+def _merged(
+    run: ReplayCheckpoint, shares: Sequence[tuple[TopicPartition, ...]], results: list[ReplayResult]
+) -> ReplayResult:
     parts = {tp: part for result in results for tp, part in result.partitions.items()}
     for share in shares:
         for tp in share:
@@ -194,11 +196,11 @@ def _work(task: _Task, channel: Connection, stopping: Event) -> None:
     """The worker's whole life. Ctrl-C and SIGTERM are the parent's business."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    collect_less_often()
+    tune_gc()
     threading.Thread(target=_end_with_parent, name="flowise-telemetry-parent", daemon=True).start()
     try:
         with contextlib.ExitStack() as opened:
-            sink = open_target(task.sink_url, task.into)
+            sink = open_target(task.sink_url, task.staging)
             opened.callback(sink.close)
             sink.prepare(list(catalog()))
             reader = open_reader(KafkaSettings(**task.settings))

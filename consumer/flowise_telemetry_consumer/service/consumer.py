@@ -13,13 +13,13 @@ from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.errors import FencedError
 from flowise_telemetry_consumer.monitoring.counters import OnProgress, Progress
-from flowise_telemetry_consumer.monitoring.partitions import Surroundings
+from flowise_telemetry_consumer.monitoring.partitions import PartitionMonitor
 from flowise_telemetry_consumer.reading.batch import RecordBatch
-from flowise_telemetry_consumer.reading.source import RecordSource
+from flowise_telemetry_consumer.reading.source import SkippingReader
 from flowise_telemetry_consumer.retry import Backoff
 from flowise_telemetry_consumer.service.committer import Committer
 from flowise_telemetry_consumer.service.settings import ConsumerSettings
-from flowise_telemetry_consumer.service.write_attempt import Flight, Pipeline
+from flowise_telemetry_consumer.service.write_attempt import Pipeline, WriteAttempt
 from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_schemas import Catalog, TelemetryError
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
@@ -73,14 +73,14 @@ class Consumer:
             ),
             limits=LimitWatch(self.settings.limits),
         )
-        self._source = RecordSource(reader, self._clock)
+        self._source = SkippingReader(reader, self._clock)
         self._committer = Committer(reader, self.progress, self._clock, timeout_seconds=self.settings.commit_seconds)
-        self._surroundings = Surroundings(reader, self.progress, self._clock, topic=self.settings.topic)
+        self._surroundings = PartitionMonitor(reader, self.progress, self._clock, topic=self.settings.topic)
         self._backoff = Backoff(
             initial_seconds=self.settings.retry_initial_seconds, max_seconds=self.settings.retry_max_seconds
         )
         self._open = RecordBatch()
-        self._flight: Flight | None = None
+        self._flight: WriteAttempt | None = None
         self._attempt: Future[None] | None = None
         self._retry_at = 0.0
         self._unclaimed: set[TopicPartition] = set()
@@ -150,12 +150,12 @@ class Consumer:
             self._open.add_unreadable(letter, now=now)
         return bool(polled.records or polled.unreadable)
 
-    def _launch(self) -> Flight:
+    def _launch(self) -> WriteAttempt:
         flight = self._flight = self._pipeline.launch(self._open, claim=self._unclaimed)
         self._open = RecordBatch()
         return flight
 
-    def _start(self, flight: Flight) -> None:
+    def _start(self, flight: WriteAttempt) -> None:
         self._attempt = self._sink_thread.submit(flight.advance, flush_seconds=self.settings.flush_seconds)
 
     def _settle(self) -> bool:

@@ -16,7 +16,7 @@ from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["Flight", "Pipeline"]
+__all__ = ["Pipeline", "WriteAttempt"]
 
 
 class Pipeline:
@@ -40,12 +40,12 @@ class Pipeline:
         self.dead_letters = dead_letters
         self.limits = limits
 
-    def launch(self, batch: RecordBatch, *, claim: Collection[TopicPartition] = ()) -> Flight:
+    def launch(self, batch: RecordBatch, *, claim: Collection[TopicPartition] = ()) -> WriteAttempt:
         """A closed batch, at its start; ``claim`` is what the sink has to be told is ours before it is written."""
-        return Flight(self, batch, claim)
+        return WriteAttempt(self, batch, claim)
 
 
-class Flight:
+class WriteAttempt:
     """A closed batch. ``advance`` is called until it returns, on the sink's thread; what is done is not done again.
 
     ``seconds`` is how long the attempts took, without the waits between them.

@@ -54,7 +54,7 @@ def open_installed(scheme: str, url: str) -> Sink | None:
     return sink
 
 
-_METHODS = ("prepare", "write", "claim", "progress", "lock", "beside", "swap", "read", "counts", "close")
+_METHODS = ("prepare", "write", "claim", "progress", "lock", "staging", "promote", "read", "counts", "close")
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -132,11 +132,11 @@ class TopicSink:
     def lock(self, name: str) -> None:
         """Takes nothing: a topic has no locks."""
 
-    def beside(self, name: str) -> Sink:
+    def staging(self, name: str) -> Sink:
         """Raises ``ConfigurationError``: name another topic instead."""
         raise ConfigurationError(f"{self.url} has nothing beside it: name another topic")
 
-    def swap(self, name: str) -> None:
+    def promote(self, name: str) -> None:
         """Raises ``ConfigurationError``."""
         raise ConfigurationError(f"{self.url} cannot be swapped: let the consumers read the other topic")
 

@@ -99,19 +99,19 @@ class Sink(Protocol):
         lock that lapses where its holder is not heard of: it is renewed by that, and by writing.
         """
 
-    def beside(self, name: str) -> Sink:
-        """A sink in the same place with tables of its own, to be filled unseen and then made the live ones by ``swap``.
+    def staging(self, name: str) -> Sink:
+        """Return a staging sink: separate tables in the same place, filled unseen and made live by ``promote``.
 
         It is a sink in every respect: prepared, claimed, locked and closed by itself. Raises ``ConfigurationError`` for
         a name that is not 1 to 31 of ``a-z``, ``0-9`` and ``_`` with a letter first, ``SinkError`` where the sink
         cannot have such.
         """
 
-    def swap(self, name: str) -> None:
-        """Exchanges the tables of ``beside(name)`` with these, in one transaction: readers see all old or all new.
+    def promote(self, name: str) -> None:
+        """Exchange the tables of ``staging(name)`` with these, in one transaction: readers see all old or all new.
 
-        Afterwards ``beside(name)`` has the old ones, and another ``swap`` brings them back. An event that it was not
-        prepared for keeps its table here. Progress stays with the rows that it tells of. Sinks that are open go on:
+        Afterwards ``staging(name)`` has the old ones, and another ``promote`` brings them back. An event that it was
+        not prepared for keeps its table here. Progress stays with the rows that it tells of. Sinks that are open go on:
         who had claimed here has a claim on the new tables, who had claimed there is fenced. Raises ``SinkError`` where
         nothing has that name, ``SinkUnavailableError`` where others do not let go of the tables.
         """

@@ -121,13 +121,13 @@ class ArrowSink:
             raise SinkInUseError(f"{self.url}: another process has {name!r}") from error
         self._locks[name] = file
 
-    def beside(self, name: str) -> NoReturn:
+    def staging(self, name: str) -> NoReturn:
         """Raises ``SinkError``: there is no second set of tables."""
         raise SinkError(f"{self.url} cannot have tables beside the live ones")
 
-    def swap(self, name: str) -> NoReturn:
-        """Raises ``SinkError`` as ``beside`` does."""
-        self.beside(name)
+    def promote(self, name: str) -> NoReturn:
+        """Raises ``SinkError`` as ``staging`` does."""
+        self.staging(name)
 
     def close(self) -> None:
         """Lets go of the locks and forgets the ids."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import lifecycle
-from flowise_telemetry.delivery.in_flight import Deliveries, WriterFactory
-from flowise_telemetry.delivery.pending import Outbox
+from flowise_telemetry.delivery.in_flight import InFlight, WriterFactory
+from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.sender import Sender
 from flowise_telemetry.encoding.encoder import Encoder
 from flowise_telemetry.identity.instance_id import InstanceId, load_secret
@@ -17,13 +17,13 @@ from flowise_telemetry.identity.instance_id import InstanceId, load_secret
 if TYPE_CHECKING:
     import queue
 
-    from flowise_telemetry.delivery.queue import Inbox
+    from flowise_telemetry.delivery.queue import EventQueue
     from flowise_telemetry.settings import Limits, ProducerSettings
     from flowise_telemetry.spool.spool import Spool
     from flowise_telemetry.stats import Counts
     from flowise_telemetry_transport.ports import RecordWriter
 
-__all__ = ["Machinery", "assemble"]
+__all__ = ["SenderParts", "assemble"]
 
 logger = logging.getLogger("flowise_telemetry")
 
@@ -31,7 +31,7 @@ _WINDOW_MAX_EVENTS = 5_000  # of a spool, in memory at once
 
 
 @dataclass(slots=True)
-class Machinery:
+class SenderParts:
     """A sender, and what of it must not be let go of in the child of a fork."""
 
     sender: Sender
@@ -45,15 +45,15 @@ def assemble(
     *,
     app_version: str,
     stream_id: str,
-    inbox: Inbox,
+    inbox: EventQueue,
     bell: queue.SimpleQueue[None],
     counts: Counts,
     may_send: Callable[[], bool],
     writer_factory: WriterFactory | None,
-) -> Machinery:
+) -> SenderParts:
     """A sender that is not started. Touches no file and no network: that is left to its thread."""
     spool = _spool(settings, limits)
-    outbox = Outbox(
+    outbox = PendingEvents(
         inbox,
         counts,
         max_age_seconds=limits.max_age_seconds,
@@ -86,7 +86,7 @@ def assemble(
         bell=bell,
         counts=counts,
         outbox=outbox,
-        deliveries=Deliveries(
+        deliveries=InFlight(
             topic=settings.topic,
             outbox=outbox,
             make_writer=make_writer,
@@ -97,7 +97,7 @@ def assemble(
         make_encoder=lambda: _make_encoder(settings, app_version, stream_id),
         may_send=may_send,
     )
-    machinery = Machinery(sender, spool)
+    machinery = SenderParts(sender, spool)
     return machinery
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flowise_telemetry.delivery.backoff import Outage
-from flowise_telemetry.delivery.pending import Outbox
+from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.encoding.encoder import Encoded
 from flowise_telemetry.stats import DropReason
 from flowise_telemetry_schemas.errors import TelemetryError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flowise_telemetry.ledger import Ledger
     from flowise_telemetry_transport.ports import RecordWriter
 
-__all__ = ["Deliveries", "WriterFactory"]
+__all__ = ["InFlight", "WriterFactory"]
 
 WriterFactory = Callable[[], "RecordWriter"]
 
@@ -34,7 +34,7 @@ _CLIENT_FULL_WAIT_SECONDS = 0.05
 _CLOSE_MAX_SECONDS = 0.5
 
 
-class Deliveries:
+class InFlight:
     """Belongs to the sender thread; only the answers come from threads of the client.
 
     Kafka's client is made by ``make_writer`` when there is something to send. Whether a failure may pass is asked of
@@ -45,7 +45,7 @@ class Deliveries:
         self,
         *,
         topic: str,
-        outbox: Outbox,
+        outbox: PendingEvents,
         make_writer: WriterFactory,
         wake: Callable[[], None],
         on_connected: Callable[[], None],

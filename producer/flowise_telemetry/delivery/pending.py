@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from flowise_telemetry.delivery.queue import Inbox
+from flowise_telemetry.delivery.queue import EventQueue
 from flowise_telemetry.encoding.encoder import Encoded
 from flowise_telemetry.stats import Counts, DropReason
 
 if TYPE_CHECKING:
     from flowise_telemetry.spool.spool import Spool
 
-__all__ = ["Outbox"]
+__all__ = ["PendingEvents"]
 
 logger = logging.getLogger("flowise_telemetry")
 
@@ -23,7 +23,7 @@ _SPOOL_PAUSE_SECONDS = 60.0
 _ADOPT_EVERY_SECONDS = 60.0
 
 
-class Outbox:
+class PendingEvents:
     """Belongs to the sender thread.
 
     With a spool, at most a window of events is in memory; the others are read from disk as the window empties, so an
@@ -33,7 +33,7 @@ class Outbox:
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: EventQueue,
         counts: Counts,
         *,
         max_age_seconds: float,

@@ -12,7 +12,7 @@ from flowise_telemetry.stats import DropReason
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.flow_graph import FlowGraph
 
-__all__ = ["Inbox", "Item", "event_bytes"]
+__all__ = ["EventQueue", "Item", "event_bytes"]
 
 Item = tuple[Any, int, int, int]
 """The event, its sequence, when it occurred (milliseconds since 1970), its estimated bytes in memory."""
@@ -37,7 +37,7 @@ def event_bytes(event: Any) -> int:
     return _EVENT_BYTES + _NODE_BYTES * len(graph.nodes) + _EDGE_BYTES * len(graph.edges)
 
 
-class Inbox:
+class EventQueue:
     """Bounded by count and bytes, together with what the sender has taken out and not delivered yet (``held_*``).
 
     ``put`` may be called from any thread, from a signal handler in the middle of another ``put``, and from a

@@ -10,9 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from flowise_telemetry.delivery.in_flight import Deliveries
-from flowise_telemetry.delivery.pending import Outbox
-from flowise_telemetry.delivery.queue import Inbox, Item
+from flowise_telemetry.delivery.in_flight import InFlight
+from flowise_telemetry.delivery.pending import PendingEvents
+from flowise_telemetry.delivery.queue import EventQueue, Item
 from flowise_telemetry.encoding.encoder import Encoded, Encoder, event_name
 from flowise_telemetry.stats import Counts, DropReason
 from flowise_telemetry_schemas.errors import ValidationError
@@ -38,11 +38,11 @@ class Sender:
     def __init__(
         self,
         *,
-        inbox: Inbox,
+        inbox: EventQueue,
         bell: queue.SimpleQueue[None],
         counts: Counts,
-        outbox: Outbox,
-        deliveries: Deliveries,
+        outbox: PendingEvents,
+        deliveries: InFlight,
         make_encoder: Callable[[], Encoder],
         may_send: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,

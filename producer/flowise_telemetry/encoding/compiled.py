@@ -18,7 +18,7 @@ from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.events import CLASSES
 from flowise_telemetry_schemas.field import Field
 
-__all__ = ["FastEncoder", "Refused", "zigzag"]
+__all__ = ["CompiledEncoder", "Refused", "zigzag"]
 
 _CACHE_MAX_ENTRIES = 4_096
 _ARRAY_CACHE_MAX_ENTRIES = 128  # each with at most so many items: a few MiB, if all ids are as long as can be
@@ -48,7 +48,7 @@ def _varint(rest: int) -> bytes:
 _FIRST_BYTES = tuple(bytes([low << 1 | 0x80]) for low in range(64))  # of a number that has more
 
 
-class FastEncoder:
+class CompiledEncoder:
     """The messages of one event; ``stream_id`` and ``app_version`` are the same for all of them."""
 
     def __init__(self, schema: EventSchema, *, app_version: str, stream_id: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowise_telemetry.delivery.queue import event_bytes
-from flowise_telemetry.encoding.compiled import FastEncoder, Refused
+from flowise_telemetry.encoding.compiled import CompiledEncoder, Refused
 from flowise_telemetry.identity.instance_id import InstanceId
 from flowise_telemetry.identity.uuid7 import Uuid7
 from flowise_telemetry_schemas import codec
@@ -83,7 +83,7 @@ class Encoder:
         self._instance_id = instance_id
         self._stream_id = stream_id
         self._ids = Uuid7()
-        self._fast: dict[type, FastEncoder | None] = {}
+        self._fast: dict[type, CompiledEncoder | None] = {}
 
     def encode(self, event: Event, sequence: int, occurred_at_ms: int) -> Encoded:
         """The event's bytes.
@@ -104,12 +104,12 @@ class Encoder:
         schema, record = self.record(event, sequence, occurred_at_ms)
         return Encoded(schema.event, record["eventId"], occurred_at_ms, sequence, codec.encode(schema, record))
 
-    def _compile(self, kind: type[Event]) -> FastEncoder | None:
+    def _compile(self, kind: type[Event]) -> CompiledEncoder | None:
         self._fast[kind] = None
         if kind in _CLASSES:
             schema = catalog().latest(kind.EVENT)
             with contextlib.suppress(Refused):
-                self._fast[kind] = FastEncoder(schema, app_version=self._app_version, stream_id=self._stream_id)
+                self._fast[kind] = CompiledEncoder(schema, app_version=self._app_version, stream_id=self._stream_id)
         return self._fast[kind]
 
     def record(self, event: Event, sequence: int, occurred_at_ms: int) -> tuple[EventSchema, dict[str, Any]]:

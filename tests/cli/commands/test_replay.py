@@ -83,7 +83,7 @@ def test_a_program_reads_the_same_as_json(operator: Operator) -> None:
         "0": {
             "start": 10,
             "end": 20,
-            "went_on_at": 10,
+            "resumed_at": 10,
             "position": 20,
             "written": 10,
             "already_there": 0,
@@ -193,30 +193,30 @@ def test_workers_share_the_partitions(operator: Operator, scheme: str) -> None:
 
 def test_tables_are_filled_beside_and_swapped(operator: Operator) -> None:
     operator.document("--sink", "sqlite:///live.db", "--event", "tool_created")
-    operator.document("--sink", "sqlite:///live.db", "--into", "whole")
+    operator.document("--sink", "sqlite:///live.db", "--staging", "whole")
     assert counts(operator, "sqlite:///live.db") == 10
-    swapped = operator.run("swap", "whole", "--sink", "sqlite:///live.db")
+    swapped = operator.run("promote", "whole", "--sink", "sqlite:///live.db")
     assert (swapped.status, swapped.errors) == (
         0,
         ["sqlite:///live.db: swapped with whole, which holds what was there before"],
     )
     assert counts(operator, "sqlite:///live.db") == EVENTS
     # The name holds what was live: no place for the next layout.
-    again = operator.run("--sink", "sqlite:///live.db", "--into", "whole")
+    again = operator.run("--sink", "sqlite:///live.db", "--staging", "whole")
     assert (again.status, again.stdout) == (2, "")
-    assert "--into whole: sqlite:///live.db" in again.errors[-1]
+    assert "--staging whole: sqlite:///live.db" in again.errors[-1]
     assert "holds 10 rows that are not of replay" in again.errors[-1]
     assert again.errors[-1].endswith(": drop its tables, or give another NAME")
-    planned = operator.run("--sink", "sqlite:///live.db", "--into", "whole", "--dry-run")
+    planned = operator.run("--sink", "sqlite:///live.db", "--staging", "whole", "--dry-run")
     assert (planned.status, planned.stdout, planned.errors[-1]) == (2, "", again.errors[-1])
     operator.document("--sink", "parquet:///archive")
-    archived = ("--source", "parquet:///archive", "--sink", "sqlite:///live.db", "--into")
+    archived = ("--source", "parquet:///archive", "--sink", "sqlite:///live.db", "--staging")
     refused = operator.run(*archived, "whole")
     assert (refused.status, refused.stdout) == (2, "")
     assert "holds 10 rows that are not of an archive: drop its tables" in refused.errors[-1]
     for _ in range(2):  # killed, it would begin again
         operator.document(*archived, "fresh")
-    unknown = operator.run("swap", "nothing", "--sink", "sqlite:///live.db")
+    unknown = operator.run("promote", "nothing", "--sink", "sqlite:///live.db")
     assert (unknown.status, len(unknown.errors)) == (1, 1)
 
 
@@ -240,11 +240,11 @@ def test_an_archive_and_a_copy_of_the_topic_hold_the_same(operator: Operator) ->
         (("--sink", "jsonl:-", "--workers", "2"), "--workers 2: a jsonl sink takes one process at a time"),
         (("--sink", "sqlite:///a.db", "--shard-count", "4"), "needs JOB_COMPLETION_INDEX from 0 to 3; it is not set"),
         (("--sink", "kafka://a/b"), "the URL of a topic is kafka://topic"),
-        (("--sink", "kafka://a", "--dry-run"), "--dry-run, --into and --workers are not for a sink that is a topic"),
+        (("--sink", "kafka://a", "--dry-run"), "--dry-run, --staging and --workers are not for a sink that is a topic"),
         (("--sink", "sqlite:///a.db", "--source", "sqlite:///a.db"), "--source and --sink are both sqlite:///a.db"),
         (("--sink", "sqlite:///a.db", "--source", "sqlite:///b.db", "--from", "5"), "an archive has no offsets"),
         (("--sink", "sqlite:///a.db", "--source", "sqlite:///b.db", "--workers", "2"), "it has no partitions"),
-        (("--sink", "sqlite:///a.db", "--into", "No Name"), "name"),
+        (("--sink", "sqlite:///a.db", "--staging", "No Name"), "name"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(operator: Operator, arguments: tuple[str, ...], said: str) -> None:
@@ -313,8 +313,8 @@ def test_a_replay_that_retention_cut_short_says_what_is_missing(operator: Operat
     assert cut.errors[-1] == f"error: incomplete: {missing} (--allow-missing takes what is left)"
     again = operator.run("--sink", "sqlite:///copy.db", "--from", "2")
     assert (again.status, again.stdout, again.errors[-1]) == (3, "", cut.errors[-1])
-    assert again.errors[-2].endswith(" is finished; --anew reads again what there is now")
-    assert operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--anew").stdout
+    assert again.errors[-2].endswith(" is finished; --restart reads again what there is now")
+    assert operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--restart").stdout
     content = operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--allow-missing")
     assert (content.status, content.errors[-1]) == (0, f"note: {missing}")
     planned = operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--dry-run")
@@ -356,12 +356,12 @@ def test_a_replay_that_another_process_has_is_incomplete(operator: Operator) -> 
 
 
 def test_a_replay_beside_is_resumed_there(operator: Operator) -> None:
-    done = operator.run("--sink", "sqlite:///copy.db", "--into", "rebuilt", "--json")
+    done = operator.run("--sink", "sqlite:///copy.db", "--staging", "rebuilt", "--json")
     run = json.loads(done.stdout)["replay"]
-    listed = operator.run("list", "--sink", "sqlite:///copy.db", "--into", "rebuilt", "--json")
+    listed = operator.run("list", "--sink", "sqlite:///copy.db", "--staging", "rebuilt", "--json")
     assert json.loads(listed.stdout)["replay"] == run
     assert operator.run("list", "--sink", "sqlite:///copy.db").stdout == ""
-    resumed = operator.run("resume", run, "--sink", "sqlite:///copy.db", "--into", "rebuilt")
+    resumed = operator.run("resume", run, "--sink", "sqlite:///copy.db", "--staging", "rebuilt")
     assert resumed.errors == [f"replay {run} is finished: nothing is left to do"]
     unknown = operator.run("resume", run, "--sink", "sqlite:///copy.db")
     assert (unknown.status, len(unknown.errors)) == (1, 1)

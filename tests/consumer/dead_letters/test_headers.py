@@ -5,7 +5,7 @@ import dataclasses
 from flowise_telemetry_consumer import (
     ConsumerSettings,
     DeadLetter,
-    FiledDeadLetter,
+    StoredDeadLetter,
     list_dead_letters,
     read_dead_letters,
 )
@@ -131,7 +131,7 @@ def test_listing_counts_each_record_once() -> None:
 
 
 def test_a_stranger_in_the_topic_is_read_without_headers() -> None:
-    letter = FiledDeadLetter.of(Record(DLQ, 0, 0, -1, None, b"?", (("dlq.source.offset", b"-1"),)))
+    letter = StoredDeadLetter.of(Record(DLQ, 0, 0, -1, None, b"?", (("dlq.source.offset", b"-1"),)))
     assert letter.reason == "unknown"
     assert letter.source == (None, None, None)
     assert header_texts(letter.record) == {"dlq.source.offset": "-1"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowise_telemetry_consumer import Bound, ReplayArguments, ReplayResult, replay
+from flowise_telemetry_consumer import Bound, ReplayRequest, ReplayResult, replay
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import RecordReader, TopicPartition, open_reader
 from tests.consumer.world import MemorySink, event_id, value_of
@@ -95,7 +95,7 @@ def log(kafka: KafkaService) -> Log:
 
 
 def ran(reader: RecordReader, log: Log, sink: MemorySink, begin: Bound | None = None) -> ReplayResult:
-    result = replay(reader, sink, catalog(), ReplayArguments(topic=log.topic, begin=begin))
+    result = replay(reader, sink, catalog(), ReplayRequest(topic=log.topic, begin=begin))
     assert result.complete
     assert result.discrepancies() == []
     return result

@@ -10,7 +10,7 @@ import pytest
 from flowise_telemetry_consumer import (
     BatchLimits,
     Bound,
-    ReplayArguments,
+    ReplayRequest,
     ReplayResult,
     Shard,
     SinkInUseError,
@@ -29,7 +29,7 @@ from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.world import TOPIC, StopWhen, World
 
-ALL = ReplayArguments(topic=TOPIC)
+ALL = ReplayRequest(topic=TOPIC)
 
 
 class _KilledError(Exception):
@@ -45,9 +45,9 @@ class Copy:
 
     def run(
         self,
-        arguments: ReplayArguments = ALL,
+        arguments: ReplayRequest = ALL,
         *,
-        anew: bool = False,
+        restart: bool = False,
         shard: Shard | None = None,
         run_id: str | None = None,
         stop: threading.Event | None = None,
@@ -62,7 +62,7 @@ class Copy:
                 sink,
                 catalog(),
                 arguments,
-                anew=anew,
+                restart=restart,
                 shard=shard,
                 run_id=run_id,
                 stop=stop,
@@ -109,7 +109,7 @@ def copy(world: World, tmp_path: Path) -> Copy:
     return Copy(world, f"sqlite:///{tmp_path / 'copy.db'}")
 
 
-def died(copy: Copy, batches: int, arguments: ReplayArguments = ALL) -> None:
+def died(copy: Copy, batches: int, arguments: ReplayRequest = ALL) -> None:
     with pytest.raises(_KilledError):
         copy.run(arguments, die_after_batches=batches)
 
@@ -138,14 +138,14 @@ def test_a_finished_replay_starts_anew_up_to_where_the_topic_ends_then(world: Wo
 
 def test_an_unfinished_replay_can_be_started_anew(world: World, copy: Copy) -> None:
     died(copy, 2)
-    result = copy.run(anew=True)
+    result = copy.run(restart=True)
     assert (result.resumed, result.already_there.total(), result.written.total()) == (False, 40, 60)
     assert copy.run().already_there.total() == 100
 
 
 def test_other_arguments_are_another_replay(world: World, copy: Copy) -> None:
     died(copy, 2)
-    some = ReplayArguments(topic=TOPIC, partitions=(0, 4))
+    some = ReplayRequest(topic=TOPIC, partitions=(0, 4))
     assert not copy.run(some).resumed
     assert copy.run().resumed
 
@@ -153,7 +153,7 @@ def test_other_arguments_are_another_replay(world: World, copy: Copy) -> None:
 def test_an_age_is_the_same_argument_tomorrow(world: World, copy: Copy) -> None:
     day_ms = 86_400_000
     today, tomorrow = (
-        ReplayArguments(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, option="--from"))
+        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, option="--from"))
         for later in (0, 2 * day_ms)
     )
     died(copy, 2, today)
@@ -163,7 +163,7 @@ def test_an_age_is_the_same_argument_tomorrow(world: World, copy: Copy) -> None:
 
 def test_the_list_says_how_far_each_is(world: World, copy: Copy) -> None:
     died(copy, 2)
-    copy.run(ReplayArguments(topic=TOPIC, partitions=(3,)))
+    copy.run(ReplayRequest(topic=TOPIC, partitions=(3,)))
     sink = copy.sink()
     unfinished, finished = sorted(list_runs(sink), key=lambda run: run.finished)
     sink.close()
@@ -173,7 +173,7 @@ def test_the_list_says_how_far_each_is(world: World, copy: Copy) -> None:
 
 
 def test_a_replay_can_be_resumed_by_its_id(world: World, copy: Copy) -> None:
-    some = ReplayArguments(topic=TOPIC, begin=Bound("1", offset=1))
+    some = ReplayRequest(topic=TOPIC, begin=Bound("1", offset=1))
     died(copy, 2, some)
     sink = copy.sink()
     run = find_run(sink, some.run_id(copy.url))
@@ -236,7 +236,7 @@ def test_an_unknown_id_is_told_with_those_there_are(world: World, copy: Copy) ->
 def test_progress_of_other_arguments_is_not_taken_for_this_replay_s(world: World, copy: Copy) -> None:
     copy.run()
     sink = copy.sink()
-    mine, other = ALL.run_id(copy.url), ReplayArguments(topic=TOPIC, partitions=(0,)).run_id(copy.url)
+    mine, other = ALL.run_id(copy.url), ReplayRequest(topic=TOPIC, partitions=(0,)).run_id(copy.url)
     (run,) = list_runs(sink)
     sink.claim(f"replay/{other}/1", [TopicPartition(TOPIC, 0)], description=run.description())
     with pytest.raises(UnknownRunError, match=f"replay {other} is of other arguments \\(those of {mine}\\)"):
@@ -263,9 +263,9 @@ def test_a_topic_made_again_since_is_told_with_the_mend(world: World, copy: Copy
     world.broker.recreate(TOPIC)
     for partition in range(5):
         world.send_good(30, partition=partition)
-    with pytest.raises(TopicChangedError, match=r"made again since replay .*\(its id is another\): .*--anew"):
+    with pytest.raises(TopicChangedError, match=r"made again since replay .*\(its id is another\): .*--restart"):
         copy.run()
-    assert copy.run(anew=True).written.total() == 150
+    assert copy.run(restart=True).written.total() == 150
 
 
 def test_a_topic_made_again_is_told_by_its_ends_where_it_has_no_id(
@@ -291,10 +291,10 @@ def test_shards_go_on_each_by_itself(world: World, copy: Copy) -> None:
 
 
 def test_what_is_filtered_out_is_not_read_again(world: World, copy: Copy) -> None:
-    nothing = ReplayArguments(topic=TOPIC, begin=Bound("2030-01-01", time_ms=1_893_456_000_000))
+    nothing = ReplayRequest(topic=TOPIC, begin=Bound("2030-01-01", time_ms=1_893_456_000_000))
     result = copy.run(nothing)
     assert result.offsets == 0
-    late = ReplayArguments(topic=TOPIC, end=Bound("1971-01-01", time_ms=31_536_000_000))
+    late = ReplayRequest(topic=TOPIC, end=Bound("1971-01-01", time_ms=31_536_000_000))
     died(copy, 3, late)
     resumed = copy.run(late)
     assert (resumed.resumed, resumed.filtered, resumed.written.total()) == (True, 40, 0)
@@ -329,13 +329,13 @@ def test_a_shard_of_a_replay_that_is_not_divided_is_told(world: World, copy: Cop
 
 
 def test_a_name_beside_is_for_the_rows_of_one_replay(world: World, copy: Copy) -> None:
-    def fill(arguments: ReplayArguments, shard: Shard | None = None, *, die: bool = False) -> None:
+    def fill(arguments: ReplayRequest, shard: Shard | None = None, *, die: bool = False) -> None:
         live = copy.sink()
-        sink = live.beside("rebuilt")
+        sink = live.staging("rebuilt")
         try:
             sink.prepare(list(catalog()))
             run = open_run(world.reader(None), sink, arguments, clock=world.clock, shard=shard)
-            require_own_rows(sink, run.id, "rebuilt", goes_on=run.updated_at_ms > 0)
+            require_own_rows(sink, run.id, "rebuilt", resumes=run.updated_at_ms > 0)
             if die:
                 let_die(sink, 1)
             advance_run(world.reader(None), sink, catalog(), run, batch=BatchLimits(rows=20), clock=world.clock)
@@ -343,7 +343,7 @@ def test_a_name_beside_is_for_the_rows_of_one_replay(world: World, copy: Copy) -
             sink.close()
             live.close()
 
-    other = ReplayArguments(topic=TOPIC, partitions=(0,))
+    other = ReplayRequest(topic=TOPIC, partitions=(0,))
     with pytest.raises(_KilledError):
         fill(ALL, die=True)
     fill(ALL)
@@ -354,7 +354,7 @@ def test_a_name_beside_is_for_the_rows_of_one_replay(world: World, copy: Copy) -
         fill(other)
     copy.run(other)
     live = copy.sink()
-    live.swap("rebuilt")
+    live.promote("rebuilt")
     live.close()
     with pytest.raises(ConfigurationError, match="holds 21 rows that are not of replay"):
         fill(ALL)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer import Bound, ReplayArguments, Selection, replay
+from flowise_telemetry_consumer import Bound, RecordFilter, ReplayRequest, replay
 from flowise_telemetry_consumer.replay import ReplayPlan, plan_replay
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.world import TOPIC, StopWhen, World, value_of
 
-ALL = ReplayArguments(topic=TOPIC)
+ALL = ReplayRequest(topic=TOPIC)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def world() -> World:
     return made
 
 
-def planned(world: World, url: str, arguments: ReplayArguments = ALL) -> ReplayPlan:
+def planned(world: World, url: str, arguments: ReplayRequest = ALL) -> ReplayPlan:
     sink = open_sink(url)
     try:
         return plan_replay(world.reader(None), sink, catalog(), arguments, clock=world.clock)
@@ -37,7 +37,7 @@ def planned(world: World, url: str, arguments: ReplayArguments = ALL) -> ReplayP
 @pytest.mark.parametrize("scheme", ["sqlite", "duckdb", "parquet"])
 def test_it_says_what_the_replay_then_does(world: World, tmp_path: Path, scheme: str) -> None:
     url = f"{scheme}:///{tmp_path / 'copy'}"
-    arguments = ReplayArguments(topic=TOPIC, selection=Selection.of(catalog(), events=["tool_created"]))
+    arguments = ReplayRequest(topic=TOPIC, selection=RecordFilter.of(catalog(), events=["tool_created"]))
     plan = planned(world, url, arguments)
     assert list(tmp_path.iterdir()) == [], "not even the sink is made"
     first, second = plan.partitions.values()
@@ -67,14 +67,14 @@ def test_it_tells_what_is_left_of_an_unfinished_one(world: World, tmp_path: Path
     replay(world.reader(None), sink, catalog(), ALL, stop=StopWhen(lambda: True), clock=world.clock)
     sink.close()
     plan = planned(world, url)
-    assert plan.goes_on
+    assert plan.resumes
     assert plan.events.total() == 60
 
 
 def test_what_retention_removed_is_in_it(world: World, tmp_path: Path) -> None:
     tp = TopicPartition(TOPIC, 0)
     world.broker.truncate(tp, 10)
-    asked = ReplayArguments(topic=TOPIC, begin=Bound("3", offset=3))
+    asked = ReplayRequest(topic=TOPIC, begin=Bound("3", offset=3))
     with pytest.raises(Exception, match="there is no such file"):
         open_sink(f"sqlite:///{tmp_path / 'none.db'}").counts()
     plan = planned(world, f"sqlite:///{tmp_path / 'copy.db'}", asked)
@@ -85,13 +85,13 @@ def test_what_retention_removed_is_in_it(world: World, tmp_path: Path) -> None:
 def test_what_is_left_of_an_unfinished_one_is_told_by_its_own_arguments(world: World, tmp_path: Path) -> None:
     url, day_ms = f"sqlite:///{tmp_path / 'copy.db'}", 86_400_000
     today, in_a_week = (
-        ReplayArguments(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, option="--from"))
+        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, option="--from"))
         for later in (0, 7 * day_ms)
     )
     sink = open_sink(url)
     replay(world.reader(None), sink, catalog(), today, stop=StopWhen(lambda: True), clock=world.clock)
     sink.close()
     plan = planned(world, url, in_a_week)
-    assert (plan.goes_on, plan.run) == (True, today.run_id(url))
+    assert (plan.resumes, plan.run) == (True, today.run_id(url))
     assert plan.events.total() == 60
     assert sum(part.filtered for part in plan.partitions.values()) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer import ReplayArguments, Selection, SinkError, SinkUnavailableError, replay
+from flowise_telemetry_consumer import RecordFilter, ReplayRequest, SinkError, SinkUnavailableError, replay
 from flowise_telemetry_consumer.replay import TopicSink, copy_topic, replay_archive, require_another_topic, topic_of
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Sink
@@ -66,10 +66,10 @@ def test_an_archive_fills_a_sink_and_may_be_repeated(archive: Sink, world: World
 
 def test_an_archive_is_filtered_by_the_time_of_its_events(archive: Sink, world: World) -> None:
     target = MemorySink()
-    tools = Selection.of(catalog(), events=["tool_created"], to_ms=1_700_000_000_124)
+    tools = RecordFilter.of(catalog(), events=["tool_created"], to_ms=1_700_000_000_124)
     result = replay_archive(archive, target, catalog(), tools, clock=world.clock)
     assert (result.total, result.written) == (EVENTS // 6, EVENTS // 6)
-    none = Selection.of(catalog(), from_ms=1_700_000_000_124)
+    none = RecordFilter.of(catalog(), from_ms=1_700_000_000_124)
     result = replay_archive(archive, target, catalog(), none, clock=world.clock)
     assert (result.read, result.written, sum(event.filtered for event in result.events.values())) == (EVENTS, 0, EVENTS)
 
@@ -102,7 +102,7 @@ def test_an_archive_without_events_is_told(world: World, tmp_path: Path) -> None
 def test_a_topic_is_copied_byte_for_byte(world: World) -> None:
     world.send_bad(headers=(("trace", b"1"), ("trace", None)))
     world.send_bad(None)
-    result = copy_topic(world.reader(None), topic(world), catalog(), ReplayArguments(topic=TOPIC), clock=world.clock)
+    result = copy_topic(world.reader(None), topic(world), catalog(), ReplayRequest(topic=TOPIC), clock=world.clock)
     assert (result.discrepancies(), result.complete) == ([], True)
     assert (result.written.total(), result.written["no event"]) == (EVENTS + 2, 2)
 
@@ -115,8 +115,8 @@ def test_a_topic_is_copied_byte_for_byte(world: World) -> None:
 
 def test_a_copy_may_be_of_some_events(world: World) -> None:
     world.send_bad()
-    selection = Selection.of(catalog(), events=["tool_created"], where=[("sequence", "3"), ("sequence", "9")])
-    arguments = ReplayArguments(topic=TOPIC, selection=selection)
+    selection = RecordFilter.of(catalog(), events=["tool_created"], where=[("sequence", "3"), ("sequence", "9")])
+    arguments = ReplayRequest(topic=TOPIC, selection=selection)
     result = copy_topic(world.reader(None), topic(world), catalog(), arguments, clock=world.clock)
     assert result.discrepancies() == []
     assert (result.written, result.dead, result.filtered) == ({"tool_created": 2}, {"unknown_framing": 1}, EVENTS - 2)
@@ -134,7 +134,7 @@ def test_an_archive_goes_back_onto_a_topic(archive: Sink, world: World) -> None:
 
 def test_a_topic_that_does_not_take_records_is_an_outage_or_a_refusal(world: World) -> None:
     world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"))
-    arguments = ReplayArguments(topic=TOPIC)
+    arguments = ReplayRequest(topic=TOPIC)
     assert copy_topic(world.reader(None), topic(world), catalog(), arguments, clock=world.clock).complete
     world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"), count=1_000_000)
     result = copy_topic(world.reader(None), topic(world), catalog(), arguments, clock=world.clock)
@@ -147,7 +147,7 @@ def test_a_topic_that_does_not_take_records_is_an_outage_or_a_refusal(world: Wor
 
 def test_only_the_records_that_failed_are_sent_again(archive: Sink, world: World) -> None:
     world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"), count=7)
-    copy_topic(world.reader(None), topic(world), catalog(), ReplayArguments(topic=TOPIC), clock=world.clock)
+    copy_topic(world.reader(None), topic(world), catalog(), ReplayRequest(topic=TOPIC), clock=world.clock)
     assert len(records(world, COPY)) == EVENTS
     world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"), count=7)
     assert replay_archive(archive, topic(world), catalog(), clock=world.clock).written == EVENTS
@@ -169,7 +169,7 @@ def test_records_that_are_still_on_their_way_are_waited_for(world: World, monkey
 def test_a_topic_has_nothing_beside_it_and_is_not_read_back(world: World) -> None:
     sink = topic(world)
     assert (sink.counts(), sink.progress(), sink.url) == ({}, [], "kafka://copy")
-    for refused in (lambda: sink.beside("x"), lambda: sink.swap("x"), lambda: sink.read("tool_created")):
+    for refused in (lambda: sink.staging("x"), lambda: sink.promote("x"), lambda: sink.read("tool_created")):
         with pytest.raises((ConfigurationError, SinkError), match="kafka://copy"):
             refused()
 

@@ -11,9 +11,9 @@ import pytest
 from flowise_telemetry_consumer import (
     BatchLimits,
     Bound,
-    ReplayArguments,
+    RecordFilter,
+    ReplayRequest,
     ReplayResult,
-    Selection,
     Shard,
     TopicChangedError,
     replay,
@@ -45,12 +45,12 @@ def ran(
     shard: Shard | None = None,
     rows: int = 1_000,
 ) -> ReplayResult:
-    arguments = ReplayArguments(
+    arguments = ReplayRequest(
         topic=TOPIC,
         begin=None if begin is None else bound(begin),
         end=None if end is None else bound(end),
         partitions=tuple(partitions),
-        selection=Selection.of(catalog(), events=events, where=where),
+        selection=RecordFilter.of(catalog(), events=events, where=where),
     )
     result = replay(
         world.reader(None),
@@ -105,7 +105,7 @@ def test_what_is_no_bound_is_refused_with_the_forms_there_are(text: str) -> None
 @pytest.mark.parametrize(("begin", "end"), [("5", "5"), ("7", "2"), ("1d ago", "2d ago"), ("now", "2023-11-14")])
 def test_a_reversed_range_is_refused(begin: str, end: str) -> None:
     with pytest.raises(ConfigurationError, match=f"the range is empty: --from {begin} is not before --to {end}"):
-        ReplayArguments(begin=bound(begin), end=bound(end))
+        ReplayRequest(begin=bound(begin), end=bound(end))
 
 
 def test_times_are_exact_though_they_run_backwards() -> None:
@@ -223,13 +223,13 @@ def test_fields_of_the_envelope_and_the_version_are_filters() -> None:
 )
 def test_a_filter_that_cannot_be_is_refused(name: str, value: str, said: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Selection.of(catalog(), where=[(name, value)])
+        RecordFilter.of(catalog(), where=[(name, value)])
     assert said in str(caught.value)
 
 
 def test_an_unknown_event_is_refused_with_those_there_are() -> None:
     with pytest.raises(ConfigurationError, match="no such event; there are: assistant_created"):
-        Selection.of(catalog(), events=["tool_deleted"])
+        RecordFilter.of(catalog(), events=["tool_deleted"])
 
 
 def test_what_retention_removed_from_the_range_is_named() -> None:

@@ -7,7 +7,7 @@ import pytest
 from flowise_telemetry_consumer import (
     BatchLimits,
     Bound,
-    ReplayArguments,
+    ReplayRequest,
     ReplayResult,
     SinkError,
     SinkUnavailableError,
@@ -97,7 +97,7 @@ def test_a_range_may_be_given() -> None:
         world.reader(None),
         world.sink,
         catalog(),
-        ReplayArguments(topic=TOPIC, begin=Bound("2", offset=2), end=Bound("5", offset=5)),
+        ReplayRequest(topic=TOPIC, begin=Bound("2", offset=2), end=Bound("5", offset=5)),
         clock=world.clock,
     )
     assert result.complete

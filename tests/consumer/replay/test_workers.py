@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer import ReplayArguments, ReplayResult, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer import ReplayRequest, ReplayResult, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.replay import WorkerError, open_run, replay_with_workers
 from flowise_telemetry_consumer.sinks import open_sink
@@ -55,7 +55,7 @@ class Crew:
             sink.prepare(list(catalog()))
             reader = open_reader(self.settings)
             opened.callback(reader.close, timeout_seconds=5)
-            run = open_run(reader, sink, ReplayArguments(topic=self.topic), clock=SystemClock())
+            run = open_run(reader, sink, ReplayRequest(topic=self.topic), clock=SystemClock())
             result = replay_with_workers(
                 self.settings,
                 self.url,
@@ -147,7 +147,7 @@ def test_what_a_worker_s_sink_refuses_is_told(crew: Crew, kafka: KafkaService, t
         sink.prepare(list(catalog()))
         reader = open_reader(crew.settings)
         opened.callback(reader.close, timeout_seconds=5)
-        run = open_run(reader, sink, ReplayArguments(topic=crew.topic), clock=SystemClock())
+        run = open_run(reader, sink, ReplayRequest(topic=crew.topic), clock=SystemClock())
         away = f"sqlite:///{tmp_path}/nowhere/copy.db"
         with pytest.raises(WorkerError, match="make the folder") as caught:
             replay_with_workers(crew.settings, away, run, workers=2, lock_holder=sink)

@@ -229,12 +229,12 @@ def test_the_rights_that_the_guide_grants_are_enough(url: str, admin: psycopg.Co
         writer.lock("group")
         assert writer.write(replace(batch(), offsets={TP0: 7}, source="group")).written == sizes(batch())
         assert held(writer, "tool_created").equals(batch().frames["tool_created"])
-        beside = owner.beside("next")
+        beside = owner.staging("next")
         beside.prepare(catalog())
         beside.close()
         with pytest.raises(SinkError, match="permission denied"):
-            writer.swap("next")
-        owner.swap("next")
+            writer.promote("next")
+        owner.promote("next")
         assert reader.counts() == NONE_HELD
         assert writer.write(replace(batch(), offsets={TP0: 8}, source="group")).written == sizes(batch())
         assert reader.counts() == sizes(batch())

@@ -122,7 +122,7 @@ def test_every_commit_is_on_the_disk(sink: SqliteSink, monkeypatch: pytest.Monke
 
 
 def test_views_show_the_rows_that_a_swap_brought(path: Path, sink: SqliteSink) -> None:
-    beside = sink.beside("next")
+    beside = sink.staging("next")
     beside.prepare(catalog())
     beside.write(batch(0, repeat=3))
     sink.write(batch(0))
@@ -131,7 +131,7 @@ def test_views_show_the_rows_that_a_swap_brought(path: Path, sink: SqliteSink) -
         # Of no concern to a swap, although it cannot be read any more.
         db.execute("CREATE VIEW broken AS SELECT lost FROM nowhere")
         for expected in (3, 1):
-            sink.swap("next")
+            sink.promote("next")
             assert db.execute("SELECT * FROM total").fetchone() == (expected,)
         sizes_by_table = dict(
             db.execute("SELECT tbl_name, count(*) FROM sqlite_master WHERE type = 'index' GROUP BY 1")
@@ -142,7 +142,7 @@ def test_views_show_the_rows_that_a_swap_brought(path: Path, sink: SqliteSink) -
 
 def test_a_swap_in_a_file_that_is_not_there_does_not_make_it(path: Path) -> None:
     with pytest.raises(SinkError, match="no such file"):
-        open_sink(f"sqlite:///{path}").swap("next")
+        open_sink(f"sqlite:///{path}").promote("next")
     assert not path.exists()
 
 

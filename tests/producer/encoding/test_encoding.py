@@ -20,7 +20,7 @@ from flowise_telemetry import (
     ValidationError,
     VectorUpserted,
 )
-from flowise_telemetry.encoding.compiled import FastEncoder, zigzag
+from flowise_telemetry.encoding.compiled import CompiledEncoder, zigzag
 from flowise_telemetry.encoding.encoder import Encoder
 from flowise_telemetry.identity.instance_id import InstanceId
 from flowise_telemetry_schemas import catalog, codec
@@ -86,7 +86,7 @@ def by_codec(event: Event, encoded_with: bytes, sequence: int) -> bytes:
 
 @given(valid, st.integers(min_value=0, max_value=2**53 - 1))
 def test_a_valid_event_is_encoded_as_the_codec_does(event: Event, sequence: int) -> None:
-    fast = FastEncoder(catalog().latest(event.EVENT), app_version="3.0.1", stream_id=STREAM)
+    fast = CompiledEncoder(catalog().latest(event.EVENT), app_version="3.0.1", stream_id=STREAM)
     ours = encoder()
     event_id = ours.record(event, 0, NOW_MS)[1]["eventId"]
     value = fast.encode(event, event_id, NOW_MS, InstanceId(b"secret").at(NOW_MS), sequence)
@@ -123,7 +123,7 @@ def test_numbers_are_those_of_the_specification(number: int) -> None:
 
 def test_every_event_of_the_catalog_has_its_short_cut() -> None:
     for event in catalog().events:
-        FastEncoder(catalog().latest(event), app_version="3.0.1", stream_id=STREAM)
+        CompiledEncoder(catalog().latest(event), app_version="3.0.1", stream_id=STREAM)
 
 
 def test_an_app_version_that_breaks_the_schema_is_named() -> None:

@@ -10,7 +10,7 @@ import click
 
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.options import CLOSE_SECONDS
-from flowise_telemetry_consumer import FiledDeadLetter, IncompleteReadError, UnreadLetters, current_dead_letters
+from flowise_telemetry_consumer import IncompleteReadError, StoredDeadLetter, UnreadLetters, current_dead_letters
 from flowise_telemetry_transport import KafkaSettings, open_reader
 
 __all__ = ["Passage", "ending", "pass_letters"]
@@ -28,7 +28,7 @@ class Passage:
 def pass_letters(
     settings: KafkaSettings,
     topic: str,
-    take: Callable[[FiledDeadLetter], object],
+    take: Callable[[StoredDeadLetter], object],
     *,
     group: str | None,
     reasons: tuple[str, ...],

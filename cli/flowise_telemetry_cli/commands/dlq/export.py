@@ -9,7 +9,7 @@ from typing import IO, Any
 import click
 
 from flowise_telemetry_cli.commands.dlq._reading import ending, pass_letters
-from flowise_telemetry_consumer import FiledDeadLetter
+from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_transport import KafkaSettings
 
 __all__ = ["export_letters"]
@@ -26,7 +26,7 @@ def export_letters(
 ) -> int:
     """Writes a line for each letter that counts; the exit status."""
 
-    def write(letter: FiledDeadLetter) -> None:
+    def write(letter: StoredDeadLetter) -> None:
         output.write(json.dumps(_document(letter)) + "\n")
 
     passage = pass_letters(settings, topic, write, group=group, reasons=reasons, max_letters=max_letters)
@@ -34,7 +34,7 @@ def export_letters(
     return ending(topic, unread=passage.unread, incomplete=passage.incomplete)
 
 
-def _document(letter: FiledDeadLetter) -> dict[str, Any]:
+def _document(letter: StoredDeadLetter) -> dict[str, Any]:
     about = letter.identity
     return {
         "source": {

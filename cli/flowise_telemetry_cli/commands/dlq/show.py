@@ -6,9 +6,9 @@ import click
 
 from flowise_telemetry_cli.commands.dlq._reading import ending, pass_letters
 from flowise_telemetry_consumer import (
-    FiledDeadLetter,
+    StoredDeadLetter,
     hexdump,
-    look_into,
+    inspect,
 )
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
@@ -31,7 +31,7 @@ def show_letters(
     """Prints the first letters that count, a paragraph each; the exit status."""
     between = ""
 
-    def show(letter: FiledDeadLetter) -> None:
+    def show(letter: StoredDeadLetter) -> None:
         nonlocal between
         click.echo(between + "\n".join(_paragraph(letter, values=values)))
         between = "\n"
@@ -44,7 +44,7 @@ def show_letters(
     return ending(topic, unread=passage.unread, incomplete=passage.incomplete)
 
 
-def _paragraph(letter: FiledDeadLetter, *, values: bool) -> list[str]:
+def _paragraph(letter: StoredDeadLetter, *, values: bool) -> list[str]:
     record = letter.record
     about = letter.identity
     said = {
@@ -87,7 +87,7 @@ def _value_lines(value: bytes | None, *, values: bool) -> list[str]:
         lines += [f"  {line}" for line in hexdump(dump).splitlines()]
     if len(dump) < len(value):
         lines.append(f"  and {len(value) - len(dump)} bytes more" + ("" if values else " (--values shows them)"))
-    found = look_into(value, catalog())
+    found = inspect(value, catalog())
     if found.schema is not None:
         lines.append(f"decoded as {found.schema.event} v{found.schema.version}:")
     for field in found.fields:

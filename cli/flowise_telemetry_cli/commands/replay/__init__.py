@@ -34,7 +34,7 @@ _SINK_HELP = "Where to; see consume --help for the URLs."
 @click.option("--sink", metavar="URL", help=_SINK_HELP)
 @range_options
 @click.option("--source", "source_url", metavar="URL", help="Read this sink instead of the topic: parquet:///archive.")
-@click.option("--into", metavar="NAME", help="Into tables of that name beside the live ones; see replay swap.")
+@click.option("--staging", metavar="NAME", help="Into tables of that name beside the live ones; see replay promote.")
 @click.option("--sink-bootstrap-servers", metavar="HOST:PORT,…", help="Where the topic of --sink kafka://topic is.")
 @click.option("--dry-run", is_flag=True, help="Say what it would do; change nothing.")
 @click.option(
@@ -46,7 +46,7 @@ _SINK_HELP = "Where to; see consume --help for the URLs."
     type=click.IntRange(min=1),
     help="N, where JOB_COMPLETION_INDEX of a Kubernetes Indexed Job says which share this is.",
 )
-@click.option("--anew", is_flag=True, help="From the start, also where an unfinished replay could go on.")
+@click.option("--restart", is_flag=True, help="From the start, also where an unfinished replay could go on.")
 @allow_missing_option
 @no_progress_option
 @json_option
@@ -64,13 +64,13 @@ def replay(
     instances: tuple[str, ...],
     conditions: tuple[str, ...],
     source_url: str | None,
-    into: str | None,
+    staging: str | None,
     sink_bootstrap_servers: str | None,
     dry_run: bool,
     workers: int,
     shard_text: str | None,
     shard_count: int | None,
-    anew: bool,
+    restart: bool,
     allow_missing: bool,
     no_progress_seconds: float,
     as_json: bool,
@@ -104,9 +104,9 @@ def replay(
         sink_url=_required(sink),
         arguments=arguments,
         shard=shard_of(shard_text, shard_count),
-        into=into,
+        staging=staging,
         workers=workers,
-        anew=anew,
+        restart=restart,
         allow_missing=allow_missing,
         no_progress_seconds=no_progress_seconds,
         as_json=as_json,
@@ -117,25 +117,25 @@ def replay(
         _refuse_for_archives(job, dry_run=dry_run)
         return run_archive(kafka_settings(ctx) if onto_topic and not sink_bootstrap_servers else None, source_url, job)
     if onto_topic:
-        if dry_run or into is not None or workers > 1:
-            raise click.UsageError("--dry-run, --into and --workers are not for a sink that is a topic.")
+        if dry_run or staging is not None or workers > 1:
+            raise click.UsageError("--dry-run, --staging and --workers are not for a sink that is a topic.")
         return run_copy(kafka_settings(ctx), job)
     return run_plan(kafka_settings(ctx), job) if dry_run else run_replay(kafka_settings(ctx), job)
 
 
 @replay.command(name="list")
 @click.option("--sink", metavar="URL", help=_SINK_HELP)
-@click.option("--into", metavar="NAME", help="Those that were started with --into NAME.")
+@click.option("--staging", metavar="NAME", help="Those that were started with --staging NAME.")
 @json_option
 @click.pass_context
-def list_replays(ctx: click.Context, *, sink: str | None, into: str | None, as_json: bool) -> None:
+def list_replays(ctx: click.Context, *, sink: str | None, staging: str | None, as_json: bool) -> None:
     """List the replays that ever began in a sink, and how far each is.
 
     \b
     Example:
       flowise-telemetry replay list --sink sqlite:///copy.db
     """
-    target = open_target(_required(sink, ctx), into)
+    target = open_target(_required(sink, ctx), staging)
     try:
         runs = list_runs(target)
     finally:
@@ -163,7 +163,7 @@ def list_replays(ctx: click.Context, *, sink: str | None, into: str | None, as_j
 @connection_options
 @click.argument("run_id", metavar="ID")
 @click.option("--sink", metavar="URL", help=_SINK_HELP)
-@click.option("--into", metavar="NAME", help="The name that it was started with.")
+@click.option("--staging", metavar="NAME", help="The name that it was started with.")
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes to share the work."
 )
@@ -177,7 +177,7 @@ def resume(
     *,
     run_id: str,
     sink: str | None,
-    into: str | None,
+    staging: str | None,
     workers: int,
     shard_text: str | None,
     allow_missing: bool,
@@ -192,7 +192,7 @@ def resume(
     """
     url = _required(sink, ctx)
     shard = None if shard_text is None else Shard.parse(shard_text)
-    target = open_target(url, into)
+    target = open_target(url, staging)
     try:
         run = find_run(target, run_id, shard)
     finally:
@@ -205,7 +205,7 @@ def resume(
         arguments=run.arguments,
         shard=shard,
         run_id=run.id,
-        into=into,
+        staging=staging,
         workers=workers,
         allow_missing=allow_missing,
         no_progress_seconds=no_progress_seconds,
@@ -218,18 +218,18 @@ def resume(
 @click.argument("name")
 @click.option("--sink", metavar="URL", help=_SINK_HELP)
 @click.pass_context
-def swap(ctx: click.Context, *, name: str, sink: str | None) -> None:
-    """Exchange the tables that a replay filled with --into NAME with the live ones, in one transaction.
+def promote(ctx: click.Context, *, name: str, sink: str | None) -> None:
+    """Exchange the tables that a replay filled with --staging NAME with the live ones, in one transaction.
 
     Readers see all old or all new. Swapped again, the old ones are back.
 
     \b
     Example:
-      flowise-telemetry replay swap rebuilt --sink postgresql://user@host/telemetry
+      flowise-telemetry replay promote rebuilt --sink postgresql://user@host/telemetry
     """
     target = open_sink(_required(sink, ctx))
     try:
-        target.swap(name)
+        target.promote(name)
         counts = target.counts()
     finally:
         target.close()

@@ -23,9 +23,9 @@ from flowise_telemetry_cli.options import CLOSE_SECONDS, require_topic
 from flowise_telemetry_cli.output.progress import ProgressLine
 from flowise_telemetry_cli.output.replay_progress import ReplayDisplay, rate_text, time_left_text
 from flowise_telemetry_cli.signals import stopped_by_signals
-from flowise_telemetry_consumer import ReplayArguments, ReplayResult, Shard, SinkError
+from flowise_telemetry_consumer import ReplayRequest, ReplayResult, Shard, SinkError
 from flowise_telemetry_consumer.clock import SystemClock
-from flowise_telemetry_consumer.process import collect_less_often
+from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
     ArchiveResult,
@@ -66,12 +66,12 @@ class Job:
     """What the options of ``replay`` say, apart from the connection."""
 
     sink_url: str
-    arguments: ReplayArguments
+    arguments: ReplayRequest
     shard: Shard | None = None
     run_id: str | None = None
-    into: str | None = None
+    staging: str | None = None
     workers: int = 1
-    anew: bool = False
+    restart: bool = False
     allow_missing: bool = False
     no_progress_seconds: float = 60.0
     as_json: bool = False
@@ -86,20 +86,20 @@ class Job:
 def run_replay(settings: KafkaSettings, job: Job) -> int:
     """The topic into a sink; the exit status."""
     require_many_writers(job.sink_url, job.workers)
-    collect_less_often()
+    tune_gc()
     with ExitStack() as opened:
-        target = open_target(job.sink_url, job.into)
+        target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)
         reader = _looking(opened, settings, job.arguments.topic)
         click.echo(f"replaying {job.arguments.topic} into {target.url}", err=True)
         display = opened.enter_context(ReplayDisplay(as_json=job.as_json))
         stop = opened.enter_context(stopped_by_signals())
         target.prepare(list(catalog()))
-        if not (job.anew or job.allow_missing):
+        if not (job.restart or job.allow_missing):
             latest = latest_run(target, job.run_id or job.arguments.run_id(target.url), job.shard)
             if latest is not None and latest.finished and latest.resolution.missing:
                 # What is gone does not come back: a Job that starts this again would read all else for nothing.
-                click.echo(f"replay {latest.id} is finished; --anew reads again what there is now", err=True)
+                click.echo(f"replay {latest.id} is finished; --restart reads again what there is now", err=True)
                 return missing_verdict(latest.resolution.missing, allow_missing=False)
         run = open_run(
             reader,
@@ -108,11 +108,11 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
             clock=SystemClock(),
             shard=job.shard,
             run_id=job.run_id,
-            anew=job.anew,
+            restart=job.restart,
         )
-        if job.into is not None:
+        if job.staging is not None:
             # A run that has a row of progress was let in when it began.
-            require_own_rows(target, run.id, job.into, goes_on=run.updated_at_ms > 0)
+            require_own_rows(target, run.id, job.staging, resumes=run.updated_at_ms > 0)
         result: ReplayResult
         if job.workers > 1:
             result = replay_with_workers(
@@ -121,7 +121,7 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
                 run,
                 workers=job.workers,
                 lock_holder=target,
-                into=job.into,
+                staging=job.staging,
                 no_progress_seconds=job.no_progress_seconds,
                 stop=stop,
                 on_progress=display.show,
@@ -174,11 +174,11 @@ def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> in
         if job.sink_url.startswith(TOPIC_SCHEME):
             target = _topic_sink(opened, _target_settings(settings, job), job)
         else:
-            target = open_target(job.sink_url, job.into)
+            target = open_target(job.sink_url, job.staging)
             opened.callback(target.close)
-            if job.into is not None:
+            if job.staging is not None:
                 target.prepare(list(catalog()))
-                require_own_rows(target, None, job.into, goes_on=False)
+                require_own_rows(target, None, job.staging, resumes=False)
         if target.url == source.url:
             raise click.UsageError(f"--source and --sink are both {source.url}.")
         click.echo(f"replaying {source.url} into {target.url}", err=True)
@@ -201,23 +201,23 @@ def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> in
 def run_plan(settings: KafkaSettings, job: Job) -> int:
     """What a replay would do; the exit status."""
     with ExitStack() as opened:
-        target = open_target(job.sink_url, job.into)
+        target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)
         reader = _looking(opened, settings, job.arguments.topic)
         stop = opened.enter_context(stopped_by_signals())
-        if job.into is not None:
+        if job.staging is not None:
             with contextlib.suppress(SinkError):  # not made yet, or away: the plan says so
                 run_id = job.arguments.run_id(target.url)
-                latest = None if job.anew else latest_run(target, run_id, job.shard)
-                goes_on = latest is not None and not latest.finished
-                require_own_rows(target, run_id, job.into, goes_on=goes_on)
+                latest = None if job.restart else latest_run(target, run_id, job.shard)
+                resumes = latest is not None and not latest.finished
+                require_own_rows(target, run_id, job.staging, resumes=resumes)
         plan = plan_replay(
             reader,
             target,
             catalog(),
             job.arguments,
             shard=job.shard,
-            anew=job.anew,
+            restart=job.restart,
             no_progress_seconds=job.no_progress_seconds,
             stop=stop,
         )
@@ -228,8 +228,8 @@ def run_plan(settings: KafkaSettings, job: Job) -> int:
 def _resume_command(job: Job, run_id: str) -> str:
     """What goes on with a replay; a password in the URL is masked."""
     words = ["flowise-telemetry replay resume", run_id, "--sink", open_sink(job.sink_url).url]
-    if job.into is not None:
-        words += ["--into", job.into]
+    if job.staging is not None:
+        words += ["--staging", job.staging]
     if job.shard is not None:
         words += ["--shard", f"{job.shard.number}/{job.shard.of}"]
     return " ".join(words)

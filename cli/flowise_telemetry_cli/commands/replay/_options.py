@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from flowise_telemetry_consumer import Bound, ReplayArguments, Selection, Shard
+from flowise_telemetry_consumer import Bound, RecordFilter, ReplayRequest, Shard
 from flowise_telemetry_schemas import catalog
 
 __all__ = [
@@ -95,7 +95,7 @@ def arguments_of(
     versions: tuple[str, ...],
     instances: tuple[str, ...],
     conditions: tuple[str, ...],
-) -> ReplayArguments:
+) -> ReplayRequest:
     """The arguments that the options describe. Raises ``ConfigurationError``, ``UsageError``."""
     where = [*(("version", value) for value in versions), *(("instanceId", value) for value in instances)]
     for condition in conditions:
@@ -104,10 +104,10 @@ def arguments_of(
             raise click.UsageError(f"--where {condition!r} is no FIELD=VALUE.")
         where.append((name.strip(), value.strip()))
     now_ms = time.time_ns() // 1_000_000
-    return ReplayArguments(
+    return ReplayRequest(
         topic=topic,
         begin=None if begin is None else Bound.parse(begin, now_ms=now_ms, option="--from"),
         end=None if end is None else Bound.parse(end, now_ms=now_ms, option="--to"),
         partitions=partitions,
-        selection=Selection.of(catalog(), events=events, where=where),
+        selection=RecordFilter.of(catalog(), events=events, where=where),
     )

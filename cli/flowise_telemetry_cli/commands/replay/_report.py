@@ -144,8 +144,8 @@ def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
 
 def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
     """The exit status, with the time that it will take at least and what else there is to know on stderr."""
-    if plan.goes_on:
-        click.echo(f"note: goes on with replay {plan.run}; --anew would read everything again", err=True)
+    if plan.resumes:
+        click.echo(f"note: goes on with replay {plan.run}; --restart would read everything again", err=True)
     if plan.sink_trouble is not None:
         click.echo(f"note: the sink counts as empty: {plan.sink_trouble}", err=True)
     click.echo(
@@ -164,7 +164,7 @@ def _plan_document(plan: ReplayPlan) -> dict[str, Any]:
     return {
         "replay": plan.run,
         "topic": plan.topic,
-        "goes_on": plan.goes_on,
+        "resumes": plan.resumes,
         "seconds_at_least": round(plan.seconds, 1),
         "incomplete": plan.incomplete,
         "sink_trouble": plan.sink_trouble,
@@ -191,7 +191,7 @@ def _document(result: ReplayResult) -> dict[str, Any]:
             str(tp.partition): {
                 "start": part.start,
                 "end": part.end,
-                "went_on_at": part.went_on_at,
+                "resumed_at": part.resumed_at,
                 "position": part.position,
                 "written": part.written,
                 "already_there": part.already_there,

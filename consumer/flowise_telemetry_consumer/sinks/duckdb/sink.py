@@ -32,6 +32,6 @@ class DuckdbSink(DatabaseFileSink["DuckDBPyConnection"]):
     def _open_database(self) -> DatabaseFile[DuckDBPyConnection]:
         return Database(self._path, url=self._url, on_open=self._make_tables)
 
-    def beside(self, name: str) -> Self:
+    def staging(self, name: str) -> Self:
         """Tables in the same file, ``<name>__<event>``."""
         return type(self)(self._path, table_set=self._prefix + checked_name(name))

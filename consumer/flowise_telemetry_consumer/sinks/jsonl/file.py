@@ -91,13 +91,13 @@ class JsonLinesFile:
         """Takes a lock: a file beside that of the lines."""
         self._locks.take(name)
 
-    def beside(self, name: str) -> JsonLinesFile:
+    def staging(self, name: str) -> JsonLinesFile:
         """Raises ``SinkError``: a file of lines has no tables."""
         raise SinkError(f"{self.url} cannot have tables beside the live ones: sqlite, duckdb and postgresql can")
 
-    def swap(self, name: str) -> None:
+    def promote(self, name: str) -> None:
         """Raises ``SinkError``: there is nothing to swap."""
-        self.beside(name)
+        self.staging(name)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one kind, up to where the file ended at the start."""

@@ -75,13 +75,13 @@ class JsonLinesStream:
     def lock(self, name: str) -> None:
         """Takes nothing: every process has a stream of its own."""
 
-    def beside(self, name: str) -> JsonLinesStream:
+    def staging(self, name: str) -> JsonLinesStream:
         """Raises ``SinkError``: a stream has no tables."""
         raise SinkError(f"{self.url} cannot have tables beside the live ones: sqlite, duckdb and postgresql can")
 
-    def swap(self, name: str) -> None:
+    def promote(self, name: str) -> None:
         """Raises ``SinkError``: there is nothing to swap."""
-        self.beside(name)
+        self.staging(name)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Raises ``SinkError``: what was printed is gone."""

@@ -158,7 +158,7 @@ class Folder:
             locks.release()
 
     @contextlib.contextmanager
-    def failures_told(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Tells what the operating system refused."""
         try:
             yield

@@ -197,7 +197,7 @@ class ObjectStore:
                 self._let_go(path)
 
     @contextlib.contextmanager
-    def failures_told(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Tells what the storage refused. No text of its answers is repeated but the status: they can hold key ids."""
         try:
             yield

@@ -57,7 +57,7 @@ class ParquetSink:
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Makes the folder, and finishes a compaction that was killed."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
-        with self._storage.failures_told():
+        with self._storage.translate_errors():
             self._storage.open()
             if exchanges(self._storage):
                 self._finish_compaction()
@@ -69,7 +69,7 @@ class ParquetSink:
                 raise SinkError(f"{event} was not prepared in {self.url}", event=event)
             if column := null_column(self._schemas[event], frame):
                 raise SinkError(f"{self.url} refused: {event}.{column} is null", event=event)
-        with self._storage.failures_told():
+        with self._storage.translate_errors():
             if self._storage.open():
                 self._known.forget()
                 self._listed_in_turn = None
@@ -90,7 +90,7 @@ class ParquetSink:
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
     ) -> Mapping[TopicPartition, int]:
         """Makes this sink the one that writes these partitions, and looks at what others wrote of them."""
-        with self._storage.failures_told():
+        with self._storage.translate_errors():
             self._storage.open()
             offsets = self._progress.claim(source, partitions, description)
             self._listed_in_turn = None
@@ -99,22 +99,22 @@ class ParquetSink:
 
     def progress(self) -> list[SourceProgress]:
         """How far each source has come."""
-        with self._storage.failures_told():
+        with self._storage.translate_errors():
             return self._progress.sources()
 
     def lock(self, name: str) -> None:
         """Takes a lock."""
-        with self._storage.failures_told():
+        with self._storage.translate_errors():
             self._storage.open()
             self._storage.lock(name)
 
-    def beside(self, name: str) -> Sink:
+    def staging(self, name: str) -> Sink:
         """Raises ``SinkError``: files cannot change places at once."""
         raise SinkError(f"{self.url} cannot have tables beside the live ones: fill another folder and let readers move")
 
-    def swap(self, name: str) -> None:
-        """Raises ``SinkError`` as ``beside`` does."""
-        self.beside(name)
+    def promote(self, name: str) -> None:
+        """Raises ``SinkError`` as ``staging`` does."""
+        self.staging(name)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one kind, of the files that are there at the start, day by day.
@@ -122,7 +122,7 @@ class ParquetSink:
         Locally a compaction waits until the reading ends. Raises ``SinkUnavailableError`` where one took a file away.
         """
         schema = self._schemas.get(event) or catalog().latest(event)
-        with self._storage.failures_told(), self._storage.reading():
+        with self._storage.translate_errors(), self._storage.reading():
             for file in list_data(self._storage, event):
                 try:
                     yield from rows_of(schema, self._storage.scan([file.path]), batch_rows=batch_rows)
@@ -132,7 +132,7 @@ class ParquetSink:
     def counts(self) -> dict[str, int]:
         """The number of rows by event."""
         counts = dict.fromkeys(sorted(self._schemas or newest(catalog())), 0)
-        with self._storage.failures_told(), self._storage.reading():
+        with self._storage.translate_errors(), self._storage.reading():
             for file in list_data(self._storage):
                 if file.event in counts:
                     rows = file.rows
@@ -143,7 +143,7 @@ class ParquetSink:
 
     def compact(self) -> Compacted:
         """Merges small files. Raises ``SinkInUseError`` where another compaction runs."""
-        with self._storage.failures_told():
+        with self._storage.translate_errors():
             self._storage.open()
             with self._storage.locked(_COMPACTING):
                 return compact(self._storage)

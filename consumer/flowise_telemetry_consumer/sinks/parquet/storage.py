@@ -78,5 +78,5 @@ class Storage(Protocol):
     def locked(self, name: str) -> AbstractContextManager[None]:
         """A named lock for as long as this lasts. Raises ``SinkInUseError``."""
 
-    def failures_told(self) -> AbstractContextManager[None]:
+    def translate_errors(self) -> AbstractContextManager[None]:
         """Raises ``SinkError`` or ``SinkUnavailableError`` for what the place raises inside."""

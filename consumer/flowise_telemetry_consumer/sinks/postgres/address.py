@@ -40,7 +40,7 @@ class Address:
             return self.place
         return f"{self.place}{'&' if '?' in self.place else '?'}schema={quote(self.schema)}"
 
-    def beside(self, name: str) -> Address:
+    def staging(self, name: str) -> Address:
         """The address of the schema ``<schema>_<name>``. Raises ``ConfigurationError`` where that is too long."""
         return replace(self, schema=_short_enough(f"{self.schema}_{name}"))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flowise_telemetry_consumer.sinks.postgres.address import Address
 
-__all__ = ["connect_failure", "failure", "failures_told"]
+__all__ = ["connect_failure", "failure", "translate_errors"]
 
 # Connection, rolled back (deadlock), resources (disk, connections), in use, operator (shutdown, timeout), system.
 _OUTAGES = ("08", "40", "53", "55", "57", "58")
@@ -29,7 +29,7 @@ _MISSING = ("42P01", "42703")
 
 
 @contextlib.contextmanager
-def failures_told(address: Address) -> Iterator[None]:
+def translate_errors(address: Address) -> Iterator[None]:
     """Raises ``SinkError`` or ``SinkUnavailableError`` for what psycopg raises inside."""
     import psycopg
 

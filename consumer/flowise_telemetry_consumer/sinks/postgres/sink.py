@@ -13,9 +13,9 @@ from flowise_telemetry_consumer.sinks.beside import checked_name
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_consumer.sinks.postgres.address import Address
-from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, failures_told
+from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, translate_errors
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, fenced, rows_of, try_lock
-from flowise_telemetry_consumer.sinks.postgres.swap import swap
+from flowise_telemetry_consumer.sinks.postgres.promote import promote
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
     copy_statement,
@@ -134,18 +134,18 @@ class PostgresSink:
             raise SinkInUseError(f"{self.url}: another process has {name!r}: wait for it or stop it")
         self._locks[name] = connection
 
-    def beside(self, name: str) -> PostgresSink:
+    def staging(self, name: str) -> PostgresSink:
         """Tables in a schema beside, ``<schema>_<name>``."""
         return PostgresSink(
-            self._address.beside(checked_name(name)), statement_timeout_seconds=self._statement_timeout_ms / 1000
+            self._address.staging(checked_name(name)), statement_timeout_seconds=self._statement_timeout_ms / 1000
         )
 
-    def swap(self, name: str) -> None:
+    def promote(self, name: str) -> None:
         """Moves the tables into each other's schema, with their indexes. Views and grants stay with the names.
 
         The role has to own all of the tables and the views on them, and may create in the database.
         """
-        live, other = self._address, self._address.beside(checked_name(name))
+        live, other = self._address, self._address.staging(checked_name(name))
         with self._failures_told(), self._connect() as connection:
             with connection.transaction():
                 self._limit_statements(connection)
@@ -157,7 +157,7 @@ class PostgresSink:
                     make_tables(connection, address.schema, there)
             with connection.transaction():
                 self._limit_statements(connection)
-                swap(connection, live.schema, other.schema, [schema.event for schema in there], shown=self.url)
+                promote(connection, live.schema, other.schema, [schema.event for schema in there], shown=self.url)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one table, from a connection of its own that sees the state at its start."""
@@ -270,7 +270,7 @@ class PostgresSink:
     @contextlib.contextmanager
     def _failures_told(self) -> Iterator[None]:
         try:
-            with failures_told(self._address):
+            with translate_errors(self._address):
                 yield
         except SinkError:
             self._expects_known = True

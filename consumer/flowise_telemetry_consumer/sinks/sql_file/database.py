@@ -85,7 +85,7 @@ class DatabaseFile(ABC, Generic[C]):
             raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
 
     @contextlib.contextmanager
-    def failures_told(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Raises ``SinkError`` or ``SinkUnavailableError`` for what the database raises inside."""
         try:
             yield

@@ -92,7 +92,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         """The file, which is not touched yet; its ``on_open`` is ``_make_tables``."""
 
     @abstractmethod
-    def beside(self, name: str) -> Self:
+    def staging(self, name: str) -> Self:
         """Tables in the same file, ``<name>__<event>``."""
 
     @property
@@ -103,7 +103,7 @@ class DatabaseFileSink(ABC, Generic[C]):
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Makes the file, the tables and the columns that are missing."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
-        with self._database.failures_told():
+        with self._database.translate_errors():
             # Makes the tables itself where it opens the file.
             was_open = self._database.is_open
             db = self._database.connection()
@@ -113,7 +113,7 @@ class DatabaseFileSink(ABC, Generic[C]):
     def write(self, batch: Batch) -> WriteResult:
         """Adds the events of a batch that are not there yet, and moves its source on, in one transaction."""
         written: dict[str, int] = {}
-        with self._database.failures_told():
+        with self._database.translate_errors():
             for event in sorted(batch.frames):
                 if event not in self._schemas:
                     raise SinkError(f"{event} was not prepared in {self.url}", event=event)
@@ -136,7 +136,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         """Makes this sink the one that writes these partitions, in one transaction."""
         offsets: dict[TopicPartition, int] = {}
         epochs: dict[TopicPartition, int] = {}
-        with self._database.failures_told():
+        with self._database.translate_errors():
             db = self._database.connection()
             with self._database.transaction(db):
                 for partition in sorted(set(partitions)):
@@ -150,17 +150,17 @@ class DatabaseFileSink(ABC, Generic[C]):
 
     def progress(self) -> list[SourceProgress]:
         """How far each source has come."""
-        with self._database.failures_told(), self._database.reading() as db:
+        with self._database.translate_errors(), self._database.reading() as db:
             return sources_of(self._progress.rows_of(db, self._progress_table))
 
     def lock(self, name: str) -> None:
         """Takes a lock: a file beside the database."""
         self._locks.take(name)
 
-    def swap(self, name: str) -> None:
+    def promote(self, name: str) -> None:
         """Gives the tables each other's names. Views keep the name they read from, and so show the new rows."""
-        other = self.beside(name)
-        with self._database.failures_told():
+        other = self.staging(name)
+        with self._database.translate_errors():
             with self._database.reading() as db:
                 there = {event: its for event, its in self._known().items() if self._held(db, other._prefix + event)}
             if not there:
@@ -180,7 +180,7 @@ class DatabaseFileSink(ABC, Generic[C]):
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one table, from a connection of its own that sees the state at its start."""
         schema = self._known().get(event) or catalog().latest(event)
-        with self._database.failures_told(), self._database.reading() as db:
+        with self._database.translate_errors(), self._database.reading() as db:
             table = self._prefix + event
             held = self._held(db, table)
             missing = [field.column for field in schema.fields if field.column not in held]
@@ -192,7 +192,7 @@ class DatabaseFileSink(ABC, Generic[C]):
     def counts(self) -> dict[str, int]:
         """The number of rows of each table, all as of one moment."""
         counts: dict[str, int] = {}
-        with self._database.failures_told(), self._database.reading() as db:
+        with self._database.translate_errors(), self._database.reading() as db:
             for event in sorted(self._known()):
                 table = self._prefix + event
                 if self._held(db, table):

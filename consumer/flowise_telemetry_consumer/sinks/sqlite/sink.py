@@ -33,7 +33,7 @@ class SqliteSink(DatabaseFileSink[sqlite3.Connection]):
             on_open=self._make_tables,
         )
 
-    def beside(self, name: str) -> Self:
+    def staging(self, name: str) -> Self:
         """Tables in the same file, ``<name>__<event>``."""
         return type(self)(
             self._path,

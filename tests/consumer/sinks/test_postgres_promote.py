@@ -13,7 +13,7 @@ import pytest
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks import Sink, open_sink
-from flowise_telemetry_consumer.sinks.postgres import swap as swapping
+from flowise_telemetry_consumer.sinks.postgres import promote as promotion
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from tests.consumer.sinks.batches import batch, sizes
 
@@ -34,8 +34,8 @@ def live(new_postgres_url: str) -> Iterator[Sink]:
 
 
 @pytest.fixture
-def beside(live: Sink) -> Iterator[Sink]:
-    opened = live.beside("next")
+def staging(live: Sink) -> Iterator[Sink]:
+    opened = live.staging("next")
     opened.prepare(catalog())
     opened.write(batch(0, repeat=3))
     yield opened
@@ -65,7 +65,7 @@ def test_views_show_the_new_rows_and_keep_what_they_are(
         f'GRANT SELECT ON boards.total TO "{role}"; GRANT USAGE ON SCHEMA boards TO "{role}"'
     )
     for expected, other in ((3, 1), (1, 3)):
-        live.swap("next")
+        live.promote("next")
         assert admin.execute("SELECT * FROM boards.both").fetchone() == (expected, other)
         assert admin.execute("SELECT * FROM boards.other").fetchone() == (other,)
         with admin.transaction():
@@ -82,7 +82,7 @@ def test_who_could_use_the_old_tables_can_use_the_new(
         f'GRANT SELECT, INSERT ON tool_created TO "{role}"; GRANT SELECT ON prediction_sent TO PUBLIC; '
         f'GRANT UPDATE ON flowise_telemetry_progress TO "{role}" WITH GRANT OPTION'
     )
-    live.swap("next")
+    live.promote("next")
     for table, right, expected in (
         ("tool_created", "SELECT", True),
         ("tool_created", "INSERT", True),
@@ -105,7 +105,7 @@ def test_names_of_indexes_and_constraints_are_those_of_before(
         ).fetchall()
 
     before = names()
-    live.swap("next")
+    live.promote("next")
     assert names() == before
     assert admin.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'swap%'").fetchone() == (0,)
 
@@ -115,7 +115,7 @@ def test_a_materialized_view_is_told_before_anything_is_swapped(
 ) -> None:
     admin.execute("CREATE MATERIALIZED VIEW kept AS SELECT count(*) FROM tool_created")
     with pytest.raises(SinkError, match=r"public\.kept holds rows of the old tables: drop it") as caught:
-        live.swap("next")
+        live.promote("next")
     assert not caught.value.retryable
     assert live.counts() == sizes(batch())
 
@@ -125,7 +125,7 @@ def test_a_view_that_the_new_tables_cannot_fill_leaves_all_as_it_was(
 ) -> None:
     admin.execute("ALTER TABLE tool_created ADD COLUMN note text; CREATE VIEW notes AS SELECT note FROM tool_created")
     with pytest.raises(SinkError, match=r"view public\.notes cannot .* does not exist"):
-        live.swap("next")
+        live.promote("next")
     assert live.counts() == sizes(batch())
     assert admin.execute("SELECT count(*) FROM notes").fetchone() == (1,)
 
@@ -136,7 +136,7 @@ def test_a_swap_gives_way_to_readers_and_goes_on_when_they_end(
     with psycopg.connect(new_postgres_url) as reader:
         # Has the last of the tables and wants the first: with a swap that waits for it while it has others, a deadlock.
         reader.execute("SELECT count(*) FROM vector_upserted")
-        thread = threading.Thread(target=live.swap, args=("next",))
+        thread = threading.Thread(target=live.promote, args=("next",))
         thread.start()
         while admin.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
             assert thread.is_alive()
@@ -160,7 +160,7 @@ def test_a_reader_of_a_view_that_waits_is_not_in_the_way(
 
     with psycopg.connect(new_postgres_url) as reader:
         reader.execute("SELECT count(*) FROM tool_created")
-        threads = [threading.Thread(target=live.swap, args=("next",)), threading.Thread(target=read)]
+        threads = [threading.Thread(target=live.promote, args=("next",)), threading.Thread(target=read)]
         for thread in threads:
             thread.start()
             while not seen and admin.execute(waiting).fetchone() == (0,):
@@ -190,7 +190,7 @@ def test_a_view_of_another_is_told_before_anything_is_swapped(
         address = f"{quote(swapper)}:x@{parts.netloc.rpartition('@')[2]}"
         sink = open_sink(urlunsplit(parts._replace(netloc=address)))
         with pytest.raises(SinkError, match="must be owner of view total"):
-            sink.swap("next")
+            sink.promote("next")
         assert live.counts() == sizes(batch())
     finally:
         admin.execute(f'DROP OWNED BY "{swapper}" CASCADE')
@@ -200,11 +200,11 @@ def test_a_view_of_another_is_told_before_anything_is_swapped(
 def test_readers_that_do_not_end_are_told(
     live: Sink, beside: Sink, new_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swapping, "LOCK_TRIES_SECONDS", 0.0)
+    monkeypatch.setattr(promotion, "LOCK_TRIES_SECONDS", 0.0)
     with psycopg.connect(new_postgres_url) as reader:
         reader.execute("SELECT count(*) FROM vector_upserted")
         with pytest.raises(SinkUnavailableError, match="others have had the tables") as caught:
-            live.swap("next")
+            live.promote("next")
     assert caught.value.retryable
     assert live.counts() == sizes(batch())
 
@@ -215,4 +215,4 @@ def test_a_schema_whose_name_would_be_cut_off_is_told(new_postgres_url: str) -> 
         open_sink(f"{new_postgres_url}{sign}schema={'x' * 64}")
     sink = open_sink(f"{new_postgres_url}{sign}schema={'x' * 40}")
     with pytest.raises(ConfigurationError, match="more than 63 bytes"):
-        sink.beside("y" * 23)
+        sink.staging("y" * 23)

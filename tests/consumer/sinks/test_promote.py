@@ -28,8 +28,8 @@ def live(database_url: str) -> Iterator[Sink]:
 
 
 @pytest.fixture
-def beside(live: Sink) -> Iterator[Sink]:
-    opened = live.beside("next")
+def staging(live: Sink) -> Iterator[Sink]:
+    opened = live.staging("next")
     opened.prepare(catalog())
     yield opened
     opened.close()
@@ -59,7 +59,7 @@ def test_tables_beside_are_a_sink_of_their_own(live: Sink, beside: Sink) -> None
     live.lock("x")
     beside.lock("x")
     with pytest.raises(SinkInUseError):
-        live.beside("next").lock("x")
+        live.staging("next").lock("x")
     assert "next" in beside.url
     assert "next" not in live.url
 
@@ -69,10 +69,10 @@ def test_a_swap_exchanges_the_tables_and_another_brings_them_back(live: Sink, be
     for number in range(1, 4):
         beside.write(batch(number))
     for _ in range(2):
-        live.swap("next")
+        live.promote("next")
         assert (live.counts(), beside.counts()) == (times(3), times(1))
         assert held(beside, "tool_created").equals(batch().frames["tool_created"])
-        live.swap("next")
+        live.promote("next")
         assert (live.counts(), beside.counts()) == (times(1), times(3))
 
 
@@ -82,7 +82,7 @@ def test_sinks_that_are_open_write_on_into_what_has_the_name(live: Sink, beside:
     other.prepare(catalog())
     other.write(batch(1))
     beside.write(batch(0))
-    other.swap("next")
+    other.promote("next")
     # Keys have gone with their tables: what is there already is known.
     assert live.write(batch(0)).duplicates == sizes(batch())
     assert live.write(batch(2)).written == sizes(batch())
@@ -98,7 +98,7 @@ def test_progress_goes_with_the_rows_and_a_claim_stays_with_the_name(
     live.write(of("group", 0, 10))
     beside.claim("replay", [TP0])
     beside.write(of("replay", 0, 5))
-    live.swap("next")
+    live.promote("next")
     assert (progress(live), progress(beside)) == ({"replay": {TP0: 5}}, {"group": {TP0: 10}})
     # The consumer goes on; the replay has had its tables taken away and may not fill those it does not mean.
     live.write(of("group", 1, 11))
@@ -110,7 +110,7 @@ def test_progress_goes_with_the_rows_and_a_claim_stays_with_the_name(
     assert successor.claim("group", [TP0]) == {TP0: 11}
     with pytest.raises(FencedError):
         live.write(of("group", 2, 12))
-    live.swap("next")
+    live.promote("next")
     # Fenced is who was fenced before, although these tables have never seen the successor.
     with pytest.raises(FencedError):
         live.write(of("group", 2, 12))
@@ -156,7 +156,7 @@ def test_readers_see_all_of_the_old_or_all_of_the_new(live: Sink, beside: Sink, 
         thread.start()
     for _ in range(10):
         assert looked.acquire(timeout=60)
-        live.swap("next")
+        live.promote("next")
     stop.set()
     for thread in threads:
         thread.join(60)
@@ -168,12 +168,12 @@ def test_readers_see_all_of_the_old_or_all_of_the_new(live: Sink, beside: Sink, 
 
 def test_only_what_was_prepared_beside_is_exchanged(live: Sink) -> None:
     live.write(batch())
-    beside = live.beside("next")
+    beside = live.staging("next")
     beside.prepare([catalog().latest("tool_created")])
-    live.swap("next")
+    live.promote("next")
     assert live.counts() == {**sizes(batch()), "tool_created": 0}
     assert beside.counts() == {"tool_created": sizes(batch())["tool_created"]}
-    live.swap("next")
+    live.promote("next")
     assert live.counts() == sizes(batch())
     beside.close()
 
@@ -181,14 +181,14 @@ def test_only_what_was_prepared_beside_is_exchanged(live: Sink) -> None:
 def test_what_only_the_other_has_is_added(database_url: str) -> None:
     live = open_sink(database_url)
     live.prepare([catalog().latest("tool_created")])
-    beside = live.beside("next")
+    beside = live.staging("next")
     beside.prepare(catalog())
     beside.write(batch())
     swapping = open_sink(database_url)
-    swapping.swap("next")
+    swapping.promote("next")
     assert swapping.counts() == sizes(batch())
     assert beside.counts() == NONE_HELD
-    swapping.swap("next")
+    swapping.promote("next")
     assert beside.counts() == sizes(batch())
     for sink in (live, beside, swapping):
         sink.close()
@@ -200,9 +200,9 @@ def test_a_consumer_of_an_older_version_writes_on_into_newer_tables(
     live.write(batch(0))
     new = with_second_version(tmp_path / "avro", "tool_created")
     newer = open_sink(database_url)
-    beside = newer.beside("next")
+    beside = newer.staging("next")
     beside.prepare([new])
-    newer.swap("next")
+    newer.promote("next")
     assert live.write(Batch(frames={"tool_created": batch(1).frames["tool_created"]})).written == {"tool_created": 1}
     newer.prepare([new])
     assert held(newer, "tool_created")["note"].to_list() == ["don't"]
@@ -213,41 +213,41 @@ def test_a_consumer_of_an_older_version_writes_on_into_newer_tables(
 def test_a_name_that_has_no_tables_is_told(live: Sink) -> None:
     live.write(batch())
     with pytest.raises(SinkError, match=r"next.* has no tables") as caught:
-        live.swap("next")
+        live.promote("next")
     assert not caught.value.retryable
     assert live.counts() == sizes(batch())
 
 
 def test_nothing_of_a_swap_stays_when_the_tables_beside_are_made_again(live: Sink, beside: Sink) -> None:
-    live.swap("next")
-    live.swap("next")
-    again = live.beside("other")
+    live.promote("next")
+    live.promote("next")
+    again = live.staging("other")
     again.prepare(catalog())
     again.write(batch())
-    live.swap("other")
-    live.swap("next")
+    live.promote("other")
+    live.promote("next")
     assert beside.counts() == sizes(batch())
     again.close()
 
 
 @pytest.mark.parametrize("name", ["", "1st", "Next", "a b", "a-b", '"; --', "x" * 32, "ü", "next\n"])
 def test_a_name_is_plain(live: Sink, name: str) -> None:
-    for call in (live.beside, live.swap):
+    for call in (live.staging, live.promote):
         with pytest.raises(ConfigurationError, match="not a name for tables"):
             call(name)
 
 
 def test_the_longest_name_will_do(live: Sink) -> None:
     name = "x" * 23
-    beside = live.beside(name)
+    beside = live.staging(name)
     beside.prepare(catalog())
-    live.swap(name)
+    live.promote(name)
     beside.close()
 
 
 @pytest.mark.parametrize("kind", ["jsonl:-", "jsonl:///{}/events"])
 def test_lines_have_nothing_beside_them(tmp_path: Path, kind: str) -> None:
     sink = open_sink(kind.format(tmp_path))
-    for call in (sink.beside, sink.swap):
+    for call in (sink.staging, sink.promote):
         with pytest.raises(SinkError, match="cannot have tables"):
             call("next")

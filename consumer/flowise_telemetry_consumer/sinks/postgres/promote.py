@@ -15,7 +15,7 @@ from flowise_telemetry_consumer.sinks.postgres.progress import carry_claims
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["LOCK_TRIES_SECONDS", "swap"]
+__all__ = ["LOCK_TRIES_SECONDS", "promote"]
 
 LOCK_TRIES_SECONDS = 60.0
 """How long a swap tries to have all tables for itself, before it raises ``SinkUnavailableError``."""
@@ -27,7 +27,7 @@ that has its tables in another order, and nobody waits behind us for longer than
 _PAUSE_SECONDS = 0.2
 
 
-def swap(connection: Connection[Any], live: str, other: str, events: Sequence[str], *, shown: str) -> None:
+def promote(connection: Connection[Any], live: str, other: str, events: Sequence[str], *, shown: str) -> None:
     """Exchanges the tables of these events, and of the progress, between two schemas that have all of them.
 
     Runs inside a transaction. The new live tables are granted to whom the old ones were, and views go on reading
