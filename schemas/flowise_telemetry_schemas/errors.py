@@ -27,6 +27,8 @@ __all__ = [
 class TelemetryError(Exception):
     """The root; carries where it happened as far as that is known.
 
+    ``argument`` names the parameter or setting of the call that is at fault, in the library's own words, such as
+    ``begin`` or ``partitions``; the command line puts the name of its option in front.
     ``retryable`` says whether the same call may succeed later. It is set by who raises, never guessed from text.
     """
 
@@ -41,6 +43,7 @@ class TelemetryError(Exception):
         topic: str | None = None,
         partition: int | None = None,
         offset: int | None = None,
+        argument: str | None = None,
         retryable: bool | None = None,
     ) -> None:
         super().__init__(message)
@@ -50,6 +53,7 @@ class TelemetryError(Exception):
         self.topic = topic
         self.partition = partition
         self.offset = offset
+        self.argument = argument
         if retryable is not None:
             self.retryable = retryable
 
