@@ -1,4 +1,4 @@
-"""Topics with kafka-python."""
+"""Looking at and creating topics through kafka-python."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, UnknownTopicError
 from flowise_telemetry_transport.kafka_python.config import client_config
-from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
+from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError
 from flowise_telemetry_transport.kafka_python.errors import failure
+from flowise_telemetry_transport.kafka_python.patches.blocking import bounded_client
+from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 
@@ -27,7 +29,7 @@ class KafkaPythonAdmin:
         self._servers = settings.servers_text
         self._request_seconds = settings.request_timeout_seconds
         self._deadline = Deadline()
-        client_config(settings, {})  # silences the client before its first import
+        client_config(settings, {})  # silence the client before its first import
         from kafka import KafkaAdminClient
 
         config = client_config(settings, KafkaAdminClient.DEFAULT_CONFIG)
@@ -78,7 +80,10 @@ class KafkaPythonAdmin:
         end = time.monotonic() + self._request_seconds
         while not self._has_leaders(spec):
             if time.monotonic() > end:
-                raise TransportError(f"topic {spec.name} was created but is not there yet", topic=spec.name)
+                raise TransportError(
+                    f"topic {spec.name} was created but has no leaders after {self._request_seconds:g} s",
+                    topic=spec.name,
+                )
             time.sleep(_CREATED_POLL_SECONDS)
 
     def _has_leaders(self, spec: TopicSpec) -> bool:
@@ -96,12 +101,12 @@ class KafkaPythonAdmin:
 
         doing = f"settings of topic {topic}"
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        if hasattr(self._client, "_net"):  # kafka-python 3
+        if is_kafka_python_3(self._client):
             with self._asking(doing, self._request_seconds, topic):
-                told = self._client.describe_configs([resource], config_filter="all")["topic"][topic]
-            if not told:
+                described = self._client.describe_configs([resource], config_filter="all")["topic"][topic]
+            if not described:
                 raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
-            return {name: entry["value"] for name, entry in told.items() if entry["value"] is not None}
+            return {name: entry["value"] for name, entry in described.items() if entry["value"] is not None}
         with self._asking(doing, self._request_seconds, topic):
             answers = self._client.describe_configs([resource])
         code, message, _, _, entries = answers[0].resources[0][:5]
@@ -114,8 +119,8 @@ class KafkaPythonAdmin:
     def cluster_id(self) -> str | None:
         """See ``TopicAdmin``."""
         with self._asking("id of the cluster", self._request_seconds):
-            told = self._client.describe_cluster().get("cluster_id")
-        return None if told is None else str(told)
+            cluster_id = self._client.describe_cluster().get("cluster_id")
+        return None if cluster_id is None else str(cluster_id)
 
     def close(self) -> None:
         """See ``TopicAdmin``."""
@@ -123,5 +128,5 @@ class KafkaPythonAdmin:
 
 
 def _name(described: Any) -> str:
-    """The topic's name; kafka-python 3 gives the fields of an answer as the protocol calls them."""
+    """Return the topic's name: kafka-python 3 names the fields of a response as the protocol does."""
     return str(described.get("topic", described.get("name")))

@@ -8,9 +8,11 @@ from typing import Any
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.errors import (
     BrokerUnavailableError,
-    CommitRejectedError,
     TransportError,
     UnreadableRecordError,
+    check_assigned,
+    check_commit,
+    unreadable,
 )
 from flowise_telemetry_transport.librdkafka.bounded import within
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
@@ -18,7 +20,6 @@ from flowise_telemetry_transport.librdkafka.connection import check_connection
 from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, UNREADABLE, failure_of
 from flowise_telemetry_transport.librdkafka.lookup import Lookup
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Record, TopicPartition
 
@@ -306,8 +307,8 @@ class LibrdkafkaReader:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("commit needs a reader that was opened with a group")
-        if self._subscribe is not None and not self._assigned.issuperset(offsets):
-            raise CommitRejectedError("commit: some of the partitions are not ours any more")
+        if self._subscribe is not None:
+            check_commit(self._group, offsets, self._assigned)
         theirs = [self._theirs(tp, offset) for tp, offset in offsets.items()]
         doing = f"commit of group {self._group}"
         done: list[Any] = []
