@@ -20,9 +20,8 @@ from flowise_telemetry_transport import (
     open_reader,
     open_writer,
 )
+from flowise_telemetry_transport.clients import CLIENTS
 from tests.transport.backends import InFlight
-
-CLIENTS: tuple[ClientName, ...] = ("kafka-python", "librdkafka")
 
 
 @pytest.fixture(params=["refuses", "is silent"])
@@ -39,7 +38,7 @@ def settings(client: ClientName, server: str) -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=(server,), client=client, connect_timeout_seconds=2)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", sorted(CLIENTS))
 @pytest.mark.parametrize("role", ["reader", "admin"])
 def test_opening_names_the_servers_in_time(client: ClientName, role: str, nobody: str) -> None:
     began = time.monotonic()
@@ -49,7 +48,7 @@ def test_opening_names_the_servers_in_time(client: ClientName, role: str, nobody
     assert caught.value.retryable
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", sorted(CLIENTS))
 def test_a_writer_opens_without_a_broker_and_is_bounded(client: ClientName, nobody: str) -> None:
     began = time.monotonic()
     writer, deliveries = (
@@ -68,7 +67,7 @@ def test_a_writer_opens_without_a_broker_and_is_bounded(client: ClientName, nobo
     assert time.monotonic() - began < 8
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", sorted(CLIENTS))
 def test_a_client_that_fails_says_nothing_in_the_app_s_log(client: ClientName) -> None:
     code = f"""
 import logging

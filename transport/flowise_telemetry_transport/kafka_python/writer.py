@@ -20,7 +20,7 @@ from flowise_telemetry_transport.errors import (
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.errors import delivery_failure, failure
 from flowise_telemetry_transport.partitioning import partition_for
-from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
 
 __all__ = ["KafkaPythonWriter"]
@@ -55,31 +55,26 @@ class KafkaPythonWriter:
     def __init__(
         self,
         settings: KafkaSettings,
+        options: WriterOptions,
         *,
         client_id: str,
-        delivery_timeout_seconds: float,
-        block_seconds: float,
-        linger_ms: int,
-        max_record_bytes: int,
-        buffer_bytes: int,
-        compression: str | None,
     ) -> None:
         self._settings = settings
-        self._delivery_timeout_seconds = delivery_timeout_seconds
+        self._delivery_timeout_seconds = options.delivery_timeout_seconds
         self._config: dict[str, Any] = {
             "client_id": client_id,
             "acks": "all",
-            "retries": max(1, int(delivery_timeout_seconds * 1000 / _RETRY_BACKOFF_MS)),
+            "retries": max(1, int(options.delivery_timeout_seconds * 1000 / _RETRY_BACKOFF_MS)),
             "retry_backoff_ms": _RETRY_BACKOFF_MS,
             "max_in_flight_requests_per_connection": 1,  # else a retry overtakes
-            "max_block_ms": int(block_seconds * 1000),
-            "linger_ms": linger_ms,
-            "batch_size": min(_BATCH_BYTES, buffer_bytes),
-            "max_request_size": max_record_bytes,
-            "buffer_memory": buffer_bytes,
-            "compression_type": compression,
+            "max_block_ms": int(options.block_seconds * 1000),
+            "linger_ms": options.linger_ms,
+            "batch_size": min(_BATCH_BYTES, options.buffer_bytes),
+            "max_request_size": options.max_record_bytes,
+            "buffer_memory": options.buffer_bytes,
+            "compression_type": options.compression,
         }
-        self._block_seconds = block_seconds
+        self._block_seconds = options.block_seconds
         self._lock = threading.Lock()
         self._topics: dict[str, _Topic] = {}
         self._producer: Any = None
