@@ -10,7 +10,7 @@ from typing import Any
 from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, UnknownTopicError
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError
-from flowise_telemetry_transport.kafka_python.errors import failure
+from flowise_telemetry_transport.kafka_python.errors import translate_error
 from flowise_telemetry_transport.kafka_python.patches.blocking import bounded_client
 from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
 from flowise_telemetry_transport.settings import KafkaSettings
@@ -33,7 +33,7 @@ class KafkaPythonAdmin:
         from kafka import KafkaAdminClient
 
         config = client_config(settings, KafkaAdminClient.DEFAULT_CONFIG)
-        with self._asking(f"no connection to {self._servers}", settings.connect_timeout_seconds):
+        with self._request(f"no connection to {self._servers}", settings.connect_timeout_seconds):
             try:
                 self._client: Any = KafkaAdminClient(
                     **config, client_id=client_id, kafka_client=bounded_client(self._deadline)
@@ -43,21 +43,21 @@ class KafkaPythonAdmin:
                 raise
 
     @contextmanager
-    def _asking(self, doing: str, seconds: float, topic: str | None = None) -> Iterator[None]:
+    def _request(self, doing: str, seconds: float, topic: str | None = None) -> Iterator[None]:
         try:
             with self._deadline.within(seconds):
                 yield
         except OutOfTimeError as error:
             raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {seconds:g} s") from error
         except Exception as error:
-            mapped = failure(error, doing, topic=topic)
+            mapped = translate_error(error, doing, topic=topic)
             if mapped is error:
                 raise
             raise mapped from error
 
     def topics(self) -> dict[str, int]:
         """See ``TopicAdmin``."""
-        with self._asking("list of topics", self._request_seconds):
+        with self._request("list of topics", self._request_seconds):
             described = self._client.describe_topics()
         return {
             _name(entry): len(entry["partitions"])
@@ -75,7 +75,7 @@ class KafkaPythonAdmin:
             replication_factor=spec.replication_factor,
             topic_configs=dict(spec.configs),
         )
-        with self._asking(f"creation of topic {spec.name}", self._request_seconds, spec.name):
+        with self._request(f"creation of topic {spec.name}", self._request_seconds, spec.name):
             self._client.create_topics([new], timeout_ms=int(self._request_seconds * 1000))
         end = time.monotonic() + self._request_seconds
         while not self._has_leaders(spec):
@@ -87,7 +87,7 @@ class KafkaPythonAdmin:
             time.sleep(_CREATED_POLL_SECONDS)
 
     def _has_leaders(self, spec: TopicSpec) -> bool:
-        with self._asking(f"creation of topic {spec.name}", self._request_seconds, spec.name):
+        with self._request(f"creation of topic {spec.name}", self._request_seconds, spec.name):
             described = self._client.describe_topics()
         for entry in described:
             if _name(entry) == spec.name:
@@ -102,12 +102,12 @@ class KafkaPythonAdmin:
         doing = f"settings of topic {topic}"
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
         if is_kafka_python_3(self._client):
-            with self._asking(doing, self._request_seconds, topic):
+            with self._request(doing, self._request_seconds, topic):
                 described = self._client.describe_configs([resource], config_filter="all")["topic"][topic]
             if not described:
                 raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
             return {name: entry["value"] for name, entry in described.items() if entry["value"] is not None}
-        with self._asking(doing, self._request_seconds, topic):
+        with self._request(doing, self._request_seconds, topic):
             answers = self._client.describe_configs([resource])
         code, message, _, _, entries = answers[0].resources[0][:5]
         if code == _UNKNOWN_TOPIC:
@@ -118,7 +118,7 @@ class KafkaPythonAdmin:
 
     def cluster_id(self) -> str | None:
         """See ``TopicAdmin``."""
-        with self._asking("id of the cluster", self._request_seconds):
+        with self._request("id of the cluster", self._request_seconds):
             cluster_id = self._client.describe_cluster().get("cluster_id")
         return None if cluster_id is None else str(cluster_id)
 

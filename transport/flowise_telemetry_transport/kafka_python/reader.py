@@ -19,7 +19,7 @@ from flowise_telemetry_transport.errors import (
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError
-from flowise_telemetry_transport.kafka_python.errors import failure
+from flowise_telemetry_transport.kafka_python.errors import translate_error
 from flowise_telemetry_transport.kafka_python.patches.blocking import bounded_client
 from flowise_telemetry_transport.kafka_python.patches.fetching import Unreadable, mend_fetcher, record_of
 from flowise_telemetry_transport.kafka_python.patches.joining import forget_assignment, mend_joining, note_partitions
@@ -32,7 +32,7 @@ from flowise_telemetry_transport.types import Record, TopicPartition
 
 __all__ = ["KafkaPythonReader"]
 
-# A poll may take this much longer than told, for one answer of the coordinator: else short polls would never join.
+# The extra time of a poll for one answer of the coordinator, so that a group of short polls makes progress.
 _POLL_GRACE_SECONDS = 1.0
 
 
@@ -75,7 +75,7 @@ class KafkaPythonReader:
             raise BrokerUnavailableError(f"no broker answers at {self._servers}") from error
         except Exception as error:
             self._deadline.on_failure()
-            raise failure(error, f"no connection to {self._servers}") from error
+            raise translate_error(error, f"no connection to {self._servers}") from error
 
     def subscribe(
         self,
@@ -118,7 +118,7 @@ class KafkaPythonReader:
         """See ``RecordReader``."""
         self._assigned = frozenset()
         self._unreadable.clear()
-        with self._asking(f"leaving group {self._group}", self._request_seconds):
+        with self._request(f"leaving group {self._group}", self._request_seconds):
             self._consumer.unsubscribe()
         self._join()
 
@@ -156,7 +156,7 @@ class KafkaPythonReader:
             pass
         except Exception as error:
             seek_back(self._consumer, before)
-            mapped = failure(error, "poll")
+            mapped = translate_error(error, "poll")
             if not isinstance(mapped, BrokerUnavailableError):
                 raise mapped from error
         if self._callback_error is not None:
@@ -191,7 +191,7 @@ class KafkaPythonReader:
     def position(self, partition: TopicPartition) -> int:
         """See ``RecordReader``."""
         check_assigned([partition], self._assigned)
-        with self._asking(f"position of {partition.topic}[{partition.partition}]", self._request_seconds):
+        with self._request(f"position of {partition.topic}[{partition.partition}]", self._request_seconds):
             return int(self._consumer.position(_client_tp(partition)))
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
@@ -223,19 +223,19 @@ class KafkaPythonReader:
         # The third field of kafka-python 2.1 and later: the leader epoch, -1 for "unknown" (KIP-320).
         epoch = [-1] * (len(OffsetAndMetadata._fields) - 2)
         client_offsets = {_client_tp(tp): OffsetAndMetadata(offset, "", *epoch) for tp, offset in offsets.items()}
-        with self._asking(f"commit of group {self._group}", timeout_seconds):
+        with self._request(f"commit of group {self._group}", timeout_seconds):
             self._consumer.commit(client_offsets)
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("committed needs a reader that was opened with a group")
-        with self._asking(f"committed offsets of group {self._group}", self._request_seconds):
+        with self._request(f"committed offsets of group {self._group}", self._request_seconds):
             return {tp: self._consumer.committed(_client_tp(tp)) for tp in partitions}
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """See ``RecordReader``."""
-        with self._asking(f"partitions of {topic}", self._request_seconds):
+        with self._request(f"partitions of {topic}", self._request_seconds):
             refreshed = self._metadata_age()
             found = self._consumer.partitions_for_topic(topic)
             if not found and self._metadata_age() == refreshed:
@@ -259,7 +259,7 @@ class KafkaPythonReader:
     def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""
         self._require_known(times_ms)
-        with self._asking("offsets for times", self._request_seconds):
+        with self._request("offsets for times", self._request_seconds):
             found = self._consumer.offsets_for_times({_client_tp(tp): time_ms for tp, time_ms in times_ms.items()})
         places = {tp: found.get(_client_tp(tp)) for tp in times_ms}
         return {tp: place.offset if place is not None and place.offset >= 0 else None for tp, place in places.items()}
@@ -277,12 +277,12 @@ class KafkaPythonReader:
 
     def _offsets(self, method: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         self._require_known(partitions)
-        with self._asking(method.replace("_", " "), self._request_seconds):
+        with self._request(method.replace("_", " "), self._request_seconds):
             found = getattr(self._consumer, method)([_client_tp(tp) for tp in partitions])
         return {tp: int(found[_client_tp(tp)]) for tp in partitions}
 
     @contextmanager
-    def _asking(self, doing: str, seconds: float) -> Iterator[None]:
+    def _request(self, doing: str, seconds: float) -> Iterator[None]:
         """Bound a call to the cluster and map its errors."""
         try:
             with self._deadline.within(seconds):
@@ -290,7 +290,7 @@ class KafkaPythonReader:
         except OutOfTimeError as error:
             raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {seconds:g} s") from error
         except Exception as error:
-            mapped = failure(error, doing)
+            mapped = translate_error(error, doing)
             if mapped is error:
                 raise
             raise mapped from error

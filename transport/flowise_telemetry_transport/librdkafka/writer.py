@@ -8,7 +8,7 @@ from typing import Any
 
 from flowise_telemetry_transport.errors import BufferFullError, TransportError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
-from flowise_telemetry_transport.librdkafka.errors import delivery_failure, failure
+from flowise_telemetry_transport.librdkafka.errors import translate_delivery_error, translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
 
@@ -19,9 +19,10 @@ _ANY_PARTITION = -1
 
 
 class LibrdkafkaWriter:
-    """A ``RecordWriter``, idempotent (KIP-98): a retry never writes twice. ``poll``, ``flush``, ``close`` run callbacks.
+    """A ``RecordWriter``; idempotent (KIP-98), so that a retry never writes a record twice.
 
-    ``send`` never waits: a record that the broker refuses, one for an unknown topic included, fails in its callback.
+    Callbacks run in ``poll``, ``flush`` and ``close``. ``send`` never waits: a record that the broker refuses, one for
+    an unknown topic included, fails in its callback.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class LibrdkafkaWriter:
             if isinstance(error, BufferError):
                 raise BufferFullError("the send buffer is full", topic=record.topic) from error
             if isinstance(error, self._kafka.KafkaException):
-                raise failure(error, f"send to {record.topic}", topic=record.topic) from error
+                raise translate_exception(error, f"send to {record.topic}", topic=record.topic) from error
             raise
 
     def _call_back(self, error: Any, message: Any) -> None:
@@ -110,4 +111,4 @@ def _report(on_delivery: OnDelivery, error: Any, message: Any) -> None:
     if error is None:
         on_delivery(Delivery(message.topic(), message.partition(), message.offset()), None)
     else:
-        on_delivery(None, delivery_failure(error, message.topic()))
+        on_delivery(None, translate_delivery_error(error, message.topic()))

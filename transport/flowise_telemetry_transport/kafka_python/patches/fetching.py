@@ -125,12 +125,9 @@ def _content(data: bytes, at: int) -> tuple[bytes | None, int]:
     return (None, at) if size < 0 else (data[at : at + size], at + size)
 
 
+# Not schemas.varint, which is Avro's: this one is the client's coding and goes when the patch goes.
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return a variable-length zig-zag number and the position after it.
-
-    Apart from ``schemas.varint``, whose ``ValueError`` for a number without an end comes after ten bytes and costs a
-    loop counter on each number: this runs five times for each record read.
-    """
+    """Return a zig-zag number and the position after it as the client reads it, which drops no bits over 64."""
     value = data[at]
     if value > 0x7F:
         shift = 7
