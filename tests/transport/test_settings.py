@@ -1,4 +1,4 @@
-"""Connection settings, for both clients."""
+"""Connection settings, for all clients."""
 
 from __future__ import annotations
 
