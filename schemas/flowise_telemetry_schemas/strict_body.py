@@ -1,8 +1,8 @@
-"""Whether a body is what the Avro specification allows, where fastavro and polars forgive.
+"""A check that a body is what the Avro specification allows, where fastavro and polars are lenient.
 
-fastavro takes a negative index of an enum or a union for one from the end and any byte but 0 for true; polars takes any
-index but 0 for a union's second branch. Each makes something else of such a body, and nobody who means well writes one.
-An int of more than 32 bits is left to the constraints, which name its field.
+fastavro counts a negative index of an enum or a union from the end and takes any byte but 0 for true; polars takes any
+index but 0 for a union's second branch. They decode such a body differently, and no honest writer makes one. An int of
+more than 32 bits is left to the constraints, which name its field.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ __all__ = ["check_body"]
 
 
 def check_body(schema: EventSchema, body: bytes) -> None:
-    """Raises ``ValueError``, saying what is wrong, or ``IndexError`` at the end, for what is no record of ``schema``.
+    """Raise ``ValueError``, or ``IndexError`` if the bytes end too early, unless ``body`` is one record of ``schema``.
 
-    A number may have more bytes than it needs, up to ten, and an array may come in several blocks, with or without
-    their sizes in front.
+    Legal, though we write neither: a number of more bytes than it needs, up to ten, and an array in several blocks,
+    with or without their sizes (Avro 1.12, "Binary Encoding").
     """
     if _record_end(schema.fields, body, 0) != len(body):
         raise ValueError("bytes are left over")
@@ -31,7 +31,7 @@ def _record_end(fields: tuple[Field, ...], body: bytes, at: int) -> int:
 
 
 def _end(field: Field, body: bytes, at: int) -> int:
-    """Where the value that starts at ``at`` ends."""
+    """Return the position after the value that starts at ``at``."""
     if field.nullable:
         branch, at = decode_long(body, at)
         if branch == 0:
@@ -65,7 +65,7 @@ def _array_end(items: Field, body: bytes, at: int) -> int:
         if count == 0:
             return at
         if count < 0:
-            _, at = decode_long(body, at)  # the block's size, for those who want to step over it
+            _, at = decode_long(body, at)  # the block's size in bytes, for a reader that skips it
             count = -count
         for _ in range(count):
             at = _end(items, body, at)

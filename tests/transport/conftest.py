@@ -27,7 +27,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 @pytest.fixture
 def topic_creation(request: pytest.FixtureRequest, backend: Backend) -> None:
-    """Expect the test to fail on librdkafka's mock cluster, which has no CreateTopics; strict, to notice when it has."""
+    """Expect the test to fail on librdkafka's mock cluster, which has no CreateTopics; a pass is then a failure."""
     if not backend.creates_topics:
         reason = "librdkafka's mock cluster has no CreateTopics"
         request.applymarker(pytest.mark.xfail(reason=reason, raises=TransportError, strict=True))
