@@ -94,6 +94,17 @@ lock: $(DEV_READY) ## resolves pyproject.toml anew into requirements/*.txt; ARGS
 	$(LOCK) $(ARGS) pyproject.toml --all-extras --group build --group dev --constraints requirements/run.txt \
 		--constraints requirements/build.txt --output-file requirements/dev.txt
 
+.PHONY: build
+build: $(RUN_READY) ## wheel and sdist, in dist/
+	@rm -rf dist
+	@$(RUN) -m hatchling build
+
+.PHONY: sbom
+sbom: $(DEV_READY) ## what a release is made of with all extras, as CycloneDX, in dist/sbom.cdx.json
+	@mkdir -p dist
+	@$(RUN) -m cyclonedx_py requirements requirements/run.txt --pyproject pyproject.toml --mc-type library \
+		--output-reproducible --output-format JSON --output-file dist/sbom.cdx.json
+
 .PHONY: clean
 clean: ## removes the environment and everything made by the other targets
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo .cache
