@@ -78,7 +78,7 @@ class InstantReader(InMemoryReader):
     """An in-memory reader whose waits move the fake clock and take no time."""
 
     def __init__(self, broker: InMemoryBroker, group: str | None, clock: FakeClock, member: int = 1_000) -> None:
-        super().__init__(broker, group, member)
+        super().__init__(broker.cluster, group, member)
         self.clock = clock
         self.before_commit: Callable[[Mapping[TopicPartition, int]], None] = lambda offsets: None
         self.polls = 0

@@ -20,6 +20,7 @@ from polars.exceptions import PanicException
 
 from flowise_telemetry_schemas import EventSchema, Field
 from flowise_telemetry_schemas.codec import is_canonical
+from flowise_telemetry_schemas.varint import encode_long
 
 __all__ = ["columns_of", "is_readable", "value_of"]
 
@@ -49,7 +50,7 @@ def columns_of(schema: EventSchema, bodies: Sequence[bytes]) -> pl.DataFrame | N
         return None
     guard = os.urandom(_GUARD_BYTES)
     content = b"".join(itertools.chain.from_iterable(zip(bodies, itertools.repeat(guard))))
-    file = b"".join((_header(schema), guard, _long(len(bodies)), _long(len(content)), content, guard))
+    file = b"".join((_header(schema), guard, encode_long(len(bodies)), encode_long(len(content)), content, guard))
     try:
         frame = pl.read_avro(io.BytesIO(file))
     except (Exception, PanicException):
@@ -134,7 +135,7 @@ def _header(schema: EventSchema) -> bytes:
     record = _record(schema.fields, numbers, guard)
     metadata = {"avro.codec": b"null", "avro.schema": json.dumps(record).encode()}
     entries = b"".join(_bytes(key.encode()) + _bytes(value) for key, value in metadata.items())
-    return _MAGIC + _long(len(metadata)) + entries + _long(0)
+    return _MAGIC + encode_long(len(metadata)) + entries + encode_long(0)
 
 
 def _record(fields: Sequence[Field], numbers: Iterator[int], *more: object) -> dict[str, object]:
@@ -163,14 +164,4 @@ def _type(field: Field, numbers: Iterator[int]) -> object:
 
 
 def _bytes(value: bytes) -> bytes:
-    return _long(len(value)) + value
-
-
-def _long(value: int) -> bytes:
-    """A count or a length in Avro's variable-length zig-zag coding; they are never negative."""
-    rest, out = value << 1, bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    return encode_long(len(value)) + value

@@ -20,16 +20,13 @@ def open_kafka_writer(environ: Mapping[str, str], *, buffer_bytes: int) -> Recor
 
     Raises ``ConfigurationError``, ``MissingExtraError``.
     """
-    from flowise_telemetry_transport.clients import open_writer
+    from flowise_telemetry_transport.clients import open_writer, warm_up
     from flowise_telemetry_transport.settings import KafkaSettings
 
     settings = KafkaSettings.from_env(environ)
     # What would else be imported at the first send or look-up: now, so that no fork comes in between.
     "localhost".encode("idna")
-    if settings.client == "kafka-python":
-        from flowise_telemetry_transport.kafka_python.config import client_config
-
-        client_config(settings, {})
+    warm_up(settings)
     return open_writer(
         settings,
         delivery_timeout_seconds=_DELIVERY_TIMEOUT_SECONDS,

@@ -178,7 +178,7 @@ def test_a_crash_between_sink_and_receipt_is_mended_by_the_next(it: Redriven) ->
     result = it.run()
     assert result.incomplete is not None
     assert it.sink.event_ids() == it.world.accepted()
-    it.world.broker._delivery_failures.clear()
+    it.world.broker.clear_faults()
     result = it.run()
     assert (result.written, result.already_there) == ({}, {"tool_created": TOOLS})
     assert it.listed()[:2] == ({"unknown_framing": 1}, TOOLS)

@@ -271,7 +271,7 @@ def test_a_topic_made_again_since_is_told_with_the_mend(world: World, copy: Copy
 def test_a_topic_made_again_is_told_by_its_ends_where_it_has_no_id(
     world: World, copy: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world.broker, "topic_id", lambda topic: None)
+    monkeypatch.setattr(world.broker.cluster, "topic_id", lambda topic: None)
     died(copy, 2)
     world.broker.recreate(TOPIC)
     with pytest.raises(TopicChangedError, match="partition 0 ends at 0, before the 20 of then"):

@@ -139,7 +139,7 @@ def test_a_topic_that_does_not_take_records_is_an_outage_or_a_refusal(world: Wor
     world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"), count=1_000_000)
     result = copy_topic(world.reader(None), topic(world), catalog(), arguments, clock=world.clock)
     assert result.incomplete == "the topic stayed away: kafka://copy: slow"
-    world.broker._delivery_failures.clear()
+    world.broker.clear_faults()
     world.broker.fail_next_deliveries(DeliveryError("not here"))
     with pytest.raises(SinkError, match="kafka://copy: not here"):
         copy_topic(world.reader(None), topic(world), catalog(), arguments, clock=world.clock)
@@ -183,15 +183,15 @@ def test_a_topic_is_another_one_by_its_id_or_on_another_cluster(world: World, mo
     with pytest.raises(ConfigurationError, match=r"of the cluster that is read, and .* is the topic itself"):
         require_another_topic(TOPIC, here, here)
     # Two clusters may have been made from the same files: the topic's own id tells.
-    monkeypatch.setattr(other, "cluster_id", world.broker.cluster_id)
+    monkeypatch.setattr(other.cluster, "id", world.broker.cluster.id)
     require_another_topic(TOPIC, here, there)
-    monkeypatch.setattr(other, "topic_id", lambda topic: None)
+    monkeypatch.setattr(other.cluster, "topic_id", lambda topic: None)
     with pytest.raises(ConfigurationError, match=r"id .* is the topic itself"):
         require_another_topic(TOPIC, here, there)
-    monkeypatch.setattr(other, "cluster_id", None)
+    monkeypatch.setattr(other.cluster, "id", None)
     with pytest.raises(ConfigurationError, match=f"cannot be told .* give the copy another name than {TOPIC}"):
         require_another_topic(TOPIC, here, there)
-    monkeypatch.setattr(other, "cluster_id", "another")
+    monkeypatch.setattr(other.cluster, "id", "another")
     require_another_topic(TOPIC, here, there)
 
 

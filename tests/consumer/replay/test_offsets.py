@@ -272,7 +272,7 @@ def test_a_topic_that_is_made_again_meanwhile_is_told_by_its_ends_where_it_has_n
 ) -> None:
     world = World(partitions=1)
     world.send_good(5_200)
-    monkeypatch.setattr(world.broker, "topic_id", lambda topic: None)
+    monkeypatch.setattr(world.broker.cluster, "topic_id", lambda topic: None)
     written: list[Batch] = []
 
     def make_again(batch: Batch) -> None:
