@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import environment, lifecycle
-from flowise_telemetry.delivery.queue import EventQueue, event_bytes
+from flowise_telemetry.delivery.queue import EventQueue
+from flowise_telemetry.encoding.size import event_bytes
 from flowise_telemetry.stats import Counts, DropReason, OnDrop, Stats
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-from flowise_telemetry.consent.config_folder import config_folder, write_privately
+from flowise_telemetry.config_folder import config_folder, write_privately
 
 __all__ = ["NOTICE", "NOTICE_FILE", "show_notice"]
 

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from flowise_telemetry.consent.config_folder import config_folder, write_privately
+from flowise_telemetry.config_folder import config_folder, write_privately
 
-__all__ = ["CHOICE_FILE", "StoredChoiceError", "choice_path", "read_choice", "write_choice"]
+__all__ = [
+    "CHOICE_FILE",
+    "StoredChoice",
+    "StoredChoiceError",
+    "choice_path",
+    "read_choice",
+    "store_choice",
+    "write_choice",
+]
 
 CHOICE_FILE = "choice"
 _WORDS = {"enabled": True, "disabled": False}
 _MAX_FILE_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChoice:
+    """What ``store_choice`` did: where the choice is kept and which files it deleted."""
+
+    enabled: bool
+    path: Path
+    deleted: tuple[Path, ...]
 
 
 class StoredChoiceError(OSError):
@@ -48,3 +68,32 @@ def write_choice(enabled: bool, environ: Mapping[str, str]) -> Path:
         raise StoredChoiceError("this user has no home folder: set FLOWISE_TELEMETRY_CONFIG_DIR")
     write_privately(path, "enabled\n" if enabled else "disabled\n", replace=True)
     return path
+
+
+def store_choice(
+    enabled: bool, *, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None
+) -> StoredChoice:
+    """Keeps the choice for this user. Turning off also deletes the local secret and what waits in the spool.
+
+    An app that is running sees it within seconds and drops what it has. Raises ``OSError`` where nothing can be
+    written.
+    """
+    # Imported here: an app that reads the choice at its start needs none of it.
+    from flowise_telemetry.consent.env_file import read_env_file
+    from flowise_telemetry.identity.instance_id import secret_path
+    from flowise_telemetry.settings import ProducerSettings
+
+    settings = ProducerSettings.read(os.environ if environ is None else environ, read_env_file(env_file).values)
+    path = write_choice(enabled, settings.environ)
+    deleted: list[Path] = []
+    if not enabled:
+        secret = secret_path(settings.environ)
+        if secret is not None and secret.exists():
+            secret.unlink()
+            deleted.append(secret)
+        if settings.spool_dir is not None:
+            from flowise_telemetry.spool.files import delete_spool
+
+            with contextlib.suppress(FileNotFoundError):
+                deleted += delete_spool(settings.spool_dir)
+    return StoredChoice(enabled, path, tuple(deleted))

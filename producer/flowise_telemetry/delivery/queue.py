@@ -9,32 +9,11 @@ from collections import deque
 from typing import Any
 
 from flowise_telemetry.stats import DropReason
-from flowise_telemetry_schemas.errors import ValidationError
-from flowise_telemetry_schemas.flow_graph import FlowGraph
 
-__all__ = ["EventQueue", "Item", "event_bytes"]
+__all__ = ["EventQueue", "Item"]
 
 Item = tuple[Any, int, int, int]
 """The event, its sequence, when it occurred (milliseconds since 1970), its estimated bytes in memory."""
-
-_NO_GRAPH = object()
-_EVENT_BYTES = 1_024
-_NODE_BYTES = 160  # a str of the 96 characters that an id may have, and its place in the tuple
-_EDGE_BYTES = 376  # an Edge with two such strings that are not shared with the nodes
-
-
-def event_bytes(event: Any) -> int:
-    """The most memory that a valid event can take. No look at the strings: this is on the app's own thread.
-
-    Raises ``ValidationError`` for a flow graph that is something else: what could still change must not get in.
-    """
-    graph = getattr(event, "flow_graph", _NO_GRAPH)
-    if graph is _NO_GRAPH:
-        return _EVENT_BYTES
-    if type(graph) is not FlowGraph or type(graph.nodes) is not tuple or type(graph.edges) is not tuple:
-        message = "flowGraph: must be a FlowGraph of tuples"
-        raise ValidationError(message, event=event.EVENT, field="flowGraph", rule="type")
-    return _EVENT_BYTES + _NODE_BYTES * len(graph.nodes) + _EDGE_BYTES * len(graph.edges)
 
 
 class EventQueue:

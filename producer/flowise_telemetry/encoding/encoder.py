@@ -7,8 +7,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowise_telemetry.delivery.queue import event_bytes
 from flowise_telemetry.encoding.compiled import CompiledEncoder, Refused
+from flowise_telemetry.encoding.size import event_bytes
 from flowise_telemetry.identity.instance_id import InstanceId
 from flowise_telemetry.identity.uuid7 import Uuid7
 from flowise_telemetry_schemas import codec

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flowise_telemetry import environment, lifecycle
-from flowise_telemetry.consent.config_folder import config_folder, write_privately
+from flowise_telemetry.config_folder import config_folder, write_privately
 
 __all__ = ["SECRET_FILE", "InstanceId", "find_secret", "load_secret", "secret_path"]
 

@@ -9,7 +9,8 @@ import pytest
 
 from flowise_telemetry import Telemetry
 from flowise_telemetry.consent.decision import Consent
-from flowise_telemetry.consent.status import status, store_choice
+from flowise_telemetry.consent.status import status
+from flowise_telemetry.consent.stored_choice import store_choice
 from flowise_telemetry_transport import InMemoryBroker
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import stored, tool_created, wait_until
