@@ -71,7 +71,6 @@ MAX_LINES = 300
 LONGER = {
     "transport/flowise_telemetry_transport/librdkafka/reader.py": "one Protocol, its callbacks share state",
     "transport/flowise_telemetry_transport/kafka_python/reader.py": "one Protocol, over one client",
-    "producer/flowise_telemetry/telemetry.py": "the one object that an app has",
 }
 
 # What others may build on. A name is added or taken away here and in CHANGELOG.md, never by accident.

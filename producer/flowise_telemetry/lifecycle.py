@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-__all__ = ["connected", "connecting", "flush_on_sigterm", "keep_for_ever", "loading", "register", "watch_exit"]
+__all__ = ["connected", "connecting", "flush_on_sigterm", "keep_forever", "loading", "register", "watch_exit"]
 
 EXIT_BUDGET_SECONDS = 1.0
 """All the time that the end of the process is delayed, however many ``Telemetry`` objects there are."""
@@ -134,7 +134,7 @@ def _after_fork_in_child() -> None:
         telemetry._after_fork_in_child(usable=_fork_is_clean)
 
 
-def keep_for_ever(inherited: object) -> None:
+def keep_forever(inherited: object) -> None:
     """Takes a reference that is never given back, not even at the end of the interpreter.
 
     A Kafka client that was made before a fork has neither its threads nor the right to its sockets in the child:

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from flowise_telemetry import environment
 
-__all__ = ["DEFAULT_TOPIC", "Limits", "ProducerSettings"]
-
-DEFAULT_TOPIC = "flowise.telemetry.events"
+__all__ = ["Limits", "ProducerSettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +38,20 @@ class ProducerSettings:
     """
 
     bootstrap_servers: str
-    topic: str
+    given_topic: str
     debug: bool
     spool_dir: Path | None
     ledger_path: Path | None
     kafka: Mapping[str, str] = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def topic(self) -> str:
+        """The topic that was given, else the default one."""
+        # Imported here: transport takes longer to load than all that an app needs while telemetry is off.
+        from flowise_telemetry_transport.topics import EVENTS_TOPIC
+
+        return self.given_topic or EVENTS_TOPIC
 
     @property
     def spool_has_files(self) -> bool:
@@ -76,7 +82,7 @@ class ProducerSettings:
         ledger = ledger_path if ledger_path is not None else merged.get(environment.LOG, "").strip()
         return cls(
             bootstrap_servers=merged.get(environment.BOOTSTRAP_SERVERS, "").strip(),
-            topic=topic or merged.get(environment.TOPIC, "").strip() or DEFAULT_TOPIC,
+            given_topic=topic or merged.get(environment.TOPIC, "").strip(),
             debug=bool(environment.is_set(merged, environment.DEBUG)),
             spool_dir=Path(spool) if spool else None,
             ledger_path=Path(ledger) if ledger else None,

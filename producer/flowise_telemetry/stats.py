@@ -43,9 +43,9 @@ thread.
 class Stats:
     """Counts since the start of the process (of the child, after a fork).
 
-    ``accepted`` entered the buffer. ``recovered`` were found in the spool, left by earlier processes. ``buffered``
-    wait in memory or on disk. Always: accepted + recovered + refused = sent + dropped + buffered, where ``refused``
-    counts those drops that were never accepted.
+    ``accepted`` entered the buffer. ``recovered`` were found in the spool, left by earlier processes. ``buffered`` wait
+    in memory or on disk, ``spooled`` of them on disk, where they survive a crash of the app. Always: accepted +
+    recovered + refused = sent + dropped + buffered, where ``refused`` counts those drops that were never accepted.
     """
 
     accepted: int
@@ -54,6 +54,7 @@ class Stats:
     sent: int
     dropped: Mapping[str, int]
     buffered: int
+    spooled: int
     stream_id: str
 
     @property

@@ -11,12 +11,12 @@ from typing import Any
 
 from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret
-from flowise_telemetry.settings import DEFAULT_TOPIC
 from flowise_telemetry_schemas import codec
 from flowise_telemetry_schemas.catalog import EventSchema, catalog
 from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.json_mapping import record_to_json
+from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = ["Preview", "PreviewField", "preview"]
 
@@ -48,7 +48,7 @@ class Preview:
 
 
 def preview(
-    event: Event, *, app_version: str = "0.0.0", topic: str = DEFAULT_TOPIC, environ: Mapping[str, str] | None = None
+    event: Event, *, app_version: str = "0.0.0", topic: str = EVENTS_TOPIC, environ: Mapping[str, str] | None = None
 ) -> Preview:
     """The event as the production encoder makes it, as the first of its stream.
 

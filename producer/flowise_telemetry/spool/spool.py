@@ -58,6 +58,8 @@ class Spool:
         self._last_id = 0
         self._held_bytes = 0
         self._others_bytes = 0
+        self.events = 0
+        """Events in the file. Any thread may read it."""
 
     @contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection]:
@@ -99,7 +101,8 @@ class Spool:
     def _renew(self) -> None:
         OPEN_HERE.discard(str(self._path))
         self._path = self._folder / spool_name()
-        self._held_bytes = 0  # row ids go on: events in memory still carry those of the old file
+        self._held_bytes = 0  # row ids continue: events in memory still carry those of the old file
+        self.events = 0
 
     def _abandon(self) -> None:
         """The file is damaged: puts it aside and starts another at the next use."""
@@ -125,6 +128,7 @@ class Spool:
         for encoded, (row, *_) in zip(events, rows, strict=True):
             encoded.row = row
         self._last_id += len(rows)
+        self.events += len(rows)
         self._held_bytes += size
 
     def remove(self, rows: Iterable[int]) -> None:
@@ -132,7 +136,9 @@ class Spool:
         with self._guarded() as connection, connection:
             for row in rows:
                 found = connection.execute("DELETE FROM event WHERE id = ? RETURNING length(value)", (row,)).fetchone()
-                self._held_bytes -= found[0] + _ROW_BYTES if found else 0
+                if found:
+                    self._held_bytes -= found[0] + _ROW_BYTES
+                    self.events -= 1
 
     def load(self, *, after_row: int, limit: int) -> list[Encoded]:
         """The next events in the order in which they were kept."""
