@@ -1,4 +1,4 @@
-"""Where events go and what is kept locally, read once from the environment and the ``.env`` file."""
+"""Settings of a ``Telemetry``, read once from its arguments, the environment and the ``.env`` file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Limits", "ProducerSettings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The bounds of everything that can grow.
+    """Bounds of everything that can grow.
 
-    ``buffer_max_events`` and ``buffer_max_bytes`` bound what is in memory until Kafka has acknowledged it: what is
-    over is refused (``queue_full``). ``max_age_seconds``: what is still undelivered after that, in memory or on disk,
-    is dropped (``expired``). ``spool_max_bytes`` bounds the spool folder, ``ledger_max_bytes`` the ledger together
-    with the one older part that is kept of it.
+    ``buffer_max_events`` and ``buffer_max_bytes`` bound the events in memory that Kafka has not acknowledged; more are
+    refused (``queue_full``). An event that is undelivered after ``max_age_seconds``, in memory or on disk, is dropped
+    (``expired``). ``spool_max_bytes`` bounds the spool folder, ``ledger_max_bytes`` the ledger file together with the
+    one that it replaced.
     """
 
     buffer_max_events: int = 20_000
@@ -32,9 +32,8 @@ class Limits:
 class ProducerSettings:
     """The settings of one ``Telemetry``.
 
-    ``kafka`` are the variables that the transport reads (servers, client, ``FLOWISE_TELEMETRY_KAFKA_*``). ``environ``
-    is the environment with the variables of ``.env`` beneath it; neither is shown in the repr, as both may hold
-    passwords.
+    ``kafka`` holds the variables that the transport reads (servers, client, ``FLOWISE_TELEMETRY_KAFKA_*``). ``environ``
+    is the environment over the variables of ``.env``. The repr shows neither, because both may hold passwords.
     """
 
     bootstrap_servers: str
@@ -55,7 +54,7 @@ class ProducerSettings:
 
     @property
     def spool_has_files(self) -> bool:
-        """Whether there is a spool folder with something in it."""
+        """True if there is a spool folder with a file in it."""
         if self.spool_dir is None or self.debug:
             return False
         try:
@@ -74,7 +73,7 @@ class ProducerSettings:
         spool_dir: str | Path | None = None,
         ledger_path: str | Path | None = None,
     ) -> ProducerSettings:
-        """An argument that is given wins over the environment, that over the ``.env`` file."""
+        """Return the settings: arguments override the environment, which overrides the ``.env`` file."""
         merged = {**env_file, **{name: text for name, text in environ.items() if text.strip()}}
         if bootstrap_servers is not None:
             merged[environment.BOOTSTRAP_SERVERS] = bootstrap_servers

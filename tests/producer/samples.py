@@ -44,9 +44,9 @@ def stored(broker: InMemoryBroker, topic: str = EVENTS_TOPIC) -> list[dict[str, 
     return sorted(decoded, key=lambda record: (record["streamId"], record["sequence"]))
 
 
-def wait_until(condition: Callable[[], object], *, timeout_seconds: float = 10.0) -> None:
-    """Returns as soon as the condition holds."""
+def wait_until(condition: Callable[[], object], *, timeout_seconds: float = 30.0) -> None:
+    """Return as soon as the condition holds."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
-        assert time.monotonic() < deadline, "the condition did not come to hold"
+        assert time.monotonic() < deadline, f"the condition did not hold within {timeout_seconds:.0f} s"
         time.sleep(0.005)

@@ -1,17 +1,17 @@
-"""Whether events may be sent, and who decided that.
+"""The decision whether events may be sent.
 
-One opt-out anywhere is enough: nothing that says yes, not even an argument in the program, overrides a no. The places
-are looked at in this order, and the first no decides:
+One opt-out anywhere is enough: no opt-in, not even an argument in the program, overrides it. The places are checked in
+this order, and the first opt-out decides:
 
 1. the argument ``enabled=False``
 2. ``DISABLE_FLOWISE_TELEMETRY`` in the process environment
 3. ``DO_NOT_TRACK`` in the process environment
-4. either of them in the ``.env`` file (``env_file=``, else ``.env`` in the working directory)
+4. either variable in the ``.env`` file (``env_file=``, else ``.env`` in the working directory)
 5. the choice stored by ``flowise-telemetry disable``
 
-A place that is there and cannot be read (a file without permission, a broken line that names an opt-out) counts as a
-no. Where nobody says no, the first that says yes is named, in the same order; where nobody says anything, the default
-is on. A place is not looked at when one before it has said no, so a no in the environment opens no file.
+A place that exists and cannot be read (a file without permission, a broken line that names an opt-out) counts as an
+opt-out. Without any opt-out, the first opt-in in the same order is named as the decider; without either, the default is
+on. Nothing is checked after an opt-out, so one in the environment opens no file.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ __all__ = ["Consent", "OptOutWatch", "decide"]
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """The decision, and in words the place that made it."""
+    """The decision, and a description of the place that made it."""
 
     enabled: bool
     decided_by: str
 
 
 def _environment_opt_out(environ: Mapping[str, str]) -> str | None:
-    """The opt-out variable that is set in the environment, if any."""
+    """Return the name of the opt-out variable that is set, if any."""
     for name in environment.OPT_OUTS:
         if environment.is_set(environ, name):
             return name
@@ -44,7 +44,7 @@ def _environment_opt_out(environ: Mapping[str, str]) -> str | None:
 
 
 def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argument: bool | None = None) -> Consent:
-    """The decision for these places. ``read_file`` is called only if nothing before it said no."""
+    """Return the decision. ``read_file`` is called only if no place before it opted out."""
     if argument is False:
         return Consent(False, "the argument enabled=False")
     if name := _environment_opt_out(environ):

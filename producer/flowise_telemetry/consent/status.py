@@ -1,4 +1,4 @@
-"""What telemetry would do here, and why; and the switch that is kept for this user."""
+"""The state of telemetry, as ``flowise-telemetry status`` shows it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Status", "status"]
 class Status:
     """The state of telemetry for a working directory and an environment.
 
-    ``enabled`` and ``decided_by``: may events be sent, and who decided. ``active``: would a ``Telemetry`` do anything
-    (it needs servers too, or debug). ``instance_id`` is this month's; None while there is no local secret.
-    ``spooled_events`` wait in ``spool_dir``.
+    ``enabled`` tells if events may be sent, ``decided_by`` who decided that. ``active`` is False also if a
+    ``Telemetry`` would have nowhere to send (no servers, no debug). ``instance_id`` is this month's; None while there
+    is no local secret. ``spooled_events`` counts those in ``spool_dir`` that ended processes left.
     """
 
     enabled: bool
@@ -42,7 +42,7 @@ class Status:
 
 
 def status(*, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None) -> Status:
-    """How things stand for a ``Telemetry()`` made here without arguments. Makes nothing and connects to nothing."""
+    """Return the state of a ``Telemetry()`` created here without arguments. Creates no file and connects to nothing."""
     environ = os.environ if environ is None else environ
     file = read_env_file(env_file)
     consent = decide(environ, lambda: file)

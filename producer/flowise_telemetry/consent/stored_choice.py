@@ -1,4 +1,4 @@
-"""The choice that ``flowise-telemetry enable`` and ``disable`` keep for this user."""
+"""The user's choice, stored by ``flowise-telemetry enable`` and ``disable``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_FILE_BYTES = 64
 
 @dataclass(frozen=True, slots=True)
 class StoredChoice:
-    """What ``store_choice`` did: where the choice is kept and which files it deleted."""
+    """Result of ``store_choice``: the file of the choice, and the files that were deleted."""
 
     enabled: bool
     path: Path
@@ -35,17 +35,17 @@ class StoredChoice:
 
 
 class StoredChoiceError(OSError):
-    """The choice is there and cannot be read or understood, or there is no folder to keep one in."""
+    """The choice exists and cannot be read or understood, or there is no folder to store one in."""
 
 
 def choice_path(environ: Mapping[str, str]) -> Path | None:
-    """Where the choice is or would be kept."""
+    """Return the file of the choice, which may not exist; None if this user has no home."""
     folder = config_folder(environ)
     return None if folder is None else folder / CHOICE_FILE
 
 
 def read_choice(environ: Mapping[str, str]) -> bool | None:
-    """True for enabled, False for disabled, None where none was stored. Raises ``StoredChoiceError``."""
+    """Return True for enabled, False for disabled, None if none is stored. Raises ``StoredChoiceError``."""
     path = choice_path(environ)
     if path is None:
         return None
@@ -62,7 +62,7 @@ def read_choice(environ: Mapping[str, str]) -> bool | None:
 
 
 def write_choice(enabled: bool, environ: Mapping[str, str]) -> Path:
-    """Stores the choice and returns where. Raises ``OSError`` where it cannot be written."""
+    """Store the choice and return its file. Raises ``OSError`` if it cannot be written."""
     path = choice_path(environ)
     if path is None:
         raise StoredChoiceError("this user has no home folder: set FLOWISE_TELEMETRY_CONFIG_DIR")
@@ -73,12 +73,12 @@ def write_choice(enabled: bool, environ: Mapping[str, str]) -> Path:
 def store_choice(
     enabled: bool, *, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None
 ) -> StoredChoice:
-    """Keeps the choice for this user. Turning off also deletes the local secret and what waits in the spool.
+    """Store the choice for this user. Disabling also deletes the local secret and the spooled events.
 
-    An app that is running sees it within seconds and drops what it has. Raises ``OSError`` where nothing can be
+    A running app notices within seconds, and drops the events it holds. Raises ``OSError`` if the choice cannot be
     written.
     """
-    # Imported here: an app that reads the choice at its start needs none of it.
+    # Imported here: an app, which only reads the choice, needs none of it.
     from flowise_telemetry.consent.env_file import read_env_file
     from flowise_telemetry.identity.instance_id import secret_path
     from flowise_telemetry.settings import ProducerSettings

@@ -31,7 +31,8 @@ def leave_behind(count: int, make_telemetry: MakeTelemetry, broker: InMemoryBrok
     telemetry = make_telemetry()
     for number in range(count):
         telemetry.send_telemetry(tool_created(number))
-    telemetry.close(timeout_seconds=2.0)  # time for the first event to load what encodes it
+    wait_until(lambda: telemetry.stats().spooled == count)
+    telemetry.close(timeout_seconds=2.0)
     assert telemetry.stats().dropped == {}
     assert telemetry.stats().buffered == count
     broker.down = False
