@@ -53,18 +53,20 @@ __all__ = [
 logging.getLogger("flowise_telemetry").addHandler(logging.NullHandler())
 
 
-def __getattr__(name: str) -> Any:
-    # PEP 562: loaded at first use, as most apps use none of it.
-    if name == "Consent":
-        from flowise_telemetry.consent.decision import Consent
+if not TYPE_CHECKING:  # a module with __getattr__ has, to type checkers, every name
 
-        return Consent
-    if name == "Limits":
-        from flowise_telemetry.settings import Limits
+    def __getattr__(name: str) -> Any:
+        # PEP 562: loaded at first use, as most apps use none of it.
+        if name == "Consent":
+            from flowise_telemetry.consent.decision import Consent
 
-        return Limits
-    if name == "__version__":
-        from importlib.metadata import version
+            return Consent
+        if name == "Limits":
+            from flowise_telemetry.settings import Limits
 
-        return version("flowise-telemetry")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return Limits
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("flowise-telemetry")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
