@@ -149,11 +149,11 @@ class _Cache(dict[Any, bytes]):
         self._max_entries = max_entries
 
     def __missing__(self, value: Any) -> bytes:
-        made = self._write(value)
+        encoded = self._write(value)
         if len(self) >= self._max_entries:
             self.clear()
-        self[value] = made
-        return made
+        self[value] = encoded
+        return encoded
 
 
 def _cached(write: Write, max_entries: int = _CACHE_MAX_ENTRIES) -> Write:

@@ -1,4 +1,4 @@
-"""Estimate of an event's size in memory, made on the app's thread: it reads no string."""
+"""Estimate of an event's size in memory. It reads no string, because it runs on the app's thread."""
 
 from __future__ import annotations
 

@@ -46,10 +46,10 @@ def spool_name() -> str:
     return f"{_PREFIX}{time.time_ns() // 1_000_000:013d}-{uuid.uuid4().hex[:12]}{_SUFFIX}"
 
 
-def orphans(folder: Path, *, beside: Path) -> list[Path]:
+def orphans(folder: Path, *, except_for: Path | None = None) -> list[Path]:
     """Return the files of other processes, oldest first. Those processes may still be alive: try the lock."""
     with contextlib.suppress(OSError):
-        return [path for path in _files(folder) if path != beside and str(path) not in OPEN_HERE]
+        return [path for path in _files(folder) if path != except_for and str(path) not in OPEN_HERE]
     return []
 
 
@@ -57,12 +57,12 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
 
 
-def folder_bytes(folder: Path, *, beside: Path) -> int:
-    """Return the size on disk of the files in the folder, except ``beside``."""
+def folder_bytes(folder: Path, *, except_for: Path) -> int:
+    """Return the size on disk of the files in the folder, without the file ``except_for``."""
     total = 0
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(_PREFIX) and not entry.name.startswith(beside.name):
+            if entry.name.startswith(_PREFIX) and not entry.name.startswith(except_for.name):
                 with contextlib.suppress(OSError):
                     total += entry.stat(follow_symlinks=False).st_size
     return total
@@ -108,7 +108,7 @@ def set_aside(path: Path) -> None:
 def spooled_events(folder: Path) -> int:
     """Return the number of events in files of ended processes; those of living ones are locked."""
     count = 0
-    for path in orphans(folder, beside=folder):
+    for path in orphans(folder):
         with contextlib.suppress(sqlite3.Error), closing(connect(path, wait_ms=0)) as connection:
             count += connection.execute("SELECT count(*) FROM event").fetchone()[0]
     return count

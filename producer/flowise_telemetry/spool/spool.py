@@ -117,7 +117,7 @@ class Spool:
             rows.append((row, encoded.event, encoded.event_id, encoded.occurred_at_ms, encoded.sequence, encoded.value))
         size = sum(len(encoded.value) + _ROW_BYTES for encoded in events)
         if self._held_bytes + self._others_bytes + size > self._max_bytes:
-            self._others_bytes = folder_bytes(self._folder, beside=self._path)
+            self._others_bytes = folder_bytes(self._folder, except_for=self._path)
             if self._held_bytes + self._others_bytes + size > self._max_bytes:
                 raise SpoolError(f"{self._folder} is at its limit of {self._max_bytes} bytes")
         with self._guarded() as connection, connection:
@@ -157,7 +157,7 @@ class Spool:
     def adopt(self) -> int:
         """Adopt the events of dead processes and return their number. Damaged files are set aside."""
         adopted = 0
-        for path in orphans(self._folder, beside=self._path):
+        for path in orphans(self._folder, except_for=self._path):
             try:
                 adopted += self._adopt(path)
             except sqlite3.Error as error:
