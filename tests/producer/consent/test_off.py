@@ -33,12 +33,15 @@ telemetry = Telemetry(app_version="3.0.1", **ARGUMENTS)
 if WHEN == "after start":
     os.environ.update(OFF)
 
+connecting = threading.Event()
+if ON:
+    sys.addaudithook(lambda event, _: connecting.set() if event == "socket.connect" else None)
+
 def app():
     for _ in range(100):
         telemetry.send_telemetry(ToolCreated(tool_id="0e0f0a0b-1c2d-4e3f-8a9b-0123456789ab", tool_name="a_tool"))
     if ON:
-        import time
-        time.sleep(0.3)
+        assert connecting.wait(30)
     return {
         "made": made,
         "threads": threading.active_count() - 1,
