@@ -39,7 +39,6 @@ class PartitionMonitor:
         """These no longer."""
         progress = self._progress
         progress.assigned -= frozenset(partitions)
-        progress.paused -= frozenset(partitions)
         progress.lag = {tp: lag for tp, lag in progress.lag.items() if tp in progress.assigned}
         self._missing = progress.missing_events = None
 

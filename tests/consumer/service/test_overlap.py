@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, Decoder
+from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, DeadLetterLimits, Decoder
+from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
+from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.reading.batch import RecordBatch
-from flowise_telemetry_consumer.service.write_attempt import Pipeline
+from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
-from tests.consumer.world import GROUP, TOPIC, StopWhen, World
+from tests.consumer.world import DLQ, GROUP, TOPIC, StopWhen, World
 
 SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=10), poll_seconds=0.05)
 PATIENCE_SECONDS = 60.0
@@ -135,7 +137,15 @@ def test_a_batch_that_was_given_up_neither_claims_nor_writes_afterwards() -> Non
     reader.assign({world.partitions[0]: 0})
     batch = RecordBatch()
     batch.add(reader.poll(timeout_seconds=1, max_records=10), now=0.0)
-    flight = Pipeline(Decoder(catalog()), world.sink, source=GROUP).launch(batch, claim=world.partitions)
-    flight.abandon()
-    flight.advance(flush_seconds=0)
+    attempt = WriteAttempt(
+        batch,
+        claim=world.partitions,
+        decoder=Decoder(catalog()),
+        sink=world.sink,
+        source=GROUP,
+        dead_letters=DeadLetterQueue(world.broker.open_writer(), topic=DLQ, group=GROUP, clock=world.clock),
+        limits=LimitWatch(DeadLetterLimits()),
+    )
+    attempt.abandon()
+    attempt.advance(flush_seconds=0)
     assert (world.sink.claims, world.sink.batches) == ([], [])
