@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
-from flowise_telemetry_consumer.monitoring.counters import OnProgress
+from flowise_telemetry_consumer.monitoring.counters import OnChange
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_schemas.codec import encode
@@ -214,6 +214,10 @@ class World:
             self._send(value_of(number), ids[-1], partition, ())
         return ids
 
+    def send_again(self, identity: str, *, partition: int | None = None) -> None:
+        """Sends an event that was sent before."""
+        self._send(value_of(int(identity[-12:], 16)), identity, partition, ())
+
     def skip_event(self) -> None:
         """An event gets its number and is never sent."""
         next(self._numbers)
@@ -244,7 +248,7 @@ class World:
         self,
         reader: InstantReader | None = None,
         settings: ConsumerSettings | None = None,
-        on_progress: OnProgress | None = None,
+        on_change: OnChange | None = None,
         *,
         sink_thread: Executor | None = None,
     ) -> Consumer:
@@ -258,7 +262,7 @@ class World:
             self.broker.open_writer(max_record_bytes=64 * 1_048_576),
             catalog(),
             settings or ConsumerSettings(topic=TOPIC, group=GROUP),
-            on_progress=on_progress,
+            on_change=on_change,
             clock=self.clock,
             sink_thread=sink_thread or SameThread(),
         )

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Mapping
 
 from flowise_telemetry_consumer.clock import Clock
-from flowise_telemetry_consumer.monitoring.counters import Progress
+from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_transport.errors import CommitRejectedError, TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -29,7 +29,9 @@ class Committer:
     later, with what has been handled by then.
     """
 
-    def __init__(self, reader: RecordReader, counters: Progress, clock: Clock, *, timeout_seconds: float) -> None:
+    def __init__(
+        self, reader: RecordReader, counters: ConsumerCounters, clock: Clock, *, timeout_seconds: float
+    ) -> None:
         self._reader = reader
         self._counters = counters
         self._clock = clock

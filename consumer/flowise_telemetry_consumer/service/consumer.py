@@ -12,7 +12,7 @@ from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.errors import FencedError
-from flowise_telemetry_consumer.monitoring.counters import OnProgress, Progress
+from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters, OnChange
 from flowise_telemetry_consumer.monitoring.partitions import PartitionMonitor
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.reading.source import SkippingReader
@@ -54,17 +54,17 @@ class Consumer:
         catalog: Catalog,
         settings: ConsumerSettings | None = None,
         *,
-        on_progress: OnProgress | None = None,
+        on_change: OnChange | None = None,
         clock: Clock | None = None,
         sink_thread: Executor | None = None,
     ) -> None:
         self.settings = settings or ConsumerSettings()
         self._clock = clock or SystemClock()
-        self.progress = Progress(polled_at=self._clock.monotonic())
+        self.counters = ConsumerCounters(polled_at=self._clock.monotonic())
         self._reader = reader
         self._sink = sink
         self._catalog = catalog
-        self._on_progress = on_progress
+        self._on_change = on_change
         self._sink_thread = sink_thread or ThreadPoolExecutor(1, thread_name_prefix="flowise-telemetry-sink")
         self._decoder = Decoder(catalog)
         self._limits = LimitWatch(self.settings.limits)
@@ -72,19 +72,19 @@ class Consumer:
             dlq_writer, topic=self.settings.dead_letter_topic, group=self.settings.group, clock=self._clock
         )
         self._source = SkippingReader(reader, self._clock)
-        self._committer = Committer(reader, self.progress, self._clock, timeout_seconds=self.settings.commit_seconds)
-        self._monitor = PartitionMonitor(reader, self.progress, self._clock, topic=self.settings.topic)
+        self._committer = Committer(reader, self.counters, self._clock, timeout_seconds=self.settings.commit_seconds)
+        self._monitor = PartitionMonitor(reader, self.counters, self._clock, topic=self.settings.topic)
         backoff = Backoff(
             initial_seconds=self.settings.retry_initial_seconds, max_seconds=self.settings.retry_max_seconds
         )
-        self._outage = Outage(reader, self.progress, self._clock, backoff)
+        self._outage = Outage(reader, self.counters, self._clock, backoff)
         self._open = RecordBatch()
         self._attempt: WriteAttempt | None = None
         self._advancing: Future[None] | None = None
         self._unclaimed: set[TopicPartition] = set()
         self._fenced = False
 
-    def run(self, stop: threading.Event) -> Progress:
+    def run(self, stop: threading.Event) -> ConsumerCounters:
         """Consume until ``stop`` is set, then write and commit what is polled, within ``stop_budget_seconds``.
 
         Raises without committing what is in hand: ``SinkError`` and ``TransportError`` that no retry mends,
@@ -103,7 +103,7 @@ class Consumer:
             # A sink that hangs must not keep the caller from leaving the group.
             wait([closing], timeout=_CLOSE_SECONDS)
             self._sink_thread.shutdown(wait=closing.done())
-        return self.progress
+        return self.counters
 
     def turn(self) -> None:
         """Do one round of the loop: at most one poll and one step of a batch. ``run`` calls it; so may a test."""
@@ -134,7 +134,7 @@ class Consumer:
                 self._outage.pause()
         room = max(1, min(_POLL_RECORDS, self.settings.batch.rows - len(self._open)))
         polled = self._source.poll(timeout_seconds=self._poll_seconds(full=full), max_records=room)
-        now = self.progress.polled_at = self._clock.monotonic()
+        now = self.counters.polled_at = self._clock.monotonic()
         self._open.add(polled.records, now=now)
         for letter in polled.unreadable:
             self._open.add_unreadable(letter, now=now)
@@ -194,7 +194,7 @@ class Consumer:
         self._unclaimed -= attempt.claim
         self._committer.handled(attempt.batch.next_offsets)
         outcome = attempt.outcome()
-        self.progress.count(outcome)
+        self.counters.count(outcome)
         self._monitor.count(outcome)
         self._outage.end()
         self._committer.commit()
@@ -260,7 +260,7 @@ class Consumer:
                     self._advancing = None
                 self._attempt = self._attempt_at(rest, claim=self._unclaimed - set(partitions)) if rest else None
         if dropped:
-            self.progress.dropped_records += dropped
+            self.counters.dropped_records += dropped
             logger.warning("%d polled records are left for whoever reads %s next", dropped, _listed(partitions))
         if self._attempt is None:
             self._outage.end()
@@ -278,8 +278,8 @@ class Consumer:
         return frozenset(self._open.next_offsets).union(attempted)
 
     def _report(self) -> None:
-        if self._on_progress is not None:
-            self._on_progress(self.progress)
+        if self._on_change is not None:
+            self._on_change(self.counters)
 
 
 def _listed(partitions: Collection[TopicPartition]) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection
 
 from flowise_telemetry_consumer.clock import Clock
-from flowise_telemetry_consumer.monitoring.counters import Progress
+from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_consumer.retry import Backoff
 from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport.ports import RecordReader
@@ -24,7 +24,7 @@ class Outage:
     on, so that the group keeps its member, and brings no records. The counters are told of every change.
     """
 
-    def __init__(self, reader: RecordReader, counters: Progress, clock: Clock, backoff: Backoff) -> None:
+    def __init__(self, reader: RecordReader, counters: ConsumerCounters, clock: Clock, backoff: Backoff) -> None:
         self._reader = reader
         self._counters = counters
         self._clock = clock

@@ -59,16 +59,16 @@ def test_one_batch_more_is_polled_while_one_is_written_and_then_no_more() -> Non
             consumer.turn()
             assert reader.polls > polls, "polling goes on, so that the group keeps us"
             assert reader.position(world.partitions[0]) == 20
-            assert consumer.progress.paused == frozenset(world.partitions)
+            assert consumer.counters.paused == frozenset(world.partitions)
         if paused_turns > 3:
             sink.let_go()
         return world.all_committed()
 
-    progress = consumer.run(StopWhen(between_turns))
+    counters = consumer.run(StopWhen(between_turns))
     assert world.sink.event_ids() == world.accepted()
-    assert progress.batches == 10
-    assert reader.paused == progress.paused == set()
-    assert progress.duplicates.total() == 0
+    assert counters.batches == 10
+    assert reader.paused == counters.paused == set()
+    assert counters.duplicates.total() == 0
 
 
 def test_a_revocation_waits_for_the_batch_that_is_being_written() -> None:
@@ -87,10 +87,10 @@ def test_a_revocation_waits_for_the_batch_that_is_being_written() -> None:
             other.poll(timeout_seconds=0, max_records=1)
         return bool(other.assignment())
 
-    progress = consumer.run(StopWhen(between_turns))
+    counters = consumer.run(StopWhen(between_turns))
     later.join()
-    assert progress.dropped_records == 0
-    assert progress.written.total() == sum(world.committed().values()) >= 10
+    assert counters.dropped_records == 0
+    assert counters.written.total() == sum(world.committed().values()) >= 10
 
 
 def test_a_batch_that_takes_longer_than_the_budget_is_left_to_the_next_owner() -> None:
@@ -105,18 +105,18 @@ def test_a_batch_that_takes_longer_than_the_budget_is_left_to_the_next_owner() -
     rival.subscribe([TOPIC])
 
     def between_turns() -> bool:
-        if sink.writing.is_set() and consumer.progress.rebalances == 1:
+        if sink.writing.is_set() and consumer.counters.rebalances == 1:
             rival.poll(timeout_seconds=0, max_records=1)
-        if consumer.progress.dropped_records and not world.sink.batches:
+        if consumer.counters.dropped_records and not world.sink.batches:
             assert world.committed() == {}
             rival.close()
             sink.let_go()
         return world.all_committed()
 
-    progress = consumer.run(StopWhen(between_turns))
-    assert progress.dropped_records >= 10
+    counters = consumer.run(StopWhen(between_turns))
+    assert counters.dropped_records >= 10
     assert world.sink.event_ids() == world.accepted()
-    assert progress.duplicates.total() >= 10, "it was written after all, and read again"
+    assert counters.duplicates.total() >= 10, "it was written after all, and read again"
 
 
 def test_what_the_sink_refuses_ends_the_run_and_the_thread() -> None:
