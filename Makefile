@@ -30,9 +30,16 @@ help: ## this list
 demo: $(RUN_READY) ## the whole pipeline in a minute, on this machine: embedded Kafka broker, example app, SQLite
 	@$(VENV)/bin/flowise-telemetry demo $(ARGS)
 
+# On so many processes; they share one broker and one database. WORKERS=0: all in one process, as a debugger needs it.
+WORKERS ?= 2
+
 .PHONY: test
-test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them
-	@$(RUN) -m pytest $(ARGS)
+test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them, WORKERS=4 on more processes
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(DEV_READY) ## those that need no broker, no database and no Docker, in a minute
+	@NO_SERVICES=1 $(RUN) -m pytest -n $(WORKERS) --dist loadgroup -m "not services and not slow" $(ARGS)
 
 # It is imported as kafka-python-ng is, so it has an environment of its own; the one version, as our adapter mends parts of
 # it that are not public. What the tests leave out there: the mock cluster, which does not answer it, and warnings about
