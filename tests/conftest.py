@@ -10,15 +10,18 @@ from typing import Any, TypeVar
 
 import pytest
 
+from flowise_telemetry_transport import EmbeddedBroker
 from flowise_telemetry_transport.logging import quiet_kafka_python
 from tests.services.kafka import KafkaService, kafka_at, start_embedded, start_kafka
-from tests.services.ladder import NoServiceError, docker_is_required
+from tests.services.ladder import NoServiceError, docker_is_required, require_permission
 from tests.services.postgres import PostgresService, postgres_at, start_postgres
 from tests.services.sharing import share
 from tests.services.usage import Usage
+from tests.thoroughness import load_hypothesis_profile
 
 # Before a test imports kafka itself: from then on that client would speak, depending on the order of the tests.
 quiet_kafka_python()
+load_hypothesis_profile()
 
 USAGE = pytest.StashKey[Usage]()
 SERVICES = frozenset({"kafka", "embedded_kafka", "postgres"})
@@ -34,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SERVICES.intersection(getattr(item, "fixturenames", ())) or item.get_closest_marker("real_broker"):
             item.add_marker(pytest.mark.services)
+        if item.get_closest_marker("java"):
+            item.add_marker(pytest.mark.slow)
 
 
 S = TypeVar("S", KafkaService, PostgresService)
@@ -75,6 +80,20 @@ def embedded_kafka() -> Iterator[KafkaService]:
 def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresService]:
     """The PostgreSQL server: given, in Docker, or out of a wheel."""
     yield from _share("database", request, start_postgres, postgres_at)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_embedded_broker_where_there_are_to_be_no_services() -> Iterator[None]:
+    """Those that a test makes itself pass by the fixtures."""
+    started = EmbeddedBroker.start
+
+    def start(broker: EmbeddedBroker) -> EmbeddedBroker:
+        require_permission("an embedded broker")
+        return started(broker)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EmbeddedBroker, "start", start)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,11 +18,11 @@ from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from tests.consumer.filled_topic import fill
 from tests.services.kafka import KafkaService
+from tests.thoroughness import KILL_ROUNDS
 
 pytestmark = pytest.mark.real_broker
 
 EVENTS = 20_000
-KILLS = 10
 BATCH_ROWS = 250
 
 
@@ -42,14 +42,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return found
 
 
-def test_a_replay_killed_ten_times_ends_with_the_rows_of_an_uninterrupted_one(
+def test_a_replay_killed_again_and_again_ends_with_the_rows_of_an_uninterrupted_one(
     kafka: KafkaService, url: str, tmp_path: Path
 ) -> None:
     topic, servers = kafka.new_topic(), ",".join(kafka.bootstrap_servers)
     fill(servers, topic, EVENTS)
     dice = random.Random(url)
     command = [sys.executable, "-m", "tests.consumer.replay.replay_process", servers, "librdkafka", topic, url]
-    for kill in range(KILLS):
+    for kill in range(KILL_ROUNDS):
         with subprocess.Popen(
             [*command, str(BATCH_ROWS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as running:
