@@ -25,11 +25,14 @@ class Shareable(Protocol):
     description: str
     used_by: set[str]
     """Ids of the tests that asked for its address; an empty one for what no test asked for."""
-    stop: Callable[[], None]
 
     @property
     def address(self) -> dict[str, Any]:
         """Where it is, as JSON."""
+        ...
+
+    def stop(self) -> None:
+        """End it; nothing, where another process started it."""
         ...
 
 
@@ -48,7 +51,7 @@ class SharedService(Generic[S]):
 def share(
     name: str, folder: Path, start: Callable[[], tuple[S, list[str]]], at: Callable[[dict[str, Any]], S]
 ) -> Iterator[SharedService[S]]:
-    """The service that whoever uses ``folder`` shares: started here, or at the address that another process left there.
+    """Give the service that whoever uses ``folder`` shares: started here, or at the address that another process left there.
 
     Where none can be started, each of them raises the first one's ``NoServiceError``, without trying again. A user is
     one who holds a shared lock: when it is killed, the operating system lets go of it.
