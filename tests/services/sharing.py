@@ -51,7 +51,7 @@ class SharedService(Generic[S]):
 def share(
     name: str, folder: Path, start: Callable[[], tuple[S, list[str]]], at: Callable[[dict[str, Any]], S]
 ) -> Iterator[SharedService[S]]:
-    """Give the service that whoever uses ``folder`` shares: started here, or at the address that another process left there.
+    """Give the one service of all who use ``folder``: started here, or at the address that another process left there.
 
     Where none can be started, each of them raises the first one's ``NoServiceError``, without trying again. A user is
     one who holds a shared lock: when it is killed, the operating system lets go of it.

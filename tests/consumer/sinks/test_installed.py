@@ -23,6 +23,8 @@ from tests.services.kafka import KafkaService
 
 EXAMPLE = ROOT / "docs" / "examples" / "sink_plugin"
 
+pytestmark = pytest.mark.xdist_group("installed sink")  # installed once
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -32,6 +32,7 @@ def write_on(url: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("kills")
 def test_killed_again_and_again_it_ends_with_every_row_once(database_url: str) -> None:
     one = sizes(batch(repeat=REPEAT))
     code = f"from tests.consumer.sinks.test_kill import write_on; write_on({database_url!r})"
