@@ -13,7 +13,9 @@ from tests.transport.backends import Backend, ClusterBackend, MemoryBackend
 BACKENDS = ("kafka-python ladder", "librdkafka ladder", "kafka-python embedded", "librdkafka embedded", "memory")
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.services if name != "memory" else ()) for name in BACKENDS]
+)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each client on the broker of the ladder and on the embedded one, and the in-memory broker."""
     client, _, broker = str(request.param).partition(" ")

@@ -22,6 +22,8 @@ from flowise_telemetry_transport import (
 )
 from tests.transport.backends import InFlight
 
+pytestmark = pytest.mark.slow  # the time-outs are waited for
+
 CLIENTS: tuple[ClientName, ...] = ("kafka-python", "librdkafka")
 
 

@@ -22,6 +22,7 @@ from flowise_telemetry_schemas import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from tests.consumer.world import event_id, records, value_of
 from tests.schemas.records import ENVELOPE, EVENTS, record_of
+from tests.thoroughness import examples
 
 _FIELD = {"doc": "d", "purpose": "p", "classification": "count"}
 _NAME = {"type": "string", "pattern": "^[a-z]{1,4}(_[0-9]{1,2}|\\.[A-Z])?$", "maxLength": 5}
@@ -219,7 +220,7 @@ def spoilt_message(draw: st.DrawFn) -> bytes:
     return MARKER + schema.fingerprint + draw(spoilt())
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(3), suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(spots, spoilt_message() | odd() | st.none() | st.binary(max_size=12)), min_size=1, max_size=4)
 )
@@ -230,7 +231,6 @@ def test_bad_records_among_good_ones(changes: list[tuple[int, bytes | None]]) ->
     same(everything(), values)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(odd(), min_size=20, max_size=40))
 def test_many_records_that_may_break_a_constraint(values: list[bytes]) -> None:
     same(everything(), list(values))
@@ -340,7 +340,7 @@ def hostile(draw: st.DrawFn) -> bytes:
     return MARKER + schema.fingerprint + b"".join(pieces.values())
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(2), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(spots, hostile()), min_size=1, max_size=3))
 def test_hostile_bodies_among_good_ones(changes: list[tuple[int, bytes]]) -> None:
     values: list[bytes | None] = list(good_messages())
@@ -400,7 +400,6 @@ def nearly_right(draw: st.DrawFn) -> bytes:
     return message(schema, record)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(nearly_right(), min_size=30, max_size=60))
 def test_our_own_events_when_they_are_nearly_right(values: list[bytes]) -> None:
     same(catalog(), list(values))
