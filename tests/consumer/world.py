@@ -35,13 +35,14 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.now = 1_000.0
+        self.wall_ms = 1_700_000_000_000
         self.slept: list[float] = []
 
     def monotonic(self) -> float:
         return self.now
 
     def now_ms(self) -> int:
-        return 1_700_000_000_000
+        return self.wall_ms
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -71,9 +71,9 @@ def served(counters: ConsumerCounters, world: World) -> Iterator[Client]:
         yield Client(address)
 
 
-def test_the_counts_of_a_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_counts_of_a_consumer() -> None:
     world = World()
-    monkeypatch.setattr(world.clock, "now_ms", lambda: ENVELOPE.fields()["occurredAt"] + 5_000)
+    world.clock.wall_ms = ENVELOPE.fields()["occurredAt"] + 5_000
     world.send_good(24)
     world.send_bad()
     consumer = world.consumer(settings=SETTINGS)

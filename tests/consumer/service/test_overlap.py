@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,7 +16,8 @@ from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
-from tests.consumer.world import DLQ, GROUP, TOPIC, StopWhen, World
+from flowise_telemetry_transport import RebalanceCallback, TopicPartition
+from tests.consumer.world import DLQ, GROUP, TOPIC, InstantReader, StopWhen, World
 
 SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=10), poll_seconds=0.05)
 PATIENCE_SECONDS = 60.0
@@ -40,6 +42,26 @@ class SlowSink:
 
     def let_go(self) -> None:
         self._go_on.set()
+
+
+class RevokedReader(InstantReader):
+    """Does ``on_revoke`` at the moment that its partitions are taken away, before the consumer hears of it."""
+
+    on_revoke: Callable[[], None] = staticmethod(lambda: None)
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        *,
+        on_assigned: RebalanceCallback | None = None,
+        on_revoked: RebalanceCallback | None = None,
+    ) -> None:
+        def revoked(partitions: Collection[TopicPartition]) -> None:
+            self.on_revoke()
+            if on_revoked is not None:
+                on_revoked(partitions)
+
+        super().subscribe(topics, on_assigned=on_assigned, on_revoked=revoked)
 
 
 def test_one_batch_more_is_polled_while_one_is_written_and_then_no_more() -> None:
@@ -74,21 +96,19 @@ def test_one_batch_more_is_polled_while_one_is_written_and_then_no_more() -> Non
 def test_a_revocation_waits_for_the_batch_that_is_being_written() -> None:
     world = World()
     world.send_good(40)
-    sink = SlowSink(world)
-    consumer = world.consumer(settings=SETTINGS, sink_thread=ThreadPoolExecutor(1))
+    sink, reader = SlowSink(world), RevokedReader(world.broker, GROUP, world.clock)
+    reader.before_commit = world.check_commit
+    consumer = world.consumer(reader, SETTINGS, sink_thread=ThreadPoolExecutor(1))
     other = world.broker.open_reader(group=GROUP)
     other.subscribe([TOPIC])
-    later = threading.Timer(0.2, sink.let_go)
+    reader.on_revoke = sink.let_go
 
     def between_turns() -> bool:
         if sink.writing.is_set() and not other.assignment():
-            if not later.is_alive() and not later.finished.is_set():
-                later.start()
             other.poll(timeout_seconds=0, max_records=1)
         return bool(other.assignment())
 
     counters = consumer.run(StopWhen(between_turns))
-    later.join()
     assert counters.dropped_records == 0
     assert counters.written.total() == sum(world.committed().values()) >= 10
 

@@ -17,6 +17,7 @@ from tests.consumer.decoding.test_decoder import BAD
 from tests.consumer.service.running import Service, wait_until
 from tests.consumer.tcp_door import postgres_door
 from tests.services.kafka import KafkaService
+from tests.thoroughness import KILL_ROUNDS
 
 HEADERS: Headers = (("trace", b"1"), ("trace", b"2"), ("empty", b""))
 
@@ -34,7 +35,10 @@ def sqlite_url(tmp_path: Path) -> str:
 Start = Callable[..., Service]
 
 
-@pytest.fixture(params=["kafka-python", "librdkafka"])
+CLIENTS = ("kafka-python", "librdkafka")
+
+
+@pytest.fixture(params=CLIENTS)
 def start(request: pytest.FixtureRequest, kafka: KafkaService) -> Iterator[Start]:
     """Makes the topics for a sink; ``roomy`` ones take records over 1 MiB."""
     made: list[Service] = []
@@ -85,19 +89,21 @@ def test_every_kind_of_bad_record_lands_once(start: Start, new_postgres_url: str
     reader.close()
 
 
+@pytest.mark.parametrize("start", CLIENTS if KILL_ROUNDS > 4 else CLIENTS[:1], indirect=True)
 def test_a_killed_consumer_leaves_exactly_the_accepted_events(start: Start, sqlite_url: str) -> None:
     it = start(sqlite_url)
-    it.send(range(600))
-    for batches in (3, 2):
+    events = 200 * KILL_ROUNDS
+    it.send(range(events))
+    for round_ in range(KILL_ROUNDS):
         process = it.process()
         assert process.stdout is not None
-        for _ in range(batches):
+        for _ in range(3 - round_ % 2):
             assert process.stdout.readline(), "the process ended by itself"
         process.kill()
         process.wait()
         process.stdout.close()
-    assert 0 < sum(it.sink.counts().values()) < 600
-    it.send(range(600, 650))
+    assert 0 < sum(it.sink.counts().values()) < events
+    it.send(range(events, events + 50))
     with it.consumer() as counters:
         wait_until(it.all_written, "all written")
     assert counters.written.total() > 0
