@@ -66,6 +66,19 @@ test-kafka-python-3: $(KAFKA_PYTHON_3)/ready ## the clients' contract and the se
 		-W "ignore:read_text is deprecated:DeprecationWarning" -W "ignore:open_text is deprecated:DeprecationWarning" \
 		-W ignore::pytest.PytestUnraisableExceptionWarning $(ARGS)
 
+# The locks hold the newest polars; this holds the other end of the range that pyproject.toml allows.
+POLARS_OLDEST := .venvs/polars-oldest
+
+$(POLARS_OLDEST)/ready: requirements/dev.txt requirements/install.sh pyproject.toml
+	@requirements/install.sh "$(PYTHON)" $(POLARS_OLDEST) requirements/dev.txt
+	@$(POLARS_OLDEST)/bin/uv pip install --quiet --system-certs --python $(POLARS_OLDEST)/bin/python \
+		"polars==$$(sed -n 's/.*"polars>=\([0-9.]*\),.*/\1/p' pyproject.toml)"
+	@touch $@
+
+.PHONY: test-polars-oldest
+test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the oldest polars that is allowed
+	@$(POLARS_OLDEST)/bin/python -m pytest tests/consumer/decoding tests/consumer/sinks $(ARGS)
+
 .PHONY: lint
 lint: $(DEV_READY) ## ruff, mypy, and whether the generated files are up to date; changes nothing
 	$(RUN) -m ruff check .
