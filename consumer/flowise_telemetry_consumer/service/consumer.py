@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Collection
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from random import Random
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
@@ -56,6 +57,7 @@ class Consumer:
         *,
         on_change: OnChange | None = None,
         clock: Clock | None = None,
+        random: Random | None = None,
         sink_thread: Executor | None = None,
     ) -> None:
         self.settings = settings or ConsumerSettings()
@@ -75,7 +77,9 @@ class Consumer:
         self._committer = Committer(reader, self.counters, self._clock, timeout_seconds=self.settings.commit_seconds)
         self._monitor = PartitionMonitor(reader, self.counters, self._clock, topic=self.settings.topic)
         backoff = Backoff(
-            initial_seconds=self.settings.retry_initial_seconds, max_seconds=self.settings.retry_max_seconds
+            initial_seconds=self.settings.retry_initial_seconds,
+            max_seconds=self.settings.retry_max_seconds,
+            random=random,
         )
         self._outage = Outage(reader, self.counters, self._clock, backoff)
         self._open = RecordBatch()
