@@ -33,7 +33,7 @@ from flowise_telemetry_consumer.errors import (
     SinkUnavailableError,
     TopicChangedError,
 )
-from flowise_telemetry_consumer.monitoring.counters import Progress
+from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_consumer.reading.batch import BatchLimits
 from flowise_telemetry_consumer.replay import (
     Bound,
@@ -60,6 +60,7 @@ __all__ = [
     "BatchLimits",
     "Bound",
     "Consumer",
+    "ConsumerCounters",
     "ConsumerSettings",
     "DeadLetter",
     "DeadLetterGroup",
@@ -75,7 +76,6 @@ __all__ = [
     "IncompleteReadError",
     "InspectedValue",
     "PartitionResult",
-    "Progress",
     "RecordFilter",
     "RedriveResult",
     "ReplayCheckpoint",

@@ -13,6 +13,7 @@ from pathlib import Path
 from flowise_telemetry import Telemetry, ToolCreated
 from flowise_telemetry.consent.stored_choice import write_choice
 from flowise_telemetry_consumer import BatchLimits, Consumer, ConsumerSettings, ReplayRequest, replay
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import InMemoryBroker, OutgoingRecord, Record, TopicPartition, TopicSpec
@@ -90,8 +91,8 @@ def _leave_a_replay_unfinished(folder: Path, broker: InMemoryBroker) -> None:
         catalog(),
         ReplayRequest(topic=TOPIC),
         batch=BatchLimits(rows=4),
-        stop=StopWhen(lambda: writes >= 2),
-        on_progress=written_once,
+        control=RunControl(stop=StopWhen(lambda: writes >= 2)),
+        on_report=written_once,
     )
     assert result.incomplete
     sink.close()

@@ -24,8 +24,8 @@ from flowise_telemetry_consumer.dead_letters.reader import (
 from flowise_telemetry_consumer.dead_letters.writer import Shipment
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError
-from flowise_telemetry_consumer.reading.range_reader import OffsetRange
-from flowise_telemetry_consumer.retry import retry_until
+from flowise_telemetry_consumer.reading.offset_range import OffsetRange
+from flowise_telemetry_consumer.retry import RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_schemas import Catalog, ConfigurationError
 from flowise_telemetry_schemas.json_mapping import rfc3339
@@ -227,7 +227,7 @@ class _Redrive:
         self.result.left -= len(records)
 
     def _wait_out(self, what: str, step: Callable[[], _T]) -> _T:
-        return retry_until(step, what=what, clock=self.clock, stop=self.stop, limit_seconds=self._no_progress_seconds)
+        return retry_until(step, RunControl(self._no_progress_seconds, self.stop, self.clock), what=what)
 
     def _shipment(self, records: Sequence[Record], decoded: Decoded, writer: RecordWriter) -> Shipment:
         now_ms = self.clock.now_ms()
