@@ -11,24 +11,16 @@ from functools import partial
 from typing import TypeVar
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
-from flowise_telemetry_consumer.dead_letter import DeadLetter
-from flowise_telemetry_consumer.dead_letters.headers import outgoing
-from flowise_telemetry_consumer.dead_letters.reader import (
-    REDRIVEN,
-    UNKNOWN,
-    DeadLetterStates,
-    StoredDeadLetter,
-    UnreadLetters,
-    read_dead_letters,
-)
-from flowise_telemetry_consumer.dead_letters.writer import Shipment
+from flowise_telemetry_consumer.dead_letters.headers import decode, encode, encode_receipt, with_redrive_count
+from flowise_telemetry_consumer.dead_letters.reader import DeadLetterStates, UnreadLetters, read_dead_letters
+from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, StoredDeadLetter
+from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_consumer.reading.range_reader import OffsetRange
 from flowise_telemetry_consumer.retry import retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_schemas import Catalog, ConfigurationError
-from flowise_telemetry_schemas.json_mapping import rfc3339
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
 from flowise_telemetry_transport.types import OutgoingRecord, Record
 
@@ -136,7 +128,7 @@ def redrive(
         for letter in letters():
             if group is not None and letter.identity.group != group:
                 continue
-            if run.states.counts(letter) and run.wants(letter, reasons, max_redrives):
+            if run.states.is_current(letter) and run.wants(letter, reasons, max_redrives):
                 if max_letters is not None and run.taken >= max_letters:
                     break
                 run.take(letter)
@@ -219,8 +211,8 @@ class _Redrive:
         if self._sink is not None and decoded.frames:
             done = self._wait_out("the sink", partial(self._sink.write, Batch(frames=decoded.frames)))
         if self._writer is not None:
-            shipment = self._shipment(records, decoded, self._writer)
-            self._wait_out("the dead-letter topic", partial(shipment.deliver, timeout_seconds=_FLUSH_SECONDS))
+            answers = DeadLetterBatch(self._writer, self._answers(records, decoded))
+            self._wait_out("the dead-letter topic", partial(answers.deliver, timeout_seconds=_FLUSH_SECONDS))
         self.result.written += Counter(done.written)
         self.result.already_there += Counter(done.duplicates)
         self.result.still_bad += Counter(letter.reason for letter in decoded.dead)
@@ -229,30 +221,25 @@ class _Redrive:
     def _wait_out(self, what: str, step: Callable[[], _T]) -> _T:
         return retry_until(step, what=what, clock=self.clock, stop=self.stop, limit_seconds=self._no_progress_seconds)
 
-    def _shipment(self, records: Sequence[Record], decoded: Decoded, writer: RecordWriter) -> Shipment:
-        now_ms = self.clock.now_ms()
-        bad = {StoredDeadLetter.of(letter.record).identity for letter in decoded.dead}
-        filed = [StoredDeadLetter.of(record) for record in records]
-        good = [letter for letter in filed if letter.identity not in bad]
-        topic = self.result.topic
-        letters = [
-            *decoded.dead,
-            *(DeadLetter(letter.record, "unreadable", "decode", "", "its receipt") for letter in good),
+    def _answers(self, records: Sequence[Record], decoded: Decoded) -> list[OutgoingRecord]:
+        """Return a new dead letter for each record that is still bad, and a receipt for each of the others."""
+        topic, now_ms = self.result.topic, self.clock.now_ms()
+        bad = {decode(letter.record).identity: letter for letter in decoded.dead}
+        stored = [decode(record) for record in records]
+        return [
+            # Of the same group as before: its sink still lacks the record.
+            *(encode(letter, topic=topic, group=key.group, failed_at_ms=now_ms) for key, letter in bad.items()),
+            *(
+                encode_receipt(letter, topic=topic, redriven_at_ms=now_ms)
+                for letter in stored
+                if letter.identity not in bad
+            ),
         ]
-        return Shipment(
-            writer,
-            [
-                *(_filed_anew(letter, topic=topic, now_ms=now_ms) for letter in decoded.dead),
-                *(_receipt(letter, topic=topic, now_ms=now_ms) for letter in good),
-            ],
-            letters,
-        )
 
 
 def _again(letter: StoredDeadLetter) -> Record:
     """The record as it once was read, with one redrive more in its headers; its letter's identity stays the same."""
     about = letter.identity
-    headers = tuple((name, value) for name, value in letter.record.headers if name != "dlq.redrive.count")
     return dataclasses.replace(
         letter.record,
         topic=about.topic,
@@ -260,28 +247,5 @@ def _again(letter: StoredDeadLetter) -> Record:
         offset=about.offset,
         # Not the letter's own: the dead-letter topic may date records as they arrive.
         timestamp_ms=-1 if about.timestamp_ms is None else about.timestamp_ms,
-        headers=(*headers, ("dlq.redrive.count", str(letter.redrive_count + 1).encode())),
+        headers=with_redrive_count(letter.record.headers, letter.redrive_count + 1),
     )
-
-
-def _filed_anew(letter: DeadLetter, *, topic: str, now_ms: int) -> OutgoingRecord:
-    """The letter that takes the place of the one before: of the same group, whose sink still lacks the record."""
-    group = StoredDeadLetter.of(letter.record).identity.group
-    return outgoing(letter, topic=topic, group=group, failed_at_ms=now_ms)
-
-
-def _receipt(letter: StoredDeadLetter, *, topic: str, now_ms: int) -> OutgoingRecord:
-    """What ends a dead letter. Dated now: it has to outlive the letter in the topic's retention."""
-    about = letter.identity
-    texts = {
-        "dlq.source.topic": about.topic,
-        "dlq.source.partition": str(about.partition),
-        "dlq.source.offset": str(about.offset),
-        "dlq.source.timestamp": None if about.timestamp_ms is None else str(about.timestamp_ms),
-        "dlq.reason": REDRIVEN,
-        "dlq.consumer.group": about.group,
-        "dlq.redriven.at": rfc3339(now_ms),
-        "dlq.redrive.count": str(letter.redrive_count),
-    }
-    headers = tuple((name, text.encode()) for name, text in texts.items() if text is not None)
-    return OutgoingRecord(topic, letter.record.key, None, headers, timestamp_ms=now_ms)

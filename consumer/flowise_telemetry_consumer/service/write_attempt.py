@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 import polars as pl
 
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
-from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue, Shipment
+from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch, DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
@@ -60,7 +60,7 @@ class WriteAttempt:
         self._abandoned = False
         self._decoded: Decoded | None = None
         self._written: WriteResult | None = None
-        self._shipment: Shipment | None = None
+        self._dead_letter_batch: DeadLetterBatch | None = None
 
     def advance(self, *, flush_seconds: float) -> None:
         """Takes the batch through the steps that are left; afterwards its offsets may be committed.
@@ -90,9 +90,9 @@ class WriteAttempt:
             else:
                 self._written = WriteResult({}, {})
         if pipeline.dead_letters is not None:
-            if self._shipment is None:
-                self._shipment = pipeline.dead_letters.shipment(decoded.dead)
-            self._shipment.deliver(timeout_seconds=flush_seconds)
+            if self._dead_letter_batch is None:
+                self._dead_letter_batch = pipeline.dead_letters.batch(decoded.dead)
+            self._dead_letter_batch.deliver(timeout_seconds=flush_seconds)
 
     def abandon(self) -> None:
         """Has an attempt on another thread end early, if it can: its partitions are someone else's.

@@ -5,11 +5,10 @@ import dataclasses
 from flowise_telemetry_consumer import (
     ConsumerSettings,
     DeadLetter,
-    StoredDeadLetter,
     list_dead_letters,
     read_dead_letters,
 )
-from flowise_telemetry_consumer.dead_letters.headers import HEADERS, MAX_MESSAGE_BYTES, outgoing
+from flowise_telemetry_consumer.dead_letters.headers import HEADERS, MAX_HEADER_BYTES, decode, encode
 from flowise_telemetry_transport.types import Headers, OutgoingRecord, Record
 from tests.consumer.world import DLQ, GROUP, TOPIC, StopWhen, World, header_texts
 
@@ -30,7 +29,7 @@ LETTER = DeadLetter(
 
 
 def written(letter: DeadLetter) -> OutgoingRecord:
-    return outgoing(letter, topic=DLQ, group="service", failed_at_ms=1_700_000_001_000)
+    return encode(letter, topic=DLQ, group="service", failed_at_ms=1_700_000_001_000)
 
 
 def with_record(letter: DeadLetter, *, headers: Headers, timestamp_ms: int = 1) -> DeadLetter:
@@ -94,7 +93,7 @@ def test_a_long_message_is_cut_between_characters() -> None:
     record = written(dataclasses.replace(LETTER, message="é" * 2_000))
     message = dict(record.headers)["dlq.error.message"]
     assert message is not None
-    assert len(message) == MAX_MESSAGE_BYTES
+    assert len(message) == MAX_HEADER_BYTES
     assert message.decode() == "é" * 512
     odd = dict(written(dataclasses.replace(LETTER, message="x" + "é" * 2_000)).headers)["dlq.error.message"]
     assert odd == ("x" + "é" * 511).encode()
@@ -131,7 +130,7 @@ def test_listing_counts_each_record_once() -> None:
 
 
 def test_a_stranger_in_the_topic_is_read_without_headers() -> None:
-    letter = StoredDeadLetter.of(Record(DLQ, 0, 0, -1, None, b"?", (("dlq.source.offset", b"-1"),)))
+    letter = decode(Record(DLQ, 0, 0, -1, None, b"?", (("dlq.source.offset", b"-1"),)))
     assert letter.reason == "unknown"
     assert letter.source == (None, None, None)
     assert header_texts(letter.record) == {"dlq.source.offset": "-1"}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer import StoredDeadLetter, list_dead_letters, replay
+from flowise_telemetry_consumer import list_dead_letters, replay
+from flowise_telemetry_consumer.dead_letters.headers import decode
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
@@ -68,7 +69,7 @@ def test_every_kind_of_bad_record_lands_once(start: Start, new_postgres_url: str
     assert len(dead) == len(BAD)
     seen = {}
     for record in dead:
-        letter = StoredDeadLetter.of(record)
+        letter = decode(record)
         kind = (dict(record.headers)["kind"] or b"").decode()
         assert record.headers[:4] == (*HEADERS, ("kind", kind.encode()))
         assert record.key == b"bad"
