@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from pathlib import Path
 
@@ -154,10 +153,9 @@ def test_only_the_records_that_failed_are_sent_again(archive: Sink, world: World
     assert len(records(world, COPY)) == 2 * EVENTS
 
 
-def test_records_that_are_still_on_their_way_are_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module(TopicSink.__module__)
-    monkeypatch.setattr(module, "_FLUSH_SECONDS", 0.0)
-    sink, sent = topic(world), [OutgoingRecord(COPY, b"key", b"value")] * 3
+def test_records_that_are_still_on_their_way_are_waited_for(world: World) -> None:
+    sink = TopicSink(world.broker.open_writer(), COPY, catalog(), flush_seconds=0)
+    sent = [OutgoingRecord(COPY, b"key", b"value")] * 3
     world.broker.down = True
     with pytest.raises(SinkUnavailableError, match="3 records are not acknowledged yet"):
         sink.deliver(sent)
