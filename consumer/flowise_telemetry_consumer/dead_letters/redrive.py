@@ -175,8 +175,9 @@ class _Redrive:
             there = ", ".join(f"{name} ({by_group[name]:,})" for name in named)
             raise ConfigurationError(
                 f"{self.result.topic} has dead letters of {len(named)} groups: {there}; "
-                "name the one whose sink it is with --group",
+                "name the one whose sink this is",
                 topic=self.result.topic,
+                argument="group",
             )
         self.result.dead = self.result.left = by_group.total() if group is None else by_group[group]
 
