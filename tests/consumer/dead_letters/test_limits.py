@@ -41,5 +41,7 @@ def test_a_run_goes_on_over_batches_and_ends_with_a_good_record() -> None:
     observe(watch, records([b""] * 3), [0, 1, 2])
     observe(watch, records([b"good"] * 1), [])
     observe(watch, records([b""] * 2), [0, 1])
-    with pytest.raises(DeadLetterLimitError, match="^4 consecutive dead letters in one partition, over the limit of 3"):
+    with pytest.raises(
+        DeadLetterLimitError, match=r"^4 consecutive dead letters in one partition, over the limit of 3"
+    ):
         observe(watch, records([b""] * 2), [0, 1])
