@@ -1,4 +1,4 @@
-"""Bringing dead letters through the whole pipeline again, once what they failed for is mended."""
+"""Redrive: send dead letters through the whole pipeline again, once the cause of their failure is fixed."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _FLUSH_SECONDS = 5.0
 
 @dataclass(slots=True)
 class RedriveResult:
-    """What became of the dead letters that there were at the start.
+    """Outcome for the dead letters that existed at the start.
 
     ``dead`` = ``written`` + ``already_there`` (by event) + ``still_bad`` (by reason) + ``not_chosen`` + ``given_up``
     (redriven too often already) + ``without_bytes`` (the client could not read them, so there is nothing to redrive) +
-    ``left`` (over the maximum, or not reached). ``by_group`` are the dead letters of all groups, of those of other
-    groups too. ``incomplete`` says why the end was not reached, ``unread`` what could not be read.
+    ``left`` (over the maximum, or not reached). ``by_group`` counts the dead letters of every group, chosen or not.
+    ``incomplete`` says why the end was not reached, ``unread`` how many records could not be read.
     """
 
     topic: str
@@ -60,7 +60,7 @@ class RedriveResult:
 
     @property
     def adds_up(self) -> bool:
-        """Whether it is known of every dead letter what became of it."""
+        """True if every dead letter is accounted for."""
         decided = self.written.total() + self.already_there.total() + self.still_bad.total()
         return self.dead == decided + self.not_chosen + self.given_up + self.without_bytes + self.left
 
@@ -81,19 +81,20 @@ def redrive(
     on_progress: Callable[[RedriveResult], None] | None = None,
     clock: Clock | None = None,
 ) -> RedriveResult:
-    """Decodes the dead letters again and writes what is good now into the sink.
+    """Decode the dead letters again and write those that are valid now into the sink.
 
-    Bounded by the end of the topic at the start. Each record is taken once, by its latest letter. One that is good now
-    gets a receipt in the topic, after the sink has it, and counts no longer. One that is still bad gets a letter with
-    the latest reason and its ``dlq.redrive.count`` one higher, in place of the one before. A crash in between is mended
-    by another redrive: the sink knows its events.
+    Bounded by the end of the topic at the start. Each source record is taken once, by its latest dead letter. One that
+    is valid now gets a receipt in the topic once the sink has it, and no longer counts. One that is still invalid gets
+    a dead letter with the latest reason and ``dlq.redrive.count`` one higher, which supersedes the one before. After a
+    crash, redrive again: the sink ignores events that it already holds.
 
-    ``group``: only the letters that this consumer group filed, as the sink is the one of that group. Without it all
-    are taken, if they are of one group: of more, a receipt would say that the sink of another group has the record.
+    ``group``: only the dead letters that this consumer group filed, because the sink belongs to that group. Without it
+    all are taken, provided that they are of one group: otherwise a receipt would claim that the sink of another group
+    has the record.
 
-    ``sink`` and ``writer`` None: nothing is changed, and ``written`` says what would be, less what the sink may have.
-    Outages are waited for, ``no_progress_seconds`` at most. Raises ``UnknownTopicError``, ``SinkError``,
-    ``DeadLetterRefusedError``, and ``ConfigurationError`` where a group has to be named, before anything is done.
+    ``sink`` and ``writer`` None: a dry run, which changes nothing; ``written`` then includes events that the sink may
+    already hold. Outages are retried for at most ``no_progress_seconds``. Raises ``UnknownTopicError``, ``SinkError``,
+    ``DeadLetterRefusedError``, and ``ConfigurationError`` before anything is done where a group has to be named.
     """
     run = _Redrive(
         sink,
@@ -134,14 +135,14 @@ def redrive(
                 run.take(letter)
                 if on_progress is not None and not run.open:
                     on_progress(run.result)
-        run.land()
+        run.flush()
     except IncompleteReadError as error:
         run.result.incomplete = error.message
     return run.result
 
 
 class _Redrive:
-    """One redrive: the letters in hand, and what became of those before."""
+    """One redrive: the batch at hand, and the outcome of those before it."""
 
     def __init__(
         self,
@@ -167,9 +168,9 @@ class _Redrive:
         self._open_bytes = 0
 
     def choose(self, group: str | None) -> None:
-        """Counts the letters that are meant. Raises ``ConfigurationError`` where that cannot be known."""
+        """Count the dead letters to redrive. Raises ``ConfigurationError`` where a group has to be named."""
         by_group = self.result.by_group = self.states.by_group
-        # Letters that name no group are of no sink in particular. A group that has none left still has a sink.
+        # Dead letters without a group belong to no particular sink. A group that has none left still has a sink.
         named = sorted(by_group.keys() - {UNKNOWN})
         if group is None and len(named) > 1:
             there = ", ".join(f"{name} ({by_group[name]:,})" for name in named)
@@ -182,7 +183,7 @@ class _Redrive:
         self.result.dead = self.result.left = by_group.total() if group is None else by_group[group]
 
     def wants(self, letter: StoredDeadLetter, reasons: Collection[str], max_redrives: int) -> bool:
-        """Whether it is to be redriven; counts it where not."""
+        """Return whether to redrive a dead letter; count it if not."""
         if reasons and letter.reason not in reasons:
             self.result.not_chosen += 1
         elif letter.reason == "unreadable":
@@ -195,15 +196,15 @@ class _Redrive:
         return False
 
     def take(self, letter: StoredDeadLetter) -> None:
-        """Puts a letter to the others; full batches land."""
+        """Add a dead letter to the batch, and flush the batch once it is full."""
         self.taken += 1
-        self.open.append(_again(letter))
+        self.open.append(_source_record(letter))
         self._open_bytes += len(letter.record.value or b"")
         if len(self.open) >= _BATCH_RECORDS or self._open_bytes >= _BATCH_BYTES:
-            self.land()
+            self.flush()
 
-    def land(self) -> None:
-        """Brings the letters in hand into the sink or back."""
+    def flush(self) -> None:
+        """Write the batch: valid events into the sink, then receipts and new dead letters into the topic."""
         records, self.open, self._open_bytes = self.open, [], 0
         if not records:
             return
@@ -238,15 +239,15 @@ class _Redrive:
         ]
 
 
-def _again(letter: StoredDeadLetter) -> Record:
-    """The record as it once was read, with one redrive more in its headers; its letter's identity stays the same."""
-    about = letter.identity
+def _source_record(letter: StoredDeadLetter) -> Record:
+    """Return the source record as it was read, with its redrive counted; the dead letter's identity is unchanged."""
+    source = letter.identity
     return dataclasses.replace(
         letter.record,
-        topic=about.topic,
-        partition=about.partition,
-        offset=about.offset,
-        # Not the letter's own: the dead-letter topic may date records as they arrive.
-        timestamp_ms=-1 if about.timestamp_ms is None else about.timestamp_ms,
+        topic=source.topic,
+        partition=source.partition,
+        offset=source.offset,
+        # Not the dead letter's own timestamp: its topic may be set to LogAppendTime.
+        timestamp_ms=-1 if source.timestamp_ms is None else source.timestamp_ms,
         headers=with_redrive_count(letter.record.headers, letter.redrive_count + 1),
     )
