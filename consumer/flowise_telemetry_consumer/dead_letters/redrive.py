@@ -17,6 +17,7 @@ from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, StoredDeadLe
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError
+from flowise_telemetry_consumer.reading.batch import BatchLimits, RecordBatch
 from flowise_telemetry_consumer.reading.range_reader import OffsetRange
 from flowise_telemetry_consumer.retry import retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
@@ -30,8 +31,7 @@ DEFAULT_MAX_REDRIVES = 5
 
 _T = TypeVar("_T")
 
-_BATCH_RECORDS = 5_000
-_BATCH_BYTES = 32 * 1_048_576
+_BATCH_LIMITS = BatchLimits(rows=5_000, size_bytes=32 * 1_048_576)
 _FLUSH_SECONDS = 5.0
 
 
@@ -104,6 +104,7 @@ def redrive(
         no_progress_seconds=no_progress_seconds,
         stop=stop or threading.Event(),
         clock=clock or SystemClock(),
+        on_progress=on_progress,
     )
     topic_id = reader.topic_id(topic)
     span = OffsetRange.of(reader, topic)
@@ -133,8 +134,6 @@ def redrive(
                 if max_letters is not None and run.taken >= max_letters:
                     break
                 run.take(letter)
-                if on_progress is not None and not run.open:
-                    on_progress(run.result)
         run.flush()
     except IncompleteReadError as error:
         run.result.incomplete = error.message
@@ -154,10 +153,10 @@ class _Redrive:
         no_progress_seconds: float,
         stop: threading.Event,
         clock: Clock,
+        on_progress: Callable[[RedriveResult], None] | None,
     ) -> None:
         self.states = DeadLetterStates()
         self.result = RedriveResult(topic)
-        self.open: list[Record] = []
         self.taken = 0
         self.stop = stop
         self.clock = clock
@@ -165,7 +164,8 @@ class _Redrive:
         self._writer = writer
         self._decoder = Decoder(catalog)
         self._no_progress_seconds = no_progress_seconds
-        self._open_bytes = 0
+        self._on_progress = on_progress
+        self._batch = RecordBatch()
 
     def choose(self, group: str | None) -> None:
         """Count the dead letters to redrive. Raises ``ConfigurationError`` where a group has to be named."""
@@ -198,14 +198,13 @@ class _Redrive:
     def take(self, letter: StoredDeadLetter) -> None:
         """Add a dead letter to the batch, and flush the batch once it is full."""
         self.taken += 1
-        self.open.append(_source_record(letter))
-        self._open_bytes += len(letter.record.value or b"")
-        if len(self.open) >= _BATCH_RECORDS or self._open_bytes >= _BATCH_BYTES:
+        self._batch.add([_source_record(letter)], now=self.clock.monotonic())
+        if self._batch.is_full(_BATCH_LIMITS):
             self.flush()
 
     def flush(self) -> None:
         """Write the batch: valid events into the sink, then receipts and new dead letters into the topic."""
-        records, self.open, self._open_bytes = self.open, [], 0
+        records, self._batch = self._batch.records, RecordBatch()
         if not records:
             return
         decoded = self._decoder.decode(records)
@@ -213,17 +212,19 @@ class _Redrive:
         if self._sink is not None and decoded.frames:
             done = self._wait_out("the sink", partial(self._sink.write, Batch(frames=decoded.frames)))
         if self._writer is not None:
-            answers = DeadLetterBatch(self._writer, self._answers(records, decoded))
-            self._wait_out("the dead-letter topic", partial(answers.deliver, timeout_seconds=_FLUSH_SECONDS))
+            follow_ups = DeadLetterBatch(self._writer, self._follow_ups(records, decoded))
+            self._wait_out("the dead-letter topic", partial(follow_ups.deliver, timeout_seconds=_FLUSH_SECONDS))
         self.result.written += Counter(done.written)
         self.result.already_there += Counter(done.duplicates)
         self.result.still_bad += Counter(letter.reason for letter in decoded.dead)
         self.result.left -= len(records)
+        if self._on_progress is not None:
+            self._on_progress(self.result)
 
     def _wait_out(self, what: str, step: Callable[[], _T]) -> _T:
         return retry_until(step, what=what, clock=self.clock, stop=self.stop, limit_seconds=self._no_progress_seconds)
 
-    def _answers(self, records: Sequence[Record], decoded: Decoded) -> list[OutgoingRecord]:
+    def _follow_ups(self, records: Sequence[Record], decoded: Decoded) -> list[OutgoingRecord]:
         """Return a new dead letter for each record that is still bad, and a receipt for each of the others."""
         topic, now_ms = self.result.topic, self.clock.now_ms()
         bad = {decode(letter.record).identity: letter for letter in decoded.dead}
