@@ -13,7 +13,7 @@ from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.retry import OutageError, retry_until
-from flowise_telemetry_consumer.sinks.port import Batch, Sink
+from flowise_telemetry_consumer.sinks.port import Batch, Readable, Sink
 from flowise_telemetry_schemas import Catalog
 
 __all__ = ["ArchiveEvent", "ArchiveResult", "replay_archive"]
@@ -88,6 +88,8 @@ def replay_archive(
     is waited for, ``no_progress_seconds`` at most. Raises ``SinkError`` where source or sink refuse.
     """
     clock, stop, selection = clock or SystemClock(), stop or threading.Event(), selection or RecordFilter()
+    if not isinstance(source, Readable):
+        raise SinkError(f"{source.url} cannot be read back: name the place that a consumer wrote to")
     counts = source.counts()
     wanted = [event for event in sorted(counts) if not selection.events or event in selection.events]
     result = ArchiveResult({event: ArchiveEvent(counts[event]) for event in wanted})

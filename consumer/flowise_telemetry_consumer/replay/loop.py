@@ -19,7 +19,7 @@ from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, keep
 from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult, merged_ranges
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.retry import OutageError, retry_until
-from flowise_telemetry_consumer.sinks.port import Batch, Sink
+from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
@@ -92,7 +92,9 @@ def advance_run(
     """Reads what is left of a run, or of some of its partitions. The sink is prepared; otherwise as ``replay``."""
     clock = clock or SystemClock()
     mine = sorted(run.span.starts) if partitions is None else sorted(partitions)
-    written = dict(sink.claim(run.source, mine, description=run.description()))
+    written: dict[TopicPartition, int] = {}
+    if isinstance(sink, KeepsProgress):
+        written.update(sink.claim(run.source, mine, description=run.description()))
     positions = {tp: max(run.span.starts[tp], written.get(tp, 0)) for tp in mine}
     result = ReplayResult(
         run.span.topic,
