@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import polars as pl
-
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.port import Batch, Sink, SourceProgress, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, WriteResult
 from flowise_telemetry_schemas import Catalog, ConfigurationError, EventSchema, Field
 from flowise_telemetry_schemas.codec import encode
 from flowise_telemetry_transport.acknowledged import AcknowledgedBatch
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordWriter
-from flowise_telemetry_transport.types import OutgoingRecord, TopicPartition
+from flowise_telemetry_transport.types import OutgoingRecord
 
 __all__ = ["TOPIC_SCHEME", "TopicSink", "topic_of"]
 
@@ -30,10 +28,11 @@ def topic_of(url: str) -> str:
 
 
 class TopicSink:
-    """Events as records of a topic, keyed by event id, with the time of the event as timestamp.
+    """A ``Sink`` and no more: events as records of a topic, keyed by event id and dated when they occurred.
 
-    A topic cannot tell what it holds: an event that is written twice is there twice, and its consumers deduplicate by
-    ``eventId``. It keeps no progress. ``flush_seconds`` bounds each wait for acknowledgements.
+    A topic keeps no progress and cannot tell what it holds: an event that is written twice is there twice, and its
+    consumers deduplicate by ``eventId``. ``flush_seconds`` bounds each wait for acknowledgements. The writer stays the
+    caller's to close.
     """
 
     def __init__(self, writer: RecordWriter, topic: str, catalog: Catalog, *, flush_seconds: float = 60.0) -> None:
@@ -47,11 +46,11 @@ class TopicSink:
 
     @property
     def url(self) -> str:
-        """The address."""
+        """The topic as a URL, for messages."""
         return f"{TOPIC_SCHEME}{self.topic}"
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
-        """Nothing: the topic is there, or the first write says that it is not."""
+        """Do nothing: a topic has no tables, and the first write tells whether it exists."""
 
     def write(self, batch: Batch) -> WriteResult:
         """Encode the events and return once all are acknowledged. Raises ``SinkError``, ``SinkUnavailableError``.
@@ -89,37 +88,8 @@ class TopicSink:
             raise kind(f"{self.url}: {error.message}") from error
         self._under_way = None
 
-    def claim(
-        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
-    ) -> Mapping[TopicPartition, int]:
-        """Nothing: a topic keeps no progress."""
-        return {}
-
-    def progress(self) -> list[SourceProgress]:
-        """Nothing."""
-        return []
-
-    def lock(self, name: str) -> None:
-        """Takes nothing: a topic has no locks."""
-
-    def staging(self, name: str) -> Sink:
-        """Raises ``ConfigurationError``: name another topic instead."""
-        raise ConfigurationError(f"{self.url} has nothing beside it: name another topic")
-
-    def promote(self, name: str) -> None:
-        """Raises ``ConfigurationError``."""
-        raise ConfigurationError(f"{self.url} cannot be swapped: let the consumers read the other topic")
-
-    def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
-        """Raises ``SinkError``: a replay reads a topic."""
-        raise SinkError(f"{self.url} is not read as a sink: replay --topic reads it", event=event)
-
-    def counts(self) -> dict[str, int]:
-        """Nothing: a topic does not tell."""
-        return {}
-
     def close(self) -> None:
-        """Leaves the writer open: it is the caller's."""
+        """Do nothing: the writer is the caller's."""
 
 
 def _on_the_wire(field: Field, value: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from flowise_telemetry_consumer import RecordFilter, ReplayRequest, SinkError, SinkUnavailableError, replay
 from flowise_telemetry_consumer.replay import TopicSink, copy_topic, replay_archive, require_another_topic, topic_of
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Readable, Sink, Stageable
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport import InMemoryBroker
 from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError
@@ -164,12 +164,10 @@ def test_records_that_are_still_on_their_way_are_waited_for(world: World) -> Non
     assert len(records(world, COPY)) == 3
 
 
-def test_a_topic_has_nothing_beside_it_and_is_not_read_back(world: World) -> None:
-    sink = topic(world)
-    assert (sink.counts(), sink.progress(), sink.url) == ({}, [], "kafka://copy")
-    for refused in (lambda: sink.staging("x"), lambda: sink.promote("x"), lambda: sink.read("tool_created")):
-        with pytest.raises((ConfigurationError, SinkError), match="kafka://copy"):
-            refused()
+def test_a_topic_is_a_sink_and_no_more(world: World) -> None:
+    sink: Sink = topic(world)
+    assert sink.url == "kafka://copy"
+    assert not isinstance(sink, KeepsProgress | Readable | Stageable)
 
 
 def test_a_topic_is_another_one_by_its_id_or_on_another_cluster(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
