@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from random import Random
 from typing import Any
 
 import polars as pl
 
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
 from flowise_telemetry_consumer.monitoring.counters import OnProgress
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_schemas.codec import encode
@@ -46,6 +48,13 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+
+
+class LongestWaits(Random):
+    """Makes every wait of a ``Backoff`` the longest that it may be."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
 
 
 class StopWhen(threading.Event):
@@ -191,6 +200,7 @@ class World:
 
     def __init__(self, *, partitions: int = 2, dlq_max_bytes: int | None = None) -> None:
         self.clock = FakeClock()
+        self.control = RunControl(clock=self.clock, random=LongestWaits())
         self.broker = InMemoryBroker(now_ms=self.clock.now_ms)
         self.sink = MemorySink()
         self.sent: dict[TopicPartition, list[str | None]] = {}
@@ -260,6 +270,7 @@ class World:
             settings or ConsumerSettings(topic=TOPIC, group=GROUP),
             on_progress=on_progress,
             clock=self.clock,
+            random=LongestWaits(),
             sink_thread=sink_thread or SameThread(),
         )
 

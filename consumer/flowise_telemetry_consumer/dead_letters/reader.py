@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letters.headers import decode
 from flowise_telemetry_consumer.dead_letters.stored import DeadLetterKey, StoredDeadLetter
-from flowise_telemetry_consumer.reading.range_reader import OffsetRange, RangeReader
+from flowise_telemetry_consumer.reading.offset_range import OffsetRange
+from flowise_telemetry_consumer.reading.range_reader import RangeReader
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_transport.ports import RecordReader
 
 __all__ = ["DeadLetterStates", "UnreadLetters", "current_dead_letters", "read_dead_letters"]
@@ -110,19 +112,20 @@ def read_dead_letters(
     source = RangeReader(
         reader,
         span or OffsetRange.of(reader, topic),
-        clock=clock or SystemClock(),
+        RunControl(no_progress_seconds, stop, clock or SystemClock()),
         topic_id=topic_id,
-        no_progress_seconds=no_progress_seconds,
     )
     unread = unread if unread is not None else UnreadLetters()
-    unreadable = 0
-    for stretches in source.read(stop or threading.Event()):
-        unreadable += sum(len(stretch.unreadable) for stretch in stretches)
-        expired = sum(end - start for ranges in source.missing.values() for start, end in ranges)
+    unreadable = expired = 0
+    for poll in source:
+        unreadable += sum(len(part.unreadable) for part in poll.spans)
+        expired += sum(end - start for ranges in poll.missing.values() for start, end in ranges)
         unread.unreadable, unread.expired = max(unread.unreadable, unreadable), max(unread.expired, expired)
-        for stretch in stretches:
-            for record in stretch.records:
+        for part in poll.spans:
+            for record in part.records:
                 yield decode(record)
+    if source.incomplete is not None:
+        raise source.incomplete
 
 
 def current_dead_letters(

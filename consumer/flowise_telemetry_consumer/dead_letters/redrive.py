@@ -18,8 +18,8 @@ from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_consumer.reading.batch import BatchLimits, RecordBatch
-from flowise_telemetry_consumer.reading.range_reader import OffsetRange
-from flowise_telemetry_consumer.retry import retry_until
+from flowise_telemetry_consumer.reading.offset_range import OffsetRange
+from flowise_telemetry_consumer.retry import RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_schemas import Catalog, ConfigurationError
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
@@ -222,7 +222,7 @@ class _Redrive:
             self._on_progress(self.result)
 
     def _wait_out(self, what: str, step: Callable[[], _T]) -> _T:
-        return retry_until(step, what=what, clock=self.clock, stop=self.stop, limit_seconds=self._no_progress_seconds)
+        return retry_until(step, RunControl(self._no_progress_seconds, self.stop, self.clock), what=what)
 
     def _follow_ups(self, records: Sequence[Record], decoded: Decoded) -> list[OutgoingRecord]:
         """Return a new dead letter for each record that is still bad, and a receipt for each of the others."""

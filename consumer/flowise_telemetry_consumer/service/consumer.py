@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Collection
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from random import Random
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
@@ -55,6 +56,7 @@ class Consumer:
         *,
         on_progress: OnProgress | None = None,
         clock: Clock | None = None,
+        random: Random | None = None,
         sink_thread: Executor | None = None,
     ) -> None:
         self.settings = settings or ConsumerSettings()
@@ -77,7 +79,9 @@ class Consumer:
         self._committer = Committer(reader, self.progress, self._clock, timeout_seconds=self.settings.commit_seconds)
         self._surroundings = PartitionMonitor(reader, self.progress, self._clock, topic=self.settings.topic)
         self._backoff = Backoff(
-            initial_seconds=self.settings.retry_initial_seconds, max_seconds=self.settings.retry_max_seconds
+            initial_seconds=self.settings.retry_initial_seconds,
+            max_seconds=self.settings.retry_max_seconds,
+            random=random,
         )
         self._open = RecordBatch()
         self._flight: WriteAttempt | None = None

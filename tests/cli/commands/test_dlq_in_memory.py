@@ -140,7 +140,10 @@ def test_what_stops_early_says_how_many_it_had(operator: Operator, command: tupl
     status, _, errors = operator.run(*command)
     assert (status, errors) == (
         3,
-        [f"8 dead letters of {DLQ} {said}", f"error: incomplete: {DLQ}: nothing came for 30 s"],
+        [
+            f"8 dead letters of {DLQ} {said}",
+            f"error: incomplete: no records received for 30 s from {DLQ}[0] at offset 8",
+        ],
     )
 
 

@@ -97,7 +97,7 @@ def test_outages_are_waited_for(it: Redriven) -> None:
 def test_a_sink_that_stays_away_leaves_everything_as_it_was(it: Redriven) -> None:
     it.sink.failures = [SinkUnavailableError("gone fishing")] * 1_000
     result = it.run()
-    assert (result.incomplete, result.left) == ("the sink stayed away: gone fishing", TOOLS + 1)
+    assert (result.incomplete, result.left) == ("the sink stayed unavailable: gone fishing", TOOLS + 1)
     assert it.listed() == ({"unknown_fingerprint": TOOLS, "unknown_framing": 1}, 0, 0)
 
 
@@ -200,7 +200,7 @@ def test_a_dead_letter_topic_that_is_made_again_meanwhile_is_told(
             writer.send(again, lambda delivery, error: None)
 
     monkeypatch.setattr(sink, "prepare", make_again)
-    with pytest.raises(TopicChangedError, match="was deleted and made again meanwhile: its id is another"):
+    with pytest.raises(TopicChangedError, match="was deleted and created again while it was read: its id is another"):
         it.run(sink=sink)
     assert sink.counts() == {}
 

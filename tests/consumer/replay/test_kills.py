@@ -83,7 +83,7 @@ def test_a_replay_killed_ten_times_ends_with_the_rows_of_an_uninterrupted_one(
     whole = f"sqlite:///{tmp_path / 'whole.db'}"
     reader, sink = open_reader(kafka.settings(client="librdkafka")), open_readable(whole)
     with contextlib.closing(sink):
-        replay(reader, sink, catalog(), run.arguments)
+        replay(reader, sink, catalog(), run.request)
     reader.close(timeout_seconds=5)
     expected = {
         event: frame.filter(pl.col("event_id").str.tail(12).str.to_integer(base=16) < EVENTS)
