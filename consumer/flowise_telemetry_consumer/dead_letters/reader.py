@@ -8,12 +8,10 @@ because each group has its own sink, and a record that reached one sink may stil
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letters.headers import decode
 from flowise_telemetry_consumer.dead_letters.stored import DeadLetterKey, StoredDeadLetter
 from flowise_telemetry_consumer.reading.offset_range import OffsetRange
@@ -21,7 +19,10 @@ from flowise_telemetry_consumer.reading.range_reader import RangeReader
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_transport.ports import RecordReader
 
-__all__ = ["DeadLetterStates", "UnreadLetters", "current_dead_letters", "read_dead_letters"]
+__all__ = ["READ_CONTROL", "DeadLetterStates", "UnreadLetters", "current_dead_letters", "read_dead_letters"]
+
+READ_CONTROL = RunControl(no_progress_seconds=30.0)
+"""Someone waits for the answer: give up sooner than a run that writes."""
 
 
 class DeadLetterStates:
@@ -95,34 +96,27 @@ def read_dead_letters(
     reader: RecordReader,
     topic: str,
     *,
-    span: OffsetRange | None = None,
+    offsets: OffsetRange | None = None,
     topic_id: str | None = None,
-    no_progress_seconds: float = 30.0,
-    stop: threading.Event | None = None,
-    clock: Clock | None = None,
+    control: RunControl = READ_CONTROL,
     unread: UnreadLetters | None = None,
 ) -> Iterator[StoredDeadLetter]:
-    """Yield all that the topic holds now (or ``span``), repeats and receipts included; ``reader`` has no group.
+    """Yield all that the topic holds now (or ``offsets``), repeats and receipts included; ``reader`` has no group.
 
-    Records that could not be read are counted in ``unread``. ``topic_id`` is the id of the topic when ``span`` was
+    Records that could not be read are counted in ``unread``. ``topic_id`` is the id of the topic when ``offsets`` was
     taken: with it, ``TopicChangedError`` is raised if the topic was deleted and created again since.
 
     Raises ``UnknownTopicError``, ``BrokerUnavailableError``, and ``IncompleteReadError`` if the end is not reached.
     """
-    source = RangeReader(
-        reader,
-        span or OffsetRange.of(reader, topic),
-        RunControl(no_progress_seconds, stop, clock or SystemClock()),
-        topic_id=topic_id,
-    )
+    source = RangeReader(reader, offsets or OffsetRange.of(reader, topic), control, topic_id=topic_id)
     unread = unread if unread is not None else UnreadLetters()
     unreadable = expired = 0
     for poll in source:
-        unreadable += sum(len(part.unreadable) for part in poll.spans)
+        unreadable += sum(len(span.unreadable) for span in poll.spans)
         expired += sum(end - start for ranges in poll.missing.values() for start, end in ranges)
         unread.unreadable, unread.expired = max(unread.unreadable, unreadable), max(unread.expired, expired)
-        for part in poll.spans:
-            for record in part.records:
+        for span in poll.spans:
+            for record in span.records:
                 yield decode(record)
     if source.incomplete is not None:
         raise source.incomplete
@@ -134,20 +128,17 @@ def current_dead_letters(
     *,
     reasons: Collection[str] = (),
     group: str | None = None,
-    no_progress_seconds: float = 30.0,
-    clock: Clock | None = None,
+    control: RunControl = READ_CONTROL,
     unread: UnreadLetters | None = None,
 ) -> Iterator[StoredDeadLetter]:
     """Yield the current dead letters: the latest of each source record that was not redriven. Reads the topic twice.
 
     ``reasons`` and ``group`` select; empty and None select all. Raises as ``read_dead_letters``.
     """
-    span = OffsetRange.of(reader, topic)
+    offsets = OffsetRange.of(reader, topic)
 
     def letters() -> Iterator[StoredDeadLetter]:
-        return read_dead_letters(
-            reader, topic, span=span, no_progress_seconds=no_progress_seconds, clock=clock, unread=unread
-        )
+        return read_dead_letters(reader, topic, offsets=offsets, control=control, unread=unread)
 
     states = DeadLetterStates()
     for letter in letters():

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
-from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letters.headers import decode, encode, encode_receipt, with_redrive_count
 from flowise_telemetry_consumer.dead_letters.reader import DeadLetterStates, UnreadLetters, read_dead_letters
 from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, StoredDeadLetter
@@ -19,7 +16,7 @@ from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_consumer.reading.batch import BatchLimits, RecordBatch
 from flowise_telemetry_consumer.reading.offset_range import OffsetRange
-from flowise_telemetry_consumer.retry import RunControl, retry_until
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_schemas import Catalog, ConfigurationError
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
@@ -28,8 +25,6 @@ from flowise_telemetry_transport.types import OutgoingRecord, Record
 __all__ = ["DEFAULT_MAX_REDRIVES", "RedriveResult", "redrive"]
 
 DEFAULT_MAX_REDRIVES = 5
-
-_T = TypeVar("_T")
 
 _BATCH_LIMITS = BatchLimits(rows=5_000, size_bytes=32 * 1_048_576)
 _FLUSH_SECONDS = 5.0
@@ -76,10 +71,8 @@ def redrive(
     group: str | None = None,
     max_letters: int | None = None,
     max_redrives: int = DEFAULT_MAX_REDRIVES,
-    no_progress_seconds: float = 60.0,
-    stop: threading.Event | None = None,
-    on_progress: Callable[[RedriveResult], None] | None = None,
-    clock: Clock | None = None,
+    control: RunControl = DEFAULT_CONTROL,
+    on_report: Callable[[RedriveResult], None] | None = None,
 ) -> RedriveResult:
     """Decode the dead letters again and write those that are valid now into the sink.
 
@@ -93,32 +86,17 @@ def redrive(
     has the record.
 
     ``sink`` and ``writer`` None: a dry run, which changes nothing; ``written`` then includes events that the sink may
-    already hold. Outages are retried for at most ``no_progress_seconds``. Raises ``UnknownTopicError``, ``SinkError``,
-    ``DeadLetterRefusedError``, and ``ConfigurationError`` before anything is done where a group has to be named.
+    already hold. ``on_report`` is called with the result so far after each batch. Raises ``UnknownTopicError``,
+    ``SinkError``, ``DeadLetterRefusedError``, and ``ConfigurationError`` before anything is done where a group has to
+    be named.
     """
-    run = _Redrive(
-        sink,
-        writer,
-        catalog,
-        topic,
-        no_progress_seconds=no_progress_seconds,
-        stop=stop or threading.Event(),
-        clock=clock or SystemClock(),
-        on_progress=on_progress,
-    )
+    run = _Redrive(sink, writer, catalog, topic, control=control, on_report=on_report)
     topic_id = reader.topic_id(topic)
-    span = OffsetRange.of(reader, topic)
+    offsets = OffsetRange.of(reader, topic)
 
     def letters() -> Iterator[StoredDeadLetter]:
         return read_dead_letters(
-            reader,
-            topic,
-            span=span,
-            topic_id=topic_id,
-            no_progress_seconds=no_progress_seconds,
-            stop=run.stop,
-            clock=run.clock,
-            unread=run.result.unread,
+            reader, topic, offsets=offsets, topic_id=topic_id, control=control, unread=run.result.unread
         )
 
     try:
@@ -150,21 +128,17 @@ class _Redrive:
         catalog: Catalog,
         topic: str,
         *,
-        no_progress_seconds: float,
-        stop: threading.Event,
-        clock: Clock,
-        on_progress: Callable[[RedriveResult], None] | None,
+        control: RunControl,
+        on_report: Callable[[RedriveResult], None] | None,
     ) -> None:
         self.states = DeadLetterStates()
         self.result = RedriveResult(topic)
         self.taken = 0
-        self.stop = stop
-        self.clock = clock
         self._sink = sink
         self._writer = writer
         self._decoder = Decoder(catalog)
-        self._no_progress_seconds = no_progress_seconds
-        self._on_progress = on_progress
+        self._control = control
+        self._on_report = on_report
         self._batch = RecordBatch()
 
     def choose(self, group: str | None) -> None:
@@ -198,7 +172,7 @@ class _Redrive:
     def take(self, letter: StoredDeadLetter) -> None:
         """Add a dead letter to the batch, and flush the batch once it is full."""
         self.taken += 1
-        self._batch.add([_source_record(letter)], now=self.clock.monotonic())
+        self._batch.add([_source_record(letter)], now=self._control.clock.monotonic())
         if self._batch.is_full(_BATCH_LIMITS):
             self.flush()
 
@@ -210,23 +184,22 @@ class _Redrive:
         decoded = self._decoder.decode(records)
         done = WriteResult({event: frame.height for event, frame in decoded.frames.items()}, {})
         if self._sink is not None and decoded.frames:
-            done = self._wait_out("the sink", partial(self._sink.write, Batch(frames=decoded.frames)))
+            done = retry_until(partial(self._sink.write, Batch(frames=decoded.frames)), self._control, what="the sink")
         if self._writer is not None:
             follow_ups = DeadLetterBatch(self._writer, self._follow_ups(records, decoded))
-            self._wait_out("the dead-letter topic", partial(follow_ups.deliver, timeout_seconds=_FLUSH_SECONDS))
+            retry_until(
+                partial(follow_ups.deliver, timeout_seconds=_FLUSH_SECONDS), self._control, what="the dead-letter topic"
+            )
         self.result.written += Counter(done.written)
         self.result.already_there += Counter(done.duplicates)
         self.result.still_bad += Counter(letter.reason for letter in decoded.dead)
         self.result.left -= len(records)
-        if self._on_progress is not None:
-            self._on_progress(self.result)
-
-    def _wait_out(self, what: str, step: Callable[[], _T]) -> _T:
-        return retry_until(step, RunControl(self._no_progress_seconds, self.stop, self.clock), what=what)
+        if self._on_report is not None:
+            self._on_report(self.result)
 
     def _follow_ups(self, records: Sequence[Record], decoded: Decoded) -> list[OutgoingRecord]:
         """Return a new dead letter for each record that is still bad, and a receipt for each of the others."""
-        topic, now_ms = self.result.topic, self.clock.now_ms()
+        topic, now_ms = self.result.topic, self._control.clock.now_ms()
         bad = {decode(letter.record).identity: letter for letter in decoded.dead}
         stored = [decode(record) for record in records]
         return [

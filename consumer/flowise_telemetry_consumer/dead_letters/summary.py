@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
 
-from flowise_telemetry_consumer.clock import Clock
-from flowise_telemetry_consumer.dead_letters.reader import DeadLetterStates, UnreadLetters, read_dead_letters
+from flowise_telemetry_consumer.dead_letters.reader import (
+    READ_CONTROL,
+    DeadLetterStates,
+    UnreadLetters,
+    read_dead_letters,
+)
 from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, DeadLetterKey, StoredDeadLetter
 from flowise_telemetry_consumer.errors import IncompleteReadError
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_transport.ports import RecordReader
 
 __all__ = ["DeadLetterGroup", "DeadLetterSummary", "list_dead_letters"]
@@ -67,9 +71,7 @@ def list_dead_letters(
     topic: str,
     *,
     group: str | None = None,
-    no_progress_seconds: float = 30.0,
-    stop: threading.Event | None = None,
-    clock: Clock | None = None,
+    control: RunControl = READ_CONTROL,
 ) -> DeadLetterSummary:
     """Count the dead letters that the topic holds now, or only those that ``group`` filed.
 
@@ -80,14 +82,7 @@ def list_dead_letters(
     found: dict[DeadLetterKey, tuple[DeadLetterGroup, int]] = {}
     shared: dict[DeadLetterGroup, DeadLetterGroup] = {}
     try:
-        for letter in read_dead_letters(
-            reader,
-            topic,
-            no_progress_seconds=no_progress_seconds,
-            stop=stop,
-            clock=clock,
-            unread=summary.unread,
-        ):
+        for letter in read_dead_letters(reader, topic, control=control, unread=summary.unread):
             if group is not None and letter.identity.group != group:
                 continue
             states.add(letter)

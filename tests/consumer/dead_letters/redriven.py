@@ -70,13 +70,13 @@ class Redriven:
             group=group,
             max_letters=max_letters,
             max_redrives=max_redrives,
-            clock=self.world.clock,
+            control=self.world.control,
         )
         assert result.adds_up
         return result
 
     def listed(self) -> tuple[dict[str, int], int, int]:
         """Counts by reason, how many were redriven, how many letters repeat."""
-        summary = list_dead_letters(self.world.reader(None), DLQ, clock=self.world.clock)
+        summary = list_dead_letters(self.world.reader(None), DLQ, control=self.world.control)
         assert summary.total == summary.by_reason.total()
         return dict(summary.by_reason), summary.redriven, summary.repeats

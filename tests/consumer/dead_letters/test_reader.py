@@ -24,7 +24,7 @@ def test_filed_dead_letters_are_read_back() -> None:
     world = World()
     world.send_bad(headers=(("trace", b"1"),))
     world.consumer(settings=SETTINGS).run(StopWhen(world.all_committed))
-    (letter,) = read_dead_letters(world.reader(None), DLQ, clock=world.clock)
+    (letter,) = read_dead_letters(world.reader(None), DLQ, control=world.control)
     assert (letter.reason, letter.stage, letter.group, letter.redrive_count) == (
         "unknown_framing", "decode", GROUP, 0,
     )  # fmt: skip
@@ -36,14 +36,14 @@ def test_filed_dead_letters_are_read_back() -> None:
 def test_what_cannot_be_read_of_the_topic_is_told(it: Redriven, monkeypatch: pytest.MonkeyPatch) -> None:
     it.world.broker.break_record(TopicPartition(DLQ, 0), 2)
     unread = UnreadLetters()
-    letters = [*current_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock, unread=unread)]
+    letters = [*current_dead_letters(it.world.reader(None), DLQ, control=it.world.control, unread=unread)]
     assert (len(letters), unread) == (TOOLS, UnreadLetters(unreadable=1))
-    summary = list_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock)
+    summary = list_dead_letters(it.world.reader(None), DLQ, control=it.world.control)
     assert (summary.total, summary.unread) == (TOOLS, unread)
     # What expires between the two reads is left, and named.
     reader = it.world.reader(None)
     monkeypatch.setattr(reader, "resume", _truncating(it, reader.resume))
-    result = redrive(reader, None, None, catalog(), DLQ, clock=it.world.clock)
+    result = redrive(reader, None, None, catalog(), DLQ, control=it.world.control)
     assert (result.dead, result.left, result.unread) == (TOOLS, 4, UnreadLetters(unreadable=1, expired=5))
     assert str(result.unread) == "1 that the Kafka client cannot read and 5 that retention removed meanwhile"
 

@@ -32,7 +32,7 @@ def test_what_is_still_bad_stays_once_with_its_redrives_counted(it: Redriven) ->
     for count in range(3):
         (letter,) = (
             letter
-            for letter in current_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock)
+            for letter in current_dead_letters(it.world.reader(None), DLQ, control=it.world.control)
             if letter.reason == "unknown_framing"
         )
         assert letter.redrive_count == count
@@ -134,7 +134,7 @@ def test_a_receipt_has_no_value_and_says_what_it_is_for(it: Redriven) -> None:
     it.run(reasons=("unknown_fingerprint",), max_letters=1)
     receipt = it.world.dead_records()[-1]
     assert (receipt.value, header_texts(receipt)["dlq.reason"]) == (None, "redriven")
-    letters = [*read_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock)]
+    letters = [*read_dead_letters(it.world.reader(None), DLQ, control=it.world.control)]
     (first,) = (letter for letter in letters if letter.identity == letters[-1].identity and not letter.is_receipt)
     assert (first.record.key, letters[-1].redrive_count) == (receipt.key, 1)
 
@@ -143,13 +143,13 @@ def test_each_group_gets_its_own_letters_into_its_own_sink(it: Redriven) -> None
     other = it.consume_as("parquet")
     assert it.run(group=GROUP).written == {"tool_created": TOOLS}
     assert it.sink.event_ids() == it.world.accepted() != other.event_ids()
-    summary = list_dead_letters(it.world.reader(None), DLQ, group="parquet", clock=it.world.clock)
+    summary = list_dead_letters(it.world.reader(None), DLQ, group="parquet", control=it.world.control)
     assert (summary.by_reason["unknown_fingerprint"], summary.redriven) == (TOOLS, 0)
     result = it.run(group="parquet", sink=other)
     assert (result.dead, result.written) == (TOOLS + 1, {"tool_created": TOOLS})
     assert other.event_ids() == it.world.accepted()
     assert it.listed()[:2] == ({"unknown_framing": 2}, 2 * TOOLS)
-    letters = [*current_dead_letters(it.world.reader(None), DLQ, group="parquet", clock=it.world.clock)]
+    letters = [*current_dead_letters(it.world.reader(None), DLQ, group="parquet", control=it.world.control)]
     assert [(letter.group, letter.redrive_count) for letter in letters] == [("parquet", 1)]
 
 
