@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 
 from flowise_telemetry_consumer.errors import SinkError
@@ -26,15 +25,6 @@ def _adapter(folder: str, function: str) -> Callable[[str], Sink]:
 
 
 _DATABASE = frozenset({KeepsProgress, Readable, Stageable})
-_POSTGRES = SinkKind(
-    scheme="postgresql",
-    open=_adapter("postgres", "open_postgres"),
-    example="postgresql://user@host/database",
-    writers="many",
-    roles=_DATABASE,
-    library="psycopg",
-    extra="postgres",
-)
 SINK_KINDS: tuple[SinkKind, ...] = (
     SinkKind(
         scheme="sqlite",
@@ -43,8 +33,15 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         writers="many",
         roles=_DATABASE,
     ),
-    _POSTGRES,
-    replace(_POSTGRES, scheme="postgres"),
+    SinkKind(
+        scheme="postgresql",
+        open=_adapter("postgres", "open_postgres"),
+        example="postgresql://user@host/database",
+        writers="many",
+        roles=_DATABASE,
+        library="psycopg",
+        extra="postgres",
+    ),
     SinkKind(
         scheme="duckdb",
         open=_adapter("duckdb", "open_duckdb"),
@@ -80,10 +77,12 @@ SINK_KINDS: tuple[SinkKind, ...] = (
 )
 """The kinds that this distribution brings."""
 
-SINK_FORMS = tuple(dict.fromkeys(kind.example for kind in SINK_KINDS))
+SINK_FORMS = tuple(kind.example for kind in SINK_KINDS)
 """Their URLs, by example. ``scheme:///file`` is relative, ``scheme:////file`` absolute."""
 
 _BY_SCHEME = {kind.scheme: kind for kind in SINK_KINDS}
+# libpq takes both.
+_BY_SCHEME["postgres"] = _BY_SCHEME["postgresql"]
 
 
 def sink_kind(url: str) -> SinkKind:
@@ -116,5 +115,5 @@ def open_sink(url: str) -> Sink:
 
 def no_staging(sink: Sink) -> SinkError:
     """Return the error for a sink that is not ``Stageable``; it names the kinds that are."""
-    able = ", ".join(kind.scheme for kind in SINK_KINDS if Stageable in kind.roles and kind.scheme != "postgres")
+    able = ", ".join(kind.scheme for kind in SINK_KINDS if Stageable in kind.roles)
     return SinkError(f"{sink.url} cannot have staging tables; these can: {able}")

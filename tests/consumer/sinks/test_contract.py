@@ -11,7 +11,7 @@ import pytest
 
 from flowise_telemetry_consumer.decoding.frames import frame_of, polars_schema
 from flowise_telemetry_consumer.errors import SinkError
-from flowise_telemetry_consumer.sinks import Batch
+from flowise_telemetry_consumer.sinks import Batch, KeepsProgress, Readable, Sink, Stageable, open_sink, sink_kind
 from flowise_telemetry_schemas import ChatflowCreated, Edge, FlowGraph, ToolCreated, catalog
 from tests.consumer.sinks.batches import batch, batch_of, envelope, held, records, sizes, with_second_version
 from tests.consumer.sinks.conftest import DATABASES
@@ -20,6 +20,14 @@ from tests.consumer.sinks.writer_process import start
 from tests.schemas.records import EVENTS, FLOW_ID, record_of
 
 NONE_HELD = dict.fromkeys(catalog().events, 0)
+
+
+def test_a_sink_has_the_roles_that_its_kind_says(sink_url: str) -> None:
+    kind, sink = sink_kind(sink_url), open_sink(sink_url)
+    assert isinstance(sink, Sink)
+    roles = {role for role in (KeepsProgress, Readable, Stageable) if isinstance(sink, role)}
+    assert roles == kind.roles
+    sink.close()
 
 
 def test_all_events_are_read_back_as_they_were_written(sink: ReadableSink) -> None:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections import UserDict
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,7 @@ from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseE
 from flowise_telemetry_consumer.sinks import Batch, WriteResult
 from flowise_telemetry_consumer.sinks.postgres import PostgresSink
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
-from flowise_telemetry_consumer.sinks.postgres.progress import advance
-from flowise_telemetry_consumer.sinks.postgres.tables import merge_statement
-from flowise_telemetry_schemas import ConfigurationError, EventSchema, catalog
+from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
 from tests.consumer.sinks.roles import DatabaseSink, open_database
@@ -165,20 +164,27 @@ def test_a_lock_that_is_held_for_long_is_an_outage(url: str, admin: psycopg.Conn
     patient.close()
 
 
-def test_a_writer_that_was_stopped_in_the_middle_is_in_nobodys_way(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_was_stopped_in_the_middle_is_in_nobodys_way(url: str) -> None:
     stopped, patient = PostgresSink(address_of(url), statement_timeout_seconds=3.0), open_database(url)
     for each in (stopped, patient):
         each.prepare(catalog())
 
-    def stop_first(*_: object) -> bool:
-        # Its rows are there, uncommitted, and it does nothing more: the other has to wait for them, but not for ever.
-        assert patient.write(batch()).written == sizes(batch())
-        return advance(*_)  # type: ignore[arg-type] # handed through
+    class Offsets(UserDict[TopicPartition, int]):
+        """Asked for when all rows of the batch are written, in the same transaction."""
 
-    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink.advance", stop_first)
+        asked = 0
+
+        def items(self) -> ItemsView[TopicPartition, int]:
+            self.asked += 1
+            # Its rows are there, uncommitted, and it does nothing more: the other has to wait, but not for ever.
+            assert patient.write(batch()).written == sizes(batch())
+            return super().items()
+
+    offsets = Offsets({TP0: 1})
     stopped.claim("group", [TP0])
     with pytest.raises(SinkUnavailableError):
-        stopped.write(replace(batch(), offsets={TP0: 1}, source="group"))
+        stopped.write(replace(batch(), offsets=offsets, source="group"))
+    assert offsets.asked == 1
     assert patient.counts() == sizes(batch())
     assert patient.progress()[0].next_offsets == {}
     stopped.close()
@@ -425,13 +431,15 @@ def test_after_a_batch_of_new_events_the_next_goes_right_into_the_tables(
     url: str, sink: DatabaseSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staged: list[str] = []
+    execute = psycopg.Connection.execute
 
-    def noted(schema_name: str, schema: EventSchema) -> Any:
-        staged.append(schema.event)
-        return merge_statement(schema_name, schema)
+    def noted(connection: psycopg.Connection[Any], query: Any, *args: Any, **kwargs: Any) -> Any:
+        text = query.as_string(connection) if isinstance(query, psycopg.sql.Composable) else str(query)
+        if "ON CONFLICT (event_id)" in text:
+            staged.append(text)
+        return execute(connection, query, *args, **kwargs)
 
-    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink.merge_statement", noted)
-
+    monkeypatch.setattr(psycopg.Connection, "execute", noted)
     whole = sizes(batch(repeat=3))
     other = open_database(url)
     other.prepare(catalog())

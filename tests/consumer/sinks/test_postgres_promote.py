@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.postgres import promote as promotion
+from flowise_telemetry_consumer.sinks.postgres import PostgresSink
+from flowise_telemetry_consumer.sinks.postgres.address import address_of
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from tests.consumer.sinks.batches import batch, sizes
 from tests.consumer.sinks.roles import DatabaseSink, open_database
@@ -197,14 +198,12 @@ def test_a_view_of_another_is_told_before_anything_is_swapped(
         admin.execute(f'DROP ROLE "{swapper}"')
 
 
-def test_readers_that_do_not_end_are_told(
-    live: DatabaseSink, staging: DatabaseSink, new_postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(promotion, "LOCK_TRIES_SECONDS", 0.0)
+def test_readers_that_do_not_end_are_told(live: DatabaseSink, staging: DatabaseSink, new_postgres_url: str) -> None:
+    impatient = PostgresSink(address_of(new_postgres_url), promote_timeout_seconds=0.0)
     with psycopg.connect(new_postgres_url) as reader:
         reader.execute("SELECT count(*) FROM vector_upserted")
         with pytest.raises(SinkUnavailableError, match="others have had the tables") as caught:
-            live.promote("next")
+            impatient.promote("next")
     assert caught.value.retryable
     assert live.counts() == sizes(batch())
 

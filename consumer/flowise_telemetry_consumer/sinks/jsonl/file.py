@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.jsonl.lines import LINE_START, frame_of_lines, id_number, lines_of, without_known
+from flowise_telemetry_consumer.sinks.local_files import file_identity, os_failure, why_not_opened
 from flowise_telemetry_consumer.sinks.port import Batch, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
@@ -22,8 +22,6 @@ __all__ = ["MAX_FILE_EVENTS", "JsonLinesFile"]
 
 MAX_FILE_EVENTS = 5_000_000
 """How many events a file may hold: their ids are kept in memory, about 100 bytes each. Then ``SinkError``."""
-
-_OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class JsonLinesFile:
@@ -49,13 +47,13 @@ class JsonLinesFile:
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Makes the file, or takes stock of it, and keeps other writers out until ``close``."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
-        with self._failures_told():
+        with self._translate_errors():
             self._open()
 
     def write(self, batch: Batch) -> WriteResult:
         """Appends the events of a batch that are not there yet and waits until they are on the disk."""
         require_prepared(self, batch, self._schemas)
-        with self._failures_told():
+        with self._translate_errors():
             file = self._open()
             fresh: dict[str, set[int]] = {}
             lines = []
@@ -78,7 +76,7 @@ class JsonLinesFile:
         schema = self._schemas.get(event) or catalog().latest(event)
         wanted = LINE_START + event.encode() + b'"'
         lines: list[bytes] = []
-        with self._failures_told():
+        with self._translate_errors():
             for line in self._lines():
                 if line.startswith(wanted):
                     lines.append(line)
@@ -91,7 +89,7 @@ class JsonLinesFile:
     def counts(self) -> dict[str, int]:
         """The number of lines of each event."""
         counts = dict.fromkeys(self._schemas or catalog().events, 0)
-        with self._failures_told():
+        with self._translate_errors():
             for line in self._lines():
                 event = line[len(LINE_START) : line.find(b'"', len(LINE_START))].decode()
                 if event in counts:
@@ -135,14 +133,16 @@ class JsonLinesFile:
         return file
 
     def _lock(self, file: BinaryIO) -> None:
-        import fcntl  # only where there is a file to lock: Windows has no such module
+        from portalocker import AlreadyLocked, LockException, LockFlags, lock  # only where there is a file to lock
 
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+        except AlreadyLocked as error:
             raise SinkUnavailableError(
                 f"another program writes to {self.url}: a file of JSON lines takes one, an sqlite sink takes many"
             ) from error
+        except LockException as error:
+            raise SinkError(f"{self.url} cannot be locked: {error.strerror}") from error
 
     def _take_stock(self) -> tuple[dict[str, set[int]], int]:
         """The ids in the file and where its last whole line ends. A line cut off by a kill is no line of the file."""
@@ -179,27 +179,18 @@ class JsonLinesFile:
         self._require_at_path(file)
 
     def _require_at_path(self, file: BinaryIO) -> None:
-        """What is written to a file that was removed is gone, and nothing says so."""
-        if not self._is_at_path(file):
+        """Raise where the file was removed or replaced: what is written to it then is lost without an error."""
+        if file_identity(file.fileno()) != file_identity(self._path):
             self._close_file()
             raise SinkUnavailableError(f"{self.url} was moved or removed while it was open; it is made anew")
 
-    def _is_at_path(self, file: BinaryIO) -> bool:
-        try:
-            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
-        except FileNotFoundError:
-            return False
-
     @contextlib.contextmanager
-    def _failures_told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError as error:
-            folder = self._path.absolute().parent
-            mend = "there is no such file" if folder.is_dir() else f"make the folder {folder} first"
-            raise SinkError(f"{self.url} cannot be opened: {mend}") from error
+            raise SinkError(f"{self.url} cannot be opened: {why_not_opened(self._path)}") from error
         except PermissionError as error:
             raise SinkError(f"{self.url} may not be written by this user: give it the file and its folder") from error
         except OSError as error:
-            kind = SinkUnavailableError if error.errno in _OUTAGES else SinkError
-            raise kind(f"{self.url} cannot be used: {error.strerror}") from error
+            raise os_failure(error, self.url) from error

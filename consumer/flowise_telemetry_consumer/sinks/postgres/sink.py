@@ -14,7 +14,7 @@ from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteRe
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, translate_errors
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, fenced, rows_of, try_lock
-from flowise_telemetry_consumer.sinks.postgres.promote import promote
+from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
     copy_statement,
@@ -49,13 +49,20 @@ class PostgresSink:
     connection is made anew by the next call.
     """
 
-    def __init__(self, address: Address, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS,
+        promote_timeout_seconds: float = PROMOTE_TIMEOUT_SECONDS,
+    ) -> None:
         # Asked for here, so that a missing extra is told when the sink is opened.
         import psycopg
 
         self._connect_to = psycopg.connect
         self._address = address
         self._statement_timeout_ms = round(statement_timeout_seconds * 1000)
+        self._promote_timeout_seconds = promote_timeout_seconds
         self._schemas: dict[str, EventSchema] = {}
         self._connection: Connection[Any] | None = None
         self._was_connected = False
@@ -134,7 +141,9 @@ class PostgresSink:
     def staging(self, name: str) -> Self:
         """Return a sink whose tables are in the schema ``<schema>_<name>``."""
         return type(self)(
-            self._address.staging(staging_name(name)), statement_timeout_seconds=self._statement_timeout_ms / 1000
+            self._address.staging(staging_name(name)),
+            statement_timeout_seconds=self._statement_timeout_ms / 1000,
+            promote_timeout_seconds=self._promote_timeout_seconds,
         )
 
     def promote(self, name: str) -> None:
@@ -154,7 +163,14 @@ class PostgresSink:
                     make_tables(connection, address.schema, there)
             with connection.transaction():
                 self._limit_statements(connection)
-                promote(connection, live.schema, other.schema, [schema.event for schema in there], shown=self.url)
+                promote(
+                    connection,
+                    live.schema,
+                    other.schema,
+                    [schema.event for schema in there],
+                    shown=self.url,
+                    timeout_seconds=self._promote_timeout_seconds,
+                )
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one table, from a connection of its own that sees the state at its start."""
