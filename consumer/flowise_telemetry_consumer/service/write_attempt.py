@@ -14,7 +14,7 @@ from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch, Dead
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
-from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink, WriteResult
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["WriteAttempt"]
