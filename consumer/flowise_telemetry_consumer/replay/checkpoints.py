@@ -15,7 +15,7 @@ from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, Offs
 from flowise_telemetry_consumer.replay.offsets import ResolvedRange, resolve
 from flowise_telemetry_consumer.replay.report import merged_ranges
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
-from flowise_telemetry_consumer.sinks.port import Sink, SourceProgress
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, SourceProgress
 from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -134,7 +134,9 @@ class ReplayCheckpoint:
 
 
 def list_runs(sink: Sink) -> list[ReplayCheckpoint]:
-    """The replays that ever began in a sink, the latest at the end."""
+    """Return the replays that ever began in a sink, the latest last; none where it keeps no progress."""
+    if not isinstance(sink, KeepsProgress):
+        return []
     runs = [run for progress in sink.progress() if (run := ReplayCheckpoint.of(progress)) is not None]
     return sorted(runs, key=lambda run: (run.started_at_ms, run.source))
 
@@ -158,6 +160,8 @@ def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheck
     run = latest_run(sink, run_id, shard)
     if run is not None:
         return run
+    if not isinstance(sink, KeepsProgress):
+        raise UnknownRunError(f"{sink.url} keeps no progress, so no replay into it can be resumed: start it again")
     runs = list_runs(sink)
     shards = sorted(
         {there.shard for there in runs if there.id == run_id and there.shard is not None},
@@ -184,6 +188,8 @@ def keep_missing(
     Changes nothing where they are kept already, or the sink keeps no progress. Workers of one run may do this at once,
     and the last one to claim speaks for all: so it is looked at again afterwards.
     """
+    if not isinstance(sink, KeepsProgress):
+        return
     for _ in range(_KEEP_TRIES):
         kept = next((there for there in list_runs(sink) if there.source == run.source), None)
         if kept is None:
@@ -213,7 +219,8 @@ def open_run(
     """
     run_id = run_id or request.run_id(sink.url)
     lock_name = _lock_name(run_id, shard)
-    _lock(sink, lock_name, clock)
+    if isinstance(sink, KeepsProgress):
+        _lock(sink, lock_name, clock)
     latest = _latest_of(sink, lock_name)
     if latest is not None and not restart:
         _require_own_arguments(sink, latest)
@@ -231,7 +238,7 @@ def open_run(
     )
 
 
-def _lock(sink: Sink, name: str, clock: Clock) -> None:
+def _lock(sink: KeepsProgress, name: str, clock: Clock) -> None:
     """Takes the lock, and waits for one whose process was just killed: a server needs a moment to notice."""
     deadline = clock.monotonic() + _LOCK_WAIT_SECONDS
     while True:

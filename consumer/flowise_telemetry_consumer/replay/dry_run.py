@@ -18,7 +18,7 @@ from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import add_missing
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import Readable, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -121,7 +121,7 @@ def plan_replay(
         plan.incomplete = source.incomplete.message
     plan.seconds = control.clock.monotonic() - began
     plan.events, plan.already_there = hashes.counts, hashes.repeated()
-    if sink_error is None:
+    if sink_error is None and isinstance(sink, Readable):
         try:
             plan.already_there += hashes.found_in(sink)
         except SinkError as error:
@@ -168,7 +168,7 @@ class _Hashes:
         self._parts = {event: [pl.concat(parts).unique()] for event, parts in self._parts.items()}
         return Counter({event: self.counts[event] - len(parts[0]) for event, parts in self._parts.items()})
 
-    def found_in(self, sink: Sink) -> Counter[str]:
+    def found_in(self, sink: Readable) -> Counter[str]:
         """How many the sink has."""
         counts: Counter[str] = Counter()
         there = sink.counts()

@@ -11,7 +11,7 @@ import polars as pl
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
-from flowise_telemetry_consumer.sinks.port import Batch, Sink
+from flowise_telemetry_consumer.sinks.port import Batch, Readable, Sink
 from flowise_telemetry_schemas import Catalog
 
 __all__ = ["ArchiveEvent", "ArchiveResult", "replay_archive"]
@@ -84,6 +84,8 @@ def replay_archive(
     is waited for, ``control.no_progress_seconds`` at most. Raises ``SinkError`` where source or sink refuse.
     """
     record_filter = record_filter or RecordFilter()
+    if not isinstance(source, Readable):
+        raise SinkError(f"{source.url} cannot be read back: name the place that a consumer wrote to")
     counts = source.counts()
     wanted = [event for event in sorted(counts) if not record_filter.events or event in record_filter.events]
     result = ArchiveResult({event: ArchiveEvent(counts[event]) for event in wanted})

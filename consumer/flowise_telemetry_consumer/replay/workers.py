@@ -23,8 +23,8 @@ from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint
 from flowise_telemetry_consumer.replay.loop import advance_run
 from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
-from flowise_telemetry_consumer.sinks.port import Sink
-from flowise_telemetry_consumer.sinks.registry import open_sink
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, Stageable
+from flowise_telemetry_consumer.sinks.registry import no_staging, open_sink, sink_kind
 from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
 from flowise_telemetry_transport.clients import open_reader
 from flowise_telemetry_transport.settings import KafkaSettings
@@ -36,7 +36,6 @@ _LOOK_SECONDS = 0.2
 _KEEP_LOCK_SECONDS = 5.0
 _END_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
-_ONE_WRITER = ("duckdb", "jsonl")
 
 
 class WorkerError(TelemetryError):
@@ -62,17 +61,25 @@ _Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["fai
 
 
 def open_target(sink_url: str, staging: str | None) -> Sink:
-    """The sink of a URL or, with ``into``, the tables of that name beside it. Raises as ``open_sink``."""
+    """Return the sink of a URL or its staging sink of that name. Raises as ``open_sink`` and ``staging``.
+
+    Raises ``SinkError`` where a staging sink is asked for and there can be none.
+    """
     sink = open_sink(sink_url)
-    return sink if staging is None else sink.staging(staging)
+    if staging is None:
+        return sink
+    if not isinstance(sink, Stageable):
+        raise no_staging(sink)
+    return sink.staging(staging)
 
 
 def require_many_writers(sink_url: str, workers: int) -> None:
-    """Raises ``ConfigurationError`` where a sink takes one process and there are to be more."""
-    scheme = sink_url.partition(":")[0]
-    if workers > 1 and scheme in _ONE_WRITER:
+    """Raise ``ConfigurationError`` where a sink takes one process and there are to be more."""
+    kind = sink_kind(sink_url)
+    if workers > 1 and kind.writers == "one":
         raise ConfigurationError(
-            f"--workers {workers}: a {scheme} sink takes one process at a time; sqlite, postgresql, parquet take many"
+            f"--workers {workers}: a {kind.scheme} sink takes one process at a time;"
+            " sqlite, postgresql, parquet take many"
         )
 
 
@@ -141,6 +148,8 @@ def replay_with_workers(
 
 
 def _lock_failures(holder: Sink, run: ReplayCheckpoint) -> list[WorkerError]:
+    if not isinstance(holder, KeepsProgress):
+        return []
     try:
         holder.lock(run.lock_name)
     except SinkUnavailableError:

@@ -13,7 +13,7 @@ from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue, Ship
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
-from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink, WriteResult
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["Pipeline", "WriteAttempt"]
@@ -80,7 +80,8 @@ class WriteAttempt:
         if self._abandoned:
             return
         if not self._claimed:
-            pipeline.sink.claim(pipeline.source, sorted(self.claim))
+            if isinstance(pipeline.sink, KeepsProgress):
+                pipeline.sink.claim(pipeline.source, sorted(self.claim))
             self._claimed = True
         if self._written is None:
             if self.frames:

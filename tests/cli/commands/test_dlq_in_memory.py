@@ -12,9 +12,9 @@ import pytest
 from flowise_telemetry_cli.main import run
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
 from flowise_telemetry_consumer.dead_letters import reader as filed_dead_letters
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_transport.types import Record, TopicPartition
+from tests.consumer.sinks.roles import open_readable
 from tests.consumer.world import DLQ, TOPIC, InstantReader, MemorySink, SameThread, StopWhen, World
 
 OLDER = Catalog(tuple(schema for schema in catalog() if schema.event != "tool_created"))
@@ -89,7 +89,7 @@ def operator(
 
 
 def rows(name: str) -> dict[str, int]:
-    sink = open_sink(f"sqlite:///{name}.db")
+    sink = open_readable(f"sqlite:///{name}.db")
     counts = sink.counts()
     sink.close()
     return counts

@@ -28,6 +28,7 @@ from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_consumer.sinks.sqlite import SqliteSink
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.world import TOPIC, StopWhen, World
 
 ALL = ReplayRequest(topic=TOPIC)
@@ -74,8 +75,8 @@ class Copy:
         assert result.discrepancies() == []
         return result
 
-    def sink(self) -> Sink:
-        return open_sink(self.url)
+    def sink(self) -> DatabaseSink:
+        return open_database(self.url)
 
     def event_ids(self) -> list[str]:
         sink = self.sink()
@@ -303,6 +304,11 @@ def test_what_is_filtered_out_is_not_read_again(world: World, copy: Copy) -> Non
 def test_a_sink_that_keeps_no_progress_begins_again(world: World, tmp_path: Path) -> None:
     lines = Copy(world, f"jsonl:///{tmp_path / 'copy.jsonl'}")
     died(lines, 2)
+    sink = open_sink(lines.url)
+    with pytest.raises(UnknownRunError, match=r"copy\.jsonl keeps no progress, so no replay into it can be resumed"):
+        find_run(sink, ALL.run_id(lines.url))
+    assert list_runs(sink) == []
+    sink.close()
     result = lines.run()
     assert (result.resumed, result.already_there.total(), result.written.total()) == (False, 40, 60)
 

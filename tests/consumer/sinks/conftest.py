@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from flowise_telemetry_consumer.sinks import Sink, open_sink
 from flowise_telemetry_schemas import catalog
+from tests.consumer.sinks.roles import ReadableSink, open_readable
 
 SHARED = ("sqlite", "postgresql")
 DATABASES = (*SHARED, "duckdb")
@@ -82,9 +82,9 @@ def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def sink(sink_url: str) -> Iterator[Sink]:
+def sink(sink_url: str) -> Iterator[ReadableSink]:
     """An empty sink that is prepared."""
-    opened = open_sink(sink_url)
+    opened = open_readable(sink_url)
     opened.prepare(catalog())
     yield opened
     opened.close()

@@ -6,14 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from flowise_telemetry_consumer.errors import SinkError
-from flowise_telemetry_consumer.sinks import installed, open_sink
+from flowise_telemetry_consumer.replay import require_many_writers
+from flowise_telemetry_consumer.sinks import Sink, SinkKind, installed, open_sink, sink_kind
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport import OutgoingRecord, open_writer
 from tests.cli.program import program
@@ -110,13 +113,23 @@ def open_nothing(url: str) -> object:
     return SimpleNamespace(prepare=print, read=print)
 
 
+def kind(open_url: Callable[[str], object], scheme: str = "acme") -> SinkKind:
+    return SinkKind(scheme=scheme, open=cast("Callable[[str], Sink]", open_url), example="acme://host", writers="one")
+
+
+BADLY, REFUSING, NOTHING = kind(open_badly), kind(open_refusing), kind(open_nothing)
+OTHERS = kind(open_refusing, "other")
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
         ("acme_sinks:open", "acme: the sink of acme-sinks 2.0 cannot be loaded: ModuleNotFoundError: .*acme_sinks"),
         (f"{__name__}:missing", "acme: the sink of acme-sinks 2.0 cannot be loaded: AttributeError"),
-        (f"{__name__}:open_badly", "acme: the sink of acme-sinks 2.0 cannot be opened: ValueError$"),
-        (f"{__name__}:open_nothing", "acme: the sink of acme-sinks 2.0 is none: it has no write, claim"),
+        (f"{__name__}:BADLY", "acme: the sink of acme-sinks 2.0 cannot be opened: ValueError$"),
+        (f"{__name__}:NOTHING", "acme: the sink of acme-sinks 2.0 does not implement url, write, close$"),
+        (f"{__name__}:open_badly", "acme: the entry point of acme-sinks 2.0 is not a SinkKind of the scheme 'acme'"),
+        (f"{__name__}:OTHERS", "acme: the entry point of acme-sinks 2.0 is not a SinkKind of the scheme 'acme'"),
     ],
 )
 def test_what_is_wrong_is_told_with_the_package(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
@@ -128,18 +141,25 @@ def test_what_is_wrong_is_told_with_the_package(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_what_a_sink_says_itself_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, Point("acme", f"{__name__}:open_refusing", installed.GROUP))
+    given(monkeypatch, Point("acme", f"{__name__}:REFUSING", installed.GROUP))
     with pytest.raises(SinkError, match="closed on Sundays"):
         open_sink("acme://host")
 
 
 def test_two_packages_with_one_scheme_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = ("open_badly", "open_nothing")
+    values = ("BADLY", "NOTHING")
     given(monkeypatch, *(Point("acme", f"{__name__}:{value}", installed.GROUP) for value in values))
     with pytest.raises(ConfigurationError, match=r"several packages \(acme-sinks 2\.0\)"):
         open_sink("acme://host")
 
 
 def test_ours_come_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    given(monkeypatch, Point("sqlite", f"{__name__}:open_badly", installed.GROUP))
+    given(monkeypatch, Point("sqlite", f"{__name__}:BADLY", installed.GROUP))
     assert open_sink(f"sqlite:///{tmp_path}/x.db").url.startswith("sqlite:///")
+
+
+def test_what_a_kind_of_another_package_says_is_asked_for_like_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, Point("acme", f"{__name__}:REFUSING", installed.GROUP))
+    assert (sink_kind("acme://host").writers, sink_kind("sqlite:///x").writers) == ("one", "many")
+    with pytest.raises(ConfigurationError, match="--workers 2: a acme sink takes one process at a time"):
+        require_many_writers("acme://host", 2)

@@ -6,10 +6,10 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, sizes
+from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.writer_process import ROOT
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
@@ -19,7 +19,7 @@ REPEAT = 40
 
 def write_on(url: str) -> None:
     """Writes from where the source is to its end, an offset to a batch, and says each."""
-    sink = open_sink(url)
+    sink = open_claimed(url)
     sink.prepare(catalog())
     start = sink.claim("group", [TP0]).get(TP0, 0)
     for number in range(start, BATCHES):
@@ -44,7 +44,7 @@ def test_killed_again_and_again_it_ends_with_every_row_once(database_url: str) -
         process.stdout.close()
         assert confirmed[0] >= seen, "what was written is not written again"
         seen = confirmed[-1] + 1
-        reader = open_sink(database_url)
+        reader = open_claimed(database_url)
         offset = reader.claim("group", [TP0])[TP0]
         assert seen <= offset <= seen + 1
         assert reader.counts() == {event: offset * size for event, size in one.items()}

@@ -45,7 +45,7 @@ from flowise_telemetry_consumer.replay import (
 )
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import (
     KafkaSettings,
@@ -136,7 +136,12 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
                 on_report=display.show,
             )
     report(result, as_json=job.as_json, to_stderr=job.prints_events)
-    return verdict(result, allow_missing=job.allow_missing, mend=f"{_resume_command(job, run.id)} goes on")
+    mend = (
+        f"{_resume_command(job, run.id)} goes on"
+        if isinstance(target, KeepsProgress)
+        else f"{target.url} keeps no progress, so the same command begins again"
+    )
+    return verdict(result, allow_missing=job.allow_missing, mend=mend)
 
 
 def run_copy(settings: KafkaSettings, job: Job) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,11 +14,9 @@ import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.jsonl.lines import LINE_START, frame_of_lines, id_number, lines_of, without_known
-from flowise_telemetry_consumer.sinks.local_files import FileLocks
-from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
-from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["MAX_FILE_EVENTS", "JsonLinesFile"]
 
@@ -42,7 +40,6 @@ class JsonLinesFile:
         self._schemas: dict[str, EventSchema] = {}
         self._file: BinaryIO | None = None
         self._ids: dict[str, set[int]] = {}
-        self._locks = FileLocks(path, url=self.url)
 
     @property
     def url(self) -> str:
@@ -57,13 +54,12 @@ class JsonLinesFile:
 
     def write(self, batch: Batch) -> WriteResult:
         """Appends the events of a batch that are not there yet and waits until they are on the disk."""
+        require_prepared(self, batch, self._schemas)
         with self._failures_told():
             file = self._open()
             fresh: dict[str, set[int]] = {}
             lines = []
             for event in sorted(batch.frames):
-                if event not in self._schemas:
-                    raise SinkError(f"{event} was not prepared in {self.url}", event=event)
                 frame, fresh[event] = without_known(batch.frames[event], self._ids.get(event, set()))
                 lines.append(lines_of(self._schemas[event], frame))
             if sum(map(len, (*self._ids.values(), *fresh.values()))) > self._max_file_events:
@@ -76,28 +72,6 @@ class JsonLinesFile:
         written = {event: len(ids) for event, ids in fresh.items()}
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written=written, duplicates=duplicates)
-
-    def claim(
-        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
-    ) -> Mapping[TopicPartition, int]:
-        """Nothing: lines have no place for progress, and the file has one writer anyway."""
-        return {}
-
-    def progress(self) -> list[SourceProgress]:
-        """Nothing."""
-        return []
-
-    def lock(self, name: str) -> None:
-        """Takes a lock: a file beside that of the lines."""
-        self._locks.take(name)
-
-    def staging(self, name: str) -> JsonLinesFile:
-        """Raises ``SinkError``: a file of lines has no tables."""
-        raise SinkError(f"{self.url} cannot have tables beside the live ones: sqlite, duckdb and postgresql can")
-
-    def promote(self, name: str) -> None:
-        """Raises ``SinkError``: there is nothing to swap."""
-        self.staging(name)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one kind, up to where the file ended at the start."""
@@ -125,9 +99,8 @@ class JsonLinesFile:
         return counts
 
     def close(self) -> None:
-        """Closes the file, lets other writers in, and lets go of the locks."""
+        """Close the file, which lets other writers in."""
         self._close_file()
-        self._locks.release()
 
     def _close_file(self) -> None:
         if self._file is not None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
-from flowise_telemetry_consumer.sinks.beside import checked_name
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
-from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, translate_errors
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, fenced, rows_of, try_lock
@@ -80,9 +79,7 @@ class PostgresSink:
 
     def write(self, batch: Batch) -> WriteResult:
         """Adds the events of a batch that are not there yet, and moves its source on, in one transaction."""
-        for event in batch.frames:
-            if event not in self._schemas:
-                raise SinkError(f"{event} was not prepared in {self.url}", event=event)
+        require_prepared(self, batch, self._schemas)
         written: dict[str, int] = {}
         with self._failures_told():
             connection = self._open()
@@ -134,10 +131,10 @@ class PostgresSink:
             raise SinkInUseError(f"{self.url}: another process has {name!r}: wait for it or stop it")
         self._locks[name] = connection
 
-    def staging(self, name: str) -> PostgresSink:
-        """Tables in a schema beside, ``<schema>_<name>``."""
-        return PostgresSink(
-            self._address.staging(checked_name(name)), statement_timeout_seconds=self._statement_timeout_ms / 1000
+    def staging(self, name: str) -> Self:
+        """Return a sink whose tables are in the schema ``<schema>_<name>``."""
+        return type(self)(
+            self._address.staging(staging_name(name)), statement_timeout_seconds=self._statement_timeout_ms / 1000
         )
 
     def promote(self, name: str) -> None:
@@ -145,7 +142,7 @@ class PostgresSink:
 
         The role has to own all of the tables and the views on them, and may create in the database.
         """
-        live, other = self._address, self._address.staging(checked_name(name))
+        live, other = self._address, self._address.staging(staging_name(name))
         with self._failures_told(), self._connect() as connection:
             with connection.transaction():
                 self._limit_statements(connection)
