@@ -11,7 +11,9 @@ from flowise_telemetry_transport import ClientName, TransportError
 from tests.transport.backends import BACKENDS, Backend, ClusterBackend, MemoryBackend
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.services if name != "memory" else ()) for name in BACKENDS]
+)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each client on the broker of the ladder and on the embedded one, and the in-memory broker."""
     client, _, broker = str(request.param).partition(" ")

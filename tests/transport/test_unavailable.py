@@ -23,6 +23,8 @@ from flowise_telemetry_transport import (
 from flowise_telemetry_transport.clients import CLIENTS
 from tests.transport.backends import InFlight
 
+pytestmark = pytest.mark.slow  # the time-outs are waited for
+
 
 @pytest.fixture(params=["refuses", "is silent"])
 def nobody(request: pytest.FixtureRequest) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""Events straight to Avro binary, without a record in between: about five times as fast as the codec.
+"""Encoder compiled from a schema: events to Avro binary without a record in between, five times as fast as the codec.
 
-A writer is compiled from each schema once. It checks what the schema's constraints say and raises ``Refused`` for
-anything that is not exactly as expected; the codec then decides, and says what is wrong. So there is one judge, and
-this is only a short cut for what is plainly right. A test holds the two to the same bytes.
+It checks the schema's constraints and raises ``Refused`` for anything that is not exactly as expected; the codec then
+decides, and names what is wrong. So the codec alone defines what is valid, and this is a fast path for what plainly is.
+A test holds both to the same bytes.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from flowise_telemetry_schemas.varint import encode_long, encode_unsigned
 __all__ = ["CompiledEncoder", "Refused"]
 
 _CACHE_MAX_ENTRIES = 4_096
-_ARRAY_CACHE_MAX_ENTRIES = 128  # each with at most so many items: a few MiB, if all ids are as long as can be
+_ARRAY_CACHE_MAX_ENTRIES = 128  # with the items below, a few MiB even if all ids have their full length
 _ARRAY_CACHE_MAX_ITEMS = 32
 
 Write = Callable[[Any], bytes]
 
 
-class Refused(Exception):  # noqa: N818 - no error: the codec is asked
-    """Not plainly right."""
+class Refused(Exception):  # noqa: N818 - not an error: the codec decides
+    """The fast path cannot tell that the value is valid."""
 
 
-_FIRST_BYTES = tuple(bytes([low << 1 | 0x80]) for low in range(64))  # of a number that has more
+_FIRST_BYTES = tuple(bytes([low << 1 | 0x80]) for low in range(64))  # of a varint of two or more bytes
 
 
 class CompiledEncoder:
-    """The messages of one event; ``stream_id`` and ``app_version`` are the same for all of them."""
+    """Encoder of one kind of event; ``stream_id`` and ``app_version`` are the same for all its messages."""
 
     def __init__(self, schema: EventSchema, *, app_version: str, stream_id: str) -> None:
         fields = {field.name: field for field in schema.fields}
@@ -49,8 +49,8 @@ class CompiledEncoder:
         self._stream_id = _text(fields["streamId"])(stream_id)
         self._sequence = _integer(fields["sequence"])
         self._max_sequence = fields["sequence"].maximum or 0
-        self._rest_of_sequence = _cached(encode_unsigned)  # all but its first six bits: the same for 64 events
-        self._who_and_when = b""  # the same for all events of a millisecond
+        self._rest_of_sequence = _cached(encode_unsigned)  # without its lowest six bits: the same for 64 events
+        self._who_and_when = b""  # occurredAt, instanceId, streamId: the same for all events of a millisecond
         self._at: tuple[int, str] | None = None
         version = _new_text(own[0])
         leaves = dict(_leaves(own[1:]))
@@ -58,9 +58,9 @@ class CompiledEncoder:
         self._writers = (_cached(lambda given: version(app_version if given is None else given)), *leaves.values())
 
     def encode(self, event: Any, event_id: str, occurred_at_ms: int, instance_id: str, sequence: int) -> bytes:
-        """The message; ``event_id`` is taken as it is.
+        """Return the message. ``event_id`` is not checked.
 
-        Raises ``Refused``, or anything at all for an event that is not what it says it is.
+        Raises ``Refused``, or any exception for an object that lies about its class.
         """
         if self._at != (occurred_at_ms, instance_id):
             self._at = None
@@ -78,7 +78,7 @@ class CompiledEncoder:
 
 
 def _leaves(fields: Iterable[Field], prefix: str = "") -> Iterator[tuple[str, Write]]:
-    """What is to be written by where it stands in the event; the parts of a record stand after it."""
+    """Yield a writer for each attribute path of the event; a record is followed by its fields."""
     for field in fields:
         path = prefix + field.column
         if field.kind == "record" and not field.nullable:
@@ -89,7 +89,7 @@ def _leaves(fields: Iterable[Field], prefix: str = "") -> Iterator[tuple[str, Wr
 
 
 def _nothing(kind: type) -> Write:
-    """A record itself has no bytes."""
+    """Return a writer that only checks the class: a record has no bytes besides those of its fields."""
 
     def write(value: Any) -> bytes:
         if type(value) is not kind:
@@ -128,7 +128,7 @@ def _text(field: Field) -> Write:
 
 
 class _Cache(dict[Any, bytes]):
-    """What was written before is looked up without a call into Python; what is new is written and kept, bounded."""
+    """Encoded values by value, bounded. A hit is one C-level look-up, without a call of Python code."""
 
     def __init__(self, write: Write, max_entries: int) -> None:
         super().__init__()
@@ -136,11 +136,11 @@ class _Cache(dict[Any, bytes]):
         self._max_entries = max_entries
 
     def __missing__(self, value: Any) -> bytes:
-        made = self._write(value)
+        encoded = self._write(value)
         if len(self) >= self._max_entries:
             self.clear()
-        self[value] = made
-        return made
+        self[value] = encoded
+        return encoded
 
 
 def _cached(write: Write, max_entries: int = _CACHE_MAX_ENTRIES) -> Write:
@@ -181,7 +181,7 @@ def _boolean(field: Field) -> Write:
 
 
 def _array(field: Field) -> Write:
-    """An array of ids, or of records of nothing but ids: seldom new as a whole, and its items more seldom still."""
+    """Return a writer for an array of ids, or of records of ids: few such arrays are new, and fewer of their items."""
     item, max_items = field.items, field.max_items or 0
     if item is None or item.nullable:
         raise Refused(field.name)
@@ -204,10 +204,10 @@ def _array(field: Field) -> Write:
 
 
 def _apart(item: Field) -> tuple[Callable[[Any], Any], Write]:
-    """What makes tuples of the values of records, and what writes such a tuple."""
+    """Return a function that turns records into tuples of their values, and a writer for such a tuple."""
     kinds = {CLASSES[str(item.type_name)]}
     if len(item.fields) == 1 or any(below.kind != "string" or below.nullable for below in item.fields):
-        raise Refused(item.type_name)  # no schema has such a record
+        raise Refused(item.type_name)  # no schema of ours has such a record
     get = operator.attrgetter(*(below.column for below in item.fields))
     writers = tuple(_writer(below) for below in item.fields)
 
@@ -235,5 +235,5 @@ _WRITERS: dict[str, Callable[[Field], Write]] = {
     "timestamp": _integer,
     "boolean": _boolean,
     "array": _array,
-    "record": _never,  # one that may be null
+    "record": _never,  # a nullable one; _leaves takes the others apart
 }
