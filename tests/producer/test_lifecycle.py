@@ -19,6 +19,8 @@ from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import open_reader
 from tests.services.kafka import KafkaService
 
+pytestmark = pytest.mark.slow  # processes that end in every way there is
+
 CLIENTS = ["kafka-python", "librdkafka"]
 
 HEAD = """

@@ -50,6 +50,7 @@ def test_the_recorder_is_strict_unless_told_otherwise() -> None:
         assert recorder.telemetry.stats().dropped == {"invalid": 1}
 
 
+@pytest.mark.slow
 def test_pytest_has_it_as_a_fixture(tmp_path: Path) -> None:
     (tmp_path / "test_app.py").write_text(
         "from flowise_telemetry import ToolCreated\n"

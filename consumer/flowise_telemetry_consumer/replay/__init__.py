@@ -14,7 +14,7 @@ from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.from_sink import ArchiveEvent, ArchiveResult, replay_archive
 from flowise_telemetry_consumer.replay.loop import advance_run, replay
 from flowise_telemetry_consumer.replay.preconditions import require_own_rows
-from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult, ranges_text
+from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult, ranges_text
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.replay.to_topic import copy_topic
 from flowise_telemetry_consumer.replay.topic_identity import require_another_topic
@@ -31,7 +31,7 @@ __all__ = [
     "ArchiveEvent",
     "ArchiveResult",
     "Bound",
-    "OnReplayProgress",
+    "OnReport",
     "PartitionPlan",
     "PartitionResult",
     "RecordFilter",

@@ -11,11 +11,11 @@ from typing import Any, Self
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.errors import SinkInUseError, TopicChangedError
-from flowise_telemetry_consumer.reading.range_reader import OffsetRange
+from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
 from flowise_telemetry_consumer.replay.offsets import ResolvedRange, resolve
 from flowise_telemetry_consumer.replay.report import merged_ranges
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
-from flowise_telemetry_consumer.sinks.port import Sink, SourceProgress
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, SourceProgress
 from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -41,55 +41,56 @@ class ReplayCheckpoint:
     """
 
     id: str
-    number: int
+    attempt: int
     sink_url: str
-    arguments: ReplayRequest
-    resolution: ResolvedRange
+    request: ReplayRequest
+    resolved: ResolvedRange
     started_at_ms: int
     shard: Shard | None = None
     positions: Mapping[TopicPartition, int] = dataclasses.field(default_factory=dict)
     updated_at_ms: int = 0
 
     @property
-    def family(self) -> str:
+    def lock_name(self) -> str:
         """What all runs of these arguments and this shard have in common; also the name of their lock."""
-        return _family(self.id, self.shard)
+        return _lock_name(self.id, self.shard)
 
     @property
     def source(self) -> str:
         """The name of its progress in the sink."""
-        return f"{self.family}/{self.number}"
+        return f"{self.lock_name}/{self.attempt}"
 
     @property
-    def span(self) -> OffsetRange:
+    def offsets(self) -> OffsetRange:
         """The offsets that it reads in all."""
-        return self.resolution.span
+        return self.resolved.offsets
 
     @property
     def finished(self) -> bool:
         """Whether all is written."""
-        return all(self.position(tp) >= end for tp, end in self.span.ends.items())
+        return all(self.position(tp) >= end for tp, end in self.offsets.ends.items())
 
     @property
     def offsets_read(self) -> int:
         """How many of its offsets are through."""
-        return sum(self.position(tp) - start for tp, start in self.span.starts.items())
+        return sum(self.position(tp) - start for tp, start in self.offsets.starts.items())
 
     def position(self, tp: TopicPartition) -> int:
         """The offset where a partition goes on."""
-        return max(self.span.starts[tp], self.positions.get(tp, 0))
+        return max(self.offsets.starts[tp], self.positions.get(tp, 0))
 
     def description(self) -> str:
         """What the sink keeps of it beside the offsets."""
         return json.dumps(
             {
-                "replay": self.arguments.document(),
+                "replay": self.request.to_json(),
                 "sink": self.sink_url,
-                "topic_id": self.resolution.topic_id,
+                "topic_id": self.resolved.topic_id,
                 "range": {
-                    str(tp.partition): [start, self.span.ends[tp]] for tp, start in sorted(self.span.starts.items())
+                    str(tp.partition): [start, self.offsets.ends[tp]]
+                    for tp, start in sorted(self.offsets.starts.items())
                 },
-                "missing": {str(tp.partition): list(ranges) for tp, ranges in self.resolution.missing.items()},
+                "missing": {str(tp.partition): list(ranges) for tp, ranges in self.resolved.missing.items()},
                 "started_at_ms": self.started_at_ms,
             },
             sort_keys=True,
@@ -103,15 +104,15 @@ class ReplayCheckpoint:
             return None
         try:
             document: dict[str, Any] = json.loads(progress.description)
-            arguments = ReplayRequest.from_json(document["replay"])
-            topic = arguments.topic
+            request = ReplayRequest.from_json(document["replay"])
+            topic = request.topic
             ranges = {TopicPartition(topic, int(number)): pair for number, pair in document["range"].items()}
             return cls(
                 id=named[2],
-                number=int(named[5]),
+                attempt=int(named[5]),
                 sink_url=document["sink"],
-                arguments=arguments,
-                resolution=ResolvedRange(
+                request=request,
+                resolved=ResolvedRange(
                     OffsetRange(
                         topic,
                         {tp: int(pair[0]) for tp, pair in ranges.items()},
@@ -133,21 +134,25 @@ class ReplayCheckpoint:
 
 
 def list_runs(sink: Sink) -> list[ReplayCheckpoint]:
-    """The replays that ever began in a sink, the latest at the end."""
+    """Return the replays that ever began in a sink, the latest last; none where it keeps no progress."""
+    if not isinstance(sink, KeepsProgress):
+        return []
     runs = [run for progress in sink.progress() if (run := ReplayCheckpoint.of(progress)) is not None]
     return sorted(runs, key=lambda run: (run.started_at_ms, run.source))
 
 
 def latest_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheckpoint | None:
     """The latest run of an id; None where there is none. Raises ``UnknownRunError`` where it is of other arguments."""
-    latest = _latest_of(sink, _family(run_id, shard))
+    latest = _latest_of(sink, _lock_name(run_id, shard))
     if latest is not None:
         _require_own_arguments(sink, latest)
     return latest
 
 
-def _latest_of(sink: Sink, family: str) -> ReplayCheckpoint | None:
-    return max((run for run in list_runs(sink) if run.family == family), key=lambda run: run.number, default=None)
+def _latest_of(sink: Sink, lock_name: str) -> ReplayCheckpoint | None:
+    return max(
+        (run for run in list_runs(sink) if run.lock_name == lock_name), key=lambda run: run.attempt, default=None
+    )
 
 
 def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheckpoint:
@@ -155,6 +160,8 @@ def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheck
     run = latest_run(sink, run_id, shard)
     if run is not None:
         return run
+    if not isinstance(sink, KeepsProgress):
+        raise UnknownRunError(f"{sink.url} keeps no progress, so no replay into it can be resumed: start it again")
     runs = list_runs(sink)
     shards = sorted(
         {there.shard for there in runs if there.id == run_id and there.shard is not None},
@@ -174,29 +181,31 @@ def keep_missing(
     sink: Sink,
     run: ReplayCheckpoint,
     partitions: Collection[TopicPartition],
-    missing: Mapping[TopicPartition, Sequence[tuple[int, int]]],
+    missing: MissingOffsets,
 ) -> None:
     """Adds offsets that retention removed to what the sink keeps of a run; ``partitions`` are those claimed with it.
 
     Changes nothing where they are kept already, or the sink keeps no progress. Workers of one run may do this at once,
     and the last one to claim speaks for all: so it is looked at again afterwards.
     """
+    if not isinstance(sink, KeepsProgress):
+        return
     for _ in range(_KEEP_TRIES):
         kept = next((there for there in list_runs(sink) if there.source == run.source), None)
         if kept is None:
             return
-        before = {tp: merged_ranges(ranges) for tp, ranges in kept.resolution.missing.items()}
+        before = {tp: merged_ranges(ranges) for tp, ranges in kept.resolved.missing.items()}
         whole = {tp: merged_ranges([*before.get(tp, ()), *missing.get(tp, ())]) for tp in sorted({*before, *missing})}
         if whole == before:
             return
-        told = dataclasses.replace(run, resolution=dataclasses.replace(run.resolution, missing=whole))
+        told = dataclasses.replace(run, resolved=dataclasses.replace(run.resolved, missing=whole))
         sink.claim(run.source, partitions, description=told.description())
 
 
 def open_run(
     reader: RecordReader,
     sink: Sink,
-    arguments: ReplayRequest,
+    request: ReplayRequest,
     *,
     clock: Clock,
     shard: Shard | None = None,
@@ -208,10 +217,11 @@ def open_run(
     The sink is prepared. Raises ``SinkInUseError`` where another process still has it after three seconds, and
     ``TopicChangedError`` where the topic is not the one with which the run began.
     """
-    run_id = run_id or arguments.run_id(sink.url)
-    family = _family(run_id, shard)
-    _lock(sink, family, clock)
-    latest = _latest_of(sink, family)
+    run_id = run_id or request.run_id(sink.url)
+    lock_name = _lock_name(run_id, shard)
+    if isinstance(sink, KeepsProgress):
+        _lock(sink, lock_name, clock)
+    latest = _latest_of(sink, lock_name)
     if latest is not None and not restart:
         _require_own_arguments(sink, latest)
         if not latest.finished:
@@ -219,16 +229,16 @@ def open_run(
             return latest
     return ReplayCheckpoint(
         id=run_id,
-        number=1 + (0 if latest is None else latest.number),
+        attempt=1 + (0 if latest is None else latest.attempt),
         sink_url=sink.url,
-        arguments=arguments,
-        resolution=resolve(reader, arguments, shard),
+        request=request,
+        resolved=resolve(reader, request, shard),
         started_at_ms=clock.now_ms(),
         shard=shard,
     )
 
 
-def _lock(sink: Sink, name: str, clock: Clock) -> None:
+def _lock(sink: KeepsProgress, name: str, clock: Clock) -> None:
     """Takes the lock, and waits for one whose process was just killed: a server needs a moment to notice."""
     deadline = clock.monotonic() + _LOCK_WAIT_SECONDS
     while True:
@@ -242,13 +252,13 @@ def _lock(sink: Sink, name: str, clock: Clock) -> None:
             return
 
 
-def _family(run_id: str, shard: Shard | None) -> str:
+def _lock_name(run_id: str, shard: Shard | None) -> str:
     return f"replay/{run_id}" if shard is None else f"replay/{run_id}/{shard}"
 
 
 def _require_own_arguments(sink: Sink, run: ReplayCheckpoint) -> None:
     """The id is made of the arguments: where it is not, someone has changed the table, or it came from elsewhere."""
-    theirs = run.arguments.run_id(run.sink_url)
+    theirs = run.request.run_id(run.sink_url)
     if theirs != run.id:
         raise UnknownRunError(
             f"{sink.url}: the progress of replay {run.id} is of other arguments (those of {theirs}): take --restart"
@@ -256,17 +266,17 @@ def _require_own_arguments(sink: Sink, run: ReplayCheckpoint) -> None:
 
 
 def _require_same_topic(reader: RecordReader, run: ReplayCheckpoint) -> None:
-    topic = run.span.topic
+    topic = run.offsets.topic
     there = set(reader.partitions_of(topic))
-    ends = reader.end_offsets(sorted(there & set(run.span.ends)))
-    known, now = run.resolution.topic_id, reader.topic_id(topic)
+    ends = reader.end_offsets(sorted(there & set(run.offsets.ends)))
+    known, now = run.resolved.topic_id, reader.topic_id(topic)
     changed: Sequence[str] = [
         *(["its id is another"] if known is not None and now is not None and known != now else []),
-        *(f"it has no partition {tp.partition}" for tp in sorted(run.span.ends) if tp not in there),
+        *(f"it has no partition {tp.partition}" for tp in sorted(run.offsets.ends) if tp not in there),
         *(
-            f"partition {tp.partition} ends at {end}, before the {run.span.ends[tp]} of then"
+            f"partition {tp.partition} ends at {end}, before the {run.offsets.ends[tp]} of then"
             for tp, end in sorted(ends.items())
-            if end < run.span.ends[tp]
+            if end < run.offsets.ends[tp]
         ),
     ]
     if changed:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flowise_telemetry_consumer.reading.range_reader import OffsetRange
+from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
 from flowise_telemetry_consumer.replay.bounds import Bound
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_schemas import ConfigurationError
@@ -23,56 +23,56 @@ class ResolvedRange:
     range: of what is gone the time is not known.
     """
 
-    span: OffsetRange
-    missing: Mapping[TopicPartition, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    offsets: OffsetRange
+    missing: MissingOffsets = field(default_factory=dict)
     topic_id: str | None = None
 
 
-def resolve(reader: RecordReader, arguments: ReplayRequest, shard: Shard | None = None) -> ResolvedRange:
+def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = None) -> ResolvedRange:
     """The offsets of a range at this moment.
 
     Raises ``UnknownTopicError``, ``BrokerUnavailableError``, and ``ConfigurationError`` for a partition that is not
     there and for a beginning past every end.
     """
-    whole = OffsetRange.of(reader, arguments.topic)
-    partitions = _chosen(whole, arguments)
+    whole = OffsetRange.of(reader, request.topic)
+    partitions = _chosen(whole, request)
     begins = {tp: whole.starts[tp] for tp in partitions}
     ends = {tp: whole.ends[tp] for tp in partitions}
-    if arguments.end is not None and arguments.end.offset is not None:
-        limit = arguments.end.offset
-        if arguments.begin is None and any(begins.values()) and all(limit <= begin for begin in begins.values()):
-            raise ConfigurationError(f"the range is empty: {arguments.topic} has nothing left before offset {limit}")
+    if request.end is not None and request.end.offset is not None:
+        limit = request.end.offset
+        if request.begin is None and any(begins.values()) and all(limit <= begin for begin in begins.values()):
+            raise ConfigurationError(f"the range is empty: {request.topic} has nothing left before offset {limit}")
         ends = {tp: min(end, limit) for tp, end in ends.items()}
     starts = begins
     missing: dict[TopicPartition, tuple[int, int]] = {}
-    if arguments.begin is not None and arguments.begin.offset is not None:
-        starts, missing = _from_offset(arguments.topic, arguments.begin.offset, begins, whole.ends)
-    elif arguments.begin is not None:
-        starts, missing = _from_time(reader, arguments.begin, begins, whole.ends)
+    if request.begin is not None and request.begin.offset is not None:
+        starts, missing = _from_offset(request.topic, request.begin.offset, begins, whole.ends)
+    elif request.begin is not None:
+        starts, missing = _from_time(reader, request.begin, begins, whole.ends)
     if shard is not None:
         partitions = shard.share_of(partitions)
-    span = OffsetRange(
-        arguments.topic,
+    offsets = OffsetRange(
+        request.topic,
         # A range may end before the first offset that is left.
         {tp: min(starts[tp], ends[tp]) for tp in partitions},
         {tp: ends[tp] for tp in partitions},
     )
-    within = {tp: (first, min(last, ends[tp])) for tp, (first, last) in missing.items() if tp in span.starts}
+    within = {tp: (first, min(last, ends[tp])) for tp, (first, last) in missing.items() if tp in offsets.starts}
     return ResolvedRange(
-        span,
+        offsets,
         {tp: [(first, last)] for tp, (first, last) in within.items() if first < last},
-        reader.topic_id(arguments.topic),
+        reader.topic_id(request.topic),
     )
 
 
-def _chosen(whole: OffsetRange, arguments: ReplayRequest) -> tuple[TopicPartition, ...]:
+def _chosen(whole: OffsetRange, request: ReplayRequest) -> tuple[TopicPartition, ...]:
     there = {tp.partition: tp for tp in sorted(whole.starts)}
-    unknown = [number for number in arguments.partitions if number not in there]
+    unknown = [number for number in request.partitions if number not in there]
     if unknown:
         raise ConfigurationError(
-            f"--partition {unknown[0]}: topic {arguments.topic} has the partitions 0 to {max(there)}"
+            f"--partition {unknown[0]}: topic {request.topic} has the partitions 0 to {max(there)}"
         )
-    return tuple(there[number] for number in arguments.partitions or there)
+    return tuple(there[number] for number in request.partitions or there)
 
 
 def _from_offset(

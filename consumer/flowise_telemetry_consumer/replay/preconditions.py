@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowise_telemetry_consumer.replay.checkpoints import list_runs
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Readable, Sink
 from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["require_own_rows"]
@@ -21,10 +21,11 @@ def require_own_rows(sink: Sink, run_id: str | None, name: str, *, resumes: bool
     if resumes:
         return
     runs = list_runs(sink)
-    others = len(sink.progress()) - sum(there.id == run_id for there in runs)
+    sources = sink.progress() if isinstance(sink, KeepsProgress) else []
+    others = len(sources) - sum(there.id == run_id for there in runs)
     if others == 0 and (runs or run_id is None):
         return
-    rows = sum(sink.counts().values())
+    rows = sum(sink.counts().values()) if isinstance(sink, Readable) else 0
     if rows:
         whose = "not of an archive" if run_id is None else f"not of replay {run_id} alone"
         raise ConfigurationError(

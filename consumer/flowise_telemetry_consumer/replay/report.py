@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["OnReplayProgress", "PartitionResult", "ReplayResult", "merged_ranges", "ranges_text"]
+__all__ = [
+    "OnReport",
+    "PartitionResult",
+    "ReplayResult",
+    "add_missing",
+    "merged_ranges",
+    "ranges_text",
+    "unread_partitions",
+]
 
 
 @dataclass(slots=True)
@@ -122,6 +132,26 @@ class ReplayResult:
         return lines
 
 
+def unread_partitions(
+    offsets: OffsetRange, missing: MissingOffsets, positions: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, PartitionResult]:
+    """Return the partitions of ``positions`` as they are before anything is read from there."""
+    return {
+        tp: PartitionResult(offsets.starts[tp], offsets.ends[tp], position, missing=list(missing.get(tp, ())))
+        for tp, position in positions.items()
+    }
+
+
+class _HasMissing(Protocol):
+    missing: list[tuple[int, int]]
+
+
+def add_missing(partitions: Mapping[TopicPartition, _HasMissing], missing: MissingOffsets) -> None:
+    """Add offsets that retention removed to those that are known to be missing."""
+    for tp, ranges in missing.items():
+        partitions[tp].missing = merged_ranges([*partitions[tp].missing, *ranges])
+
+
 def merged_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """The same offsets in order, each once: what is found missing may be found again when a replay goes on."""
     merged: list[tuple[int, int]] = []
@@ -140,5 +170,5 @@ def ranges_text(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]]) -> 
     )
 
 
-OnReplayProgress = Callable[[ReplayResult], None]
-"""Called after every batch, with the result so far."""
+OnReport = Callable[[ReplayResult], None]
+"""Called after every batch with the result so far."""

@@ -46,9 +46,9 @@ class Shard:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRequest:
     """What is replayed: the records of ``topic`` from ``begin`` to before ``end``, of these ``partitions``, that
-    ``selection`` takes. Left out: all that there is when the replay starts.
+    ``record_filter`` takes. Left out: all that there is when the replay starts.
 
-    Raises ``ConfigurationError`` for a range that is empty or reversed. The times of the selection are those of the
+    Raises ``ConfigurationError`` for a range that is empty or reversed. The times of the filter are those of the
     bounds.
     """
 
@@ -56,36 +56,36 @@ class ReplayRequest:
     begin: Bound | None = None
     end: Bound | None = None
     partitions: tuple[int, ...] = ()
-    selection: RecordFilter = field(default_factory=RecordFilter)
+    record_filter: RecordFilter = field(default_factory=RecordFilter)
 
     def __post_init__(self) -> None:
         require_order(self.begin, self.end)
         object.__setattr__(self, "partitions", tuple(sorted(set(self.partitions))))
         timed = dataclasses.replace(
-            self.selection,
+            self.record_filter,
             from_ms=None if self.begin is None else self.begin.time_ms,
             to_ms=None if self.end is None else self.end.time_ms,
         )
-        object.__setattr__(self, "selection", timed)
+        object.__setattr__(self, "record_filter", timed)
 
     def run_id(self, sink_url: str) -> str:
         """The id of a replay with these arguments into this sink, whose password the URL does not show."""
-        asked = self.document()
+        asked = self.to_json()
         # As they were said: "2d ago" is the same argument when a killed replay is started again.
         for name in ("from", "to"):
             asked[name] = None if asked[name] is None else asked[name]["text"]
         canonical = json.dumps([asked, sink_url], sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:_ID_CHARACTERS]
 
-    def document(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As JSON takes it."""
         return {
             "topic": self.topic,
             "from": None if self.begin is None else dataclasses.asdict(self.begin),
             "to": None if self.end is None else dataclasses.asdict(self.end),
             "partitions": list(self.partitions),
-            "events": list(self.selection.events),
-            "where": {name: list(values) for name, values in self.selection.where},
+            "events": list(self.record_filter.events),
+            "where": {name: list(values) for name, values in self.record_filter.where},
         }
 
     @classmethod
@@ -96,7 +96,7 @@ class ReplayRequest:
             begin=None if document["from"] is None else Bound(**document["from"]),
             end=None if document["to"] is None else Bound(**document["to"]),
             partitions=tuple(document["partitions"]),
-            selection=RecordFilter(
+            record_filter=RecordFilter(
                 events=tuple(document["events"]),
                 where=tuple((name, tuple(values)) for name, values in document["where"].items()),
             ),

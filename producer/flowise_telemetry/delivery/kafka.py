@@ -21,16 +21,13 @@ def open_kafka_writer(
     Imports the client, so call it within ``lifecycle.loading``. Raises ``ConfigurationError`` and
     ``MissingExtraError``.
     """
-    from flowise_telemetry_transport.clients import open_writer
+    from flowise_telemetry_transport.clients import open_writer, warm_up
     from flowise_telemetry_transport.settings import KafkaSettings
 
     settings = KafkaSettings.from_env(environ)
     # Imported now what the first look-up or send would import: a fork in the middle of an import breaks the child.
     "localhost".encode("idna")
-    if settings.client == "kafka-python":
-        from flowise_telemetry_transport.kafka_python.config import client_config
-
-        client_config(settings, {})
+    warm_up(settings)
     return open_writer(
         settings,
         delivery_timeout_seconds=delivery_timeout_seconds,

@@ -17,8 +17,9 @@ from flowise_telemetry_schemas.codec import MARKER
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.events import CLASSES
 from flowise_telemetry_schemas.field import Field
+from flowise_telemetry_schemas.varint import encode_long, encode_unsigned
 
-__all__ = ["CompiledEncoder", "Refused", "zigzag"]
+__all__ = ["CompiledEncoder", "Refused"]
 
 _CACHE_MAX_ENTRIES = 4_096
 _ARRAY_CACHE_MAX_ENTRIES = 128  # with the items below, a few MiB even if all ids have their full length
@@ -29,20 +30,6 @@ Write = Callable[[Any], bytes]
 
 class Refused(Exception):  # noqa: N818 - not an error: the codec decides
     """The fast path cannot tell that the value is valid."""
-
-
-def zigzag(number: int) -> bytes:
-    """Encode an Avro long (Avro 1.12, "Binary Encoding": zig-zag, variable length)."""
-    return _varint((number << 1) ^ (number >> 63))
-
-
-def _varint(rest: int) -> bytes:
-    out = bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
 
 
 _FIRST_BYTES = tuple(bytes([low << 1 | 0x80]) for low in range(64))  # of a varint of two or more bytes
@@ -56,13 +43,13 @@ class CompiledEncoder:
         own = schema.fields[len(ENVELOPE_FIELDS) :]
         if tuple(fields)[: len(ENVELOPE_FIELDS)] != ENVELOPE_FIELDS or own[0].name != VERSION_FIELD:
             raise Refused(schema.event)
-        self._head = MARKER + schema.fingerprint + zigzag(fields["eventId"].max_length or 0)
+        self._head = MARKER + schema.fingerprint + encode_long(fields["eventId"].max_length or 0)
         self._occurred_at = _integer(fields["occurredAt"])
         self._instance_id = _text(fields["instanceId"])
         self._stream_id = _text(fields["streamId"])(stream_id)
         self._sequence = _integer(fields["sequence"])
         self._max_sequence = fields["sequence"].maximum or 0
-        self._rest_of_sequence = _cached(_varint)  # without its lowest six bits: the same for 64 events
+        self._rest_of_sequence = _cached(encode_unsigned)  # without its lowest six bits: the same for 64 events
         self._who_and_when = b""  # occurredAt, instanceId, streamId: the same for all events of a millisecond
         self._at: tuple[int, str] | None = None
         version = _new_text(own[0])
@@ -131,7 +118,7 @@ def _new_text(field: Field) -> Write:
         if type(value) is not str or len(value) > max_length or not match(value):
             raise Refused(field.name)
         raw = value.encode()
-        return zigzag(len(raw)) + raw
+        return encode_long(len(raw)) + raw
 
     return write
 
@@ -168,13 +155,13 @@ def _integer(field: Field) -> Write:
     def write(value: Any) -> bytes:
         if type(value) is not int or not minimum <= value <= maximum:
             raise Refused(field.name)
-        return zigzag(value)
+        return encode_long(value)
 
     return write
 
 
 def _enum(field: Field) -> Write:
-    known = {symbol: zigzag(index) for index, symbol in enumerate(field.symbols)}
+    known = {symbol: encode_long(index) for index, symbol in enumerate(field.symbols)}
 
     def write(value: Any) -> bytes:
         if not isinstance(value, str):
@@ -201,7 +188,7 @@ def _array(field: Field) -> Write:
     take, write_item = (None, _cached(_writer(item))) if item.kind != "record" else _apart(item)
 
     def write_items(values: Any) -> bytes:
-        return b"".join([zigzag(len(values)), *map(write_item, values), b"\x00"])
+        return b"".join([encode_long(len(values)), *map(write_item, values), b"\x00"])
 
     look_up = _cached(write_items, _ARRAY_CACHE_MAX_ENTRIES)
 

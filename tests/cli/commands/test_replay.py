@@ -12,9 +12,9 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not worth a depende
 
 from flowise_telemetry_consumer import list_runs
 from flowise_telemetry_consumer.replay.checkpoints import keep_missing
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_transport import EmbeddedBroker, OutgoingRecord, TopicPartition, open_writer
 from tests.cli.program import Finished, program
+from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.tcp_door import TcpDoor
 from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
@@ -146,7 +146,7 @@ def test_an_unknown_topic_is_named_with_the_mend(operator: Operator) -> None:
 
 
 def counts(operator: Operator, url: str) -> int:
-    sink = open_sink(url.replace(":///", f":///{operator.folder}/"))
+    sink = open_claimed(url.replace(":///", f":///{operator.folder}/"))
     total = sum(sink.counts().values())
     sink.close()
     return total
@@ -324,7 +324,7 @@ def test_a_replay_that_retention_cut_short_says_what_is_missing(operator: Operat
 def test_a_finished_replay_still_says_what_is_missing(operator: Operator) -> None:
     run = operator.document("--sink", "sqlite:///copy.db")["replay"]
     assert isinstance(run, str)
-    sink = open_sink(f"sqlite:///{operator.folder}/copy.db")
+    sink = open_claimed(f"sqlite:///{operator.folder}/copy.db")
     (kept,) = list_runs(sink)
     keep_missing(sink, kept, [TopicPartition(operator.topic, 0)], {TopicPartition(operator.topic, 0): [(2, 7)]})
     sink.close()
@@ -336,6 +336,7 @@ def test_a_finished_replay_still_says_what_is_missing(operator: Operator) -> Non
     assert (content.status, content.errors[-1]) == (0, f"note: {missing}")
 
 
+@pytest.mark.slow
 def test_what_is_away_or_held_is_incomplete_and_can_be_started_again(tmp_path: Path) -> None:
     nowhere = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     for options in ((), ("--dry-run",)):
@@ -347,7 +348,7 @@ def test_what_is_away_or_held_is_incomplete_and_can_be_started_again(tmp_path: P
 
 def test_a_replay_that_another_process_has_is_incomplete(operator: Operator) -> None:
     run = operator.document("--sink", "sqlite:///copy.db")["replay"]
-    sink = open_sink(f"sqlite:///{operator.folder}/copy.db")
+    sink = open_claimed(f"sqlite:///{operator.folder}/copy.db")
     sink.lock(f"replay/{run}")
     done = operator.run("--sink", "sqlite:///copy.db")
     sink.close()

@@ -45,21 +45,21 @@ def ran(
     shard: Shard | None = None,
     rows: int = 1_000,
 ) -> ReplayResult:
-    arguments = ReplayRequest(
+    request = ReplayRequest(
         topic=TOPIC,
         begin=None if begin is None else bound(begin),
         end=None if end is None else bound(end),
         partitions=tuple(partitions),
-        selection=RecordFilter.of(catalog(), events=events, where=where),
+        record_filter=RecordFilter.of(catalog(), events=events, where=where),
     )
     result = replay(
         world.reader(None),
         world.sink,
         catalog(),
-        arguments,
+        request,
         shard=shard,
         batch=BatchLimits(rows=rows),
-        clock=world.clock,
+        control=world.control,
     )
     assert result.discrepancies() == []
     assert result.complete
@@ -272,7 +272,7 @@ def test_a_topic_that_is_made_again_meanwhile_is_told_by_its_ends_where_it_has_n
 ) -> None:
     world = World(partitions=1)
     world.send_good(5_200)
-    monkeypatch.setattr(world.broker, "topic_id", lambda topic: None)
+    monkeypatch.setattr(world.broker.cluster, "topic_id", lambda topic: None)
     written: list[Batch] = []
 
     def make_again(batch: Batch) -> None:
@@ -282,8 +282,10 @@ def test_a_topic_that_is_made_again_meanwhile_is_told_by_its_ends_where_it_has_n
         written.append(batch)
 
     world.sink.on_write = make_again
-    with pytest.raises(TopicChangedError, match="topic events was deleted and made again meanwhile: partition 0 ends"):
-        replay(world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=100), clock=world.clock)
+    with pytest.raises(
+        TopicChangedError, match="topic events was deleted and created again while it was read: partition 0 ends"
+    ):
+        replay(world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=100), control=world.control)
 
 
 def test_a_topic_that_is_made_again_and_has_grown_past_the_position_is_told() -> None:
@@ -297,8 +299,10 @@ def test_a_topic_that_is_made_again_and_has_grown_past_the_position_is_told() ->
 
     first = world.broker.topic_id(TOPIC)
     world.sink.on_write = make_again
-    with pytest.raises(TopicChangedError, match="topic events was deleted and made again meanwhile: its id is another"):
-        replay(world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=2_000), clock=world.clock)
+    with pytest.raises(
+        TopicChangedError, match="topic events was deleted and created again while it was read: its id is another"
+    ):
+        replay(world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=2_000), control=world.control)
     assert sum(world.sink.counts().values()) < 5_200, "it is told before the end is written"
 
 
@@ -314,6 +318,6 @@ def test_a_broker_that_is_away_at_the_last_look_leaves_the_replay_incomplete(mon
         return begins(reader, partitions)
 
     monkeypatch.setattr(InstantReader, "beginning_offsets", away)
-    result = replay(world.reader(None), world.sink, catalog(), TOPIC, clock=world.clock)
+    result = replay(world.reader(None), world.sink, catalog(), TOPIC, control=world.control)
     assert (result.complete, result.offsets_read) == (False, 0)
-    assert "what retention removed is not known: no broker answered" in str(result.incomplete)
+    assert "the broker did not say what retention removed: no broker answered" in str(result.incomplete)

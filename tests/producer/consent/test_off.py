@@ -122,6 +122,7 @@ def test_off_makes_nothing_as_seen_from_inside(way: str, tmp_path: Path) -> None
     assert left_behind(tmp_path) == set()
 
 
+@pytest.mark.slow
 def test_the_look_from_inside_would_see_it(tmp_path: Path) -> None:
     child, parent = run_app("on", tmp_path, audit=True)
     for found in (child, parent):
@@ -163,6 +164,7 @@ def test_off_makes_nothing_as_seen_by_strace(way: str, tmp_path: Path) -> None:
     assert traced(way, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_strace_would_see_it(tmp_path: Path) -> None:
     suspects = "\n".join(traced("on", tmp_path))
     for trace_of in ("CLONE_THREAD", "socket(", "instance-secret", "/kafka"):

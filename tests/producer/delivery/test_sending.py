@@ -241,6 +241,7 @@ def test_a_failure_that_may_pass_loses_nothing(make_telemetry: MakeTelemetry, br
     assert telemetry.stats().dropped == {}
 
 
+@pytest.mark.slow
 def test_an_outage_is_one_warning_and_its_end_one_line(
     make_telemetry: MakeTelemetry, broker: InMemoryBroker, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,10 +10,10 @@ from flowise_telemetry_cli.commands.replay._execute import Job, run_archive, run
 from flowise_telemetry_cli.commands.replay._group import ReplayGroup
 from flowise_telemetry_cli.commands.replay._options import (
     allow_missing_option,
-    arguments_of,
     json_option,
     no_progress_option,
     range_options,
+    request_of,
     shard_of,
 )
 from flowise_telemetry_cli.commands.replay._report import missing_verdict
@@ -21,7 +21,8 @@ from flowise_telemetry_cli.options import connection_options, kafka_settings, to
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer import Shard, find_run, list_runs, time_text
 from flowise_telemetry_consumer.replay import TOPIC_SCHEME, open_target
-from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks import KeepsProgress, Readable, Stageable, open_sink
+from flowise_telemetry_consumer.sinks.registry import no_staging
 
 __all__ = ["replay"]
 
@@ -90,7 +91,7 @@ def replay(
     """
     if ctx.invoked_subcommand is not None:
         return None
-    arguments = arguments_of(
+    request = request_of(
         topic=topic,
         begin=begin,
         end=end,
@@ -102,7 +103,7 @@ def replay(
     )
     job = Job(
         sink_url=_required(sink),
-        arguments=arguments,
+        request=request,
         shard=shard_of(shard_text, shard_count),
         staging=staging,
         workers=workers,
@@ -140,20 +141,22 @@ def list_replays(ctx: click.Context, *, sink: str | None, staging: str | None, a
         runs = list_runs(target)
     finally:
         target.close()
+    if not isinstance(target, KeepsProgress):
+        click.echo(f"{target.url} keeps no progress, so it knows of no replays", err=True)
     rows = []
     for run in runs:
         document = {
             "replay": run.id,
             "shard": None if run.shard is None else str(run.shard),
-            "topic": run.span.topic,
+            "topic": run.offsets.topic,
             "state": "finished" if run.finished else "unfinished",
             "offsets_read": run.offsets_read,
-            "offsets": run.span.offsets,
+            "offsets": run.offsets.offset_count,
             "started_at": time_text(run.started_at_ms),
             "updated_at": time_text(run.updated_at_ms),
         }
         if as_json:
-            click.echo(json.dumps(document | {"arguments": run.arguments.document()}))
+            click.echo(json.dumps(document | {"arguments": run.request.to_json()}))
         rows.append(["" if value is None else value for value in document.values()])
     if not as_json and rows:
         click.echo(table(("replay", "shard", "topic", "state", "offsets read", "of", "started", "last written"), rows))
@@ -199,10 +202,10 @@ def resume(
         target.close()
     if run.finished:
         click.echo(f"replay {run.id} is finished: nothing is left to do", err=True)
-        return missing_verdict(run.resolution.missing, allow_missing=allow_missing)
+        return missing_verdict(run.resolved.missing, allow_missing=allow_missing)
     job = Job(
         sink_url=url,
-        arguments=run.arguments,
+        request=run.request,
         shard=shard,
         run_id=run.id,
         staging=staging,
@@ -228,21 +231,24 @@ def promote(ctx: click.Context, *, name: str, sink: str | None) -> None:
       flowise-telemetry replay promote rebuilt --sink postgresql://user@host/telemetry
     """
     target = open_sink(_required(sink, ctx))
+    if not isinstance(target, Stageable):
+        raise no_staging(target)
     try:
         target.promote(name)
-        counts = target.counts()
+        counts = target.counts() if isinstance(target, Readable) else {}
     finally:
         target.close()
-    click.echo(table(("event", "rows now"), sorted(counts.items())))
+    if counts:
+        click.echo(table(("event", "rows now"), sorted(counts.items())))
     click.echo(f"{target.url}: swapped with {name}, which holds what was there before", err=True)
 
 
 def _refuse_for_archives(job: Job, *, dry_run: bool) -> None:
     """An archive has rows, no offsets and no partitions."""
-    bounds = (job.arguments.begin, job.arguments.end)
+    bounds = (job.request.begin, job.request.end)
     if any(bound is not None and bound.offset is not None for bound in bounds):
         raise click.UsageError("--from and --to are times with --source: an archive has no offsets.")
-    if job.arguments.partitions or job.shard is not None or job.workers > 1 or dry_run:
+    if job.request.partitions or job.shard is not None or job.workers > 1 or dry_run:
         raise click.UsageError(
             "--partition, --shard, --workers and --dry-run are not for --source: it has no partitions."
         )
