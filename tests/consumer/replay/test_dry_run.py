@@ -92,7 +92,7 @@ def test_what_retention_removed_is_in_it(world: World, tmp_path: Path) -> None:
 def test_what_is_left_of_an_unfinished_one_is_told_by_its_own_arguments(world: World, tmp_path: Path) -> None:
     url, day_ms = f"sqlite:///{tmp_path / 'copy.db'}", 86_400_000
     today, in_a_week = (
-        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, option="--from"))
+        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, argument="begin"))
         for later in (0, 7 * day_ms)
     )
     sink = open_readable(url)

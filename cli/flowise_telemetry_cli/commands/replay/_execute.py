@@ -113,7 +113,7 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
         )
         if job.staging is not None:
             # A run that has a row of progress was let in when it began.
-            require_own_rows(target, run.id, job.staging, resumes=run.updated_at_ms > 0)
+            require_own_rows(target, run.id, resumes=run.updated_at_ms > 0)
         result: ReplayResult
         if job.workers > 1:
             result = replay_with_workers(
@@ -181,7 +181,7 @@ def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> in
             opened.callback(target.close)
             if job.staging is not None:
                 target.prepare(list(catalog()))
-                require_own_rows(target, None, job.staging, resumes=False)
+                require_own_rows(target, None, resumes=False)
         if target.url == source.url:
             raise click.UsageError(f"--source and --sink are both {source.url}.")
         click.echo(f"replaying {source.url} into {target.url}", err=True)
@@ -212,7 +212,7 @@ def run_plan(settings: KafkaSettings, job: Job) -> int:
                 run_id = job.request.run_id(target.url)
                 latest = None if job.restart else latest_run(target, run_id, job.shard)
                 resumes = latest is not None and not latest.finished
-                require_own_rows(target, run_id, job.staging, resumes=resumes)
+                require_own_rows(target, run_id, resumes=resumes)
         plan = plan_replay(
             reader,
             target,
