@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from flowise_telemetry_transport import KafkaSettings, RecordReader, UnknownTopicError
-from flowise_telemetry_transport.clients import fastest_client
+from flowise_telemetry_transport.clients import CLIENTS, fastest_client
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = ["CLOSE_SECONDS", "connection_options", "kafka_settings", "require_topic", "topic_option"]
@@ -43,7 +43,7 @@ def connection_options(command: _Command) -> _Command:
     client = click.option(
         "--client",
         envvar="FLOWISE_TELEMETRY_CLIENT",
-        type=click.Choice(["kafka-python", "librdkafka"]),
+        type=click.Choice(sorted(CLIENTS)),
         help="Kafka client.  [default: librdkafka where its extra is installed, as it is faster]",
         show_envvar=True,
         expose_value=False,

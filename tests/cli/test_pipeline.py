@@ -234,6 +234,7 @@ def test_the_ledger_shows_what_was_sent_and_where_it_landed(operator: Operator) 
     assert operator.run("log").stdout.count("\n") == 6
 
 
+@pytest.mark.services
 def test_the_demo_sends_writes_and_dead_letters(tmp_path: Path) -> None:
     done = program("demo", "--events", "500", folder=tmp_path, env={"DISABLE_FLOWISE_TELEMETRY": "true"})
     assert done.status == 0, done

@@ -65,6 +65,7 @@ def flows() -> list[Flow]:
 
 
 FLOWS = flows()
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("flows")]  # the topic is filled once
 
 
 def texts(node: Any) -> Iterator[str]:

@@ -24,8 +24,8 @@ from flowise_telemetry_consumer import (
     DEFAULT_GROUP,
     BatchLimits,
     Consumer,
+    ConsumerCounters,
     ConsumerSettings,
-    Progress,
     open_dead_letter_writer,
 )
 from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
@@ -112,18 +112,18 @@ def consume(
         parse_http_address(http_address)  # a mistake is told before anything is tried
     start_logging(log_format)
     try:
-        progress = _run(settings, sink, consumer_settings, http_address, as_text=log_format == "text")
+        counters = _run(settings, sink, consumer_settings, http_address, as_text=log_format == "text")
     except TelemetryError as error:
         if log_format == "text":
             raise
         logger.critical("%s", error)
         ctx.exit(MISUSE if isinstance(error, ConfigurationError) else FAILED)
-    _report(progress, as_json)
+    _report(counters, as_json)
 
 
 def _run(
     settings: KafkaSettings, sink: str, consumer_settings: ConsumerSettings, http_address: str | None, *, as_text: bool
-) -> Progress:
+) -> ConsumerCounters:
     with ExitStack() as opened:
         # The sink first: an unwritable one should not cost the group a rebalance. Closed again, as it belongs to the
         # thread that the consumer writes on.
@@ -138,10 +138,10 @@ def _run(
         opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
         show = opened.enter_context(ProgressLine()).show if as_text else log_now_and_then(logger)
         consumer = Consumer(
-            reader, target, writer, catalog(), consumer_settings, on_progress=lambda now: show(_summary(now))
+            reader, target, writer, catalog(), consumer_settings, on_change=lambda now: show(_summary(now))
         )
         if http_address is not None:
-            where = opened.enter_context(status_server(http_address, consumer.progress))
+            where = opened.enter_context(status_server(http_address, consumer.counters))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
         stop = opened.enter_context(stopped_by_signals())
         tune_gc()
@@ -149,35 +149,35 @@ def _run(
         return consumer.run(stop)
 
 
-def _summary(progress: Progress) -> str:
-    text = f"consumed {progress.consumed:,}, written {progress.written.total():,}"
-    if progress.duplicates.total():
-        text += f", already there {progress.duplicates.total():,}"
-    if progress.dead.total():
-        text += f", dead letters {progress.dead.total():,}"
-    return f"{text}; waiting: {progress.outage}" if progress.outage else text
+def _summary(counters: ConsumerCounters) -> str:
+    text = f"consumed {counters.consumed:,}, written {counters.written.total():,}"
+    if counters.duplicates.total():
+        text += f", already there {counters.duplicates.total():,}"
+    if counters.dead.total():
+        text += f", dead letters {counters.dead.total():,}"
+    return f"{text}; waiting: {counters.outage}" if counters.outage else text
 
 
-def _report(progress: Progress, as_json: bool) -> None:
+def _report(counters: ConsumerCounters, as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps(
                 {
-                    "consumed": progress.consumed,
-                    "written": dict(+progress.written),
-                    "duplicates": dict(+progress.duplicates),
-                    "dead": dict(+progress.dead),
+                    "consumed": counters.consumed,
+                    "written": dict(+counters.written),
+                    "duplicates": dict(+counters.duplicates),
+                    "dead": dict(+counters.dead),
                 }
             )
         )
         return
-    events = sorted({*progress.written, *progress.duplicates})
+    events = sorted({*counters.written, *counters.duplicates})
     click.echo(
         table(
             ("event", "written", "already there"),
-            [(event, progress.written[event], progress.duplicates[event]) for event in events],
+            [(event, counters.written[event], counters.duplicates[event]) for event in events],
         )
     )
-    if progress.dead:
+    if counters.dead:
         click.echo()
-        click.echo(table(("dead letters", "count"), sorted(progress.dead.items())))
+        click.echo(table(("dead letters", "count"), sorted(counters.dead.items())))

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from flowise_telemetry.consent.status import status as telemetry_status
-from flowise_telemetry.consent.status import store_choice
+from flowise_telemetry.consent.stored_choice import store_choice
 
 __all__ = ["disable", "enable", "status"]
 

@@ -68,7 +68,7 @@ class Operator:
         stop = threading.Event()
 
         def watch() -> None:
-            wait_until(lambda: consumer.progress.consumed >= count, "all consumed")
+            wait_until(lambda: consumer.counters.consumed >= count, "all consumed")
             stop.set()
 
         watching = threading.Thread(target=watch)

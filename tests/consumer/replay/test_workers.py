@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import signal
@@ -17,6 +16,7 @@ import pytest
 from flowise_telemetry_consumer import ReplayRequest, ReplayResult, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.replay import WorkerError, open_run, replay_with_workers
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from tests.cli.program import start
@@ -44,9 +44,10 @@ class Crew:
 
     def run(
         self,
-        on_progress: Callable[[ReplayResult], None] | None = None,
+        on_report: Callable[[ReplayResult], None] | None = None,
         stop: threading.Event | None = None,
         lock_holder: ReadableSink | None = None,
+        keep_lock_seconds: float = 5.0,
     ) -> ReplayResult:
         with contextlib.ExitStack() as opened:
             sink = open_readable(self.url)
@@ -60,9 +61,10 @@ class Crew:
                 self.url,
                 run,
                 workers=2,
-                on_progress=on_progress,
-                stop=stop,
+                control=RunControl(stop=stop),
+                on_report=on_report,
                 lock_holder=lock_holder or sink,
+                keep_lock_seconds=keep_lock_seconds,
             )
         assert result.discrepancies() == []
         return result
@@ -116,12 +118,11 @@ class Lapsed(MemorySink):
 
 
 def test_the_parent_keeps_the_lock_and_ends_the_workers_when_it_is_lost(
-    crew: Crew, monkeypatch: pytest.MonkeyPatch
+    crew: Crew,
 ) -> None:
-    monkeypatch.setattr(importlib.import_module(WorkerError.__module__), "_KEEP_LOCK_SECONDS", 0.0)
     holder = Lapsed()
     with pytest.raises(WorkerError, match="another process has it now") as caught:
-        crew.run(lock_holder=holder)
+        crew.run(lock_holder=holder, keep_lock_seconds=0)
     assert caught.value.retryable
     assert len(holder.asked) == 2
     assert holder.asked[0].startswith("replay/")

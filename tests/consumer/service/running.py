@@ -10,7 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from flowise_telemetry_consumer import BatchLimits, Consumer, ConsumerSettings, Progress, open_dead_letter_writer
+from flowise_telemetry_consumer import (
+    BatchLimits,
+    Consumer,
+    ConsumerCounters,
+    ConsumerSettings,
+    open_dead_letter_writer,
+)
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import Record, TopicPartition, open_reader, open_writer
 from flowise_telemetry_transport.types import Delivery, Headers, OutgoingRecord
@@ -70,7 +76,7 @@ class Service:
         )
 
     @contextlib.contextmanager
-    def consumer(self, *, rows: int = 1_000, url: str | None = None) -> Iterator[Progress]:
+    def consumer(self, *, rows: int = 1_000, url: str | None = None) -> Iterator[ConsumerCounters]:
         """A consumer on a thread of its own, stopped in the end; what it raised is raised there."""
         stop = threading.Event()
         failures: list[BaseException] = []
@@ -99,7 +105,7 @@ class Service:
         thread.start()
         try:
             made.wait()
-            yield ready[0].progress
+            yield ready[0].counters
         finally:
             stop.set()
             thread.join(_WAIT_SECONDS)

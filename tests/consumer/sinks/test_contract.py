@@ -203,6 +203,7 @@ def test_a_batch_that_fails_at_its_second_frame_leaves_nothing(claimed_url: str)
     sink.close()
 
 
+@pytest.mark.slow
 def test_writers_that_start_and_write_at_once_write_each_event_once(shared_url: str) -> None:
     processes = [start(shared_url, batches=20, repeat=20) for _ in range(3)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
@@ -212,6 +213,7 @@ def test_writers_that_start_and_write_at_once_write_each_event_once(shared_url: 
     assert open_readable(shared_url).counts() == {event: 20 * 20 * size for event, size in sizes(batch()).items()}
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_whole_batches_and_the_next_delivery_completes_them(sink_url: str) -> None:
     process = start(sink_url, batches=1000, repeat=200)
     assert process.stdout

@@ -79,6 +79,7 @@ def test_other_programs_find_native_types(path: Path, sink: DuckdbSink) -> None:
     assert asked(path, question) == [("2023-11-14 22:13:20.125", "2023-11-14 00:00:00", "conversationChain_0")]
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time(path: Path, sink: DuckdbSink) -> None:
     sink.write(batch())
     code = f"""
@@ -185,6 +186,7 @@ def test_reading_goes_on_while_this_process_writes(path: Path, sink: DuckdbSink)
     assert reader.counts()["tool_created"] == 50
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_outage_and_leaves_nothing_of_the_batch(path: Path, sink: DuckdbSink) -> None:
     sink.write(batch(0))
     with files_of_at_most(400_000), pytest.raises(SinkUnavailableError):

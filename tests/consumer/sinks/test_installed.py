@@ -25,6 +25,8 @@ from tests.services.kafka import KafkaService
 
 EXAMPLE = ROOT / "docs" / "examples" / "sink_plugin"
 
+pytestmark = pytest.mark.xdist_group("installed sink")  # installed once
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -51,6 +53,7 @@ def with_path(site: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))}
 
 
+@pytest.mark.slow
 def test_the_example_fulfils_the_contract(site: Path) -> None:
     suite = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "arrow", "tests/consumer/sinks/test_contract.py"]
     environ = {**os.environ, **with_path(site), "SINK_UNDER_TEST": "arrow:///{folder}/events"}

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import pytest
+
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, sizes
@@ -31,6 +33,8 @@ def write_on(url: str) -> None:
     sink.close()
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("kills")
 def test_killed_again_and_again_it_ends_with_every_row_once(database_url: str) -> None:
     one = sizes(batch(repeat=REPEAT))
     code = f"from tests.consumer.sinks.test_kill import write_on; write_on({database_url!r})"

@@ -448,6 +448,7 @@ def test_consumers_of_a_group_write_side_by_side_and_take_each_others_place(root
         assert numbers(sink_in(root)) == list(range(300))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_any_deliveries_restarts_failures_and_compactions_leave_each_event_once(root: Path, seed: int) -> None:
     chance = random.Random(seed)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from flowise_telemetry.settings import DEFAULT_TOPIC
 from flowise_telemetry_cli.commands.audit.findings import Report
 from flowise_telemetry_cli.commands.audit.javascript import SUFFIXES, audit_javascript
 from flowise_telemetry_cli.commands.audit.python import audit_python
 from flowise_telemetry_cli.errors import DONE, FAILED
+from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = ["audit"]
 
@@ -24,7 +24,7 @@ _SKIPPED = {"node_modules", "site-packages", "__pycache__", "dist", "build", "ve
 
 @click.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--topic", default=DEFAULT_TOPIC, show_default=True, help="Raw use of a Kafka client on this is flagged.")
+@click.option("--topic", default=EVENTS_TOPIC, show_default=True, help="Raw use of a Kafka client on this is flagged.")
 @click.option("--strict", is_flag=True, help="Exit with status 1 if anything is flagged.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def audit(*, path: Path, topic: str, strict: bool, as_json: bool) -> int:

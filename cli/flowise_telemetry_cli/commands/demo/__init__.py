@@ -21,9 +21,9 @@ from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import (
     Consumer,
+    ConsumerCounters,
     ConsumerSettings,
     DeadLetterSummary,
-    Progress,
     dead_letter_topic_of,
     list_dead_letters,
     open_dead_letter_writer,
@@ -71,9 +71,9 @@ def demo(*, events: int, database: Path) -> int:
         line = opened.enter_context(ProgressLine())
         stop = opened.enter_context(stopped_by_signals())
         app = _App(settings, events, stop)
-        progress = _consume(settings, database, app, line, stop)
+        counters = _consume(settings, database, app, line, stop)
         letters = _dead_letters(settings)
-    _report(app.sent, progress.written, letters, database, time.monotonic() - begun)
+    _report(app.sent, counters.written, letters, database, time.monotonic() - begun)
     return DONE if app.done else INCOMPLETE
 
 
@@ -136,10 +136,12 @@ def _empty_file(folder: str) -> Path:
     return path
 
 
-def _consume(settings: KafkaSettings, database: Path, app: _App, line: ProgressLine, stop: threading.Event) -> Progress:
-    def on_progress(progress: Progress) -> None:
-        line.show(f"sent {app.records:,}, consumed {progress.consumed:,} records")
-        app.consumed = progress.consumed
+def _consume(
+    settings: KafkaSettings, database: Path, app: _App, line: ProgressLine, stop: threading.Event
+) -> ConsumerCounters:
+    def on_change(counters: ConsumerCounters) -> None:
+        line.show(f"sent {app.records:,}, consumed {counters.consumed:,} records")
+        app.consumed = counters.consumed
 
     with ExitStack() as opened:
         sink = open_sink(f"sqlite:///{database}")
@@ -154,7 +156,7 @@ def _consume(settings: KafkaSettings, database: Path, app: _App, line: ProgressL
             writer,
             catalog(),
             ConsumerSettings(topic=EVENTS_TOPIC, group="demo"),
-            on_progress=on_progress,
+            on_change=on_change,
         )
         app.start()
         try:

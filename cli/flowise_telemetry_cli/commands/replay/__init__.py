@@ -10,10 +10,10 @@ from flowise_telemetry_cli.commands.replay._execute import Job, run_archive, run
 from flowise_telemetry_cli.commands.replay._group import ReplayGroup
 from flowise_telemetry_cli.commands.replay._options import (
     allow_missing_option,
-    arguments_of,
     json_option,
     no_progress_option,
     range_options,
+    request_of,
     shard_of,
 )
 from flowise_telemetry_cli.commands.replay._report import missing_verdict
@@ -91,7 +91,7 @@ def replay(
     """
     if ctx.invoked_subcommand is not None:
         return None
-    arguments = arguments_of(
+    request = request_of(
         topic=topic,
         begin=begin,
         end=end,
@@ -103,7 +103,7 @@ def replay(
     )
     job = Job(
         sink_url=_required(sink),
-        arguments=arguments,
+        request=request,
         shard=shard_of(shard_text, shard_count),
         staging=staging,
         workers=workers,
@@ -148,15 +148,15 @@ def list_replays(ctx: click.Context, *, sink: str | None, staging: str | None, a
         document = {
             "replay": run.id,
             "shard": None if run.shard is None else str(run.shard),
-            "topic": run.span.topic,
+            "topic": run.offsets.topic,
             "state": "finished" if run.finished else "unfinished",
             "offsets_read": run.offsets_read,
-            "offsets": run.span.offsets,
+            "offsets": run.offsets.offset_count,
             "started_at": time_text(run.started_at_ms),
             "updated_at": time_text(run.updated_at_ms),
         }
         if as_json:
-            click.echo(json.dumps(document | {"arguments": run.arguments.document()}))
+            click.echo(json.dumps(document | {"arguments": run.request.to_json()}))
         rows.append(["" if value is None else value for value in document.values()])
     if not as_json and rows:
         click.echo(table(("replay", "shard", "topic", "state", "offsets read", "of", "started", "last written"), rows))
@@ -202,10 +202,10 @@ def resume(
         target.close()
     if run.finished:
         click.echo(f"replay {run.id} is finished: nothing is left to do", err=True)
-        return missing_verdict(run.resolution.missing, allow_missing=allow_missing)
+        return missing_verdict(run.resolved.missing, allow_missing=allow_missing)
     job = Job(
         sink_url=url,
-        arguments=run.arguments,
+        request=run.request,
         shard=shard,
         run_id=run.id,
         staging=staging,
@@ -245,10 +245,10 @@ def promote(ctx: click.Context, *, name: str, sink: str | None) -> None:
 
 def _refuse_for_archives(job: Job, *, dry_run: bool) -> None:
     """An archive has rows, no offsets and no partitions."""
-    bounds = (job.arguments.begin, job.arguments.end)
+    bounds = (job.request.begin, job.request.end)
     if any(bound is not None and bound.offset is not None for bound in bounds):
         raise click.UsageError("--from and --to are times with --source: an archive has no offsets.")
-    if job.arguments.partitions or job.shard is not None or job.workers > 1 or dry_run:
+    if job.request.partitions or job.shard is not None or job.workers > 1 or dry_run:
         raise click.UsageError(
             "--partition, --shard, --workers and --dry-run are not for --source: it has no partitions."
         )

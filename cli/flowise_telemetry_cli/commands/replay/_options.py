@@ -14,10 +14,10 @@ from flowise_telemetry_schemas import catalog
 
 __all__ = [
     "allow_missing_option",
-    "arguments_of",
     "json_option",
     "no_progress_option",
     "range_options",
+    "request_of",
     "shard_of",
     "workers_option",
 ]
@@ -65,7 +65,7 @@ _RANGE_OPTIONS = (
 
 
 def range_options(command: _Command) -> _Command:
-    """Adds the options that choose records; ``arguments_of`` takes what they give."""
+    """Adds the options that choose records; ``request_of`` takes what they give."""
     for option in reversed(_RANGE_OPTIONS):
         command = option(command)
     return command
@@ -85,7 +85,7 @@ def shard_of(text: str | None, count: int | None) -> Shard | None:
     return Shard(int(index) + 1, count)
 
 
-def arguments_of(
+def request_of(
     *,
     topic: str,
     begin: str | None,
@@ -96,7 +96,7 @@ def arguments_of(
     instances: tuple[str, ...],
     conditions: tuple[str, ...],
 ) -> ReplayRequest:
-    """The arguments that the options describe. Raises ``ConfigurationError``, ``UsageError``."""
+    """The request that the options describe. Raises ``ConfigurationError``, ``UsageError``."""
     where = [*(("version", value) for value in versions), *(("instanceId", value) for value in instances)]
     for condition in conditions:
         name, equals, value = condition.partition("=")
@@ -106,8 +106,8 @@ def arguments_of(
     now_ms = time.time_ns() // 1_000_000
     return ReplayRequest(
         topic=topic,
-        begin=None if begin is None else Bound.parse(begin, now_ms=now_ms, option="--from"),
-        end=None if end is None else Bound.parse(end, now_ms=now_ms, option="--to"),
+        begin=None if begin is None else Bound.parse(begin, now_ms=now_ms, argument="begin"),
+        end=None if end is None else Bound.parse(end, now_ms=now_ms, argument="end"),
         partitions=partitions,
-        selection=RecordFilter.of(catalog(), events=events, where=where),
+        record_filter=RecordFilter.of(catalog(), events=events, where=where),
     )

@@ -146,8 +146,8 @@ def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
     """The exit status, with the time that it will take at least and what else there is to know on stderr."""
     if plan.resumes:
         click.echo(f"note: goes on with replay {plan.run}; --restart would read everything again", err=True)
-    if plan.sink_trouble is not None:
-        click.echo(f"note: the sink counts as empty: {plan.sink_trouble}", err=True)
+    if plan.sink_error is not None:
+        click.echo(f"note: the sink counts as empty: {plan.sink_error}", err=True)
     click.echo(
         f"replay {plan.run} will take at least {plan.seconds:.1f} s: that is what reading and decoding took here;"
         " nothing was changed",
@@ -167,7 +167,7 @@ def _plan_document(plan: ReplayPlan) -> dict[str, Any]:
         "resumes": plan.resumes,
         "seconds_at_least": round(plan.seconds, 1),
         "incomplete": plan.incomplete,
-        "sink_trouble": plan.sink_trouble,
+        "sink_trouble": plan.sink_error,
         "events": dict(plan.events),
         "already_there": dict(+plan.already_there),
         "dead": dict(plan.dead),
