@@ -14,7 +14,7 @@ from flowise_telemetry import Telemetry, ToolCreated
 from flowise_telemetry.consent.stored_choice import write_choice
 from flowise_telemetry_consumer import BatchLimits, Consumer, ConsumerSettings, ReplayRequest, replay
 from flowise_telemetry_consumer.retry import RunControl
-from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.sqlite import open_sqlite
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import InMemoryBroker, OutgoingRecord, Record, TopicPartition, TopicSpec
 from tests.consumer.world import StopWhen
@@ -68,7 +68,7 @@ def _consume(folder: Path, broker: InMemoryBroker) -> None:
     for value in (b"not one of ours", b"\xc3\x01" + bytes(8) + b"of no schema", None):
         writer.send(OutgoingRecord(TOPIC, b"bad", value, (("app", b"theirs"),)), lambda delivery, error: None)
     writer.flush(timeout_seconds=1.0)
-    sink = open_sink(f"sqlite:///{folder / 'sink.sqlite'}")
+    sink = open_sqlite(f"sqlite:///{folder / 'sink.sqlite'}")
     reader = broker.open_reader(group=GROUP)
     consumer = Consumer(
         reader, sink, broker.open_writer(), catalog(), ConsumerSettings(topic=TOPIC, batch=BatchLimits(age_seconds=0.0))
@@ -78,7 +78,7 @@ def _consume(folder: Path, broker: InMemoryBroker) -> None:
 
 
 def _leave_a_replay_unfinished(folder: Path, broker: InMemoryBroker) -> None:
-    sink = open_sink(f"sqlite:///{folder / 'sink.sqlite'}").staging("rebuilt")
+    sink = open_sqlite(f"sqlite:///{folder / 'sink.sqlite'}").staging("rebuilt")
     writes = 0
 
     def written_once(*_: object) -> None:

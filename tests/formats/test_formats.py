@@ -14,7 +14,7 @@ from flowise_telemetry.consent.status import status
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret
 from flowise_telemetry.ledger import read_ledger
 from flowise_telemetry_consumer import ReplayRequest, list_dead_letters, list_runs, redrive, replay
-from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.sqlite import open_sqlite
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import InMemoryBroker, OutgoingRecord, TopicSpec
 from tests.formats.make import DLQ, EVENT_COUNT, GROUP, SPOOLED, TOPIC
@@ -62,7 +62,7 @@ def test_there_is_a_folder_for_the_first_version() -> None:
 
 
 def test_rows_and_progress_of_a_sqlite_sink(kept: Path) -> None:
-    sink = open_sink(f"sqlite:///{kept / 'sink.sqlite'}")
+    sink = open_sqlite(f"sqlite:///{kept / 'sink.sqlite'}")
     sink.prepare(list(catalog()))
     assert sum(sink.counts().values()) == EVENT_COUNT
     assert sum(frame.height for event in catalog().events for frame in sink.read(event)) == EVENT_COUNT
@@ -73,7 +73,7 @@ def test_rows_and_progress_of_a_sqlite_sink(kept: Path) -> None:
 
 
 def test_an_unfinished_replay_resumes(kept: Path, broker: InMemoryBroker) -> None:
-    sink = open_sink(f"sqlite:///{kept / 'sink.sqlite'}").staging("rebuilt")
+    sink = open_sqlite(f"sqlite:///{kept / 'sink.sqlite'}").staging("rebuilt")
     (run,) = list_runs(sink)
     assert not run.finished
     reader = broker.open_reader()
@@ -88,7 +88,7 @@ def test_an_unfinished_replay_resumes(kept: Path, broker: InMemoryBroker) -> Non
 def test_dead_letters_are_listed_and_redriven(kept: Path, broker: InMemoryBroker) -> None:
     listed = list_dead_letters(broker.open_reader(), DLQ)
     assert listed.by_reason == {"unknown_framing": 1, "unknown_fingerprint": 1, "null_value": 1}
-    sink = open_sink(f"sqlite:///{kept / 'sink.sqlite'}")
+    sink = open_sqlite(f"sqlite:///{kept / 'sink.sqlite'}")
     result = redrive(broker.open_reader(), sink, broker.open_writer(), catalog(), DLQ, group=GROUP)
     assert (result.written.total(), result.still_bad.total()) == (0, 3)
     sink.close()

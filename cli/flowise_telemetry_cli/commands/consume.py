@@ -31,6 +31,7 @@ from flowise_telemetry_consumer import (
 from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
 from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
 from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
 from flowise_telemetry_transport import KafkaSettings, open_reader
 
@@ -49,8 +50,7 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     default=DEFAULT_SINK,
     show_default=True,
     metavar="URL",
-    help="Where to: sqlite:///file, postgresql://user:password@host/database, duckdb:///file, parquet:///folder, "
-    "parquet+s3://bucket/prefix, jsonl:- or jsonl:///file.",
+    help=f"Where to: {', '.join(SINK_FORMS)}.",
 )
 @click.option(
     "--batch-rows",

@@ -1,4 +1,4 @@
-"""What a replay would do, found by reading and decoding its range; nothing is changed, not even a sink made."""
+"""A replay's dry run: read and decode the range, write nothing, and do not even create the sink."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import add_missing
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import Readable, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -30,7 +30,7 @@ _READ_ROWS = 200_000
 
 @dataclass(slots=True)
 class PartitionPlan:
-    """What there is to read of one partition; ``value_bytes`` are those of the records that are wanted."""
+    """The contents of one partition's range; ``value_bytes`` are those of the records that are wanted."""
 
     start: int
     end: int
@@ -44,12 +44,12 @@ class PartitionPlan:
 
 @dataclass(slots=True)
 class ReplayPlan:
-    """What a replay would do. ``records`` - ``filtered`` - ``dead`` are events, here by name.
+    """The work that a replay would have. ``records`` - ``filtered`` - ``dead`` are ``events``, here by name.
 
-    ``already_there`` are those that the sink has or that occur twice in the range, told by a hash of their ids. With
-    ``resumes`` it would be an unfinished replay, which reads what is left only. ``seconds`` is how long reading and
-    decoding took here: writing comes on top. ``sink_error`` says why the sink could not be looked into, which then
-    counts as empty; ``incomplete`` why the end was not reached.
+    ``already_there`` counts those that the sink has, or that occur twice in the range, by a hash of their ids. With
+    ``resumes`` it would resume an unfinished replay, which reads only what is left. ``seconds`` is how long reading and
+    decoding took: a replay also writes. ``sink_error`` says why the sink could not be read, which then counts as empty;
+    ``incomplete`` says why the end was not reached.
     """
 
     topic: str
@@ -65,7 +65,7 @@ class ReplayPlan:
 
     @property
     def missing(self) -> Mapping[TopicPartition, list[tuple[int, int]]]:
-        """The offsets that retention had removed, of the partitions that have any."""
+        """Return the offsets that retention removed, of the partitions that have any."""
         return {tp: part.missing for tp, part in sorted(self.partitions.items()) if part.missing}
 
 
@@ -79,9 +79,9 @@ def plan_replay(
     restart: bool = False,
     control: RunControl = DEFAULT_CONTROL,
 ) -> ReplayPlan:
-    """Reads the range and says what ``replay`` with the same arguments would do at this moment.
+    """Read the range and return what ``replay`` with the same request would do at this moment.
 
-    Keeps eight bytes for each event in memory. Raises as ``replay``, but for what the sink may say.
+    Keeps eight bytes for each event in memory. Raises as ``replay``, but not ``SinkError``.
     """
     run_id = request.run_id(sink.url)
     sink_error: str | None = None
@@ -92,7 +92,7 @@ def plan_replay(
         sink_error = error.message
     resumes = latest is not None and not latest.finished and not restart
     if latest is not None and resumes:
-        # "2d ago" means what it meant when that one began.
+        # Its own bounds: "2d ago" means what it meant when the run began.
         request = latest.request
         resolved, starts = latest.resolved, {tp: latest.position(tp) for tp in latest.offsets.starts}
     else:
@@ -121,7 +121,7 @@ def plan_replay(
         plan.incomplete = source.incomplete.message
     plan.seconds = control.clock.monotonic() - began
     plan.events, plan.already_there = hashes.counts, hashes.repeated()
-    if sink_error is None:
+    if sink_error is None and isinstance(sink, Readable):
         try:
             plan.already_there += hashes.found_in(sink)
         except SinkError as error:
@@ -153,7 +153,7 @@ def _plan_span(  # noqa: PLR0917 - one step of the loop above
 
 
 class _Hashes:
-    """The ids of the events of a range, eight bytes each."""
+    """Hashes of the event ids of a range, eight bytes each."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -164,12 +164,12 @@ class _Hashes:
         self._parts.setdefault(event, []).append(ids.hash())
 
     def repeated(self) -> Counter[str]:
-        """How many occur in the range before. From here on each id is held once."""
+        """Count the repeats within the range, by event. From here on each id is held once."""
         self._parts = {event: [pl.concat(parts).unique()] for event, parts in self._parts.items()}
         return Counter({event: self.counts[event] - len(parts[0]) for event, parts in self._parts.items()})
 
-    def found_in(self, sink: Sink) -> Counter[str]:
-        """How many the sink has."""
+    def found_in(self, sink: Readable) -> Counter[str]:
+        """Count those that the sink has, by event."""
         counts: Counter[str] = Counter()
         there = sink.counts()
         for event, (ids,) in self._parts.items():

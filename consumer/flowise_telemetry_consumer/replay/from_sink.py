@@ -1,4 +1,4 @@
-"""From one sink into another: an archive outlives the retention of the topic."""
+"""Replay from a sink into another one: an archive outlives the retention of the topic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import polars as pl
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
-from flowise_telemetry_consumer.sinks.port import Batch, Sink
+from flowise_telemetry_consumer.sinks.port import Batch, Readable, Sink
 from flowise_telemetry_schemas import Catalog
 
 __all__ = ["ArchiveEvent", "ArchiveResult", "replay_archive"]
@@ -21,7 +21,7 @@ _BATCH_ROWS = 20_000
 
 @dataclass(slots=True)
 class ArchiveEvent:
-    """What became of the ``total`` rows of one event; ``read`` = ``written`` + ``already_there`` + ``filtered``."""
+    """The accounts of the ``total`` rows of one event; ``read`` = ``written`` + ``already_there`` + ``filtered``."""
 
     total: int
     read: int = 0
@@ -31,34 +31,34 @@ class ArchiveEvent:
 
     @property
     def adds_up(self) -> bool:
-        """Whether it is known of every row what became of it."""
+        """Tell whether every row read is accounted for."""
         return self.read == self.written + self.already_there + self.filtered
 
 
 @dataclass(slots=True)
 class ArchiveResult:
-    """What was brought over, by event. ``incomplete`` says why not all was read; None when it was."""
+    """The outcome by event. ``incomplete`` says why not all rows were read, and is None if they were."""
 
     events: dict[str, ArchiveEvent] = field(default_factory=dict)
     incomplete: str | None = None
 
     @property
     def total(self) -> int:
-        """How many rows the source had at the start."""
+        """Count the rows that the source had at the start."""
         return sum(event.total for event in self.events.values())
 
     @property
     def read(self) -> int:
-        """How many of them are through."""
+        """Count the rows that were read, and written if they were wanted."""
         return sum(event.read for event in self.events.values())
 
     @property
     def written(self) -> int:
-        """How many of them the sink did not have."""
+        """Count the rows that the sink did not have."""
         return sum(event.written for event in self.events.values())
 
     def discrepancies(self) -> list[str]:
-        """One line for each event whose rows do not add up, or are fewer than there were."""
+        """Return one line for each event whose rows do not add up, or are fewer than there were."""
         lines = [f"{name}: {event}" for name, event in self.events.items() if not event.adds_up]
         if self.incomplete is None:
             lines += [
@@ -84,6 +84,8 @@ def replay_archive(
     is waited for, ``control.no_progress_seconds`` at most. Raises ``SinkError`` where source or sink refuse.
     """
     record_filter = record_filter or RecordFilter()
+    if not isinstance(source, Readable):
+        raise SinkError(f"{source.url} cannot be read back: name the place that a consumer wrote to")
     counts = source.counts()
     wanted = [event for event in sorted(counts) if not record_filter.events or event in record_filter.events]
     result = ArchiveResult({event: ArchiveEvent(counts[event]) for event in wanted})

@@ -16,7 +16,7 @@ from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, keep
 from flowise_telemetry_consumer.replay.report import OnReport, ReplayResult, add_missing, unread_partitions
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
-from flowise_telemetry_consumer.sinks.port import Batch, Sink
+from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
@@ -74,7 +74,9 @@ def advance_run(
 ) -> ReplayResult:
     """Read what is left of a run, or of some of its partitions. The sink is prepared; otherwise as ``replay``."""
     ours = sorted(run.offsets.starts) if partitions is None else sorted(partitions)
-    written = dict(sink.claim(run.source, ours, description=run.description()))
+    written: dict[TopicPartition, int] = {}
+    if isinstance(sink, KeepsProgress):
+        written.update(sink.claim(run.source, ours, description=run.description()))
     positions = {tp: max(run.offsets.starts[tp], written.get(tp, 0)) for tp in ours}
     result = ReplayResult(
         run.offsets.topic,

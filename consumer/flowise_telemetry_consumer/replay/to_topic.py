@@ -1,4 +1,4 @@
-"""From one topic to another, byte for byte: key, value, headers and timestamp as they were."""
+"""Copy a topic to another one byte for byte: key, value, headers and timestamp as they were."""
 
 from __future__ import annotations
 

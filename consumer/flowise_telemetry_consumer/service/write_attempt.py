@@ -10,11 +10,11 @@ import polars as pl
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
-from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue, Shipment
+from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch, DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
-from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink, WriteResult
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["WriteAttempt"]
@@ -52,7 +52,7 @@ class WriteAttempt:
         self._within_limits = False
         self._claimed = not claim
         self._written: WriteResult | None = None
-        self._shipment: Shipment | None = None
+        self._dead_letter_batch: DeadLetterBatch | None = None
 
     def advance(self, *, flush_seconds: float) -> None:
         """Take the batch through the steps that are left; its offsets may be committed once this returns.
@@ -105,7 +105,8 @@ class WriteAttempt:
 
     def _claim(self) -> None:
         if not self._claimed:
-            self._sink.claim(self._source, sorted(self.claim))
+            if isinstance(self._sink, KeepsProgress):
+                self._sink.claim(self._source, sorted(self.claim))
             self._claimed = True
 
     def _write(self, frames: Mapping[str, pl.DataFrame]) -> None:
@@ -118,6 +119,6 @@ class WriteAttempt:
             self._written = WriteResult({}, {})
 
     def _deliver_dead_letters(self, flush_seconds: float) -> None:
-        if self._shipment is None:
-            self._shipment = self._dead_letters.shipment(self._dead)
-        self._shipment.deliver(timeout_seconds=flush_seconds)
+        if self._dead_letter_batch is None:
+            self._dead_letter_batch = self._dead_letters.batch(self._dead)
+        self._dead_letter_batch.deliver(timeout_seconds=flush_seconds)

@@ -12,9 +12,9 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not worth a depende
 
 from flowise_telemetry_consumer import list_runs
 from flowise_telemetry_consumer.replay.checkpoints import keep_missing
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_transport import EmbeddedBroker, OutgoingRecord, TopicPartition, open_writer
 from tests.cli.program import Finished, program
+from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.tcp_door import TcpDoor
 from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
@@ -116,14 +116,18 @@ def test_replays_are_listed_and_a_finished_one_has_nothing_left(operator: Operat
         ((), 2, "Missing option '--sink'."),
         (("list",), 2, "Missing option '--sink'."),
         (("--sink", "nowhere://"), 2, "not the URL of a sink"),
-        (("--sink", "sqlite:///a.db", "--from", "tomorrow"), 2, "--from 'tomorrow' is no bound: give an offset"),
-        (("--sink", "sqlite:///a.db", "--from", "7", "--to", "3"), 2, "the range is empty: --from 7 is not before"),
+        (("--sink", "sqlite:///a.db", "--from", "tomorrow"), 2, "'tomorrow' is not a bound: give an offset"),
+        (("--sink", "sqlite:///a.db", "--from", "7", "--to", "3"), 2, "the range is empty: 7 is not before 3"),
         (("--sink", "sqlite:///a.db", "--from", "5000"), 2, "reaches offset 5000 (0: 31, 1: 30, 2: 0, 3: 0)"),
         (("--sink", "sqlite:///a.db", "--partition", "9"), 2, "has the partitions 0 to 3"),
-        (("--sink", "sqlite:///a.db", "--event", "nothing"), 2, "no such event; there are: assistant_created"),
+        (
+            ("--sink", "sqlite:///a.db", "--event", "nothing"),
+            2,
+            "there is no event nothing; there are: assistant_created",
+        ),
         (("--sink", "sqlite:///a.db", "--where", "toolName=x"), 2, "not a field that every event has"),
         (("--sink", "sqlite:///a.db", "--where", "sequence"), 2, "'sequence' is no FIELD=VALUE"),
-        (("--sink", "sqlite:///a.db", "--shard", "5/4"), 2, "--shard '5/4': give number/count"),
+        (("--sink", "sqlite:///a.db", "--shard", "5/4"), 2, "'5/4' is not a shard: give number/count"),
         (("resume", "0123456789ab", "--sink", "sqlite:///a.db"), 1, "there is no such file"),
         (("list", "--sink", "sqlite:///a.db"), 1, "there is no such file"),
     ],
@@ -146,7 +150,7 @@ def test_an_unknown_topic_is_named_with_the_mend(operator: Operator) -> None:
 
 
 def counts(operator: Operator, url: str) -> int:
-    sink = open_sink(url.replace(":///", f":///{operator.folder}/"))
+    sink = open_claimed(url.replace(":///", f":///{operator.folder}/"))
     total = sum(sink.counts().values())
     sink.close()
     return total
@@ -236,8 +240,11 @@ def test_an_archive_and_a_copy_of_the_topic_hold_the_same(operator: Operator) ->
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--sink", "duckdb:///a", "--workers", "2"), "--workers 2: a duckdb sink takes one process at a time"),
-        (("--sink", "jsonl:-", "--workers", "2"), "--workers 2: a jsonl sink takes one process at a time"),
+        (
+            ("--sink", "duckdb:///a", "--workers", "2"),
+            "a duckdb sink takes one process at a time, not 2: use one worker",
+        ),
+        (("--sink", "jsonl:-", "--workers", "2"), "a jsonl sink takes one process at a time, not 2: use one worker"),
         (("--sink", "sqlite:///a.db", "--shard-count", "4"), "needs JOB_COMPLETION_INDEX from 0 to 3; it is not set"),
         (("--sink", "kafka://a/b"), "the URL of a topic is kafka://topic"),
         (("--sink", "kafka://a", "--dry-run"), "--dry-run, --staging and --workers are not for a sink that is a topic"),
@@ -267,7 +274,7 @@ def test_a_topic_is_not_copied_onto_itself_by_another_address(operator: Operator
     done = operator.run(*onto, f"127.0.0.1:{door.port}", "--client", client)
     door.shut()
     assert (done.status, done.stdout, len(done.errors)) == (2, "", 1)
-    assert f"{operator.topic} is the topic itself" in done.errors[0]
+    assert f"topic {operator.topic} would be copied onto itself" in done.errors[0]
     plan = json.loads(operator.run("--sink", "sqlite:///copy.db", "--dry-run", "--json").stdout)
     assert sum(part["records"] for part in plan["partitions"].values()) == EVENTS + 1
     with EmbeddedBroker() as elsewhere:
@@ -324,7 +331,7 @@ def test_a_replay_that_retention_cut_short_says_what_is_missing(operator: Operat
 def test_a_finished_replay_still_says_what_is_missing(operator: Operator) -> None:
     run = operator.document("--sink", "sqlite:///copy.db")["replay"]
     assert isinstance(run, str)
-    sink = open_sink(f"sqlite:///{operator.folder}/copy.db")
+    sink = open_claimed(f"sqlite:///{operator.folder}/copy.db")
     (kept,) = list_runs(sink)
     keep_missing(sink, kept, [TopicPartition(operator.topic, 0)], {TopicPartition(operator.topic, 0): [(2, 7)]})
     sink.close()
@@ -348,7 +355,7 @@ def test_what_is_away_or_held_is_incomplete_and_can_be_started_again(tmp_path: P
 
 def test_a_replay_that_another_process_has_is_incomplete(operator: Operator) -> None:
     run = operator.document("--sink", "sqlite:///copy.db")["replay"]
-    sink = open_sink(f"sqlite:///{operator.folder}/copy.db")
+    sink = open_claimed(f"sqlite:///{operator.folder}/copy.db")
     sink.lock(f"replay/{run}")
     done = operator.run("--sink", "sqlite:///copy.db")
     sink.close()

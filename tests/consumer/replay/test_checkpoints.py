@@ -28,6 +28,7 @@ from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_consumer.sinks.sqlite import SqliteSink
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.world import TOPIC, StopWhen, World
 
 ALL = ReplayRequest(topic=TOPIC)
@@ -74,8 +75,8 @@ class Copy:
         assert result.discrepancies() == []
         return result
 
-    def sink(self) -> Sink:
-        return open_sink(self.url)
+    def sink(self) -> DatabaseSink:
+        return open_database(self.url)
 
     def event_ids(self) -> list[str]:
         sink = self.sink()
@@ -153,7 +154,7 @@ def test_other_arguments_are_another_replay(world: World, copy: Copy) -> None:
 def test_an_age_is_the_same_argument_tomorrow(world: World, copy: Copy) -> None:
     day_ms = 86_400_000
     today, tomorrow = (
-        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, option="--from"))
+        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, argument="begin"))
         for later in (0, 2 * day_ms)
     )
     died(copy, 2, today)
@@ -239,8 +240,11 @@ def test_progress_of_other_arguments_is_not_taken_for_this_replay_s(world: World
     mine, other = ALL.run_id(copy.url), ReplayRequest(topic=TOPIC, partitions=(0,)).run_id(copy.url)
     (run,) = list_runs(sink)
     sink.claim(f"replay/{other}/1", [TopicPartition(TOPIC, 0)], description=run.description())
-    with pytest.raises(UnknownRunError, match=f"replay {other} is of other arguments \\(those of {mine}\\)"):
+    with pytest.raises(
+        UnknownRunError, match=f"replay {other} is that of another request \\({mine}\\): restart it"
+    ) as caught:
         find_run(sink, other)
+    assert caught.value.argument == "restart"
     sink.close()
 
 
@@ -263,8 +267,11 @@ def test_a_topic_made_again_since_is_told_with_the_mend(world: World, copy: Copy
     world.broker.recreate(TOPIC)
     for partition in range(5):
         world.send_good(30, partition=partition)
-    with pytest.raises(TopicChangedError, match=r"made again since replay .*\(its id is another\): .*--restart"):
+    with pytest.raises(
+        TopicChangedError, match=r"created again since replay .*\(its id is another\): restart it"
+    ) as caught:
         copy.run()
+    assert caught.value.argument == "restart"
     assert copy.run(restart=True).written.total() == 150
 
 
@@ -303,6 +310,11 @@ def test_what_is_filtered_out_is_not_read_again(world: World, copy: Copy) -> Non
 def test_a_sink_that_keeps_no_progress_begins_again(world: World, tmp_path: Path) -> None:
     lines = Copy(world, f"jsonl:///{tmp_path / 'copy.jsonl'}")
     died(lines, 2)
+    sink = open_sink(lines.url)
+    with pytest.raises(UnknownRunError, match=r"copy\.jsonl keeps no progress, so no replay into it can be resumed"):
+        find_run(sink, ALL.run_id(lines.url))
+    assert list_runs(sink) == []
+    sink.close()
     result = lines.run()
     assert (result.resumed, result.already_there.total(), result.written.total()) == (False, 40, 60)
 
@@ -311,9 +323,7 @@ def test_the_shards_of_a_divided_replay_are_named(world: World, copy: Copy) -> N
     for number in (2, 1):
         copy.run(shard=Shard(number, 3))
     sink, mine = copy.sink(), ALL.run_id(copy.url)
-    with pytest.raises(
-        UnknownRunError, match=f"replay {mine} is divided, name the shard; there are: --shard 1/3, --sh"
-    ):
+    with pytest.raises(UnknownRunError, match=f"replay {mine} is divided into shards, name one; there are: 1/3, "):
         find_run(sink, mine)
     copy.run()
     assert find_run(sink, mine).shard is None
@@ -323,8 +333,9 @@ def test_the_shards_of_a_divided_replay_are_named(world: World, copy: Copy) -> N
 def test_a_shard_of_a_replay_that_is_not_divided_is_told(world: World, copy: Copy) -> None:
     copy.run()
     sink, mine = copy.sink(), ALL.run_id(copy.url)
-    with pytest.raises(UnknownRunError, match=f"replay {mine} is not divided: leave --shard out"):
+    with pytest.raises(UnknownRunError, match=f"replay {mine} is not divided into shards: name none") as caught:
         find_run(sink, mine, Shard(1, 3))
+    assert caught.value.argument == "shard"
     sink.close()
 
 
@@ -335,7 +346,7 @@ def test_a_name_beside_is_for_the_rows_of_one_replay(world: World, copy: Copy) -
         try:
             sink.prepare(list(catalog()))
             run = open_run(world.reader(None), sink, request, clock=world.clock, shard=shard)
-            require_own_rows(sink, run.id, "rebuilt", resumes=run.updated_at_ms > 0)
+            require_own_rows(sink, run.id, resumes=run.updated_at_ms > 0)
             if die:
                 let_die(sink, 1)
             advance_run(world.reader(None), sink, catalog(), run, batch=BatchLimits(rows=20), control=world.control)
@@ -350,11 +361,14 @@ def test_a_name_beside_is_for_the_rows_of_one_replay(world: World, copy: Copy) -
     fill(ALL, Shard(1, 2))
     world.send_good(10)
     fill(ALL)  # it catches up before a swap
-    with pytest.raises(ConfigurationError, match=r"holds 110 rows that are not of replay .* alone: drop its tables"):
+    with pytest.raises(
+        ConfigurationError, match=r"holds 110 rows that are not those of replay .* alone: drop its tables"
+    ) as caught:
         fill(other)
+    assert caught.value.argument == "staging"
     copy.run(other)
     live = copy.sink()
     live.promote("rebuilt")
     live.close()
-    with pytest.raises(ConfigurationError, match="holds 21 rows that are not of replay"):
+    with pytest.raises(ConfigurationError, match="holds 21 rows that are not those of replay"):
         fill(ALL)

@@ -9,9 +9,9 @@ import pytest
 
 from flowise_telemetry_consumer import Bound, RecordFilter, ReplayRequest, replay
 from flowise_telemetry_consumer.replay import ReplayPlan, plan_replay
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.roles import open_readable
 from tests.consumer.world import TOPIC, StopWhen, World, value_of
 
 ALL = ReplayRequest(topic=TOPIC)
@@ -28,7 +28,7 @@ def world() -> World:
 
 
 def planned(world: World, url: str, request: ReplayRequest = ALL) -> ReplayPlan:
-    sink = open_sink(url)
+    sink = open_readable(url)
     try:
         return plan_replay(world.reader(None), sink, catalog(), request, control=world.control)
     finally:
@@ -50,7 +50,7 @@ def test_it_says_what_the_replay_then_does(world: World, tmp_path: Path, scheme:
         {"tool_created": 1},
         {"unknown_framing": 1},
     )
-    sink = open_sink(url)
+    sink = open_readable(url)
     result = replay(world.reader(None), sink, catalog(), request, control=world.control)
     sink.close()
     assert plan.run == result.run
@@ -64,7 +64,7 @@ def test_it_says_what_the_replay_then_does(world: World, tmp_path: Path, scheme:
 
 def test_it_tells_what_is_left_of_an_unfinished_one(world: World, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'copy.db'}"
-    sink = open_sink(url)
+    sink = open_readable(url)
     replay(
         world.reader(None),
         sink,
@@ -83,7 +83,7 @@ def test_what_retention_removed_is_in_it(world: World, tmp_path: Path) -> None:
     world.broker.truncate(tp, 10)
     asked = ReplayRequest(topic=TOPIC, begin=Bound("3", offset=3))
     with pytest.raises(Exception, match="there is no such file"):
-        open_sink(f"sqlite:///{tmp_path / 'none.db'}").counts()
+        open_readable(f"sqlite:///{tmp_path / 'none.db'}").counts()
     plan = planned(world, f"sqlite:///{tmp_path / 'copy.db'}", asked)
     assert plan.missing == {tp: [(3, 10)]}
     assert plan.sink_error is not None
@@ -92,10 +92,10 @@ def test_what_retention_removed_is_in_it(world: World, tmp_path: Path) -> None:
 def test_what_is_left_of_an_unfinished_one_is_told_by_its_own_arguments(world: World, tmp_path: Path) -> None:
     url, day_ms = f"sqlite:///{tmp_path / 'copy.db'}", 86_400_000
     today, in_a_week = (
-        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, option="--from"))
+        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, argument="begin"))
         for later in (0, 7 * day_ms)
     )
-    sink = open_sink(url)
+    sink = open_readable(url)
     replay(
         world.reader(None),
         sink,

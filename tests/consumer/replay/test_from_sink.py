@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import logging
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from flowise_telemetry_consumer import RecordFilter, ReplayRequest, SinkError, SinkUnavailableError, replay
 from flowise_telemetry_consumer.replay import TopicSink, copy_topic, replay_archive, require_another_topic, topic_of
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Readable, Sink, Stageable
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport import InMemoryBroker
 from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError
@@ -157,10 +156,9 @@ def test_only_the_records_that_failed_are_sent_again(archive: Sink, world: World
     assert len(records(world, COPY)) == 2 * EVENTS
 
 
-def test_records_that_are_still_on_their_way_are_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module(TopicSink.__module__)
-    monkeypatch.setattr(module, "_FLUSH_SECONDS", 0.0)
-    sink, sent = topic(world), [OutgoingRecord(COPY, b"key", b"value")] * 3
+def test_records_that_are_still_on_their_way_are_waited_for(world: World) -> None:
+    sink = TopicSink(world.broker.open_writer(), COPY, catalog(), flush_seconds=0)
+    sent = [OutgoingRecord(COPY, b"key", b"value")] * 3
     world.broker.down = True
     with pytest.raises(SinkUnavailableError, match="3 records are not acknowledged yet"):
         sink.deliver(sent)
@@ -169,12 +167,10 @@ def test_records_that_are_still_on_their_way_are_waited_for(world: World, monkey
     assert len(records(world, COPY)) == 3
 
 
-def test_a_topic_has_nothing_beside_it_and_is_not_read_back(world: World) -> None:
-    sink = topic(world)
-    assert (sink.counts(), sink.progress(), sink.url) == ({}, [], "kafka://copy")
-    for refused in (lambda: sink.staging("x"), lambda: sink.promote("x"), lambda: sink.read("tool_created")):
-        with pytest.raises((ConfigurationError, SinkError), match="kafka://copy"):
-            refused()
+def test_a_topic_is_a_sink_and_no_more(world: World) -> None:
+    sink: Sink = topic(world)
+    assert sink.url == "kafka://copy"
+    assert not isinstance(sink, KeepsProgress | Readable | Stageable)
 
 
 def test_a_topic_is_another_one_by_its_id_or_on_another_cluster(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,16 +179,19 @@ def test_a_topic_is_another_one_by_its_id_or_on_another_cluster(world: World, mo
     here = world.reader(None), world.broker.open_admin()
     there = other.open_reader(), other.open_admin()
     require_another_topic(TOPIC, here, there)
-    with pytest.raises(ConfigurationError, match=r"of the cluster that is read, and .* is the topic itself"):
+    with pytest.raises(
+        ConfigurationError, match="onto itself: the target's servers belong to the cluster that is read: name"
+    ) as caught:
         require_another_topic(TOPIC, here, here)
+    assert caught.value.argument == "sink"
     # Two clusters may have been made from the same files: the topic's own id tells.
     monkeypatch.setattr(other.cluster, "id", world.broker.cluster.id)
     require_another_topic(TOPIC, here, there)
     monkeypatch.setattr(other.cluster, "topic_id", lambda topic: None)
-    with pytest.raises(ConfigurationError, match=r"id .* is the topic itself"):
+    with pytest.raises(ConfigurationError, match=r"belong to the cluster that is read \(id .*\): name another topic"):
         require_another_topic(TOPIC, here, there)
     monkeypatch.setattr(other.cluster, "id", None)
-    with pytest.raises(ConfigurationError, match=f"cannot be told .* give the copy another name than {TOPIC}"):
+    with pytest.raises(ConfigurationError, match=f"a cluster told no id: give the copy another name than {TOPIC}"):
         require_another_topic(TOPIC, here, there)
     monkeypatch.setattr(other.cluster, "id", "another")
     require_another_topic(TOPIC, here, there)

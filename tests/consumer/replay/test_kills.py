@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 
 from flowise_telemetry_consumer import list_runs, replay
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from tests.consumer.filled_topic import fill
+from tests.consumer.sinks.roles import open_readable
 from tests.services.kafka import KafkaService
 from tests.thoroughness import KILL_ROUNDS
 
@@ -28,7 +28,7 @@ EVENTS = (BATCHES_BEFORE_A_KILL + 2) * BATCH_ROWS * KILL_ROUNDS  # some are left
 
 
 def rows_of(url: str) -> dict[str, pl.DataFrame]:
-    sink = open_sink(url)
+    sink = open_readable(url)
     try:
         return {event: pl.concat([*sink.read(event)]).sort("event_id") for event in catalog().events}
     finally:
@@ -76,13 +76,13 @@ def test_a_replay_killed_again_and_again_ends_with_the_rows_of_an_uninterrupted_
     assert (read, resumed) == (str(EVENTS), "True")
     assert repeated == "0" or url.startswith("parquet")
 
-    sink = open_sink(url)
+    sink = open_readable(url)
     (run,) = list_runs(sink)
     sink.close()
     assert run.finished
 
     whole = f"sqlite:///{tmp_path / 'whole.db'}"
-    reader, sink = open_reader(kafka.settings(client="librdkafka")), open_sink(whole)
+    reader, sink = open_reader(kafka.settings(client="librdkafka")), open_readable(whole)
     with contextlib.closing(sink):
         replay(reader, sink, catalog(), run.request)
     reader.close(timeout_seconds=5)

@@ -17,13 +17,12 @@ from flowise_telemetry_consumer import ReplayRequest, ReplayResult, SinkInUseErr
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.replay import WorkerError, open_run, replay_with_workers
 from flowise_telemetry_consumer.retry import RunControl
-from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from tests.cli.program import start
 from tests.consumer.filled_topic import fill
 from tests.consumer.service.running import wait_until
+from tests.consumer.sinks.roles import ReadableSink, open_readable
 from tests.consumer.world import MemorySink
 from tests.services.kafka import KafkaService
 
@@ -47,11 +46,11 @@ class Crew:
         self,
         on_report: Callable[[ReplayResult], None] | None = None,
         stop: threading.Event | None = None,
-        lock_holder: Sink | None = None,
+        lock_holder: ReadableSink | None = None,
         keep_lock_seconds: float = 5.0,
     ) -> ReplayResult:
         with contextlib.ExitStack() as opened:
-            sink = open_sink(self.url)
+            sink = open_readable(self.url)
             opened.callback(sink.close)
             sink.prepare(list(catalog()))
             reader = open_reader(self.settings)
@@ -71,7 +70,7 @@ class Crew:
         return result
 
     def rows(self) -> int:
-        sink = open_sink(self.url)
+        sink = open_readable(self.url)
         with contextlib.closing(sink):
             return sum(sink.counts().values())
 
@@ -143,7 +142,7 @@ def test_workers_that_are_stopped_have_written_what_they_say(crew: Crew) -> None
 
 def test_what_a_worker_s_sink_refuses_is_told(crew: Crew, kafka: KafkaService, tmp_path: Path) -> None:
     with contextlib.ExitStack() as opened:
-        sink = open_sink(crew.url)
+        sink = open_readable(crew.url)
         opened.callback(sink.close)
         sink.prepare(list(catalog()))
         reader = open_reader(crew.settings)

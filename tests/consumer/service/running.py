@@ -17,10 +17,10 @@ from flowise_telemetry_consumer import (
     ConsumerSettings,
     open_dead_letter_writer,
 )
-from flowise_telemetry_consumer.sinks import Sink, open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import Record, TopicPartition, open_reader, open_writer
 from flowise_telemetry_transport.types import Delivery, Headers, OutgoingRecord
+from tests.consumer.sinks.roles import ClaimedSink, open_claimed
 from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
 
@@ -42,7 +42,7 @@ class Service:
         self.group = kafka.new_group()
         self.accepted: set[str] = set()
         self.ends: dict[TopicPartition, int] = {}
-        self.sink: Sink = open_sink(sink_url)
+        self.sink: ClaimedSink = open_claimed(sink_url)
         self.sink.prepare(catalog())
 
     def send(self, numbers: Sequence[int], bad: Sequence[tuple[bytes | None, Headers]] = ()) -> None:
@@ -83,14 +83,14 @@ class Service:
         settings = self.kafka.settings(session_timeout_seconds=6.0, client=self.client)
         writer = open_dead_letter_writer(settings)
         reader = open_reader(settings, group=self.group)
-        sinks: list[Sink] = []
+        sinks: list[ClaimedSink] = []
         ready: list[Consumer] = []
         made = threading.Event()
 
         def work() -> None:
             try:
                 # A sink belongs to the thread that uses it.
-                sinks.append(open_sink(url or self.sink_url))
+                sinks.append(open_claimed(url or self.sink_url))
                 ready.append(Consumer(reader, sinks[0], writer, catalog(), self.settings(rows)))
                 made.set()
                 ready[0].run(stop)

@@ -230,7 +230,7 @@ def test_a_run_of_dead_letters_stops_the_consumer() -> None:
     for _ in range(4):
         world.send_bad(partition=1)
     limits = DeadLetterLimits(max_ratio=None, max_run_records=3)
-    with pytest.raises(DeadLetterLimitError, match="4 dead letters one after the other"):
+    with pytest.raises(DeadLetterLimitError, match="4 consecutive dead letters in one partition"):
         world.consumer(settings=settings(rows=100, limits=limits)).run(StopWhen(lambda: False))
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer import StoredDeadLetter, list_dead_letters, replay
-from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer import list_dead_letters, replay
+from flowise_telemetry_consumer.dead_letters.headers import decode
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from flowise_telemetry_transport.types import Headers
 from tests.consumer.decoding.test_decoder import BAD
 from tests.consumer.service.running import Service, wait_until
+from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.tcp_door import postgres_door
 from tests.services.kafka import KafkaService
 from tests.thoroughness import KILL_ROUNDS
@@ -72,7 +73,7 @@ def test_every_kind_of_bad_record_lands_once(start: Start, new_postgres_url: str
     assert len(dead) == len(BAD)
     seen = {}
     for record in dead:
-        letter = StoredDeadLetter.of(record)
+        letter = decode(record)
         kind = (dict(record.headers)["kind"] or b"").decode()
         assert record.headers[:4] == (*HEADERS, ("kind", kind.encode()))
         assert record.key == b"bad"
@@ -133,7 +134,7 @@ def test_a_rebalance_loses_and_doubles_nothing(start: Start, new_postgres_url: s
 def test_a_consumer_whose_partitions_were_claimed_joins_again(start: Start, sqlite_url: str) -> None:
     it = start(sqlite_url)
     it.send(range(100))
-    other = open_sink(sqlite_url)
+    other = open_claimed(sqlite_url)
     other.prepare(catalog())
     with it.consumer(rows=20) as counters:
         wait_until(it.all_written, "the first hundred written")
@@ -171,7 +172,7 @@ def test_a_database_that_goes_away_is_waited_for(start: Start, new_postgres_url:
 def test_a_replay_fills_a_second_sink(start: Start, sqlite_url: str, tmp_path: Path) -> None:
     it = start(sqlite_url)
     it.send(range(120), bad=[(b"bad", ()), (None, ())])
-    copy = open_sink(f"sqlite:///{tmp_path / 'copy.db'}")
+    copy = open_claimed(f"sqlite:///{tmp_path / 'copy.db'}")
     reader = open_reader(it.kafka.settings(client=it.client))
     first = replay(reader, copy, catalog(), it.topic)
     assert first.complete

@@ -13,15 +13,17 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 
-from flowise_telemetry_consumer.sinks import Sink, open_sink
+from flowise_telemetry_consumer.sinks import KeepsProgress, Readable, Stageable
+from flowise_telemetry_consumer.sinks.registry import SINK_KINDS
 from flowise_telemetry_schemas import catalog
+from tests.consumer.sinks.roles import ReadableSink, open_readable
 
-SHARED = ("sqlite", "postgresql")
-DATABASES = (*SHARED, "duckdb")
-CLAIMED = (*DATABASES, "parquet", "parquet+s3")
+DATABASES = tuple(kind.scheme for kind in SINK_KINDS if Stageable in kind.roles)
+SHARED = tuple(kind.scheme for kind in SINK_KINDS if Stageable in kind.roles and kind.writers == "many")
+CLAIMED = tuple(kind.scheme for kind in SINK_KINDS if KeepsProgress in kind.roles)
 # For whoever writes a sink of their own: a URL in which {folder} stands for an empty one.
 UNDER_TEST = os.environ.get("SINK_UNDER_TEST")
-READABLE = (UNDER_TEST,) if UNDER_TEST else (*CLAIMED, "jsonl")
+READABLE = (UNDER_TEST,) if UNDER_TEST else tuple(kind.scheme for kind in SINK_KINDS if Readable in kind.roles)
 
 
 def _kinds(*kinds: str) -> list[Any]:
@@ -88,9 +90,9 @@ def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def sink(sink_url: str) -> Iterator[Sink]:
+def sink(sink_url: str) -> Iterator[ReadableSink]:
     """An empty sink that is prepared."""
-    opened = open_sink(sink_url)
+    opened = open_readable(sink_url)
     opened.prepare(catalog())
     yield opened
     opened.close()

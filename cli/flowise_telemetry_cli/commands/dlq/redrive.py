@@ -14,6 +14,7 @@ from flowise_telemetry_cli.output.progress import ProgressLine
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import RedriveResult, open_dead_letter_writer, redrive
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings, open_reader
@@ -57,8 +58,8 @@ def redrive_letters(
             group=group,
             max_letters=max_letters,
             max_redrives=max_redrives,
-            stop=stop,
-            on_progress=lambda now: line.show(f"redriven {now.dead - now.left:,} of {now.dead:,} dead letters"),
+            control=RunControl(stop=stop),
+            on_report=lambda now: line.show(f"redriven {now.dead - now.left:,} of {now.dead:,} dead letters"),
         )
     _report(result, dry_run=sink_url is None, as_json=as_json)
     if group is not None and result.by_group and group not in result.by_group:

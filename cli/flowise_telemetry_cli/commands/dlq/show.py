@@ -10,6 +10,7 @@ from flowise_telemetry_consumer import (
     hexdump,
     inspect,
 )
+from flowise_telemetry_consumer.dead_letters.headers import original_headers
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from flowise_telemetry_transport import KafkaSettings
@@ -61,9 +62,8 @@ def _paragraph(letter: StoredDeadLetter, *, values: bool) -> list[str]:
         "redrives": str(letter.redrive_count),
     }
     lines = [f"{name + ':':<10} {text}" for name, text in said.items() if text is not None]
-    for name, content in record.headers:
-        if not name.startswith("dlq."):
-            lines.append(f"header:    {_bytes_text(content, values=values, name=name)}")
+    for name, content in original_headers(record):
+        lines.append(f"header:    {_bytes_text(content, values=values, name=name)}")
     lines.append(f"key:       {_bytes_text(record.key, values=values)}")
     return [*lines, *_value_lines(record.value, values=values)]
 
@@ -93,6 +93,6 @@ def _value_lines(value: bytes | None, *, values: bool) -> list[str]:
     for field in found.fields:
         shown = f" {field.value!r}" if values else ""
         lines.append(f"  {field.name}: bytes {field.start} to {field.end - 1}{shown}")
-    if found.trouble is not None:
-        lines.append(f"  {found.trouble}")
+    if found.error is not None:
+        lines.append(f"  {found.error}")
     return [*lines, *(f"  {rule}" for rule in found.broken_rules)]

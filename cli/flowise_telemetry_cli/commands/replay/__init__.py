@@ -21,7 +21,8 @@ from flowise_telemetry_cli.options import connection_options, kafka_settings, to
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer import Shard, find_run, list_runs, time_text
 from flowise_telemetry_consumer.replay import TOPIC_SCHEME, open_target
-from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks import KeepsProgress, Readable, Stageable, open_sink
+from flowise_telemetry_consumer.sinks.registry import no_staging
 
 __all__ = ["replay"]
 
@@ -140,6 +141,8 @@ def list_replays(ctx: click.Context, *, sink: str | None, staging: str | None, a
         runs = list_runs(target)
     finally:
         target.close()
+    if not isinstance(target, KeepsProgress):
+        click.echo(f"{target.url} keeps no progress, so it knows of no replays", err=True)
     rows = []
     for run in runs:
         document = {
@@ -228,12 +231,15 @@ def promote(ctx: click.Context, *, name: str, sink: str | None) -> None:
       flowise-telemetry replay promote rebuilt --sink postgresql://user@host/telemetry
     """
     target = open_sink(_required(sink, ctx))
+    if not isinstance(target, Stageable):
+        raise no_staging(target)
     try:
         target.promote(name)
-        counts = target.counts()
+        counts = target.counts() if isinstance(target, Readable) else {}
     finally:
         target.close()
-    click.echo(table(("event", "rows now"), sorted(counts.items())))
+    if counts:
+        click.echo(table(("event", "rows now"), sorted(counts.items())))
     click.echo(f"{target.url}: swapped with {name}, which holds what was there before", err=True)
 
 

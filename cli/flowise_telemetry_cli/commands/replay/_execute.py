@@ -45,7 +45,7 @@ from flowise_telemetry_consumer.replay import (
 )
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import (
     KafkaSettings,
@@ -113,7 +113,7 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
         )
         if job.staging is not None:
             # A run that has a row of progress was let in when it began.
-            require_own_rows(target, run.id, job.staging, resumes=run.updated_at_ms > 0)
+            require_own_rows(target, run.id, resumes=run.updated_at_ms > 0)
         result: ReplayResult
         if job.workers > 1:
             result = replay_with_workers(
@@ -136,7 +136,12 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
                 on_report=display.show,
             )
     report(result, as_json=job.as_json, to_stderr=job.prints_events)
-    return verdict(result, allow_missing=job.allow_missing, mend=f"{_resume_command(job, run.id)} goes on")
+    mend = (
+        f"{_resume_command(job, run.id)} goes on"
+        if isinstance(target, KeepsProgress)
+        else f"{target.url} keeps no progress, so the same command begins again"
+    )
+    return verdict(result, allow_missing=job.allow_missing, mend=mend)
 
 
 def run_copy(settings: KafkaSettings, job: Job) -> int:
@@ -176,7 +181,7 @@ def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> in
             opened.callback(target.close)
             if job.staging is not None:
                 target.prepare(list(catalog()))
-                require_own_rows(target, None, job.staging, resumes=False)
+                require_own_rows(target, None, resumes=False)
         if target.url == source.url:
             raise click.UsageError(f"--source and --sink are both {source.url}.")
         click.echo(f"replaying {source.url} into {target.url}", err=True)
@@ -207,7 +212,7 @@ def run_plan(settings: KafkaSettings, job: Job) -> int:
                 run_id = job.request.run_id(target.url)
                 latest = None if job.restart else latest_run(target, run_id, job.shard)
                 resumes = latest is not None and not latest.finished
-                require_own_rows(target, run_id, job.staging, resumes=resumes)
+                require_own_rows(target, run_id, resumes=resumes)
         plan = plan_replay(
             reader,
             target,
