@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import environment, lifecycle
 from flowise_telemetry.delivery.queue import EventQueue
+from flowise_telemetry.delivery.requests import Requests
 from flowise_telemetry.delivery.wakeup import Wakeup
-from flowise_telemetry.encoding.size import event_bytes
+from flowise_telemetry.delivery.worker import Worker
+from flowise_telemetry.encoding.size import event_bytes, unusual_bytes
 from flowise_telemetry.stats import Counts, DropReason, OnDrop, Stats
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
@@ -126,16 +127,22 @@ class Telemetry:
         """Create what belongs to one process: at the start, and again in the child of a fork."""
         from flowise_telemetry.consent.decision import OptOutWatch
 
-        self._start_lock = threading.RLock()
-        self._wakeup = Wakeup()
+        wakeup, requests = Wakeup(), Requests()
         self._queue = EventQueue(
-            max_events=self._limits.buffer_max_events, max_bytes=self._limits.buffer_max_bytes, wakeup=self._wakeup
+            max_events=self._limits.buffer_max_events, max_bytes=self._limits.buffer_max_bytes, wakeup=wakeup
         )
         self._counts = Counts(self._on_drop)
-        self._sender: Sender | None = None
         self._stream_id = ""
         self._opt_out_watch = OptOutWatch(self._environ, self._settings.environ)
+        self._worker = Worker(
+            queue=self._queue,
+            counts=self._counts,
+            wakeup=wakeup,
+            requests=requests,
+            load=lambda: self._load(wakeup, requests),
+        )
         self._silent = not self._active
+        self._pid = os.getpid()
 
     # -- sending --------------------------------------------------------------------------------------------------
 
@@ -147,29 +154,23 @@ class Telemetry:
         """
         if self._silent and not self._strict:
             return
-        try:
-            if self._strict:
-                self._check(event)
-                if self._silent:
-                    return
-            if type(event) not in _EVENT_TYPES and not isinstance(event, tuple(_EVENT_TYPES)):
-                self._counts.drop(DropReason.INVALID, None, f"a {type(event).__name__}", refused=True)
+        if os.getpid() != self._pid:
+            lifecycle.notice_fork()
+        if self._strict:
+            self._check(event)
+            if self._silent:
                 return
-            reason = self._queue.put(event, event_bytes(event))
-            if reason is not None:
-                self._counts.drop(reason, event.EVENT, refused=True)
-            elif self._sender is None:
-                self._start()
-        except Exception as error:
-            if self._strict:
-                raise
-            # Only our own messages are known to name no value; any other may hold what must not be logged.
-            self._counts.drop(
-                DropReason.INVALID,
-                error.event if isinstance(error, ValidationError) else None,
-                error if isinstance(error, ValidationError) else type(error).__name__,
-                refused=True,
-            )
+        # Nothing here catches what a signal handler of the app raises meanwhile, as one that limits its time does.
+        try:
+            size_bytes = event_bytes(event) if type(event) in _EVENT_TYPES else unusual_bytes(event)
+        except ValidationError as error:
+            self._counts.drop(DropReason.INVALID, error.event, error, refused=True)
+            return
+        reason = self._queue.put(event, size_bytes)
+        if reason is not None:
+            self._counts.drop(reason, event.EVENT, refused=True)
+        elif not self._worker.running:
+            self._start()
 
     def _check(self, event: Event) -> None:
         from flowise_telemetry.encoding.encoder import check_event
@@ -181,19 +182,20 @@ class Telemetry:
 
         ``stats`` tells the two apart. In asyncio: ``await asyncio.to_thread(telemetry.flush, 5.0)``.
         """
-        sender = self._sender
-        return not len(self._queue) if sender is None else sender.flush(timeout_seconds)
+        if os.getpid() != self._pid:
+            lifecycle.notice_fork()
+        return self._worker.flush(timeout_seconds)
 
     def close(self, *, timeout_seconds: float = 5.0) -> None:
         """Deliver what is possible within the time, then end the thread and the connection. May be called again.
 
-        Events that are not delivered by then are counted as ``closed``, and so is every later one. Also called at the
-        end of the process, where all ``Telemetry`` objects share one second.
+        Events that are not delivered by then stay in the spool; without one they are counted as ``closed``, with one
+        WARNING, and so is every later event. Also called at the end of the process, where all ``Telemetry`` objects
+        share one second.
         """
-        self._queue.close()
-        sender = self._sender
-        if sender is not None:
-            sender.stop(timeout_seconds)
+        if os.getpid() != self._pid:
+            lifecycle.notice_fork()
+        self._worker.stop(timeout_seconds)
 
     def __enter__(self) -> Telemetry:
         return self
@@ -217,7 +219,9 @@ class Telemetry:
 
     def stats(self) -> Stats:
         """Return the counts of this process's events so far."""
-        counts, sender = self._counts, self._sender
+        if os.getpid() != self._pid:
+            lifecycle.notice_fork()
+        counts = self._counts
         accepted, dropped = self._queue.accepted, counts.dropped()
         outcome = counts.sent + sum(dropped.values()) - counts.refused
         return Stats(
@@ -227,46 +231,43 @@ class Telemetry:
             sent=counts.sent,
             dropped=dropped,
             buffered=max(0, accepted + counts.recovered - outcome),
-            spooled=0 if sender is None else sender.spooled,
+            spooled=self._worker.spooled,
             stream_id=self._stream_id,
         )
 
     # -- the sender -----------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        with self._start_lock, lifecycle.loading():
-            if self._sender is not None:
-                return
-            # Imported at the first send, so that an app that never sends does not wait for it.
-            if not self._may_send():
-                from flowise_telemetry.encoding.encoder import event_name
+        # An opt-out in the environment needs no thread to be seen; the sender asks for the others first.
+        if any(environment.is_set(self._environ, name) for name in environment.OPT_OUTS) and not self._may_send():
+            self._queue.close()
+            self._queue.drop_all(self._counts, DropReason.OPTED_OUT)
+        else:
+            self._worker.start()
 
-                self._queue.close()
-                for item in self._queue.take_all():
-                    self._counts.drop(DropReason.OPTED_OUT, event_name(item[0]))
-                return
+    def _load(self, wakeup: Wakeup, requests: Requests) -> Sender | None:
+        """Import and make the sender, on its thread: an app that never sends does not wait for it."""
+        if not self._may_send():
+            self._queue.close()
+            self._queue.drop_all(self._counts, DropReason.OPTED_OUT)
+            return None
+        with lifecycle.loading():
             from flowise_telemetry.delivery.assembly import assemble
             from flowise_telemetry.encoding.encoder import new_stream_id
 
             self._stream_id = self._stream_id or new_stream_id()
-            sender = assemble(
+            return assemble(
                 self._settings,
                 self._limits,
                 app_version=self._app_version,
                 stream_id=self._stream_id,
                 queue=self._queue,
-                wakeup=self._wakeup,
+                wakeup=wakeup,
+                requests=requests,
                 counts=self._counts,
                 may_send=self._may_send,
                 writer_factory=self._writer_factory,
             )
-            lifecycle.watch_exit()
-            try:
-                sender.start()
-            except RuntimeError as error:  # no more threads, or the interpreter is ending: the next send tries again
-                logger.debug("telemetry: %s", error)
-                return
-            self._sender = sender
 
     def _may_send(self) -> bool:
         opt_out = self._opt_out_watch.opt_out()
@@ -284,8 +285,9 @@ class Telemetry:
             KafkaSettings.from_env(self._settings.kafka)
 
     def _after_fork_in_child(self, *, usable: bool) -> None:
-        if self._sender is not None:
-            lifecycle.keep_forever(self._sender)
+        if self._pid == os.getpid():
+            return
+        lifecycle.keep_forever(self._worker)
         closed = self._queue.closed
         self._begin()
         if closed or not usable:

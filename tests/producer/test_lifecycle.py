@@ -415,7 +415,7 @@ class Slow:
 objects = [Slow() for _ in range(3)]
 for each in objects:
     lifecycle.register(each)
-lifecycle.watch_exit()
+lifecycle.watch_end()
 """
     budgets = [float(line) for line in run_app(code).stdout.splitlines()]
     assert len(budgets) == 3

@@ -15,6 +15,7 @@ from flowise_telemetry.identity.instance_id import InstanceId, load_secret
 
 if TYPE_CHECKING:
     from flowise_telemetry.delivery.queue import EventQueue
+    from flowise_telemetry.delivery.requests import Requests
     from flowise_telemetry.delivery.wakeup import Wakeup
     from flowise_telemetry.ledger import Ledger
     from flowise_telemetry.settings import Limits, ProducerSettings
@@ -37,11 +38,12 @@ def assemble(
     stream_id: str,
     queue: EventQueue,
     wakeup: Wakeup,
+    requests: Requests,
     counts: Counts,
     may_send: Callable[[], bool],
     writer_factory: WriterFactory | None,
 ) -> Sender:
-    """Return a sender that is not started. Files and network are first used on its thread."""
+    """Return a sender. Files and network are first used when it runs."""
     pending = PendingEvents(
         queue,
         counts,
@@ -55,13 +57,10 @@ def assemble(
         lifecycle.connecting(stream_id)
         return writer
 
-    def on_connected() -> None:
-        lifecycle.connected(stream_id)
-        lifecycle.watch_exit()
-
     return Sender(
         queue=queue,
         wakeup=wakeup,
+        requests=requests,
         counts=counts,
         pending=pending,
         in_flight=InFlight(
@@ -69,7 +68,7 @@ def assemble(
             pending=pending,
             make_writer=make_writer,
             wakeup=wakeup,
-            on_connected=on_connected,
+            on_connected=lambda: lifecycle.connected(stream_id),
             ledger=_ledger(settings, limits),
         ),
         make_encoder=lambda: _make_encoder(settings, app_version, stream_id),

@@ -59,6 +59,10 @@ class Spool:
         self.events = 0
         """Events in the file. Any thread may read it."""
 
+    def another(self) -> Spool:
+        """Return a spool with a file of its own in the same folder, for another thread."""
+        return Spool(self._folder, max_bytes=self._max_bytes)
+
     @contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection]:
         try:

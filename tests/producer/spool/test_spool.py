@@ -99,7 +99,7 @@ def test_the_folder_is_bounded_in_bytes(
     telemetry.close(timeout_seconds=0.2)
     assert telemetry.stats().dropped.get("closed", 0) > 400
     warnings = [line for line in caplog.records if line.levelno >= logging.WARNING]
-    assert len(warnings) <= 2  # the spool's bound, the outage
+    assert len(warnings) <= 3  # the spool's bound, the outage, the loss at the end
     assert sum(file.stat().st_size for file in spool_dir.iterdir()) < 60_000
 
 
