@@ -72,10 +72,8 @@ class Worker:
     def start(self) -> None:
         """Start the thread, without waiting for it. Does nothing if the process cannot have another one."""
         lifecycle.watch_end()
-        thread = threading.Thread(target=self._run, name="flowise-telemetry", daemon=True)
-        _do_not_await(thread)
         try:
-            thread.start()
+            _thread.start_new_thread(self._start_thread, ())
         except RuntimeError as error:
             if "thread" not in str(error):  # an exception of the app's own signal handler
                 raise
@@ -167,6 +165,17 @@ class Worker:
 
     # -- the thread -----------------------------------------------------------------------------------------------
 
+    def _start_thread(self) -> None:
+        # On a thread of its own, because ``Thread.start`` waits, which the hub of gevent or eventlet may not do, and
+        # breaks if a signal handler raises in the middle of it.
+        thread = threading.Thread(target=self._run, name="flowise-telemetry", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # there was no room for a second one
+            self._run()
+        else:
+            self._thread = thread
+
     def _run(self) -> None:
         try:
             self._work(lambda: False)
@@ -206,14 +215,3 @@ class Worker:
                     self._queue.drop_all(self._counts, DropReason.CLOSED)
                     return None
                 self._wakeup.wait(remaining, has_work=lambda: self._requests.stop_at is not None)
-
-
-def _do_not_await(thread: threading.Thread) -> None:
-    """Let ``start`` return before the thread runs.
-
-    The thread would keep the interpreter's lock from its caller for 5 ms, and a greenlet that is the hub of gevent or
-    eventlet, as for a signal handler, may not wait for another one at all.
-    """
-    started = getattr(thread, "_started", None)
-    if isinstance(started, threading.Event):
-        started.wait = lambda timeout=None: True  # type: ignore[method-assign]  # of this one object
