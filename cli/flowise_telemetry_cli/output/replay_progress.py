@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from flowise_telemetry_cli.output.progress import LOG_EVERY_SECONDS, TERMINAL_EVERY_SECONDS
-from flowise_telemetry_consumer import PartitionResult, ReplayResult
+from flowise_telemetry_consumer import ReplayResult
+from flowise_telemetry_consumer.replay.report import PartitionResult
 
 __all__ = ["ReplayDisplay", "rate_text", "time_left_text"]
 

@@ -208,7 +208,7 @@ def test_tables_are_filled_beside_and_swapped(operator: Operator) -> None:
     # The name holds what was live: no place for the next layout.
     again = operator.run("--sink", "sqlite:///live.db", "--staging", "whole")
     assert (again.status, again.stdout) == (2, "")
-    assert "--staging whole: sqlite:///live.db" in again.errors[-1]
+    assert "sqlite:///live.db (beside: whole) holds 10 rows that are not those of replay" in again.errors[-1]
     assert "holds 10 rows that are not of replay" in again.errors[-1]
     assert again.errors[-1].endswith(": drop its tables, or give another NAME")
     planned = operator.run("--sink", "sqlite:///live.db", "--staging", "whole", "--dry-run")

@@ -16,14 +16,11 @@ from flowise_telemetry_cli.commands.dlq.redrive import redrive_letters
 from flowise_telemetry_cli.commands.dlq.show import show_letters
 from flowise_telemetry_cli.options import CLOSE_SECONDS, connection_options, kafka_settings, topic_option
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_consumer import (
-    DEFAULT_MAX_REDRIVES,
-    DeadLetterGroup,
-    DeadLetterSummary,
-    dead_letter_topic_of,
-    list_dead_letters,
-    time_text,
-)
+from flowise_telemetry_consumer import DeadLetterSummary, list_dead_letters
+from flowise_telemetry_consumer.dead_letters.redrive import DEFAULT_MAX_REDRIVES
+from flowise_telemetry_consumer.dead_letters.summary import DeadLetterGroup
+from flowise_telemetry_consumer.replay.bounds import time_text
+from flowise_telemetry_consumer.service.settings import dead_letter_topic_of
 from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport import KafkaSettings, open_admin, open_reader
 

@@ -10,7 +10,8 @@ import click
 
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.options import CLOSE_SECONDS
-from flowise_telemetry_consumer import IncompleteReadError, StoredDeadLetter, UnreadLetters, current_dead_letters
+from flowise_telemetry_consumer import IncompleteReadError, StoredDeadLetter, current_dead_letters
+from flowise_telemetry_consumer.dead_letters.reader import UnreadLetters
 from flowise_telemetry_transport import KafkaSettings, open_reader
 
 __all__ = ["Passage", "ending", "pass_letters"]

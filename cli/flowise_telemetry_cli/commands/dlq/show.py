@@ -5,12 +5,9 @@ from __future__ import annotations
 import click
 
 from flowise_telemetry_cli.commands.dlq._reading import ending, pass_letters
-from flowise_telemetry_consumer import (
-    StoredDeadLetter,
-    hexdump,
-    inspect,
-)
+from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.headers import original_headers
+from flowise_telemetry_consumer.dead_letters.inspect import hexdump, inspect
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from flowise_telemetry_transport import KafkaSettings

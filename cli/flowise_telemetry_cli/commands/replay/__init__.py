@@ -19,8 +19,10 @@ from flowise_telemetry_cli.commands.replay._options import (
 from flowise_telemetry_cli.commands.replay._report import missing_verdict
 from flowise_telemetry_cli.options import connection_options, kafka_settings, topic_option
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_consumer import Shard, find_run, list_runs, time_text
+from flowise_telemetry_consumer import Shard, list_runs
 from flowise_telemetry_consumer.replay import TOPIC_SCHEME, open_target
+from flowise_telemetry_consumer.replay.bounds import time_text
+from flowise_telemetry_consumer.replay.checkpoints import find_run
 from flowise_telemetry_consumer.sinks import KeepsProgress, Readable, Stageable, open_sink
 from flowise_telemetry_consumer.sinks.registry import no_staging
 
