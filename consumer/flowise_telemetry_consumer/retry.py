@@ -51,7 +51,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class RunControl:
-    """How a long run is bounded and stopped: passed on, as it is, to all that it calls.
+    """Limit, stop event and clock of a long run, passed on unchanged to all that it calls.
 
     The run ends as incomplete after ``no_progress_seconds`` without any progress, whether the broker or the sink is
     away, and soon after ``stop`` is set. ``random`` jitters the waits between retries.

@@ -35,7 +35,7 @@ class RangePoll:
 
 
 class RangeReader:
-    """Reads one range, once: iterate over it, then look at ``incomplete``.
+    """A reader of one range: iterate over it once, then look at ``incomplete``.
 
     The spans of a partition follow each other without a hole. ``positions`` are the next offsets to read, at most the
     range's ends. ``incomplete`` is None when the end was reached, else the error that says why it was not: no position

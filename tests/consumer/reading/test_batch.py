@@ -16,7 +16,7 @@ FIRST, SECOND = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
 
 
 def unreadable(offset: int) -> DeadLetter:
-    return DeadLetter.of_unreadable(UnreadableRecordError("no"), topic=TOPIC, partition=0, offset=offset)
+    return DeadLetter.from_unreadable(UnreadableRecordError("no"), topic=TOPIC, partition=0, offset=offset)
 
 
 def batch_of(*records: Record, now: float = 0.0) -> RecordBatch:
