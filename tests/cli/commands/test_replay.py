@@ -216,7 +216,7 @@ def test_tables_are_filled_beside_and_swapped(operator: Operator) -> None:
     archived = ("--source", "parquet:///archive", "--sink", "sqlite:///live.db", "--staging")
     refused = operator.run(*archived, "whole")
     assert (refused.status, refused.stdout) == (2, "")
-    assert "holds 10 rows that are not of an archive: drop its tables" in refused.errors[-1]
+    assert "holds 10 rows that are not from an archive: drop its tables" in refused.errors[-1]
     for _ in range(2):  # killed, it would begin again
         operator.document(*archived, "fresh")
     unknown = operator.run("promote", "nothing", "--sink", "sqlite:///live.db")
