@@ -9,11 +9,12 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import click
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from flowise_telemetry_cli.main import COMMANDS
+from flowise_telemetry_cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -84,7 +85,7 @@ def test_wheel_built_from_the_sdist_holds_every_file_of_the_rooms(built: Path) -
     assert len({name for name in names if name.endswith("/py.typed")}) == len(ROOMS)
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
+@pytest.mark.parametrize("command", cli.list_commands(click.Context(cli)))
 def test_the_base_install_explains_a_command_or_names_its_extra(command: str) -> None:
     extras = ["polars", "psycopg", "duckdb", "obstore", "confluent_kafka"]
     code = f"""

@@ -16,7 +16,8 @@ import pytest
 
 from flowise_telemetry_schemas import event_to_json
 from flowise_telemetry_transport import open_admin
-from tests.cli.program import Finished, program, start
+from tests.cli.in_process import run_command
+from tests.cli.program import Finished, start
 from tests.schemas.records import EVENTS
 from tests.services.kafka import KafkaService
 
@@ -42,7 +43,7 @@ class Operator:
         }
 
     def run(self, *arguments: str, stdin: bytes = b"", **variables: str) -> Finished:
-        return program(*arguments, folder=self.folder, stdin=stdin, env={**self.environ, **variables})
+        return run_command(*arguments, folder=self.folder, stdin=stdin, env={**self.environ, **variables})
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return start(*arguments, folder=self.folder, env=self.environ)
@@ -235,7 +236,7 @@ def test_the_ledger_shows_what_was_sent_and_where_it_landed(operator: Operator) 
 
 
 def test_the_demo_sends_writes_and_dead_letters(tmp_path: Path) -> None:
-    done = program("demo", "--events", "500", folder=tmp_path, env={"DISABLE_FLOWISE_TELEMETRY": "true"})
+    done = run_command("demo", "--events", "500", folder=tmp_path, env={"DISABLE_FLOWISE_TELEMETRY": "true"})
     assert done.status == 0, done
     table = {line.split("  ")[0].strip(): line.split()[-3:] for line in done.stdout.splitlines()[1:8]}
     assert table["all"] == ["507", "500", "7"]
@@ -252,4 +253,4 @@ def test_a_topic_that_is_not_there_is_named_with_the_mend(operator: Operator) ->
     missing = f"test-{uuid.uuid4().hex}"
     done = operator.run("consume", "--topic", missing)
     assert (done.status, done.stdout) == (1, "")
-    assert done.errors == [f"error: topic {missing} does not exist: flowise-telemetry topics create makes it"]
+    assert done.errors == [f"error: topic {missing} does not exist: create it with flowise-telemetry topics create"]

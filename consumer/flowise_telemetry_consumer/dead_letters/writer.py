@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.dead_letter import DeadLetter
@@ -35,7 +35,9 @@ class DeadLetterRefusedError(TelemetryError):
     """The cluster will not take a dead letter. The consumer stops: going on would lose the record's bytes."""
 
 
-def open_dead_letter_writer(settings: KafkaSettings) -> RecordWriter:
+def open_dead_letter_writer(
+    settings: KafkaSettings, *, open_writer: Callable[..., RecordWriter] = open_writer
+) -> RecordWriter:
     """A writer that takes whatever the topic took.
 
     Compressed, as a record over the limit that arrived compressed has to go out so; with room for one record of

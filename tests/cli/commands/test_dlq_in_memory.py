@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_cli.main import run
+from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
-from flowise_telemetry_consumer.dead_letters import reader as filed_dead_letters
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_transport.types import Record, TopicPartition
+from tests.cli.in_process import run_command
 from tests.consumer.world import DLQ, TOPIC, InstantReader, MemorySink, SameThread, StopWhen, World
 
 OLDER = Catalog(tuple(schema for schema in catalog() if schema.event != "tool_created"))
@@ -28,6 +27,9 @@ class StallingReader(InstantReader):
 
     polls_left = 1_000
 
+    def close(self, *, timeout_seconds: float = 0.0) -> None:
+        """Stay open: every command of a test takes this reader."""
+
     def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
         self.polls_left -= 1
         if self.polls_left < 0:
@@ -39,11 +41,11 @@ class StallingReader(InstantReader):
 class Operator:
     """Two services of an older release, each with a group and a sink, have filed the same ten events."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.world = World(partitions=1)
         self.world.send_good(EVENTS)
         self.reader = StallingReader(self.world.broker, None, self.world.clock)
-        self._capsys = capsys
         for group in GROUPS:
             reader = self.world.reader(group)
             reader.before_commit = lambda offsets: None
@@ -60,39 +62,28 @@ class Operator:
 
     def run(self, *arguments: str) -> tuple[int, str, list[str]]:
         """Exit status, standard output, and the lines on standard error."""
-        status = run(["dlq", *arguments])
-        printed = self._capsys.readouterr()
-        return status, printed.out, printed.err.splitlines()
+        broker = self.world.broker
+        invocation = Invocation(
+            open_reader=lambda settings: self.reader,
+            open_writer=lambda settings, **options: broker.open_writer(),
+            open_admin=lambda settings: broker.open_admin(),
+            clock=self.world.clock,
+        )
+        environ = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "nowhere:1", "FLOWISE_TELEMETRY_TOPIC": TOPIC}
+        done = run_command("dlq", *arguments, folder=self.folder, env=environ, invocation=invocation)
+        return done.status, done.stdout, done.errors
+
+    def rows(self, name: str) -> dict[str, int]:
+        sink = open_sink(f"sqlite:///{self.folder / name}.db")
+        counts = sink.counts()
+        sink.close()
+        return counts
 
 
 @pytest.fixture
-def operator(
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Operator:
+def operator(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> Operator:
     caplog.set_level(logging.CRITICAL, "flowise_telemetry")
-    it = Operator(capsys)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS", "nowhere:1")
-    monkeypatch.setenv("FLOWISE_TELEMETRY_TOPIC", TOPIC)
-    monkeypatch.setattr(filed_dead_letters, "SystemClock", lambda: it.world.clock)
-    commands = "flowise_telemetry_cli.commands.dlq"
-    dlq, redrive = import_module(commands), import_module(f"{commands}.redrive")
-    for module in (dlq, import_module(f"{commands}._reading"), redrive):
-        monkeypatch.setattr(module, "open_reader", lambda settings: it.reader)
-    monkeypatch.setattr(dlq, "open_admin", lambda settings: it.world.broker.open_admin())
-    monkeypatch.setattr(redrive, "open_dead_letter_writer", lambda settings: it.world.broker.open_writer())
-    monkeypatch.setattr(it.reader, "close", lambda *, timeout_seconds: None)
-    return it
-
-
-def rows(name: str) -> dict[str, int]:
-    sink = open_sink(f"sqlite:///{name}.db")
-    counts = sink.counts()
-    sink.close()
-    return counts
+    return Operator(tmp_path)
 
 
 def test_the_list_shows_the_groups(operator: Operator) -> None:
@@ -114,11 +105,11 @@ def test_each_group_is_redriven_into_its_own_sink(operator: Operator) -> None:
             f"error: {DLQ} has dead letters of 2 groups: parquet (10), pg (10); "
             "name the one whose sink it is with --group"
         )
-    assert not list(Path().glob("*.db"))
+    assert not list(operator.folder.glob("*.db"))
     for group in GROUPS:
         status, printed, _ = operator.run("redrive", "--group", group, "--sink", f"sqlite:///{group}.db", "--json")
         assert (status, json.loads(printed)["written"]) == (0, {"tool_created": TOOLS})
-        assert rows(group)["tool_created"] == TOOLS
+        assert operator.rows(group)["tool_created"] == TOOLS
     status, _, errors = operator.run("redrive", "--group", "pq", "--dry-run")
     assert (status, errors) == (0, [f"{DLQ} has no dead letters of group pq, only of parquet, pg"])
 

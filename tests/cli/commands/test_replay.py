@@ -14,7 +14,8 @@ from flowise_telemetry_consumer import list_runs
 from flowise_telemetry_consumer.replay.checkpoints import keep_missing
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_transport import EmbeddedBroker, OutgoingRecord, TopicPartition, open_writer
-from tests.cli.program import Finished, program
+from tests.cli.in_process import run_command
+from tests.cli.program import Finished
 from tests.consumer.tcp_door import TcpDoor
 from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
@@ -46,7 +47,7 @@ class Operator:
         assert failures == []
 
     def run(self, *arguments: str, **variables: str) -> Finished:
-        return program("replay", *arguments, folder=self.folder, env={**self.environ, **variables})
+        return run_command("replay", *arguments, folder=self.folder, env={**self.environ, **variables})
 
     def document(self, *arguments: str, **variables: str) -> dict[str, object]:
         done = self.run(*arguments, "--json", **variables)
@@ -141,7 +142,7 @@ def test_an_unknown_topic_is_named_with_the_mend(operator: Operator) -> None:
     missing = f"test-{uuid.uuid4().hex}"
     done = operator.run("--sink", "sqlite:///a.db", FLOWISE_TELEMETRY_TOPIC=missing)
     assert (done.status, done.stdout) == (1, "")
-    assert done.errors == [f"error: topic {missing} does not exist: flowise-telemetry topics create makes it"]
+    assert done.errors == [f"error: topic {missing} does not exist: create it with flowise-telemetry topics create"]
     assert not (operator.folder / "a.db").exists()
 
 
@@ -198,7 +199,7 @@ def test_tables_are_filled_beside_and_swapped(operator: Operator) -> None:
     swapped = operator.run("promote", "whole", "--sink", "sqlite:///live.db")
     assert (swapped.status, swapped.errors) == (
         0,
-        ["sqlite:///live.db: swapped with whole, which holds what was there before"],
+        ["sqlite:///live.db: promoted whole, which now holds the tables that were live before"],
     )
     assert counts(operator, "sqlite:///live.db") == EVENTS
     # The name holds what was live: no place for the next layout.
@@ -247,8 +248,9 @@ def test_an_archive_and_a_copy_of_the_topic_hold_the_same(operator: Operator) ->
         (("--sink", "sqlite:///a.db", "--staging", "No Name"), "name"),
     ],
 )
-def test_what_does_not_go_together_is_one_line(operator: Operator, arguments: tuple[str, ...], said: str) -> None:
-    done = operator.run(*arguments)
+def test_what_does_not_go_together_is_one_line(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    environ = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    done = run_command("replay", *arguments, folder=tmp_path, env=environ)
     assert (done.status, done.stdout, len(done.errors)) == (2, "", 1)
     assert said in done.errors[0]
 
@@ -298,9 +300,11 @@ def test_the_pods_of_the_kubernetes_job_write_everything_together(operator: Oper
     assert len({json.loads(line)["replay"] for line in listed}) == 1
 
 
-def test_a_replay_that_retention_cut_short_says_what_is_missing(operator: Operator) -> None:
+def test_a_replay_that_retention_cut_short_says_what_is_missing(
+    operator: Operator, request: pytest.FixtureRequest
+) -> None:
     if not operator.is_real:
-        pytest.xfail("librdkafka's mock cluster deletes no records")
+        request.applymarker(pytest.mark.xfail(strict=True, reason="librdkafka's mock cluster deletes no records"))
     from confluent_kafka import TopicPartition
     from confluent_kafka.admin import AdminClient
 
@@ -309,8 +313,8 @@ def test_a_replay_that_retention_cut_short_says_what_is_missing(operator: Operat
         done.result(60)
     cut = operator.run("--sink", "sqlite:///copy.db", "--from", "2")
     assert cut.status == 3
-    missing = "retention had removed offsets of the range, by partition 0: 2-6"
-    assert cut.errors[-1] == f"error: incomplete: {missing} (--allow-missing takes what is left)"
+    missing = "retention deleted offsets of the range, by partition 0: 2-6"
+    assert cut.errors[-1] == f"error: incomplete: {missing} (--allow-missing accepts that)"
     again = operator.run("--sink", "sqlite:///copy.db", "--from", "2")
     assert (again.status, again.stdout, again.errors[-1]) == (3, "", cut.errors[-1])
     assert again.errors[-2].endswith(" is finished; --restart reads again what there is now")
@@ -328,10 +332,10 @@ def test_a_finished_replay_still_says_what_is_missing(operator: Operator) -> Non
     (kept,) = list_runs(sink)
     keep_missing(sink, kept, [TopicPartition(operator.topic, 0)], {TopicPartition(operator.topic, 0): [(2, 7)]})
     sink.close()
-    missing = "retention had removed offsets of the range, by partition 0: 2-6"
+    missing = "retention deleted offsets of the range, by partition 0: 2-6"
     resumed = operator.run("resume", run, "--sink", "sqlite:///copy.db")
     assert resumed.status == 3
-    assert resumed.errors[-1] == f"error: incomplete: {missing} (--allow-missing takes what is left)"
+    assert resumed.errors[-1] == f"error: incomplete: {missing} (--allow-missing accepts that)"
     content = operator.run("resume", run, "--sink", "sqlite:///copy.db", "--allow-missing")
     assert (content.status, content.errors[-1]) == (0, f"note: {missing}")
 
@@ -339,7 +343,7 @@ def test_a_finished_replay_still_says_what_is_missing(operator: Operator) -> Non
 def test_what_is_away_or_held_is_incomplete_and_can_be_started_again(tmp_path: Path) -> None:
     nowhere = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     for options in ((), ("--dry-run",)):
-        done = program("replay", "--sink", "sqlite:///a.db", *options, folder=tmp_path, env=nowhere)
+        done = run_command("replay", "--sink", "sqlite:///a.db", *options, folder=tmp_path, env=nowhere)
         assert (done.status, done.stdout) == (3, "")
         assert done.errors[-1].startswith("error: incomplete: ")
         assert done.errors[-1].endswith(": it can be started again")
