@@ -87,7 +87,7 @@ def test_wheel_built_from_the_sdist_holds_every_file_of_the_rooms(built: Path) -
 
 @pytest.mark.parametrize("command", cli.list_commands(click.Context(cli)))
 def test_the_base_install_explains_a_command_or_names_its_extra(command: str) -> None:
-    extras = ["polars", "psycopg", "duckdb", "obstore", "confluent_kafka"]
+    extras = ["polars", "psycopg", "duckdb", "obstore", "confluent_kafka", "rich"]
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({extras!r}))  # None: importing it raises, as where it is not installed

@@ -35,9 +35,6 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 _RESTARTABLE = frozenset({"replay"})
 """Commands that a supervisor, such as a Kubernetes Job, starts again. An outage leaves them incomplete, not failed."""
 
-_PARAMETERS: dict[str, str] = {}
-"""Parameter of a command by the argument that a library error names, where the two have different names."""
-
 TRACEBACK_VARIABLE = "FLOWISE_TELEMETRY_TRACEBACK"
 
 
@@ -94,9 +91,11 @@ def _is_bug(error: Exception) -> bool:
 
 
 def _option_of(argument: str, invocation: Invocation) -> str | None:
-    """Return the option of the command that fills an argument of the library; None where no option does."""
-    names = (_PARAMETERS.get(argument), argument)
-    return next((_typed(each) for name in names for each in _parameters(invocation) if each.name == name), None)
+    """Return the option that fills an argument of the library; None where no option does.
+
+    Parameters of the commands are named as the library names its arguments: ``begin`` is ``--from``.
+    """
+    return next((_typed(parameter) for parameter in _parameters(invocation) if parameter.name == argument), None)
 
 
 def _parameters(invocation: Invocation) -> Iterator[click.Parameter]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -77,7 +78,7 @@ class ProgressDisplay(Generic[_State]):
             self._terminal = open_terminal()
         if self._terminal is not None:
             self._every_seconds = _TERMINAL_EVERY_SECONDS
-            self._shown_at -= _TERMINAL_EVERY_SECONDS  # the first state at once
+            self._shown_at = -math.inf  # the first state at once
         return self
 
     def __exit__(

@@ -59,7 +59,7 @@ def _bar(partition: int, part: PartitionResult, seconds: float) -> Bar:
     done, total = part.position - part.start, part.end - part.start
     rate = rate_text(part.offsets_read, seconds)
     left = time_left_text(total - done, part.offsets_read, seconds)
-    return Bar(str(partition), done, total, _joined(f"{done:,} of {total:,}", rate, left))
+    return Bar(f"partition {partition}", done, total, _joined(f"{done:,} of {total:,}", rate, left))
 
 
 def _joined(*parts: str) -> str:
