@@ -341,7 +341,10 @@ def test_a_finished_replay_still_says_what_is_missing(operator: Operator) -> Non
 
 
 def test_what_is_away_or_held_is_incomplete_and_can_be_started_again(tmp_path: Path) -> None:
-    nowhere = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    nowhere = {
+        "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "FLOWISE_TELEMETRY_KAFKA_CONNECT_TIMEOUT_MS": "1000",
+    }
     for options in ((), ("--dry-run",)):
         done = run_command("replay", "--sink", "sqlite:///a.db", *options, folder=tmp_path, env=nowhere)
         assert (done.status, done.stdout) == (3, "")
