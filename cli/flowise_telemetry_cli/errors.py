@@ -1,4 +1,4 @@
-"""How a command ends when something goes wrong: the exit status of each error, and its one line on stderr."""
+"""Errors of the command line: the exit status of each, and its one line on stderr."""
 
 from __future__ import annotations
 

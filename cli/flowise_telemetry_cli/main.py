@@ -1,4 +1,4 @@
-"""The root of the commands, and how every run ends: results on stdout, all else on stderr, never a traceback."""
+"""Entry point: results go to stdout, everything else to stderr, and no error is a traceback."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from flowise_telemetry_cli.invocation import Invocation
 __all__ = ["cli", "main", "run"]
 
 _MOVING_RECORDS = frozenset({"consume", "replay"})
-"""They have polars at work all the time, on one batch after the other: its threads cost more to wake than they save."""
+"""Commands that run polars on one small batch after another, where waking its threads costs more than they save."""
 
 
 class _Root(CommandFolder):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _MOVING_RECORDS:
-            os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read when polars is imported
+            os.environ.setdefault("POLARS_MAX_THREADS", "1")  # polars reads it when it is imported
         return super().get_command(ctx, cmd_name)
 
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None, invocation: Invocation | None = None) -> int:
-    """Run the command line and return its exit status; whatever goes wrong is one line on stderr.
+    """Run the command line and return its exit status; an error is one line on stderr.
 
     ``invocation`` brings other Kafka clients than the real ones; it serves one run.
     """

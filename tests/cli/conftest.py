@@ -11,13 +11,13 @@ from tests.services.kafka import KafkaService
 
 @pytest.fixture
 def servers(kafka: KafkaService) -> str:
-    """Where the ladder's broker is."""
+    """Address of the tests' broker."""
     return ",".join(kafka.bootstrap_servers)
 
 
 @pytest.fixture
 def embedded_servers(embedded_kafka: KafkaService) -> str:
-    """Where a mock cluster is."""
+    """Address of a mock cluster."""
     return ",".join(embedded_kafka.bootstrap_servers)
 
 

@@ -29,4 +29,4 @@ def store(enabled: bool, env_file: Path | None) -> None:
         click.echo(f"deleted {path}")
     now = status(env_file=env_file)
     if now.enabled != enabled:
-        click.echo(f"here it is {'on' if now.enabled else 'off'} all the same: {now.decided_by}", err=True)
+        click.echo(f"it is still {'on' if now.enabled else 'off'} here: {now.decided_by}", err=True)

@@ -37,7 +37,7 @@ def list_schemas(as_json: bool) -> None:
         for event, version, fingerprint, doc in rows:
             click.echo(json.dumps({"event": event, "version": version, "fingerprint": fingerprint, "doc": doc}))
     else:
-        click.echo(table(("event", "version", "fingerprint", "what it says"), rows))
+        click.echo(table(("event", "version", "fingerprint", "description"), rows))
 
 
 @schemas.command()
@@ -61,7 +61,7 @@ def show(event: str, version: int | None, as_json: bool) -> None:
         for top in schema.fields
         for path, field in flatten(top)
     ]
-    click.echo(table(("field", "kind", "why it is collected", "what fits"), rows))
+    click.echo(table(("field", "kind", "why it is collected", "bound"), rows))
 
 
 @schemas.command()

@@ -143,4 +143,4 @@ def test_what_stops_early_says_how_many_it_had(operator: Operator, command: tupl
 def test_letters_that_cannot_be_read_are_told_in_one_line(operator: Operator, command: tuple[str, ...]) -> None:
     operator.world.broker.break_record(TopicPartition(DLQ, 0), 3)
     status, _, errors = operator.run(*command)
-    assert (status, errors[-1]) == (3, f"error: not read of {DLQ}: 1 that the Kafka client cannot read")
+    assert (status, errors[-1]) == (3, f"error: dead letters not read from {DLQ}: 1 that the Kafka client cannot read")

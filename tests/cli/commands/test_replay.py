@@ -123,7 +123,7 @@ def test_replays_are_listed_and_a_finished_one_has_nothing_left(operator: Operat
         (("--sink", "sqlite:///a.db", "--partition", "9"), 2, "has the partitions 0 to 3"),
         (("--sink", "sqlite:///a.db", "--event", "nothing"), 2, "no such event; there are: assistant_created"),
         (("--sink", "sqlite:///a.db", "--where", "toolName=x"), 2, "not a field that every event has"),
-        (("--sink", "sqlite:///a.db", "--where", "sequence"), 2, "'sequence' is no FIELD=VALUE"),
+        (("--sink", "sqlite:///a.db", "--where", "sequence"), 2, "'sequence' is not of the form FIELD=VALUE"),
         (("--sink", "sqlite:///a.db", "--shard", "5/4"), 2, "--shard '5/4': give number/count"),
         (("resume", "0123456789ab", "--sink", "sqlite:///a.db"), 1, "there is no such file"),
         (("list", "--sink", "sqlite:///a.db"), 1, "there is no such file"),
@@ -241,10 +241,13 @@ def test_an_archive_and_a_copy_of_the_topic_hold_the_same(operator: Operator) ->
         (("--sink", "jsonl:-", "--workers", "2"), "--workers 2: a jsonl sink takes one process at a time"),
         (("--sink", "sqlite:///a.db", "--shard-count", "4"), "needs JOB_COMPLETION_INDEX from 0 to 3; it is not set"),
         (("--sink", "kafka://a/b"), "the URL of a topic is kafka://topic"),
-        (("--sink", "kafka://a", "--dry-run"), "--dry-run, --staging and --workers are not for a sink that is a topic"),
+        (
+            ("--sink", "kafka://a", "--dry-run"),
+            "--dry-run, --staging and --workers do not apply to a sink that is a topic",
+        ),
         (("--sink", "sqlite:///a.db", "--source", "sqlite:///a.db"), "--source and --sink are both sqlite:///a.db"),
         (("--sink", "sqlite:///a.db", "--source", "sqlite:///b.db", "--from", "5"), "an archive has no offsets"),
-        (("--sink", "sqlite:///a.db", "--source", "sqlite:///b.db", "--workers", "2"), "it has no partitions"),
+        (("--sink", "sqlite:///a.db", "--source", "sqlite:///b.db", "--workers", "2"), "an archive has no partitions"),
         (("--sink", "sqlite:///a.db", "--staging", "No Name"), "name"),
     ],
 )
@@ -317,7 +320,7 @@ def test_a_replay_that_retention_cut_short_says_what_is_missing(
     assert cut.errors[-1] == f"error: incomplete: {missing} (--allow-missing accepts that)"
     again = operator.run("--sink", "sqlite:///copy.db", "--from", "2")
     assert (again.status, again.stdout, again.errors[-1]) == (3, "", cut.errors[-1])
-    assert again.errors[-2].endswith(" is finished; --restart reads again what there is now")
+    assert again.errors[-2].endswith(" is finished; --restart reads the topic again")
     assert operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--restart").stdout
     content = operator.run("--sink", "sqlite:///copy.db", "--from", "2", "--allow-missing")
     assert (content.status, content.errors[-1]) == (0, f"note: {missing}")

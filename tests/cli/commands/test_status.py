@@ -19,5 +19,5 @@ def test_status_names_what_decided(tmp_path: Path) -> None:
     assert run_command("disable", folder=tmp_path).status == 0
     assert shown()["decided_by"] == "the stored choice (flowise-telemetry disable)"
     enabled = run_command("enable", folder=tmp_path, env={"DO_NOT_TRACK": "1"})
-    assert "off all the same: DO_NOT_TRACK in the environment" in enabled.stderr
+    assert "still off here: DO_NOT_TRACK in the environment" in enabled.stderr
     assert shown()["enabled"] is True

@@ -70,7 +70,7 @@ def _sources(path: Path) -> Iterator[Path]:
 
 def _show(report: Report) -> None:
     for call in report.calls:
-        click.echo(f"{call.file}:{call.line}: {call.event or 'which event cannot be told'}")
+        click.echo(f"{call.file}:{call.line}: {call.event or 'unknown event'}")
         for name, expression in call.fields.items():
             click.echo(f"    {name} = {expression}")
     if report.findings:

@@ -95,9 +95,9 @@ class _Reader:
         self._report.calls.append(call)
         if event is None:
             text = _text(given[0]) if given else "nothing"
-            self._flag(line, "undetermined", f"which event {text} is cannot be told from the source")
+            self._flag(line, "undetermined", f"the source does not tell which event {text} is")
         if not complete:
-            text = f"{event or 'event'}: not all of its properties can be told from the source"
+            text = f"{event or 'event'}: the source does not tell all of its properties"
             self._flag(line, "undetermined", text)
         self._report.findings += check_properties(call, complete=complete)
 

@@ -77,7 +77,7 @@ class _Reader:
             if maker is None:
                 text = ast.unparse(given[0]) if given else "nothing"
                 self._report.calls.append(Call(self._path, node.lineno, None, {}))
-                message = f"which event {text} is cannot be told from the source"
+                message = f"the source does not tell which event {text} is"
                 self._report.findings.append(Finding(self._path, node.lineno, "undetermined", message))
             else:
                 self._add(node, maker)
@@ -127,7 +127,7 @@ class _Reader:
         self._report.calls.append(call)
         complete = len(given) == len(maker.keywords) and not maker.args
         if not complete:
-            message = f"{event}: fields given by * or ** cannot be told from the source"
+            message = f"{event}: the source does not tell the fields given by * or **"
             self._report.findings.append(Finding(self._path, node.lineno, "undetermined", message))
         self._report.findings += check_properties(call, complete=complete)
 

@@ -83,7 +83,7 @@ def read_some(
 def report_unread(topic: str, *, unread: UnreadLetters, incomplete: str | None) -> int:
     """Print on stderr what of the topic was not read, a line for each kind, and return the exit status."""
     if unread:
-        click.echo(f"error: not read of {topic}: {unread}", err=True)
+        click.echo(f"error: dead letters not read from {topic}: {unread}", err=True)
     if incomplete is not None:
         click.echo(f"error: incomplete: {incomplete}", err=True)
     return INCOMPLETE if unread or incomplete is not None else DONE

@@ -111,10 +111,10 @@ def _report(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
         return
     good = "good now" if dry_run else "written"
     others = (
-        ("of another reason", result.not_chosen),
+        ("with another reason", result.not_chosen),
         ("redriven too often already (--max-redrives)", result.given_up),
         ("without bytes: the client could not read them", result.without_bytes),
-        ("left for another time", result.left),
+        ("left for a later redrive", result.left),
     )
     rows = [
         *((f"{good}: {event}", count) for event, count in sorted(result.written.items())),

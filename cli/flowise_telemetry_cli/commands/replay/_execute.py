@@ -94,7 +94,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
             latest = latest_run(target, job.run_id or job.arguments.run_id(target.url), job.shard)
             if latest is not None and latest.finished and latest.resolution.missing:
                 # Deleted offsets do not come back: a Job that starts this again would read the rest for nothing.
-                click.echo(f"replay {latest.id} is finished; --restart reads again what there is now", err=True)
+                click.echo(f"replay {latest.id} is finished; --restart reads the topic again", err=True)
                 return missing_verdict(latest.resolution.missing, allow_missing=False)
         run = open_run(
             reader,
@@ -260,7 +260,8 @@ def _require_another_topic(  # noqa: PLR0917 - one step of run_copy
     topic = job.arguments.topic
     if job.sink_servers is None:
         raise click.UsageError(
-            f"--sink kafka://{topic} is the topic itself: name another, or --sink-bootstrap-servers."
+            f"--sink kafka://{topic} is the topic itself: name another one, or another cluster with"
+            " --sink-bootstrap-servers."
         )
     looking = _open_reader(opened, invocation, place, topic)
     here, there = invocation.open_admin(settings), invocation.open_admin(place)

@@ -54,7 +54,7 @@ def _own_or_of_group(ctx: click.Context, param: click.Parameter, value: str | No
 
 
 sink_option = click.option("--sink", metavar="URL", help=SINK_HELP, callback=_own_or_of_group)
-"""The sink of ``replay list`` and the like; ``replay --sink URL list`` is understood too."""
+"""The sink of ``replay list`` and the like; ``replay --sink URL list`` works too."""
 
 _RANGE_OPTIONS = (
     click.option("--from", "begin", metavar="WHEN", help="First offset or time: 1200, 2026-01-31T12:00Z, 2d ago."),
@@ -120,7 +120,7 @@ def request_of(
     for condition in where:
         name, equals, value = condition.partition("=")
         if not equals:
-            raise click.UsageError(f"--where {condition!r} is no FIELD=VALUE.")
+            raise click.UsageError(f"--where {condition!r} is not of the form FIELD=VALUE.")
         conditions.append((name.strip(), value.strip()))
     now_ms = time.time_ns() // 1_000_000
     return ReplayRequest(

@@ -147,9 +147,9 @@ def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
     if plan.resumes:
         click.echo(f"note: resumes replay {plan.run}; --restart would read everything again", err=True)
     if plan.sink_trouble is not None:
-        click.echo(f"note: the sink counts as empty: {plan.sink_trouble}", err=True)
+        click.echo(f"note: the sink is taken to be empty: {plan.sink_trouble}", err=True)
     click.echo(
-        f"replay {plan.run} will take at least {plan.seconds:.1f} s: that is what reading and decoding took here;"
+        f"replay {plan.run} will take at least {plan.seconds:.1f} s, the time that reading and decoding took here;"
         " nothing was changed",
         err=True,
     )

@@ -97,7 +97,7 @@ def run(
         return run_archive(invocation, kafka_settings(invocation) if one_cluster else None, source, job)
     if onto_topic:
         if dry_run or staging is not None or workers > 1:
-            raise click.UsageError("--dry-run, --staging and --workers are not for a sink that is a topic.")
+            raise click.UsageError("--dry-run, --staging and --workers do not apply to a sink that is a topic.")
         return run_copy(invocation, kafka_settings(invocation), job)
     way = run_plan if dry_run else run_replay
     return way(invocation, kafka_settings(invocation), job)
@@ -110,5 +110,5 @@ def _refuse_for_archives(job: Job, *, dry_run: bool) -> None:
         raise click.UsageError("--from and --to are times with --source: an archive has no offsets.")
     if job.arguments.partitions or job.shard is not None or job.workers > 1 or dry_run:
         raise click.UsageError(
-            "--partition, --shard, --workers and --dry-run are not for --source: it has no partitions."
+            "--partition, --shard, --workers and --dry-run do not apply to --source: an archive has no partitions."
         )
