@@ -30,9 +30,23 @@ help: ## this list
 demo: $(RUN_READY) ## the whole pipeline in a minute, on this machine: embedded Kafka broker, example app, SQLite
 	@$(VENV)/bin/flowise-telemetry demo $(ARGS)
 
+# On so many processes, which share one broker and one database. WORKERS=0 is one without any plug-in around it: for a
+# debugger, and for -s.
+WORKERS ?= 2
+# Tests start some hundred processes: where byte code may not be kept, each compiles all that it imports.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest -n $(WORKERS) --dist loadgroup
+
 .PHONY: test
-test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them
-	@$(RUN) -m pytest $(ARGS)
+test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them, WORKERS=4 on more processes than two
+	@$(PYTEST) $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(DEV_READY) ## those that need no broker, no database and no Docker, in a minute
+	@NO_SERVICES=1 $(PYTEST) -m "not services and not slow" $(ARGS)
+
+.PHONY: coverage
+coverage: $(DEV_READY) ## every test, and how much of the source they run; processes that tests start do not count
+	@$(PYTEST) --cov --cov-report term:skip-covered $(ARGS)
 
 # It is imported as kafka-python-ng is, so it has an environment of its own; the one version, as our adapter mends parts of
 # it that are not public. What the tests leave out there: the mock cluster, which does not answer it, and warnings about
@@ -47,10 +61,23 @@ $(KAFKA_PYTHON_3)/ready: requirements/dev.txt requirements/install.sh pyproject.
 
 .PHONY: test-kafka-python-3
 test-kafka-python-3: $(KAFKA_PYTHON_3)/ready ## the clients' contract and the service with kafka-python 3 for kafka-python-ng
-	@$(KAFKA_PYTHON_3)/bin/python -m pytest tests/transport tests/consumer/service/test_service.py \
+	@$(KAFKA_PYTHON_3)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/transport tests/consumer/service/test_service.py \
 		-k "kafka-python and not embedded and not one_set_of_names" \
 		-W "ignore:read_text is deprecated:DeprecationWarning" -W "ignore:open_text is deprecated:DeprecationWarning" \
 		-W ignore::pytest.PytestUnraisableExceptionWarning $(ARGS)
+
+# The locks hold the newest polars; this holds the other end of the range that pyproject.toml allows.
+POLARS_OLDEST := .venvs/polars-oldest
+
+$(POLARS_OLDEST)/ready: requirements/dev.txt requirements/install.sh pyproject.toml
+	@requirements/install.sh "$(PYTHON)" $(POLARS_OLDEST) requirements/dev.txt
+	@$(POLARS_OLDEST)/bin/uv pip install --quiet --system-certs --python $(POLARS_OLDEST)/bin/python \
+		"polars==$$(sed -n 's/.*"polars>=\([0-9.]*\),.*/\1/p' pyproject.toml)"
+	@touch $@
+
+.PHONY: test-polars-oldest
+test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the oldest polars that is allowed
+	@$(POLARS_OLDEST)/bin/python -m pytest tests/consumer/decoding tests/consumer/sinks $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_READY) ## ruff, mypy, and whether the generated files are up to date; changes nothing
@@ -94,7 +121,18 @@ lock: $(DEV_READY) ## resolves pyproject.toml anew into requirements/*.txt; ARGS
 	$(LOCK) $(ARGS) pyproject.toml --all-extras --group build --group dev --constraints requirements/run.txt \
 		--constraints requirements/build.txt --output-file requirements/dev.txt
 
+.PHONY: build
+build: $(RUN_READY) ## wheel and sdist, in dist/
+	@rm -rf dist
+	@$(RUN) -m hatchling build
+
+.PHONY: sbom
+sbom: $(DEV_READY) ## what a release is made of with all extras, as CycloneDX, in dist/sbom.cdx.json
+	@mkdir -p dist
+	@$(RUN) -m cyclonedx_py requirements requirements/run.txt --pyproject pyproject.toml --mc-type library \
+		--output-reproducible --output-format JSON --output-file dist/sbom.cdx.json
+
 .PHONY: clean
 clean: ## removes the environment and everything made by the other targets
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo .cache
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo .cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,11 +6,11 @@ import datetime
 from collections import Counter
 
 import polars as pl
+from tests.consumer.sinks.roles import open_claimed
 
 from bench.psql import batches
 from bench.topic import FilledTopic
 from flowise_telemetry_consumer import Decoder
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import TopicPartition
@@ -29,7 +29,7 @@ def hold(url: str, model: FilledTopic, count: int) -> dict[str, int]:
     frames = Decoder(catalog()).decode(records).frames
     rows = sum(frame.height for frame in frames.values())
     begun = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=_DAYS)
-    sink = open_sink(url)
+    sink = open_claimed(url)
     sink.prepare(catalog())
     sink.claim(_SOURCE, [_PARTITION])
     held: Counter[str] = Counter()

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import polars as pl
 from tests.consumer.filled_topic import fill
+from tests.consumer.sinks.roles import open_readable
 
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings, TopicSpec, open_admin, parse_bootstrap_servers
 
@@ -28,7 +28,7 @@ COMMAND = [sys.executable, "-c", "from flowise_telemetry_cli import main; main()
 
 def same_rows(one: str, other: str) -> dict[str, int]:
     """How many rows of each event both sinks have; ends the program where a row differs."""
-    first, second = open_sink(one), open_sink(other)
+    first, second = open_readable(one), open_readable(other)
     counts = {}
     for event in catalog().events:
         frames = [pl.concat([*sink.read(event, batch_rows=200_000)]).sort("event_id") for sink in (first, second)]

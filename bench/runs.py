@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.consumer.sinks.roles import open_readable
+
 from bench.environments import BENCH, python_of
 from bench.topic import FilledTopic
-from flowise_telemetry_consumer.sinks import open_sink
 
 __all__ = ["SCHEMAS", "Run", "new_group", "ours", "peer", "reading", "sink_holds", "start_ours"]
 
@@ -104,7 +105,7 @@ def sink_holds(url: str, *parts: Mapping[str, int]) -> None:
     wanted: Counter[str] = Counter()
     for counts in parts:
         wanted.update(counts)
-    sink = open_sink(url)
+    sink = open_readable(url)
     held = {event: count for event, count in sink.counts().items() if count}
     sink.close()
     if held != dict(wanted):

@@ -1,38 +1,71 @@
-"""Brokers and databases for all tests: started when the first test wants them, named at the end of the run."""
+"""Brokers and databases for all tests: started when the first test wants them, named at the end of the run.
+
+Under pytest-xdist all workers share one of each, as far as it can be reached from another process.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 import pytest
 
+from flowise_telemetry_transport import EmbeddedBroker
 from flowise_telemetry_transport.logging import quiet_kafka_python
-from tests.services.kafka import KafkaService, start_embedded, start_kafka
-from tests.services.ladder import NoServiceError, docker_is_required
-from tests.services.postgres import PostgresService, start_postgres
+from tests.services.kafka import KafkaService, kafka_at, start_embedded, start_kafka
+from tests.services.ladder import NoServiceError, docker_is_required, require_permission
+from tests.services.postgres import PostgresService, postgres_at, start_postgres
+from tests.services.sharing import share
+from tests.services.usage import Usage
+from tests.thoroughness import load_hypothesis_profile
 
 # Before a test imports kafka itself: from then on that client would speak, depending on the order of the tests.
 quiet_kafka_python()
+load_hypothesis_profile()
 
-Service = KafkaService | PostgresService
-
-USED = pytest.StashKey[dict[str, tuple[Service, list[str]]]]()
+USAGE = pytest.StashKey[Usage]()
+SERVICES = frozenset({"kafka", "embedded_kafka", "postgres"})
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[USED] = {}
+    config.stash[USAGE] = Usage()
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by ``services`` what asks for one by name; what asks in its body is marked where it stands."""
+    for item in items:
+        if SERVICES.intersection(getattr(item, "fixturenames", ())) or item.get_closest_marker("real_broker"):
+            item.add_marker(pytest.mark.services)
+        if item.get_closest_marker("java"):
+            item.add_marker(pytest.mark.slow)
+
+
+S = TypeVar("S", KafkaService, PostgresService)
+
+
+def _share(
+    name: str,
+    request: pytest.FixtureRequest,
+    start: Callable[[], tuple[S, list[str]]],
+    at: Callable[[dict[str, Any]], S],
+) -> Iterator[S]:
+    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    folder = factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent  # the one that all workers of this run have
+    try:
+        with share(name.replace(" ", "-"), folder, start, at) as found:
+            request.config.stash[USAGE].add(name, found)
+            yield found.service
+    except NoServiceError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @pytest.fixture(scope="session")
-def kafka(pytestconfig: pytest.Config) -> Iterator[KafkaService]:
+def kafka(request: pytest.FixtureRequest) -> Iterator[KafkaService]:
     """The broker: given, in Docker, a Java process, or embedded. Take topics and groups from it."""
-    try:
-        service, passed_over = start_kafka()
-    except NoServiceError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
-    pytestconfig.stash[USED]["kafka broker"] = (service, passed_over)
-    yield service
-    service.stop()
+    yield from _share("kafka broker", request, start_kafka, kafka_at)
 
 
 @pytest.fixture(scope="session")
@@ -44,15 +77,23 @@ def embedded_kafka() -> Iterator[KafkaService]:
 
 
 @pytest.fixture(scope="session")
-def postgres(pytestconfig: pytest.Config) -> Iterator[PostgresService]:
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresService]:
     """The PostgreSQL server: given, in Docker, or out of a wheel."""
-    try:
-        service, passed_over = start_postgres()
-    except NoServiceError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
-    pytestconfig.stash[USED]["database"] = (service, passed_over)
-    yield service
-    service.stop()
+    yield from _share("database", request, start_postgres, postgres_at)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_embedded_broker_where_there_are_to_be_no_services() -> Iterator[None]:
+    """Those that a test makes itself pass by the fixtures."""
+    started = EmbeddedBroker.start
+
+    def start(broker: EmbeddedBroker) -> EmbeddedBroker:
+        require_permission("an embedded broker")
+        return started(broker)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EmbeddedBroker, "start", start)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -89,14 +130,20 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells the controller what it used."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["services"] = session.config.stash[USAGE].report()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take a worker's report; one that crashed left none."""
+    node.config.stash[USAGE].merge(getattr(node, "workeroutput", {}).get("services", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     terminalreporter.section("services")
-    for name in ("kafka broker", "database"):
-        service, passed_over = config.stash[USED].get(name, (None, []))
-        if service is None:
-            terminalreporter.write_line(f"{name}: none was needed")
-            continue
-        tests = len({test for test in service.used_by if test})
-        terminalreporter.write_line(f"{name}: {service.description} ({tests} tests)")
-        for reason in passed_over:
-            terminalreporter.write_line(f"  not {reason}")
+    for line in config.stash[USAGE].lines():
+        terminalreporter.write_line(line)

@@ -32,8 +32,17 @@ PACKAGES: dict[str, str] = {
 ROOM_OF = {package: room for room, package in PACKAGES.items()}
 
 # One level deeper: each folder of a room and the folders of that room which it may import. What lies at the room's
-# root is open to all of them.
+# root is open to all of them, and imports none of them unless it is listed too.
 FOLDERS: dict[str, dict[str, frozenset[str]]] = {
+    "producer": {
+        "identity": frozenset(),
+        "encoding": frozenset({"identity"}),
+        "spool": frozenset({"encoding"}),
+        "delivery": frozenset({"identity", "encoding", "spool"}),
+        "consent": frozenset({"identity", "spool"}),
+        "ledger.py": frozenset({"encoding"}),
+        "telemetry.py": frozenset({"consent", "encoding", "delivery"}),
+    },
     "consumer": {
         "reading": frozenset(),
         "decoding": frozenset(),
@@ -43,14 +52,20 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "replay": frozenset({"reading", "decoding", "sinks"}),
         "service": frozenset({"reading", "decoding", "monitoring", "sinks", "dead_letters"}),
     },
+    "transport": {
+        "kafka_python": frozenset(),
+        "librdkafka": frozenset(),
+        "memory": frozenset(),
+        "clients.py": frozenset({"kafka_python", "librdkafka"}),
+        "embedded.py": frozenset({"librdkafka"}),
+    },
 }
-WITH_CIRCLES: set[str] = {"producer", "transport"}
 
 # Libraries that only adapters know, and the folder of the adapters of each. They are optional or slow to load: they are
 # imported when they are first needed, never when a module is.
 ADAPTERS: dict[str, str] = {
-    "kafka": "transport/flowise_telemetry_transport",
-    "confluent_kafka": "transport/flowise_telemetry_transport",
+    "kafka": "transport/flowise_telemetry_transport/kafka_python",
+    "confluent_kafka": "transport/flowise_telemetry_transport/librdkafka",
     "psycopg": "consumer/flowise_telemetry_consumer/sinks",
     "duckdb": "consumer/flowise_telemetry_consumer/sinks/duckdb",
     "obstore": "consumer/flowise_telemetry_consumer/sinks/parquet",
@@ -63,7 +78,6 @@ MAX_LINES = 300
 LONGER = {
     "transport/flowise_telemetry_transport/librdkafka/reader.py": "one Protocol, its callbacks share state",
     "transport/flowise_telemetry_transport/kafka_python/reader.py": "one Protocol, over one client",
-    "producer/flowise_telemetry/telemetry.py": "the one object that an app has",
 }
 
 # What others may build on. A name is added or taken away here and in CHANGELOG.md, never by accident.
@@ -86,10 +100,10 @@ PUBLIC: dict[str, str] = {
         UnreadableRecordError open_admin open_reader open_writer parse_bootstrap_servers partition_for
     """,
     "flowise_telemetry_consumer": """
-        BatchLimits Bound Consumer ConsumerSettings DEFAULT_GROUP DEFAULT_MAX_REDRIVES DeadLetter
+        BatchLimits Bound Consumer ConsumerCounters ConsumerSettings DEFAULT_GROUP DEFAULT_MAX_REDRIVES DeadLetter
         DeadLetterGroup DeadLetterLimitError DeadLetterLimits DeadLetterRefusedError DeadLetterSummary
         DeadLetterUnavailableError Decoded DecodedField Decoder FencedError StoredDeadLetter IncompleteReadError
-        InspectedValue MAX_DEAD_LETTER_BYTES PartitionResult Progress RedriveResult ReplayRequest ReplayResult
+        InspectedValue MAX_DEAD_LETTER_BYTES PartitionResult RedriveResult ReplayRequest ReplayResult
         ReplayCheckpoint RecordFilter Shard SinkError SinkInUseError SinkUnavailableError TopicChangedError
         UnknownRunError UnreadLetters current_dead_letters dead_letter_topic_of find_run hexdump list_dead_letters
         list_runs inspect open_dead_letter_writer ranges_text read_dead_letters redrive replay time_text
@@ -196,7 +210,8 @@ def test_folders_of_a_room_import_only_through_their_doors() -> None:
 
 @pytest.mark.parametrize("room", FOLDERS)
 def test_every_folder_has_its_doors(room: str) -> None:
-    assert {file.parts[2] for file in sources() if file.parts[0] == room and len(file.parts) > 3} == set(FOLDERS[room])
+    folders = {file.parts[2] for file in sources() if file.parts[0] == room and len(file.parts) > 3}
+    assert folders == {name for name in FOLDERS[room] if not name.endswith(".py")}
 
 
 def circles(graph: dict[str, set[str]]) -> list[str]:
@@ -220,7 +235,7 @@ def test_a_circle_would_be_found() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b -> c -> b"]
 
 
-@pytest.mark.parametrize("room", [room for room in DOORS if room not in WITH_CIRCLES])
+@pytest.mark.parametrize("room", DOORS)
 def test_nothing_in_a_room_imports_in_a_circle(room: str) -> None:
     """Neither modules nor the folders that they lie in."""
     known = frozenset(module_of(file) for file in sources())

@@ -75,6 +75,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dist
 
 
+@pytest.mark.slow
 def test_wheel_built_from_the_sdist_holds_every_file_of_the_rooms(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
@@ -85,6 +86,7 @@ def test_wheel_built_from_the_sdist_holds_every_file_of_the_rooms(built: Path) -
     assert len({name for name in names if name.endswith("/py.typed")}) == len(ROOMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", cli.list_commands(click.Context(cli)))
 def test_the_base_install_explains_a_command_or_names_its_extra(command: str) -> None:
     extras = ["polars", "psycopg", "duckdb", "obstore", "confluent_kafka", "rich"]

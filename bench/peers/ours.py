@@ -11,7 +11,7 @@ import threading
 from typing import Any, cast
 
 from bench.peers.measured import Measured
-from flowise_telemetry_consumer import Consumer, ConsumerSettings, Progress, open_dead_letter_writer
+from flowise_telemetry_consumer import Consumer, ConsumerCounters, ConsumerSettings, open_dead_letter_writer
 from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
@@ -49,17 +49,17 @@ def main() -> None:
     reader = open_reader(settings, group=group)
     writer = open_dead_letter_writer(settings)
 
-    def look(progress: Progress) -> None:
-        done = progress.written.total() + progress.duplicates.total() + progress.dead.total()
+    def look(counters: ConsumerCounters) -> None:
+        done = counters.written.total() + counters.duplicates.total() + counters.dead.total()
         if int(count) and done >= int(count):
             stop.set()
 
     noting = cast("RecordReader", Noting(reader, measured))
     consumer_settings = ConsumerSettings(topic=topic, group=group)
-    consumer = Consumer(noting, open_sink(sink), writer, catalog(), consumer_settings, on_progress=look)
+    consumer = Consumer(noting, open_sink(sink), writer, catalog(), consumer_settings, on_change=look)
     measured.connecting()
-    progress = consumer.run(stop)
-    measured.end(progress.written)
+    counters = consumer.run(stop)
+    measured.end(counters.written)
     reader.close(timeout_seconds=5.0)
     writer.close(timeout_seconds=5.0)
 

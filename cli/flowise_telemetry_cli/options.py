@@ -10,7 +10,7 @@ import click
 
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_transport import KafkaSettings, RecordReader, UnknownTopicError
-from flowise_telemetry_transport.clients import fastest_client
+from flowise_telemetry_transport.clients import CLIENTS, fastest_client
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = [
@@ -53,7 +53,7 @@ def connection_options(command: _Command) -> _Command:
     client = click.option(
         "--client",
         envvar="FLOWISE_TELEMETRY_CLIENT",
-        type=click.Choice(["kafka-python", "librdkafka"]),
+        type=click.Choice(sorted(CLIENTS)),
         help="Kafka client.  [default: librdkafka, the faster one, where its extra is installed]",
         show_envvar=True,
         expose_value=False,

@@ -9,23 +9,17 @@ except ImportError as error:
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.dead_letters.inspect import DecodedField, InspectedValue, hexdump, inspect
-from flowise_telemetry_consumer.dead_letters.limits import DeadLetterLimitError, DeadLetterLimits
-from flowise_telemetry_consumer.dead_letters.reader import (
-    StoredDeadLetter,
-    UnreadLetters,
-    current_dead_letters,
-    read_dead_letters,
-)
+from flowise_telemetry_consumer.dead_letters.limits import DeadLetterLimits
+from flowise_telemetry_consumer.dead_letters.reader import UnreadLetters, current_dead_letters, read_dead_letters
 from flowise_telemetry_consumer.dead_letters.redrive import DEFAULT_MAX_REDRIVES, RedriveResult, redrive
+from flowise_telemetry_consumer.dead_letters.stored import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.summary import DeadLetterGroup, DeadLetterSummary, list_dead_letters
-from flowise_telemetry_consumer.dead_letters.writer import (
-    MAX_DEAD_LETTER_BYTES,
-    DeadLetterRefusedError,
-    DeadLetterUnavailableError,
-    open_dead_letter_writer,
-)
+from flowise_telemetry_consumer.dead_letters.writer import MAX_DEAD_LETTER_BYTES, open_dead_letter_writer
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.errors import (
+    DeadLetterLimitError,
+    DeadLetterRefusedError,
+    DeadLetterUnavailableError,
     FencedError,
     IncompleteReadError,
     SinkError,
@@ -33,7 +27,7 @@ from flowise_telemetry_consumer.errors import (
     SinkUnavailableError,
     TopicChangedError,
 )
-from flowise_telemetry_consumer.monitoring.counters import Progress
+from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_consumer.reading.batch import BatchLimits
 from flowise_telemetry_consumer.replay import (
     Bound,
@@ -60,6 +54,7 @@ __all__ = [
     "BatchLimits",
     "Bound",
     "Consumer",
+    "ConsumerCounters",
     "ConsumerSettings",
     "DeadLetter",
     "DeadLetterGroup",
@@ -75,7 +70,6 @@ __all__ = [
     "IncompleteReadError",
     "InspectedValue",
     "PartitionResult",
-    "Progress",
     "RecordFilter",
     "RedriveResult",
     "ReplayCheckpoint",

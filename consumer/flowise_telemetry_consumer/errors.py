@@ -3,6 +3,9 @@
     TelemetryError (flowise_telemetry_schemas.errors)
     ├── IncompleteReadError       the end of a range of offsets was not reached
     ├── TopicChangedError         the topic was deleted and created again: its offsets mean other records now
+    ├── DeadLetterLimitError        too many records are dead letters: the fault is elsewhere
+    ├── DeadLetterRefusedError      the cluster refuses a dead letter, and will refuse it again until someone mends it
+    ├── DeadLetterUnavailableError  dead letters are not acknowledged yet (retryable)
     └── SinkError                 the sink refused, and will refuse again until someone mends it
         ├── FencedError           another writer has taken over; what it writes counts
         ├── SinkInUseError        another process has what was to be locked
@@ -16,6 +19,9 @@ from __future__ import annotations
 from flowise_telemetry_schemas.errors import TelemetryError
 
 __all__ = [
+    "DeadLetterLimitError",
+    "DeadLetterRefusedError",
+    "DeadLetterUnavailableError",
     "FencedError",
     "IncompleteReadError",
     "SinkError",
@@ -31,6 +37,20 @@ class IncompleteReadError(TelemetryError):
 
 class TopicChangedError(TelemetryError):
     """The topic is another one than before: it was deleted and made again, so offsets mean other records now."""
+
+
+class DeadLetterLimitError(TelemetryError):
+    """Too many dead letters. Nothing of the batch was written or committed: a restart reads it again."""
+
+
+class DeadLetterRefusedError(TelemetryError):
+    """The cluster refuses a dead letter. The consumer stops, because going on would lose the record's bytes."""
+
+
+class DeadLetterUnavailableError(TelemetryError):
+    """Dead letters are not acknowledged yet. The same call may be made again: it continues with the rest."""
+
+    retryable = True
 
 
 class SinkError(TelemetryError):

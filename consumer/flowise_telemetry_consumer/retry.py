@@ -1,17 +1,19 @@
-"""Trying again: how long to wait before the next try, and waiting for what is away within a bound."""
+"""Trying again: how long to wait before the next try, and waiting for an outage to end, within a bound."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
 from typing import TypeVar
 
-from flowise_telemetry_consumer.clock import Clock
+from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_schemas import TelemetryError
 
-__all__ = ["Backoff", "OutageError", "retry_until"]
+__all__ = ["DEFAULT_CONTROL", "Backoff", "OutageError", "RunControl", "retry_until"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
@@ -22,42 +24,73 @@ _T = TypeVar("_T")
 
 
 class Backoff:
-    """Doubling waits from ``initial_seconds`` to ``max_seconds``."""
+    """Waits that double from ``initial_seconds`` to ``max_seconds``, each with "equal jitter".
 
-    def __init__(self, *, initial_seconds: float, max_seconds: float) -> None:
+    A wait is at least half of the doubled value, and the other half is random: without that, all consumers of a group
+    would retry a database in step. ``random`` is for tests that want the waits to be the same every time.
+
+    The scheme is that of https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+    """
+
+    def __init__(self, *, initial_seconds: float, max_seconds: float, random: Random | None = None) -> None:
         self._initial_seconds = initial_seconds
         self._max_seconds = max_seconds
-        self._next_seconds = initial_seconds
+        self._random = random or Random()  # noqa: S311 - spreads load, guards nothing
+        self._ceiling_seconds = initial_seconds
 
     def next_seconds(self) -> float:
-        """The wait before the next try."""
-        seconds = self._next_seconds
-        self._next_seconds = min(self._max_seconds, seconds * 2)
-        return seconds
+        """Return the wait before the next try."""
+        ceiling = self._ceiling_seconds
+        self._ceiling_seconds = min(self._max_seconds, ceiling * 2)
+        return ceiling * self._random.uniform(0.5, 1.0)
 
     def reset(self) -> None:
-        """It worked: the next failure starts with the shortest wait again."""
-        self._next_seconds = self._initial_seconds
+        """Begin with the shortest wait again after a success."""
+        self._ceiling_seconds = self._initial_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class RunControl:
+    """How a long run is bounded and stopped: passed on, as it is, to all that it calls.
+
+    The run ends as incomplete after ``no_progress_seconds`` without any progress, whether the broker or the sink is
+    away, and soon after ``stop`` is set. ``random`` jitters the waits between retries.
+    """
+
+    no_progress_seconds: float = 60.0
+    stop: threading.Event | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    random: Random = field(default_factory=Random)
+
+    @property
+    def stopped(self) -> bool:
+        """Tell whether ``stop`` was set."""
+        return self.stop is not None and self.stop.is_set()
+
+
+DEFAULT_CONTROL = RunControl()
+"""A run that only its end, or a minute without progress, ends."""
 
 
 class OutageError(IncompleteReadError):
-    """What was waited for did not come back in time."""
+    """An outage lasted longer than the run may wait for its end."""
 
 
-def retry_until(step: Callable[[], _T], *, what: str, clock: Clock, stop: threading.Event, limit_seconds: float) -> _T:
-    """Takes a step, again and again while it fails with something retryable.
+def retry_until(step: Callable[[], _T], control: RunControl = DEFAULT_CONTROL, *, what: str) -> _T:
+    """Call ``step`` until it succeeds, with a wait after each retryable failure, and return its result.
 
-    Raises ``OutageError`` after ``limit_seconds`` or once ``stop`` is set, and what no retry mends at once.
+    Raises ``OutageError`` naming ``what`` after ``control.no_progress_seconds`` or once the run is stopped, and at once
+    any error that no retry mends.
     """
-    backoff = Backoff(initial_seconds=_RETRY_INITIAL_SECONDS, max_seconds=_RETRY_MAX_SECONDS)
-    deadline = clock.monotonic() + limit_seconds
+    backoff = Backoff(initial_seconds=_RETRY_INITIAL_SECONDS, max_seconds=_RETRY_MAX_SECONDS, random=control.random)
+    deadline = control.clock.monotonic() + control.no_progress_seconds
     while True:
         try:
             return step()
         except TelemetryError as error:
             if not error.retryable:
                 raise
-            if stop.is_set() or clock.monotonic() >= deadline:
-                raise OutageError(f"{what} stayed away: {error.message}") from error
+            if control.stopped or control.clock.monotonic() >= deadline:
+                raise OutageError(f"{what} stayed unavailable: {error.message}") from error
             logger.warning("waiting: %s", error.message)
-            clock.sleep(backoff.next_seconds())
+            control.clock.sleep(backoff.next_seconds())

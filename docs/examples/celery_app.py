@@ -1,8 +1,8 @@
-"""Background work with Celery: the ``Telemetry`` is made in the parent, the prefork workers send.
+"""Background work with Celery: the parent creates the ``Telemetry``, the prefork workers send.
 
     FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=localhost:9092 celery --app celery_app worker --concurrency 2
 
-Nothing has to be done for the fork. A worker that ends delivers within its second.
+The fork needs no code. A worker that ends has a second to deliver.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ telemetry = Telemetry(app_version="3.0.1")
 
 @app.task
 def upsert(chatflow_id: str, nodes: list[dict[str, object]], edges: list[dict[str, object]], store: str) -> None:
-    """Writes documents to a vector store, and says that it did."""
+    """Write documents to a vector store, and report it."""
     telemetry.send_telemetry(
         VectorUpserted(
             chatflow_id=chatflow_id,

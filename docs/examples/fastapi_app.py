@@ -2,7 +2,7 @@
 
     FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=localhost:9092 uvicorn fastapi_app:app
 
-Safe with several workers, forked or not: each has its own stream.
+Safe with several workers, forked or spawned: each has its own stream.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from flowise_telemetry import FlowGraph, OriginType, PredictionSent, Telemetry, 
 
 
 class NewTool(BaseModel):
-    """What the app is told of a tool."""
+    """A tool to create."""
 
     name: str
     description: str
 
 
 class Question(BaseModel):
-    """A question, and the flow that is to answer it."""
+    """A question, and the flow that should answer it."""
 
     text: str
     flow: dict[str, list[dict[str, Any]]]
 
 
 def create_app(telemetry: Telemetry | None = None) -> FastAPI:
-    """The app; a test gives it the ``telemetry`` of a ``TelemetryRecorder``."""
+    """Return the app. A test passes the ``telemetry`` of a ``TelemetryRecorder``."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.telemetry = telemetry or Telemetry(app_version="3.0.1")
         yield
-        # Waits for Kafka, so not on the event loop.
+        # close waits for Kafka, so keep it off the event loop.
         await asyncio.to_thread(app.state.telemetry.close, timeout_seconds=2.0)
 
     app = FastAPI(lifespan=lifespan)
@@ -48,7 +48,7 @@ def create_app(telemetry: Telemetry | None = None) -> FastAPI:
     @app.post("/tools")
     async def create_tool(tool: NewTool, request: Request) -> dict[str, str]:
         tool_id = str(uuid.uuid4())
-        # Takes microseconds and never raises: fine in a coroutine. The description stays here.
+        # Takes about a microsecond and never raises, so a coroutine may call it. The description is not sent.
         request.app.state.telemetry.send_telemetry(ToolCreated(tool_id=tool_id, tool_name=tool.name))
         return {"id": tool_id}
 

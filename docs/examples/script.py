@@ -1,8 +1,8 @@
-"""A plain script: sends a few events and ends.
+"""A plain script that sends two events and ends.
 
     FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=localhost:9092 python script.py flow.json
 
-``flow.json`` is a flow as the app exports it. Only the ids of its nodes and which of them are connected leave.
+``flow.json`` is a flow as the app exports it. Only its nodes' ids and the connections between them are sent.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from flowise_telemetry import ChatflowCreated, FlowGraph, OriginType, Prediction
 
 
 def main(path: str) -> None:
-    """Reports the flow as created, and as having answered once."""
+    """Report that the flow was created and that it answered once."""
     flow = json.loads(Path(path).read_text(encoding="utf-8"))
     graph = FlowGraph.from_react_flow(flow["nodes"], flow["edges"])
     chatflow_id = str(uuid.uuid4())
 
-    # Leaving the block delivers what is still on its way, for at most five seconds.
+    # The end of the block waits for delivery, at most five seconds.
     with Telemetry(app_version="3.0.1") as telemetry:
         telemetry.send_telemetry(ChatflowCreated(chatflow_id=chatflow_id, flow_graph=graph))
         telemetry.send_telemetry(

@@ -1,4 +1,4 @@
-"""Anonymous usage telemetry for an app: five closed event schemas onto a Kafka topic, and an off switch that is kept.
+"""Anonymous usage telemetry for an app: five closed event schemas, a Kafka topic, and an off switch that holds.
 
     telemetry = Telemetry(app_version="3.0.1")
     telemetry.send_telemetry(ToolCreated(tool_id=tool.id, tool_name=tool.name))
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from flowise_telemetry.consent.decision import Consent
     from flowise_telemetry.settings import Limits
 
+    __version__: str
+
 __all__ = [
     "AssistantCreated",
     "ChatflowCreated",
@@ -47,18 +49,24 @@ __all__ = [
     "VectorUpserted",
 ]
 
-# An app without logging of its own would otherwise get our warnings on stderr.
+# Without it, an app that configures no logging would get our warnings on stderr (logging.lastResort).
 logging.getLogger("flowise_telemetry").addHandler(logging.NullHandler())
 
 
-def __getattr__(name: str) -> Any:
-    # PEP 562: what only some apps use is loaded when it is used.
-    if name == "Consent":
-        from flowise_telemetry.consent.decision import Consent
+if not TYPE_CHECKING:  # a module with __getattr__ has, to type checkers, every name
 
-        return Consent
-    if name == "Limits":
-        from flowise_telemetry.settings import Limits
+    def __getattr__(name: str) -> Any:
+        # PEP 562: loaded at first use, as most apps use none of it.
+        if name == "Consent":
+            from flowise_telemetry.consent.decision import Consent
 
-        return Limits
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return Consent
+        if name == "Limits":
+            from flowise_telemetry.settings import Limits
+
+            return Limits
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("flowise-telemetry")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,30 +27,30 @@ DISABLE = "DISABLE_FLOWISE_TELEMETRY"
 """Anything but empty, 0, false, no or off turns telemetry off."""
 
 DO_NOT_TRACK = "DO_NOT_TRACK"
-"""The same for every program that keeps to https://consoledonottrack.com."""
+"""The same switch for every program that follows https://consoledonottrack.com."""
 
 OPT_OUTS = (DISABLE, DO_NOT_TRACK)
 
 BOOTSTRAP_SERVERS = PREFIX + "BOOTSTRAP_SERVERS"
-"""``host:port[,host:port…]``. Without it nothing is sent."""
+"""``host:port[,host:port…]``. Nothing is sent while it is not set."""
 
 TOPIC = PREFIX + "TOPIC"
 """The topic, ``flowise.telemetry.events`` by default."""
 
 CLIENT = PREFIX + "CLIENT"
-"""``kafka-python`` or ``librdkafka``; together with ``FLOWISE_TELEMETRY_KAFKA_*`` it is read by the transport."""
+"""``kafka-python`` or ``librdkafka``; read by the transport, like ``FLOWISE_TELEMETRY_KAFKA_*``."""
 
 DEBUG = PREFIX + "DEBUG"
-"""Events are printed to stderr instead of being sent."""
+"""Print events to stderr instead of sending them."""
 
 SPOOL_DIR = PREFIX + "SPOOL_DIR"
 """A folder in which accepted events wait on disk until they are delivered."""
 
 LOG = PREFIX + "LOG"
-"""A file that keeps what was sent and where it landed."""
+"""A file that records each delivered event with its partition and offset."""
 
 CONFIG_DIR = PREFIX + "CONFIG_DIR"
-"""Where the stored choice and the local secret are kept, in place of the user's config folder."""
+"""The folder of the stored choice and the local secret, instead of the one in the user's home."""
 
 INSTANCE_SECRET = PREFIX + "INSTANCE_SECRET"
 """The local secret itself, for containers: 16 or more characters, the same for every replica of one installation."""
@@ -62,6 +62,6 @@ _NO = frozenset({"", "0", "false", "no", "off"})
 
 
 def is_set(environ: Mapping[str, str], name: str) -> bool | None:
-    """Whether a switch is on: None where it is not there or empty, False for 0, false, no and off, else True."""
+    """Return the state of a switch: None if missing or empty, False for 0, false, no and off, else True."""
     text = environ.get(name, "").strip().lower()
     return None if not text else text not in _NO

@@ -1,4 +1,4 @@
-"""A local record of what was sent and where it landed: ``FLOWISE_TELEMETRY_LOG=file``, one line of JSON an event."""
+"""A local record of delivered events and their offsets: ``FLOWISE_TELEMETRY_LOG=file``, one JSON object a line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RETRY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One delivered event. ``sent_at_ms``: when Kafka had acknowledged it, milliseconds since 1970."""
+    """One delivered event. ``sent_at_ms`` is the time of Kafka's acknowledgement, in milliseconds since 1970."""
 
     sent_at_ms: int
     event: str
@@ -39,11 +39,11 @@ class LedgerEntry:
 
 
 class Ledger:
-    """Appends to the file, with mode 0600.
+    """Appends to a file of mode 0600.
 
-    At half of ``max_bytes`` the file becomes ``file.1``, in place of the one before.
-    Processes may share a file: each line is appended in one write. A file that cannot be written costs one WARNING,
-    and is tried again after a minute; events are sent all the same.
+    At half of ``max_bytes`` the file is renamed to ``file.1``, replacing the previous one. Processes may share a file:
+    each line is appended in one write. If the file cannot be written, one WARNING is logged and the file is tried again
+    after a minute; events are sent all the same.
     """
 
     def __init__(self, path: Path, *, max_bytes: int) -> None:
@@ -55,7 +55,7 @@ class Ledger:
         self._paused_until = 0.0
 
     def append(self, encoded: Encoded, delivery: Delivery) -> None:
-        """Notes an event; ``flush`` writes it."""
+        """Take an event down; ``flush`` writes it."""
         if time.monotonic() < self._paused_until:
             return
         shown = preview_of(encoded.key, encoded.value, delivery.topic)
@@ -72,7 +72,7 @@ class Ledger:
         self._lines.append(json.dumps(entry, separators=(",", ":")) + "\n")
 
     def flush(self) -> None:
-        """Writes what was noted."""
+        """Write the events taken down since the last call."""
         lines, self._lines = self._lines, []
         if not lines:
             return
@@ -92,7 +92,7 @@ class Ledger:
 
     def _opened(self) -> TextIO:
         if self._file is not None:
-            # Another process may have moved it on.
+            # Another process may have renamed it.
             with contextlib.suppress(FileNotFoundError):
                 if self._path.stat().st_ino == os.fstat(self._file.fileno()).st_ino:
                     return self._file
@@ -108,7 +108,7 @@ class Ledger:
             self._path.replace(self._path.with_name(self._path.name + _OLDER))
 
     def close(self) -> None:
-        """Closes the file; a later ``flush`` opens it again."""
+        """Close the file; a later ``flush`` opens it again."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
@@ -116,13 +116,14 @@ class Ledger:
 
 
 def read_ledger(path: Path) -> Iterator[LedgerEntry]:
-    """The entries, oldest first; a line cut short by a crash is passed over. Raises ``OSError`` if there is no
-    ledger.
+    """Yield the entries, oldest first, skipping a line that a crash cut short.
+
+    Raises ``FileNotFoundError`` if there is no ledger, and ``OSError`` if it cannot be read.
     """
     older = path.with_name(path.name + _OLDER)
     parts = [part for part in (older, path) if part.exists()]
     if not parts:
-        raise FileNotFoundError(2, "no ledger there", str(path))
+        raise FileNotFoundError(2, "no such ledger", str(path))
     for part in parts:
         with part.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:

@@ -1,4 +1,4 @@
-"""What happens to every ``Telemetry`` of a process when it forks and when it ends."""
+"""Forks and the end of the process: hooks for every ``Telemetry`` in it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-__all__ = ["connected", "connecting", "flush_on_sigterm", "keep_for_ever", "loading", "register", "watch_exit"]
+__all__ = ["connected", "connecting", "flush_on_sigterm", "keep_forever", "loading", "register", "watch_exit"]
 
 EXIT_BUDGET_SECONDS = 1.0
-"""All the time that the end of the process is delayed, however many ``Telemetry`` objects there are."""
+"""Longest delay of the end of the process, however many ``Telemetry`` objects there are."""
 
 _FORK_WAIT_SECONDS = 10.0
 _CONNECT_WAIT_SECONDS = 1.0
-_CONNECT_LOOK_SECONDS = 0.002
+_CONNECT_CHECK_SECONDS = 0.002
 _WORKER_FINALIZERS = ("multiprocessing", "billiard")  # billiard: Celery's
 
 
@@ -31,33 +31,33 @@ class _Living(Protocol):
 
 _loading = threading.RLock()
 _fork_is_clean = True
-_connecting: dict[object, float] = {}  # until when a fork waits for each
+_connecting: dict[object, float] = {}  # by client, the monotonic time until which a fork waits for it
 _living: weakref.WeakSet[Any] = weakref.WeakSet()
 _watched_in_pid = -1
 
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """Within it our threads do what must not be cut in two by a fork, which waits for its end, at most ten seconds.
+    """Make ``os.fork`` wait, at most 10 s, for code inside this context, because it holds locks.
 
-    A module that another thread was importing when the process forked stays locked in the child for ever (CPython), and
-    so do the locks that OpenSSL takes for a moment.
+    A module that another thread is importing during the fork stays locked in the child for ever (CPython's module
+    locks), and so does any lock that OpenSSL holds at that moment.
     """
     with _loading:
         yield
 
 
 def connecting(client: object) -> None:
-    """Has a fork wait until the client is ``connected``, at most for the second that follows.
+    """Make ``os.fork`` wait until the client is ``connected``, at most for one second from now.
 
-    The client's threads look up addresses meanwhile. glibc's ``getaddrinfo`` takes a lock that a fork in that moment
-    would leave held in the child, where no look-up would ever end.
+    While connecting, the client's threads resolve host names. glibc's ``getaddrinfo`` holds a lock meanwhile; forked
+    then, the child would inherit it locked, and none of its look-ups would return.
     """
     _connecting[client] = time.monotonic() + _CONNECT_WAIT_SECONDS
 
 
 def connected(client: object) -> None:
-    """Ends what ``connecting`` began."""
+    """Let forks proceed: the client has its connection."""
     _connecting.pop(client, None)
 
 
@@ -65,7 +65,7 @@ def _before_fork() -> None:
     global _fork_is_clean  # noqa: PLW0603 - read by the two hooks that follow on the same thread
     _fork_is_clean = _loading.acquire(timeout=_FORK_WAIT_SECONDS)
     while max(list(_connecting.values()), default=0.0) > time.monotonic():
-        time.sleep(_CONNECT_LOOK_SECONDS)
+        time.sleep(_CONNECT_CHECK_SECONDS)
     _connecting.clear()
 
 
@@ -75,15 +75,15 @@ def _after_fork_in_parent() -> None:
 
 
 def register(telemetry: _Living) -> None:
-    """Tells it of forks and of the end, for as long as it is referenced elsewhere or has a thread."""
+    """Call its hooks at forks and at the end of the process, as long as something else refers to it."""
     _living.add(telemetry)
 
 
 def watch_exit() -> None:
-    """Has ``close`` called at the end of this process, before the Kafka client's own exit handlers.
+    """Close every ``Telemetry`` at the end of this process, before the Kafka client's own exit handlers run.
 
-    Exit handlers run in the reverse order of their registration, and kafka-python registers one that throws away what
-    is not sent: so this is called again when the client is there.
+    Exit handlers run in reverse order of registration, and kafka-python's discards unsent records; so call this again
+    after the client was created.
     """
     global _watched_in_pid  # noqa: PLW0603 - one process, one set of exit handlers
     atexit.unregister(_close_all)
@@ -91,7 +91,7 @@ def watch_exit() -> None:
     if _watched_in_pid == os.getpid():
         return
     _watched_in_pid = os.getpid()
-    # Children of multiprocessing and of Celery's prefork leave through os._exit and run only these.
+    # Children of multiprocessing and of Celery's prefork pool end by os._exit, which runs these finalizers only.
     for package in _WORKER_FINALIZERS:
         util = sys.modules.get(f"{package}.util")
         if util is not None and hasattr(util, "Finalize"):
@@ -100,9 +100,9 @@ def watch_exit() -> None:
 
 
 def flush_on_sigterm() -> None:
-    """Has ``close`` called when SIGTERM would end this process, which it then does with the same exit status.
+    """Close every ``Telemetry`` when SIGTERM is about to end this process; its exit status stays the same.
 
-    Does nothing where the app has a handler of its own, or off the main thread. A handler set later replaces this one.
+    Does nothing if the app has a handler of its own, or off the main thread. A handler set later replaces this one.
     """
     import signal
 
@@ -127,18 +127,18 @@ def _close_all() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _loading  # noqa: PLW0603 - the old lock may be held by a thread that is not there
+    global _loading  # noqa: PLW0603 - the old lock may be held by a thread that the child does not have
     _loading = threading.RLock()
     _connecting.clear()
     for telemetry in list(_living):
         telemetry._after_fork_in_child(usable=_fork_is_clean)
 
 
-def keep_for_ever(inherited: object) -> None:
-    """Takes a reference that is never given back, not even at the end of the interpreter.
+def keep_forever(inherited: object) -> None:
+    """Leak a reference, so that the object is never freed, not even at the end of the interpreter.
 
-    A Kafka client that was made before a fork has neither its threads nor the right to its sockets in the child:
-    librdkafka's destructor would wait there for ever for threads that do not exist.
+    In the child of a fork a Kafka client of the parent has no threads, and its sockets are still the parent's:
+    librdkafka's destructor would wait for ever for threads that do not exist.
     """
     import ctypes
 

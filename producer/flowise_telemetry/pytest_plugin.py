@@ -1,4 +1,4 @@
-"""pytest finds this by its entry point; nothing else imports it, so an app needs no pytest."""
+"""pytest plug-in, found by its entry point. Nothing else imports it, so an app does not need pytest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["telemetry_recorder"]
 
 @pytest.fixture
 def telemetry_recorder() -> Iterator[TelemetryRecorder]:
-    """A ``TelemetryRecorder``: give its ``telemetry`` to the app, then assert what was sent."""
+    """Yield a ``TelemetryRecorder``: give its ``telemetry`` to the app, then assert what was sent."""
     from flowise_telemetry.testing import TelemetryRecorder
 
     with TelemetryRecorder() as recorder:

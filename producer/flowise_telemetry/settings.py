@@ -1,4 +1,4 @@
-"""Where events go and what is kept locally, read once from the environment and the ``.env`` file."""
+"""Settings of a ``Telemetry``, read once from its arguments, the environment and the ``.env`` file."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from pathlib import Path
 
 from flowise_telemetry import environment
 
-__all__ = ["DEFAULT_TOPIC", "Limits", "ProducerSettings"]
-
-DEFAULT_TOPIC = "flowise.telemetry.events"
+__all__ = ["Limits", "ProducerSettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The bounds of everything that can grow.
+    """Bounds of everything that can grow.
 
-    ``buffer_max_events`` and ``buffer_max_bytes`` bound what is in memory until Kafka has acknowledged it: what is
-    over is refused (``queue_full``). ``max_age_seconds``: what is still undelivered after that, in memory or on disk,
-    is dropped (``expired``). ``spool_max_bytes`` bounds the spool folder, ``ledger_max_bytes`` the ledger together
-    with the one older part that is kept of it.
+    ``buffer_max_events`` and ``buffer_max_bytes`` bound the events in memory that Kafka has not acknowledged; more are
+    refused (``queue_full``). An event that is undelivered after ``max_age_seconds``, in memory or on disk, is dropped
+    (``expired``). ``spool_max_bytes`` bounds the spool folder, ``ledger_max_bytes`` the ledger file together with the
+    one that it replaced.
     """
 
     buffer_max_events: int = 20_000
@@ -34,13 +32,12 @@ class Limits:
 class ProducerSettings:
     """The settings of one ``Telemetry``.
 
-    ``kafka`` are the variables that the transport reads (servers, client, ``FLOWISE_TELEMETRY_KAFKA_*``). ``environ``
-    is the environment with the variables of ``.env`` beneath it; neither is shown in the repr, as both may hold
-    passwords.
+    ``kafka`` holds the variables that the transport reads (servers, client, ``FLOWISE_TELEMETRY_KAFKA_*``). ``environ``
+    is the environment over the variables of ``.env``. The repr shows neither, because both may hold passwords.
     """
 
     bootstrap_servers: str
-    topic: str
+    given_topic: str
     debug: bool
     spool_dir: Path | None
     ledger_path: Path | None
@@ -48,8 +45,16 @@ class ProducerSettings:
     environ: Mapping[str, str] = field(repr=False)
 
     @property
+    def topic(self) -> str:
+        """The topic that was given, else the default one."""
+        # Imported here: transport takes longer to load than all that an app needs while telemetry is off.
+        from flowise_telemetry_transport.topics import EVENTS_TOPIC
+
+        return self.given_topic or EVENTS_TOPIC
+
+    @property
     def spool_has_files(self) -> bool:
-        """Whether there is a spool folder with something in it."""
+        """True if there is a spool folder with a file in it."""
         if self.spool_dir is None or self.debug:
             return False
         try:
@@ -68,7 +73,7 @@ class ProducerSettings:
         spool_dir: str | Path | None = None,
         ledger_path: str | Path | None = None,
     ) -> ProducerSettings:
-        """An argument that is given wins over the environment, that over the ``.env`` file."""
+        """Return the settings: arguments override the environment, which overrides the ``.env`` file."""
         merged = {**env_file, **{name: text for name, text in environ.items() if text.strip()}}
         if bootstrap_servers is not None:
             merged[environment.BOOTSTRAP_SERVERS] = bootstrap_servers
@@ -76,7 +81,7 @@ class ProducerSettings:
         ledger = ledger_path if ledger_path is not None else merged.get(environment.LOG, "").strip()
         return cls(
             bootstrap_servers=merged.get(environment.BOOTSTRAP_SERVERS, "").strip(),
-            topic=topic or merged.get(environment.TOPIC, "").strip() or DEFAULT_TOPIC,
+            given_topic=topic or merged.get(environment.TOPIC, "").strip(),
             debug=bool(environment.is_set(merged, environment.DEBUG)),
             spool_dir=Path(spool) if spool else None,
             ledger_path=Path(ledger) if ledger else None,

@@ -1,4 +1,4 @@
-"""What became of the events, counted."""
+"""Counts of the fates of events."""
 
 from __future__ import annotations
 
@@ -15,37 +15,35 @@ logger = logging.getLogger("flowise_telemetry")
 
 
 class DropReason(StrEnum):
-    """Why an event was not delivered."""
+    """Reason for which an event was not delivered."""
 
     QUEUE_FULL = "queue_full"
-    """The buffer was at its bound of events or bytes. The newest is refused, so that what was accepted stays whole."""
+    """The buffer was full, in events or bytes. The newest event is refused; those accepted before stay."""
     INVALID = "invalid"
-    """It breaks its schema, or is no event."""
+    """It violates its schema, or is no event."""
     TOO_LARGE = "too_large"
-    """Its record is larger than the client or the topic takes."""
+    """Its record is larger than the client or the topic allows."""
     EXPIRED = "expired"
     """It was undelivered for ``max_age_seconds``."""
     CLOSED = "closed"
-    """It came after ``close``, or was undelivered when the time of ``close`` was up."""
+    """It came after ``close``, or was undelivered when the time given to ``close`` was up."""
     REJECTED = "rejected"
-    """The cluster or its client refused this one record for good."""
+    """The cluster or its client refused this record, and a retry cannot help."""
     OPTED_OUT = "opted_out"
     """Telemetry was turned off while it waited."""
 
 
 OnDrop = Callable[[DropReason, str | None], None]
-"""Called for each dropped event with the reason and the event's name, None where it is no event. May run on any
-thread.
-"""
+"""Callback for each dropped event: the reason, and the event's name, or None if it is no event. Runs on any thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counts since the start of the process (of the child, after a fork).
+    """Counts since the start of the process, or since the fork in a child.
 
-    ``accepted`` entered the buffer. ``recovered`` were found in the spool, left by earlier processes. ``buffered``
-    wait in memory or on disk. Always: accepted + recovered + refused = sent + dropped + buffered, where ``refused``
-    counts those drops that were never accepted.
+    ``accepted`` entered the buffer. ``recovered`` were found in the spool, left by earlier processes. ``buffered`` wait
+    in memory or on disk, ``spooled`` of them on disk, where they survive a crash of the app. Always: accepted +
+    recovered + refused = sent + dropped + buffered, where ``refused`` counts those drops that were never accepted.
     """
 
     accepted: int
@@ -54,16 +52,17 @@ class Stats:
     sent: int
     dropped: Mapping[str, int]
     buffered: int
+    spooled: int
     stream_id: str
 
     @property
     def dropped_events(self) -> int:
-        """Drops for all reasons."""
+        """Number of dropped events, for all reasons."""
         return sum(self.dropped.values())
 
 
 class Counts:
-    """The counters behind ``Stats``. Any thread may count."""
+    """Counters behind ``Stats``, for use by any thread."""
 
     def __init__(self, on_drop: OnDrop | None) -> None:
         self._lock = threading.RLock()
@@ -75,18 +74,18 @@ class Counts:
         self.recovered = 0
 
     def count_sent(self, events: int) -> None:
-        """Counts events that Kafka has acknowledged."""
+        """Count events that Kafka has acknowledged."""
         with self._lock:
             if not self.frozen:
                 self.sent += events
 
     def freeze(self) -> None:
-        """From now on only refusals count: what was pending has been counted for good."""
+        """Count only refusals from now on, because everything pending has been counted as dropped."""
         with self._lock:
             self.frozen = True
 
     def drop(self, reason: DropReason, event: str | None, detail: object = "", *, refused: bool = False) -> None:
-        """Counts one dropped event, calls ``on_drop``, and logs: the first of each reason as WARNING, then as DEBUG."""
+        """Count one dropped event, call ``on_drop``, and log: the first of each reason as WARNING, others as DEBUG."""
         with self._lock:
             if self.frozen and not refused:
                 return
@@ -97,10 +96,10 @@ class Counts:
         logger.log(
             logging.WARNING if first and not quiet else logging.DEBUG,
             "telemetry: dropped %s (%s)%s%s",
-            event or "what is no event",
+            event or "an object that is no event",
             reason.value,
             f": {detail}" if detail else "",
-            "; further ones are only counted" if first and not quiet else "",
+            "; later ones are only counted" if first and not quiet else "",
         )
         if self._on_drop is not None:
             try:
@@ -109,7 +108,7 @@ class Counts:
                 logger.debug("telemetry: on_drop raised", exc_info=True)
 
     def dropped(self) -> Mapping[str, int]:
-        """Drops by reason; a reason that did not occur is not there."""
+        """Return the drops by reason, without reasons that did not occur."""
         with self._lock:
             return MappingProxyType({reason.value: count for reason, count in self._dropped.items()})
 

@@ -1,30 +1,29 @@
-"""The one object that an app has."""
+"""``Telemetry``, the one object that an app has."""
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
-import queue
 import threading
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import environment, lifecycle
-from flowise_telemetry.delivery.queue import EventQueue, event_bytes
+from flowise_telemetry.delivery.queue import EventQueue
+from flowise_telemetry.delivery.wakeup import Wakeup
+from flowise_telemetry.encoding.size import event_bytes
 from flowise_telemetry.stats import Counts, DropReason, OnDrop, Stats
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
 
-if TYPE_CHECKING:  # what is not needed to import the module is imported where it is: an app may never get there
+if TYPE_CHECKING:  # the functions below import what they need: an app with telemetry off loads none of it
     from pathlib import Path
     from types import TracebackType
 
     from flowise_telemetry.consent.decision import Consent
     from flowise_telemetry.consent.env_file import EnvFile
-    from flowise_telemetry.delivery.assembly import SenderParts
     from flowise_telemetry.delivery.in_flight import WriterFactory
+    from flowise_telemetry.delivery.sender import Sender
     from flowise_telemetry.settings import Limits
 
 __all__ = ["Telemetry"]
@@ -32,27 +31,25 @@ __all__ = ["Telemetry"]
 logger = logging.getLogger("flowise_telemetry")
 
 _EVENT_TYPES = frozenset(EVENT_CLASSES.values())
-_CHOICE_LOOK_SECONDS = 5.0
 
 
 class Telemetry:
-    """Sends events, or does nothing at all.
+    """The app's way to send events; does nothing at all while telemetry is off.
 
-    It does nothing when telemetry is off (``consent`` names who said so) or no bootstrap servers are set. Settings
-    are read here and never again, except that an opt-out set later is obeyed: what waits is then dropped
-    (``opted_out``).
+    It is off if someone opted out (``consent`` says who) or no bootstrap servers are set. Settings are read here and
+    never again, except that a later opt-out is obeyed: events that wait are then dropped as ``opted_out``.
 
-    ``app_version`` fills the events' ``version``. Arguments win over the environment, and that over the ``.env`` file
-    (``env_file``, else ``.env`` in the working directory); but no argument wins over an opt-out. ``environ`` stands
-    in for ``os.environ``.
+    ``app_version`` fills the events' ``version``. Arguments override the environment, which overrides the ``.env`` file
+    (``env_file``, else ``.env`` in the working directory); but no argument overrides an opt-out. ``environ`` replaces
+    ``os.environ``.
 
-    ``strict`` is for development and tests: ``send_telemetry`` raises ``ValidationError`` for a bad event, even where
+    ``strict`` is for development and tests: ``send_telemetry`` raises ``ValidationError`` for a bad event, even if
     nothing is sent, and wrong settings raise ``ConfigurationError`` here. Without it nothing is ever raised into the
     app.
 
-    ``writer_factory`` opens another transport than Kafka's, for tests. ``on_drop`` is told of each dropped event, and
-    may be on any thread. ``flush_on_sigterm`` delivers for at most a second when SIGTERM would end the process (from
-    the main thread, and only if the app has no handler of its own); without it the default SIGTERM loses what is in
+    ``writer_factory`` replaces the Kafka client, for tests. ``on_drop`` is called for each dropped event, on any
+    thread. ``flush_on_sigterm`` delivers for at most a second when SIGTERM would end the process (call it from the main
+    thread; it does nothing if the app has a handler of its own); without it the default SIGTERM loses what is in
     memory.
 
     Safe to use from any thread, before and after a fork: a child has its own stream, counts and connection.
@@ -109,7 +106,7 @@ class Telemetry:
         if self._active and strict:
             self._check_settings()
         if self._consent.enabled and not self._active:
-            logger.debug("telemetry: nothing is sent: %s is not set", environment.BOOTSTRAP_SERVERS)
+            logger.debug("telemetry: nothing is sent because %s is not set", environment.BOOTSTRAP_SERVERS)
         self._begin()
         lifecycle.register(self)
         if self._active:
@@ -122,31 +119,31 @@ class Telemetry:
             from flowise_telemetry.consent.notice import show_notice
 
             show_notice(self._settings.environ)
-        if self._settings.spool_has_files:  # does not wait for the first event
+        if self._settings.spool_has_files:  # recover them now, not with the first event
             self._start()
 
     def _begin(self) -> None:
-        """Everything that belongs to one process: made at the start, and anew in the child of a fork."""
+        """Create what belongs to one process: at the start, and again in the child of a fork."""
+        from flowise_telemetry.consent.decision import OptOutWatch
+
         self._start_lock = threading.RLock()
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._inbox = EventQueue(
-            max_events=self._limits.buffer_max_events,
-            max_bytes=self._limits.buffer_max_bytes,
-            wake=functools.partial(self._bell.put, None),
+        self._wakeup = Wakeup()
+        self._queue = EventQueue(
+            max_events=self._limits.buffer_max_events, max_bytes=self._limits.buffer_max_bytes, wakeup=self._wakeup
         )
         self._counts = Counts(self._on_drop)
-        self._machinery: SenderParts | None = None
+        self._sender: Sender | None = None
         self._stream_id = ""
-        self._choice_read_at = 0.0
+        self._opt_out_watch = OptOutWatch(self._environ, self._settings.environ)
         self._silent = not self._active
 
     # -- sending --------------------------------------------------------------------------------------------------
 
     def send_telemetry(self, event: Event) -> None:
-        """Takes an event in; it leaves on another thread.
+        """Accept an event; another thread sends it.
 
-        Never blocks and, without ``strict``, never raises: an event that cannot be taken is counted (``stats``) and
-        dropped. Raises ``ValidationError`` with ``strict``.
+        Never blocks and, without ``strict``, never raises: an event that cannot be accepted is counted (``stats``) and
+        dropped. With ``strict`` raises ``ValidationError``.
         """
         if self._silent and not self._strict:
             return
@@ -158,15 +155,15 @@ class Telemetry:
             if type(event) not in _EVENT_TYPES and not isinstance(event, tuple(_EVENT_TYPES)):
                 self._counts.drop(DropReason.INVALID, None, f"a {type(event).__name__}", refused=True)
                 return
-            reason = self._inbox.put(event, event_bytes(event))
+            reason = self._queue.put(event, event_bytes(event))
             if reason is not None:
                 self._counts.drop(reason, event.EVENT, refused=True)
-            elif self._machinery is None:
+            elif self._sender is None:
                 self._start()
         except Exception as error:
             if self._strict:
                 raise
-            # The text of any other error may hold what must not be logged.
+            # Only our own messages are known to name no value; any other may hold what must not be logged.
             self._counts.drop(
                 DropReason.INVALID,
                 error.event if isinstance(error, ValidationError) else None,
@@ -180,23 +177,23 @@ class Telemetry:
         check_event(event, self._app_version)
 
     def flush(self, timeout_seconds: float = 5.0) -> bool:
-        """Waits until every event taken in before is delivered or dropped; False when the time is up first.
+        """Wait until every event accepted before is delivered or dropped; return False at the time limit.
 
         ``stats`` tells the two apart. In asyncio: ``await asyncio.to_thread(telemetry.flush, 5.0)``.
         """
-        machinery = self._machinery
-        return not len(self._inbox) if machinery is None else machinery.sender.flush(timeout_seconds)
+        sender = self._sender
+        return not len(self._queue) if sender is None else sender.flush(timeout_seconds)
 
     def close(self, *, timeout_seconds: float = 5.0) -> None:
-        """Delivers what it can within the time and ends the thread and the connection. May be called again.
+        """Deliver what is possible within the time, then end the thread and the connection. May be called again.
 
         Events that are not delivered by then are counted as ``closed``, and so is every later one. Also called at the
-        end of the process, with a second for all.
+        end of the process, where all ``Telemetry`` objects share one second.
         """
-        self._inbox.close()
-        machinery = self._machinery
-        if machinery is not None:
-            machinery.sender.stop(timeout_seconds)
+        self._queue.close()
+        sender = self._sender
+        if sender is not None:
+            sender.stop(timeout_seconds)
 
     def __enter__(self) -> Telemetry:
         return self
@@ -206,22 +203,22 @@ class Telemetry:
     ) -> None:
         self.close()
 
-    # -- what it tells --------------------------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------------------------------
 
     @property
     def consent(self) -> Consent:
-        """Whether events may be sent, and who decided that."""
+        """The decision whether events may be sent, and the place that made it."""
         return self._consent
 
     @property
     def active(self) -> bool:
-        """Whether events are sent: allowed, and with somewhere to go."""
+        """True if events are sent: nobody opted out, and there is somewhere to send them."""
         return self._active
 
     def stats(self) -> Stats:
-        """What became of the events of this process so far."""
-        counts = self._counts
-        accepted, dropped = self._inbox.accepted, counts.dropped()
+        """Return the counts of this process's events so far."""
+        counts, sender = self._counts, self._sender
+        accepted, dropped = self._queue.accepted, counts.dropped()
         outcome = counts.sent + sum(dropped.values()) - counts.refused
         return Stats(
             accepted=accepted,
@@ -230,57 +227,50 @@ class Telemetry:
             sent=counts.sent,
             dropped=dropped,
             buffered=max(0, accepted + counts.recovered - outcome),
+            spooled=0 if sender is None else sender.spooled,
             stream_id=self._stream_id,
         )
 
-    # -- the sender's side ----------------------------------------------------------------------------------------
+    # -- the sender -----------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
         with self._start_lock, lifecycle.loading():
-            if self._machinery is not None:
+            if self._sender is not None:
                 return
-            # Imported at the first send: an app that never sends never waits for it.
+            # Imported at the first send, so that an app that never sends does not wait for it.
             from flowise_telemetry.delivery.assembly import assemble
             from flowise_telemetry.encoding.encoder import event_name, new_stream_id
 
             if not self._may_send():
-                self._inbox.close()
-                for item in self._inbox.take_all():
+                self._queue.close()
+                for item in self._queue.take_all():
                     self._counts.drop(DropReason.OPTED_OUT, event_name(item[0]))
                 return
             self._stream_id = self._stream_id or new_stream_id()
-            machinery = assemble(
+            sender = assemble(
                 self._settings,
                 self._limits,
                 app_version=self._app_version,
                 stream_id=self._stream_id,
-                inbox=self._inbox,
-                bell=self._bell,
+                queue=self._queue,
+                wakeup=self._wakeup,
                 counts=self._counts,
                 may_send=self._may_send,
                 writer_factory=self._writer_factory,
             )
             lifecycle.watch_exit()
             try:
-                machinery.sender.start()
-            except (
-                RuntimeError
-            ) as error:  # no more threads now, or the interpreter is ending: the next send tries again
+                sender.start()
+            except RuntimeError as error:  # no more threads, or the interpreter is ending: the next send tries again
                 logger.debug("telemetry: %s", error)
                 return
-            self._machinery = machinery
+            self._sender = sender
 
     def _may_send(self) -> bool:
-        from flowise_telemetry.consent.decision import withdrawn
-
-        now = time.monotonic()
-        look = now - self._choice_read_at >= _CHOICE_LOOK_SECONDS
-        if look:
-            self._choice_read_at = now
-        said_no = withdrawn(self._environ, self._settings.environ if look else None)
-        if said_no is None:
+        opt_out = self._opt_out_watch.opt_out()
+        if opt_out is None:
             return True
-        self._consent = said_no
+        self._consent = opt_out
         self._active = False
         self._silent = True
         return False
@@ -292,12 +282,12 @@ class Telemetry:
             KafkaSettings.from_env(self._settings.kafka)
 
     def _after_fork_in_child(self, *, usable: bool) -> None:
-        if self._machinery is not None:
-            lifecycle.keep_for_ever(self._machinery)
-        closed = self._inbox.closed
+        if self._sender is not None:
+            lifecycle.keep_forever(self._sender)
+        closed = self._queue.closed
         self._begin()
         if closed or not usable:
-            self._inbox.close()
+            self._queue.close()
 
     def _at_exit(self, budget_seconds: float) -> None:
         self.close(timeout_seconds=budget_seconds)

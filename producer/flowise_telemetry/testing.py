@@ -1,10 +1,10 @@
-"""For the tests of an app: a ``Telemetry`` that keeps its events in memory, and assertions about them.
+"""Test support for apps: a ``Telemetry`` that keeps its events in memory, and assertions about them.
 
     recorder = TelemetryRecorder()
     make_tool(recorder.telemetry)
     recorder.assert_sent("tool_created", toolName="get_weather")
 
-pytest has it as the fixture ``telemetry_recorder``, without any set-up.
+In pytest it is the fixture ``telemetry_recorder``, without any set-up.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _WAIT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event as it would have reached Kafka: decoded from its bytes.
+    """An event as Kafka would have received it, decoded from its bytes.
 
-    ``record`` is the whole record in the shape of the wire; ``properties`` leaves the envelope out.
+    ``record`` is the whole record with the names of the schema; ``properties`` omits the envelope.
     """
 
     event: str
@@ -39,7 +39,7 @@ class RecordedEvent:
 
     @property
     def properties(self) -> dict[str, Any]:
-        """The event's own fields, ``version`` among them."""
+        """The event's own fields, including ``version``."""
         return {name: value for name, value in self.record.items() if name not in _ENVELOPE}
 
 
@@ -47,7 +47,7 @@ _ENVELOPE = ("eventId", "occurredAt", "instanceId", "streamId", "sequence")
 
 
 class _Memory:
-    """A ``RecordWriter`` into a list."""
+    """A ``RecordWriter`` that appends to a list."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -68,10 +68,10 @@ class _Memory:
 
 
 class TelemetryRecorder:
-    """Hand ``telemetry`` to the app; everything else is for the test. A context manager, closed at its end.
+    """Records the events that an app sends: give ``telemetry`` to the app, then call the assertions.
 
-    It is on whatever the environment says, reads no ``.env``, makes no file and connects to nothing. Being ``strict``,
-    it raises ``ValidationError`` for a bad event.
+    A context manager that closes ``telemetry``, which is on whatever the environment says, reads no ``.env``, creates
+    no file and connects to nothing. With ``strict``, the default, a bad event raises ``ValidationError``.
     """
 
     def __init__(self, *, app_version: str = "0.0.0", strict: bool = True) -> None:
@@ -85,8 +85,8 @@ class TelemetryRecorder:
         )
 
     def events(self, name: str | None = None) -> list[RecordedEvent]:
-        """What was sent so far, in order; only events of that name if one is given."""
-        assert self.telemetry.flush(_WAIT_SECONDS), "events did not get through within 10 s"  # noqa: S101 - for tests
+        """Return the events sent so far, in order; only those of that name if one is given."""
+        assert self.telemetry.flush(_WAIT_SECONDS), "events were not encoded within 10 s"  # noqa: S101 - for tests
         with self._memory.lock:
             values = list(self._memory.values)
         decoded = (codec.decode(value, catalog()) for value in values)
@@ -94,14 +94,15 @@ class TelemetryRecorder:
         return [event for event in found if name is None or event.event == name]
 
     def assert_sent(self, event: Event | str, *, times: int | None = None, **properties: Any) -> list[RecordedEvent]:
-        """Fails unless an equal event, or one of that name with these properties, was sent; returns those.
+        """Fail unless an equal event, or one of that name with these properties, was sent; return the matches.
 
-        ``times`` is how often exactly. Properties are named as on the wire: ``toolName="get_weather"``.
+        ``times`` is the exact number of matches. Properties have the names of the schema: ``toolName="get_weather"``.
+        Raises ``AssertionError``, and ``ValueError`` for an unknown event name.
         """
         if isinstance(event, str):
             name, wanted = event, properties
             if name not in EVENT_CLASSES:
-                raise ValueError(f"no such event; there are: {', '.join(EVENT_CLASSES)}")
+                raise ValueError(f"unknown event {name!r}; there are: {', '.join(EVENT_CLASSES)}")
         else:
             name, wanted = event.EVENT, {**event.properties(), **properties}
             if wanted["version"] is None:
@@ -114,26 +115,26 @@ class TelemetryRecorder:
         ]
         enough = len(found) == times if times is not None else bool(found)
         if not enough:
-            how_often = "once or more" if times is None else f"{times} times"
+            how_often = "at least once" if times is None else f"{times} times"
             shown = "\n".join(f"  {sent.event} {sent.properties}" for sent in all_sent) or "  nothing"
-            raise AssertionError(f"wanted {how_often}: {name} with {wanted}\nsent:\n{shown}")
+            raise AssertionError(f"expected {how_often}: {name} with {wanted}\nsent:\n{shown}")
         return found
 
     def assert_nothing_sent(self) -> None:
-        """Fails if any event was sent."""
+        """Fail if any event was sent."""
         sent = self.events()
         if sent:
             shown = "\n".join(f"  {event.event} {event.properties}" for event in sent)
-            raise AssertionError(f"wanted no events\nsent:\n{shown}")
+            raise AssertionError(f"expected no events\nsent:\n{shown}")
 
     def clear(self) -> None:
-        """Forgets what was sent so far."""
+        """Forget the events sent so far."""
         self.events()
         with self._memory.lock:
             self._memory.values.clear()
 
     def close(self) -> None:
-        """Ends the thread of ``telemetry``."""
+        """End the thread of ``telemetry``."""
         self.telemetry.close(timeout_seconds=_WAIT_SECONDS)
 
     def __enter__(self) -> TelemetryRecorder:

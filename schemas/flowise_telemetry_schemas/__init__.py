@@ -1,13 +1,13 @@
 """The contract: the schemas of the events, their classes, their bytes and their constraints.
 
 Everything here is derived from the ``.avsc`` files in ``avro/<event>/v<version>.avsc``. A name's module is loaded when
-the name is first asked for (PEP 562): an app that imports the producer waits for its events' classes and nothing else.
+the name is first used (PEP 562): an app that imports the producer waits for its events' classes and nothing else.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# This one is not left for later: the import system would put the module of this name in the function's place.
+# Imported at once: else the import system would later put the submodule of this name in the function's place.
 from flowise_telemetry_schemas.catalog import catalog
 
 if TYPE_CHECKING:
@@ -86,5 +86,5 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # The names of the events are generated: what stands nowhere else is one of theirs.
+    # The names of the event classes are generated: any name that is not listed is one of them.
     return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'events')}"), name)

@@ -1,4 +1,4 @@
-"""The schemas at hand: every released version of every event, found by name or by fingerprint."""
+"""The catalog of schemas: every released version of every event, by name or by fingerprint."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Catalog", "EventSchema", "catalog"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventSchema:
-    """One version of one event, read from its ``.avsc`` file. Compares by identity, so that it is a cheap cache key.
+    """One version of one event, read from its ``.avsc`` file. Compares by identity, which makes it a cheap cache key.
 
     ``fingerprint`` is the CRC-64-AVRO of the schema's Parsing Canonical Form, little-endian, as it stands in a message
-    (Avro specification, "Single object encoding"). ``wire`` is the schema parsed by fastavro, without logical types: a
-    timestamp is read and written as an int of milliseconds, a UUID as a str.
+    (Avro 1.12, "Single object encoding"). ``wire`` is the schema parsed by fastavro, without logical types: a timestamp
+    is read and written as an int of milliseconds, a UUID as a str.
     """
 
     event: str
@@ -39,13 +39,13 @@ class EventSchema:
 
     @property
     def fingerprint_hex(self) -> str:
-        """The fingerprint as a number in hexadecimal, as Avro's tools print it."""
+        """The fingerprint as a big-endian hexadecimal number, as Avro's tools print it."""
         return self.fingerprint[::-1].hex()
 
     @classmethod
     def read(cls, event: str, version: int, source: Mapping[str, Any]) -> EventSchema:
-        """A schema from the JSON of its file. Raises ``SchemaError`` where Avro or the contract refuses it."""
-        # Imported here: fastavro takes 20 ms, and an app that imports the producer should not wait for it.
+        """Read a schema from the JSON of its file. Raises ``SchemaError`` if Avro or the contract refuses it."""
+        # Imported here: fastavro takes 20 ms, for which an app that imports the producer should not wait.
         from fastavro.schema import SchemaParseException, UnknownType, fingerprint, parse_schema
         from fastavro.schema import to_parsing_canonical_form as canonical
 
@@ -71,7 +71,7 @@ class EventSchema:
 
 
 def _inline_once(node: Any, seen: set[str]) -> Any:
-    """Avro wants a named type spelt out once and named after that."""
+    """Return the schema with each named type defined once and referred to by name after that (Avro 1.12, "Names")."""
     if isinstance(node, list):
         return [_inline_once(item, seen) for item in node]
     if not isinstance(node, dict):
@@ -100,7 +100,7 @@ class Catalog:
 
     @classmethod
     def load(cls, folder: Traversable | Path) -> Catalog:
-        """The catalog of a folder. Raises ``SchemaError`` that names the file at fault."""
+        """Load the catalog of a folder. Raises ``SchemaError`` naming the file at fault."""
         import json
 
         schemas = []
@@ -129,14 +129,14 @@ class Catalog:
         return iter(self._schemas)
 
     def latest(self, event: str) -> EventSchema:
-        """The newest version of an event. Raises ``SchemaError`` that lists the events there are."""
+        """Return the newest version of an event. Raises ``SchemaError`` listing the events that exist."""
         try:
             return self._latest[event]
         except KeyError:
             raise SchemaError(f"no such event; there are: {', '.join(self.events)}") from None
 
     def get(self, event: str, version: int) -> EventSchema:
-        """One version of an event. Raises ``SchemaError`` that says which versions there are."""
+        """Return one version of an event. Raises ``SchemaError`` naming the latest version."""
         latest = self.latest(event)
         for schema in self._schemas:
             if (schema.event, schema.version) == (event, version):
@@ -144,13 +144,13 @@ class Catalog:
         raise SchemaError(f"{event} has no version {version}; the latest is {latest.version}", event=event)
 
     def by_fingerprint(self, fingerprint: bytes) -> EventSchema | None:
-        """The schema whose messages start with this fingerprint (8 bytes, as on the wire), if there is one."""
+        """Return the schema of this fingerprint (8 bytes, as in a message), or None."""
         return self._by_fingerprint.get(fingerprint)
 
 
 @functools.cache
 def catalog() -> Catalog:
-    """The catalog of the schemas that this package ships, read once."""
+    """Return the catalog of the schemas that this package ships, read once."""
     from importlib.resources import files  # as above: 6 ms
 
     return Catalog.load(files("flowise_telemetry_schemas") / "avro")

@@ -1,4 +1,4 @@
-"""The rules that a schema file has to keep, so that a field into which free text fits is never released.
+"""The rules for schema files, so that a field into which free text fits is never released.
 
 A misspelt keyword is a problem too: it would silently switch a check off.
 """
@@ -38,7 +38,8 @@ _BOUNDS = {
 _PRIMITIVES = ("string", "int", "long", "boolean")
 _LOGICAL = {("string", "uuid"), ("long", "timestamp-millis")}
 
-# Python's re and the engines of polars and PostgreSQL read this subset alike; "." and negated sets would let prose in.
+# The subset that Python's re and the engines of polars and PostgreSQL read alike, without "." and negated sets, which
+# would let prose in.
 _PATTERN = re.compile(r"\^(?:[A-Za-z0-9_-]|\\[.]|\[[A-Za-z0-9_-]+\]|\{\d+(?:,\d+)?\}|[()|?])+\$")
 
 FORBIDDEN_TEXT = (
@@ -57,7 +58,7 @@ FORBIDDEN_TEXT = (
     "line\nbreak",
     "",
 )
-"""Texts that no string of any schema may take: prose, addresses, paths, keys, tokens, variables."""
+"""Texts that no string of any schema may accept: prose, addresses, paths, keys, tokens, variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Problem:
 
 
 def problems(schemas: Catalog) -> list[Problem]:
-    """Everything that is wrong with a catalog; empty when it may be released."""
+    """Return everything that is wrong with a catalog; nothing if it may be released."""
     found: list[Problem] = []
     previous: EventSchema | None = None
     for schema in schemas:
@@ -86,7 +87,7 @@ def problems(schemas: Catalog) -> list[Problem]:
 
 
 def source_problems(event: str, version: int, source: Mapping[str, Any]) -> list[Problem]:
-    """Everything that is wrong with the JSON of one schema file."""
+    """Return everything that is wrong with the JSON of one schema file."""
     where = f"{event} v{version}"
     found = list(_record(source, where))
     if source.get("namespace") != "flowise.telemetry":
@@ -101,7 +102,7 @@ def source_problems(event: str, version: int, source: Mapping[str, Any]) -> list
 
 
 def evolution_problems(old: EventSchema, new: EventSchema) -> list[Problem]:
-    """What keeps a reader of the new version from reading old records, or a sink from keeping its columns."""
+    """Return the changes that keep the new version from reading old records, or a sink from keeping its columns."""
     where = f"{new.event} v{new.version}"
     if new.version != old.version + 1:
         return [Problem(where, f"the version after v{old.version} is v{old.version + 1}")]

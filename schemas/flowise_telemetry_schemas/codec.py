@@ -1,4 +1,4 @@
-"""Records to bytes and back, in Avro's single-object encoding.
+"""Encode records and decode messages, in Avro's single-object encoding.
 
 A message is ``C3 01``, the CRC-64-AVRO fingerprint of the writer's schema (8 bytes, little-endian), and the body in
 Avro binary (Avro specification 1.12, "Single object encoding").
@@ -20,14 +20,14 @@ __all__ = ["HEADER_BYTES", "MARKER", "MAX_VALUE_BYTES", "decode", "decode_body",
 MARKER = b"\xc3\x01"
 HEADER_BYTES = 10
 MAX_VALUE_BYTES = 1_048_576
-"""What a topic takes by default. A larger value is refused before it is looked at."""
+"""The size limit of a topic by default. A larger value is refused before it is parsed."""
 
 
 def encode(schema: EventSchema, record: Mapping[str, Any]) -> bytes:
-    """The message for a record in the shape of the wire.
+    """Return the message for a record in wire form.
 
-    Everything that leaves goes through here, so this is where the constraints are held: raises ``ValidationError`` for
-    a record that breaks its schema.
+    Everything that leaves goes through here, so the constraints are checked here. Raises ``ValidationError`` for a
+    record that breaks its schema.
     """
     import fastavro
 
@@ -39,7 +39,7 @@ def encode(schema: EventSchema, record: Mapping[str, Any]) -> bytes:
 
 
 def split(value: bytes | None, catalog: Catalog) -> tuple[EventSchema, bytes]:
-    """The writer's schema and the body of a message.
+    """Return the writer's schema and the body of a message.
 
     Raises ``DecodeError`` with the reason ``null_value``, ``empty``, ``too_large``, ``unknown_framing`` or
     ``unknown_fingerprint``.
@@ -63,7 +63,7 @@ def split(value: bytes | None, catalog: Catalog) -> tuple[EventSchema, bytes]:
 
 
 def decode_body(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[str, Any]:
-    """The record of a body that ``schema`` wrote, with the fields of ``reader``.
+    """Decode a body written with ``schema`` into a record with the fields of ``reader``.
 
     Raises ``DecodeError`` with the reason ``truncated``, ``trailing_bytes`` or ``malformed``.
     Constraints are not checked.
@@ -72,13 +72,13 @@ def decode_body(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[s
 
     source = io.BytesIO(body)
     try:
-        # The stub calls the record a message of any type; ours are records.
+        # By fastavro's stub this is a value of any type; ours are records.
         record: Any = fastavro.schemaless_reader(source, schema.wire, None if reader is schema else reader.wire)
     except Exception as error:
-        # At the end of the bytes fastavro raises EOFError, or IndexError within a number.
+        # Where the bytes end too early fastavro raises EOFError, or IndexError inside a number.
         if isinstance(error, EOFError | IndexError) and source.tell() == len(body):
             raise _bad_body(schema, "ends before the record does", "truncated") from error
-        # fastavro has no one error for bad bytes: IndexError, UnicodeDecodeError, OverflowError, ValueError and more.
+        # fastavro raises many errors for bad bytes: IndexError, UnicodeDecodeError, OverflowError, ValueError and more.
         raise _bad_body(schema, f"is not a record of its schema ({type(error).__name__})", "malformed") from error
     rest = len(body) - source.tell()
     if rest:
@@ -92,11 +92,11 @@ def decode_body(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[s
 
 
 def is_canonical(schema: EventSchema, body: bytes) -> bool:
-    """Whether ``body`` is, byte for byte, what we ourselves would have written. Others may write the same otherwise."""
+    """Return True if ``body`` is byte for byte what we would have written. A record has other legal encodings."""
     import fastavro
 
     try:
-        # The stub calls the record a message of any type; ours are records.
+        # By fastavro's stub this is a value of any type; ours are records.
         record: Any = fastavro.schemaless_reader(io.BytesIO(body), schema.wire, None)
     except Exception:  # as in decode_body
         return False
@@ -109,15 +109,15 @@ def _is_written_as(schema: EventSchema, record: Mapping[str, Any], body: bytes) 
     out = io.BytesIO()
     try:
         fastavro.schemaless_writer(out, schema.wire, record)
-    except Exception:  # fastavro has no one error for a value that does not fit either
+    except Exception:  # fastavro raises many errors for a value that does not fit, too
         return False
     return out.getvalue() == body
 
 
 def decode(value: bytes | None, catalog: Catalog) -> tuple[EventSchema, dict[str, Any]]:
-    """The writer's schema and the record of a message, with the fields of the newest version of its event.
+    """Return the writer's schema and the record of a message, with the fields of the newest version of its event.
 
-    Raises ``DecodeError`` with any reason that ``split`` and ``decode_body`` give. Does not check constraints.
+    Raises ``DecodeError`` with any reason of ``split`` and ``decode_body``. Does not check constraints.
     """
     schema, body = split(value, catalog)
     return schema, decode_body(schema, body, catalog.latest(schema.event))

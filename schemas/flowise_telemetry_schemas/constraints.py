@@ -1,4 +1,4 @@
-"""Whether a record keeps to its schema: the types and the bounds of every field, down to the last node id.
+"""Checks of a record against its schema: the types and bounds of every field, down to the last node id.
 
 The same declarations in the ``.avsc`` files are checked where events are made and again where they are consumed. Types
 are strict where Avro writers are lenient: a bool is no int, a number is no string, an unknown field is an error. A
@@ -42,30 +42,30 @@ _OK: list[Violation] = []
 
 
 def violations(schema: EventSchema, record: object) -> list[Violation]:
-    """Every rule that a record in the shape of the wire breaks; empty when it may be sent."""
+    """Return every rule that a record in wire form breaks; none if it may be sent."""
     return _schema_check(schema)(record)
 
 
 def validate(schema: EventSchema, record: object) -> None:
-    """Raises ``ValidationError`` for the first rule that a record breaks, and says how many more there are."""
+    """Raise ``ValidationError`` for the first rule that a record breaks; its message counts the others."""
     found = violations(schema, record)
     if found:
         raise as_error(schema.event, found)
 
 
 def properties_violations(schema: EventSchema, properties: object) -> list[Violation]:
-    """The same for a record without its envelope and, where it has none, without the app's version."""
+    """Return the rules broken by a record without its envelope; the app's version may be missing too."""
     return _properties_check(schema)(properties)
 
 
 def as_error(event: str | None, found: list[Violation]) -> ValidationError:
-    """The error that stands for a list of violations."""
+    """Return the error for a list of violations: the first, and the number of the others."""
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return ValidationError(f"{found[0]}{more}", event=event, field=found[0].field, rule=found[0].rule)
 
 
 def _at(path: str, found: list[Violation]) -> list[Violation]:
-    """Puts a path in front; done only once something was found, so that the good case costs nothing."""
+    """Prefix the fields of violations with a path. Done only for what was found: a valid record costs nothing."""
     if not found:
         return found
     return [
@@ -112,7 +112,7 @@ def _record_check(fields: tuple[Field, ...], also_optional: Set[str] = frozenset
 
 
 def _unknown(name: object) -> Violation:
-    # The name of an unknown field came from outside, and may itself be what must not be shown.
+    # The name of an unknown field is input too, and may itself be what must not be shown.
     spoken = name if isinstance(name, str) and _SPEAKABLE_NAME.fullmatch(name) else "(a name that is no identifier)"
     return Violation(spoken, "unknown", "is not a field of the schema")
 
@@ -125,7 +125,7 @@ def _check_of(field: Field) -> _Check:
 
 
 def _string_check(field: Field) -> _Check:
-    # The schema check sees to it that both bounds are there; without them nothing fits.
+    # The schema check requires both bounds; without them nothing matches.
     pattern, max_length = field.pattern or "$^", field.max_length or 0
     match = re.compile(pattern).fullmatch
     wrong_type = [Violation("", "type", "must be a string")]

@@ -1,4 +1,4 @@
-"""The disclosure document: what is collected, field by field, and why, in words for the people whose app it is."""
+"""The disclosure document: each field that is collected and why, in words for the users of the app."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Turn it off with `DISABLE_FLOWISE_TELEMETRY=true` or `DO_NOT_TRACK=1`. See what 
 
 
 def disclosure(schemas: Catalog) -> str:
-    """The text of ``docs/TELEMETRY.md``."""
+    """Return the text of ``docs/TELEMETRY.md``."""
     first = schemas.latest(schemas.events[0])
     parts = [
         _HEAD,
@@ -37,7 +37,7 @@ def disclosure(schemas: Catalog) -> str:
 
 
 def flatten(field: Field, prefix: str = "") -> Iterator[tuple[str, Field]]:
-    """A field and all below it, with their paths: ``flowGraph``, ``flowGraph.edges``, ``flowGraph.edges[].source``."""
+    """Yield a field and all below it by path: ``flowGraph``, ``flowGraph.edges``, ``flowGraph.edges[].source``."""
     path = prefix + field.name
     yield path, field
     inner, inner_path = field, path
@@ -48,7 +48,7 @@ def flatten(field: Field, prefix: str = "") -> Iterator[tuple[str, Field]]:
 
 
 def bound(field: Field) -> str:
-    """What fits into a field, in a few words."""
+    """Describe the values that fit into a field, in a few words."""
     inner = field.items if field.items is not None and not field.items.fields else None
     match field.kind:
         case "array":

@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["ENVELOPE_FIELDS", "VERSION_FIELD", "Envelope"]
 
 ENVELOPE_FIELDS = ("eventId", "occurredAt", "instanceId", "streamId", "sequence")
-"""The fields that the producer fills, in the order in which every schema starts with them."""
+"""The fields that the producer fills, in the order in which every schema begins with them."""
 
 VERSION_FIELD = "version"
 """The app's version follows the envelope in every schema; ``Telemetry(app_version=...)`` fills it where it is None."""
@@ -16,7 +16,7 @@ VERSION_FIELD = "version"
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who sent an event, when, and as which of its events. ``occurred_at_ms``: milliseconds since 1970, UTC."""
+    """The instance that sent an event, the time, and the place in its stream. ``occurred_at_ms``: since 1970, UTC."""
 
     event_id: str
     occurred_at_ms: int
@@ -25,7 +25,7 @@ class Envelope:
     sequence: int
 
     def fields(self) -> dict[str, Any]:
-        """The envelope in the shape of the wire."""
+        """The envelope in wire form."""
         return {
             "eventId": self.event_id,
             "occurredAt": self.occurred_at_ms,

@@ -1,4 +1,4 @@
-"""Every error of the project has one root.
+"""The errors that all rooms share, under one root.
 
     TelemetryError
     ├── SchemaError            a schema file breaks the contract, or no schema has that name
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class TelemetryError(Exception):
-    """The root; carries where it happened as far as that is known.
+    """The root of all errors; carries where it happened, as far as that is known.
 
     ``argument`` names the parameter or setting of the call that is at fault, in the library's own words, such as
     ``begin`` or ``partitions``; the command line puts the name of its option in front.
@@ -71,7 +71,7 @@ class ValidationError(TelemetryError):
 
 
 class DecodeError(TelemetryError):
-    """Bytes that are not one whole record of a known schema; ``reason`` is a dead-letter reason."""
+    """Bytes that are not exactly one record of a known schema; ``reason`` is a dead-letter reason."""
 
     def __init__(self, message: str, *, reason: str, event: str | None = None, schema: str | None = None) -> None:
         super().__init__(message, event=event)
@@ -80,7 +80,7 @@ class DecodeError(TelemetryError):
 
 
 class ConfigurationError(TelemetryError):
-    """A setting is missing or wrong; the message names the setting and the mend."""
+    """A setting is missing or wrong; the message names it and says how to mend it."""
 
 
 class MissingExtraError(ConfigurationError):

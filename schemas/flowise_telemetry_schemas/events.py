@@ -1,4 +1,4 @@
-"""The events as classes. Made from the .avsc files by ``make generate``: change those."""
+"""The events as classes. Generated from the .avsc files by ``make generate``: edit those."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AssistantCreated:
     """Id of the assistant, as the app's database made it."""
 
     def properties(self) -> dict[str, Any]:
-        """The event's own fields in the shape of the wire."""
+        """Return the event's own fields in wire form."""
         return {
             "version": self.version,
             "assistantId": self.assistant_id,
@@ -61,7 +61,7 @@ class ChatflowCreated:
     """The shape of the new flow."""
 
     def properties(self) -> dict[str, Any]:
-        """The event's own fields in the shape of the wire."""
+        """Return the event's own fields in wire form."""
         return {
             "version": self.version,
             "chatflowId": self.chatflow_id,
@@ -87,7 +87,7 @@ class PredictionSent:
     """The shape of the flow that ran."""
 
     def properties(self) -> dict[str, Any]:
-        """The event's own fields in the shape of the wire."""
+        """Return the event's own fields in wire form."""
         return {
             "version": self.version,
             "chatflowId": self.chatflow_id,
@@ -111,7 +111,7 @@ class ToolCreated:
     """The tool's function name, as a model is told it: words of letters and digits, joined by _ or -."""
 
     def properties(self) -> dict[str, Any]:
-        """The event's own fields in the shape of the wire."""
+        """Return the event's own fields in wire form."""
         return {
             "version": self.version,
             "toolId": self.tool_id,
@@ -137,7 +137,7 @@ class VectorUpserted:
     """Id of the vector store node that was written to, where the app names one."""
 
     def properties(self) -> dict[str, Any]:
-        """The event's own fields in the shape of the wire."""
+        """Return the event's own fields in wire form."""
         return {
             "version": self.version,
             "chatflowId": self.chatflow_id,

@@ -1,4 +1,4 @@
-"""One field of an event, read from the subset of Avro that the contract allows."""
+"""The fields of an event, read from the subset of Avro that the contract allows."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Field:
         return ["null", plain] if self.nullable else plain
 
     def _wire_field(self) -> dict[str, object]:
-        # Defaults and aliases are not on the wire; a reader needs them to resolve an older writer's record.
+        # Not encoded, but a reader needs defaults and aliases to resolve an older writer's record.
         declared: dict[str, object] = {"name": self.name, "type": self.wire}
         if self.has_default:
             declared["default"] = self.default
@@ -83,7 +83,7 @@ class Field:
 
 
 def read_fields(fields: Sequence[Mapping[str, Any]], *, where: str) -> tuple[Field, ...]:
-    """The fields of a record schema, in order. Raises ``SchemaError`` for a type that the contract does not allow."""
+    """Read the fields of a record schema, in order. Raises ``SchemaError`` for a type that the contract refuses."""
     return tuple(_read_field(field, where=where) for field in fields)
 
 
@@ -93,7 +93,7 @@ def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
     nullable = False
     if isinstance(avro_type, list):
         branches = [branch for branch in avro_type if branch != "null"]
-        # The order of a union is on the wire, and everything here takes null for the first.
+        # A union is encoded by its branch's index, and everything here takes null for the first.
         if len(avro_type) != 2 or avro_type[0] != "null" or len(branches) != 1:
             raise SchemaError(f"{where}.{name}: a union may hold null and one primitive, in this order", field=name)
         avro_type, nullable = branches[0], True

@@ -1,4 +1,4 @@
-"""A flow reduced to its shape: node ids and the edges between them."""
+"""A flow reduced to its structure: node ids and the edges between them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Edge:
     target: str
 
     def properties(self) -> dict[str, Any]:
-        """The edge in the shape of the wire."""
+        """Return the edge in wire form."""
         return {"source": self.source, "target": self.target}
 
 
 @dataclass(frozen=True, slots=True)
 class FlowGraph:
-    """Node ids and edges; nothing else of a flow fits in.
+    """Node ids and edges: nothing else of a flow fits in.
 
-    ``dropped_nodes`` and ``dropped_edges`` count what ``from_react_flow`` left out. They stay local.
+    ``dropped_nodes`` and ``dropped_edges`` count what ``from_react_flow`` left out. They are never sent.
     """
 
     nodes: tuple[str, ...]
@@ -34,7 +34,7 @@ class FlowGraph:
     dropped_edges: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
-        # A list may change after the event was accepted and before it is encoded.
+        # A list could change after the event is accepted and before it is encoded.
         if isinstance(self.nodes, list):
             object.__setattr__(self, "nodes", tuple(self.nodes))
         if isinstance(self.edges, list):
@@ -42,10 +42,10 @@ class FlowGraph:
 
     @classmethod
     def from_react_flow(cls, nodes: Iterable[Mapping[str, Any]], edges: Iterable[Mapping[str, Any]]) -> FlowGraph:
-        """The shape of an exported flow: of a node its ``id``, of an edge its ``source`` and ``target``.
+        """Reduce an exported flow: of a node its ``id`` is kept, of an edge its ``source`` and ``target``.
 
-        A node without an id is left out and counted, and so is an edge whose end is not one of the nodes. Never raises
-        on odd content: the app's own data is not the app's mistake.
+        A node without an id is left out and counted, and so is an edge with an end that is not one of the nodes. Never
+        raises on odd content, which is the app's data and not a mistake of the app.
         """
         ids, dropped_nodes = [], 0
         for node in nodes if isinstance(nodes, Iterable) else ():
@@ -65,7 +65,7 @@ class FlowGraph:
         return cls(tuple(ids), tuple(kept), dropped_nodes=dropped_nodes, dropped_edges=dropped_edges)
 
     def properties(self) -> dict[str, Any]:
-        """The graph in the shape of the wire. What is of a wrong type is handed on for the constraints to refuse."""
+        """Return the graph in wire form. A value of a wrong type is passed on for the constraints to refuse."""
         nodes = list(self.nodes) if isinstance(self.nodes, tuple) else self.nodes
         edges = (
             [edge.properties() if isinstance(edge, Edge) else edge for edge in self.edges]

@@ -1,7 +1,7 @@
-"""Makes everything that is derived from the ``.avsc`` files and kept in git: ``make generate``.
+"""Generate everything that is derived from the ``.avsc`` files and kept in git: ``make generate``.
 
-``events.py`` (one frozen class per event) and ``docs/TELEMETRY.md`` (the disclosure document). With ``--check`` nothing
-is written, and the exit status is 1 when a file differs from what would be written.
+That is ``events.py`` (one frozen class per event) and ``docs/TELEMETRY.md`` (the disclosure document). With ``--check``
+nothing is written, and the exit status is 1 if a file differs from what would be written.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flowise_telemetry_schemas.field import Field
 __all__ = ["event_classes", "main"]
 
 HAND_WRITTEN = {"FlowGraph": "flow_graph", "Edge": "flow_graph"}
-"""Records whose class does more than hold its fields. A test holds them to the schemas."""
+"""Records whose class does more than hold its fields. A test compares them with the schemas."""
 
 _SCALARS = {
     "string": "str",
@@ -30,7 +30,7 @@ _SCALARS = {
     "timestamp": "int",
 }
 
-_HEAD = '''"""The events as classes. Made from the .avsc files by ``make generate``: change those."""
+_HEAD = '''"""The events as classes. Generated from the .avsc files by ``make generate``: edit those."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from typing import Any, ClassVar
 
 
 def event_classes(schemas: Catalog) -> str:
-    """The text of ``events.py`` for the newest version of each event."""
+    """Return the text of ``events.py`` for the newest version of each event."""
     latest = [schemas.latest(event) for event in schemas.events]
     enums: dict[str, Field] = {}
     records: dict[str, Field] = {}
@@ -98,7 +98,7 @@ def _record_class(name: str, field: Field) -> str:
         "",
     ]
     lines += _attributes(field.fields)
-    lines += ["", *_properties("The record in the shape of the wire.", field.fields)]
+    lines += ["", *_properties("Return the record in wire form.", field.fields)]
     return "\n".join(lines) + "\n"
 
 
@@ -113,7 +113,7 @@ def _event_class(schema: EventSchema) -> str:
         "",
         *_attributes(own),
         "",
-        *_properties("The event's own fields in the shape of the wire.", own),
+        *_properties("Return the event's own fields in wire form.", own),
     ]
     return "\n".join(lines) + "\n"
 
@@ -152,7 +152,7 @@ def _properties(doc: str, fields: tuple[Field, ...] | list[Field]) -> list[str]:
 def _wire_value(field: Field) -> str:
     value = f"self.{field.column}"
     if field.kind == "record":
-        # Something else in its place is handed on for the constraints to refuse.
+        # Anything else in its place is passed on for the constraints to refuse.
         return f"{value}.properties() if isinstance({value}, {field.type_name}) else {value}"
     if field.kind == "array" and field.items:
         item = "item.properties()" if field.items.kind == "record" else "item"
@@ -161,7 +161,7 @@ def _wire_value(field: Field) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Writes the derived files of this checkout, or with ``--check`` compares them. Returns the exit status."""
+    """Write the derived files of this checkout, or with ``--check`` compare them. Return the exit status."""
     check_only = "--check" in (sys.argv[1:] if arguments is None else arguments)
     package = Path(__file__).parent
     schemas = catalog()

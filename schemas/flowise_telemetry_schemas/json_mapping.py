@@ -18,10 +18,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def event_from_json(document: object) -> Event:
-    """The event of a JSON object.
+    """Return the event of a JSON object.
 
-    A field may be spelt by its name or one of its aliases (``chatlowId``). ``version`` may be left out.
-    Raises ``ValidationError`` with event, field and rule; its text never contains a value.
+    A field may go by its name or one of its aliases (``chatlowId``). ``version`` may be left out. Raises
+    ``ValidationError`` with event, field and rule; its text never contains a value.
     """
     if not isinstance(document, Mapping):
         raise ValidationError('must be an object {"event": …, "properties": {…}}', event=None, field=None, rule="type")
@@ -47,7 +47,7 @@ def event_from_json(document: object) -> Event:
 
 
 def _with_names(schema: EventSchema, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Aliases replaced by the names that they stand for."""
+    """Return the properties with aliases replaced by the names that they stand for."""
     named = dict(properties)
     for field in schema.fields:
         for alias in field.aliases:
@@ -77,7 +77,7 @@ def _from_json(field: Field, value: Any) -> Any:
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
-    """The JSON object of an event; ``version`` is left out where the event has none."""
+    """Return the JSON object of an event, without ``version`` if the event has none."""
     properties = event.properties()
     if properties["version"] is None:
         del properties["version"]
@@ -85,7 +85,7 @@ def event_to_json(event: Event) -> dict[str, Any]:
 
 
 def record_to_json(schema: EventSchema, record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record in the shape of the wire as JSON, timestamps as RFC 3339 text in UTC."""
+    """Return a record in wire form as JSON, with timestamps as RFC 3339 text in UTC."""
     timestamps = {field.name for field in schema.fields if field.kind == "timestamp"}
     return {
         "event": schema.event,
@@ -94,6 +94,6 @@ def record_to_json(schema: EventSchema, record: Mapping[str, Any]) -> dict[str, 
 
 
 def rfc3339(milliseconds: int) -> str:
-    """A time in milliseconds since 1970 as text, in UTC and to the millisecond."""
+    """Format a time in milliseconds since 1970 as RFC 3339 text, in UTC and to the millisecond."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,25 +1,24 @@
-"""Whether a body is what the Avro specification allows, where fastavro and polars forgive.
+"""A check that a body is what the Avro specification allows, where fastavro and polars are lenient.
 
-fastavro takes a negative index of an enum or a union for one from the end and any byte but 0 for true; polars takes any
-index but 0 for a union's second branch. Each makes something else of such a body, and nobody who means well writes one.
-An int of more than 32 bits is left to the constraints, which name its field.
+fastavro counts a negative index of an enum or a union from the end and takes any byte but 0 for true; polars takes any
+index but 0 for a union's second branch. They decode such a body differently, and no honest writer makes one. An int of
+more than 32 bits is left to the constraints, which name its field.
 """
 
 from __future__ import annotations
 
 from flowise_telemetry_schemas.catalog import EventSchema
 from flowise_telemetry_schemas.field import Field
+from flowise_telemetry_schemas.varint import decode_long
 
 __all__ = ["check_body"]
 
-_MAX_VARINT_BYTES = 10
-
 
 def check_body(schema: EventSchema, body: bytes) -> None:
-    """Raises ``ValueError``, saying what is wrong, or ``IndexError`` at the end, for what is no record of ``schema``.
+    """Raise ``ValueError``, or ``IndexError`` if the bytes end too early, unless ``body`` is one record of ``schema``.
 
-    A number may have more bytes than it needs, up to ten, and an array may come in several blocks, with or without
-    their sizes in front.
+    Legal, though we write neither: a number of more bytes than it needs, up to ten, and an array in several blocks,
+    with or without their sizes (Avro 1.12, "Binary Encoding").
     """
     if _record_end(schema.fields, body, 0) != len(body):
         raise ValueError("bytes are left over")
@@ -32,9 +31,9 @@ def _record_end(fields: tuple[Field, ...], body: bytes, at: int) -> int:
 
 
 def _end(field: Field, body: bytes, at: int) -> int:
-    """Where the value that starts at ``at`` ends."""
+    """Return the position after the value that starts at ``at``."""
     if field.nullable:
-        branch, at = _long(body, at)
+        branch, at = decode_long(body, at)
         if branch == 0:
             return at
         if branch != 1:
@@ -48,7 +47,7 @@ def _end(field: Field, body: bytes, at: int) -> int:
             if body[at] > 1:
                 raise ValueError("a boolean is neither 0 nor 1")
             return at + 1
-    number, at = _long(body, at)
+    number, at = decode_long(body, at)
     match field.kind:
         case "string" | "uuid":
             if not 0 <= number <= len(body) - at:
@@ -62,23 +61,11 @@ def _end(field: Field, body: bytes, at: int) -> int:
 
 def _array_end(items: Field, body: bytes, at: int) -> int:
     while True:
-        count, at = _long(body, at)
+        count, at = decode_long(body, at)
         if count == 0:
             return at
         if count < 0:
-            _, at = _long(body, at)  # the block's size, for those who want to step over it
+            _, at = decode_long(body, at)  # the block's size in bytes, for a reader that skips it
             count = -count
         for _ in range(count):
             at = _end(items, body, at)
-
-
-def _long(body: bytes, at: int) -> tuple[int, int]:
-    """The number at ``at``, in zig-zag coding, and where it ends."""
-    bits = 0
-    for place in range(_MAX_VARINT_BYTES):
-        byte = body[at + place]
-        bits |= (byte & 0x7F) << 7 * place
-        if byte < 0x80:
-            bits &= 2**64 - 1
-            return bits >> 1 ^ -(bits & 1), at + place + 1
-    raise ValueError("a number has more than 64 bits")

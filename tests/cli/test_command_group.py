@@ -48,7 +48,7 @@ def test_the_help_of_a_group_has_the_first_sentence_of_each_command(group: tuple
 @pytest.mark.parametrize(
     ("arguments", "variable", "value", "said"),
     [
-        (("replay", "--sink", "sqlite:///a.db"), "REPLAY_FROM", "tomorrow", "'tomorrow' is no bound"),
+        (("replay", "--sink", "sqlite:///a.db"), "REPLAY_FROM", "tomorrow", "'tomorrow' is not a bound"),
         (("replay", "--sink", "sqlite:///a.db"), "REPLAY_SHARD", "5/4", "give number/count"),
         (("replay", "resume", "x", "--sink", "sqlite:///a.db"), "REPLAY_RESUME_SHARD", "5/4", "give number/count"),
         (("dlq", "show"), "DLQ_SHOW_MAX", "0", "Invalid value for '--max'"),

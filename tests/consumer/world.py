@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from random import Random
 from typing import Any
 
 import polars as pl
 
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
-from flowise_telemetry_consumer.monitoring.counters import OnProgress
+from flowise_telemetry_consumer.monitoring.counters import OnChange
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_schemas.codec import encode
@@ -35,17 +37,25 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.now = 1_000.0
+        self.wall_ms = 1_700_000_000_000
         self.slept: list[float] = []
 
     def monotonic(self) -> float:
         return self.now
 
     def now_ms(self) -> int:
-        return 1_700_000_000_000
+        return self.wall_ms
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+
+
+class LongestWaits(Random):
+    """Makes every wait of a ``Backoff`` the longest that it may be."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
 
 
 class StopWhen(threading.Event):
@@ -78,7 +88,7 @@ class InstantReader(InMemoryReader):
     """An in-memory reader whose waits move the fake clock and take no time."""
 
     def __init__(self, broker: InMemoryBroker, group: str | None, clock: FakeClock, member: int = 1_000) -> None:
-        super().__init__(broker, group, member)
+        super().__init__(broker.cluster, group, member)
         self.clock = clock
         self.before_commit: Callable[[Mapping[TopicPartition, int]], None] = lambda offsets: None
         self.polls = 0
@@ -191,6 +201,7 @@ class World:
 
     def __init__(self, *, partitions: int = 2, dlq_max_bytes: int | None = None) -> None:
         self.clock = FakeClock()
+        self.control = RunControl(clock=self.clock, random=LongestWaits())
         self.broker = InMemoryBroker(now_ms=self.clock.now_ms)
         self.sink = MemorySink()
         self.sent: dict[TopicPartition, list[str | None]] = {}
@@ -213,6 +224,10 @@ class World:
             ids.append(event_id(number))
             self._send(value_of(number), ids[-1], partition, ())
         return ids
+
+    def send_again(self, identity: str, *, partition: int | None = None) -> None:
+        """Sends an event that was sent before."""
+        self._send(value_of(int(identity[-12:], 16)), identity, partition, ())
 
     def skip_event(self) -> None:
         """An event gets its number and is never sent."""
@@ -244,7 +259,7 @@ class World:
         self,
         reader: InstantReader | None = None,
         settings: ConsumerSettings | None = None,
-        on_progress: OnProgress | None = None,
+        on_change: OnChange | None = None,
         *,
         sink_thread: Executor | None = None,
     ) -> Consumer:
@@ -258,8 +273,9 @@ class World:
             self.broker.open_writer(max_record_bytes=64 * 1_048_576),
             catalog(),
             settings or ConsumerSettings(topic=TOPIC, group=GROUP),
-            on_progress=on_progress,
+            on_change=on_change,
             clock=self.clock,
+            random=LongestWaits(),
             sink_thread=sink_thread or SameThread(),
         )
 

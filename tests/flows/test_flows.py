@@ -29,11 +29,10 @@ from flowise_telemetry import (
 )
 from flowise_telemetry_cli.commands.demo.app import react_flow
 from flowise_telemetry_consumer import replay
-from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import decode
 from flowise_telemetry_transport import Record, open_reader
+from tests.consumer.sinks.roles import ReadableSink, open_readable
 from tests.services.kafka import KafkaService
 
 WINDOW = 10
@@ -66,6 +65,7 @@ def flows() -> list[Flow]:
 
 
 FLOWS = flows()
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("flows")]  # the topic is filled once
 
 
 def texts(node: Any) -> Iterator[str]:
@@ -137,13 +137,13 @@ def topic(kafka: KafkaService, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def sink(
     request: pytest.FixtureRequest, kafka: KafkaService, topic: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Sink]:
+) -> Iterator[ReadableSink]:
     """A sink that the topic was brought into."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('sink')}/flows.db"
     else:
         url = request.getfixturevalue("postgres").new_database()
-    target = open_sink(url)
+    target = open_readable(url)
     reader = open_reader(kafka.settings())
     result = replay(reader, target, catalog(), topic)
     reader.close()
@@ -165,13 +165,13 @@ def records(kafka: KafkaService, topic: str) -> list[Record]:
     return found
 
 
-def test_every_flow_arrives_in_every_table(sink: Sink) -> None:
+def test_every_flow_arrives_in_every_table(sink: ReadableSink) -> None:
     rows = {table: sum(frame.height for frame in sink.read(table)) for table in TABLES}
     print(f"\n{sink.url.partition(':')[0]}: {rows}")
     assert rows == dict.fromkeys(TABLES, len(FLOWS))
 
 
-def test_nodes_and_edges_in_the_sink_are_those_of_the_files(sink: Sink) -> None:
+def test_nodes_and_edges_in_the_sink_are_those_of_the_files(sink: ReadableSink) -> None:
     expected = {flow.flow_id: flow.shape for flow in FLOWS}
     for table in TABLES:
         shapes: dict[str, tuple[int, int]] = {}
@@ -207,7 +207,7 @@ def test_no_piece_of_a_text_is_in_any_field(kafka: KafkaService, topic: str, for
     print(f"\n{len(forbidden)} runs of {WINDOW} characters looked for in every field: none found")
 
 
-def test_nothing_else_of_a_flow_is_in_the_sink(sink: Sink, forbidden: set[str]) -> None:
+def test_nothing_else_of_a_flow_is_in_the_sink(sink: ReadableSink, forbidden: set[str]) -> None:
     for table in TABLES:
         for frame in sink.read(table):
             for row in frame.iter_rows():

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from flowise_telemetry import Edge, FlowGraph, OriginType, PredictionSent, ToolCreated
-from flowise_telemetry.settings import DEFAULT_TOPIC
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import InMemoryBroker, Record, TopicPartition
+from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 ID = "0e0f0a0b-1c2d-4e3f-8a9b-0123456789ab"
 
@@ -27,7 +27,7 @@ def prediction_sent(nodes: int = 8) -> PredictionSent:
     )
 
 
-def stored_records(broker: InMemoryBroker, topic: str = DEFAULT_TOPIC) -> list[Record]:
+def stored_records(broker: InMemoryBroker, topic: str = EVENTS_TOPIC) -> list[Record]:
     reader = broker.open_reader()
     partitions = [TopicPartition(topic, number) for number in range(broker.partition_counts().get(topic, 0))]
     reader.assign(dict.fromkeys(partitions, 0))
@@ -38,15 +38,15 @@ def stored_records(broker: InMemoryBroker, topic: str = DEFAULT_TOPIC) -> list[R
     return found
 
 
-def stored(broker: InMemoryBroker, topic: str = DEFAULT_TOPIC) -> list[dict[str, Any]]:
+def stored(broker: InMemoryBroker, topic: str = EVENTS_TOPIC) -> list[dict[str, Any]]:
     """The records in the order of their sequence."""
     decoded = [codec.decode(record.value, catalog())[1] for record in stored_records(broker, topic)]
     return sorted(decoded, key=lambda record: (record["streamId"], record["sequence"]))
 
 
-def wait_until(condition: Callable[[], object], *, timeout_seconds: float = 10.0) -> None:
-    """Returns as soon as the condition holds."""
+def wait_until(condition: Callable[[], object], *, timeout_seconds: float = 30.0) -> None:
+    """Return as soon as the condition holds."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():
-        assert time.monotonic() < deadline, "the condition did not come to hold"
+        assert time.monotonic() < deadline, f"the condition did not hold within {timeout_seconds:.0f} s"
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Records of every event, in the shape of the wire, for the tests."""
+"""Records of every event, in wire form, for the tests."""
 
 from __future__ import annotations
 

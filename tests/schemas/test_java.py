@@ -18,6 +18,7 @@ AVSC = Path(__file__).parents[2] / "schemas" / "flowise_telemetry_schemas" / "av
 
 pytestmark = [
     pytest.mark.java,
+    pytest.mark.xdist_group("java"),  # compiled once
     pytest.mark.skipif(not (shutil.which("mvn") and shutil.which("javac")), reason="needs mvn and a JDK"),
 ]
 

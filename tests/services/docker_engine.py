@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from tests.services.ladder import RungUnavailableError
+from tests.services.ladder import RungUnavailableError, require_permission
 
 __all__ = ["quiet_testcontainers", "require_image", "wait_until"]
 
@@ -29,6 +29,7 @@ def quiet_testcontainers() -> Iterator[None]:
 
 def require_image(name: str) -> None:
     """Returns when the engine runs and has the image, pulling it if need be; raises ``RungUnavailableError``."""
+    require_permission("a container")
     client = _engine()
     _have(client, name)
     _prepare_reaper(client)

@@ -16,9 +16,16 @@ import pytest
 from flowise_telemetry_transport import EmbeddedBroker, KafkaSettings, TopicSpec, open_admin, parse_bootstrap_servers
 from tests.services.docker_engine import quiet_testcontainers, require_image
 from tests.services.kafka_java import JavaKafka
-from tests.services.ladder import NoServiceError, Rung, RungUnavailableError, climb, docker_is_required
+from tests.services.ladder import (
+    NoServiceError,
+    Rung,
+    RungUnavailableError,
+    climb,
+    docker_is_required,
+    require_permission,
+)
 
-__all__ = ["IMAGE", "KafkaService", "start_embedded", "start_kafka"]
+__all__ = ["IMAGE", "KafkaService", "kafka_at", "start_embedded", "start_kafka"]
 
 IMAGE = "apache/kafka:4.1.0"
 
@@ -28,13 +35,20 @@ Kind = Literal["given", "testcontainers", "java", "embedded"]
 class KafkaService:
     """A broker, and names on it that no other test has."""
 
-    def __init__(self, kind: Kind, description: str, servers: tuple[str, ...], stop: Callable[[], None]) -> None:
-        self.kind = kind
+    def __init__(
+        self, kind: Kind, description: str, servers: tuple[str, ...], stop: Callable[[], None] = lambda: None
+    ) -> None:
+        self.kind: Kind = kind
         self.description = description
         self.used_by: set[str] = set()
         self.stop = stop
         self._servers = servers
         self._names = itertools.count()
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """What ``kafka_at`` finds it by in another process."""
+        return {"kind": self.kind, "description": self.description, "servers": self._servers}
 
     @property
     def is_real(self) -> bool:
@@ -87,7 +101,7 @@ def _given() -> KafkaService:
     if not text:
         raise RungUnavailableError("KAFKA_BOOTSTRAP_SERVERS is not set")
     servers = parse_bootstrap_servers(text, source="KAFKA_BOOTSTRAP_SERVERS")
-    return KafkaService("given", f"given {','.join(servers)}", servers, lambda: None)
+    return KafkaService("given", f"given {','.join(servers)}", servers)
 
 
 def _testcontainers() -> KafkaService:
@@ -119,7 +133,7 @@ def _java() -> KafkaService:
 
 
 def start_embedded() -> KafkaService:
-    """librdkafka's mock cluster in this process."""
+    """Start librdkafka's mock cluster in this process."""
     import confluent_kafka
 
     broker = EmbeddedBroker().start()
@@ -129,6 +143,7 @@ def start_embedded() -> KafkaService:
 
 def start_kafka() -> tuple[KafkaService, list[str]]:
     """The first broker that this machine can give, and why those before it could not be had."""
+    require_permission("a Kafka broker")
     rungs = [
         Rung("given", _given),
         Rung("testcontainers", _testcontainers),
@@ -136,6 +151,13 @@ def start_kafka() -> tuple[KafkaService, list[str]]:
         Rung("embedded", start_embedded),
     ]
     return climb("Kafka broker", rungs, required="testcontainers" if docker_is_required() else None)
+
+
+def kafka_at(address: dict[str, Any]) -> KafkaService:
+    """Return the broker that another process started; where that was an embedded one, one of this process's own."""
+    if address["kind"] == "embedded":
+        return start_embedded()
+    return KafkaService(address["kind"], address["description"], tuple(address["servers"]))
 
 
 def main() -> int:

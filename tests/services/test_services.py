@@ -6,7 +6,7 @@ import pytest
 
 from flowise_telemetry_transport import open_reader
 from tests.services.kafka import KafkaService
-from tests.services.ladder import NoServiceError, Rung, RungUnavailableError, climb
+from tests.services.ladder import NoServiceError, Rung, RungUnavailableError, climb, require_permission
 from tests.services.postgres import PostgresService
 
 
@@ -28,6 +28,12 @@ def test_a_required_rung_has_no_substitute() -> None:
     rungs = [Rung("docker", broken), Rung("embedded", lambda: "mock")]
     with pytest.raises(NoServiceError, match=r"REQUIRE_DOCKER=1 allows docker only.*it is raining"):
         climb("broker", rungs, required="docker")
+
+
+def test_a_run_without_services_forbids_them_with_the_mend() -> None:
+    require_permission("a broker", {})
+    with pytest.raises(NoServiceError, match="NO_SERVICES=1 forbids a broker: mark the test with `services`"):
+        require_permission("a broker", {"NO_SERVICES": "1"})
 
 
 def test_topics_of_the_broker_are_fresh(kafka: KafkaService) -> None:

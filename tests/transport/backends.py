@@ -1,4 +1,4 @@
-"""What the contract suite runs on: a client and a broker, or the in-memory broker, behind the same few calls."""
+"""The backends of the contract suite: a client with a broker, or the in-memory broker, behind the same few calls."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import pytest
 
 from flowise_telemetry_transport import (
     ClientName,
@@ -26,22 +28,40 @@ from flowise_telemetry_transport import (
 )
 from tests.services.kafka import KafkaService
 
-__all__ = ["Backend", "ClusterBackend", "InFlight", "MemoryBackend", "read", "settle", "until", "write"]
+__all__ = [
+    "BACKENDS",
+    "EMBEDDED_BACKENDS",
+    "GROUP_BACKENDS",
+    "Backend",
+    "ClusterBackend",
+    "InFlight",
+    "MemoryBackend",
+    "read",
+    "settle",
+    "until",
+    "write",
+]
 
 PATIENCE_SECONDS = 30.0
 
+BACKENDS = ("kafka-python ladder", "librdkafka ladder", "kafka-python embedded", "librdkafka embedded", "memory")
+EMBEDDED_BACKENDS = ("kafka-python embedded", "librdkafka embedded")
+# No promise needs groups on librdkafka's mock cluster, where a rebalance takes seconds and some requests are refused:
+# test_embedded.py has one case for each client.
+GROUP_BACKENDS = (
+    pytest.param("kafka-python ladder", marks=pytest.mark.real_broker),
+    pytest.param("librdkafka ladder", marks=pytest.mark.real_broker),
+    "memory",
+)
+
 
 class Backend(Protocol):
-    """Opens what a test needs and closes it after the test."""
+    """Opens readers, writers and admins for a test and closes them after it."""
 
     @property
     def keeps_null_headers(self) -> bool: ...
     @property
     def creates_topics(self) -> bool: ...
-    @property
-    def commits_while_rebalancing(self) -> bool: ...
-    @property
-    def joins_while_rebalancing(self) -> bool: ...
     def reader(self, group: str | None = None) -> RecordReader: ...
     def writer(self, **options: Any) -> RecordWriter: ...
     def admin(self) -> TopicAdmin: ...
@@ -64,14 +84,6 @@ class ClusterBackend:
     def creates_topics(self) -> bool:
         return self.service.is_real
 
-    @property
-    def commits_while_rebalancing(self) -> bool:
-        return self.service.is_real
-
-    @property
-    def joins_while_rebalancing(self) -> bool:
-        return self.service.is_real or self.client == "librdkafka"
-
     def reader(self, group: str | None = None) -> RecordReader:
         reader = open_reader(self.service.settings(client=self.client), group=group)
         self.opened.append(lambda: reader.close(timeout_seconds=5))
@@ -83,12 +95,20 @@ class ClusterBackend:
         return writer
 
     def admin(self) -> TopicAdmin:
-        admin = open_admin(self.service.settings(client=self.client))
+        # The embedded broker never answers CreateTopics: for librdkafka it has no controller.
+        timeouts = {} if self.service.is_real else {"request_timeout_seconds": 3.0, "session_timeout_seconds": 2.0}
+        admin = open_admin(self.service.settings(client=self.client, **timeouts))
         self.opened.append(admin.close)
         return admin
 
     def new_topic(self, **configs: str) -> str:
-        return self.service.new_topic(partitions=4, **configs)
+        if not configs:
+            return self.service.new_topic(partitions=4)
+        # With the client under test, so that the embedded broker's refusal is its answer and not our skip.
+        name = self.new_group().replace("group", "settings")
+        settings = tuple((setting.replace("_", "."), value) for setting, value in configs.items())
+        self.admin().create_topic(TopicSpec(name, configs=settings))
+        return name
 
     def new_group(self) -> str:
         return self.service.new_group()
@@ -104,8 +124,6 @@ class MemoryBackend:
     names: Any = field(default_factory=itertools.count)
     keeps_null_headers: bool = True
     creates_topics: bool = True
-    commits_while_rebalancing: bool = True
-    joins_while_rebalancing: bool = True
 
     def reader(self, group: str | None = None) -> RecordReader:
         return self.broker.open_reader(group=group)
@@ -131,7 +149,7 @@ class MemoryBackend:
 
 @dataclass
 class InFlight:
-    """Collects what ``on_delivery`` is called with."""
+    """Collects the arguments of ``on_delivery``."""
 
     accepted: list[Delivery] = field(default_factory=list)
     failed: list[TransportError] = field(default_factory=list)
@@ -144,7 +162,7 @@ class InFlight:
 
 
 def write(backend: Backend, records: Iterable[OutgoingRecord]) -> list[Delivery]:
-    """Writes them all and returns where they landed, in the order of the callbacks."""
+    """Write all records; return their places in the order of the callbacks."""
     writer, deliveries = backend.writer(), InFlight()
     for record in records:
         writer.send(record, deliveries)
@@ -154,7 +172,7 @@ def write(backend: Backend, records: Iterable[OutgoingRecord]) -> list[Delivery]
 
 
 def until(done: Callable[[], bool], *readers: RecordReader) -> list[Record]:
-    """Polls the readers in turn until ``done``; returns all their records."""
+    """Poll the readers in turn until ``done``; return all their records."""
     records: list[Record] = []
     end = time.monotonic() + PATIENCE_SECONDS
     while not done():
@@ -165,7 +183,7 @@ def until(done: Callable[[], bool], *readers: RecordReader) -> list[Record]:
 
 
 def read(*readers: RecordReader, count: int, max_records: int = 100) -> list[Record]:
-    """Polls the readers in turn until there are ``count`` records."""
+    """Poll the readers in turn until there are ``count`` records; return them."""
     records: list[Record] = []
     end = time.monotonic() + PATIENCE_SECONDS
     while len(records) < count:
@@ -176,7 +194,7 @@ def read(*readers: RecordReader, count: int, max_records: int = 100) -> list[Rec
 
 
 def settle(*readers: RecordReader, partitions: int = 4) -> list[Record]:
-    """Polls until the group has shared out all partitions among these readers; returns what they read by then."""
+    """Poll until all partitions are assigned among these readers; return the records read by then."""
 
     def settled() -> bool:
         held: list[TopicPartition] = [tp for reader in readers for tp in reader.assignment()]

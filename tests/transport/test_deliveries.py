@@ -1,4 +1,4 @@
-"""Who is told of a delivery: each record's own callback, once, on every client and broker."""
+"""Delivery callbacks: each record's own is called, once, on every client and broker."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.transport.backends import PATIENCE_SECONDS, Backend, InFlight
 
 def test_records_of_one_key_have_callbacks_of_their_own(backend: Backend) -> None:
     topic, writer = backend.new_topic(), backend.writer()
-    told = [InFlight() for _ in range(30)]
-    for number, deliveries in enumerate(told):
+    called = [InFlight() for _ in range(30)]
+    for number, deliveries in enumerate(called):
         key = None if number % 3 == 0 else b"same"
         writer.send(OutgoingRecord(topic, key, str(number).encode(), partition=0), deliveries)
     assert writer.flush(timeout_seconds=PATIENCE_SECONDS) == 0
-    assert [[delivery.offset for delivery in deliveries.accepted] for deliveries in told] == [[n] for n in range(30)]
-    assert not any(deliveries.failed for deliveries in told)
+    assert [[delivery.offset for delivery in deliveries.accepted] for deliveries in called] == [[n] for n in range(30)]
+    assert not any(deliveries.failed for deliveries in called)
 
 
 def test_a_key_may_be_sent_again_when_its_record_was_delivered(backend: Backend) -> None:
@@ -28,13 +28,13 @@ def test_a_key_may_be_sent_again_when_its_record_was_delivered(backend: Backend)
         assert [delivery.offset for delivery in deliveries.accepted] == [offset]
 
 
-def test_many_threads_send_and_every_record_is_told_of(backend: Backend) -> None:
+def test_many_threads_send_and_every_record_is_reported(backend: Backend) -> None:
     topic, writer = backend.new_topic(), backend.writer()
-    told = [InFlight() for _ in range(4)]
+    called = [InFlight() for _ in range(4)]
 
     def work(number: int) -> None:
         for count in range(100):
-            writer.send(OutgoingRecord(topic, f"key-{count}".encode(), f"{number}".encode()), told[number])
+            writer.send(OutgoingRecord(topic, f"key-{count}".encode(), f"{number}".encode()), called[number])
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -42,7 +42,7 @@ def test_many_threads_send_and_every_record_is_told_of(backend: Backend) -> None
     for thread in threads:
         thread.join()
     assert writer.flush(timeout_seconds=PATIENCE_SECONDS) == 0
-    assert [len(deliveries.accepted) for deliveries in told] == [100] * 4
+    assert [len(deliveries.accepted) for deliveries in called] == [100] * 4
     reader = backend.reader()
     ends = reader.end_offsets(reader.partitions_of(topic))
     assert sum(ends.values()) == 400

@@ -1,4 +1,4 @@
-"""The faults that the in-memory broker can be told to have."""
+"""The faults that the in-memory broker can have."""
 
 from __future__ import annotations
 
@@ -58,6 +58,21 @@ def test_deliveries_fail_on_demand() -> None:
     writer.poll()
     assert [type(error) for error in deliveries.failed] == [DeliveryError, DeliveryError]
     assert len(deliveries.accepted) == 1
+
+
+def test_faults_can_be_cleared() -> None:
+    broker, deliveries = filled(1), InFlight()
+    broker.fail_next_deliveries(count=10_000)
+    broker.reject_next_commits(10_000)
+    broker.clear_faults()
+    writer = broker.open_writer()
+    writer.send(OutgoingRecord("t", b"k", b"v"), deliveries)
+    writer.poll()
+    assert (len(deliveries.accepted), deliveries.failed) == (1, [])
+    reader = broker.open_reader(group="g")
+    reader.assign({TP: 0})
+    reader.commit({TP: 1}, timeout_seconds=1)
+    assert reader.committed([TP]) == {TP: 1}
 
 
 def test_commits_are_rejected_on_demand_and_after_an_eviction() -> None:

@@ -1,4 +1,4 @@
-"""Connection settings, for both clients."""
+"""Connection settings, for all clients."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import pytest
 
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport import ClientName, KafkaSettings, open_reader, parse_bootstrap_servers
+from flowise_telemetry_transport.clients import CLIENTS
 from tests.services.kafka import KafkaService
-
-CLIENTS: tuple[ClientName, ...] = ("kafka-python", "librdkafka")
 
 
 def from_env(**variables: str) -> KafkaSettings:
@@ -82,14 +81,14 @@ def test_a_wrong_value_is_shown(variable: str, text: str) -> None:
         from_env(**{variable: text})
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", sorted(CLIENTS))
 def test_a_setting_that_the_client_does_not_know_is_named(client: ClientName) -> None:
     settings = KafkaSettings(bootstrap_servers=("127.0.0.1:1",), client=client, options={"no_such_thing": "1"})
     with pytest.raises(ConfigurationError, match="no_such_thing"):
         open_reader(settings)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", sorted(CLIENTS))
 @pytest.mark.parametrize("name", ["enable_auto_commit", "auto_offset_reset", "isolation_level"])
 def test_a_setting_that_the_pipeline_depends_on_is_refused(client: ClientName, name: str) -> None:
     settings = KafkaSettings(bootstrap_servers=("127.0.0.1:1",), client=client, options={name: "true"})
@@ -97,7 +96,7 @@ def test_a_setting_that_the_pipeline_depends_on_is_refused(client: ClientName, n
         open_reader(settings)
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", sorted(CLIENTS))
 def test_one_set_of_names_works_for_both_clients(client: ClientName, embedded_kafka: KafkaService) -> None:
     options = {
         "max_poll_interval_ms": "60000",

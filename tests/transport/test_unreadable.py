@@ -20,6 +20,7 @@ class NotUtf8(str):
         return b"\xff\xfe"
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("broker", ["kafka", "embedded_kafka"])
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_a_header_key_that_is_not_utf8(

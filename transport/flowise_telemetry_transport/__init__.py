@@ -1,4 +1,4 @@
-"""The Kafka seam: Protocols to read, write and look after topics, and the ways to open one on a cluster.
+"""The Kafka seam: Protocols for reading, writing and administering topics, and functions that open them on a cluster.
 
 Importing this loads no Kafka client; that happens when something is opened.
 """

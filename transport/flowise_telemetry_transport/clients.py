@@ -1,37 +1,75 @@
-"""The ways in: each opens the adapter that the settings name, and imports its client only then."""
+"""The registry of Kafka clients, and the functions that open the one that the settings name.
+
+A client is a folder here whose ``__init__.py`` fulfils ``KafkaClient``, an entry in ``CLIENTS`` and its name in
+``settings.ClientName``; nothing else knows which clients there are. A client's library is imported when something is
+opened, or by ``warm_up``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
+from typing import Protocol
 
+from flowise_telemetry_transport import kafka_python, librdkafka
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter, TopicAdmin
-from flowise_telemetry_transport.settings import ClientName, KafkaSettings
+from flowise_telemetry_transport.settings import ClientName, KafkaSettings, WriterOptions
 
-__all__ = ["DEFAULT_CLIENT_ID", "fastest_client", "open_admin", "open_reader", "open_writer"]
+__all__ = [
+    "CLIENTS",
+    "DEFAULT_CLIENT_ID",
+    "KafkaClient",
+    "fastest_client",
+    "open_admin",
+    "open_reader",
+    "open_writer",
+    "warm_up",
+]
 
 DEFAULT_CLIENT_ID = "flowise-telemetry"
 
 
+class KafkaClient(Protocol):
+    """One client's adapter."""
+
+    @property
+    def LIBRARY(self) -> str:  # noqa: N802 - a constant of the adapter's module
+        """The module that the client is imported as."""
+
+    def open_reader(self, settings: KafkaSettings, *, group: str | None, client_id: str) -> RecordReader:
+        """See ``clients.open_reader``."""
+
+    def open_writer(self, settings: KafkaSettings, options: WriterOptions, *, client_id: str) -> RecordWriter:
+        """See ``clients.open_writer``."""
+
+    def open_admin(self, settings: KafkaSettings, *, client_id: str) -> TopicAdmin:
+        """See ``clients.open_admin``."""
+
+    def warm_up(self, settings: KafkaSettings) -> None:
+        """See ``clients.warm_up``."""
+
+
+# The fastest first.
+CLIENTS: Mapping[ClientName, KafkaClient] = {
+    "librdkafka": librdkafka,  # reading costs half of what it costs with kafka-python
+    "kafka-python": kafka_python,
+}
+
+
 def fastest_client() -> ClientName:
-    """librdkafka where its extra is installed: reading costs it half of what it costs kafka-python."""
-    return "librdkafka" if find_spec("confluent_kafka") else "kafka-python"
+    """Return the fastest client whose library is installed."""
+    return next((name for name, client in CLIENTS.items() if find_spec(client.LIBRARY)), "kafka-python")
 
 
 def open_reader(
     settings: KafkaSettings, *, group: str | None = None, client_id: str = DEFAULT_CLIENT_ID
 ) -> RecordReader:
-    """A reader; ``group`` None can only ``assign``.
+    """Open a reader; without a ``group`` it can only ``assign``.
 
     Raises ``BrokerUnavailableError`` (naming the servers) after ``connect_timeout_seconds``, ``ConfigurationError``
     for a setting that the client does not know, ``MissingExtraError``, ``AuthenticationError``.
     """
-    if settings.client == "librdkafka":
-        from flowise_telemetry_transport.librdkafka.reader import LibrdkafkaReader
-
-        return LibrdkafkaReader(settings, group=group, client_id=client_id)
-    from flowise_telemetry_transport.kafka_python.reader import KafkaPythonReader
-
-    return KafkaPythonReader(settings, group=group, client_id=client_id)
+    return CLIENTS[settings.client].open_reader(settings, group=group, client_id=client_id)
 
 
 def open_writer(
@@ -45,32 +83,14 @@ def open_writer(
     buffer_bytes: int = 33_554_432,
     compression: str | None = None,
 ) -> RecordWriter:
-    """A writer, at once: the broker need not be there yet.
+    """Open a writer without waiting: the broker need not be up yet.
 
-    A record that is not acknowledged after ``delivery_timeout_seconds`` gets its callback with
-    ``DeliveryTimeoutError``.
-    ``send`` waits at most ``block_seconds`` for a connection, metadata or room in the ``buffer_bytes`` of the client.
-    ``max_record_bytes`` bounds key, value and headers of one record, framing included. ``compression``: gzip,
-    snappy, lz4 or zstd.
+    A record that is not acknowledged within ``delivery_timeout_seconds`` gets its callback with
+    ``DeliveryTimeoutError``. ``send`` waits at most ``block_seconds`` for a connection, metadata or room in the
+    client's ``buffer_bytes``. ``max_record_bytes`` bounds key, value and headers of one record, framing included.
+    ``compression``: gzip, snappy, lz4 or zstd. Raises ``ConfigurationError``, ``MissingExtraError``.
     """
-    if settings.client == "librdkafka":
-        from flowise_telemetry_transport.librdkafka.writer import LibrdkafkaWriter
-
-        return LibrdkafkaWriter(
-            settings,
-            client_id=client_id,
-            delivery_timeout_seconds=delivery_timeout_seconds,
-            block_seconds=block_seconds,
-            linger_ms=linger_ms,
-            max_record_bytes=max_record_bytes,
-            buffer_bytes=buffer_bytes,
-            compression=compression,
-        )
-    from flowise_telemetry_transport.kafka_python.writer import KafkaPythonWriter
-
-    return KafkaPythonWriter(
-        settings,
-        client_id=client_id,
+    options = WriterOptions(
         delivery_timeout_seconds=delivery_timeout_seconds,
         block_seconds=block_seconds,
         linger_ms=linger_ms,
@@ -78,14 +98,18 @@ def open_writer(
         buffer_bytes=buffer_bytes,
         compression=compression,
     )
+    return CLIENTS[settings.client].open_writer(settings, options, client_id=client_id)
 
 
 def open_admin(settings: KafkaSettings, *, client_id: str = DEFAULT_CLIENT_ID) -> TopicAdmin:
-    """An admin. Raises as ``open_reader``."""
-    if settings.client == "librdkafka":
-        from flowise_telemetry_transport.librdkafka.admin import LibrdkafkaAdmin
+    """Open an admin client. Raises as ``open_reader``."""
+    return CLIENTS[settings.client].open_admin(settings, client_id=client_id)
 
-        return LibrdkafkaAdmin(settings, client_id=client_id)
-    from flowise_telemetry_transport.kafka_python.admin import KafkaPythonAdmin
 
-    return KafkaPythonAdmin(settings, client_id=client_id)
+def warm_up(settings: KafkaSettings) -> None:
+    """Import what ``open_writer`` would leave to the first ``send``, and check the settings.
+
+    For a process that may fork: a module that another thread is importing at that moment stays locked in the child.
+    Raises ``ConfigurationError``, ``MissingExtraError``.
+    """
+    CLIENTS[settings.client].warm_up(settings)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from flowise_telemetry_schemas.errors import MissingExtraError
 from flowise_telemetry_transport.errors import BrokerUnavailableError
 from flowise_telemetry_transport.logging import ClientLog
 
@@ -15,13 +14,11 @@ _START_TIMEOUT_SECONDS = 10.0
 
 
 class EmbeddedBroker:
-    """A context manager; inside it ``bootstrap_servers`` is where any Kafka client of this machine can connect.
+    """A context manager; inside it, any Kafka client on this machine can connect to ``bootstrap_servers``.
 
-    It speaks the protocol for producing, group-consuming, committing and looking up offsets. What it cannot do:
-    topics have
-    four partitions and appear on first use (no CreateTopics), nothing outlives the process, and there are no time
-    look-ups.
-    Raises ``MissingExtraError`` when confluent-kafka is not installed.
+    It can produce, consume in groups, commit and look up offsets. Its limits: topics have four partitions and are
+    created on first use (no CreateTopics), time look-ups find nothing, and its data ends with the process.
+    Raises ``MissingExtraError`` if confluent-kafka is not installed.
     """
 
     partitions_per_topic = 4
@@ -32,29 +29,28 @@ class EmbeddedBroker:
 
     @property
     def bootstrap_servers(self) -> tuple[str, ...]:
-        """Its one address, ``127.0.0.1:port``."""
+        """Its one address, ``127.0.0.1:port``. Raises ``BrokerUnavailableError`` unless it is running."""
         if not self._address:
             raise BrokerUnavailableError("the embedded broker is not running")
         return (self._address,)
 
     def start(self) -> EmbeddedBroker:
-        """Starts it; takes milliseconds."""
-        try:
-            from confluent_kafka import Producer
-        except ImportError as error:
-            raise MissingExtraError("confluent-kafka", "librdkafka") from error
+        """Start it, which takes milliseconds."""
+        from flowise_telemetry_transport.librdkafka.client import confluent_kafka
+
         # The mock cluster lives as long as the client that asked for it.
-        self._host = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "ignored"}, logger=ClientLog())
+        config = {"test.mock.num.brokers": 1, "bootstrap.servers": "ignored"}
+        self._host = confluent_kafka().Producer(config, logger=ClientLog())
         brokers = self._host.list_topics(timeout=_START_TIMEOUT_SECONDS).brokers.values()
         self._address = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
         return self
 
     def ensure_topic(self, name: str) -> None:
-        """Makes a topic by asking for it, which is how the mock cluster makes them; there already is fine."""
+        """Create a topic by asking for its metadata, as the mock cluster does; a topic that exists is left alone."""
         self._host.list_topics(topic=name, timeout=_START_TIMEOUT_SECONDS)
 
     def stop(self) -> None:
-        """Ends it; its data is gone."""
+        """Stop it and drop its data."""
         self._address = ""
         self._host = None
 

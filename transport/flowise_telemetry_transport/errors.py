@@ -1,20 +1,22 @@
-"""What can go wrong between us and a Kafka cluster, mapped from both clients to the most specific class.
+"""Everything that can go wrong between us and a Kafka cluster, mapped from each client to the most specific class.
 
 TransportError
 ├── BrokerUnavailableError   no broker answered (retryable)
-├── DeliveryError            a record was not accepted by the cluster (retryable says whether to try again)
+├── DeliveryError            the cluster did not accept a record (``retryable`` says whether to send it again)
 │   ├── MessageTooLargeError     the record is over the client's or the topic's limit
 │   └── DeliveryTimeoutError     no acknowledgement within the delivery timeout (retryable)
 ├── BufferFullError          the client's own send buffer is full (retryable after a flush)
 ├── UnknownTopicError        the topic does not exist
-├── TopicExistsError         creating a topic that is there
-├── AuthenticationError      the cluster refused the credentials
-├── AuthorizationError       the credentials may not do this
-├── CommitRejectedError      the group moved on: the partitions are someone else's now
+├── TopicExistsError         the topic to be created exists
+├── AuthenticationError      the cluster rejected the credentials
+├── AuthorizationError       the credentials do not permit this operation
+├── CommitRejectedError      the group rebalanced: another member has the partitions
 └── UnreadableRecordError    the client cannot parse a record; carries partition and offset
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from flowise_telemetry_schemas.errors import TelemetryError
 
@@ -31,11 +33,14 @@ __all__ = [
     "TransportError",
     "UnknownTopicError",
     "UnreadableRecordError",
+    "check_assigned",
+    "check_commit",
+    "unreadable",
 ]
 
 
 class TransportError(TelemetryError):
-    """The root of what a cluster or a client can do to us."""
+    """The root of all errors of a cluster or a client."""
 
 
 class BrokerUnavailableError(TransportError):
@@ -45,21 +50,21 @@ class BrokerUnavailableError(TransportError):
 
 
 class DeliveryError(TransportError):
-    """A record was not accepted by the cluster."""
+    """The cluster did not accept a record."""
 
 
 class MessageTooLargeError(DeliveryError):
-    """The record is larger than the client or the topic takes; sending it again cannot help."""
+    """The record is larger than the client or the topic accepts; sending it again cannot help."""
 
 
 class DeliveryTimeoutError(DeliveryError):
-    """No acknowledgement in time. The record may still have been written: a resend may duplicate it."""
+    """No acknowledgement in time. The record may have been written all the same: a resend may duplicate it."""
 
     retryable = True
 
 
 class BufferFullError(TransportError):
-    """The client's send buffer is full; nothing was taken."""
+    """The client's send buffer is full; the record was not taken."""
 
     retryable = True
 
@@ -69,20 +74,46 @@ class UnknownTopicError(TransportError):
 
 
 class TopicExistsError(TransportError):
-    """The topic is there already."""
+    """The topic exists already."""
 
 
 class AuthenticationError(TransportError):
-    """The cluster refused who we are."""
+    """The cluster rejected the credentials."""
 
 
 class AuthorizationError(TransportError):
-    """The cluster knows us and does not let us."""
+    """The cluster accepted the credentials, but they do not permit this operation."""
 
 
 class CommitRejectedError(TransportError):
-    """Offsets were not committed because the group rebalanced: what was polled will be polled by someone else."""
+    """Offsets were not committed because the group rebalanced: another member will read those records again."""
 
 
 class UnreadableRecordError(TransportError):
-    """A record that the client itself cannot parse; ``partition`` and ``offset`` say which."""
+    """The client cannot parse a record; ``partition`` and ``offset`` name it."""
+
+
+# The checks and errors that all readers share. A ``TopicPartition`` is a tuple of topic and partition.
+
+
+def check_assigned(partitions: Collection[tuple[str, int]], assigned: Collection[tuple[str, int]]) -> None:
+    """Raise ``TransportError`` for the first of ``partitions`` that is not ``assigned``."""
+    for topic, partition in partitions:
+        if (topic, partition) not in assigned:
+            raise TransportError(f"{topic}[{partition}] is not assigned", topic=topic, partition=partition)
+
+
+def check_commit(
+    group: str | None, offsets: Collection[tuple[str, int]], assigned: Collection[tuple[str, int]]
+) -> None:
+    """Raise ``CommitRejectedError`` if a partition of ``offsets`` is not ``assigned`` to this member of ``group``."""
+    if not frozenset(assigned).issuperset(offsets):
+        raise CommitRejectedError(f"commit of group {group}: some of the partitions are no longer assigned to us")
+
+
+def unreadable(partition: tuple[str, int], offset: int, reason: str) -> UnreadableRecordError:
+    """Return the error for a record that the client cannot parse."""
+    topic, number = partition
+    return UnreadableRecordError(
+        f"{topic}[{number}] offset {offset} cannot be parsed: {reason}", topic=topic, partition=number, offset=offset
+    )

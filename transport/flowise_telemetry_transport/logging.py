@@ -1,4 +1,4 @@
-"""What the Kafka clients say of themselves stays out of the log of the app that embeds us."""
+"""Keep the log lines of the Kafka clients out of the log of the app that embeds us."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ logger = logging.getLogger("flowise_telemetry.transport")
 
 
 def quiet_kafka_python() -> None:
-    """Silences the ``kafka`` logger, to be called before ``kafka`` is imported.
+    """Silence the ``kafka`` logger. Call before ``kafka`` is imported.
 
-    kafka-python logs ERROR lines of its own for each failed connection. They say nothing that our errors do not
-    carry. Left
-    as it is: a process which imported ``kafka`` itself before us, or gave that logger a level or a handler. To hear
-    the client:
-    ``logging.getLogger("kafka").setLevel(logging.DEBUG)``, at any time.
+    kafka-python logs ERROR lines for each failed connection, which say nothing that our errors do not carry. The logger
+    is left as it is in a process that imported ``kafka`` before us, or that gave this logger a level or a handler. To
+    see the client's lines: ``logging.getLogger("kafka").setLevel(logging.DEBUG)``, at any time.
     """
     client = logging.getLogger("kafka")
     if "kafka" not in sys.modules and client.level == logging.NOTSET and not client.handlers:
@@ -25,8 +23,8 @@ def quiet_kafka_python() -> None:
 
 
 class ClientLog:
-    """Takes librdkafka's lines and passes them on at DEBUG, with librdkafka's own level in the text."""
+    """A logger for librdkafka that passes its lines on at DEBUG, with librdkafka's own level in the text."""
 
     def log(self, level: int, message: str, *args: object) -> None:
-        """One line of librdkafka; it calls this from inside ``poll``."""
+        """Log one line. librdkafka calls this from inside ``poll``."""
         logger.debug("librdkafka %s: " + message, logging.getLevelName(level), *args)

@@ -1,4 +1,4 @@
-"""Which partition a key goes to: murmur2 as every Kafka client has it, so that a resent event lands where it was."""
+"""The partition of a key: murmur2 as in every Kafka client, so that a resent event lands on the same partition."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _SEED = 0x9747_B28C
 
 
 def partition_for(key: bytes, partitions: int) -> int:
-    """The partition of ``key`` among so many, as Java's default partitioner and both adapters choose it."""
+    """Return the partition of ``key`` as Java's default partitioner and all adapters choose it."""
     return (_murmur2(key) & 0x7FFF_FFFF) % partitions
 
 
 def _murmur2(data: bytes) -> int:
-    # MurmurHash2, 32 bit, by Austin Appleby (public domain), with Kafka's seed. What is over 32 bits is cut off where
-    # it would come back down, and not before: this is half of what handing a record to kafka-python costs us.
+    # MurmurHash2, 32 bit, by Austin Appleby (public domain), with Kafka's seed. Mask to 32 bits only before a right
+    # shift: this hash is half of our own cost of handing a record to kafka-python.
     length = len(data)
     state = _SEED ^ length
     blocks = length >> 2

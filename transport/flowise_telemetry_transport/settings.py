@@ -1,4 +1,4 @@
-"""How to reach a cluster: one description for both clients."""
+"""Connection settings: one description for all clients."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any, Literal, get_args
 
 from flowise_telemetry_schemas.errors import ConfigurationError
 
-__all__ = ["ClientName", "KafkaSettings", "parse_bootstrap_servers"]
+__all__ = ["ClientName", "KafkaSettings", "WriterOptions", "parse_bootstrap_servers"]
 
 ClientName = Literal["kafka-python", "librdkafka"]
+"""The names in ``clients.CLIENTS``, where a client is added."""
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 _SECRET_WORDS = ("password", "secret", "token", "pem", "sasl_jaas", "oauthbearer_config")
 _MASK = "***"
 
-# Names that people bring from the clients' own documentation, and the field that holds them here.
+# Option names from the clients' own documentation, and the field that holds them here.
 _FIELD_OF_OPTION = {
     "security_protocol": "security_protocol",
     "sasl_mechanism": "sasl_mechanism",
@@ -44,7 +45,7 @@ _SECONDS_OF_OPTION = {
 
 
 def parse_bootstrap_servers(text: str, *, source: str = "bootstrap servers") -> tuple[str, ...]:
-    """``("host:port", …)`` from ``host:port[,host:port…]``; ``source`` names the setting in the error.
+    """Parse ``host:port[,host:port…]`` into ``("host:port", …)``; ``source`` names the setting in the error.
 
     Raises ``ConfigurationError`` for an empty list, a URL, or a server without a port.
     """
@@ -68,11 +69,11 @@ def _check_server(server: str, source: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSettings:
-    """Everything about the connection; what it is used for stands in ``open_reader``, ``open_writer``, ``open_admin``.
+    """The connection to a cluster, whichever way it is used. Secrets are masked in the repr.
 
     ``options`` are further settings of the client under kafka-python's names (``max_poll_interval_ms``) or, with
-    underscores for dots, librdkafka's; they win over the adapter's own choices except where the contract of
-    ``ports`` needs those. A name that the client does not know raises ``ConfigurationError`` when it is opened.
+    underscores for dots, librdkafka's. They override the adapter's own choices except those that the contract of
+    ``ports`` depends on. A name that the client does not know raises ``ConfigurationError`` when it is opened.
     """
 
     bootstrap_servers: tuple[str, ...]
@@ -92,13 +93,16 @@ class KafkaSettings:
 
     def __post_init__(self) -> None:
         if isinstance(self.bootstrap_servers, str):
-            raise ConfigurationError("bootstrap_servers is a tuple: use parse_bootstrap_servers for a text")
+            raise ConfigurationError(
+                "bootstrap_servers is a tuple: use parse_bootstrap_servers for a text", argument="bootstrap_servers"
+            )
         if not self.bootstrap_servers:
-            raise ConfigurationError("bootstrap servers are empty: give host:port")
+            raise ConfigurationError("bootstrap servers are empty: give host:port", argument="bootstrap_servers")
         for server in self.bootstrap_servers:
             _check_server(server, "bootstrap servers")
         if self.client not in get_args(ClientName):
-            raise ConfigurationError(f"client {self.client!r} is unknown: kafka-python or librdkafka")
+            known = ", ".join(get_args(ClientName))
+            raise ConfigurationError(f"client {self.client!r} is unknown: one of {known}", argument="client")
         if self.security_protocol not in get_args(SecurityProtocol):
             known = ", ".join(get_args(SecurityProtocol))
             raise ConfigurationError(f"security_protocol {self.security_protocol!r} is unknown: one of {known}")
@@ -124,15 +128,15 @@ class KafkaSettings:
 
     @property
     def servers_text(self) -> str:
-        """The bootstrap servers as one text, for the client and for messages."""
+        """The bootstrap servers, comma-separated, for the client and for messages."""
         return ",".join(self.bootstrap_servers)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], prefix: str = "FLOWISE_TELEMETRY_") -> KafkaSettings:
-        """Settings from ``<prefix>BOOTSTRAP_SERVERS``, ``<prefix>CLIENT`` and ``<prefix>KAFKA_<SETTING>``.
+        """Read settings from ``<prefix>BOOTSTRAP_SERVERS``, ``<prefix>CLIENT`` and ``<prefix>KAFKA_<SETTING>``.
 
-        ``KAFKA_SECURITY_PROTOCOL=SASL_SSL`` sets ``security_protocol``; ``KAFKA_REQUEST_TIMEOUT_MS`` and its like are
-        milliseconds, as in the clients; any other name lands in ``options``. Raises ``ConfigurationError``.
+        ``KAFKA_SECURITY_PROTOCOL=SASL_SSL`` sets ``security_protocol``; ``KAFKA_REQUEST_TIMEOUT_MS`` and the other
+        timeouts are milliseconds, as in the clients; any other name goes to ``options``. Raises ``ConfigurationError``.
         """
         source = f"{prefix}BOOTSTRAP_SERVERS"
         if not environ.get(source, "").strip():
@@ -157,6 +161,18 @@ class KafkaSettings:
         if options:
             chosen["options"] = options
         return cls(**chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterOptions:
+    """The options of a writer as ``open_writer`` passes them to an adapter; see there for meaning and defaults."""
+
+    delivery_timeout_seconds: float
+    block_seconds: float
+    linger_ms: int
+    max_record_bytes: int
+    buffer_bytes: int
+    compression: str | None
 
 
 def _is_secret(name: str) -> bool:

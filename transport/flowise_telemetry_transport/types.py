@@ -20,10 +20,10 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-# These three are not frozen: to make one takes a microsecond then, eight times as long, and there is one a record.
+# Not frozen, these three: a frozen one takes a microsecond to make, eight times as long, and each record is one.
 @dataclass(slots=True, unsafe_hash=True)
 class Record:
-    """A record as read, not to be changed. ``timestamp_ms`` is Kafka's, in milliseconds since 1970 (-1: none)."""
+    """A record as read; do not modify it. ``timestamp_ms`` is Kafka's, in milliseconds since 1970 (-1: none)."""
 
     topic: str
     partition: int
@@ -35,13 +35,13 @@ class Record:
 
     @property
     def topic_partition(self) -> TopicPartition:
-        """Where it was read from."""
+        """The partition that it was read from."""
         return TopicPartition(self.topic, self.partition)
 
 
 @dataclass(slots=True, unsafe_hash=True)
 class OutgoingRecord:
-    """A record to write, not to be changed. ``partition`` None: by the key's murmur2 hash, as all clients do it."""
+    """A record to write; do not modify it. ``partition`` None: by the key's murmur2 hash, as in all Kafka clients."""
 
     topic: str
     key: bytes | None
@@ -53,7 +53,7 @@ class OutgoingRecord:
 
 @dataclass(slots=True, unsafe_hash=True)
 class Delivery:
-    """Where an accepted record landed; not to be changed."""
+    """The place of a record that was accepted; do not modify it."""
 
     topic: str
     partition: int
@@ -61,12 +61,12 @@ class Delivery:
 
 
 OnDelivery = Callable[[Delivery | None, TransportError | None], None]
-"""Called once for each record sent, with its place or with why not. May run on the client's own thread."""
+"""Called once for each record sent, with its place or with the error. May run on the client's own thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic to create; ``configs`` are the topic's own settings, such as ``retention.ms``."""
+    """A topic to create. ``configs`` are the topic's own settings, such as ``retention.ms``."""
 
     name: str
     partitions: int = 4

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from flowise_telemetry.consent.status import status, store_choice
+from flowise_telemetry.consent.status import status
+from flowise_telemetry.consent.stored_choice import store_choice
 
 __all__ = ["env_file_option", "store"]
 

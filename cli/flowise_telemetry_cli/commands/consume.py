@@ -27,13 +27,14 @@ from flowise_telemetry_consumer import (
     DEFAULT_GROUP,
     BatchLimits,
     Consumer,
+    ConsumerCounters,
     ConsumerSettings,
-    Progress,
     open_dead_letter_writer,
 )
 from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
 from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
 from flowise_telemetry_schemas import TelemetryError, catalog
 
 __all__ = ["consume"]
@@ -51,8 +52,7 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     default=DEFAULT_SINK,
     show_default=True,
     metavar="URL",
-    help="Sink to write to: sqlite:///file, postgresql://user:password@host/database, duckdb:///file, "
-    "parquet:///folder, parquet+s3://bucket/prefix, jsonl:- or jsonl:///file.",
+    help=f"Sink to write to: {', '.join(SINK_FORMS)}.",
 )
 @click.option(
     "--batch-rows",
@@ -115,19 +115,19 @@ def consume(
         parse_http_address(http_address)  # refused before anything is tried
     start_logging(log_format)
     try:
-        progress = _run(invocation, sink, consumer_settings, http_address, as_text=log_format == "text")
+        counters = _run(invocation, sink, consumer_settings, http_address, as_text=log_format == "text")
     except TelemetryError as error:
         if log_format == "text":
             raise
         logger.critical("%s", message_of(error, invocation))
         return status_of(error, invocation)
-    _report(progress, as_json)
+    _report(counters, as_json)
     return DONE
 
 
 def _run(
     invocation: Invocation, sink: str, settings: ConsumerSettings, http_address: str | None, *, as_text: bool
-) -> Progress:
+) -> ConsumerCounters:
     with ExitStack() as opened:
         # The sink first, so that an unwritable one does not cost the group a rebalance. Closed again, because it is
         # reopened on the thread that the consumer writes on.
@@ -141,15 +141,15 @@ def _run(
             require_topic(reader, needed)
         writer = open_dead_letter_writer(kafka, open_writer=invocation.open_writer)
         opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
-        show: Callable[[Progress], None]
+        show: Callable[[ConsumerCounters], None]
         if as_text:
-            show = opened.enter_context(ProgressDisplay[Progress](lambda now, _: Status(_summary(now)))).show
+            show = opened.enter_context(ProgressDisplay[ConsumerCounters](lambda now, _: Status(_summary(now)))).show
         else:
             log = log_now_and_then(logger)
             show = lambda now: log(_summary(now))  # noqa: E731 - the other one is a method
-        consumer = Consumer(reader, target, writer, catalog(), settings, on_progress=show)
+        consumer = Consumer(reader, target, writer, catalog(), settings, on_change=show)
         if http_address is not None:
-            where = opened.enter_context(status_server(http_address, consumer.progress))
+            where = opened.enter_context(status_server(http_address, consumer.counters))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
         stop = opened.enter_context(stopped_by_signals())
         tune_gc()
@@ -157,35 +157,35 @@ def _run(
         return consumer.run(stop)
 
 
-def _summary(progress: Progress) -> str:
-    text = f"consumed {progress.consumed:,}, written {progress.written.total():,}"
-    if progress.duplicates.total():
-        text += f", already there {progress.duplicates.total():,}"
-    if progress.dead.total():
-        text += f", dead letters {progress.dead.total():,}"
-    return f"{text}; waiting: {progress.outage}" if progress.outage else text
+def _summary(counters: ConsumerCounters) -> str:
+    text = f"consumed {counters.consumed:,}, written {counters.written.total():,}"
+    if counters.duplicates.total():
+        text += f", already there {counters.duplicates.total():,}"
+    if counters.dead.total():
+        text += f", dead letters {counters.dead.total():,}"
+    return f"{text}; waiting: {counters.outage}" if counters.outage else text
 
 
-def _report(progress: Progress, as_json: bool) -> None:
+def _report(counters: ConsumerCounters, as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps(
                 {
-                    "consumed": progress.consumed,
-                    "written": dict(+progress.written),
-                    "duplicates": dict(+progress.duplicates),
-                    "dead": dict(+progress.dead),
+                    "consumed": counters.consumed,
+                    "written": dict(+counters.written),
+                    "duplicates": dict(+counters.duplicates),
+                    "dead": dict(+counters.dead),
                 }
             )
         )
         return
-    events = sorted({*progress.written, *progress.duplicates})
+    events = sorted({*counters.written, *counters.duplicates})
     click.echo(
         table(
             ("event", "written", "already there"),
-            [(event, progress.written[event], progress.duplicates[event]) for event in events],
+            [(event, counters.written[event], counters.duplicates[event]) for event in events],
         )
     )
-    if progress.dead:
+    if counters.dead:
         click.echo()
-        click.echo(table(("dead letters", "count"), sorted(progress.dead.items())))
+        click.echo(table(("dead letters", "count"), sorted(counters.dead.items())))

@@ -1,76 +1,168 @@
-"""The record of the dead-letter topic that a dead letter becomes."""
+"""Codec for the headers of the dead-letter topic: the only place that knows their names.
+
+Values are text in UTF-8, those of a dead letter at most ``MAX_HEADER_BYTES``. A header whose value is not known is left
+out.
+"""
 
 from __future__ import annotations
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_consumer.dead_letters.stored import REDRIVEN, UNKNOWN, StoredDeadLetter
 from flowise_telemetry_schemas.json_mapping import rfc3339
-from flowise_telemetry_transport.types import Headers, OutgoingRecord
+from flowise_telemetry_transport.types import Headers, OutgoingRecord, Record
 
-__all__ = ["HEADERS", "MAX_MESSAGE_BYTES", "outgoing"]
+__all__ = [
+    "HEADERS",
+    "MAX_HEADER_BYTES",
+    "decode",
+    "decode_source",
+    "encode",
+    "encode_receipt",
+    "original_headers",
+    "with_redrive_count",
+]
 
-MAX_MESSAGE_BYTES = 1024
+MAX_HEADER_BYTES = 1024
+
+_PREFIX = "dlq."
+_SOURCE_TOPIC = "dlq.source.topic"
+_SOURCE_PARTITION = "dlq.source.partition"
+_SOURCE_OFFSET = "dlq.source.offset"
+_SOURCE_TIMESTAMP = "dlq.source.timestamp"
+_REASON = "dlq.reason"
+_STAGE = "dlq.stage"
+_FIELD = "dlq.field"
+_ERROR_CLASS = "dlq.error.class"
+_ERROR_MESSAGE = "dlq.error.message"
+_SCHEMA = "dlq.schema"
+_GROUP = "dlq.consumer.group"
+_FAILED_AT = "dlq.failed.at"
+_REDRIVE_COUNT = "dlq.redrive.count"
+_REDRIVEN_AT = "dlq.redriven.at"  # of receipts alone
 
 HEADERS = (
-    "dlq.source.topic",
-    "dlq.source.partition",
-    "dlq.source.offset",
-    "dlq.source.timestamp",
-    "dlq.reason",
-    "dlq.stage",
-    "dlq.field",
-    "dlq.error.class",
-    "dlq.error.message",
-    "dlq.schema",
-    "dlq.consumer.group",
-    "dlq.failed.at",
-    "dlq.redrive.count",
+    _SOURCE_TOPIC,
+    _SOURCE_PARTITION,
+    _SOURCE_OFFSET,
+    _SOURCE_TIMESTAMP,
+    _REASON,
+    _STAGE,
+    _FIELD,
+    _ERROR_CLASS,
+    _ERROR_MESSAGE,
+    _SCHEMA,
+    _GROUP,
+    _FAILED_AT,
+    _REDRIVE_COUNT,
 )
-"""The headers of a dead letter, as text in UTF-8. One whose value is not known is left out."""
-
-_REDRIVE_COUNT = "dlq.redrive.count"
+"""The headers of a dead letter, in the order in which they are written."""
 
 
-def outgoing(letter: DeadLetter, *, topic: str, group: str, failed_at_ms: int) -> OutgoingRecord:
-    """The record for the dead-letter topic: key, value, timestamp and headers as they were, and ours at the end.
+def encode(letter: DeadLetter, *, topic: str, group: str, failed_at_ms: int) -> OutgoingRecord:
+    """Return the record for the dead-letter topic: key, value, timestamp and headers unchanged, ours appended.
 
-    A record that has been a dead letter before gets the headers of the latest failure in place of the old ones;
-    only its ``dlq.redrive.count`` stays. Other headers stay in their order, also those that occur twice.
+    A record that has been a dead letter before keeps its ``dlq.redrive.count``; the other headers of the earlier
+    failure are replaced. Foreign headers keep their order, repeated names included.
     """
     record = letter.record
-    kept = tuple((name, value) for name, value in record.headers if name not in HEADERS)
-    values = {
-        "dlq.source.topic": record.topic,
-        "dlq.source.partition": str(record.partition),
-        "dlq.source.offset": str(record.offset),
-        "dlq.source.timestamp": str(record.timestamp_ms) if record.timestamp_ms >= 0 else None,
-        "dlq.reason": letter.reason,
-        "dlq.stage": letter.stage,
-        "dlq.field": letter.field,
-        "dlq.error.class": letter.error_class,
-        "dlq.error.message": letter.message,
-        "dlq.schema": letter.schema,
-        "dlq.consumer.group": group,
-        "dlq.failed.at": rfc3339(failed_at_ms),
-        _REDRIVE_COUNT: str(_redrive_count(record.headers)),
+    timestamp_ms = record.timestamp_ms if record.timestamp_ms >= 0 else None
+    texts = {
+        **_source(record.topic, record.partition, record.offset, timestamp_ms),
+        _REASON: letter.reason,
+        _STAGE: letter.stage,
+        _FIELD: letter.field,
+        _ERROR_CLASS: letter.error_class,
+        _ERROR_MESSAGE: letter.message,
+        _SCHEMA: letter.schema,
+        _GROUP: group,
+        _FAILED_AT: rfc3339(failed_at_ms),
+        _REDRIVE_COUNT: str(_number(_texts(record.headers).get(_REDRIVE_COUNT)) or 0),
     }
-    ours = tuple((name, _shortened(value)) for name in HEADERS if (value := values[name]) is not None)
-    return OutgoingRecord(
-        topic=topic,
-        key=record.key,
-        value=record.value,
-        headers=kept + ours,
-        timestamp_ms=record.timestamp_ms if record.timestamp_ms >= 0 else None,
+    foreign = tuple((name, value) for name, value in record.headers if name not in HEADERS)
+    ours = tuple((name, _shortened(text)) for name, text in texts.items() if text is not None)
+    return OutgoingRecord(topic, record.key, record.value, foreign + ours, timestamp_ms)
+
+
+def encode_receipt(letter: StoredDeadLetter, *, topic: str, redriven_at_ms: int) -> OutgoingRecord:
+    """Return the receipt that ends a dead letter: same key and source, no value.
+
+    Dated now and not when the event was sent, so that it outlives the dead letter in the topic's retention.
+    """
+    source = letter.identity
+    texts = {
+        **_source(source.topic, source.partition, source.offset, source.timestamp_ms),
+        _REASON: REDRIVEN,
+        _GROUP: source.group,
+        _REDRIVEN_AT: rfc3339(redriven_at_ms),
+        _REDRIVE_COUNT: str(letter.redrive_count),
+    }
+    # Not shortened: they have to say exactly what the dead letter says, to be its receipt.
+    headers = tuple((name, text.encode()) for name, text in texts.items() if text is not None)
+    return OutgoingRecord(topic, letter.record.key, None, headers, timestamp_ms=redriven_at_ms)
+
+
+def decode(record: Record) -> StoredDeadLetter:
+    """Return the dead letter or receipt that a record of the topic is; raises nothing.
+
+    A foreign record has the reason ``unknown``. Of a header that occurs twice the last one counts.
+    """
+    text = _texts(record.headers)
+    return StoredDeadLetter(
+        record=record,
+        reason=text.get(_REASON, UNKNOWN),
+        stage=text.get(_STAGE),
+        field=text.get(_FIELD),
+        error_class=text.get(_ERROR_CLASS),
+        message=text.get(_ERROR_MESSAGE),
+        schema=text.get(_SCHEMA),
+        group=text.get(_GROUP),
+        failed_at=text.get(_FAILED_AT),
+        redrive_count=_number(text.get(_REDRIVE_COUNT)) or 0,
+        source_topic=text.get(_SOURCE_TOPIC),
+        source_partition=_number(text.get(_SOURCE_PARTITION)),
+        source_offset=_number(text.get(_SOURCE_OFFSET)),
+        source_timestamp_ms=_number(text.get(_SOURCE_TIMESTAMP)),
     )
 
 
-def _redrive_count(headers: Headers) -> int:
-    for name, value in reversed(headers):
-        if name == _REDRIVE_COUNT and value is not None and value.isdigit() and len(value) < 10:
-            return int(value)
-    return 0
+def decode_source(headers: Headers) -> tuple[str | None, int | None, int | None]:
+    """Return topic, partition and offset of the source record that headers name."""
+    text = _texts(headers)
+    return text.get(_SOURCE_TOPIC), _number(text.get(_SOURCE_PARTITION)), _number(text.get(_SOURCE_OFFSET))
+
+
+def original_headers(record: Record) -> Headers:
+    """Return the headers that a dead letter had before it became one."""
+    return tuple((name, value) for name, value in record.headers if not name.startswith(_PREFIX))
+
+
+def with_redrive_count(headers: Headers, count: int) -> Headers:
+    """Return the headers with ``dlq.redrive.count`` replaced, never repeated."""
+    return (
+        *((name, value) for name, value in headers if name != _REDRIVE_COUNT),
+        (_REDRIVE_COUNT, str(count).encode()),
+    )
+
+
+def _source(topic: str, partition: int, offset: int, timestamp_ms: int | None) -> dict[str, str | None]:
+    return {
+        _SOURCE_TOPIC: topic,
+        _SOURCE_PARTITION: str(partition),
+        _SOURCE_OFFSET: str(offset),
+        _SOURCE_TIMESTAMP: None if timestamp_ms is None else str(timestamp_ms),
+    }
+
+
+def _texts(headers: Headers) -> dict[str, str]:
+    return {name: value.decode("utf-8", errors="replace") for name, value in headers if value is not None}
+
+
+def _number(text: str | None) -> int | None:
+    """Parse what ``encode`` writes: ASCII digits, at most the 19 of a 64-bit offset."""
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 def _shortened(text: str) -> bytes:
-    """UTF-8 of at most ``MAX_MESSAGE_BYTES``, cut between characters."""
+    """Encode to at most ``MAX_HEADER_BYTES``, cut between characters."""
     encoded = text.encode("utf-8", errors="replace")
-    return encoded[:MAX_MESSAGE_BYTES].decode("utf-8", errors="ignore").encode("utf-8")
+    return encoded[:MAX_HEADER_BYTES].decode("utf-8", errors="ignore").encode("utf-8")

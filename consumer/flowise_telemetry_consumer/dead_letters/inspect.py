@@ -1,4 +1,4 @@
-"""What a dead letter's bytes are, field by field as far as they go. Values only for who asks for them."""
+"""The bytes of a dead letter, decoded field by field up to the error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEXDUMP_WIDTH_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class DecodedField:
-    """One field that could be read: where its bytes are in the value, and what they say."""
+    """One decoded field, with the range of its bytes in the record's value."""
 
     name: str
     start: int
@@ -27,55 +27,55 @@ class DecodedField:
 
 @dataclass(frozen=True, slots=True)
 class InspectedValue:
-    """A value taken apart. ``schema`` is its writer's, None where no schema is found: then ``trouble`` says why.
+    """A record's value, decoded as far as possible.
 
-    ``fields`` are those before the trouble. ``broken_rules`` are the bounds that a record breaks which could be read to
-    its end.
+    ``schema`` is the writer schema, None where none is found. ``error`` says where decoding stopped and why, and
+    ``fields`` are those before it. ``broken_rules`` are the constraints that a record breaks which decodes to its end.
     """
 
     schema: EventSchema | None
     fields: tuple[DecodedField, ...]
-    trouble: str | None
+    error: str | None
     broken_rules: tuple[Violation, ...] = ()
 
 
 def inspect(value: bytes | None, catalog: Catalog) -> InspectedValue:
-    """Decodes the fields of a message one after the other, up to the first that is none. Raises nothing."""
+    """Decode field by field, stopping at the first that cannot be decoded. Raises nothing."""
     try:
         schema, body = split(value, catalog)
-    except DecodeError as error:
-        return InspectedValue(None, (), error.message)
+    except DecodeError as cause:
+        return InspectedValue(None, (), cause.message)
     fields: list[DecodedField] = []
     source = io.BytesIO(body)
-    trouble = None
+    error = None
     for field, wire in zip(schema.fields, schema.wire["fields"], strict=True):
         start = source.tell()
         try:
             found = _read(source, schema, wire["type"])
-        except Exception as error:  # fastavro has no one error for bad bytes
-            trouble = f"{field.name} at byte {HEADER_BYTES + start} is no {field.kind} ({type(error).__name__})"
+        except Exception as cause:  # fastavro has no one class for malformed bytes
+            error = f"{field.name} at byte {HEADER_BYTES + start} is no {field.kind} ({type(cause).__name__})"
             break
         fields.append(DecodedField(field.name, HEADER_BYTES + start, HEADER_BYTES + source.tell(), found))
     rest = len(body) - source.tell()
-    if trouble is None and rest:
-        trouble = f"{rest} bytes follow the record"
+    if error is None and rest:
+        error = f"{rest} bytes follow the record"
     broken: tuple[Violation, ...] = ()
-    if trouble is None:
+    if error is None:
         broken = tuple(violations(schema, {field.name: field.value for field in fields}))
-    return InspectedValue(schema, tuple(fields), trouble, broken)
+    return InspectedValue(schema, tuple(fields), error, broken)
 
 
 def _read(source: io.BytesIO, schema: EventSchema, wire_type: object) -> Any:
     import fastavro
 
-    # The rest of the parsed schema stays: the types that this field names may have been spelt out in an earlier one.
-    alone = {**schema.wire, "fields": [{"name": "it", "type": wire_type}]}
-    record: Any = fastavro.schemaless_reader(source, alone, None)
+    # A record of one field, with the rest of the parsed schema kept: this field may refer to a type by its name.
+    one_field = {**schema.wire, "fields": [{"name": "it", "type": wire_type}]}
+    record: Any = fastavro.schemaless_reader(source, one_field, None)
     return record["it"]
 
 
 def hexdump(data: bytes) -> str:
-    """Bytes as lines of offset, hexadecimal and, where they are ASCII, characters."""
+    """Format bytes as lines of offset, hexadecimal and printable ASCII."""
     lines = []
     for start in range(0, len(data), _HEXDUMP_WIDTH_BYTES):
         row = data[start : start + _HEXDUMP_WIDTH_BYTES]

@@ -1,4 +1,4 @@
-"""When so much fails that the fault is not in the records, and going on would only move the topic to another topic."""
+"""Limits on dead letters: past them the fault is not in the records, and the consumer should stop."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
-from flowise_telemetry_schemas import ConfigurationError, TelemetryError
+from flowise_telemetry_consumer.errors import DeadLetterLimitError
+from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.types import Record, TopicPartition
 
-__all__ = ["DeadLetterLimitError", "DeadLetterLimits", "LimitWatch"]
-
-
-class DeadLetterLimitError(TelemetryError):
-    """Too many dead letters. Nothing of the batch was written or committed: a restart reads it again."""
+__all__ = ["DeadLetterLimits", "LimitWatch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterLimits:
-    """How many dead letters still count as bad records and not as a fault of the whole; None: no limit.
+    """How many dead letters are tolerated; None: any number.
 
-    ``max_ratio``: dead letters per record, over the latest ``window_records`` and not before there were as many.
-    ``max_run_records``: dead letters one after the other in one partition.
+    ``max_ratio``: dead letters per record over the latest ``window_records``, once there have been that many.
+    ``max_run_records``: consecutive dead letters in one partition.
     """
 
     max_ratio: float | None = 0.5
@@ -31,15 +28,15 @@ class DeadLetterLimits:
 
     def __post_init__(self) -> None:
         if self.max_ratio is not None and not 0 <= self.max_ratio <= 1:
-            raise ConfigurationError("the dead-letter ratio is a number from 0 to 1")
+            raise ConfigurationError("the dead-letter ratio is a number from 0 to 1", argument="max_ratio")
         if self.window_records < 1:
-            raise ConfigurationError("the dead-letter window is at least 1 record")
+            raise ConfigurationError("the dead-letter window is at least 1 record", argument="window_records")
         if self.max_run_records is not None and self.max_run_records < 0:
-            raise ConfigurationError("the dead-letter run is at least 0 records")
+            raise ConfigurationError("the dead-letter run is at least 0 records", argument="max_run_records")
 
 
 class LimitWatch:
-    """Sees every batch go by and raises when a limit is passed."""
+    """Watches every batch and raises once a limit is exceeded."""
 
     def __init__(self, limits: DeadLetterLimits) -> None:
         self._limits = limits
@@ -49,9 +46,9 @@ class LimitWatch:
         self._runs: dict[TopicPartition, int] = {}
 
     def observe(self, records: Sequence[Record], dead: Sequence[DeadLetter]) -> None:
-        """Counts a batch: ``records`` in offset order within a partition, of which ``dead`` are dead letters.
+        """Count a batch: ``records`` in offset order within a partition, of which ``dead`` are dead letters.
 
-        Raises ``DeadLetterLimitError`` with the commonest reason and the place of the latest dead letter.
+        Raises ``DeadLetterLimitError`` with the most frequent reason and the offset of the latest dead letter.
         """
         self._observe_runs(records, dead)
         self._observe_ratio(len(records), dead)
@@ -60,16 +57,18 @@ class LimitWatch:
         if not dead:
             self._runs.clear()
             return
-        dead_places = {(letter.record.topic_partition, letter.record.offset) for letter in dead}
+        dead_offsets = {(letter.record.topic_partition, letter.record.offset) for letter in dead}
         limit = self._limits.max_run_records
         for record in records:
             partition = record.topic_partition
-            if (partition, record.offset) not in dead_places:
+            if (partition, record.offset) not in dead_offsets:
                 self._runs.pop(partition, None)
                 continue
             run = self._runs[partition] = self._runs.get(partition, 0) + 1
             if limit is not None and run > limit:
-                raise self._exceeded(f"{run} dead letters one after the other, over the limit of {limit}", dead)
+                raise self._exceeded(
+                    f"{run} consecutive dead letters in one partition, over the limit of {limit}", dead
+                )
 
     def _observe_ratio(self, records: int, dead: Sequence[DeadLetter]) -> None:
         self._window.append((records, len(dead)))
@@ -82,15 +81,15 @@ class LimitWatch:
         limit = self._limits.max_ratio
         full = self._records >= self._limits.window_records
         if limit is not None and dead and full and self._dead > limit * self._records:
-            share = f"{self._dead} of the latest {self._records} records are dead letters"
-            raise self._exceeded(f"{share}, over the limit of {limit:.0%}", dead)
+            what = f"{self._dead} of the latest {self._records} records are dead letters"
+            raise self._exceeded(f"{what}, over the limit of {limit:.0%}", dead)
 
     def _exceeded(self, what: str, dead: Sequence[DeadLetter]) -> DeadLetterLimitError:
         reasons = [letter.reason for letter in dead]
-        commonest = max(sorted(set(reasons)), key=reasons.count)
+        most_frequent = max(sorted(set(reasons)), key=reasons.count)
         latest = dead[-1].record
         return DeadLetterLimitError(
-            f"{what}; most of this batch: {commonest}; the latest: {latest.topic}[{latest.partition}] offset"
+            f"{what}; in this batch mostly {most_frequent}; the latest: {latest.topic}[{latest.partition}] offset"
             f" {latest.offset}. Stopped without committing",
             topic=latest.topic,
             partition=latest.partition,

@@ -1,34 +1,24 @@
-"""Bringing dead letters through the whole pipeline again, once what they failed for is mended."""
+"""Redrive: send dead letters through the whole pipeline again, once the cause of their failure is fixed."""
 
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
-from flowise_telemetry_consumer.clock import Clock, SystemClock
-from flowise_telemetry_consumer.dead_letter import DeadLetter
-from flowise_telemetry_consumer.dead_letters.headers import outgoing
-from flowise_telemetry_consumer.dead_letters.reader import (
-    REDRIVEN,
-    UNKNOWN,
-    DeadLetterStates,
-    StoredDeadLetter,
-    UnreadLetters,
-    read_dead_letters,
-)
-from flowise_telemetry_consumer.dead_letters.writer import Shipment
+from flowise_telemetry_consumer.dead_letters.headers import decode, encode, encode_receipt, with_redrive_count
+from flowise_telemetry_consumer.dead_letters.reader import DeadLetterStates, UnreadLetters, read_dead_letters
+from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, StoredDeadLetter
+from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError
-from flowise_telemetry_consumer.reading.range_reader import OffsetRange
-from flowise_telemetry_consumer.retry import retry_until
+from flowise_telemetry_consumer.reading.batch import BatchLimits, RecordBatch
+from flowise_telemetry_consumer.reading.offset_range import OffsetRange
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_schemas import Catalog, ConfigurationError
-from flowise_telemetry_schemas.json_mapping import rfc3339
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
 from flowise_telemetry_transport.types import OutgoingRecord, Record
 
@@ -36,21 +26,18 @@ __all__ = ["DEFAULT_MAX_REDRIVES", "RedriveResult", "redrive"]
 
 DEFAULT_MAX_REDRIVES = 5
 
-_T = TypeVar("_T")
-
-_BATCH_RECORDS = 5_000
-_BATCH_BYTES = 32 * 1_048_576
+_BATCH_LIMITS = BatchLimits(rows=5_000, size_bytes=32 * 1_048_576)
 _FLUSH_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class RedriveResult:
-    """What became of the dead letters that there were at the start.
+    """Outcome for the dead letters that existed at the start.
 
     ``dead`` = ``written`` + ``already_there`` (by event) + ``still_bad`` (by reason) + ``not_chosen`` + ``given_up``
     (redriven too often already) + ``without_bytes`` (the client could not read them, so there is nothing to redrive) +
-    ``left`` (over the maximum, or not reached). ``by_group`` are the dead letters of all groups, of those of other
-    groups too. ``incomplete`` says why the end was not reached, ``unread`` what could not be read.
+    ``left`` (over the maximum, or not reached). ``by_group`` counts the dead letters of every group, chosen or not.
+    ``incomplete`` says why the end was not reached, ``unread`` how many records could not be read.
     """
 
     topic: str
@@ -68,7 +55,7 @@ class RedriveResult:
 
     @property
     def adds_up(self) -> bool:
-        """Whether it is known of every dead letter what became of it."""
+        """True if every dead letter is accounted for."""
         decided = self.written.total() + self.already_there.total() + self.still_bad.total()
         return self.dead == decided + self.not_chosen + self.given_up + self.without_bytes + self.left
 
@@ -84,47 +71,32 @@ def redrive(
     group: str | None = None,
     max_letters: int | None = None,
     max_redrives: int = DEFAULT_MAX_REDRIVES,
-    no_progress_seconds: float = 60.0,
-    stop: threading.Event | None = None,
-    on_progress: Callable[[RedriveResult], None] | None = None,
-    clock: Clock | None = None,
+    control: RunControl = DEFAULT_CONTROL,
+    on_report: Callable[[RedriveResult], None] | None = None,
 ) -> RedriveResult:
-    """Decodes the dead letters again and writes what is good now into the sink.
+    """Decode the dead letters again and write those that are valid now into the sink.
 
-    Bounded by the end of the topic at the start. Each record is taken once, by its latest letter. One that is good now
-    gets a receipt in the topic, after the sink has it, and counts no longer. One that is still bad gets a letter with
-    the latest reason and its ``dlq.redrive.count`` one higher, in place of the one before. A crash in between is mended
-    by another redrive: the sink knows its events.
+    Bounded by the end of the topic at the start. Each source record is taken once, by its latest dead letter. One that
+    is valid now gets a receipt in the topic once the sink has it, and no longer counts. One that is still invalid gets
+    a dead letter with the latest reason and ``dlq.redrive.count`` one higher, which supersedes the one before. After a
+    crash, redrive again: the sink ignores events that it already holds.
 
-    ``group``: only the letters that this consumer group filed, as the sink is the one of that group. Without it all
-    are taken, if they are of one group: of more, a receipt would say that the sink of another group has the record.
+    ``group``: only the dead letters that this consumer group filed, because the sink belongs to that group. Without it
+    all are taken, provided that they are of one group: otherwise a receipt would claim that the sink of another group
+    has the record.
 
-    ``sink`` and ``writer`` None: nothing is changed, and ``written`` says what would be, less what the sink may have.
-    Outages are waited for, ``no_progress_seconds`` at most. Raises ``UnknownTopicError``, ``SinkError``,
-    ``DeadLetterRefusedError``, and ``ConfigurationError`` where a group has to be named, before anything is done.
+    ``sink`` and ``writer`` None: a dry run, which changes nothing; ``written`` then includes events that the sink may
+    already hold. ``on_report`` is called with the result so far after each batch. Raises ``UnknownTopicError``,
+    ``SinkError``, ``DeadLetterRefusedError``, and ``ConfigurationError`` before anything is done where a group has to
+    be named.
     """
-    run = _Redrive(
-        sink,
-        writer,
-        catalog,
-        topic,
-        no_progress_seconds=no_progress_seconds,
-        stop=stop or threading.Event(),
-        clock=clock or SystemClock(),
-    )
+    run = _Redrive(sink, writer, catalog, topic, control=control, on_report=on_report)
     topic_id = reader.topic_id(topic)
-    span = OffsetRange.of(reader, topic)
+    offsets = OffsetRange.of(reader, topic)
 
     def letters() -> Iterator[StoredDeadLetter]:
         return read_dead_letters(
-            reader,
-            topic,
-            span=span,
-            topic_id=topic_id,
-            no_progress_seconds=no_progress_seconds,
-            stop=run.stop,
-            clock=run.clock,
-            unread=run.result.unread,
+            reader, topic, offsets=offsets, topic_id=topic_id, control=control, unread=run.result.unread
         )
 
     try:
@@ -136,20 +108,18 @@ def redrive(
         for letter in letters():
             if group is not None and letter.identity.group != group:
                 continue
-            if run.states.counts(letter) and run.wants(letter, reasons, max_redrives):
+            if run.states.is_current(letter) and run.wants(letter, reasons, max_redrives):
                 if max_letters is not None and run.taken >= max_letters:
                     break
                 run.take(letter)
-                if on_progress is not None and not run.open:
-                    on_progress(run.result)
-        run.land()
+        run.flush()
     except IncompleteReadError as error:
         run.result.incomplete = error.message
     return run.result
 
 
 class _Redrive:
-    """One redrive: the letters in hand, and what became of those before."""
+    """One redrive: the batch at hand, and the outcome of those before it."""
 
     def __init__(
         self,
@@ -158,38 +128,36 @@ class _Redrive:
         catalog: Catalog,
         topic: str,
         *,
-        no_progress_seconds: float,
-        stop: threading.Event,
-        clock: Clock,
+        control: RunControl,
+        on_report: Callable[[RedriveResult], None] | None,
     ) -> None:
         self.states = DeadLetterStates()
         self.result = RedriveResult(topic)
-        self.open: list[Record] = []
         self.taken = 0
-        self.stop = stop
-        self.clock = clock
         self._sink = sink
         self._writer = writer
         self._decoder = Decoder(catalog)
-        self._no_progress_seconds = no_progress_seconds
-        self._open_bytes = 0
+        self._control = control
+        self._on_report = on_report
+        self._batch = RecordBatch()
 
     def choose(self, group: str | None) -> None:
-        """Counts the letters that are meant. Raises ``ConfigurationError`` where that cannot be known."""
+        """Count the dead letters to redrive. Raises ``ConfigurationError`` where a group has to be named."""
         by_group = self.result.by_group = self.states.by_group
-        # Letters that name no group are of no sink in particular. A group that has none left still has a sink.
+        # Dead letters without a group belong to no particular sink. A group that has none left still has a sink.
         named = sorted(by_group.keys() - {UNKNOWN})
         if group is None and len(named) > 1:
             there = ", ".join(f"{name} ({by_group[name]:,})" for name in named)
             raise ConfigurationError(
                 f"{self.result.topic} has dead letters of {len(named)} groups: {there}; "
-                "name the one whose sink it is with --group",
+                "name the one whose sink this is",
                 topic=self.result.topic,
+                argument="group",
             )
         self.result.dead = self.result.left = by_group.total() if group is None else by_group[group]
 
     def wants(self, letter: StoredDeadLetter, reasons: Collection[str], max_redrives: int) -> bool:
-        """Whether it is to be redriven; counts it where not."""
+        """Return whether to redrive a dead letter; count it if not."""
         if reasons and letter.reason not in reasons:
             self.result.not_chosen += 1
         elif letter.reason == "unreadable":
@@ -202,86 +170,58 @@ class _Redrive:
         return False
 
     def take(self, letter: StoredDeadLetter) -> None:
-        """Puts a letter to the others; full batches land."""
+        """Add a dead letter to the batch, and flush the batch once it is full."""
         self.taken += 1
-        self.open.append(_again(letter))
-        self._open_bytes += len(letter.record.value or b"")
-        if len(self.open) >= _BATCH_RECORDS or self._open_bytes >= _BATCH_BYTES:
-            self.land()
+        self._batch.add([_source_record(letter)], now=self._control.clock.monotonic())
+        if self._batch.is_full(_BATCH_LIMITS):
+            self.flush()
 
-    def land(self) -> None:
-        """Brings the letters in hand into the sink or back."""
-        records, self.open, self._open_bytes = self.open, [], 0
+    def flush(self) -> None:
+        """Write the batch: valid events into the sink, then receipts and new dead letters into the topic."""
+        records, self._batch = self._batch.records, RecordBatch()
         if not records:
             return
         decoded = self._decoder.decode(records)
         done = WriteResult({event: frame.height for event, frame in decoded.frames.items()}, {})
         if self._sink is not None and decoded.frames:
-            done = self._wait_out("the sink", partial(self._sink.write, Batch(frames=decoded.frames)))
+            done = retry_until(partial(self._sink.write, Batch(frames=decoded.frames)), self._control, what="the sink")
         if self._writer is not None:
-            shipment = self._shipment(records, decoded, self._writer)
-            self._wait_out("the dead-letter topic", partial(shipment.deliver, timeout_seconds=_FLUSH_SECONDS))
+            follow_ups = DeadLetterBatch(self._writer, self._follow_ups(records, decoded))
+            retry_until(
+                partial(follow_ups.deliver, timeout_seconds=_FLUSH_SECONDS), self._control, what="the dead-letter topic"
+            )
         self.result.written += Counter(done.written)
         self.result.already_there += Counter(done.duplicates)
         self.result.still_bad += Counter(letter.reason for letter in decoded.dead)
         self.result.left -= len(records)
+        if self._on_report is not None:
+            self._on_report(self.result)
 
-    def _wait_out(self, what: str, step: Callable[[], _T]) -> _T:
-        return retry_until(step, what=what, clock=self.clock, stop=self.stop, limit_seconds=self._no_progress_seconds)
-
-    def _shipment(self, records: Sequence[Record], decoded: Decoded, writer: RecordWriter) -> Shipment:
-        now_ms = self.clock.now_ms()
-        bad = {StoredDeadLetter.of(letter.record).identity for letter in decoded.dead}
-        filed = [StoredDeadLetter.of(record) for record in records]
-        good = [letter for letter in filed if letter.identity not in bad]
-        topic = self.result.topic
-        letters = [
-            *decoded.dead,
-            *(DeadLetter(letter.record, "unreadable", "decode", "", "its receipt") for letter in good),
+    def _follow_ups(self, records: Sequence[Record], decoded: Decoded) -> list[OutgoingRecord]:
+        """Return a new dead letter for each record that is still bad, and a receipt for each of the others."""
+        topic, now_ms = self.result.topic, self._control.clock.now_ms()
+        bad = {decode(letter.record).identity: letter for letter in decoded.dead}
+        stored = [decode(record) for record in records]
+        return [
+            # Of the same group as before: its sink still lacks the record.
+            *(encode(letter, topic=topic, group=key.group, failed_at_ms=now_ms) for key, letter in bad.items()),
+            *(
+                encode_receipt(letter, topic=topic, redriven_at_ms=now_ms)
+                for letter in stored
+                if letter.identity not in bad
+            ),
         ]
-        return Shipment(
-            writer,
-            [
-                *(_filed_anew(letter, topic=topic, now_ms=now_ms) for letter in decoded.dead),
-                *(_receipt(letter, topic=topic, now_ms=now_ms) for letter in good),
-            ],
-            letters,
-        )
 
 
-def _again(letter: StoredDeadLetter) -> Record:
-    """The record as it once was read, with one redrive more in its headers; its letter's identity stays the same."""
-    about = letter.identity
-    headers = tuple((name, value) for name, value in letter.record.headers if name != "dlq.redrive.count")
+def _source_record(letter: StoredDeadLetter) -> Record:
+    """Return the source record as it was read, with its redrive counted; the dead letter's identity is unchanged."""
+    source = letter.identity
     return dataclasses.replace(
         letter.record,
-        topic=about.topic,
-        partition=about.partition,
-        offset=about.offset,
-        # Not the letter's own: the dead-letter topic may date records as they arrive.
-        timestamp_ms=-1 if about.timestamp_ms is None else about.timestamp_ms,
-        headers=(*headers, ("dlq.redrive.count", str(letter.redrive_count + 1).encode())),
+        topic=source.topic,
+        partition=source.partition,
+        offset=source.offset,
+        # Not the dead letter's own timestamp: its topic may be set to LogAppendTime.
+        timestamp_ms=-1 if source.timestamp_ms is None else source.timestamp_ms,
+        headers=with_redrive_count(letter.record.headers, letter.redrive_count + 1),
     )
-
-
-def _filed_anew(letter: DeadLetter, *, topic: str, now_ms: int) -> OutgoingRecord:
-    """The letter that takes the place of the one before: of the same group, whose sink still lacks the record."""
-    group = StoredDeadLetter.of(letter.record).identity.group
-    return outgoing(letter, topic=topic, group=group, failed_at_ms=now_ms)
-
-
-def _receipt(letter: StoredDeadLetter, *, topic: str, now_ms: int) -> OutgoingRecord:
-    """What ends a dead letter. Dated now: it has to outlive the letter in the topic's retention."""
-    about = letter.identity
-    texts = {
-        "dlq.source.topic": about.topic,
-        "dlq.source.partition": str(about.partition),
-        "dlq.source.offset": str(about.offset),
-        "dlq.source.timestamp": None if about.timestamp_ms is None else str(about.timestamp_ms),
-        "dlq.reason": REDRIVEN,
-        "dlq.consumer.group": about.group,
-        "dlq.redriven.at": rfc3339(now_ms),
-        "dlq.redrive.count": str(letter.redrive_count),
-    }
-    headers = tuple((name, text.encode()) for name, text in texts.items() if text is not None)
-    return OutgoingRecord(topic, letter.record.key, None, headers, timestamp_ms=now_ms)

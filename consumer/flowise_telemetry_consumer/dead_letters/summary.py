@@ -1,22 +1,20 @@
-"""How many dead letters there are, and of what kind."""
+"""Counts of the current dead letters."""
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
 
-from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.dead_letters.reader import (
-    UNKNOWN,
-    DeadLetterKey,
+    READ_CONTROL,
     DeadLetterStates,
-    StoredDeadLetter,
     UnreadLetters,
     read_dead_letters,
 )
+from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, DeadLetterKey, StoredDeadLetter
 from flowise_telemetry_consumer.errors import IncompleteReadError
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_transport.ports import RecordReader
 
 __all__ = ["DeadLetterGroup", "DeadLetterSummary", "list_dead_letters"]
@@ -24,7 +22,7 @@ __all__ = ["DeadLetterGroup", "DeadLetterSummary", "list_dead_letters"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class DeadLetterGroup:
-    """What dead letters that are counted together have in common; ``unknown`` where a header says nothing."""
+    """Values that dead letters counted together share; ``unknown`` where a header is missing."""
 
     reason: str
     event: str
@@ -33,8 +31,8 @@ class DeadLetterGroup:
     hour: str
 
     @classmethod
-    def of(cls, letter: StoredDeadLetter) -> Self:
-        """What a letter is counted with."""
+    def from_dead_letter(cls, letter: StoredDeadLetter) -> Self:
+        """Return the group in which a dead letter is counted."""
         return cls(
             letter.reason,
             letter.event or UNKNOWN,
@@ -46,12 +44,13 @@ class DeadLetterGroup:
 
 @dataclass(slots=True)
 class DeadLetterSummary:
-    """How many dead letters there are: each record once for each group, by its latest letter, none that was redriven.
+    """Counts of the current dead letters: one for each source record and consumer group.
 
-    ``by_schema``: by ``<event>.v<version>`` or fingerprint, ``unknown`` where there is none. ``repeats`` are letters of
-    a record that has another: from a crash between delivery and commit, or of an earlier failure; ``redriven`` records
-    are in a sink now. These are in no other count. ``oldest_ms`` is the time of the oldest record that is dead, in
-    milliseconds since 1970. ``incomplete`` says why the topic's end was not reached, ``unread`` what could not be read.
+    ``by_schema``: by ``<event>.v<version>`` or fingerprint, ``unknown`` where there is none. ``repeats`` are dead
+    letters that are not current, from a crash between delivery and commit or from an earlier failure; ``redriven``
+    source records have reached a sink. Neither is in any other count. ``oldest_ms`` is the time of the oldest current
+    dead letter, in milliseconds since 1970. ``incomplete`` says why the topic's end was not reached, ``unread`` how
+    many records could not be read.
     """
 
     topic: str
@@ -72,11 +71,9 @@ def list_dead_letters(
     topic: str,
     *,
     group: str | None = None,
-    no_progress_seconds: float = 30.0,
-    stop: threading.Event | None = None,
-    clock: Clock | None = None,
+    control: RunControl = READ_CONTROL,
 ) -> DeadLetterSummary:
-    """Counts of the dead letters that the topic holds at this moment; ``group``: only of those that it filed.
+    """Count the dead letters that the topic holds now, or only those that ``group`` filed.
 
     Raises ``UnknownTopicError`` and ``BrokerUnavailableError``.
     """
@@ -85,19 +82,12 @@ def list_dead_letters(
     found: dict[DeadLetterKey, tuple[DeadLetterGroup, int]] = {}
     shared: dict[DeadLetterGroup, DeadLetterGroup] = {}
     try:
-        for letter in read_dead_letters(
-            reader,
-            topic,
-            no_progress_seconds=no_progress_seconds,
-            stop=stop,
-            clock=clock,
-            unread=summary.unread,
-        ):
+        for letter in read_dead_letters(reader, topic, control=control, unread=summary.unread):
             if group is not None and letter.identity.group != group:
                 continue
             states.add(letter)
-            if states.counts(letter):
-                alike = DeadLetterGroup.of(letter)
+            if states.is_current(letter):
+                alike = DeadLetterGroup.from_dead_letter(letter)
                 found[letter.identity] = shared.setdefault(alike, alike), letter.record.timestamp_ms
             elif letter.is_receipt:
                 found.pop(letter.identity, None)

@@ -1,4 +1,4 @@
-"""Writing dead letters so that none is lost: what is not acknowledged is written again, or stops the consumer."""
+"""Writing dead letters so that none is lost: one that is not acknowledged is sent again, or stops the consumer."""
 
 from __future__ import annotations
 
@@ -6,42 +6,31 @@ from collections.abc import Callable, Sequence
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.dead_letter import DeadLetter
-from flowise_telemetry_consumer.dead_letters.headers import outgoing
-from flowise_telemetry_schemas import TelemetryError
+from flowise_telemetry_consumer.dead_letters.headers import decode_source, encode
+from flowise_telemetry_consumer.errors import DeadLetterRefusedError, DeadLetterUnavailableError
+from flowise_telemetry_transport.acknowledged import AcknowledgedBatch, RecordRefusedError, UnacknowledgedError
 from flowise_telemetry_transport.clients import open_writer
-from flowise_telemetry_transport.errors import MessageTooLargeError, TransportError
+from flowise_telemetry_transport.errors import MessageTooLargeError
 from flowise_telemetry_transport.ports import RecordWriter
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.topics import MAX_DEAD_LETTER_BYTES
-from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
+from flowise_telemetry_transport.types import OutgoingRecord
 
 __all__ = [
     "MAX_DEAD_LETTER_BYTES",
+    "DeadLetterBatch",
     "DeadLetterQueue",
-    "DeadLetterRefusedError",
-    "DeadLetterUnavailableError",
-    "Shipment",
     "open_dead_letter_writer",
 ]
-
-
-class DeadLetterUnavailableError(TelemetryError):
-    """Dead letters are not acknowledged yet; the same call goes on with the rest (retryable)."""
-
-    retryable = True
-
-
-class DeadLetterRefusedError(TelemetryError):
-    """The cluster will not take a dead letter. The consumer stops: going on would lose the record's bytes."""
 
 
 def open_dead_letter_writer(
     settings: KafkaSettings, *, open_writer: Callable[..., RecordWriter] = open_writer
 ) -> RecordWriter:
-    """A writer that takes whatever the topic took.
+    """Open a writer that accepts whatever the source topic accepted.
 
-    Compressed, as a record over the limit that arrived compressed has to go out so; with room for one record of
-    ``MAX_DEAD_LETTER_BYTES`` and its headers. Raises as ``open_writer``.
+    It compresses, because a record that fits the topic's limit only compressed has to leave that way too, and has room
+    for records of ``MAX_DEAD_LETTER_BYTES`` with their headers. Raises as ``open_writer``.
     """
     return open_writer(
         settings,
@@ -55,7 +44,7 @@ def open_dead_letter_writer(
 
 
 class DeadLetterQueue:
-    """The dead-letter topic."""
+    """The dead-letter topic of one consumer group."""
 
     def __init__(self, writer: RecordWriter, *, topic: str, group: str, clock: Clock) -> None:
         self._writer = writer
@@ -63,86 +52,45 @@ class DeadLetterQueue:
         self._group = group
         self._clock = clock
 
-    def shipment(self, letters: Sequence[DeadLetter]) -> Shipment:
-        """The letters of one batch, not yet sent."""
+    def batch(self, letters: Sequence[DeadLetter]) -> DeadLetterBatch:
+        """Return the dead letters of one batch of records, not sent yet."""
         failed_at_ms = self._clock.now_ms()
-        return Shipment(
+        return DeadLetterBatch(
             self._writer,
-            [outgoing(letter, topic=self._topic, group=self._group, failed_at_ms=failed_at_ms) for letter in letters],
-            letters,
+            [encode(letter, topic=self._topic, group=self._group, failed_at_ms=failed_at_ms) for letter in letters],
         )
 
 
-class Shipment:
-    """Dead letters on their way; ``deliver`` is called until it returns."""
+class DeadLetterBatch:
+    """Dead letters and receipts to be delivered: call ``deliver`` until it returns."""
 
-    def __init__(self, writer: RecordWriter, records: Sequence[OutgoingRecord], letters: Sequence[DeadLetter]) -> None:
-        self._writer = writer
-        self._records = records
-        self._letters = letters
-        self._unsent = dict.fromkeys(range(len(records)))
-        # Callbacks may come on a thread of the client; single dict operations are atomic.
-        self._awaited: dict[int, None] = {}
-        self._failed: dict[int, TransportError] = {}
+    def __init__(self, writer: RecordWriter, records: Sequence[OutgoingRecord]) -> None:
+        self._batch = AcknowledgedBatch(writer, records)
 
     def deliver(self, *, timeout_seconds: float) -> None:
-        """Returns when every letter is acknowledged.
+        """Return once every record is acknowledged.
 
-        A letter whose fate is open is waited for, not sent again; one that failed is sent again at the next call.
+        A record whose fate is open is waited for, not sent again; one that failed is sent again by the next call.
         Raises ``DeadLetterUnavailableError`` (retryable) and ``DeadLetterRefusedError``.
         """
-        for number in list(self._unsent):
-            self._awaited[number] = None
-            try:
-                self._writer.send(self._records[number], self._on_delivery(number))
-            except TransportError as error:
-                del self._awaited[number]
-                if not error.retryable:
-                    raise self._refused(number, error) from error
-                # What was handed over before goes on its way.
-                self._writer.flush(timeout_seconds=timeout_seconds)
-                raise self._unavailable(error) from error
-            self._unsent.pop(number)
-        if not self._awaited and not self._failed:
-            return
-        self._writer.flush(timeout_seconds=timeout_seconds)
-        # Looked at before the failures: what fails later is awaited now.
-        awaited = bool(self._awaited)
-        failed = dict(self._failed)
-        for number, failure in failed.items():
-            if not failure.retryable:
-                raise self._refused(number, failure) from failure
-            del self._failed[number]
-            self._unsent[number] = None
-        if failed:
-            latest = next(reversed(failed.values()))
-            raise self._unavailable(latest) from latest
-        if awaited:
-            raise self._unavailable(None)
+        try:
+            self._batch.deliver(timeout_seconds=timeout_seconds)
+        except RecordRefusedError as error:
+            raise _refused(error) from error.cause
+        except UnacknowledgedError as error:
+            why = "no acknowledgement yet" if error.cause is None else error.cause.message
+            raise DeadLetterUnavailableError(f"{error.count} dead letters are not written: {why}") from error
 
-    def _on_delivery(self, number: int) -> OnDelivery:
-        def done(_delivery: Delivery | None, error: TransportError | None) -> None:
-            if error is not None:
-                self._failed[number] = error  # before it stops being awaited: at no moment is it neither
-            self._awaited.pop(number, None)
 
-        return done
-
-    def _unavailable(self, cause: TransportError | None) -> DeadLetterUnavailableError:
-        open_letters = len(self._unsent) + len(self._awaited) + len(self._failed)
-        why = cause.message if cause is not None else "no acknowledgement yet"
-        return DeadLetterUnavailableError(f"{open_letters} dead letters are not written: {why}")
-
-    def _refused(self, number: int, error: TransportError) -> DeadLetterRefusedError:
-        source = self._letters[number].record
-        topic = self._records[number].topic
-        mend = ""
-        if isinstance(error, MessageTooLargeError):
-            mend = f": raise max.message.bytes of topic {topic} and start again, nothing is lost until then"
-        return DeadLetterRefusedError(
-            f"{topic} does not take the dead letter of {source.topic}[{source.partition}] offset {source.offset}"
-            f" ({error.message}){mend}",
-            topic=source.topic,
-            partition=source.partition,
-            offset=source.offset,
-        )
+def _refused(error: RecordRefusedError) -> DeadLetterRefusedError:
+    topic = error.record.topic
+    source, partition, offset = decode_source(error.record.headers)
+    mend = ""
+    if isinstance(error.cause, MessageTooLargeError):
+        mend = f": raise max.message.bytes of topic {topic} and start again, nothing is lost until then"
+    return DeadLetterRefusedError(
+        f"{topic} does not take the dead letter of {source}[{partition}] offset {offset} ({error.message}){mend}",
+        topic=source,
+        partition=partition,
+        offset=offset,
+    )

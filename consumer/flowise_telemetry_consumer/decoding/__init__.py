@@ -1,1 +1,1 @@
-"""From the bytes of records to frames, and what is no record."""
+"""Bytes of records to frames, and the bad ones to dead letters."""

@@ -1,8 +1,8 @@
-"""Many records of one schema to columns in one call: polars reads a block of an Avro object-container file.
+"""Records of one schema as columns, in one call: polars reads them as a block of an Avro object container file.
 
-The bodies of the messages are that block's content as they are, and the file's header is made up around them (Avro
-specification 1.12, "Object Container Files"). So that a bad body cannot borrow bytes from its neighbour, a guard of
-16 random bytes, which no one who wrote a body can know, follows each and is read as one more field.
+The messages' bodies are the block's content as they are; the file's header is made up around them (Avro 1.12, "Object
+Container Files"). So that a bad body cannot borrow bytes from its neighbour, each is followed by a guard of 16 random
+bytes, which no writer of a body can know and which is read as one more field.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 import polars as pl
 from polars.exceptions import PanicException
 
 from flowise_telemetry_schemas import EventSchema, Field
 from flowise_telemetry_schemas.codec import is_canonical
+from flowise_telemetry_schemas.varint import encode_long
 
-__all__ = ["columns_of", "is_readable", "value_of"]
+__all__ = ["ReadAvro", "decoded_value", "is_readable", "read_block"]
+
+ReadAvro = Callable[[IO[bytes]], pl.DataFrame]
+"""``polars.read_avro``, or another reader of Avro object container files."""
 
 _MAGIC = b"Obj\x01"
 _GUARD_BYTES = 16
@@ -29,44 +33,44 @@ _GUARD = "__guard"
 _FALSE, _TRUE = b"\x00", b"\x01"
 _TEXTS = frozenset({"string", "uuid"})
 _NULL, _TEXT = b"\x00", b"\x02"  # the indexes 0 and 1 of a union as they are on the wire
-# polars forgives in these what Avro does not, so they are read as indexes and bytes and made into what they stand for.
+# polars forgives in these what Avro does not, so they are read as indexes and bytes, and decoded here.
 _CODED = frozenset({"enum", "boolean"})
 
 
 def is_readable(schema: EventSchema) -> bool:
-    """Whether ``columns_of`` takes the schema: an enum or a boolean may be a field of the event, not inside one."""
+    """Tell if ``read_block`` takes the schema: an enum or a boolean must be a field of the event, not nested in one."""
     return not any(_any_field(inner, _is_coded) for field in schema.fields for inner in _below(field))
 
 
-def columns_of(schema: EventSchema, bodies: Sequence[bytes]) -> pl.DataFrame | None:
-    """One row for each body, or None where any of them is not exactly one record of ``schema``.
+def read_block(schema: EventSchema, bodies: Sequence[bytes], read_avro: ReadAvro) -> pl.DataFrame | None:
+    """Return one row for each body, or None where any of them is not exactly one record of ``schema``.
 
     The columns are as on the wire: timestamps, ints and the indexes of enums as ``Int64``, so that nothing is cut to
-    fit, booleans as a byte. ``value_of`` makes of them what they stand for.
+    fit, and booleans as a byte; ``decoded_value`` decodes them.
     """
     union_at_end = _only_the_last_is_nullable(schema)
     if not union_at_end and _has_unions(schema) and not all(is_canonical(schema, body) for body in bodies):
         return None
     guard = os.urandom(_GUARD_BYTES)
     content = b"".join(itertools.chain.from_iterable(zip(bodies, itertools.repeat(guard))))
-    file = b"".join((_header(schema), guard, _long(len(bodies)), _long(len(content)), content, guard))
+    file = b"".join((_header(schema), guard, encode_long(len(bodies)), encode_long(len(content)), content, guard))
     try:
-        frame = pl.read_avro(io.BytesIO(file))
+        frame = read_avro(io.BytesIO(file))
     except (Exception, PanicException):
-        # Of broken bytes polars raises many errors, and where it panics, one that is no Exception.
+        # polars raises many kinds of error for broken bytes; the one of a panic is no Exception.
         return None
     guards = frame.get_column(_GUARD)
     if frame.height != len(bodies) or not (guards == pl.Series([guard])).all():
         return None
-    if not all(_stands_for_something(frame.get_column(field.column), field) for field in _coded(schema)):
+    if not all(_is_within_range(frame.get_column(field.column), field) for field in _coded(schema)):
         return None
     if union_at_end and not all(map(_ends_as_written, bodies, frame.get_column(schema.fields[-1].column))):
         return None
     return frame.drop(_GUARD)
 
 
-def value_of(field: Field) -> pl.Expr:
-    """What such a column stands for, in the type that ``polars_schema`` names, but for timestamps and ints."""
+def decoded_value(field: Field) -> pl.Expr:
+    """Return the value of a block's column in the type of ``polars_schema``, except for timestamps and ints."""
     column = pl.col(field.column)
     match field.kind:
         case "enum":
@@ -79,13 +83,13 @@ def value_of(field: Field) -> pl.Expr:
 
 @functools.cache
 def _has_unions(schema: EventSchema) -> bool:
-    """Whether anything may be null: polars takes any index but 0 for the other branch, so the bytes are looked at."""
+    """Tell if anything may be null: polars takes any index but 0 for the other branch, so the bytes are checked."""
     return any(_any_field(field, lambda inner: inner.nullable) for field in schema.fields)
 
 
 @functools.cache
 def _only_the_last_is_nullable(schema: EventSchema) -> bool:
-    """Whether nothing may be null but a text at the end, whose bytes are then found from the body's end."""
+    """Tell if only a text at the end may be null: its bytes are found from the body's end."""
     *others, last = schema.fields
     return (
         last.nullable
@@ -95,9 +99,9 @@ def _only_the_last_is_nullable(schema: EventSchema) -> bool:
 
 
 def _ends_as_written(body: bytes, text: str | None) -> bool:
-    """Whether the union at the end has the index that the text (or null) calls for, in a single byte."""
+    """Tell if the index of the union at the end is the text's (or null's), in a single byte."""
     end = _NULL if text is None else _TEXT + _bytes(text.encode())
-    # A byte of 0x80 and more in front could be the beginning of the index: then it is another one.
+    # A byte of 0x80 or more in front may be the first byte of a longer, hence other, index.
     return body.endswith(end) and body[-len(end) - 1 : -len(end)] < b"\x80"
 
 
@@ -118,8 +122,8 @@ def _coded(schema: EventSchema) -> Sequence[Field]:
     return tuple(filter(_is_coded, schema.fields))
 
 
-def _stands_for_something(column: pl.Series, field: Field) -> bool:
-    """Whether every index is one of a symbol, and every byte a boolean; a null is neither."""
+def _is_within_range(column: pl.Series, field: Field) -> bool:
+    """Tell if every index is a symbol's and every byte a boolean; nulls are left out."""
     low, high = (0, len(field.symbols) - 1) if field.kind == "enum" else (_FALSE, _TRUE)
     least: Any = column.min()
     most: Any = column.max()
@@ -128,17 +132,17 @@ def _stands_for_something(column: pl.Series, field: Field) -> bool:
 
 @functools.cache
 def _header(schema: EventSchema) -> bytes:
-    """The file's header without its sync marker."""
+    """Return the file's header without its sync marker."""
     numbers = itertools.count()
     guard = {"name": _GUARD, "type": {"type": "fixed", "name": "guard", "size": _GUARD_BYTES}}
     record = _record(schema.fields, numbers, guard)
     metadata = {"avro.codec": b"null", "avro.schema": json.dumps(record).encode()}
     entries = b"".join(_bytes(key.encode()) + _bytes(value) for key, value in metadata.items())
-    return _MAGIC + _long(len(metadata)) + entries + _long(0)
+    return _MAGIC + encode_long(len(metadata)) + entries + encode_long(0)
 
 
 def _record(fields: Sequence[Field], numbers: Iterator[int], *more: object) -> dict[str, object]:
-    """The schema as plain as polars wants it: no defaults, each type spelt out under a name of its own."""
+    """Return the schema as plain as polars needs it: no defaults, each named type inlined under a name of its own."""
     return {
         "type": "record",
         "name": f"t{next(numbers)}",
@@ -163,14 +167,4 @@ def _type(field: Field, numbers: Iterator[int]) -> object:
 
 
 def _bytes(value: bytes) -> bytes:
-    return _long(len(value)) + value
-
-
-def _long(value: int) -> bytes:
-    """A count or a length in Avro's variable-length zig-zag coding; they are never negative."""
-    rest, out = value << 1, bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    return encode_long(len(value)) + value

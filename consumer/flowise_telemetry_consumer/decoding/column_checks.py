@@ -1,7 +1,7 @@
-"""The constraints of a schema, asked of whole columns.
+"""The constraints of a schema, checked on whole columns.
 
-They only tell good rows from rows that may be bad: what is wrong with a row is for ``constraints.violations`` to
-say, which has the last word. So they may be stricter than those, never more lenient.
+They only tell good rows from rows that may be bad. ``constraints.violations`` decides on the latter and names what is
+wrong, so the checks here may be stricter than it, never more lenient.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import polars as pl
 
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["rows_that_keep"]
+__all__ = ["rows_within_bounds"]
 
 _INT_RANGE = (-(2**31), 2**31 - 1)
 _LONG_RANGE = (-(2**63), 2**63 - 1)
 
 
-def rows_that_keep(columns: pl.DataFrame, schema: EventSchema) -> pl.Series:
-    """Whether each row keeps every bound of the schema; the columns are those that ``avro_block.columns_of`` gives.
+def rows_within_bounds(columns: pl.DataFrame, schema: EventSchema) -> pl.Series:
+    """Return one boolean a row: True where it keeps every bound of the schema. The columns are ``read_block``'s.
 
-    What is in arrays is asked of all rows at once first, each text once, as the same nodes come again and again. Only
-    where one of them is not good, it is looked for row by row.
+    Items of arrays are first checked for all rows together, each distinct text once, as the same nodes recur. Only if
+    one of them is bad are they checked row by row.
     """
     all_items_are_good: bool = columns.select(_items_of_all_rows(schema)).item()
     return columns.select(_rows(schema, with_items=not all_items_are_good)).to_series()
@@ -40,13 +40,13 @@ def _items_of_all_rows(schema: EventSchema) -> pl.Expr:
 
 
 def _item_checks(value: pl.Expr, field: Field) -> Iterator[pl.Expr]:
-    """For the items of each array in a field, whether they are good in all rows."""
+    """Yield one check for each array in a field: True where its items are good in all rows."""
     match field.kind:
         case "record":
             for inner in field.fields:
                 yield from _item_checks(value.struct.field(inner.column), inner)
         case "array" if field.items is not None:
-            # Of an array without items there is one null here; on the wire no item is null but where it may be.
+            # explode() makes a null of an empty array; an item is null on the wire only where its field is nullable.
             items = value.list.explode()
             plain = field.items.fields if field.items.kind == "record" else (field.items,)
             for item in plain:
@@ -62,7 +62,7 @@ def _all(checks: Iterable[pl.Expr]) -> pl.Expr:
 def _keeps(value: pl.Expr, field: Field, *, with_items: bool) -> pl.Expr:
     match field.kind:
         case "string" | "uuid":
-            # Without its bounds nothing fits, as in the constraints themselves.
+            # A string without bounds accepts nothing, as in the constraints themselves.
             good = (value.str.len_chars() <= (field.max_length or 0)) & value.str.contains(field.pattern or "$^")
         case "int":
             good = _between(value, field, _INT_RANGE)
@@ -77,9 +77,9 @@ def _keeps(value: pl.Expr, field: Field, *, with_items: bool) -> pl.Expr:
             if with_items:
                 good &= value.list.eval(_keeps(pl.element(), field.items, with_items=True)).list.all()
         case _:
-            # A boolean is one; an enum's symbol is one of the writer's, all of which a later version keeps.
+            # Booleans have no bounds, and an enum's symbols are the writer's, all of which a later version keeps.
             return value.is_not_null() | pl.lit(field.nullable)
-    # Null where there must be none makes the whole unknown, and unknown is not good.
+    # A null makes the comparison null: good only where the field may be null.
     return good.fill_null(value.is_null() if field.nullable else pl.lit(value=False))
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
-from flowise_telemetry_consumer.decoding.avro_block import columns_of
-from flowise_telemetry_consumer.decoding.column_checks import rows_that_keep
-from flowise_telemetry_consumer.decoding.frames import frame_of
-from flowise_telemetry_consumer.decoding.schema_resolution import final_columns, resolved_columns
+from flowise_telemetry_consumer.decoding.avro_block import ReadAvro, read_block
+from flowise_telemetry_consumer.decoding.column_checks import rows_within_bounds
+from flowise_telemetry_consumer.decoding.frames import frame_of, resolved_columns, typed_columns
+from flowise_telemetry_consumer.decoding.self_test import reader_is_exact
 from flowise_telemetry_schemas import Catalog, EventSchema
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER, MAX_VALUE_BYTES, decode_body, split
 from flowise_telemetry_schemas.constraints import as_error, violations
@@ -22,32 +22,34 @@ from flowise_telemetry_transport.types import Record
 __all__ = ["BLOCK_ROWS", "Decoded", "Decoder"]
 
 BLOCK_ROWS = 2048
-"""How many records are decoded in one call: enough to make the call cheap, few enough to look for a bad one in them."""
+"""Records decoded in one call: enough to make the call cheap, few enough to search for a bad one."""
 
-# Below this a call for the block takes longer than the records do one by one.
+# Smaller blocks take longer than their records do one by one.
 _MIN_BLOCK_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What became of a list of records: each is a row of one frame or one dead letter.
+    """Decoded records: each is a row of one frame or one dead letter.
 
-    ``frames`` has one entry per event that occurs, with the columns of the newest version of its schema; its rows
-    are in the order of the records. ``dead`` is in the order of the records too.
+    ``frames`` has one entry per event that occurs, with the columns of the newest version of its schema; rows and
+    ``dead`` are in the order of the records. ``one_by_one`` counts the records whose bodies were decoded by themselves
+    and not in a block.
     """
 
     frames: Mapping[str, pl.DataFrame]
     dead: Sequence[DeadLetter]
+    one_by_one: int = 0
 
     @property
     def rows(self) -> int:
-        """How many records became rows."""
+        """Number of records that became rows."""
         return sum(frame.height for frame in self.frames.values())
 
 
 @dataclass(slots=True)
 class _Group:
-    """Records that one schema wrote: their places in the list and their bodies."""
+    """Records of one writer schema: their places in the list and their bodies."""
 
     places: list[int] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -55,7 +57,7 @@ class _Group:
 
 @dataclass(slots=True)
 class _Rows:
-    """The rows of one event as they are found, and from which places they came."""
+    """Rows of one event as they are found, and the places of their records."""
 
     places: list[int] = field(default_factory=list)
     frames: list[pl.DataFrame] = field(default_factory=list)
@@ -74,21 +76,22 @@ class _Rows:
 class Decoder:
     """Decodes and checks records against the schemas of a catalog.
 
-    Records of one schema are decoded in blocks of ``block_rows``, to columns, and the constraints asked of the
-    columns. A block with anything wrong in its bytes is halved until the bad records are nearly alone; these, and rows
-    that may break a constraint, are done again record by record, which names what is wrong; with ``block_rows`` 0
-    everything is. Both ways give the same.
+    Records of one schema are decoded to columns in blocks of ``block_rows``, and the constraints checked on the
+    columns. A block with anything wrong in its bytes is halved until the bad records are nearly alone. These, and rows
+    that may break a constraint, are decoded again record by record, which names what is wrong; so is everything with
+    ``block_rows`` 0, and where ``read_avro`` fails the self-test, which is said in a warning. Both ways give the same.
     """
 
-    def __init__(self, catalog: Catalog, *, block_rows: int = BLOCK_ROWS) -> None:
+    def __init__(self, catalog: Catalog, *, block_rows: int = BLOCK_ROWS, read_avro: ReadAvro = pl.read_avro) -> None:
         self._catalog = catalog
-        self._block_rows = block_rows
+        self._read_avro = read_avro
+        self._block_rows = block_rows if block_rows and reader_is_exact(read_avro) else 0
 
     def decode(self, records: Sequence[Record]) -> Decoded:
-        """The rows and the dead letters of ``records``. Raises nothing for what is in them."""
+        """Return the rows and the dead letters of ``records``. Raises nothing for their content."""
         groups: dict[EventSchema, _Group] = {}
         dead: dict[int, DeadLetter] = {}
-        # Nearly every record starts as one before it did: then there is nothing left for ``split`` to tell.
+        # Nearly every record has a header that was seen before, which ``split`` need not look at again.
         known: dict[bytes, _Group] = {}
         for place, record in enumerate(records):
             value = record.value
@@ -108,39 +111,67 @@ class Decoder:
             group.bodies.append(body)
             known[MARKER + schema.fingerprint] = group
         rows: dict[str, _Rows] = {}
+        one_by_one = 0
         for schema, group in groups.items():
-            self._decode_group(schema, group, records, rows.setdefault(schema.event, _Rows()), dead)
+            one_by_one += self._decode_group(schema, group, records, rows.setdefault(schema.event, _Rows()), dead)
         return Decoded(
             {event: rows[event].in_order() for event in sorted(rows) if rows[event].places},
             [dead[place] for place in sorted(dead)],
+            one_by_one,
         )
 
     def _decode_group(
         self, schema: EventSchema, group: _Group, records: Sequence[Record], rows: _Rows, dead: dict[int, DeadLetter]
-    ) -> None:
+    ) -> int:
+        """Decode one group; return the number of records that were decoded one by one."""
         resolved = resolved_columns(schema, self._catalog.latest(schema.event)) if self._block_rows else None
         doubtful: Sequence[int] = range(len(group.places))
         if resolved is not None:
             doubtful = self._decode_blocks(schema, group, resolved, rows)
         self._decode_one_by_one(schema, [(group.places[at], group.bodies[at]) for at in doubtful], records, rows, dead)
+        return len(doubtful)
 
     def _decode_blocks(
         self, schema: EventSchema, group: _Group, resolved: Sequence[pl.Expr], rows: _Rows
     ) -> Sequence[int]:
-        """Adds the rows that are certainly good; returns which of the group are left to be looked at one by one."""
-        whole, doubtful = _whole_blocks(schema, group.bodies, self._block_rows)
+        """Add the rows that are certainly good; return which of the group are left to be decoded one by one."""
+        whole, doubtful = self._whole_blocks(schema, group.bodies)
         if not whole:
             return doubtful
         latest = self._catalog.latest(schema.event)
         columns = pl.concat([columns for _, columns in whole]).select(resolved)
         at = [place for block, _ in whole for place in block]
-        good = rows_that_keep(columns, latest)
+        good = rows_within_bounds(columns, latest)
         if not good.all():
             doubtful += [at[row] for row in (~good).arg_true()]
             at = [at[row] for row in good.arg_true()]
             columns = columns.filter(good)
-        rows.add([group.places[place] for place in at], columns.select(final_columns(latest)))
+        rows.add([group.places[place] for place in at], columns.select(typed_columns(latest)))
         return doubtful
+
+    def _whole_blocks(
+        self, schema: EventSchema, bodies: Sequence[bytes]
+    ) -> tuple[list[tuple[range, pl.DataFrame]], list[int]]:
+        """Return the blocks whose bodies are all good, with their columns, and the bodies that are in none.
+
+        A bad body is searched for by halves, so that it does not slow the others down.
+        """
+        rows = self._block_rows
+        whole: list[tuple[range, pl.DataFrame]] = []
+        alone: list[int] = []
+        blocks = [range(start, min(start + rows, len(bodies))) for start in range(0, len(bodies), rows)]
+        while blocks:
+            block = blocks.pop()
+            if len(block) < _MIN_BLOCK_ROWS:
+                alone += block
+                continue
+            columns = read_block(schema, bodies[block.start : block.stop], self._read_avro)
+            if columns is None:
+                half = len(block) // 2
+                blocks += (block[:half], block[half:])
+            else:
+                whole.append((block, columns))
+        return whole, alone
 
     def _decode_one_by_one(
         self,
@@ -167,27 +198,3 @@ class Decoder:
                 places.append(place)
         if good:
             rows.add(places, frame_of(latest, good))
-
-
-def _whole_blocks(
-    schema: EventSchema, bodies: Sequence[bytes], block_rows: int
-) -> tuple[list[tuple[range, pl.DataFrame]], list[int]]:
-    """Blocks of bodies, all of them good, with their columns, and the bodies that are in none.
-
-    A bad body is looked for by halves, so that it does not cost the speed of the others.
-    """
-    whole: list[tuple[range, pl.DataFrame]] = []
-    alone: list[int] = []
-    blocks = [range(start, min(start + block_rows, len(bodies))) for start in range(0, len(bodies), block_rows)]
-    while blocks:
-        block = blocks.pop()
-        if len(block) < _MIN_BLOCK_ROWS:
-            alone += block
-            continue
-        columns = columns_of(schema, bodies[block.start : block.stop])
-        if columns is None:
-            half = len(block) // 2
-            blocks += (block[:half], block[half:])
-        else:
-            whole.append((block, columns))
-    return whole, alone

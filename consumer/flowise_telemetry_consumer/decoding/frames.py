@@ -3,6 +3,9 @@
 Columns are the snake_case of the field names, in the order of the schema. A timestamp is ``Datetime("ms", "UTC")``, an
 enum a ``String`` (its symbols may grow with the next version), an array a ``List`` and a record a ``Struct`` whose
 fields are snake_case too.
+
+Frames come from records one by one (``frame_of``) or from the columns of a block (``resolved_columns``), which are also
+where an older writer's schema meets the newest one (Avro 1.12, "Schema Resolution").
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ from typing import Any
 
 import polars as pl
 
+from flowise_telemetry_consumer.decoding.avro_block import decoded_value, is_readable
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["column_of", "frame_of", "polars_schema", "renamed_inside"]
+__all__ = ["column_of", "frame_of", "polars_schema", "renamed_inside", "resolved_columns", "typed_columns"]
 
 _SCALARS: dict[str, pl.DataType] = {
     "string": pl.String(),
@@ -29,12 +33,12 @@ _SCALARS: dict[str, pl.DataType] = {
 
 
 def polars_schema(schema: EventSchema) -> dict[str, pl.DataType]:
-    """The columns of an event and their types, in the order of its fields."""
+    """Return an event's columns and their types, in the order of its fields."""
     return dict(_dtypes(schema))
 
 
 def frame_of(schema: EventSchema, records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """The frame of records in the shape of the wire, with the fields of ``schema``.
+    """Return the frame of records as they are on the wire, with the fields of ``schema``.
 
     A field that a record leaves out takes its default. Raises polars' ``SchemaError`` or ``TypeError`` for a value that
     is not of its field's type: records that were decoded have none.
@@ -43,7 +47,7 @@ def frame_of(schema: EventSchema, records: Sequence[Mapping[str, Any]]) -> pl.Da
 
 
 def column_of(field: Field, records: Sequence[Mapping[str, Any]]) -> pl.Series:
-    """One column of the frame of these records."""
+    """Return one column of the frame of these records."""
     name, dtype = field.name, _dtype(field)
     if field.has_default:
         values = [record.get(name, field.default) for record in records]
@@ -70,7 +74,7 @@ def _dtype(field: Field) -> pl.DataType:
 
 
 def renamed_inside(field: Field) -> bool:
-    """Whether a nested field has another name in a frame than on the wire."""
+    """Tell if a nested field has another name in a frame than on the wire."""
     below = field.fields if field.items is None else (field.items,)
     return any((inner.name and inner.name != inner.column) or renamed_inside(inner) for inner in below)
 
@@ -83,3 +87,53 @@ def _with_columns(field: Field, value: Any) -> Any:
     if field.kind == "array" and field.items is not None:
         return [_with_columns(field.items, item) for item in value]
     return value
+
+
+@functools.cache
+def resolved_columns(writer: EventSchema, reader: EventSchema) -> Sequence[pl.Expr] | None:
+    """Return the columns of ``reader`` as expressions over a block of ``writer``, or None where that is impossible.
+
+    Columns are not enough for a field that was added inside a nested record, for instance, and polars does not read
+    every schema.
+    """
+    if not is_readable(writer):
+        return None
+    written = {field.name: field for field in writer.fields}
+    columns: list[pl.Expr] = []
+    for field in reader.fields:
+        old = next((written[name] for name in (field.name, *field.aliases) if name in written), None)
+        if old is None:
+            if not field.has_default or field.fields or field.items is not None:
+                return None
+            columns.append(_default(field))
+        elif _same_shape(old, field):
+            columns.append(decoded_value(old).alias(field.column))
+        else:
+            return None
+    return columns
+
+
+@functools.cache
+def typed_columns(schema: EventSchema) -> Sequence[pl.Expr]:
+    """Return casts to the types of ``polars_schema``: a block has numbers for timestamps and longs for ints."""
+    return [pl.col(column).cast(dtype) for column, dtype in polars_schema(schema).items()]
+
+
+def _default(field: Field) -> pl.Expr:
+    if field.default is None:
+        # Typed, so that the constraints can be checked on it.
+        dtype = {"int": pl.Int64(), "long": pl.Int64(), "timestamp": pl.Int64(), "boolean": pl.Boolean()}
+        return pl.lit(None, dtype.get(field.kind, pl.String())).alias(field.column)
+    return pl.lit(field.default).alias(field.column)
+
+
+def _same_shape(old: Field, new: Field) -> bool:
+    """Tell if the old field's column can be the new one's: the same types all the way down, no symbol lost."""
+    if (old.kind, old.nullable) != (new.kind, new.nullable) or not set(old.symbols) <= set(new.symbols):
+        return False
+    if old.items is not None and new.items is not None:
+        return _same_shape(old.items, new.items)
+    return len(old.fields) == len(new.fields) and all(
+        before.name == after.name and _same_shape(before, after)
+        for before, after in zip(old.fields, new.fields, strict=True)
+    )

@@ -1,1 +1,1 @@
-"""What an operator sees of the consumer from outside: metrics, health, readiness. Never the value of a field."""
+"""The consumer as its operator sees it: metrics, health, readiness. Never the value of a field."""

@@ -1,24 +1,22 @@
-"""What the consumer has done so far, in numbers."""
+"""Counts of what a consumer has done since it started, and its state as an operator sees it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import polars as pl
 
-from flowise_telemetry_consumer.monitoring.durations import Durations
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["BatchOutcome", "OnProgress", "Progress"]
-
-_FLUSH_BOUNDS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+__all__ = ["BatchOutcome", "ConsumerCounters", "OnChange"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOutcome:
-    """One batch after its write: ``written`` and ``duplicates`` by event, ``dead`` by reason.
+    """One completed batch: ``written`` and ``duplicates`` by event, ``dead`` by reason.
 
     ``frames`` are its events, by name; ``seconds`` is how long the attempts took, without the waits between them.
     """
@@ -31,18 +29,27 @@ class BatchOutcome:
     frames: Mapping[str, pl.DataFrame]
 
 
+class Observer(Protocol):
+    """The part of prometheus-client's ``Histogram`` that counting needs."""
+
+    def observe(self, amount: float, /) -> None:
+        """Add one observation."""
+
+
 @dataclass(slots=True)
-class Progress:
-    """Counts since the start. ``consumed`` = written + duplicates + dead, once a batch is through.
+class ConsumerCounters:
+    """Counts since the start. ``consumed`` = written + duplicates + dead, of the batches that are completed.
 
-    ``written`` and ``duplicates`` are by event, ``dead`` by reason. ``outage`` says what is being waited for, if
-    anything. ``dropped_records`` were polled and not written because their partitions went to someone else, or
-    because the time to stop was up: they were not committed, and are read again.
+    ``written`` and ``duplicates`` are by event, ``dead`` by reason. ``dropped_records`` were polled and not written,
+    because their partitions went to someone else or the time to stop was up; they were not committed, and are read
+    again. ``flush_seconds`` takes the duration of each batch once metrics are served.
 
-    How things stand now: ``assigned`` and ``paused`` partitions, ``polled_at`` (monotonic), ``lag`` in records as of
-    the last look (there is none until someone has ``watched``), ``event_age_seconds`` of the newest event of the latest
-    batch, ``missing_events`` (see ``MissingEvents``; None where this consumer does not read the whole topic). Other
-    threads may read all of it; only the consumer's writes.
+    The current state: ``outage``, the message of the error that is being waited out; ``assigned`` and ``paused``
+    partitions; ``polled_at`` (monotonic); ``lag`` in records, looked up only while someone has ``watched``;
+    ``event_age_seconds`` of the newest event of the latest batch; ``missing_events`` (see ``MissingEvents``; None where
+    this consumer does not read the whole topic).
+
+    Only the consumer's thread writes, and nothing in the service reads back; any thread may read.
     """
 
     consumed: int = 0
@@ -63,17 +70,18 @@ class Progress:
     watched: bool = False
     event_age_seconds: float | None = None
     missing_events: int | None = None
-    flushes: Durations = field(default_factory=lambda: Durations(_FLUSH_BOUNDS_SECONDS))
+    flush_seconds: Observer | None = field(default=None, repr=False)
 
     def count(self, outcome: BatchOutcome) -> None:
-        """Count a batch that is through."""
+        """Count a completed batch."""
         self.batches += 1
         self.consumed += outcome.records
         self.written += Counter(outcome.written)
         self.duplicates += Counter(outcome.duplicates)
         self.dead += Counter(outcome.dead)
-        self.flushes.add(outcome.seconds)
+        if self.flush_seconds is not None:
+            self.flush_seconds.observe(outcome.seconds)
 
 
-OnProgress = Callable[[Progress], None]
-"""Called on the consumer's thread after every batch and when an outage begins or ends; should be quick."""
+OnChange = Callable[[ConsumerCounters], None]
+"""Called on the consumer's thread after every batch and when an outage begins or changes its cause; must be quick."""

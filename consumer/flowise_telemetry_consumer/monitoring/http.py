@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, ClassVar
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
-from flowise_telemetry_consumer.monitoring.counters import Progress
+from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_consumer.monitoring.health import why_not_alive, why_not_ready
-from flowise_telemetry_consumer.monitoring.metrics import exposition, registry_of
+from flowise_telemetry_consumer.monitoring.metrics import registry_of
 from flowise_telemetry_schemas import ConfigurationError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["parse_http_address", "status_server"]
 
+logger = logging.getLogger("flowise_telemetry.consumer")
+
 _REQUEST_SECONDS = 5.0
-_TEXT = "text/plain; charset=utf-8"
-_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def parse_http_address(text: str) -> tuple[str, int]:
-    """Host and port of ``host:port``. Raises ``ConfigurationError``."""
+    """Return host and port of ``host:port``. Raises ``ConfigurationError``."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal() or int(port) > 65_535:
@@ -33,72 +37,73 @@ def parse_http_address(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def status_server(address: str, progress: Progress, *, clock: Clock | None = None) -> Iterator[str]:
-    """Serves on ``address`` (``host:port``; port 0: any free one) until the end; gives where.
+def status_server(address: str, counters: ConsumerCounters, *, clock: Clock | None = None) -> Iterator[str]:
+    """Serve on ``address`` (``host:port``; port 0 for any free one) inside the context; yield the server's URL.
 
-    Raises ``ConfigurationError`` where that cannot be, ``MissingExtraError`` without prometheus-client.
+    Raises ``ConfigurationError`` where the address cannot be bound, ``MissingExtraError`` without prometheus-client.
     """
     host, port = parse_http_address(address)
-    time = clock or SystemClock()
-    registry = registry_of(progress, time)
-
-    class Handler(_Handler):
-        def answer(self) -> tuple[HTTPStatus, str, bytes]:
-            match self.path.partition("?")[0]:
-                case "/metrics":
-                    return HTTPStatus.OK, _METRICS, exposition(registry)
-                case "/healthz":
-                    return _verdict(why_not_alive(progress, time))
-                case "/readyz":
-                    return _verdict(why_not_ready(progress, time))
-                case _:
-                    return HTTPStatus.NOT_FOUND, _TEXT, b"there are /metrics, /healthz and /readyz\n"
+    app = _application(counters, clock or SystemClock())
 
     class Server(_Server):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     try:
-        server = Server((host, port), Handler)
+        server = Server((host, port), _Handler)
     except OSError as error:
         raise ConfigurationError(f"HTTP address {address}: {error.strerror or error}") from error
+    server.set_app(app)
     thread = threading.Thread(target=server.serve_forever, name="flowise-telemetry-status", daemon=True)
     thread.start()
     try:
-        yield f"http://{host}:{server.server_address[1]}"
+        yield f"http://{host}:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def _verdict(why_not: str | None) -> tuple[HTTPStatus, str, bytes]:
-    if why_not is None:
-        return HTTPStatus.OK, _TEXT, b"ok\n"
-    return HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{why_not}\n".encode()
+def _application(counters: ConsumerCounters, clock: Clock) -> WSGIApplication:
+    registry = registry_of(counters, clock)
+    from prometheus_client import make_wsgi_app
+
+    metrics: WSGIApplication = make_wsgi_app(registry)
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        match environ["REQUEST_METHOD"], environ["PATH_INFO"]:
+            case _, "/metrics":
+                return metrics(environ, start_response)
+            case "GET", "/healthz":
+                why_not = why_not_alive(counters, clock)
+            case "GET", "/readyz":
+                why_not = why_not_ready(counters, clock)
+            case _, "/healthz" | "/readyz":
+                return _text(start_response, "405 Method Not Allowed", "only GET is answered")
+            case _:
+                return _text(start_response, "404 Not Found", "there are /metrics, /healthz and /readyz")
+        return _text(start_response, "503 Service Unavailable" if why_not else "200 OK", why_not or "ok")
+
+    return app
 
 
-class _Server(ThreadingHTTPServer):
+def _text(start_response: StartResponse, status: str, line: str) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{line}\n".encode()]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     block_on_close = False
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Log at DEBUG that a client hung up or was too slow. What the application raises never gets here."""
+        logger.debug("HTTP request from %s failed", client_address, exc_info=True)
 
-class _Handler(BaseHTTPRequestHandler):
+
+class _Handler(WSGIRequestHandler):
     timeout: ClassVar[float] = _REQUEST_SECONDS
     server_version = "flowise-telemetry"
     sys_version = ""
 
-    def answer(self) -> tuple[HTTPStatus, str, bytes]:
-        """Status, content type and body for ``self.path``."""
-        raise NotImplementedError
-
-    def do_GET(self) -> None:
-        """Answers."""
-        status, content_type, body = self.answer()
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: a probe every few seconds is no news."""
+        """Log nothing: probes come every few seconds."""

@@ -1,4 +1,4 @@
-"""Records that are written together."""
+"""Records that are written together, and the one rule that closes a batch: service, replay and redrive use it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_consumer.reading.offset_range import OffsetSpan
 from flowise_telemetry_transport.types import Record, TopicPartition
 
 __all__ = ["RECORD_OVERHEAD_BYTES", "BatchLimits", "RecordBatch"]
 
 RECORD_OVERHEAD_BYTES = 64
-"""What a record holds beside its bytes, so that many empty records have a weight too."""
+"""Added to the bytes of each record, so that many empty records have a size too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class BatchLimits:
 class RecordBatch:
     """Records in the order in which they were polled, and those that could not even be read.
 
-    ``next_offsets``: of each partition, the offset after the last record that is in here.
+    ``next_offsets``: for each partition, the offset after the last record in the batch, or the end of its last span.
+    ``since`` is the monotonic time of the first addition.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -43,45 +45,59 @@ class RecordBatch:
         return len(self.records) + len(self.unreadable)
 
     def add(self, records: Sequence[Record], *, now: float) -> None:
-        """Takes polled records; ``now`` is monotonic."""
-        if records and self.since is None:
-            self.since = now
-        self.records += records
+        """Add polled records, of any partitions; ``now`` is monotonic."""
+        if not records:
+            return
+        self._add(records, now)
         lasts = {(record.topic, record.partition): record.offset for record in records}
         self.next_offsets |= {TopicPartition(*place): offset + 1 for place, offset in lasts.items()}
+
+    def add_span(self, span: OffsetSpan, records: Sequence[Record], *, now: float) -> None:
+        """Add those ``records`` of a span that are wanted, perhaps none, and all its unreadable ones.
+
+        The whole span is handled with the batch: its end becomes the partition's next offset.
+        """
+        self._add(records, now)
+        self.unreadable += span.unreadable
+        self.next_offsets[span.partition] = span.end
+
+    def _add(self, records: Sequence[Record], now: float) -> None:
+        if self.since is None:
+            self.since = now
+        self.records += records
         self.size_bytes += len(records) * RECORD_OVERHEAD_BYTES
         self.size_bytes += sum(len(record.value or b"") + len(record.key or b"") for record in records)
 
     def add_unreadable(self, letter: DeadLetter, *, now: float) -> None:
-        """Takes a record that the client could not parse, so that its offset is handled with the others."""
+        """Add a record that the client could not parse, so that its offset is handled with the others."""
         if self.since is None:
             self.since = now
         self.unreadable.append(letter)
         self.next_offsets[letter.record.topic_partition] = letter.record.offset + 1
 
     def all_records(self) -> list[Record]:
-        """The records and what is known of the unreadable ones, in offset order within a partition."""
+        """Return the records and what is known of the unreadable ones, in offset order within a partition."""
         if not self.unreadable:
             return self.records
         both = [*self.records, *(letter.record for letter in self.unreadable)]
         return sorted(both, key=lambda record: (record.topic, record.partition, record.offset))
 
     def is_due(self, limits: BatchLimits, *, now: float) -> bool:
-        """Whether it is full or old enough to be written."""
+        """Tell whether the batch is full or old enough to be written."""
         if self.since is None:
             return False
         return self.is_full(limits) or now - self.since >= limits.age_seconds
 
     def is_full(self, limits: BatchLimits) -> bool:
-        """Whether it is to grow no more."""
+        """Tell whether the batch must not grow any more."""
         return len(self) >= limits.rows or self.size_bytes >= limits.size_bytes
 
     def seconds_left(self, limits: BatchLimits, *, now: float) -> float:
-        """How long until its age makes it due; the whole age when it is empty."""
+        """Return how long until its age makes the batch due; the whole age if it is empty."""
         return limits.age_seconds if self.since is None else max(0.0, self.since + limits.age_seconds - now)
 
     def without(self, partitions: Collection[TopicPartition]) -> RecordBatch:
-        """What is left when these partitions are someone else's."""
+        """Return the rest of the batch once these partitions belong to another member."""
         kept = RecordBatch()
         if self.since is None:
             return kept

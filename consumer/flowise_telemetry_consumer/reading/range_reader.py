@@ -1,169 +1,151 @@
-"""Reading a topic from one set of offsets to another, outside any consumer group, each offset accounted for."""
+"""The loop over a range of offsets of a topic, outside any consumer group, with each offset accounted for."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.errors import IncompleteReadError, TopicChangedError
+from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange, OffsetSpan
 from flowise_telemetry_consumer.reading.source import Polled, SkippingReader
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Record, TopicPartition
 
-__all__ = ["POLL_RECORDS", "OffsetRange", "OffsetSpan", "RangeReader"]
+__all__ = ["POLL_RECORDS", "RangePoll", "RangeReader"]
 
 _POLL_SECONDS = 0.5
-_TOPIC_LOOK_SECONDS = 5.0
+_TOPIC_CHECK_SECONDS = 5.0
 POLL_RECORDS = 5_000
-"""How many records a poll takes, unless less is wanted."""
+"""Records taken by one poll, unless fewer are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
-class OffsetRange:
-    """Offsets to read: from ``starts`` to before ``ends``, of the same partitions."""
+class RangePoll:
+    """One poll of a range: a span for each partition that moved, and losses found by it.
 
-    topic: str
-    starts: Mapping[TopicPartition, int]
-    ends: Mapping[TopicPartition, int]
-
-    @classmethod
-    def of(cls, reader: RecordReader, topic: str) -> Self:
-        """All that the topic holds at this moment. Raises ``UnknownTopicError`` or ``BrokerUnavailableError``."""
-        partitions = reader.partitions_of(topic)
-        # The ends first: between the two calls retention may move the beginning past an end, never the other way round.
-        ends = reader.end_offsets(partitions)
-        starts = reader.beginning_offsets(partitions)
-        return cls(topic, {tp: min(starts[tp], ends[tp]) for tp in partitions}, dict(ends))
-
-    @property
-    def offsets(self) -> int:
-        """How many offsets there are in it; at most as many records, as there may be gaps."""
-        return sum(self.ends[tp] - start for tp, start in self.starts.items())
-
-
-@dataclass(frozen=True, slots=True)
-class OffsetSpan:
-    """What one poll brought of one partition: all that there is from ``start`` to before ``end``.
-
-    ``gaps`` are the offsets among them without a record: compacted away, expired, or markers of transactions. They are
-    counted between the offsets of the records, so that records and gaps can be checked against the stretch.
+    ``missing`` are offsets of the range that retention removed before they were read. Each loss is reported by one
+    poll only, the one whose spans pass over it or a later one; ``spans`` may be empty.
     """
 
-    partition: TopicPartition
-    start: int
-    end: int
-    gaps: int
-    records: Sequence[Record] = ()
-    unreadable: Sequence[DeadLetter] = ()
+    spans: Sequence[OffsetSpan] = ()
+    missing: MissingOffsets = field(default_factory=dict)
 
 
 class RangeReader:
-    """Reads one range. ``positions`` are how far it is, per partition, at most the range's end.
+    """Reads one range, once: iterate over it, then look at ``incomplete``.
 
-    ``topic_id`` is the one that the topic had when the range was taken. With it a topic that was made again is noticed
-    also where it has grown past the positions: within five seconds, and before the end of the range is handed out.
-    ``missing`` are offsets, by partition as pairs of first and the one after the last, that retention removed before
-    they were read.
+    The spans of a partition follow each other without a hole. ``positions`` are the next offsets to read, at most the
+    range's ends. ``incomplete`` is None when the end was reached, else the error that says why it was not: no position
+    moved for ``control.no_progress_seconds``, ``control.stop`` was set, or a loss could not be checked.
+
+    ``topic_id`` is the topic's id when the range was taken. With it, a topic that was deleted and created again is
+    noticed even if it has grown past the positions: within five seconds, and before the last span is handed out.
     """
 
     def __init__(
         self,
         reader: RecordReader,
-        span: OffsetRange,
+        offsets: OffsetRange,
+        control: RunControl = DEFAULT_CONTROL,
         *,
-        clock: Clock,
         topic_id: str | None = None,
-        no_progress_seconds: float = 60.0,
         poll_records: int = POLL_RECORDS,
     ) -> None:
-        self.positions = dict(span.starts)
-        self.missing: dict[TopicPartition, list[tuple[int, int]]] = {}
+        self.positions = dict(offsets.starts)
+        self.incomplete: IncompleteReadError | None = None
         self._reader = reader
-        self._source = SkippingReader(reader, clock)
-        self._span = span
-        self._clock = clock
+        self._source = SkippingReader(reader, control.clock)
+        self._range = offsets
+        self._control = control
         self._topic_id = topic_id
-        self._no_progress_seconds = no_progress_seconds
         self._poll_records = poll_records
         self._jumps: list[tuple[TopicPartition, int, int]] = []
 
     @property
     def done(self) -> bool:
-        """Whether all is read."""
-        return self.positions == self._span.ends
+        """Tell whether the whole range was read."""
+        return self.positions == self._range.ends
 
-    def __iter__(self) -> Iterator[list[OffsetSpan]]:
-        return self.read(threading.Event())
+    def __iter__(self) -> Iterator[RangePoll]:
+        """Yield poll after poll until the end of the range, or until ``incomplete`` says why not.
 
-    def read(self, stop: threading.Event) -> Iterator[list[OffsetSpan]]:
-        """The range as it comes, in stretches that follow each other within a partition; sometimes none.
-
-        Positions and not counts of records tell the end, as there are gaps. Raises ``IncompleteReadError`` when no
-        position has moved for ``no_progress_seconds``, or when ``stop`` was set, and ``TopicChangedError``.
+        Positions and not counts of records tell the end, as there are gaps. An empty poll is yielded too, so that the
+        caller can write what has waited long enough. Raises ``TopicChangedError`` and what no retry mends.
         """
-        unread = {tp: start for tp, start in self._span.starts.items() if start < self._span.ends[tp]}
+        try:
+            yield from self._polls()
+        except IncompleteReadError as error:
+            self.incomplete = error
+
+    def _polls(self) -> Iterator[RangePoll]:
+        clock, topic = self._control.clock, self._range.topic
+        unread = {tp: start for tp, start in self._range.starts.items() if start < self._range.ends[tp]}
         self._reader.assign(unread)
         self._reader.resume(unread)  # a reader that has read a range before may hold its partitions paused
-        moved_at = looked_at = self._clock.monotonic()
+        moved_at = checked_at = clock.monotonic()
         while not self.done:
-            if stop.is_set():
-                raise IncompleteReadError(f"stopped before the end of {self._span.topic}", topic=self._span.topic)
-            stretches = self._stretches(
+            if self._control.stopped:
+                raise IncompleteReadError(f"stopped before the end of {topic}", topic=topic)
+            spans = self._spans(
                 self._source.poll(timeout_seconds=_POLL_SECONDS, max_records=self._poll_records), unread
             )
-            self._look_for_retention()
-            if self.done or self._clock.monotonic() - looked_at >= _TOPIC_LOOK_SECONDS:
+            missing = self._find_missing()
+            if self.done or clock.monotonic() - checked_at >= _TOPIC_CHECK_SECONDS:
                 self._require_same_id()
-                looked_at = self._clock.monotonic()
-            yield stretches
-            now = self._clock.monotonic()
-            if stretches:
+                checked_at = clock.monotonic()
+            yield RangePoll(spans, missing)
+            now = clock.monotonic()
+            if spans:
                 moved_at = now
-            elif now - moved_at >= self._no_progress_seconds:
+            elif now - moved_at >= self._control.no_progress_seconds:
                 self._require_same_topic()
-                raise IncompleteReadError(
-                    f"{self._span.topic}: nothing came for {self._no_progress_seconds:g} s", topic=self._span.topic
-                )
+                raise IncompleteReadError(self._stalled(), topic=topic)
 
-    def _stretches(self, polled: Polled, unread: dict[TopicPartition, int]) -> list[OffsetSpan]:
+    def _stalled(self) -> str:
+        places = [f"{tp.topic}[{tp.partition}]" for tp, end in self._range.ends.items() if self.positions[tp] < end]
+        first = next(tp for tp, end in self._range.ends.items() if self.positions[tp] < end)
+        others = f" (and {len(places) - 1} more partitions)" if len(places) > 1 else ""
+        return (
+            f"no records received for {self._control.no_progress_seconds:g} s from {places[0]}"
+            f" at offset {self.positions[first]}{others}"
+        )
+
+    def _spans(self, polled: Polled, unread: dict[TopicPartition, int]) -> list[OffsetSpan]:
         records: dict[int, list[Record]] = {}
         for record in polled.records:
             try:
                 records[record.partition].append(record)
             except KeyError:
                 records[record.partition] = [record]
-        stretches, finished = [], []
+        spans, finished = [], []
         for tp in unread:
-            found = self._stretch(
+            span = self._span(
                 tp,
                 records.get(tp.partition, []),
                 [letter for letter in polled.unreadable if letter.record.topic_partition == tp],
             )
-            if found is not None:
-                stretches.append(found)
-                if found.end == self._span.ends[tp]:
+            if span is not None:
+                spans.append(span)
+                if span.end == self._range.ends[tp]:
                     finished.append(tp)
         for tp in finished:
             del unread[tp]
         if finished:
             self._reader.pause(finished)
-        return stretches
+        return spans
 
-    def _stretch(self, tp: TopicPartition, records: list[Record], unreadable: list[DeadLetter]) -> OffsetSpan | None:
-        start, limit = self.positions[tp], self._span.ends[tp]
-        places = [letter.record.offset for letter in unreadable]
+    def _span(self, tp: TopicPartition, records: list[Record], unreadable: list[DeadLetter]) -> OffsetSpan | None:
+        start, limit = self.positions[tp], self._range.ends[tp]
         if records:
             if records[0].offset < start:
                 raise self._changed(f"offset {records[0].offset} of partition {tp.partition} came after {start - 1}")
             if records[-1].offset >= limit:
                 records = [record for record in records if record.offset < limit]
         unreadable = [letter for letter in unreadable if letter.record.offset < limit]
-        places = [offset for offset in places if offset < limit]
+        places = [letter.record.offset for letter in unreadable]
         end = min(limit, max([start, *(record.offset + 1 for record in records[-1:]), *(at + 1 for at in places)]))
         end = max(end, min(limit, self._position(tp, end)))
         if end == start:
@@ -183,7 +165,7 @@ class RangeReader:
             return known
 
     def _note_jumps(self, tp: TopicPartition, start: int, offsets: Sequence[int], end: int) -> int:
-        """How many offsets no record has; each jump over some is looked at later."""
+        """Count the offsets without a record, and keep each jump over some for ``_find_missing``."""
         expected, gaps = start, 0
         for offset in (*offsets, end):
             if offset > expected:
@@ -192,50 +174,56 @@ class RangeReader:
             expected = offset + 1
         return gaps
 
-    def _look_for_retention(self) -> None:
-        """Compaction and markers leave gaps, too; what retention removed is before the first offset of the log.
+    def _find_missing(self) -> MissingOffsets:
+        """Tell the jumps over what retention removed from those over compacted records and transaction markers.
 
-        Looked at at once: what was a gap of compaction may have expired a little later.
+        Retention removes what is before the first offset of the log. Asked at once after a jump: a record that
+        compaction removed may be before that offset a little later.
         """
         if not self._jumps:
-            return
+            return {}
         try:
             begins = self._reader.beginning_offsets({tp for tp, _, _ in self._jumps})
         except TransportError as error:
             if not error.retryable:
                 raise
             if self.done:
-                topic = self._span.topic
+                topic = self._range.topic
                 raise IncompleteReadError(
-                    f"{topic}: what retention removed is not known: {error.message}", topic=topic
+                    f"{topic}: the broker did not say what retention removed: {error.message}", topic=topic
                 ) from error
-            return  # the jumps are kept for the next time
+            return {}  # the jumps are kept for the next poll
+        missing: dict[TopicPartition, list[tuple[int, int]]] = {}
         for tp, start, end in self._jumps:
             if start < begins[tp]:
-                self.missing.setdefault(tp, []).append((start, min(end, begins[tp])))
+                missing.setdefault(tp, []).append((start, min(end, begins[tp])))
         self._jumps.clear()
+        return missing
 
     def _require_same_id(self) -> None:
         if self._topic_id is None:
             return
         try:
-            now = self._reader.topic_id(self._span.topic)
+            now = self._reader.topic_id(self._range.topic)
         except TransportError:
-            return  # no more than a second look
+            return  # a second check only: offsets that go back are noticed without it
         if now is not None and now != self._topic_id:
             raise self._changed("its id is another")
 
     def _require_same_topic(self) -> None:
         try:
-            ends = self._reader.end_offsets(self._span.ends)
+            ends = self._reader.end_offsets(self._range.ends)
         except TransportError:
-            return  # away: that nothing comes is explained
+            return  # the broker is away, which explains that nothing was received
         for tp, end in ends.items():
-            if end < self._span.ends[tp]:
-                raise self._changed(f"partition {tp.partition} ends at {end} and not at {self._span.ends[tp]} any more")
+            if end < self._range.ends[tp]:
+                raise self._changed(
+                    f"partition {tp.partition} ends at {end}, before the {self._range.ends[tp]} of then"
+                )
         self._require_same_id()
 
     def _changed(self, what: str) -> TopicChangedError:
         return TopicChangedError(
-            f"topic {self._span.topic} was deleted and made again meanwhile: {what}", topic=self._span.topic
+            f"topic {self._range.topic} was deleted and created again while it was read: {what}",
+            topic=self._range.topic,
         )

@@ -1,4 +1,4 @@
-"""Filling a sink from what a topic holds, beside the live consumers and without touching their group."""
+"""Replays: fill a sink from a topic or an archive, beside the live consumers and without touching their group."""
 
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
 from flowise_telemetry_consumer.replay.checkpoints import (
@@ -13,11 +13,10 @@ from flowise_telemetry_consumer.replay.dry_run import PartitionPlan, ReplayPlan,
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.from_sink import ArchiveEvent, ArchiveResult, replay_archive
 from flowise_telemetry_consumer.replay.loop import advance_run, replay
-from flowise_telemetry_consumer.replay.preconditions import require_own_rows
-from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult, ranges_text
+from flowise_telemetry_consumer.replay.preconditions import require_another_topic, require_own_rows
+from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult, ranges_text
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.replay.to_topic import copy_topic
-from flowise_telemetry_consumer.replay.topic_identity import require_another_topic
 from flowise_telemetry_consumer.replay.workers import (
     WorkerError,
     open_target,
@@ -31,7 +30,7 @@ __all__ = [
     "ArchiveEvent",
     "ArchiveResult",
     "Bound",
-    "OnReplayProgress",
+    "OnReport",
     "PartitionPlan",
     "PartitionResult",
     "RecordFilter",

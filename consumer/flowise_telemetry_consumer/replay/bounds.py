@@ -1,4 +1,4 @@
-"""Where a replay begins and ends, as a user says it: an offset, a time, or how long ago."""
+"""The ends of a replay's range as a user gives them: an offset, a time, or an age."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _MAX_OFFSET_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One end of a range: either an ``offset``, of every partition, or a ``time_ms``, of every record.
+    """One end of a range: either an ``offset``, in every partition, or a ``time_ms``, of every record.
 
-    ``text`` is how it was said: "2d ago" is the same wish tomorrow, though another time.
+    ``text`` is the bound as it was given: "2d ago" is the same request tomorrow, though another time.
     """
 
     text: str
@@ -38,35 +38,36 @@ class Bound:
     time_ms: int | None = None
 
     @classmethod
-    def parse(cls, text: str, *, now_ms: int, option: str) -> Self:
-        """A bound as given. Raises ``ConfigurationError`` that names the option and the forms there are."""
-        said = " ".join(text.split())
-        if said.isdecimal() and len(said) <= _MAX_OFFSET_DIGITS:
-            return cls(said, offset=int(said))
-        ago = _AGO.fullmatch(said.lower())
+    def parse(cls, text: str, *, now_ms: int, argument: str) -> Self:
+        """Parse a bound. Raises ``ConfigurationError`` with this ``argument`` and the forms that a bound can have."""
+        given = " ".join(text.split())
+        if given.isdecimal() and len(given) <= _MAX_OFFSET_DIGITS:
+            return cls(given, offset=int(given))
+        ago = _AGO.fullmatch(given.lower())
         if ago is not None and ago[2] in _UNIT_MS:
-            return cls(said, time_ms=max(0, now_ms - int(ago[1]) * _UNIT_MS[ago[2]]))
-        if said.lower() == "now":
-            return cls(said, time_ms=now_ms)
+            return cls(given, time_ms=max(0, now_ms - int(ago[1]) * _UNIT_MS[ago[2]]))
+        if given.lower() == "now":
+            return cls(given, time_ms=now_ms)
         try:
-            moment = datetime.fromisoformat(said)
+            moment = datetime.fromisoformat(given)
             moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-            return cls(said, time_ms=int(moment.timestamp() * 1000))
+            return cls(given, time_ms=int(moment.timestamp() * 1000))
         except (ValueError, OverflowError):
             raise ConfigurationError(
-                f"{option} {text!r} is no bound: give an offset (1200), a time (2026-01-31T12:00Z) or an age (2d ago)"
+                f"{text!r} is not a bound: give an offset (1200), a time (2026-01-31T12:00Z) or an age (2d ago)",
+                argument=argument,
             ) from None
 
 
 def require_order(begin: Bound | None, end: Bound | None) -> None:
-    """Raises ``ConfigurationError`` for a range that is empty or reversed."""
+    """Raise ``ConfigurationError`` if the range is empty or reversed."""
     if begin is None or end is None:
         return
     for first, second in ((begin.offset, end.offset), (begin.time_ms, end.time_ms)):
         if first is not None and second is not None and first >= second:
-            raise ConfigurationError(f"the range is empty: --from {begin.text} is not before --to {end.text}")
+            raise ConfigurationError(f"the range is empty: {begin.text} is not before {end.text}", argument="begin")
 
 
 def time_text(time_ms: int) -> str:
-    """A time in milliseconds since 1970 for people: RFC 3339 in UTC."""
+    """Return a time in milliseconds since 1970 as RFC 3339 text in UTC."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

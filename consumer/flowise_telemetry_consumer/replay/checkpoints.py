@@ -1,4 +1,4 @@
-"""The replays that a sink knows of: how far each is, and whether it may go on."""
+"""Checkpoints: the replays that a sink keeps progress of, how far each has come, and whether it can be resumed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self, TypedDict
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.errors import SinkInUseError, TopicChangedError
-from flowise_telemetry_consumer.reading.range_reader import OffsetRange
+from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
+from flowise_telemetry_consumer.replay import stored_json
 from flowise_telemetry_consumer.replay.offsets import ResolvedRange, resolve
 from flowise_telemetry_consumer.replay.report import merged_ranges
-from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
-from flowise_telemetry_consumer.sinks.port import Sink, SourceProgress
-from flowise_telemetry_schemas import TelemetryError
+from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard, StoredRequest
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, SourceProgress
+from flowise_telemetry_schemas import ConfigurationError, TelemetryError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -29,143 +30,157 @@ _SOURCE = re.compile(r"(replay/([0-9a-f]{12})(?:/(\d+)-of-(\d+))?)/(\d+)")
 
 
 class UnknownRunError(TelemetryError):
-    """The sink has no replay of that id, or one whose arguments are not those of its id."""
+    """The sink has no replay of that id, or what it keeps under the id is another request."""
+
+
+class _StoredRun(TypedDict):
+    """The description of a run that a sink keeps beside its offsets. Partitions are keys of JSON objects, so texts."""
+
+    replay: StoredRequest
+    sink: str
+    topic_id: str | None
+    range: dict[str, tuple[int, int]]
+    missing: dict[str, list[tuple[int, int]]]
+    started_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayCheckpoint:
     """One replay as the sink keeps it.
 
-    ``source`` is the name under which its progress stands: a run that finished and is started anew gets another
-    ``number``. ``positions`` are the next offsets of the partitions of which something was written.
+    ``attempt`` counts the runs of the same request from 1: one that finished, or is restarted, is followed by another.
+    ``positions`` are the next offsets of those partitions of which something was written.
     """
 
     id: str
-    number: int
+    attempt: int
     sink_url: str
-    arguments: ReplayRequest
-    resolution: ResolvedRange
+    request: ReplayRequest
+    resolved: ResolvedRange
     started_at_ms: int
     shard: Shard | None = None
     positions: Mapping[TopicPartition, int] = dataclasses.field(default_factory=dict)
     updated_at_ms: int = 0
 
     @property
-    def family(self) -> str:
-        """What all runs of these arguments and this shard have in common; also the name of their lock."""
-        return _family(self.id, self.shard)
+    def lock_name(self) -> str:
+        """Name the lock of the run, which all attempts of this request and shard share."""
+        return _lock_name(self.id, self.shard)
 
     @property
     def source(self) -> str:
-        """The name of its progress in the sink."""
-        return f"{self.family}/{self.number}"
+        """Name the source under which the sink keeps the run's progress."""
+        return f"{self.lock_name}/{self.attempt}"
 
     @property
-    def span(self) -> OffsetRange:
-        """The offsets that it reads in all."""
-        return self.resolution.span
+    def offsets(self) -> OffsetRange:
+        """Return all the offsets of the run, those that are written already included."""
+        return self.resolved.offsets
 
     @property
     def finished(self) -> bool:
-        """Whether all is written."""
-        return all(self.position(tp) >= end for tp, end in self.span.ends.items())
+        """Tell whether every partition was written to its end."""
+        return all(self.position(tp) >= end for tp, end in self.offsets.ends.items())
 
     @property
     def offsets_read(self) -> int:
-        """How many of its offsets are through."""
-        return sum(self.position(tp) - start for tp, start in self.span.starts.items())
+        """Count the offsets that were read and written."""
+        return sum(self.position(tp) - start for tp, start in self.offsets.starts.items())
 
     def position(self, tp: TopicPartition) -> int:
-        """The offset where a partition goes on."""
-        return max(self.span.starts[tp], self.positions.get(tp, 0))
+        """Return the next offset of a partition."""
+        return max(self.offsets.starts[tp], self.positions.get(tp, 0))
 
     def description(self) -> str:
-        """What the sink keeps of it beside the offsets."""
-        return json.dumps(
-            {
-                "replay": self.arguments.document(),
-                "sink": self.sink_url,
-                "topic_id": self.resolution.topic_id,
-                "range": {
-                    str(tp.partition): [start, self.span.ends[tp]] for tp, start in sorted(self.span.starts.items())
-                },
-                "missing": {str(tp.partition): list(ranges) for tp, ranges in self.resolution.missing.items()},
-                "started_at_ms": self.started_at_ms,
-            },
-            sort_keys=True,
-        )
+        """Return the JSON that the sink keeps of the run beside its offsets."""
+        offsets = self.offsets
+        stored: _StoredRun = {
+            "replay": self.request.to_stored(),
+            "sink": self.sink_url,
+            "topic_id": self.resolved.topic_id,
+            "range": {str(tp.partition): (start, offsets.ends[tp]) for tp, start in offsets.starts.items()},
+            "missing": {str(tp.partition): list(ranges) for tp, ranges in self.resolved.missing.items()},
+            "started_at_ms": self.started_at_ms,
+        }
+        return json.dumps(stored_json.to_json(stored, _StoredRun), sort_keys=True)
 
     @classmethod
-    def of(cls, progress: SourceProgress) -> Self | None:
-        """The replay that stands behind a source; None where it is something else, such as a consumer group."""
+    def from_progress(cls, progress: SourceProgress) -> Self | None:
+        """Return the run that a source is; None where it is something else, such as a consumer group."""
         named = _SOURCE.fullmatch(progress.source)
         if named is None:
             return None
         try:
-            document: dict[str, Any] = json.loads(progress.description)
-            arguments = ReplayRequest.from_json(document["replay"])
-            topic = arguments.topic
-            ranges = {TopicPartition(topic, int(number)): pair for number, pair in document["range"].items()}
+            stored = stored_json.from_json(json.loads(progress.description), _StoredRun)
+            request = ReplayRequest.from_stored(stored["replay"])
             return cls(
                 id=named[2],
-                number=int(named[5]),
-                sink_url=document["sink"],
-                arguments=arguments,
-                resolution=ResolvedRange(
-                    OffsetRange(
-                        topic,
-                        {tp: int(pair[0]) for tp, pair in ranges.items()},
-                        {tp: int(pair[1]) for tp, pair in ranges.items()},
-                    ),
-                    {
-                        TopicPartition(topic, int(number)): [(int(first), int(last)) for first, last in pairs]
-                        for number, pairs in document["missing"].items()
-                    },
-                    document["topic_id"],
-                ),
-                started_at_ms=int(document["started_at_ms"]),
+                attempt=int(named[5]),
+                sink_url=stored["sink"],
+                request=request,
+                resolved=_resolved(request.topic, stored),
+                started_at_ms=stored["started_at_ms"],
                 shard=None if named[3] is None else Shard(int(named[3]), int(named[4])),
                 positions=dict(progress.next_offsets),
                 updated_at_ms=progress.updated_at_ms,
             )
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (ValueError, ConfigurationError):
             return None
 
 
+def _resolved(topic: str, stored: _StoredRun) -> ResolvedRange:
+    ranges = {TopicPartition(topic, int(number)): pair for number, pair in stored["range"].items()}
+    return ResolvedRange(
+        OffsetRange(
+            topic, {tp: start for tp, (start, _) in ranges.items()}, {tp: end for tp, (_, end) in ranges.items()}
+        ),
+        {TopicPartition(topic, int(number)): pairs for number, pairs in stored["missing"].items()},
+        stored["topic_id"],
+    )
+
+
 def list_runs(sink: Sink) -> list[ReplayCheckpoint]:
-    """The replays that ever began in a sink, the latest at the end."""
-    runs = [run for progress in sink.progress() if (run := ReplayCheckpoint.of(progress)) is not None]
+    """Return the replays that ever began in a sink, the latest last; none where it keeps no progress."""
+    if not isinstance(sink, KeepsProgress):
+        return []
+    runs = [run for progress in sink.progress() if (run := ReplayCheckpoint.from_progress(progress)) is not None]
     return sorted(runs, key=lambda run: (run.started_at_ms, run.source))
 
 
 def latest_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheckpoint | None:
-    """The latest run of an id; None where there is none. Raises ``UnknownRunError`` where it is of other arguments."""
-    latest = _latest_of(sink, _family(run_id, shard))
+    """Return the latest run of an id, or None. Raises ``UnknownRunError`` if it is of another request."""
+    latest = _latest_of(sink, _lock_name(run_id, shard))
     if latest is not None:
         _require_own_arguments(sink, latest)
     return latest
 
 
-def _latest_of(sink: Sink, family: str) -> ReplayCheckpoint | None:
-    return max((run for run in list_runs(sink) if run.family == family), key=lambda run: run.number, default=None)
+def _latest_of(sink: Sink, lock_name: str) -> ReplayCheckpoint | None:
+    return max(
+        (run for run in list_runs(sink) if run.lock_name == lock_name), key=lambda run: run.attempt, default=None
+    )
 
 
 def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheckpoint:
-    """The latest run of an id, or of one of its shards. Raises ``UnknownRunError``."""
+    """Return the latest run of an id, or of one of its shards. Raises ``UnknownRunError`` that lists what there is."""
     run = latest_run(sink, run_id, shard)
     if run is not None:
         return run
+    if not isinstance(sink, KeepsProgress):
+        raise UnknownRunError(f"{sink.url} keeps no progress, so no replay into it can be resumed: start it again")
     runs = list_runs(sink)
     shards = sorted(
         {there.shard for there in runs if there.id == run_id and there.shard is not None},
         key=lambda shard: (shard.of, shard.number),
     )
     if shards:
-        named = ", ".join(f"--shard {shard.number}/{shard.of}" for shard in shards)
-        raise UnknownRunError(f"{sink.url}: replay {run_id} is divided, name the shard; there are: {named}")
+        named = ", ".join(f"{shard.number}/{shard.of}" for shard in shards)
+        raise UnknownRunError(
+            f"{sink.url}: replay {run_id} is divided into shards, name one; there are: {named}", argument="shard"
+        )
     known = list(dict.fromkeys(there.id for there in runs))
     if run_id in known:
-        raise UnknownRunError(f"{sink.url}: replay {run_id} is not divided: leave --shard out")
+        raise UnknownRunError(f"{sink.url}: replay {run_id} is not divided into shards: name none", argument="shard")
     there = f"there are: {', '.join(known)}" if known else "no replay ever began there"
     raise UnknownRunError(f"{sink.url} has no replay {run_id}: {there}")
 
@@ -174,44 +189,48 @@ def keep_missing(
     sink: Sink,
     run: ReplayCheckpoint,
     partitions: Collection[TopicPartition],
-    missing: Mapping[TopicPartition, Sequence[tuple[int, int]]],
+    missing: MissingOffsets,
 ) -> None:
-    """Adds offsets that retention removed to what the sink keeps of a run; ``partitions`` are those claimed with it.
+    """Add offsets that retention removed to what the sink keeps of a run; ``partitions`` are claimed with it.
 
-    Changes nothing where they are kept already, or the sink keeps no progress. Workers of one run may do this at once,
-    and the last one to claim speaks for all: so it is looked at again afterwards.
+    Does nothing where they are kept already, or the sink keeps no progress. Several workers of one run may do this at
+    once, and the description of the last claim replaces the others: so each reads it again afterwards.
     """
+    if not isinstance(sink, KeepsProgress):
+        return
     for _ in range(_KEEP_TRIES):
         kept = next((there for there in list_runs(sink) if there.source == run.source), None)
         if kept is None:
             return
-        before = {tp: merged_ranges(ranges) for tp, ranges in kept.resolution.missing.items()}
+        before = {tp: merged_ranges(ranges) for tp, ranges in kept.resolved.missing.items()}
         whole = {tp: merged_ranges([*before.get(tp, ()), *missing.get(tp, ())]) for tp in sorted({*before, *missing})}
         if whole == before:
             return
-        told = dataclasses.replace(run, resolution=dataclasses.replace(run.resolution, missing=whole))
-        sink.claim(run.source, partitions, description=told.description())
+        described = dataclasses.replace(run, resolved=dataclasses.replace(run.resolved, missing=whole))
+        sink.claim(run.source, partitions, description=described.description())
 
 
 def open_run(
     reader: RecordReader,
     sink: Sink,
-    arguments: ReplayRequest,
+    request: ReplayRequest,
     *,
     clock: Clock,
     shard: Shard | None = None,
     run_id: str | None = None,
     restart: bool = False,
 ) -> ReplayCheckpoint:
-    """The run to go on with: the latest of these arguments if it is unfinished, else a new one; locked until ``close``.
+    """Return the latest run of the request if it is unfinished, else a new one; locked until the sink is closed.
 
-    The sink is prepared. Raises ``SinkInUseError`` where another process still has it after three seconds, and
-    ``TopicChangedError`` where the topic is not the one with which the run began.
+    The sink is prepared. With ``restart`` it is a new one in any case. Raises ``SinkInUseError`` if another process
+    still has the lock after three seconds, and ``TopicChangedError`` if the topic is not the one with which the
+    unfinished run began.
     """
-    run_id = run_id or arguments.run_id(sink.url)
-    family = _family(run_id, shard)
-    _lock(sink, family, clock)
-    latest = _latest_of(sink, family)
+    run_id = run_id or request.run_id(sink.url)
+    lock_name = _lock_name(run_id, shard)
+    if isinstance(sink, KeepsProgress):
+        _lock(sink, lock_name, clock)
+    latest = _latest_of(sink, lock_name)
     if latest is not None and not restart:
         _require_own_arguments(sink, latest)
         if not latest.finished:
@@ -219,17 +238,17 @@ def open_run(
             return latest
     return ReplayCheckpoint(
         id=run_id,
-        number=1 + (0 if latest is None else latest.number),
+        attempt=1 + (0 if latest is None else latest.attempt),
         sink_url=sink.url,
-        arguments=arguments,
-        resolution=resolve(reader, arguments, shard),
+        request=request,
+        resolved=resolve(reader, request, shard),
         started_at_ms=clock.now_ms(),
         shard=shard,
     )
 
 
-def _lock(sink: Sink, name: str, clock: Clock) -> None:
-    """Takes the lock, and waits for one whose process was just killed: a server needs a moment to notice."""
+def _lock(sink: KeepsProgress, name: str, clock: Clock) -> None:
+    """Acquire the lock. If its process was just killed, wait: a database server needs a moment to notice."""
     deadline = clock.monotonic() + _LOCK_WAIT_SECONDS
     while True:
         try:
@@ -242,36 +261,38 @@ def _lock(sink: Sink, name: str, clock: Clock) -> None:
             return
 
 
-def _family(run_id: str, shard: Shard | None) -> str:
+def _lock_name(run_id: str, shard: Shard | None) -> str:
     return f"replay/{run_id}" if shard is None else f"replay/{run_id}/{shard}"
 
 
 def _require_own_arguments(sink: Sink, run: ReplayCheckpoint) -> None:
-    """The id is made of the arguments: where it is not, someone has changed the table, or it came from elsewhere."""
-    theirs = run.arguments.run_id(run.sink_url)
-    if theirs != run.id:
+    """Guard: the id is a hash of the request, unless someone changed the progress table or copied it from elsewhere."""
+    own_id = run.request.run_id(run.sink_url)
+    if own_id != run.id:
         raise UnknownRunError(
-            f"{sink.url}: the progress of replay {run.id} is of other arguments (those of {theirs}): take --restart"
+            f"{sink.url}: the progress under replay {run.id} is that of another request ({own_id}): restart it",
+            argument="restart",
         )
 
 
 def _require_same_topic(reader: RecordReader, run: ReplayCheckpoint) -> None:
-    topic = run.span.topic
+    topic = run.offsets.topic
     there = set(reader.partitions_of(topic))
-    ends = reader.end_offsets(sorted(there & set(run.span.ends)))
-    known, now = run.resolution.topic_id, reader.topic_id(topic)
+    ends = reader.end_offsets(sorted(there & set(run.offsets.ends)))
+    known, now = run.resolved.topic_id, reader.topic_id(topic)
     changed: Sequence[str] = [
         *(["its id is another"] if known is not None and now is not None and known != now else []),
-        *(f"it has no partition {tp.partition}" for tp in sorted(run.span.ends) if tp not in there),
+        *(f"it has no partition {tp.partition}" for tp in sorted(run.offsets.ends) if tp not in there),
         *(
-            f"partition {tp.partition} ends at {end}, before the {run.span.ends[tp]} of then"
+            f"partition {tp.partition} ends at {end}, before the {run.offsets.ends[tp]} of then"
             for tp, end in sorted(ends.items())
-            if end < run.span.ends[tp]
+            if end < run.offsets.ends[tp]
         ),
     ]
     if changed:
         raise TopicChangedError(
-            f"topic {topic} was deleted and made again since replay {run.id} began ({changed[0]}):"
-            " start it with --restart to read what there is now",
+            f"topic {topic} was deleted and created again since replay {run.id} began ({changed[0]}):"
+            " restart it to read what there is now",
             topic=topic,
+            argument="restart",
         )

@@ -1,23 +1,24 @@
-"""What a replay would do, found by reading and decoding its range; nothing is changed, not even a sink made."""
+"""A replay's dry run: read and decode the range, write nothing, and do not even create the sink."""
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.decoding.decoder import Decoder
-from flowise_telemetry_consumer.errors import IncompleteReadError, SinkError
-from flowise_telemetry_consumer.reading.range_reader import OffsetRange, OffsetSpan, RangeReader
+from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.reading.offset_range import OffsetRange, OffsetSpan
+from flowise_telemetry_consumer.reading.range_reader import RangeReader
 from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, latest_run
+from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.offsets import resolve
-from flowise_telemetry_consumer.replay.report import merged_ranges
+from flowise_telemetry_consumer.replay.report import add_missing
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
+from flowise_telemetry_consumer.sinks.port import Readable, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -29,7 +30,7 @@ _READ_ROWS = 200_000
 
 @dataclass(slots=True)
 class PartitionPlan:
-    """What there is to read of one partition; ``value_bytes`` are those of the records that are wanted."""
+    """The contents of one partition's range; ``value_bytes`` are those of the records that are wanted."""
 
     start: int
     end: int
@@ -43,12 +44,12 @@ class PartitionPlan:
 
 @dataclass(slots=True)
 class ReplayPlan:
-    """What a replay would do. ``records`` - ``filtered`` - ``dead`` are events, here by name.
+    """The work that a replay would have. ``records`` - ``filtered`` - ``dead`` are ``events``, here by name.
 
-    ``already_there`` are those that the sink has or that occur twice in the range, told by a hash of their ids. With
-    ``resumes`` it would be an unfinished replay, which reads what is left only. ``seconds`` is how long reading and
-    decoding took here: writing comes on top. ``sink_trouble`` says why the sink could not be looked into, which then
-    counts as empty; ``incomplete`` why the end was not reached.
+    ``already_there`` counts those that the sink has, or that occur twice in the range, by a hash of their ids. With
+    ``resumes`` it would resume an unfinished replay, which reads only what is left. ``seconds`` is how long reading and
+    decoding took: a replay also writes. ``sink_error`` says why the sink could not be read, which then counts as empty;
+    ``incomplete`` says why the end was not reached.
     """
 
     topic: str
@@ -59,12 +60,12 @@ class ReplayPlan:
     already_there: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
-    sink_trouble: str | None = None
+    sink_error: str | None = None
     incomplete: str | None = None
 
     @property
     def missing(self) -> Mapping[TopicPartition, list[tuple[int, int]]]:
-        """The offsets that retention had removed, of the partitions that have any."""
+        """Return the offsets that retention removed, of the partitions that have any."""
         return {tp: part.missing for tp, part in sorted(self.partitions.items()) if part.missing}
 
 
@@ -72,86 +73,79 @@ def plan_replay(
     reader: RecordReader,
     sink: Sink,
     catalog: Catalog,
-    arguments: ReplayRequest,
+    request: ReplayRequest,
     *,
     shard: Shard | None = None,
     restart: bool = False,
-    no_progress_seconds: float = 60.0,
-    stop: threading.Event | None = None,
-    clock: Clock | None = None,
+    control: RunControl = DEFAULT_CONTROL,
 ) -> ReplayPlan:
-    """Reads the range and says what ``replay`` with the same arguments would do at this moment.
+    """Read the range and return what ``replay`` with the same request would do at this moment.
 
-    Keeps eight bytes for each event in memory. Raises as ``replay``, but for what the sink may say.
+    Keeps eight bytes for each event in memory. Raises as ``replay``, but not ``SinkError``.
     """
-    clock = clock or SystemClock()
-    run_id = arguments.run_id(sink.url)
-    trouble: str | None = None
+    run_id = request.run_id(sink.url)
+    sink_error: str | None = None
     latest: ReplayCheckpoint | None = None
     try:
         latest = latest_run(sink, run_id, shard)
     except SinkError as error:
-        trouble = error.message
+        sink_error = error.message
     resumes = latest is not None and not latest.finished and not restart
     if latest is not None and resumes:
-        # "2d ago" means what it meant when that one began.
-        arguments = latest.arguments
-        resolution, starts = latest.resolution, {tp: latest.position(tp) for tp in latest.span.starts}
+        # Its own bounds: "2d ago" means what it meant when the run began.
+        request = latest.request
+        resolved, starts = latest.resolved, {tp: latest.position(tp) for tp in latest.offsets.starts}
     else:
-        resolution = resolve(reader, arguments, shard)
-        starts = dict(resolution.span.starts)
-    span = OffsetRange(arguments.topic, starts, resolution.span.ends)
+        resolved = resolve(reader, request, shard)
+        starts = dict(resolved.offsets.starts)
+    offsets = OffsetRange(request.topic, starts, resolved.offsets.ends)
     plan = ReplayPlan(
-        arguments.topic,
+        request.topic,
         run_id,
         {
-            tp: PartitionPlan(start, span.ends[tp], missing=list(resolution.missing.get(tp, ())))
+            tp: PartitionPlan(start, offsets.ends[tp], missing=list(resolved.missing.get(tp, ())))
             for tp, start in starts.items()
         },
         resumes=resumes,
-        sink_trouble=trouble,
+        sink_error=sink_error,
     )
-    began = clock.monotonic()
+    began = control.clock.monotonic()
     hashes = _Hashes()
-    source = RangeReader(
-        reader, span, clock=clock, topic_id=resolution.topic_id, no_progress_seconds=no_progress_seconds
-    )
     decoder = Decoder(catalog)
-    try:
-        for stretches in source.read(stop or threading.Event()):
-            for stretch in stretches:
-                _look_at(stretch, plan, arguments, catalog, decoder, hashes)
-    except IncompleteReadError as error:
-        plan.incomplete = error.message
-    for tp, ranges in source.missing.items():
-        plan.partitions[tp].missing = merged_ranges([*plan.partitions[tp].missing, *ranges])
-    plan.seconds = clock.monotonic() - began
+    source = RangeReader(reader, offsets, control, topic_id=resolved.topic_id)
+    for poll in source:
+        add_missing(plan.partitions, poll.missing)
+        for span in poll.spans:
+            _plan_span(span, plan, request.record_filter, catalog, decoder, hashes)
+    if source.incomplete is not None:
+        plan.incomplete = source.incomplete.message
+    plan.seconds = control.clock.monotonic() - began
     plan.events, plan.already_there = hashes.counts, hashes.repeated()
-    if trouble is None:
+    if sink_error is None and isinstance(sink, Readable):
         try:
             plan.already_there += hashes.found_in(sink)
         except SinkError as error:
-            plan.sink_trouble = error.message
+            plan.sink_error = error.message
     return plan
 
 
-def _look_at(  # noqa: PLR0917 - one step of the loop above
-    stretch: OffsetSpan,
+def _plan_span(  # noqa: PLR0917 - one step of the loop above
+    span: OffsetSpan,
     plan: ReplayPlan,
-    arguments: ReplayRequest,
+    record_filter: RecordFilter,
     catalog: Catalog,
     decoder: Decoder,
     hashes: _Hashes,
 ) -> None:
-    part, selection = plan.partitions[stretch.partition], arguments.selection
-    wanted = selection.filter_records(stretch.records, catalog)
+    part = plan.partitions[span.partition]
+    wanted = record_filter.filter_records(span.records, catalog)
     decoded = decoder.decode(wanted)
-    frames = selection.filter_rows(decoded.frames, catalog)
-    dead = Counter(letter.reason for letter in (*decoded.dead, *stretch.unreadable))
-    part.records += len(stretch.records) + len(stretch.unreadable)
-    part.gaps += stretch.gaps
+    frames = record_filter.filter_rows(decoded.frames, catalog)
+    dead = Counter(letter.reason for letter in (*decoded.dead, *span.unreadable))
+    part.records += len(span.records) + len(span.unreadable)
+    part.gaps += span.gaps
     part.dead += dead.total()
-    part.filtered += len(stretch.records) - len(wanted) + decoded.rows - sum(frame.height for frame in frames.values())
+    part.filtered += len(span.records) - len(wanted) + decoded.rows - sum(frame.height for frame in frames.values())
     part.value_bytes += sum(len(record.value or b"") for record in wanted)
     plan.dead += dead
     for event, frame in frames.items():
@@ -159,7 +153,7 @@ def _look_at(  # noqa: PLR0917 - one step of the loop above
 
 
 class _Hashes:
-    """The ids of the events of a range, eight bytes each."""
+    """Hashes of the event ids of a range, eight bytes each."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -170,12 +164,12 @@ class _Hashes:
         self._parts.setdefault(event, []).append(ids.hash())
 
     def repeated(self) -> Counter[str]:
-        """How many occur in the range before. From here on each id is held once."""
+        """Count the repeats within the range, by event. From here on each id is held once."""
         self._parts = {event: [pl.concat(parts).unique()] for event, parts in self._parts.items()}
         return Counter({event: self.counts[event] - len(parts[0]) for event, parts in self._parts.items()})
 
-    def found_in(self, sink: Sink) -> Counter[str]:
-        """How many the sink has."""
+    def found_in(self, sink: Readable) -> Counter[str]:
+        """Count those that the sink has, by event."""
         counts: Counter[str] = Counter()
         there = sink.counts()
         for event, (ids,) in self._parts.items():

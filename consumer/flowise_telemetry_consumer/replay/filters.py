@@ -1,4 +1,4 @@
-"""Which records of a range are wanted: what can be told before decoding, and what only afterwards."""
+"""Filters of a replay: by time and event before decoding, by the fields of an event after it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["RecordFilter"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFilter:
-    """What a replay takes of its range; empty: everything.
+    """The records of its range that a replay takes; by default all of them.
 
-    ``from_ms`` and ``to_ms`` (exclusive) are about the time of each record, in milliseconds since 1970. ``events`` are
-    names. ``where`` are fields that every event has, each with the values it may have: all of the fields have to fit.
+    ``from_ms`` and ``to_ms`` (exclusive) bound the time of each record, in milliseconds since 1970. ``events`` are
+    names. ``where`` names fields that every event has, each with its accepted values: all of the fields have to match.
     """
 
     from_ms: int | None = None
@@ -39,21 +39,25 @@ class RecordFilter:
         events: Iterable[str] = (),
         where: Iterable[tuple[str, str]] = (),
     ) -> Self:
-        """A selection as a user gives it; fields by their name or column, a field given twice may have either value.
+        """Make a filter of what a user gives: fields by name or column; one given twice may have either value.
 
-        Raises ``ConfigurationError`` that names what there is.
+        Raises ``ConfigurationError`` that lists the events or fields to choose from.
         """
         chosen = tuple(sorted(set(events)))
         for event in chosen:
             if event not in catalog.events:
-                raise ConfigurationError(f"--event {event}: no such event; there are: {', '.join(catalog.events)}")
+                raise ConfigurationError(
+                    f"there is no event {event}; there are: {', '.join(catalog.events)}", argument="events"
+                )
         shared = _shared_fields(catalog)
         values: dict[str, set[str]] = {}
         for name, value in where:
             field = shared.get(name)
             if field is None:
                 known = ", ".join(dict.fromkeys(found.name for found in shared.values()))
-                raise ConfigurationError(f"--where {name}: not a field that every event has; there are: {known}")
+                raise ConfigurationError(
+                    f"{name} is not a field that every event has; there are: {known}", argument="where"
+                )
             _literal(field, value)
             values.setdefault(field.name, set()).add(value)
         return cls(
@@ -64,16 +68,16 @@ class RecordFilter:
         )
 
     def filter_records(self, records: Sequence[Record], catalog: Catalog) -> Sequence[Record]:
-        """The records that may be wanted: by their time, exactly, and by the fingerprint of their schema.
+        """Return the records that may be wanted: exactly by time, and by the fingerprint of the writer schema.
 
-        A record that no schema of the catalog wrote is kept, whatever its event may be: it is a dead letter.
+        A record of an unknown schema is kept whatever events are chosen: it is a dead letter.
         """
         if self.from_ms is not None:
             low = self.from_ms
             records = [record for record in records if record.timestamp_ms >= low]
         if self.to_ms is not None:
             high = self.to_ms
-            # Where there is no time (-1) it is not known to be within.
+            # A record without a time (-1) is not known to be in the range.
             records = [record for record in records if 0 <= record.timestamp_ms < high]
         if self.events:
             others = {MARKER + schema.fingerprint for schema in catalog if schema.event not in self.events}
@@ -81,20 +85,20 @@ class RecordFilter:
         return records
 
     def filter_rows(self, frames: Mapping[str, pl.DataFrame], catalog: Catalog) -> dict[str, pl.DataFrame]:
-        """The rows that are wanted, by event; events without any are left out."""
+        """Return the rows that are wanted, by event, without events that have none."""
         wanted = {event: frame for event, frame in frames.items() if not self.events or event in self.events}
         if self.where:
-            wanted = {event: frame.filter(self._fits(catalog.latest(event))) for event, frame in wanted.items()}
+            wanted = {event: frame.filter(self._matches(catalog.latest(event))) for event, frame in wanted.items()}
         return {event: frame for event, frame in wanted.items() if frame.height}
 
     def within_time(self, column: pl.Expr) -> pl.Expr:
-        """Whether a time is within, for what has no record: the rows of an archive."""
+        """Return the condition that a time is in the range: for the rows of an archive, which have no record."""
         milliseconds = column.dt.epoch("ms")
         low = pl.lit(value=True) if self.from_ms is None else milliseconds >= self.from_ms
         high = pl.lit(value=True) if self.to_ms is None else milliseconds < self.to_ms
         return low & high
 
-    def _fits(self, schema: EventSchema) -> pl.Expr:
+    def _matches(self, schema: EventSchema) -> pl.Expr:
         fields = {field.name: field for field in schema.fields}
         return pl.all_horizontal(
             _column(fields[name]).is_in([_literal(fields[name], value) for value in values])
@@ -103,7 +107,7 @@ class RecordFilter:
 
 
 def _shared_fields(catalog: Catalog) -> dict[str, Field]:
-    """The plain fields that every event has, by name and by column."""
+    """Return the scalar fields that every event has, by name and by column."""
     latest = [catalog.latest(event) for event in catalog.events]
     shared = {}
     for field in latest[0].fields:
@@ -132,5 +136,7 @@ def _literal(field: Field, text: str) -> str | int | bool:
             case "uuid":
                 return text.lower()
     except (ValueError, KeyError, OverflowError):
-        raise ConfigurationError(f"--where {field.name}: {text!r} is no {field.kind}") from None
+        raise ConfigurationError(
+            f"{text!r} is not a value of {field.name}, which is of type {field.kind}", argument="where"
+        ) from None
     return text

@@ -1,19 +1,17 @@
-"""From one sink into another: an archive outlives the retention of the topic."""
+"""Replay from a sink into another one: an archive outlives the retention of the topic."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import polars as pl
 
-from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.replay.filters import RecordFilter
-from flowise_telemetry_consumer.retry import OutageError, retry_until
-from flowise_telemetry_consumer.sinks.port import Batch, Sink
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
+from flowise_telemetry_consumer.sinks.port import Batch, Readable, Sink
 from flowise_telemetry_schemas import Catalog
 
 __all__ = ["ArchiveEvent", "ArchiveResult", "replay_archive"]
@@ -23,7 +21,7 @@ _BATCH_ROWS = 20_000
 
 @dataclass(slots=True)
 class ArchiveEvent:
-    """What became of the ``total`` rows of one event; ``read`` = ``written`` + ``already_there`` + ``filtered``."""
+    """The accounts of the ``total`` rows of one event; ``read`` = ``written`` + ``already_there`` + ``filtered``."""
 
     total: int
     read: int = 0
@@ -33,34 +31,34 @@ class ArchiveEvent:
 
     @property
     def adds_up(self) -> bool:
-        """Whether it is known of every row what became of it."""
+        """Tell whether every row read is accounted for."""
         return self.read == self.written + self.already_there + self.filtered
 
 
 @dataclass(slots=True)
 class ArchiveResult:
-    """What was brought over, by event. ``incomplete`` says why not all was read; None when it was."""
+    """The outcome by event. ``incomplete`` says why not all rows were read, and is None if they were."""
 
     events: dict[str, ArchiveEvent] = field(default_factory=dict)
     incomplete: str | None = None
 
     @property
     def total(self) -> int:
-        """How many rows the source had at the start."""
+        """Count the rows that the source had at the start."""
         return sum(event.total for event in self.events.values())
 
     @property
     def read(self) -> int:
-        """How many of them are through."""
+        """Count the rows that were read, and written if they were wanted."""
         return sum(event.read for event in self.events.values())
 
     @property
     def written(self) -> int:
-        """How many of them the sink did not have."""
+        """Count the rows that the sink did not have."""
         return sum(event.written for event in self.events.values())
 
     def discrepancies(self) -> list[str]:
-        """One line for each event whose rows do not add up, or are fewer than there were."""
+        """Return one line for each event whose rows do not add up, or are fewer than there were."""
         lines = [f"{name}: {event}" for name, event in self.events.items() if not event.adds_up]
         if self.incomplete is None:
             lines += [
@@ -75,21 +73,21 @@ def replay_archive(
     source: Sink,
     sink: Sink,
     catalog: Catalog,
-    selection: RecordFilter | None = None,
+    record_filter: RecordFilter | None = None,
     *,
-    no_progress_seconds: float = 60.0,
-    stop: threading.Event | None = None,
-    on_progress: Callable[[ArchiveResult], None] | None = None,
-    clock: Clock | None = None,
+    control: RunControl = DEFAULT_CONTROL,
+    on_report: Callable[[ArchiveResult], None] | None = None,
 ) -> ArchiveResult:
-    """Writes what one sink holds into another. Times of the selection are those of the events (``occurred_at``).
+    """Write what one sink holds into another. The filter's times are those of the events (``occurred_at``).
 
-    Where it was killed it begins again: rows come in no set order, and the sink knows its events. An outage of the sink
-    is waited for, ``no_progress_seconds`` at most. Raises ``SinkError`` where source or sink refuse.
+    One that was killed begins again: rows come in no set order, and the sink knows its events. An outage of the sink
+    is waited for, ``control.no_progress_seconds`` at most. Raises ``SinkError`` where source or sink refuse.
     """
-    clock, stop, selection = clock or SystemClock(), stop or threading.Event(), selection or RecordFilter()
+    record_filter = record_filter or RecordFilter()
+    if not isinstance(source, Readable):
+        raise SinkError(f"{source.url} cannot be read back: name the place that a consumer wrote to")
     counts = source.counts()
-    wanted = [event for event in sorted(counts) if not selection.events or event in selection.events]
+    wanted = [event for event in sorted(counts) if not record_filter.events or event in record_filter.events]
     result = ArchiveResult({event: ArchiveEvent(counts[event]) for event in wanted})
     if not any(counts.values()):
         raise SinkError(f"{source.url} holds no events: name the place that a consumer wrote to")
@@ -98,23 +96,17 @@ def replay_archive(
         for event in wanted:
             done = result.events[event]
             for frame in source.read(event, batch_rows=_BATCH_ROWS) if done.total else ():
-                kept = _wanted(frame, event, catalog, selection)
+                kept = _wanted(frame, event, catalog, record_filter)
                 if kept.height:
                     batch = Batch(frames={event: kept})
-                    put = retry_until(
-                        partial(sink.write, batch),
-                        what="the sink",
-                        clock=clock,
-                        stop=stop,
-                        limit_seconds=no_progress_seconds,
-                    )
+                    put = retry_until(partial(sink.write, batch), control, what="the sink")
                     done.written += put.written.get(event, 0)
                     done.already_there += put.duplicates.get(event, 0)
                 done.read += frame.height
                 done.filtered += frame.height - kept.height
-                if on_progress is not None:
-                    on_progress(result)
-                if stop.is_set():
+                if on_report is not None:
+                    on_report(result)
+                if control.stopped:
                     result.incomplete = "stopped before the end"
                     return result
     except OutageError as error:
@@ -122,6 +114,6 @@ def replay_archive(
     return result
 
 
-def _wanted(frame: pl.DataFrame, event: str, catalog: Catalog, selection: RecordFilter) -> pl.DataFrame:
-    within = frame.filter(selection.within_time(pl.col("occurred_at")))
-    return selection.filter_rows({event: within}, catalog).get(event, frame.clear())
+def _wanted(frame: pl.DataFrame, event: str, catalog: Catalog, record_filter: RecordFilter) -> pl.DataFrame:
+    within = frame.filter(record_filter.within_time(pl.col("occurred_at")))
+    return record_filter.filter_rows({event: within}, catalog).get(event, frame.clear())

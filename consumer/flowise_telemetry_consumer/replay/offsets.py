@@ -1,11 +1,11 @@
-"""From what was asked for to offsets."""
+"""The offsets of a request, fixed when a replay starts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flowise_telemetry_consumer.reading.range_reader import OffsetRange
+from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
 from flowise_telemetry_consumer.replay.bounds import Bound
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_schemas import ConfigurationError
@@ -17,62 +17,66 @@ __all__ = ["ResolvedRange", "resolve"]
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRange:
-    """The offsets that a replay reads, fixed when it starts. ``missing``: what was asked for and is not there any more.
+    """The offsets that a replay reads, and those of the request that retention had removed (``missing``).
 
-    Where the beginning is a time, an entry of ``missing`` says that some of these offsets may have belonged to the
-    range: of what is gone the time is not known.
+    If the beginning is a time, the ``missing`` offsets may have belonged to the range: the times of removed records are
+    not known. ``topic_id`` is None where the client or the cluster does not tell it.
     """
 
-    span: OffsetRange
-    missing: Mapping[TopicPartition, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    offsets: OffsetRange
+    missing: MissingOffsets = field(default_factory=dict)
     topic_id: str | None = None
 
 
-def resolve(reader: RecordReader, arguments: ReplayRequest, shard: Shard | None = None) -> ResolvedRange:
-    """The offsets of a range at this moment.
+def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = None) -> ResolvedRange:
+    """Return the offsets of a request as the topic is now.
 
-    Raises ``UnknownTopicError``, ``BrokerUnavailableError``, and ``ConfigurationError`` for a partition that is not
-    there and for a beginning past every end.
+    Raises ``UnknownTopicError``, ``BrokerUnavailableError``, and ``ConfigurationError`` for a partition that does not
+    exist and for a range that is empty in every partition.
     """
-    whole = OffsetRange.of(reader, arguments.topic)
-    partitions = _chosen(whole, arguments)
+    whole = OffsetRange.of(reader, request.topic)
+    partitions = _chosen(whole, request)
     begins = {tp: whole.starts[tp] for tp in partitions}
     ends = {tp: whole.ends[tp] for tp in partitions}
-    if arguments.end is not None and arguments.end.offset is not None:
-        limit = arguments.end.offset
-        if arguments.begin is None and any(begins.values()) and all(limit <= begin for begin in begins.values()):
-            raise ConfigurationError(f"the range is empty: {arguments.topic} has nothing left before offset {limit}")
+    if request.end is not None and request.end.offset is not None:
+        limit = request.end.offset
+        if request.begin is None and any(begins.values()) and all(limit <= begin for begin in begins.values()):
+            raise ConfigurationError(
+                f"the range is empty: {request.topic} has nothing left before offset {limit}", argument="end"
+            )
         ends = {tp: min(end, limit) for tp, end in ends.items()}
     starts = begins
     missing: dict[TopicPartition, tuple[int, int]] = {}
-    if arguments.begin is not None and arguments.begin.offset is not None:
-        starts, missing = _from_offset(arguments.topic, arguments.begin.offset, begins, whole.ends)
-    elif arguments.begin is not None:
-        starts, missing = _from_time(reader, arguments.begin, begins, whole.ends)
+    if request.begin is not None and request.begin.offset is not None:
+        starts, missing = _from_offset(request.topic, request.begin.offset, begins, whole.ends)
+    elif request.begin is not None:
+        starts, missing = _from_time(reader, request.begin, begins, whole.ends)
     if shard is not None:
         partitions = shard.share_of(partitions)
-    span = OffsetRange(
-        arguments.topic,
-        # A range may end before the first offset that is left.
+    offsets = OffsetRange(
+        request.topic,
+        # A range may end before the first offset that retention left.
         {tp: min(starts[tp], ends[tp]) for tp in partitions},
         {tp: ends[tp] for tp in partitions},
     )
-    within = {tp: (first, min(last, ends[tp])) for tp, (first, last) in missing.items() if tp in span.starts}
+    within = {tp: (first, min(last, ends[tp])) for tp, (first, last) in missing.items() if tp in offsets.starts}
     return ResolvedRange(
-        span,
+        offsets,
         {tp: [(first, last)] for tp, (first, last) in within.items() if first < last},
-        reader.topic_id(arguments.topic),
+        reader.topic_id(request.topic),
     )
 
 
-def _chosen(whole: OffsetRange, arguments: ReplayRequest) -> tuple[TopicPartition, ...]:
+def _chosen(whole: OffsetRange, request: ReplayRequest) -> tuple[TopicPartition, ...]:
     there = {tp.partition: tp for tp in sorted(whole.starts)}
-    unknown = [number for number in arguments.partitions if number not in there]
+    unknown = [number for number in request.partitions if number not in there]
     if unknown:
         raise ConfigurationError(
-            f"--partition {unknown[0]}: topic {arguments.topic} has the partitions 0 to {max(there)}"
+            f"topic {request.topic} has no partition {unknown[0]}; it has the partitions 0 to {max(there)}",
+            topic=request.topic,
+            argument="partitions",
         )
-    return tuple(there[number] for number in arguments.partitions or there)
+    return tuple(there[number] for number in request.partitions or there)
 
 
 def _from_offset(
@@ -80,7 +84,11 @@ def _from_offset(
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, tuple[int, int]]]:
     if offset and all(offset >= ends[tp] for tp in begins):
         listed = ", ".join(f"{tp.partition}: {ends[tp]}" for tp in begins)
-        raise ConfigurationError(f"the range is empty: no partition of {topic} reaches offset {offset} ({listed})")
+        raise ConfigurationError(
+            f"the range is empty: no partition of {topic} reaches offset {offset} ({listed})",
+            topic=topic,
+            argument="begin",
+        )
     starts = {tp: min(max(offset, begin), max(ends[tp], begin)) for tp, begin in begins.items()}
     return starts, {tp: (offset, begin) for tp, begin in begins.items() if offset < begin}
 
@@ -88,9 +96,10 @@ def _from_offset(
 def _from_time(
     reader: RecordReader, begin: Bound, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, tuple[int, int]]]:
-    """Starts that leave out nothing: no record before the first one of that time is of that time.
+    """Return starts that leave out nothing: no record before the first one of a time has that time or a later one.
 
-    The same cannot be done for an end, as records after the first one of a time may be older again.
+    An end cannot be found that way, because records after the first one of a time may be older again. See
+    ``offsetsForTimes`` of Kafka's consumer: the earliest offset whose timestamp is at or after the given time.
     """
     firsts = reader.offsets_for_times(dict.fromkeys(begins, 0))
     found = reader.offsets_for_times(dict.fromkeys(begins, begin.time_ms or 0))
@@ -98,7 +107,7 @@ def _from_time(
     for tp, there in begins.items():
         offset = found[tp]
         if firsts[tp] is None:
-            # Nothing there, or a cluster that cannot tell: everything is looked at.
+            # Nothing there, or a cluster without a time index: read everything and filter.
             starts[tp] = there
         else:
             starts[tp] = ends[tp] if offset is None else min(max(offset, there), ends[tp])

@@ -1,24 +1,34 @@
-"""What became of every offset of a replay."""
+"""The report of a replay, which accounts for every offset."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["OnReplayProgress", "PartitionResult", "ReplayResult", "merged_ranges", "ranges_text"]
+__all__ = [
+    "OnReport",
+    "PartitionResult",
+    "ReplayResult",
+    "add_missing",
+    "merged_ranges",
+    "ranges_text",
+    "unread_partitions",
+]
 
 
 @dataclass(slots=True)
 class PartitionResult:
-    """What became of the offsets ``start`` to before ``end`` of one partition.
+    """The accounts of the offsets from ``start`` to before ``end`` of one partition.
 
-    ``position`` is how far was read and written: below ``end`` in a replay that is incomplete. ``resumed_at`` is where
-    this process began: over ``start`` in a replay that was resumed. The counts are of the offsets between the two.
-    ``gaps`` are offsets without a record: compacted away, expired, or markers of transactions. ``missing`` are those
-    of which it is known that retention removed them, as pairs of first and the one after the last.
+    Everything before ``position`` was read and written: it is below ``end`` in a replay that is incomplete. This
+    process began at ``resumed_at``, which is over ``start`` in a replay that was resumed; it counts the offsets between
+    the two. ``gaps`` are offsets without a record: compacted away, expired, or transaction markers. ``missing`` are
+    those that retention is known to have removed, as pairs of the first and the one after the last.
     """
 
     start: int
@@ -38,32 +48,32 @@ class PartitionResult:
 
     @property
     def offsets_read(self) -> int:
-        """How many offsets this process has been through."""
+        """Count the offsets that this process has read and written."""
         return self.position - self.resumed_at
 
     @property
     def records(self) -> int:
-        """How many records there were."""
+        """Count the records at these offsets."""
         return self.written + self.already_there + self.dead + self.filtered
 
     @property
     def complete(self) -> bool:
-        """Whether the end was reached."""
+        """Tell whether the end was reached."""
         return self.position == self.end
 
     @property
     def adds_up(self) -> bool:
-        """Whether every offset read is a record of which is known what became of it, or a gap."""
+        """Tell whether every offset read is accounted for: as a record with an outcome, or as a gap."""
         return self.offsets_read == self.records + self.gaps and self.gaps >= 0
 
 
 @dataclass(slots=True)
 class ReplayResult:
-    """What a replay did, and has done so far while it runs.
+    """The outcome of a replay, or its state so far while it runs.
 
     For every partition: offsets read = ``written`` + ``already_there`` + ``dead`` + ``filtered`` + ``gaps``. Here
-    ``written`` and ``already_there`` are by event, ``dead`` by reason. ``incomplete`` says why the end was not reached;
-    None when it was. ``run`` is the id under which it can be resumed.
+    ``written`` and ``already_there`` are by event, ``dead`` by reason. ``incomplete`` says why the end was not reached,
+    and is None if it was. ``run`` is the id under which it can be resumed.
     """
 
     topic: str
@@ -77,36 +87,36 @@ class ReplayResult:
 
     @property
     def offsets(self) -> int:
-        """How many offsets there are to read."""
+        """Count the offsets of the range."""
         return sum(result.end - result.start for result in self.partitions.values())
 
     @property
     def offsets_read(self) -> int:
-        """How many of them are through, those of earlier processes included."""
+        """Count the offsets that were read and written, by earlier processes too."""
         return sum(result.position - result.start for result in self.partitions.values())
 
     @property
     def offsets_before(self) -> int:
-        """How many of them were through when this process began; the counts do not include them."""
+        """Count the offsets that earlier processes had read and written; the other counts leave them out."""
         return sum(result.resumed_at - result.start for result in self.partitions.values())
 
     @property
     def filtered(self) -> int:
-        """How many records were not wanted."""
+        """Count the records that the filter left out."""
         return sum(result.filtered for result in self.partitions.values())
 
     @property
     def complete(self) -> bool:
-        """Whether every partition was read to its end."""
+        """Tell whether every partition was read to its end."""
         return self.incomplete is None
 
     @property
     def missing(self) -> Mapping[TopicPartition, list[tuple[int, int]]]:
-        """The offsets that retention had removed, of the partitions that have any."""
+        """Return the offsets that retention removed, of the partitions that have any."""
         return {tp: part.missing for tp, part in sorted(self.partitions.items()) if part.missing}
 
     def discrepancies(self) -> list[str]:
-        """One line for each partition whose offsets do not add up; none in a replay that did its work."""
+        """Return one line for each partition whose offsets do not add up: none, unless there is a bug."""
         lines = [
             f"partition {tp.partition}: {part.offsets_read} offsets read, {part.records} records and {part.gaps} gaps"
             for tp, part in sorted(self.partitions.items())
@@ -122,8 +132,28 @@ class ReplayResult:
         return lines
 
 
+def unread_partitions(
+    offsets: OffsetRange, missing: MissingOffsets, positions: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, PartitionResult]:
+    """Return the partitions of ``positions`` as they are before anything is read from there."""
+    return {
+        tp: PartitionResult(offsets.starts[tp], offsets.ends[tp], position, missing=list(missing.get(tp, ())))
+        for tp, position in positions.items()
+    }
+
+
+class _HasMissing(Protocol):
+    missing: list[tuple[int, int]]
+
+
+def add_missing(partitions: Mapping[TopicPartition, _HasMissing], missing: MissingOffsets) -> None:
+    """Add offsets that retention removed to those that are known to be missing."""
+    for tp, ranges in missing.items():
+        partitions[tp].missing = merged_ranges([*partitions[tp].missing, *ranges])
+
+
 def merged_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same offsets in order, each once: what is found missing may be found again when a replay goes on."""
+    """Return the same offsets in order, each once: a resumed replay may report a loss again."""
     merged: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
         if merged and first <= merged[-1][1]:
@@ -134,11 +164,11 @@ def merged_ranges(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def ranges_text(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]]) -> str:
-    """Missing ranges for people: ``0: 5-9, 1: 0-3`` by partition, the last offset included."""
+    """Return missing ranges for people: ``0: 5-9; 1: 0-3`` by partition, the last offset included."""
     return "; ".join(
         f"{tp.partition}: " + ", ".join(f"{start}-{end - 1}" for start, end in ranges) for tp, ranges in missing.items()
     )
 
 
-OnReplayProgress = Callable[[ReplayResult], None]
-"""Called after every batch, with the result so far."""
+OnReport = Callable[[ReplayResult], None]
+"""Called after every batch with the result so far."""

@@ -1,4 +1,4 @@
-"""What a replay is asked for, and the id that the same wish always has."""
+"""The request of a replay: topic, range, filter, and the id that the same request always has."""
 
 from __future__ import annotations
 
@@ -7,17 +7,31 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
+from flowise_telemetry_consumer.replay import stored_json
 from flowise_telemetry_consumer.replay.bounds import Bound, require_order
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["ReplayRequest", "Shard"]
+__all__ = ["ReplayRequest", "Shard", "StoredRequest"]
 
 _ID_CHARACTERS = 12
+
+StoredRequest = TypedDict(
+    "StoredRequest",
+    {
+        "topic": str,
+        "from": Bound | None,
+        "to": Bound | None,
+        "partitions": tuple[int, ...],
+        "events": tuple[str, ...],
+        "where": dict[str, tuple[str, ...]],
+    },
+)
+"""A request in the JSON that a sink keeps. Run ids are made of it: a change here is another id for the same request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +43,14 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """A shard as given, ``2/4``. Raises ``ConfigurationError``."""
+        """Parse a shard as given, ``2/4``. Raises ``ConfigurationError``."""
         number, slash, of = text.partition("/")
         if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 10_000):
-            raise ConfigurationError(f"--shard {text!r}: give number/count, from 1/4 to 4/4")
+            raise ConfigurationError(f"{text!r} is not a shard: give number/count, from 1/4 to 4/4", argument="shard")
         return cls(int(number), int(of))
 
     def share_of(self, partitions: Sequence[TopicPartition]) -> tuple[TopicPartition, ...]:
-        """Its partitions: every ``of``-th."""
+        """Return its share of the partitions: every ``of``-th."""
         return tuple(sorted(partitions)[self.number - 1 :: self.of])
 
     def __str__(self) -> str:
@@ -45,59 +59,66 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRequest:
-    """What is replayed: the records of ``topic`` from ``begin`` to before ``end``, of these ``partitions``, that
-    ``selection`` takes. Left out: all that there is when the replay starts.
+    """The records to replay: those of ``topic`` from ``begin`` to before ``end``, in these ``partitions``, that pass
+    ``record_filter``. What is left out takes all that there is when the replay starts.
 
-    Raises ``ConfigurationError`` for a range that is empty or reversed. The times of the selection are those of the
-    bounds.
+    The times of the filter are those of the bounds, whatever they were before. Raises ``ConfigurationError`` if the
+    range is empty or reversed.
     """
 
     topic: str = EVENTS_TOPIC
     begin: Bound | None = None
     end: Bound | None = None
     partitions: tuple[int, ...] = ()
-    selection: RecordFilter = field(default_factory=RecordFilter)
+    record_filter: RecordFilter = field(default_factory=RecordFilter)
 
     def __post_init__(self) -> None:
         require_order(self.begin, self.end)
         object.__setattr__(self, "partitions", tuple(sorted(set(self.partitions))))
         timed = dataclasses.replace(
-            self.selection,
+            self.record_filter,
             from_ms=None if self.begin is None else self.begin.time_ms,
             to_ms=None if self.end is None else self.end.time_ms,
         )
-        object.__setattr__(self, "selection", timed)
+        object.__setattr__(self, "record_filter", timed)
 
     def run_id(self, sink_url: str) -> str:
-        """The id of a replay with these arguments into this sink, whose password the URL does not show."""
-        asked = self.document()
-        # As they were said: "2d ago" is the same argument when a killed replay is started again.
-        for name in ("from", "to"):
-            asked[name] = None if asked[name] is None else asked[name]["text"]
-        canonical = json.dumps([asked, sink_url], sort_keys=True)
+        """Return the id of a replay of this request into this sink; the URL is the sink's own, without password."""
+        document = self.to_json()
+        # Bounds count as they were given: "2d ago" is the same request when a killed replay is started again.
+        for name, bound in (("from", self.begin), ("to", self.end)):
+            document[name] = None if bound is None else bound.text
+        canonical = json.dumps([document, sink_url], sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:_ID_CHARACTERS]
 
-    def document(self) -> dict[str, Any]:
-        """As JSON takes it."""
+    def to_stored(self) -> StoredRequest:
+        """Return the request as it is stored."""
         return {
             "topic": self.topic,
-            "from": None if self.begin is None else dataclasses.asdict(self.begin),
-            "to": None if self.end is None else dataclasses.asdict(self.end),
-            "partitions": list(self.partitions),
-            "events": list(self.selection.events),
-            "where": {name: list(values) for name, values in self.selection.where},
+            "from": self.begin,
+            "to": self.end,
+            "partitions": self.partitions,
+            "events": self.record_filter.events,
+            "where": dict(self.record_filter.where),
         }
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """The arguments out of ``document``. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for another thing."""
+    def from_stored(cls, stored: StoredRequest) -> Self:
+        """Return a request that was stored. Raises ``ConfigurationError`` if its range is empty or reversed."""
         return cls(
-            topic=document["topic"],
-            begin=None if document["from"] is None else Bound(**document["from"]),
-            end=None if document["to"] is None else Bound(**document["to"]),
-            partitions=tuple(document["partitions"]),
-            selection=RecordFilter(
-                events=tuple(document["events"]),
-                where=tuple((name, tuple(values)) for name, values in document["where"].items()),
-            ),
+            topic=stored["topic"],
+            begin=stored["from"],
+            end=stored["to"],
+            partitions=stored["partitions"],
+            record_filter=RecordFilter(events=stored["events"], where=tuple(stored["where"].items())),
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the stored form as ``json`` takes it."""
+        document: dict[str, Any] = stored_json.to_json(self.to_stored(), StoredRequest)
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Return the request that ``to_json`` made the document of. Raises ``ValueError`` for anything else."""
+        return cls.from_stored(stored_json.from_json(document, StoredRequest))

@@ -1,20 +1,19 @@
-"""From one topic to another, byte for byte: key, value, headers and timestamp as they were."""
+"""Copy a topic to another one byte for byte: key, value, headers and timestamp as they were."""
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
-from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.decoding.decoder import Decoder
-from flowise_telemetry_consumer.errors import IncompleteReadError
-from flowise_telemetry_consumer.reading.range_reader import OffsetSpan, RangeReader
+from flowise_telemetry_consumer.reading.offset_range import OffsetSpan
+from flowise_telemetry_consumer.reading.range_reader import RangeReader
+from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.offsets import resolve
-from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult
+from flowise_telemetry_consumer.replay.report import OnReport, ReplayResult, add_missing, unread_partitions
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
-from flowise_telemetry_consumer.retry import retry_until
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.kafka_topic import TopicSink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
@@ -32,37 +31,27 @@ def copy_topic(
     reader: RecordReader,
     target: TopicSink,
     catalog: Catalog,
-    arguments: ReplayRequest,
+    request: ReplayRequest,
     *,
     shard: Shard | None = None,
-    no_progress_seconds: float = 60.0,
-    stop: threading.Event | None = None,
-    on_progress: OnReplayProgress | None = None,
-    clock: Clock | None = None,
+    control: RunControl = DEFAULT_CONTROL,
+    on_report: OnReport | None = None,
 ) -> ReplayResult:
-    """Writes the records of a range to another topic as they are, whatever they are.
+    """Write the records of a range to another topic as they are, whatever they are.
 
-    With a selection only those that it takes; by fields of the envelope it leaves out what cannot be decoded, which is
-    then counted as dead. A topic keeps no progress: started again, it begins again, and what was copied twice is there
-    twice with the same ``eventId``. Raises as ``replay``.
+    With a filter only those that it takes. To filter by fields of the envelope records are decoded: those that cannot
+    be are left out and counted as dead. A topic keeps no progress: started again, the copy begins again, and what was
+    copied twice is there twice with the same ``eventId``. Raises as ``replay``.
     """
-    clock, stop = clock or SystemClock(), stop or threading.Event()
-    resolution = resolve(reader, arguments, shard)
-    span = resolution.span
-    result = ReplayResult(
-        span.topic,
-        {
-            tp: PartitionResult(start, span.ends[tp], start, missing=list(resolution.missing.get(tp, ())))
-            for tp, start in span.starts.items()
-        },
-    )
-    source = RangeReader(
-        reader, span, clock=clock, topic_id=resolution.topic_id, no_progress_seconds=no_progress_seconds
-    )
+    resolved = resolve(reader, request, shard)
+    offsets = resolved.offsets
+    result = ReplayResult(offsets.topic, unread_partitions(offsets, resolved.missing, offsets.starts))
+    source = RangeReader(reader, offsets, control, topic_id=resolved.topic_id)
     try:
-        for stretches in source.read(stop):
-            for stretch in stretches:
-                wanted, dead = _wanted(stretch, catalog, arguments)
+        for poll in source:
+            add_missing(result.partitions, poll.missing)
+            for span in poll.spans:
+                wanted, dead = _wanted(span, catalog, request.record_filter)
                 outgoing = [
                     OutgoingRecord(
                         target.topic,
@@ -73,30 +62,23 @@ def copy_topic(
                     )
                     for record in wanted
                 ]
-                retry_until(
-                    partial(target.deliver, outgoing),
-                    what="the topic",
-                    clock=clock,
-                    stop=stop,
-                    limit_seconds=no_progress_seconds,
-                )
-                _account(result, stretch, wanted, dead, catalog)
-            if on_progress is not None and stretches:
-                on_progress(result)
-    except IncompleteReadError as error:
+                retry_until(partial(target.deliver, outgoing), control, what="the topic")
+                _account(result, span, wanted, dead, catalog)
+            if on_report is not None and poll.spans:
+                on_report(result)
+    except OutageError as error:
         result.incomplete = error.message
-    for tp, ranges in source.missing.items():
-        result.partitions[tp].missing += ranges
+    if source.incomplete is not None:
+        result.incomplete = source.incomplete.message
     return result
 
 
-def _wanted(stretch: OffsetSpan, catalog: Catalog, arguments: ReplayRequest) -> tuple[Sequence[Record], Counter[str]]:
-    selection = arguments.selection
-    records = selection.filter_records(stretch.records, catalog)
-    if not selection.where:
+def _wanted(span: OffsetSpan, catalog: Catalog, record_filter: RecordFilter) -> tuple[Sequence[Record], Counter[str]]:
+    records = record_filter.filter_records(span.records, catalog)
+    if not record_filter.where:
         return records, Counter()
     decoded = Decoder(catalog).decode(records)
-    frames = selection.filter_rows(decoded.frames, catalog)
+    frames = record_filter.filter_rows(decoded.frames, catalog)
     ids = {identity.encode() for frame in frames.values() for identity in frame["event_id"].to_list()}
     dead = {(letter.record.partition, letter.record.offset) for letter in decoded.dead}
     kept = [
@@ -108,15 +90,15 @@ def _wanted(stretch: OffsetSpan, catalog: Catalog, arguments: ReplayRequest) -> 
 
 
 def _account(
-    result: ReplayResult, stretch: OffsetSpan, copied: Sequence[Record], dead: Counter[str], catalog: Catalog
+    result: ReplayResult, span: OffsetSpan, copied: Sequence[Record], dead: Counter[str], catalog: Catalog
 ) -> None:
-    part = result.partitions[stretch.partition]
-    dead = dead + Counter(letter.reason for letter in stretch.unreadable)
-    part.position = stretch.end
-    part.gaps += stretch.gaps
+    part = result.partitions[span.partition]
+    dead = dead + Counter(letter.reason for letter in span.unreadable)
+    part.position = span.end
+    part.gaps += span.gaps
     part.written += len(copied)
     part.dead += dead.total()
-    part.filtered += len(stretch.records) + len(stretch.unreadable) - len(copied) - dead.total()
+    part.filtered += len(span.records) + len(span.unreadable) - len(copied) - dead.total()
     result.dead += dead
     heads = Counter((record.value or b"")[:HEADER_BYTES] for record in copied)
     for head, count in heads.items():

@@ -1,4 +1,4 @@
-"""Several processes for one replay on one machine, each with partitions, a reader and a sink of its own."""
+"""Worker processes of one replay on one machine, each with its own partitions, reader and sink."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from typing import Any, Literal, cast
 
-from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.errors import SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint
 from flowise_telemetry_consumer.replay.loop import advance_run
-from flowise_telemetry_consumer.replay.report import OnReplayProgress, PartitionResult, ReplayResult
-from flowise_telemetry_consumer.sinks.port import Sink
-from flowise_telemetry_consumer.sinks.registry import open_sink
+from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, Stageable
+from flowise_telemetry_consumer.sinks.registry import no_staging, open_sink, sink_kind
 from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
 from flowise_telemetry_transport.clients import open_reader
 from flowise_telemetry_transport.settings import KafkaSettings
@@ -32,23 +32,22 @@ from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["WorkerError", "open_target", "replay_with_workers", "require_many_writers"]
 
-_LOOK_SECONDS = 0.2
+_WAIT_SECONDS = 0.2
 _KEEP_LOCK_SECONDS = 5.0
 _END_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
-_ONE_WRITER = ("duckdb", "jsonl")
 
 
 class WorkerError(TelemetryError):
-    """A worker of a replay failed or was killed. What it had written stays, and the replay can be resumed.
+    """A worker of a replay failed or was killed. Its rows stay written, and the replay can be resumed.
 
-    Retryable where it was killed, or what it failed with was.
+    Retryable if the worker was killed, or if its own error was retryable.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What one worker is told."""
+    """The work of one worker, in a form that another process can be given."""
 
     settings: Mapping[str, Any]
     sink_url: str
@@ -62,17 +61,24 @@ _Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["fai
 
 
 def open_target(sink_url: str, staging: str | None) -> Sink:
-    """The sink of a URL or, with ``into``, the tables of that name beside it. Raises as ``open_sink``."""
+    """Return the sink of a URL or its staging sink of that name. Raises as ``open_sink`` and ``staging``.
+
+    Raises ``SinkError`` where a staging sink is asked for and there can be none.
+    """
     sink = open_sink(sink_url)
-    return sink if staging is None else sink.staging(staging)
+    if staging is None:
+        return sink
+    if not isinstance(sink, Stageable):
+        raise no_staging(sink)
+    return sink.staging(staging)
 
 
 def require_many_writers(sink_url: str, workers: int) -> None:
-    """Raises ``ConfigurationError`` where a sink takes one process and there are to be more."""
-    scheme = sink_url.partition(":")[0]
-    if workers > 1 and scheme in _ONE_WRITER:
+    """Raise ``ConfigurationError`` for several workers if the sink takes one process at a time."""
+    kind = sink_kind(sink_url)
+    if workers > 1 and kind.writers == "one":
         raise ConfigurationError(
-            f"--workers {workers}: a {scheme} sink takes one process at a time; sqlite, postgresql, parquet take many"
+            f"a {kind.scheme} sink takes one process at a time, not {workers}: use one worker", argument="workers"
         )
 
 
@@ -84,42 +90,43 @@ def replay_with_workers(
     workers: int,
     lock_holder: Sink,
     staging: str | None = None,
-    no_progress_seconds: float = 60.0,
-    stop: threading.Event | None = None,
-    on_progress: OnReplayProgress | None = None,
+    control: RunControl = DEFAULT_CONTROL,
+    on_report: OnReport | None = None,
+    keep_lock_seconds: float = _KEEP_LOCK_SECONDS,
 ) -> ReplayResult:
-    """Reads what is left of a run with so many processes, at most one for each partition; otherwise as ``advance_run``.
+    """Read what is left of a run with up to ``workers`` processes, one for each partition at most; as ``advance_run``.
 
-    The caller holds the run's lock, by ``lock_holder``, which keeps it while the workers write: on object storage a
-    lock lapses where its holder is not heard of. When a worker fails the others write what they have and end too.
-    Raises ``WorkerError`` with what the worker said. Workers end when this process does, however it ends.
+    ``lock_holder`` is the sink by which the caller holds the run's lock. It is renewed every ``keep_lock_seconds``
+    while the workers write: on object storage a lock lapses without that. If a worker fails, the others write what they
+    have and end too, and ``WorkerError`` has the worker's message. Workers end when this process does, however it ends.
     """
-    stop = stop or threading.Event()
     shares = _shares(run, workers)
     context = multiprocessing.get_context("spawn")
     stopping = context.Event()
-    crew: dict[Connection, BaseProcess] = {}
+    processes: dict[Connection, BaseProcess] = {}
     latest: dict[Connection, ReplayResult] = {}
     failures: list[WorkerError] = []
     try:
         for share in shares:
-            ours, theirs = context.Pipe(duplex=False)
-            task = _Task(_plain(settings), sink_url, staging, run, share, no_progress_seconds)
-            process = context.Process(target=_work, args=(task, theirs, stopping), name=f"replay {run.id}", daemon=True)
+            receiving, sending = context.Pipe(duplex=False)
+            task = _Task(_plain(settings), sink_url, staging, run, share, control.no_progress_seconds)
+            process = context.Process(
+                target=_work, args=(task, sending, stopping), name=f"replay {run.id}", daemon=True
+            )
             process.start()
-            theirs.close()
-            crew[ours] = process
-        awaited = set(crew)
-        look_again_at = time.monotonic() + _KEEP_LOCK_SECONDS
+            sending.close()
+            processes[receiving] = process
+        awaited = set(processes)
+        renew_at = time.monotonic() + keep_lock_seconds
         while awaited:
-            if not failures and time.monotonic() >= look_again_at:
+            if not failures and time.monotonic() >= renew_at:
                 failures += _lock_failures(lock_holder, run)
-                look_again_at = time.monotonic() + _KEEP_LOCK_SECONDS
-            if stop.is_set() or failures:
+                renew_at = time.monotonic() + keep_lock_seconds
+            if control.stopped or failures:
                 stopping.set()
-            for ready in connection.wait(awaited, timeout=_LOOK_SECONDS):
+            for ready in connection.wait(awaited, timeout=_WAIT_SECONDS):
                 channel = cast("Connection", ready)
-                message = _received(channel, crew[channel])
+                message = _received(channel, processes[channel])
                 if message[0] == "failed":
                     failures.append(WorkerError(message[1], retryable=message[2]))
                     awaited.discard(channel)
@@ -127,11 +134,11 @@ def replay_with_workers(
                 latest[channel] = message[1]
                 if message[0] == "done":
                     awaited.discard(channel)
-                elif on_progress is not None:
-                    on_progress(_merged(run, shares, list(latest.values())))
+                elif on_report is not None:
+                    on_report(_merged(run, shares, list(latest.values())))
     finally:
         stopping.set()
-        for channel, worker in crew.items():
+        for channel, worker in processes.items():
             channel.close()
             worker.join(_END_SECONDS)
             if worker.is_alive():
@@ -142,23 +149,25 @@ def replay_with_workers(
 
 
 def _lock_failures(holder: Sink, run: ReplayCheckpoint) -> list[WorkerError]:
+    if not isinstance(holder, KeepsProgress):
+        return []
     try:
-        holder.lock(run.family)
+        holder.lock(run.lock_name)
     except SinkUnavailableError:
-        return []  # there is time until it lapses
+        return []  # the lock has not lapsed yet: the next renewal may succeed
     except TelemetryError as error:
         return [WorkerError(error.message, retryable=error.retryable or isinstance(error, SinkInUseError))]
     return []
 
 
 def _plain(settings: KafkaSettings) -> Mapping[str, Any]:
-    """The settings as another process can be given them: their read-only mapping cannot be."""
+    """Return the settings in a form that can be pickled, which their read-only mapping cannot."""
     return {each.name: getattr(settings, each.name) for each in fields(settings)} | {"options": dict(settings.options)}
 
 
 def _shares(run: ReplayCheckpoint, workers: int) -> list[tuple[TopicPartition, ...]]:
-    """Partitions for each worker, so that each has about the same number of offsets left."""
-    left = {tp: run.span.ends[tp] - run.position(tp) for tp in run.span.ends}
+    """Divide the partitions so that each worker has about the same number of offsets left."""
+    left = {tp: run.offsets.ends[tp] - run.position(tp) for tp in run.offsets.ends}
     shares: list[list[TopicPartition]] = [[] for _ in range(max(1, min(workers, sum(map(bool, left.values())))))]
     for tp in sorted(left, key=lambda tp: (-left[tp], tp)):
         min(shares, key=lambda share: sum(left[one] for one in share)).append(tp)
@@ -179,9 +188,9 @@ def _merged(
     parts = {tp: part for result in results for tp, part in result.partitions.items()}
     for share in shares:
         for tp in share:
-            parts.setdefault(tp, PartitionResult(run.span.starts[tp], run.span.ends[tp], run.position(tp)))
+            parts.setdefault(tp, PartitionResult(run.offsets.starts[tp], run.offsets.ends[tp], run.position(tp)))
     return ReplayResult(
-        run.span.topic,
+        run.offsets.topic,
         dict(sorted(parts.items())),
         run=run.id,
         resumed=any(result.resumed for result in results),
@@ -193,7 +202,7 @@ def _merged(
 
 
 def _work(task: _Task, channel: Connection, stopping: Event) -> None:
-    """The worker's whole life. Ctrl-C and SIGTERM are the parent's business."""
+    """Run a worker from start to end. The parent handles Ctrl-C and SIGTERM, and stops the workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     tune_gc()
@@ -211,18 +220,16 @@ def _work(task: _Task, channel: Connection, stopping: Event) -> None:
                 catalog(),
                 task.run,
                 partitions=task.partitions,
-                no_progress_seconds=task.no_progress_seconds,
-                # The same method under the same name, between processes.
-                stop=cast("threading.Event", stopping),
-                on_progress=lambda now: channel.send(("progress", now)),
-                clock=SystemClock(),
+                # multiprocessing's Event has the same is_set() as threading's.
+                control=RunControl(task.no_progress_seconds, cast("threading.Event", stopping)),
+                on_report=lambda now: channel.send(("progress", now)),
             )
         channel.send(("done", result))
     except BrokenPipeError:
-        return  # nobody waits any more
+        return  # the parent has ended
     except TelemetryError as error:
         channel.send(("failed", error.message, error.retryable or isinstance(error, SinkInUseError)))
-    except Exception as error:  # a bug of ours: the parent has to say so and end
+    except Exception as error:  # a bug: the parent has to report it
         channel.send(("failed", f"a worker failed: {type(error).__name__}: {error}", False))
 
 

@@ -1,4 +1,4 @@
-"""Commits what is handled, and never more."""
+"""Commits of the offsets up to which every record is handled, and never of more."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import logging
 from collections.abc import Collection, Mapping
 
 from flowise_telemetry_consumer.clock import Clock
-from flowise_telemetry_consumer.monitoring.counters import Progress
-from flowise_telemetry_consumer.service.offsets import Offsets
+from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_transport.errors import CommitRejectedError, TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -22,75 +21,96 @@ _LAST_RETRY_SECONDS = 0.2
 
 
 class Committer:
-    """Keeps the offsets of one consumer and brings them to the group's coordinator.
+    """Commits one consumer's offsets to the group coordinator.
 
-    A commit that fails is made again later, with what has been handled by then.
+    Of each partition it keeps the next offset: everything before it is in the sink or in the dead-letter topic. Batches
+    are handled one after the other and each holds a partition's records in offset order, so the offset after a handled
+    batch's last record leaves no unhandled record behind, gaps in the offsets included. A failed commit is repeated
+    later, with what has been handled by then.
     """
 
-    def __init__(self, reader: RecordReader, progress: Progress, clock: Clock, *, timeout_seconds: float) -> None:
+    def __init__(
+        self, reader: RecordReader, counters: ConsumerCounters, clock: Clock, *, timeout_seconds: float
+    ) -> None:
         self._reader = reader
-        self._progress = progress
+        self._counters = counters
         self._clock = clock
         self._timeout_seconds = timeout_seconds
-        self._offsets = Offsets()
+        self._handled: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
         self._retry_at = 0.0
         self._idle_at = 0.0
 
     def handled(self, next_offsets: Mapping[TopicPartition, int]) -> None:
-        """Everything before these is in the sink or the dead-letter topic."""
-        self._offsets.handled(next_offsets)
+        """Mark everything before these offsets as handled."""
+        self._advance(next_offsets)
         self._idle_at = self._clock.monotonic() + _IDLE_SECONDS
 
     def forget(self, partitions: Collection[TopicPartition]) -> None:
-        """These are no longer ours."""
-        self._offsets.forget(partitions)
+        """Drop partitions that are someone else's, or that will be read again from what is committed."""
+        for partition in partitions:
+            self._handled.pop(partition, None)
+            self._committed.pop(partition, None)
 
     def take_idle_positions(self) -> None:
-        """With nothing in hand, the position is past all that is handled, also past markers and gaps at the end."""
+        """Mark everything up to the reader's positions as handled; to be called with no record in hand.
+
+        So offsets that hold no record, such as transaction markers and compaction gaps at the end, are committed too.
+        """
         now = self._clock.monotonic()
         if now < self._idle_at:
             return
         self._idle_at = now + _IDLE_SECONDS
         assigned = self._reader.assignment()
         try:
-            positions = {tp: self._reader.position(tp) for tp in self._offsets.known() if tp in assigned}
+            positions = {tp: self._reader.position(tp) for tp in self._handled if tp in assigned}
         except TransportError as error:
             if not error.retryable:
                 raise
             return
-        self._offsets.handled(positions)
-
-    def commit_if_due(self) -> None:
-        """Makes a commit that failed again, after a while."""
-        if self._clock.monotonic() >= self._retry_at:
-            self.commit()
-
-    def commit_last(self, *, budget_seconds: float) -> None:
-        """Commits before the end, again and again while it fails and the budget lasts."""
-        deadline = self._clock.monotonic() + budget_seconds
-        self.commit()
-        while self._offsets.pending() and self._clock.monotonic() < deadline:
-            self._clock.sleep(_LAST_RETRY_SECONDS)
-            self.commit()
+        self._advance(positions)
 
     def commit(self) -> None:
-        """Commits what is handled. A failure is counted or logged and tried again; raises what no retry mends."""
-        pending = self._offsets.pending()
+        """Commit what is handled. A failure is counted or logged, and repeated later; raise what no retry mends."""
+        pending = self._pending()
         if not pending:
             return
         self._retry_at = self._clock.monotonic() + _RETRY_SECONDS
         try:
             self._reader.commit(pending, timeout_seconds=self._timeout_seconds)
         except CommitRejectedError as error:
-            # What is in the sink stays there; whoever reads these records again writes them to no effect.
-            self._progress.rejected_commits += 1
+            # The sink keeps what it holds; whoever reads these records again writes them to no effect.
+            self._counters.rejected_commits += 1
             logger.warning("%s", error.message)
-            self._offsets.forget(set(pending) - self._reader.assignment())
+            self.forget(set(pending) - self._reader.assignment())
             return
         except TransportError as error:
             if not error.retryable:
                 raise
             logger.warning("commit: %s", error.message)
             return
-        self._offsets.committed(pending)
-        self._progress.commits += 1
+        self._committed.update(pending)
+        self._counters.commits += 1
+
+    def commit_if_due(self) -> None:
+        """Commit what is handled, unless a commit failed within the last second."""
+        if self._clock.monotonic() >= self._retry_at:
+            self.commit()
+
+    def commit_last(self, *, budget_seconds: float) -> None:
+        """Commit before the end, and repeat a failed commit while the budget lasts."""
+        deadline = self._clock.monotonic() + budget_seconds
+        self.commit()
+        while self._pending() and self._clock.monotonic() < deadline:
+            self._clock.sleep(_LAST_RETRY_SECONDS)
+            self.commit()
+
+    def _advance(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        for partition, offset in next_offsets.items():
+            self._handled[partition] = max(offset, self._handled.get(partition, 0))
+
+    def _pending(self) -> dict[TopicPartition, int]:
+        """Offsets that are handled and not committed."""
+        return {
+            partition: offset for partition, offset in self._handled.items() if self._committed.get(partition) != offset
+        }

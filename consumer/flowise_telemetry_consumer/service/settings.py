@@ -1,4 +1,4 @@
-"""What the consumer can be told; the defaults are meant to stay."""
+"""Consumer settings. The defaults suit production."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ DEFAULT_GROUP = "flowise-telemetry"
 class ConsumerSettings:
     """Settings of ``Consumer``.
 
-    ``group`` must be that of the reader. ``revoke_budget_seconds`` must be well under the session timeout,
-    ``stop_budget_seconds`` under the time that a service manager gives before it kills.
+    ``group`` must be the reader's. ``dead_letter_topic`` is by default the topic's name with ``.dlq``.
+    ``revoke_budget_seconds`` must be well under the session timeout, as no heartbeats go out meanwhile, and
+    ``stop_budget_seconds`` under the time that a service manager waits before it kills.
     """
 
     topic: str = EVENTS_TOPIC
@@ -39,4 +40,7 @@ class ConsumerSettings:
         if not self.dead_letter_topic:
             object.__setattr__(self, "dead_letter_topic", dead_letter_topic_of(self.topic))
         if self.dead_letter_topic == self.topic:
-            raise ConfigurationError(f"the dead letters of {self.topic} cannot go to the same topic")
+            raise ConfigurationError(
+                f"the dead letters of {self.topic} cannot go to the same topic; name another one",
+                argument="dead_letter_topic",
+            )

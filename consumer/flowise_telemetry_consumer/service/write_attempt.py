@@ -1,133 +1,124 @@
-"""One batch on its way: decoded, into the sink, its dead letters written. In this order, each step once."""
+"""One batch on its way: decoded, checked against the limits, written, its dead letters filed. Each step once."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
+from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
-from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue, Shipment
-from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
+from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch, DeadLetterQueue
+from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
-from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink, WriteResult
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["Pipeline", "WriteAttempt"]
+__all__ = ["WriteAttempt"]
 
 
-class Pipeline:
-    """The steps from records to sink; the consumer and the replay share them.
+class WriteAttempt:
+    """A closed batch on its way from records to rows and dead letters.
 
-    Without ``dead_letters`` dead letters are only counted; without ``limits`` any number of them is fine.
+    ``advance`` is called on the sink's thread until it returns; a step that is done is not done again. The sink is told
+    first that the partitions in ``claim`` are ours. ``seconds`` is how long the calls took, without the waits between.
     """
 
     def __init__(
         self,
+        batch: RecordBatch,
+        *,
+        claim: Collection[TopicPartition] = (),
         decoder: Decoder,
         sink: Sink,
-        *,
         source: str,
-        dead_letters: DeadLetterQueue | None = None,
-        limits: LimitWatch | None = None,
+        dead_letters: DeadLetterQueue,
+        limits: LimitWatch,
     ) -> None:
-        self.decoder = decoder
-        self.sink = sink
-        self.source = source
-        self.dead_letters = dead_letters
-        self.limits = limits
-
-    def launch(self, batch: RecordBatch, *, claim: Collection[TopicPartition] = ()) -> WriteAttempt:
-        """A closed batch, at its start; ``claim`` is what the sink has to be told is ours before it is written."""
-        return WriteAttempt(self, batch, claim)
-
-
-class WriteAttempt:
-    """A closed batch. ``advance`` is called until it returns, on the sink's thread; what is done is not done again.
-
-    ``seconds`` is how long the attempts took, without the waits between them.
-    """
-
-    def __init__(self, pipeline: Pipeline, batch: RecordBatch, claim: Collection[TopicPartition]) -> None:
         self.batch = batch
         self.claim = frozenset(claim)
         self.seconds = 0.0
-        self._pipeline = pipeline
-        self._claimed = not claim
+        self._decoder = decoder
+        self._sink = sink
+        self._source = source
+        self._dead_letters = dead_letters
+        self._limits = limits
         self._abandoned = False
-        self._decoded: Decoded | None = None
+        self._frames: Mapping[str, pl.DataFrame] | None = None
+        self._dead: Sequence[DeadLetter] = ()
+        self._within_limits = False
+        self._claimed = not claim
         self._written: WriteResult | None = None
-        self._shipment: Shipment | None = None
+        self._dead_letter_batch: DeadLetterBatch | None = None
 
     def advance(self, *, flush_seconds: float) -> None:
-        """Takes the batch through the steps that are left; afterwards its offsets may be committed.
+        """Take the batch through the steps that are left; its offsets may be committed once this returns.
 
         ``flush_seconds`` bounds the wait for dead letters. Raises what the sink or the dead-letter queue raises
-        (the retryable ones: call again), or ``DeadLetterLimitError`` before anything was written.
+        (call again where it is retryable), and ``DeadLetterLimitError`` before anything is written.
         """
         begun = time.monotonic()
         try:
-            self._advance(flush_seconds)
+            frames = self._decode()
+            self._check_limits()
+            if self._abandoned:
+                return
+            self._claim()
+            self._write(frames)
+            self._deliver_dead_letters(flush_seconds)
         finally:
             self.seconds += time.monotonic() - begun
 
-    def _advance(self, flush_seconds: float) -> None:
-        pipeline = self._pipeline
-        decoded = self._decode()
-        if self._abandoned:
-            return
-        if not self._claimed:
-            pipeline.sink.claim(pipeline.source, sorted(self.claim))
-            self._claimed = True
-        if self._written is None:
-            if self.frames:
-                self._written = pipeline.sink.write(
-                    Batch(frames=self.frames, offsets=dict(self.batch.next_offsets), source=pipeline.source)
-                )
-            else:
-                self._written = WriteResult({}, {})
-        if pipeline.dead_letters is not None:
-            if self._shipment is None:
-                self._shipment = pipeline.dead_letters.shipment(decoded.dead)
-            self._shipment.deliver(timeout_seconds=flush_seconds)
-
     def abandon(self) -> None:
-        """Has an attempt on another thread end early, if it can: its partitions are someone else's.
+        """Stop before the sink is touched, if there is still time: the partitions are assigned to someone else.
 
-        It must not claim them now, which would fence their new owner.
+        A claim that came later than the new owner's would fence it.
         """
         self._abandoned = True
 
-    def _decode(self) -> Decoded:
-        if self._decoded is None:
-            decoded = self._pipeline.decoder.decode(self.batch.records)
-            decoded = Decoded(decoded.frames, [*decoded.dead, *self.batch.unreadable])
-            if self._pipeline.limits is not None:
-                self._pipeline.limits.observe(self.batch.all_records(), decoded.dead)
-            self._decoded = decoded
-        return self._decoded
-
-    @property
-    def frames(self) -> Mapping[str, pl.DataFrame]:
-        """The events of the batch, none of the frames empty; nothing before it was decoded."""
-        return {} if self._decoded is None else self._decoded.frames
-
-    @property
-    def result(self) -> WriteResult:
-        """What the sink said; nothing before it was asked."""
-        return self._written or WriteResult({}, {})
-
     def outcome(self) -> BatchOutcome:
-        """Return what the counters want to know of a batch that is through."""
-        dead = self._decoded.dead if self._decoded else ()
+        """Return what the counters need to know of a completed batch."""
+        result = self._written or WriteResult({}, {})
         return BatchOutcome(
             records=len(self.batch),
-            written=self.result.written,
-            duplicates=self.result.duplicates,
-            dead=Counter(letter.reason for letter in dead),
+            written=result.written,
+            duplicates=result.duplicates,
+            dead=Counter(letter.reason for letter in self._dead),
             seconds=self.seconds,
-            frames=self.frames,
+            frames=self._frames or {},
         )
+
+    def _decode(self) -> Mapping[str, pl.DataFrame]:
+        if self._frames is None:
+            decoded = self._decoder.decode(self.batch.records)
+            self._dead = [*decoded.dead, *self.batch.unreadable]
+            self._frames = decoded.frames
+        return self._frames
+
+    def _check_limits(self) -> None:
+        if not self._within_limits:
+            self._limits.observe(self.batch.all_records(), self._dead)
+            self._within_limits = True
+
+    def _claim(self) -> None:
+        if not self._claimed:
+            if isinstance(self._sink, KeepsProgress):
+                self._sink.claim(self._source, sorted(self.claim))
+            self._claimed = True
+
+    def _write(self, frames: Mapping[str, pl.DataFrame]) -> None:
+        if self._written is not None:
+            return
+        if frames:
+            batch = Batch(frames=frames, offsets=dict(self.batch.next_offsets), source=self._source)
+            self._written = self._sink.write(batch)
+        else:
+            self._written = WriteResult({}, {})
+
+    def _deliver_dead_letters(self, flush_seconds: float) -> None:
+        if self._dead_letter_batch is None:
+            self._dead_letter_batch = self._dead_letters.batch(self._dead)
+        self._dead_letter_batch.deliver(timeout_seconds=flush_seconds)

@@ -1,6 +1,26 @@
-"""Where events are kept: SQLite, PostgreSQL or lines of JSON, chosen by URL."""
+"""Where events are kept: one folder per kind of place, chosen by URL."""
 
-from flowise_telemetry_consumer.sinks.port import Batch, Sink, SourceProgress, WriteResult
-from flowise_telemetry_consumer.sinks.registry import open_sink
+from flowise_telemetry_consumer.sinks.kind import SinkKind
+from flowise_telemetry_consumer.sinks.port import (
+    Batch,
+    KeepsProgress,
+    Readable,
+    Sink,
+    SourceProgress,
+    Stageable,
+    WriteResult,
+)
+from flowise_telemetry_consumer.sinks.registry import open_sink, sink_kind
 
-__all__ = ["Batch", "Sink", "SourceProgress", "WriteResult", "open_sink"]
+__all__ = [
+    "Batch",
+    "KeepsProgress",
+    "Readable",
+    "Sink",
+    "SinkKind",
+    "SourceProgress",
+    "Stageable",
+    "WriteResult",
+    "open_sink",
+    "sink_kind",
+]

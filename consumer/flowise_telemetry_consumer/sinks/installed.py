@@ -1,60 +1,64 @@
-"""Sinks of other packages: entry points of the group ``flowise_telemetry.sinks``, each named after its URL scheme."""
+"""Kinds of sinks that other packages bring: entry points of one group, each named after its URL scheme."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
+from flowise_telemetry_consumer.sinks.kind import SinkKind
 from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_schemas import ConfigurationError, TelemetryError
 
-__all__ = ["GROUP", "installed_schemes", "open_installed"]
+__all__ = ["GROUP", "installed_kind", "installed_schemes"]
 
 GROUP = "flowise_telemetry.sinks"
-"""The group of the entry points; the value of each is a function that takes a URL and gives a ``Sink``."""
+"""The group of the entry points; the value of each is a ``SinkKind``."""
 
 
 def installed_schemes() -> list[str]:
-    """The schemes that other packages bring, as their URLs begin, with the package's name."""
+    """Return the schemes that other packages bring, as their URLs begin, with the package's name."""
     return sorted({f"{point.name}:… ({_distribution(point)})" for point in entry_points(group=GROUP)})
 
 
-def open_installed(scheme: str, url: str) -> Sink | None:
-    """The sink of a URL that another package opens; None where none does.
+def installed_kind(scheme: str) -> SinkKind | None:
+    """Return the kind that another package brings for a scheme, or None.
 
-    Raises ``ConfigurationError`` that names the package where it cannot be loaded, does not work or gives no sink. What
-    it raises itself is told by its class alone, as its text may hold the URL; a ``TelemetryError`` is passed on.
+    Raises ``ConfigurationError`` with the package's name where it cannot be loaded or is no ``SinkKind`` of that
+    scheme, or where several packages bring one. So does its ``open`` where opening fails or what it opens is no sink.
     """
     points = list(entry_points(group=GROUP, name=scheme))
     if not points:
         return None
-    by_value = {point.value: point for point in points}
-    if len(by_value) > 1:
+    if len({point.value for point in points}) > 1:
         packages = ", ".join(sorted({_distribution(point) for point in points}))
         raise ConfigurationError(f"{scheme}: is a sink of several packages ({packages}): uninstall all but one")
-    point = points[0]
+    package = _distribution(points[0])
     try:
-        open_url = point.load()
+        kind = points[0].load()
     except Exception as error:
         raise ConfigurationError(
-            f"{scheme}: the sink of {_distribution(point)} cannot be loaded: {type(error).__name__}: {error}"
+            f"{scheme}: the sink of {package} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
+    if not isinstance(kind, SinkKind) or kind.scheme != scheme:
+        raise ConfigurationError(f"{scheme}: the entry point of {package} is not a SinkKind of the scheme {scheme!r}")
+    return replace(kind, open=partial(_open, kind, package))
+
+
+def _open(kind: SinkKind, package: str, url: str) -> Sink:
     try:
-        sink: Sink = open_url(url)
+        sink = kind.open(url)
     except TelemetryError:
         raise
     except Exception as error:
+        # Only the exception's class is reported, because its message may contain the URL.
         raise ConfigurationError(
-            f"{scheme}: the sink of {_distribution(point)} cannot be opened: {type(error).__name__}"
+            f"{kind.scheme}: the sink of {package} cannot be opened: {type(error).__name__}"
         ) from error
-    missing = [name for name in _METHODS if not callable(getattr(sink, name, None))]
+    missing = [name for name in ("url", "prepare", "write", "close") if not hasattr(sink, name)]
     if missing:
-        raise ConfigurationError(
-            f"{scheme}: the sink of {_distribution(point)} is none: it has no {', '.join(missing)}"
-        )
+        raise ConfigurationError(f"{kind.scheme}: the sink of {package} does not implement {', '.join(missing)}")
     return sink
-
-
-_METHODS = ("prepare", "write", "claim", "progress", "lock", "staging", "promote", "read", "counts", "close")
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -1,66 +1,103 @@
-"""Locks for sinks that are files: one process at a time, let go of by the operating system however that one ends."""
+"""Sinks that are local files: their URLs, named locks, and the operating system's errors. Not for network file systems.
+
+Locks are flock(2) by portalocker: the operating system releases them however their holder ends.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
+from flowise_telemetry_consumer.errors import SinkError, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_schemas import ConfigurationError
 
-__all__ = ["FileLocks"]
+if TYPE_CHECKING:
+    from portalocker import TemporaryFileLock
+
+__all__ = ["FileLocks", "file_identity", "file_of", "os_failure", "why_not_opened"]
 
 _MAX_NAME_BYTES = 100
 """A longer name is hashed: file systems take 255 bytes, of which the sink's own name needs some."""
 
+_REPLACED_SECONDS = 1.0
+"""Bound on trying again where the lock's file was removed, by whoever released it, while we locked it."""
+
+_OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def file_of(url: str, scheme: str) -> Path:
+    """Return the path in ``scheme:///relative`` or ``scheme:////absolute``: all after the third slash, as it stands.
+
+    Raises ``ConfigurationError`` that shows the two forms.
+    """
+    prefix = f"{scheme}:///"
+    path = url.removeprefix(prefix)
+    if not url.startswith(prefix) or not path or path.endswith("/"):
+        raise ConfigurationError(f"a {scheme} sink is {prefix}relative/file or {prefix}/absolute/file")
+    return Path(path)
+
 
 class FileLocks:
-    """Named locks: each a file beside ``path`` that is there while the lock is held. Not for network file systems."""
+    """Named exclusive locks, between processes and between objects: each a file beside ``path`` while it is held."""
 
     def __init__(self, path: Path, *, url: str) -> None:
         self._path = path
         self._url = url
-        self._held: dict[str, tuple[int, Path]] = {}
+        self._held: dict[str, TemporaryFileLock] = {}
 
     def take(self, name: str) -> None:
-        """Takes a lock; nothing happens where this object has it. Raises ``SinkInUseError`` where another has it."""
+        """Acquire a lock, or do nothing where this object holds it. Raises ``SinkInUseError`` where another does."""
+        from portalocker import AlreadyLocked, LockException, TemporaryFileLock  # only where there is a file to lock
+
         if name in self._held:
             return
         path = self._path.with_name(f"{self._path.name}.{_file_name(name)}.lock")
+        # Fails at once where another holds it; the timeout is for a file that its former holder removes under us.
+        lock = TemporaryFileLock(path, timeout=_REPLACED_SECONDS, check_interval=0.01, fail_when_locked=True)
         try:
-            self._held[name] = (_locked(path), path)
-        except BlockingIOError as error:
+            lock.acquire()
+        except AlreadyLocked as error:
             raise SinkInUseError(f"{self._url}: another process has {name!r}: wait for it or stop it") from error
-        except OSError as error:
-            raise SinkError(f"{self._url}: the lock {path} cannot be made: {error.strerror}") from error
+        except (LockException, OSError) as error:
+            raise SinkError(f"{self._url}: the lock {path} cannot be acquired: {error.strerror}") from error
+        self._held[name] = lock
 
     def release(self) -> None:
-        """Lets go of all. May be called again."""
-        for descriptor, path in self._held.values():
-            # While it is ours: afterwards it may be the next one's.
-            with contextlib.suppress(OSError):
-                path.unlink()
-            os.close(descriptor)
+        """Release all locks and remove their files. May be called again."""
+        for lock in self._held.values():
+            lock.release()
         self._held = {}
 
 
-def _locked(path: Path) -> int:
-    import fcntl  # only where there is a file to lock: Windows has no such module
+def file_identity(file: Path | int) -> tuple[int, int] | None:
+    """Return what tells a file (a path, or the descriptor of an open one) from others; None where there is none."""
+    try:
+        status = os.stat(file)  # noqa: PTH116 - a descriptor is no Path
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who had it may have removed the file between our opening and our locking it.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+
+def os_failure(error: OSError, url: str) -> SinkError:
+    """Return our error for one of the operating system: an outage where the disk is full or broken."""
+    kind = SinkUnavailableError if error.errno in _OUTAGES else SinkError
+    return kind(f"{url} cannot be used: {error.strerror}")
+
+
+def why_not_opened(path: Path) -> str:
+    """Return why a file could not be opened and what mends it, as the end of a message."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return f"make the folder {folder} first"
+    if path.is_dir():
+        return "it is a folder, name a file"
+    if path.exists():
+        return "this user may not use the file"
+    return "there is no such file" + ("" if os.access(folder, os.W_OK) else ", and this user may not make one there")
 
 
 def _file_name(name: str) -> str:

@@ -1,30 +1,52 @@
 """The seam: what the consumer knows of a place that keeps events.
 
-One adapter per kind of place; their contract is the test-suite ``tests/consumer/sinks/test_contract.py``, which runs
+A sink is made of up to four roles. Every sink is a ``Sink``; it has the methods of the other roles only where it can
+keep what they promise, and callers ask with ``isinstance``:
+
+    Sink           url, prepare, write, close    every sink
+    KeepsProgress  claim, progress, lock         how far each source has come is kept with the rows
+    Readable       read, counts                  what was written can be read back
+    Stageable      staging, promote              a second set of tables, filled unseen and made live at once
+
+One adapter per kind of place; their contract is the test suite ``tests/consumer/sinks/test_contract.py``, which runs
 on all of them. A sink belongs to the thread that uses it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 import polars as pl
 
-from flowise_telemetry_schemas import EventSchema
+from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_schemas import ConfigurationError, EventSchema
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["Batch", "Sink", "SourceProgress", "WriteResult"]
+__all__ = [
+    "Batch",
+    "KeepsProgress",
+    "Readable",
+    "Sink",
+    "SourceProgress",
+    "Stageable",
+    "WriteResult",
+    "require_prepared",
+    "staging_name",
+]
+
+_STAGING_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is written in one transaction.
+    """The events of one transaction.
 
-    ``frames`` are in the shape of ``polars_schema``, by the name of the event, none of them empty. ``offsets`` are the
-    next offsets to which this batch brings its source; ``source`` is the consumer group or the id of the replay. There
-    may be offsets and no frames: all the records were filtered out or dead letters.
+    ``frames`` are in the shape of ``polars_schema``, keyed by event name, none of them empty. ``offsets`` are the next
+    offsets to which this batch brings its source; ``source`` is the consumer group or the id of the replay. There may
+    be offsets and no frames: all records were filtered out or became dead letters.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -34,7 +56,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """How many events of each kind a batch added, and how many of them the sink had before."""
+    """Events that a batch added, and events that the sink had already, by event name."""
 
     written: Mapping[str, int]
     duplicates: Mapping[str, int]
@@ -42,10 +64,10 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class SourceProgress:
-    """How far one source has come: the offset after the last one written, by partition.
+    """Progress of one source: the offset after the last one written, by partition.
 
-    ``description`` is what the last ``claim`` said of the source; ``updated_at_ms`` is when it last wrote or claimed,
-    in milliseconds since 1970.
+    ``description`` is that of the last ``claim``; ``updated_at_ms`` is the time of the source's last write or claim, in
+    milliseconds since 1970.
     """
 
     source: str
@@ -54,6 +76,7 @@ class SourceProgress:
     updated_at_ms: int
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Keeps events, each once. Opening it touches nothing: the first other call does."""
 
@@ -62,69 +85,98 @@ class Sink(Protocol):
         """The address, for messages: its password is masked."""
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
-        """Makes the tables that are missing and adds columns that newer versions of a schema have.
+        """Create missing tables, and add the columns that newer versions of a schema have.
 
         Of several versions of an event the newest counts. May be called again, and by many consumers at once. Raises
         ``SinkError`` where someone has to mend something, ``SinkUnavailableError`` where waiting helps.
         """
 
     def write(self, batch: Batch) -> WriteResult:
-        """Writes all of a batch or, when it raises, nothing of it; an event that is there already changes nothing.
+        """Write all of a batch or, when this raises, nothing of it; an event that is there already changes nothing.
 
-        After it returns the events survive a crash of this process and of the machine. After ``SinkUnavailableError``
-        (which leaves open whether the batch got through) the same batch may be written again; connections that were
-        lost are made anew. Raises ``SinkError`` for an event that was not prepared.
+        After it returns, the events survive a crash of this process and of the machine. After ``SinkUnavailableError``
+        (which leaves open whether the batch got through) the same batch may be written again; lost connections are
+        opened again. Raises ``SinkError`` for an event that was not prepared.
 
-        The offsets of partitions that this sink claimed for ``batch.source`` are kept in the same transaction, those
-        of others are not. Raises ``FencedError`` when another sink has claimed one of them since.
+        A sink that ``KeepsProgress`` stores, in the same transaction, the offsets of the partitions that it claimed for
+        ``batch.source``, and ignores those of others. It raises ``FencedError`` when another sink has claimed one of
+        the partitions since.
         """
+
+    def close(self) -> None:
+        """Release files, connections and locks. May be called again."""
+
+
+@runtime_checkable
+class KeepsProgress(Protocol):
+    """A sink that stores how far each source has come, together with the rows, and fences former owners."""
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
     ) -> Mapping[TopicPartition, int]:
-        """Makes this sink the one that writes these partitions for a source, and says how far each is written.
+        """Make this sink the only writer of these partitions for a source; return how far each is written.
 
         Partitions of which nothing was written yet are left out. A batch of an earlier claimant (a consumer that lost
-        the partition and does not know it yet) raises ``FencedError`` from now on and changes nothing. A sink that
-        cannot keep progress answers with nothing and fences nobody.
+        the partition and does not know it yet) raises ``FencedError`` from now on and changes nothing.
         """
 
     def progress(self) -> list[SourceProgress]:
-        """How far each source has come that ever claimed here, in the order of their names. Needs no ``prepare``."""
+        """Return the progress of each source that ever claimed here, sorted by name. Needs no ``prepare``."""
 
     def lock(self, name: str) -> None:
-        """Takes a lock that one process at a time can have, until ``close`` or the end of the process, however it ends.
+        """Acquire an exclusive named lock, held until ``close`` or until the process exits, however it exits.
 
-        Raises ``SinkInUseError`` at once when another has it. Taken again by who has it, nothing happens, but for a
-        lock that lapses where its holder is not heard of: it is renewed by that, and by writing.
+        Raises ``SinkInUseError`` at once when another sink holds it. Acquiring it again is allowed and changes nothing,
+        except that it renews a lock which expires when its holder is not heard of; writing renews it as well.
         """
 
-    def staging(self, name: str) -> Sink:
-        """Return a staging sink: separate tables in the same place, filled unseen and made live by ``promote``.
 
-        It is a sink in every respect: prepared, claimed, locked and closed by itself. Raises ``ConfigurationError`` for
-        a name that is not 1 to 31 of ``a-z``, ``0-9`` and ``_`` with a letter first, ``SinkError`` where the sink
-        cannot have such.
-        """
-
-    def promote(self, name: str) -> None:
-        """Exchange the tables of ``staging(name)`` with these, in one transaction: readers see all old or all new.
-
-        Afterwards ``staging(name)`` has the old ones, and another ``promote`` brings them back. An event that it was
-        not prepared for keeps its table here. Progress stays with the rows that it tells of. Sinks that are open go on:
-        who had claimed here has a claim on the new tables, who had claimed there is fenced. Raises ``SinkError`` where
-        nothing has that name, ``SinkUnavailableError`` where others do not let go of the tables.
-        """
+@runtime_checkable
+class Readable(Protocol):
+    """A sink whose events can be read back."""
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
-        """The events of one kind in the shape of ``polars_schema``, at most ``batch_rows`` to a frame, in no set order.
+        """Yield the rows of one event in the shape of ``polars_schema``, at most ``batch_rows`` a frame, in any order.
 
         Shows the state of one moment and does not hinder a writer. Needs no ``prepare``: without it the schemas that
         the package ships count. Raises ``SinkError`` where the event has no table yet.
         """
 
     def counts(self) -> dict[str, int]:
-        """How many events of each kind the sink holds; events without a table are left out."""
+        """Return the number of rows by event; events without a table are left out."""
 
-    def close(self) -> None:
-        """Lets go of files and connections. May be called again."""
+
+@runtime_checkable
+class Stageable(Protocol):
+    """A sink that can have a second set of tables."""
+
+    def staging(self, name: str) -> Self:
+        """Return a staging sink: separate tables in the same place, filled unseen and made live by ``promote``.
+
+        It has the same roles and is prepared, claimed, locked and closed by itself. Raises ``ConfigurationError`` for a
+        name that ``staging_name`` refuses.
+        """
+
+    def promote(self, name: str) -> None:
+        """Exchange the tables of ``staging(name)`` with these, in one transaction: readers see all old or all new.
+
+        Afterwards ``staging(name)`` has the old ones, and another ``promote`` brings them back. An event for which it
+        was not prepared keeps its table here. Progress moves with its rows. Open sinks keep working: a claim made here
+        holds for the new tables, a claim made there is fenced. Raises ``SinkError`` where nothing has that name,
+        ``SinkUnavailableError`` where others do not release the tables.
+        """
+
+
+def require_prepared(sink: Sink, batch: Batch, prepared: Iterable[str]) -> None:
+    """Raise ``SinkError`` where a batch has an event that is not among those that ``prepare`` was given."""
+    for event in sorted(batch.frames.keys() - set(prepared)):
+        raise SinkError(f"{event} was not prepared in {sink.url}", event=event)
+
+
+def staging_name(name: str) -> str:
+    """Return a name that can be part of a table's name in any database, or raise ``ConfigurationError``."""
+    if not _STAGING_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"not a name for staging tables: {name[:40]!r}; use 1 to 31 of a-z, 0-9 and _, a letter first"
+        )
+    return name

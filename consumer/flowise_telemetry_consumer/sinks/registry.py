@@ -1,63 +1,119 @@
-"""The sink of a URL."""
+"""The kinds of sinks, one entry per URL scheme."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 
-from flowise_telemetry_consumer.sinks.installed import installed_schemes, open_installed
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.installed import installed_kind, installed_schemes
+from flowise_telemetry_consumer.sinks.kind import SinkKind
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Readable, Sink, Stageable
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
 
-__all__ = ["SINK_FORMS", "open_sink"]
+__all__ = ["SINK_FORMS", "SINK_KINDS", "no_staging", "open_sink", "sink_kind"]
 
-_PACKAGE = "flowise_telemetry_consumer.sinks"
-_ADAPTERS = {
-    "sqlite": (f"{_PACKAGE}.sqlite", "open_sqlite"),
-    "postgresql": (f"{_PACKAGE}.postgres", "open_postgres"),
-    "postgres": (f"{_PACKAGE}.postgres", "open_postgres"),
-    "jsonl": (f"{_PACKAGE}.jsonl", "open_jsonl"),
-    "duckdb": (f"{_PACKAGE}.duckdb", "open_duckdb"),
-    "parquet": (f"{_PACKAGE}.parquet", "open_parquet"),
-    "parquet+s3": (f"{_PACKAGE}.parquet", "open_parquet_s3"),
-}
-# What a scheme needs beside the package itself: the library, and the extra that brings it.
-_NEEDS = {
-    "postgresql": ("psycopg", "postgres"),
-    "postgres": ("psycopg", "postgres"),
-    "duckdb": ("duckdb", "duckdb"),
-    "parquet+s3": ("obstore", "s3"),
-}
-SINK_FORMS = (
-    "sqlite:///relative.db",
-    "sqlite:////absolute.db",
-    "postgresql://user@host/database",
-    "duckdb:///file",
-    "parquet:///folder",
-    "parquet+s3://bucket/prefix",
-    "jsonl:-",
-    "jsonl:///file",
+
+def _adapter(folder: str, function: str) -> Callable[[str], Sink]:
+    """Return an opener that imports the adapter when it is first called."""
+
+    def open_url(url: str) -> Sink:
+        sink: Sink = getattr(import_module(f"{__package__}.{folder}"), function)(url)
+        return sink
+
+    return open_url
+
+
+_DATABASE = frozenset({KeepsProgress, Readable, Stageable})
+SINK_KINDS: tuple[SinkKind, ...] = (
+    SinkKind(
+        scheme="sqlite",
+        open=_adapter("sqlite", "open_sqlite"),
+        example="sqlite:///file",
+        writers="many",
+        roles=_DATABASE,
+    ),
+    SinkKind(
+        scheme="postgresql",
+        open=_adapter("postgres", "open_postgres"),
+        example="postgresql://user@host/database",
+        writers="many",
+        roles=_DATABASE,
+        library="psycopg",
+        extra="postgres",
+    ),
+    SinkKind(
+        scheme="duckdb",
+        open=_adapter("duckdb", "open_duckdb"),
+        example="duckdb:///file",
+        writers="one",
+        roles=_DATABASE,
+        library="duckdb",
+        extra="duckdb",
+    ),
+    SinkKind(
+        scheme="parquet",
+        open=_adapter("parquet", "open_parquet"),
+        example="parquet:///folder",
+        writers="many",
+        roles=frozenset({KeepsProgress, Readable}),
+    ),
+    SinkKind(
+        scheme="parquet+s3",
+        open=_adapter("parquet", "open_parquet_s3"),
+        example="parquet+s3://bucket/prefix",
+        writers="many",
+        roles=frozenset({KeepsProgress, Readable}),
+        library="obstore",
+        extra="s3",
+    ),
+    SinkKind(
+        scheme="jsonl",
+        open=_adapter("jsonl", "open_jsonl"),
+        example="jsonl:- or jsonl:///file",
+        writers="one",
+        roles=frozenset({Readable}),
+    ),
 )
-"""The URLs that there are, by example."""
+"""The kinds that this distribution brings."""
+
+SINK_FORMS = tuple(kind.example for kind in SINK_KINDS)
+"""Their URLs, by example. ``scheme:///file`` is relative, ``scheme:////file`` absolute."""
+
+_BY_SCHEME = {kind.scheme: kind for kind in SINK_KINDS}
+# libpq takes both.
+_BY_SCHEME["postgres"] = _BY_SCHEME["postgresql"]
+
+
+def sink_kind(url: str) -> SinkKind:
+    """Return the kind of sink that a URL names.
+
+    Other packages can bring kinds (``sinks.installed``); a scheme of ours stays ours. Raises ``ConfigurationError`` for
+    a URL of an unknown scheme; its text never repeats the URL, which may hold a password.
+    """
+    scheme, colon, _ = url.partition(":")
+    kind = (_BY_SCHEME.get(scheme) or installed_kind(scheme)) if colon else None
+    if kind is None:
+        raise ConfigurationError(f"not the URL of a sink; there are: {', '.join([*SINK_FORMS, *installed_schemes()])}")
+    return kind
 
 
 def open_sink(url: str) -> Sink:
-    """The sink that a URL names. Nothing is touched before its first use.
+    """Return the sink that a URL names. Nothing is touched before its first use.
 
-    Other packages can bring schemes (``sinks.installed``); where they bring one of ours, ours is taken. Raises
-    ``ConfigurationError`` for a URL of no scheme that there is; its text never repeats the URL, which may hold a
-    password. Raises ``MissingExtraError`` where the sink's library is not installed.
+    Raises ``ConfigurationError`` as ``sink_kind``, and ``MissingExtraError`` where the sink's library is not installed.
     """
-    scheme, colon, _ = url.partition(":")
-    if colon and scheme not in _ADAPTERS and (installed := open_installed(scheme, url)) is not None:
-        return installed
-    if not colon or scheme not in _ADAPTERS:
-        raise ConfigurationError(f"not the URL of a sink; there are: {', '.join([*SINK_FORMS, *installed_schemes()])}")
-    module, function = _ADAPTERS[scheme]
+    kind = sink_kind(url)
     try:
-        sink: Sink = getattr(import_module(module), function)(url)
+        return kind.open(url)
     except ImportError as error:
         # psycopg without a libpq raises an ImportError that names no module. polars is asked for by the package itself.
-        if scheme in _NEEDS:
-            raise MissingExtraError(*_NEEDS[scheme]) from error
+        if kind.library is not None and kind.extra is not None:
+            raise MissingExtraError(kind.library, kind.extra) from error
         raise
-    return sink
+
+
+def no_staging(sink: Sink) -> SinkError:
+    """Return the error for a sink that is not ``Stageable``; it names the kinds that are."""
+    able = ", ".join(kind.scheme for kind in SINK_KINDS if Stageable in kind.roles)
+    return SinkError(f"{sink.url} cannot have staging tables; these can: {able}")

@@ -1,31 +1,29 @@
-"""A sink of a package of its own: Arrow files in a folder, ``arrow:////absolute/folder``.
+"""A sink in a package of its own: Arrow files in a folder, ``arrow:////absolute/folder``.
 
-Small on purpose: one process writes, all ids are kept in memory, and there is neither progress nor a second set of
-tables. What a sink owes is told by ``flowise_telemetry_consumer.sinks.Sink`` and tested by the contract suite.
+Small on purpose: one process may write (nothing keeps a second one out), and all ids are kept in memory. The sink can
+be read back; it keeps no progress and has no staging tables, so it has no methods for them. The Protocols of
+``flowise_telemetry_consumer.sinks`` say what each method promises, and the contract suite tests it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NoReturn
 
 import polars as pl
 
-from flowise_telemetry_consumer import SinkError, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.decoding.frames import column_of
-from flowise_telemetry_consumer.sinks import Batch, SourceProgress, WriteResult
+from flowise_telemetry_consumer.sinks import Batch, Readable, SinkKind, WriteResult
 from flowise_telemetry_schemas import ConfigurationError, EventSchema, catalog
-from flowise_telemetry_transport import TopicPartition
 
-__all__ = ["ArrowSink", "open_arrow"]
+__all__ = ["ARROW", "ArrowSink", "open_arrow"]
 
 
 def open_arrow(url: str) -> ArrowSink:
-    """The sink of a URL. Nothing is touched yet; a URL is not repeated in a message, it may hold a password."""
+    """Return the sink of a URL. Touches nothing yet; never repeats the URL in a message, as it may hold a password."""
     folder = url.removeprefix("arrow:///")
     if folder == url or not folder:
         raise ConfigurationError("an arrow sink is arrow:///relative/folder or arrow:////absolute/folder")
@@ -39,7 +37,6 @@ class ArrowSink:
         self._folder = folder
         self._schemas: dict[str, EventSchema] = {}
         self._ids: dict[str, set[str]] | None = None
-        self._locks: dict[str, BinaryIO] = {}
 
     @property
     def url(self) -> str:
@@ -47,7 +44,7 @@ class ArrowSink:
         return f"arrow:///{self._folder}"
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
-        """Makes the folder and takes note of the events that there are; of several versions the newest counts."""
+        """Create the folder and note the schemas; of several versions of an event the newest counts."""
         for schema in [*self._schemas.values(), *schemas]:
             known = self._schemas.get(schema.event)
             if known is None or known.version < schema.version:
@@ -55,10 +52,10 @@ class ArrowSink:
         try:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise SinkError(f"{self.url} cannot be made: {error.strerror}") from error
+            raise SinkError(f"{self.url} cannot be created: {error.strerror}") from error
 
     def write(self, batch: Batch) -> WriteResult:
-        """Adds the events of a batch that are not there yet; when it returns, they survive a power cut."""
+        """Add the events that are not there yet. When this returns, they survive a power cut."""
         for event in batch.frames:
             if event not in self._schemas:
                 raise SinkError(f"{event} was not prepared in {self.url}", event=event)
@@ -73,16 +70,16 @@ class ArrowSink:
                     ids.update(fresh["event_id"])
                 written[event] = fresh.height
         except OSError as error:
-            # A full disk passes: the consumer waits and brings the same batch again.
+            # A full disk is an outage: the consumer waits and writes the same batch again.
             raise SinkUnavailableError(f"{self.url} cannot be written: {error.strerror}") from error
         return WriteResult(written, {event: frame.height - written[event] for event, frame in batch.frames.items()})
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
-        """The events of one kind, of the files that are there now."""
+        """Yield the rows of one event from the files that are there now."""
         schema = self._schemas.get(event) or catalog().latest(event)
         for file in self._files(event):
             frame = pl.read_ipc(file)
-            # A column that came with a later version has the default of its field.
+            # A column that a later version of the schema added has the default of its field.
             columns = (
                 frame[field.column]
                 if field.column in frame.columns
@@ -92,48 +89,14 @@ class ArrowSink:
             yield from pl.DataFrame(columns).iter_slices(batch_rows)
 
     def counts(self) -> dict[str, int]:
-        """How many events of each kind there are."""
+        """Return the number of rows by event."""
         return {
             event: sum(pl.scan_ipc(file).select(pl.len()).collect().item() for file in self._files(event))
             for event in self._schemas or catalog().events
         }
 
-    def claim(
-        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
-    ) -> Mapping[TopicPartition, int]:
-        """Nothing: this sink keeps no progress, and who claims what does not matter to its one writer."""
-        return {}
-
-    def progress(self) -> list[SourceProgress]:
-        """Nothing."""
-        return []
-
-    def lock(self, name: str) -> None:
-        """Takes a lock that ends with the process."""
-        if name in self._locks:
-            return
-        self._folder.mkdir(exist_ok=True)
-        file = (self._folder / f"{name.encode().hex()[:200]}.lock").open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise SinkInUseError(f"{self.url}: another process has {name!r}") from error
-        self._locks[name] = file
-
-    def staging(self, name: str) -> NoReturn:
-        """Raises ``SinkError``: there is no second set of tables."""
-        raise SinkError(f"{self.url} cannot have tables beside the live ones")
-
-    def promote(self, name: str) -> NoReturn:
-        """Raises ``SinkError`` as ``staging`` does."""
-        self.staging(name)
-
     def close(self) -> None:
-        """Lets go of the locks and forgets the ids."""
-        for file in self._locks.values():
-            file.close()
-        self._locks = {}
+        """Forget the ids."""
         self._ids = None
 
     def _known(self, event: str) -> set[str]:
@@ -158,3 +121,13 @@ class ArrowSink:
         folder = os.open(self._folder, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
+
+
+ARROW = SinkKind(
+    scheme="arrow",
+    open=open_arrow,
+    example="arrow:///folder",
+    writers="one",
+    roles=frozenset({Readable}),
+)
+"""The entry point's value: what the scheme's sinks can do."""

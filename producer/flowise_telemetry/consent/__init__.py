@@ -1,1 +1,1 @@
-"""Whether telemetry may be sent, and who decided that."""
+"""Consent: the decision whether telemetry may be sent, and the places that can make it."""

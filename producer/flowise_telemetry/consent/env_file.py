@@ -1,4 +1,4 @@
-"""What a ``.env`` file says about telemetry, without touching ``os.environ``."""
+"""Telemetry's variables in a ``.env`` file, read without touching ``os.environ``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MAX_FILE_BYTES = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
-    """The variables of ours in a file; the others are not kept.
+    """Telemetry's variables in a file; all others are discarded.
 
-    ``unreadable_opt_out`` says where an opt-out may stand that could not be read: the whole file, or a broken line
-    that names one. Doubt counts as a no.
+    ``unreadable_opt_out`` describes the place of a possible opt-out that could not be read: the whole file, or a broken
+    line that names one. Doubt counts as an opt-out.
     """
 
     path: Path
@@ -33,26 +33,25 @@ class EnvFile:
 
 
 def read_env_file(path: str | Path | None) -> EnvFile:
-    """The file given, or ``.env`` in the working directory; one that is not there is empty.
+    """Read the given file, or ``.env`` in the working directory; a missing file is empty.
 
-    Lines that are not ``NAME=value`` are passed over, with one WARNING for the file. Values are taken as they stand:
-    ``$NAME`` is not expanded. The null device is empty, under whatever name (containers mount it over a file that is
-    to count as empty). Anything else but a regular file of at most 1 MiB is not read, so that this never waits for a
-    pipe.
+    Lines that are not ``NAME=value`` are skipped, with one WARNING for the file. Values are literal: ``$NAME`` is not
+    expanded. The null device counts as empty under any name, because containers mount it over files to hide them.
+    Anything else than a regular file of at most 1 MiB is not read, so this never blocks on a pipe.
     """
     file = Path(path) if path is not None else Path(".env")
     try:
         status = file.stat()
     except (FileNotFoundError, NotADirectoryError):
         if path is not None:
-            logger.warning("telemetry: the env_file %s is not there", file)
+            logger.warning("telemetry: env_file %s does not exist", file)
         return EnvFile(file)
     except (OSError, ValueError):
         return EnvFile(file, unreadable_opt_out=f"{file} cannot be read")
     if stat.S_ISDIR(status.st_mode) or _is_null_device(status):
         return EnvFile(file)
     if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-        return EnvFile(file, unreadable_opt_out=f"{file} is no regular file of at most 1 MiB")
+        return EnvFile(file, unreadable_opt_out=f"{file} is not a regular file of at most 1 MiB")
     try:
         text = file.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
@@ -70,8 +69,11 @@ def _is_null_device(status: os.stat_result) -> bool:
 
 
 def _parse(file: Path, text: str) -> EnvFile:
-    # Imported only where there is a file to read: it costs more than the whole of this package. The parser and not
-    # dotenv_values, which logs a WARNING for each bad line.
+    # Imported only if there is a file: it takes longer to load than this whole package. dotenv_values, the documented
+    # way in, logs a WARNING for each bad line and does not say which lines were bad; the module dotenv.parser does, but
+    # python-dotenv does not document it. If a release renames parse_stream or the attributes of a Binding (key, value,
+    # original.string, original.line, error), every app with a .env file fails here, in Telemetry(); the tests of broken
+    # files in tests/producer/consent would show it before a release of ours allows that one.
     from dotenv.parser import parse_stream
 
     values: dict[str, str] = {}
@@ -88,7 +90,7 @@ def _parse(file: Path, text: str) -> EnvFile:
             values[binding.key] = binding.value
     if broken:
         lines = ", ".join(map(str, broken[:5])) + (", …" if len(broken) > 5 else "")
-        logger.warning("telemetry: %s: lines that cannot be parsed are passed over: %s", file, lines)
+        logger.warning("telemetry: %s: skipped lines that cannot be parsed: %s", file, lines)
     return EnvFile(file, values, unreadable)
 
 

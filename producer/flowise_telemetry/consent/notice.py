@@ -1,4 +1,4 @@
-"""The first-run notice: once for an installation, on a terminal only."""
+"""The first-run notice, shown once per installation and on a terminal only."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-from flowise_telemetry.consent.config_folder import config_folder, write_privately
+from flowise_telemetry.config_folder import config_folder, write_privately
 
 __all__ = ["NOTICE", "NOTICE_FILE", "show_notice"]
 
 NOTICE_FILE = "notice-shown"
 
 NOTICE = """\
-This app sends anonymous usage events: which kinds of flow, tool and assistant are made and used, as ids and counts.
-No prompt, message, credential, variable or free text is ever in them. They show its maintainers what is in use.
-See what would be sent: flowise-telemetry preview     Turn it off: flowise-telemetry disable
-or set DISABLE_FLOWISE_TELEMETRY=true. This is shown once.
+This app sends anonymous usage events: which kinds of flows, tools and assistants are created and used, as ids and
+counts. They never contain a prompt, message, credential, variable or free text, and help its maintainers see what is
+used. See what would be sent: flowise-telemetry preview     Turn it off: flowise-telemetry disable
+or set DISABLE_FLOWISE_TELEMETRY=true. This notice is shown once.
 """
 
 
 def show_notice(environ: Mapping[str, str], stream: TextIO | None = None) -> bool:
-    """Writes the notice to stderr unless that is no terminal or it was shown before; returns whether it was written.
+    """Write the notice if stderr is a terminal and it was not shown before; return True if it was written.
 
-    It is written only if that can be remembered: an app on a read-only disk would else show it at every start.
+    It is written only if that can be remembered; otherwise an app on a read-only disk would show it at every start.
     """
     stream = sys.stderr if stream is None else stream
     folder = config_folder(environ)
-    # A closed stream raises ValueError; pythonw has none.
+    # ValueError: the stream is closed. AttributeError: there is none, under pythonw.
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if folder is None or not stream.isatty() or (folder / NOTICE_FILE).exists():
             return False

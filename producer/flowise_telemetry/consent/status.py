@@ -1,30 +1,29 @@
-"""What telemetry would do here, and why; and the switch that is kept for this user."""
+"""The state of telemetry, as ``flowise-telemetry status`` shows it."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowise_telemetry.consent.decision import Consent, decide
-from flowise_telemetry.consent.env_file import EnvFile, read_env_file
-from flowise_telemetry.consent.stored_choice import choice_path, write_choice
+from flowise_telemetry.consent.decision import decide
+from flowise_telemetry.consent.env_file import read_env_file
+from flowise_telemetry.consent.stored_choice import choice_path
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret, secret_path
 from flowise_telemetry.settings import ProducerSettings
 
-__all__ = ["Status", "StoredChoice", "status", "store_choice"]
+__all__ = ["Status", "status"]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """The state of telemetry for a working directory and an environment.
 
-    ``enabled`` and ``decided_by``: may events be sent, and who decided. ``active``: would a ``Telemetry`` do anything
-    (it needs servers too, or debug). ``instance_id`` is this month's; None while there is no local secret.
-    ``spooled_events`` wait in ``spool_dir``.
+    ``enabled`` tells if events may be sent, ``decided_by`` who decided that. ``active`` is False also if a
+    ``Telemetry`` would have nowhere to send (no servers, no debug). ``instance_id`` is this month's; None while there
+    is no local secret. ``spooled_events`` counts those in ``spool_dir`` that ended processes left.
     """
 
     enabled: bool
@@ -42,23 +41,12 @@ class Status:
     ledger: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredChoice:
-    """What ``store_choice`` did: where the choice is kept and which files it deleted."""
-
-    enabled: bool
-    path: Path
-    deleted: tuple[Path, ...]
-
-
-def _look(environ: Mapping[str, str], env_file: str | Path | None) -> tuple[Consent, EnvFile, ProducerSettings]:
-    file = read_env_file(env_file)
-    return decide(environ, lambda: file), file, ProducerSettings.read(environ, file.values)
-
-
 def status(*, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None) -> Status:
-    """How things stand for a ``Telemetry()`` made here without arguments. Makes nothing and connects to nothing."""
-    consent, file, settings = _look(os.environ if environ is None else environ, env_file)
+    """Return the state of a ``Telemetry()`` created here without arguments. Creates no file and connects to nothing."""
+    environ = os.environ if environ is None else environ
+    file = read_env_file(env_file)
+    consent = decide(environ, lambda: file)
+    settings = ProducerSettings.read(environ, file.values)
     secret = find_secret(settings.environ)
     return Status(
         enabled=consent.enabled,
@@ -83,27 +71,3 @@ def _spooled(folder: Path | None) -> int:
     from flowise_telemetry.spool.files import spooled_events
 
     return spooled_events(folder)
-
-
-def store_choice(
-    enabled: bool, *, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None
-) -> StoredChoice:
-    """Keeps the choice for this user. Turning off also deletes the local secret and what waits in the spool.
-
-    An app that is running sees it within seconds and drops what it has. Raises ``OSError`` where nothing can be
-    written.
-    """
-    _, _, settings = _look(os.environ if environ is None else environ, env_file)
-    path = write_choice(enabled, settings.environ)
-    deleted: list[Path] = []
-    if not enabled:
-        secret = secret_path(settings.environ)
-        if secret is not None and secret.exists():
-            secret.unlink()
-            deleted.append(secret)
-        if settings.spool_dir is not None:
-            from flowise_telemetry.spool.files import delete_spool
-
-            with contextlib.suppress(FileNotFoundError):
-                deleted += delete_spool(settings.spool_dir)
-    return StoredChoice(enabled, path, tuple(deleted))

@@ -1,31 +1,51 @@
-"""The choice that ``flowise-telemetry enable`` and ``disable`` keep for this user."""
+"""The user's choice, stored by ``flowise-telemetry enable`` and ``disable``."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from flowise_telemetry.consent.config_folder import config_folder, write_privately
+from flowise_telemetry.config_folder import config_folder, write_privately
 
-__all__ = ["CHOICE_FILE", "StoredChoiceError", "choice_path", "read_choice", "write_choice"]
+__all__ = [
+    "CHOICE_FILE",
+    "StoredChoice",
+    "StoredChoiceError",
+    "choice_path",
+    "read_choice",
+    "store_choice",
+    "write_choice",
+]
 
 CHOICE_FILE = "choice"
 _WORDS = {"enabled": True, "disabled": False}
 _MAX_FILE_BYTES = 64
 
 
+@dataclass(frozen=True, slots=True)
+class StoredChoice:
+    """Result of ``store_choice``: the file of the choice, and the files that were deleted."""
+
+    enabled: bool
+    path: Path
+    deleted: tuple[Path, ...]
+
+
 class StoredChoiceError(OSError):
-    """The choice is there and cannot be read or understood, or there is no folder to keep one in."""
+    """The choice exists and cannot be read or understood, or there is no folder to store one in."""
 
 
 def choice_path(environ: Mapping[str, str]) -> Path | None:
-    """Where the choice is or would be kept."""
+    """Return the file of the choice, which may not exist; None if this user has no home."""
     folder = config_folder(environ)
     return None if folder is None else folder / CHOICE_FILE
 
 
 def read_choice(environ: Mapping[str, str]) -> bool | None:
-    """True for enabled, False for disabled, None where none was stored. Raises ``StoredChoiceError``."""
+    """Return True for enabled, False for disabled, None if none is stored. Raises ``StoredChoiceError``."""
     path = choice_path(environ)
     if path is None:
         return None
@@ -42,9 +62,38 @@ def read_choice(environ: Mapping[str, str]) -> bool | None:
 
 
 def write_choice(enabled: bool, environ: Mapping[str, str]) -> Path:
-    """Stores the choice and returns where. Raises ``OSError`` where it cannot be written."""
+    """Store the choice and return its file. Raises ``OSError`` if it cannot be written."""
     path = choice_path(environ)
     if path is None:
         raise StoredChoiceError("this user has no home folder: set FLOWISE_TELEMETRY_CONFIG_DIR")
     write_privately(path, "enabled\n" if enabled else "disabled\n", replace=True)
     return path
+
+
+def store_choice(
+    enabled: bool, *, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None
+) -> StoredChoice:
+    """Store the choice for this user. Disabling also deletes the local secret and the spooled events.
+
+    A running app notices within seconds, and drops the events it holds. Raises ``OSError`` if the choice cannot be
+    written.
+    """
+    # Imported here: an app, which only reads the choice, needs none of it.
+    from flowise_telemetry.consent.env_file import read_env_file
+    from flowise_telemetry.identity.instance_id import secret_path
+    from flowise_telemetry.settings import ProducerSettings
+
+    settings = ProducerSettings.read(os.environ if environ is None else environ, read_env_file(env_file).values)
+    path = write_choice(enabled, settings.environ)
+    deleted: list[Path] = []
+    if not enabled:
+        secret = secret_path(settings.environ)
+        if secret is not None and secret.exists():
+            secret.unlink()
+            deleted.append(secret)
+        if settings.spool_dir is not None:
+            from flowise_telemetry.spool.files import delete_spool
+
+            with contextlib.suppress(FileNotFoundError):
+                deleted += delete_spool(settings.spool_dir)
+    return StoredChoice(enabled, path, tuple(deleted))

@@ -1,1 +1,1 @@
-"""From the app's call to the broker's acknowledgement."""
+"""Delivery: from the app's call to the broker's acknowledgement."""

@@ -1,4 +1,4 @@
-"""When to try again, and what to say about it: one line when deliveries begin to fail, one when they work again."""
+"""When to try again after a failed delivery, with one log line at the start of an outage and one at its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Callable
 
-__all__ = ["Outage"]
+__all__ = ["Backoff"]
 
 logger = logging.getLogger("flowise_telemetry")
 
@@ -14,47 +14,47 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 
 
-class Outage:
-    """Waits that double up to 30 s, with a random part, so that many installations do not come back at once."""
+class Backoff:
+    """Exponential back-off up to 30 s, with jitter so that many installations do not retry in step."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._since: float | None = None
-        self._failures = 0
+        self._failing_since: float | None = None
+        self._attempts = 0
         self._retry_at = 0.0
 
     @property
-    def on(self) -> bool:
-        """Whether deliveries fail at the moment."""
-        return self._since is not None
+    def failing(self) -> bool:
+        """True from the first failure until the next success."""
+        return self._failing_since is not None
 
     def wait_seconds(self) -> float:
-        """How long not to try."""
-        return max(0.0, self._retry_at - self._clock()) if self.on else 0.0
+        """Return the time left until the next attempt; 0 if deliveries work."""
+        return max(0.0, self._retry_at - self._clock()) if self.failing else 0.0
 
-    def try_now(self) -> None:
-        """Ends the wait at hand: someone asks for a delivery and waits for it."""
+    def retry_now(self) -> None:
+        """End the current wait, because a caller is waiting for its delivery."""
         self._retry_at = 0.0
 
     def failed(self, error: BaseException) -> None:
-        """A delivery failed in a way that may pass."""
+        """Note a retryable failure; those of one attempt's other records do not lengthen the wait."""
         now = self._clock()
-        if self._since is None:
-            self._since = now
-            logger.warning("telemetry: events cannot be delivered and are kept, within bounds: %s", error)
+        if self._failing_since is None:
+            self._failing_since = now
+            logger.warning("telemetry: delivery fails, events are kept within the limits and retried: %s", error)
         else:
-            logger.debug("telemetry: still not delivered: %s", error)
+            logger.debug("telemetry: delivery still fails: %s", error)
         if now < self._retry_at:
-            return  # many records of one failed attempt
-        wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(self._failures, 10))
-        self._failures += 1
+            return
+        wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(self._attempts, 10))
+        self._attempts += 1
         self._retry_at = now + wait * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
-    def delivered(self) -> None:
-        """A delivery worked."""
-        if self._since is None:
+    def succeeded(self) -> None:
+        """Note a delivery; the next failure starts a new outage."""
+        if self._failing_since is None:
             return
-        logger.info("telemetry: events are delivered again after %.0f s", self._clock() - self._since)
-        self._since = None
-        self._failures = 0
+        logger.info("telemetry: delivery works again after %.0f s", self._clock() - self._failing_since)
+        self._failing_since = None
+        self._attempts = 0
         self._retry_at = 0.0

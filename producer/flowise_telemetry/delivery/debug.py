@@ -1,4 +1,4 @@
-"""Prints events in place of sending them: ``FLOWISE_TELEMETRY_DEBUG=1``."""
+"""Print events to stderr instead of sending them: ``FLOWISE_TELEMETRY_DEBUG=1``."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["DebugWriter"]
 
 
 class DebugWriter:
-    """A ``RecordWriter`` whose records end up on stderr, one line of JSON each. Imports no Kafka client."""
+    """A ``RecordWriter`` that prints each record to stderr as one line of JSON. Imports no Kafka client."""
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
-        """Prints the record as decoded from the very bytes that would have left."""
+        """Print the record, decoded from the very bytes that would have been sent."""
         schema, decoded = codec.decode(record.value, catalog())
         line = json.dumps(record_to_json(schema, decoded), ensure_ascii=True)
         sys.stderr.write(f"flowise-telemetry (not sent, {len(record.value or b'')} bytes): {line}\n")
         on_delivery(Delivery(record.topic, -1, -1), None)
 
     def poll(self) -> None:
-        """Nothing is due."""
+        """Do nothing: ``send`` has called back already."""
 
     def flush(self, *, timeout_seconds: float) -> int:
-        """Nothing waits."""
+        """Return 0: nothing is ever in flight."""
         return 0
 
     def close(self, *, timeout_seconds: float) -> None:
-        """Nothing is held."""
+        """Do nothing: stderr stays open."""

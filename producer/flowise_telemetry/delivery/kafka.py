@@ -1,4 +1,4 @@
-"""Opens Kafka's client with the producer's own bounds."""
+"""Open the Kafka client with the producer's own bounds."""
 
 from __future__ import annotations
 
@@ -10,29 +10,27 @@ if TYPE_CHECKING:
 
 __all__ = ["open_kafka_writer"]
 
-_DELIVERY_TIMEOUT_SECONDS = 30.0
 _BLOCK_SECONDS = 1.0
 
 
-def open_kafka_writer(environ: Mapping[str, str], *, buffer_bytes: int) -> RecordWriter:
-    """A writer for ``FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS``. This is where the client is imported,
-    so it is to be called within ``lifecycle.loading``.
+def open_kafka_writer(
+    environ: Mapping[str, str], *, buffer_bytes: int, delivery_timeout_seconds: float = 30.0
+) -> RecordWriter:
+    """Return a writer for ``FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS``.
 
-    Raises ``ConfigurationError``, ``MissingExtraError``.
+    Imports the client, so call it within ``lifecycle.loading``. Raises ``ConfigurationError`` and
+    ``MissingExtraError``.
     """
-    from flowise_telemetry_transport.clients import open_writer
+    from flowise_telemetry_transport.clients import open_writer, warm_up
     from flowise_telemetry_transport.settings import KafkaSettings
 
     settings = KafkaSettings.from_env(environ)
-    # What would else be imported at the first send or look-up: now, so that no fork comes in between.
+    # Imported now what the first look-up or send would import: a fork in the middle of an import breaks the child.
     "localhost".encode("idna")
-    if settings.client == "kafka-python":
-        from flowise_telemetry_transport.kafka_python.config import client_config
-
-        client_config(settings, {})
+    warm_up(settings)
     return open_writer(
         settings,
-        delivery_timeout_seconds=_DELIVERY_TIMEOUT_SECONDS,
+        delivery_timeout_seconds=delivery_timeout_seconds,
         block_seconds=_BLOCK_SECONDS,
         buffer_bytes=buffer_bytes,
     )

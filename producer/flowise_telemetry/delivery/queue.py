@@ -8,91 +8,80 @@ import time
 from collections import deque
 from typing import Any
 
+from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.stats import DropReason
-from flowise_telemetry_schemas.errors import ValidationError
-from flowise_telemetry_schemas.flow_graph import FlowGraph
 
-__all__ = ["EventQueue", "Item", "event_bytes"]
+__all__ = ["EventQueue", "QueuedEvent"]
 
-Item = tuple[Any, int, int, int]
+QueuedEvent = tuple[Any, int, int, int]
 """The event, its sequence, when it occurred (milliseconds since 1970), its estimated bytes in memory."""
-
-_NO_GRAPH = object()
-_EVENT_BYTES = 1_024
-_NODE_BYTES = 160  # a str of the 96 characters that an id may have, and its place in the tuple
-_EDGE_BYTES = 376  # an Edge with two such strings that are not shared with the nodes
-
-
-def event_bytes(event: Any) -> int:
-    """The most memory that a valid event can take. No look at the strings: this is on the app's own thread.
-
-    Raises ``ValidationError`` for a flow graph that is something else: what could still change must not get in.
-    """
-    graph = getattr(event, "flow_graph", _NO_GRAPH)
-    if graph is _NO_GRAPH:
-        return _EVENT_BYTES
-    if type(graph) is not FlowGraph or type(graph.nodes) is not tuple or type(graph.edges) is not tuple:
-        message = "flowGraph: must be a FlowGraph of tuples"
-        raise ValidationError(message, event=event.EVENT, field="flowGraph", rule="type")
-    return _EVENT_BYTES + _NODE_BYTES * len(graph.nodes) + _EDGE_BYTES * len(graph.edges)
 
 
 class EventQueue:
-    """Bounded by count and bytes, together with what the sender has taken out and not delivered yet (``held_*``).
+    """A queue bounded by events and bytes, both counted until the event is delivered, dropped or on disk alone.
 
     ``put`` may be called from any thread, from a signal handler in the middle of another ``put``, and from a
-    destructor: nothing in it waits.
+    destructor: it never waits. What was taken out counts as held until the sender thread, and no other, calls
+    ``release``.
     """
 
-    def __init__(self, *, max_events: int, max_bytes: int, wake: Any) -> None:
+    def __init__(self, *, max_events: int, max_bytes: int, wakeup: Wakeup) -> None:
         self._lock = threading.RLock()
-        self._items: deque[Item] = deque()
+        self._items: deque[QueuedEvent] = deque()
         self._bytes = 0
         self._sequence = itertools.count()
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._wake = wake
+        self._wakeup = wakeup
+        self._held_events = 0
+        self._held_bytes = 0
         self.accepted = 0
         self.closed = False
-        self.idle = False  # the sender sleeps, and has to be woken
-        self.held_events = 0  # these two are written by the sender alone
-        self.held_bytes = 0
 
-    def put(self, event: Any, size: int) -> DropReason | None:
-        """Gives the event its sequence and its time and takes it in; else says why not."""
+    def put(self, event: Any, size_bytes: int) -> DropReason | None:
+        """Accept the event and give it its sequence and time; return the reason if it is refused."""
         with self._lock:
             if self.closed:
                 return DropReason.CLOSED
             if (
-                len(self._items) + self.held_events >= self._max_events
-                or self._bytes + self.held_bytes + size > self._max_bytes
+                len(self._items) + self._held_events >= self._max_events
+                or self._bytes + self._held_bytes + size_bytes > self._max_bytes
             ):
                 return DropReason.QUEUE_FULL
             sequence = next(self._sequence)
-            self._items.append((event, sequence, time.time_ns() // 1_000_000, size))
-            self._bytes += size
+            self._items.append((event, sequence, time.time_ns() // 1_000_000, size_bytes))
+            self._bytes += size_bytes
             self.accepted = sequence + 1
-        if self.idle:
-            self.idle = False
-            self._wake()
+        if self._wakeup.idle:
+            self._wakeup.ring()
         return None
 
-    def take_all(self) -> deque[Item]:
-        """Everything in it, now held by the sender."""
+    def take_all(self) -> deque[QueuedEvent]:
+        """Take everything out; it counts as held from now on."""
         with self._lock:
             taken, self._items = self._items, deque()
-            self.held_events += len(taken)
-            self.held_bytes += self._bytes
+            self._held_events += len(taken)
+            self._held_bytes += self._bytes
             self._bytes = 0
         return taken
 
-    def lowest(self) -> int:
-        """The sequence of the first event in it; where it is empty, the one that the next event will get."""
+    def hold(self, events: int, size_bytes: int) -> None:
+        """Count events that the sender read from disk, or bytes by which encoding changed the size of held ones."""
+        self._held_events += events
+        self._held_bytes += size_bytes
+
+    def release(self, events: int, size_bytes: int) -> None:
+        """Make room: these events are delivered, dropped, or on disk and no longer in memory."""
+        self._held_events -= events
+        self._held_bytes -= size_bytes
+
+    def lowest_sequence(self) -> int:
+        """Return the sequence of the first event; if the queue is empty, the one that the next event will get."""
         with self._lock:
             return self._items[0][1] if self._items else self.accepted
 
     def close(self) -> None:
-        """From now on ``put`` refuses."""
+        """Refuse every later ``put``."""
         with self._lock:
             self.closed = True
 

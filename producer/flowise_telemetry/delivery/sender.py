@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import queue
 import threading
 import time
 from collections import deque
@@ -12,7 +10,8 @@ from collections.abc import Callable
 
 from flowise_telemetry.delivery.in_flight import InFlight
 from flowise_telemetry.delivery.pending import PendingEvents
-from flowise_telemetry.delivery.queue import EventQueue, Item
+from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent
+from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.encoding.encoder import Encoded, Encoder, event_name
 from flowise_telemetry.stats import Counts, DropReason
 from flowise_telemetry_schemas.errors import ValidationError
@@ -23,94 +22,99 @@ logger = logging.getLogger("flowise_telemetry")
 
 _ENCODE_AT_ONCE_EVENTS = 500
 _UNEXPECTED_WAIT_SECONDS = 1.0
-_FLUSH_LOOK_SECONDS = 0.1
+_FLUSH_CHECK_SECONDS = 0.1
 _ANNOUNCE_SECONDS = 0.02
-_STOP_SENDING_AT = 0.8  # of the time that ``stop`` has; the rest is for letting go of client and spool
+_STOP_SENDING_AT = 0.8  # of the time that ``stop`` has; the rest is for closing client and spool
 
 
 class Sender:
-    """Takes events out of the inbox and sees each through to delivered or dropped.
+    """Takes events out of the queue and sees each through to delivered or dropped.
 
-    ``make_encoder`` is called on this thread, as it may have to make the local secret. ``may_send`` is asked before
-    anything is done with events; after its first False everything that waits is dropped and the thread ends.
+    ``make_encoder`` is called on the sender thread, because it may create the local secret. ``may_send`` is asked
+    before every use of events; after its first False all waiting events are dropped and the thread ends.
     """
 
     def __init__(
         self,
         *,
-        inbox: EventQueue,
-        bell: queue.SimpleQueue[None],
+        queue: EventQueue,
+        wakeup: Wakeup,
         counts: Counts,
-        outbox: PendingEvents,
-        deliveries: InFlight,
+        pending: PendingEvents,
+        in_flight: InFlight,
         make_encoder: Callable[[], Encoder],
         may_send: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._inbox = inbox
-        self._bell = bell
+        self._queue = queue
+        self._wakeup = wakeup
         self._counts = counts
-        self._outbox = outbox
-        self._deliveries = deliveries
+        self._pending = pending
+        self._in_flight = in_flight
         self._make_encoder = make_encoder
         self._may_send = may_send
         self._clock = clock
         self._encoder: Encoder | None = None
-        self._raw: deque[Item] = deque()
-        self._reason_of_rest = DropReason.CLOSED
+        self._unencoded: deque[QueuedEvent] = deque()
+        self._reason_for_rest = DropReason.CLOSED
         self._stop_at: float | None = None
         self._flushing = 0
         self._announce_at = 0.0
         self._settled = threading.Condition()
-        self._lowest_pending = 0
+        self._lowest_unsettled = 0
         self._thread: threading.Thread | None = None
 
     # -- for the app's threads ------------------------------------------------------------------------------------
 
+    @property
+    def spooled(self) -> int:
+        """Undelivered events on disk."""
+        return self._pending.spooled
+
     def start(self) -> None:
-        """Starts the thread. Raises ``RuntimeError`` where the process can have no more."""
+        """Start the thread. Raises ``RuntimeError`` if the process cannot have another one."""
         thread = threading.Thread(target=self._run, name="flowise-telemetry", daemon=True)
         thread.start()
         self._thread = thread
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Waits until all that was accepted before the call is delivered or dropped; False when the time is up."""
-        target = self._inbox.accepted
+        """Wait until everything accepted before the call is delivered or dropped; return False at the time limit."""
+        target = self._queue.accepted
         if self._thread is threading.current_thread():
-            return False  # from on_drop: waiting for ourselves
+            return False  # called from on_drop: it would wait for itself
         deadline = self._clock() + timeout_seconds
-        self._deliveries.outage.try_now()
+        self._in_flight.backoff.retry_now()
         with self._settled:
             self._flushing += 1
             try:
-                while self._lowest_pending < target:
+                while self._lowest_unsettled < target:
                     remaining = deadline - self._clock()
                     if remaining <= 0 or self._thread is None or not self._thread.is_alive():
                         return False
-                    self._bell.put(None)
-                    # The bound on each wait is for a thread that dies.
-                    self._settled.wait(min(remaining, _FLUSH_LOOK_SECONDS))
+                    self._wakeup.ring()
+                    # In short waits, as the thread may end without a notice.
+                    self._settled.wait(min(remaining, _FLUSH_CHECK_SECONDS))
             finally:
                 self._flushing -= 1
         return True
 
     def stop(self, timeout_seconds: float) -> None:
-        """Delivers what it can within the time, lets go of the client, and counts the rest as ``closed``."""
-        self._inbox.close()
+        """Deliver what is possible within the time, close the client, and count the rest as ``closed``."""
+        self._queue.close()
         self._stop_at = self._clock() + timeout_seconds * _STOP_SENDING_AT
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return
-        self._bell.put(None)
+        self._wakeup.ring()
         thread.join(timeout_seconds)
         if thread.is_alive():
-            # It hangs in the client. All is counted as dropped now, and what comes of it later no longer counts.
             self._give_up()
 
     def _give_up(self) -> None:
-        # Nothing is changed here: the thread may wake up, and its spool is its own.
-        names = [event_name(item[0]) for item in [*self._inbox.take_all(), *self._raw.copy()]]
-        held = [*self._outbox.waiting(), *self._deliveries.waiting()]
+        """Count everything as dropped, for good, because the thread hangs in the client."""
+        # Counts only: the thread may come back, and owns its collections and its spool.
+        names = [event_name(item[0]) for item in [*self._queue.take_all(), *self._unencoded.copy()]]
+        held = [*self._pending.in_memory(), *self._in_flight.unanswered()]
         for name in [*names, *(encoded.event for encoded in held if not encoded.row)]:
             self._counts.drop(DropReason.CLOSED, name)
         self._counts.freeze()
@@ -121,111 +125,101 @@ class Sender:
         while not self._is_over():
             try:
                 self._turn()
-            except Exception as error:  # a fault of ours must not end the deliveries
-                logger.warning("telemetry: the sender failed and goes on: %r", error)
+                wait = self._idle_seconds()
+            except Exception as error:  # a bug of ours must not end the deliveries
+                logger.warning("telemetry: the sender failed and continues: %r", error)
                 logger.debug("telemetry: the sender failed", exc_info=True)
-                self._sleep(_UNEXPECTED_WAIT_SECONDS)
+                wait = _UNEXPECTED_WAIT_SECONDS
             self._announce()
-        left = self._deliveries.close(self._remaining_seconds())
-        self._drop_rest(left)
+            if wait != 0.0:
+                self._wakeup.wait(wait, has_work=self._has_work)
+        unanswered = self._in_flight.close(self._remaining_seconds())
+        self._drop_rest(unanswered)
 
     def _is_over(self) -> bool:
         if self._stop_at is None:
             return False
-        waiting = len(self._inbox) + len(self._raw) + len(self._outbox)
-        if not waiting and not len(self._deliveries):
+        waiting = len(self._queue) + len(self._unencoded) + len(self._pending)
+        if not waiting and not len(self._in_flight):
             return True
         remaining = self._remaining_seconds()
-        return remaining <= 0 or (not len(self._deliveries) and self._deliveries.outage.wait_seconds() >= remaining)
+        return remaining <= 0 or (not len(self._in_flight) and self._in_flight.backoff.wait_seconds() >= remaining)
 
     def _remaining_seconds(self) -> float:
         return float("inf") if self._stop_at is None else max(0.0, self._stop_at - self._clock())
 
     def _turn(self) -> None:
-        self._deliveries.take_answers()
+        self._in_flight.take_answers()
         if not self._may_send():
-            self._inbox.close()
-            self._reason_of_rest = DropReason.OPTED_OUT
+            self._queue.close()
+            self._reason_for_rest = DropReason.OPTED_OUT
             self._stop_at = self._clock()
             return
         self._encode_some()
-        self._outbox.turn()
-        self._deliveries.send_some()
-        self._deliveries.poll()
-        self._deliveries.take_answers()
-        self._announce()
-        self._sleep(self._idle_seconds())
+        self._pending.update()
+        self._in_flight.send_some()
+        self._in_flight.poll()
+
+    def _has_work(self) -> bool:
+        return bool(len(self._queue)) or self._in_flight.has_answers
 
     def _idle_seconds(self) -> float | None:
-        if self._raw or len(self._inbox) or self._is_over():
+        """Return the time until something is due; None if only a new event or an answer can bring work."""
+        if self._unencoded or self._has_work() or self._is_over():
             return 0.0
-        shortest = min(self._remaining_seconds(), self._outbox.wants_turn_seconds, self._deliveries.idle_seconds())
+        shortest = min(self._remaining_seconds(), self._pending.next_update_seconds, self._in_flight.idle_seconds())
         return None if shortest == float("inf") else shortest
 
-    def _sleep(self, seconds: float | None) -> None:
-        if seconds == 0.0:
-            return
-        self._inbox.idle = True
-        # Looked at again: what came before the flag went up did not ring.
-        if not len(self._inbox) and not self._deliveries.answered:
-            with contextlib.suppress(queue.Empty):
-                self._bell.get(timeout=seconds)
-        self._inbox.idle = False
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._bell.get_nowait()
-
     def _encode_some(self) -> None:
-        if len(self._inbox):
-            self._raw.extend(self._inbox.take_all())
-        if not self._raw:
+        if len(self._queue):
+            self._unencoded.extend(self._queue.take_all())
+        if not self._unencoded:
             return
         encoder = self._encoder = self._encoder or self._make_encoder()
         fresh: list[Encoded] = []
-        for _ in range(min(len(self._raw), _ENCODE_AT_ONCE_EVENTS)):
-            event, sequence, occurred_at_ms, size = self._raw.popleft()
+        grown_bytes = 0
+        for _ in range(min(len(self._unencoded), _ENCODE_AT_ONCE_EVENTS)):
+            event, sequence, occurred_at_ms, size_bytes = self._unencoded.popleft()
             try:
                 encoded = encoder.encode(event, sequence, occurred_at_ms)
             except Exception as error:
-                # An object that is not what its class says can raise anything, with a text that must not be logged.
+                # An object that lies about its class can raise anything, with a text that must not be logged.
                 detail = error if isinstance(error, ValidationError) else type(error).__name__
-                self._inbox.held_events -= 1
-                self._inbox.held_bytes -= size
+                self._queue.release(1, size_bytes)
                 self._counts.drop(DropReason.INVALID, event_name(event), detail)
                 continue
-            self._inbox.held_bytes += encoded.held_bytes - size
+            grown_bytes += encoded.held_bytes - size_bytes
             fresh.append(encoded)
-        self._outbox.add(fresh)
+        self._queue.hold(0, grown_bytes)
+        self._pending.add(fresh)
 
-    def _drop_rest(self, in_flight: list[Encoded]) -> None:
-        """Ends the counts of all that is left; what is in a spool is left for the next start."""
-        raw = [*self._inbox.take_all(), *self._raw]
-        self._raw.clear()
-        for item in raw:
-            self._counts.drop(self._reason_of_rest, event_name(item[0]))
-        if self._outbox.close(in_flight, self._reason_of_rest):
+    def _drop_rest(self, unanswered: list[Encoded]) -> None:
+        """Settle the counts of everything that is left, except what a spool keeps for the next start."""
+        rest = [*self._queue.take_all(), *self._unencoded]
+        self._unencoded.clear()
+        for item in rest:
+            self._counts.drop(self._reason_for_rest, event_name(item[0]))
+        if self._pending.close(unanswered, self._reason_for_rest):
             with self._settled:
-                self._lowest_pending = self._inbox.accepted
+                self._lowest_unsettled = self._queue.accepted
                 self._settled.notify_all()
-        self._inbox.held_events = 0
-        self._inbox.held_bytes = 0
 
     def _announce(self) -> None:
-        """Tells waiting flushes how far deliveries have come."""
+        """Let waiting flushes know up to which sequence every event is settled."""
         if not self._flushing:
             return
         now = self._clock()
-        many = len(self._deliveries) + len(self._outbox) > _ENCODE_AT_ONCE_EVENTS
+        many = len(self._in_flight) + len(self._pending) > _ENCODE_AT_ONCE_EVENTS
         if many and now < self._announce_at:
-            return  # looking through all of them each time would cost more than sending them
+            return  # the search for the lowest sequence each time would cost more than sending
         self._announce_at = now + _ANNOUNCE_SECONDS
-        lowest = self._inbox.lowest()
-        if self._raw:
-            lowest = min(lowest, self._raw[0][1])
-        if (waiting := self._outbox.lowest_sequence()) is not None:
+        lowest = self._queue.lowest_sequence()
+        if self._unencoded:
+            lowest = min(lowest, self._unencoded[0][1])
+        if (waiting := self._pending.lowest_sequence()) is not None:
             lowest = min(lowest, waiting)
-        in_flight = (encoded.sequence for encoded in self._deliveries.waiting() if encoded.sequence >= 0)
+        in_flight = (encoded.sequence for encoded in self._in_flight.unanswered() if encoded.sequence >= 0)
         lowest = min(lowest, min(in_flight, default=lowest))
         with self._settled:
-            self._lowest_pending = lowest
+            self._lowest_unsettled = lowest
             self._settled.notify_all()

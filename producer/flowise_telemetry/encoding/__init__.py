@@ -1,1 +1,1 @@
-"""From events to bytes."""
+"""Encoding: from events to bytes."""

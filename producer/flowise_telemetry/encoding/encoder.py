@@ -1,4 +1,4 @@
-"""From an event to the bytes that leave."""
+"""Encoder: from an event to the bytes that leave."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowise_telemetry.delivery.queue import event_bytes
 from flowise_telemetry.encoding.compiled import CompiledEncoder, Refused
+from flowise_telemetry.encoding.size import event_bytes
 from flowise_telemetry.identity.instance_id import InstanceId
 from flowise_telemetry.identity.uuid7 import Uuid7
 from flowise_telemetry_schemas import codec
@@ -21,15 +21,14 @@ from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
 __all__ = ["Encoded", "Encoder", "check_event", "event_name", "new_stream_id"]
 
 _CLASSES = tuple(EVENT_CLASSES.values())
-_OVERHEAD_BYTES = 1_400  # the object, its key, its callbacks, what librdkafka keeps beside the bytes (measured)
+_OVERHEAD_BYTES = 1_400  # measured: the object, its key, its callbacks, librdkafka's own record
 
 
 @dataclass(slots=True, eq=False)
 class Encoded:
     """An event ready to be sent.
 
-    ``sequence`` is -1 for one that an earlier process left in the spool; ``row`` is its place there, 0 where it has
-    none.
+    ``sequence`` is -1 if an earlier process left it in the spool. ``row`` is its row in the spool, 0 if it has none.
     """
 
     event: str
@@ -41,22 +40,22 @@ class Encoded:
 
     @property
     def key(self) -> bytes:
-        """The record's key: a resent event lands on the same partition."""
+        """The record's key, which puts a resent event on the same partition."""
         return self.event_id.encode("ascii")
 
     @property
     def held_bytes(self) -> int:
-        """What it takes in memory, where the client has its copy of the bytes too."""
+        """Memory in use for it, including the client's copy of the bytes."""
         return 2 * len(self.value) + _OVERHEAD_BYTES
 
 
 def new_stream_id() -> str:
-    """A random id for one ``Telemetry`` in one process."""
+    """Return a random id for one ``Telemetry`` in one process."""
     return str(uuid.uuid4())
 
 
 def event_name(event: object) -> str | None:
-    """The name of an event; None for what is none."""
+    """Return the name of an event; None for anything else."""
     for kind in _CLASSES:
         if isinstance(event, kind):
             return kind.EVENT
@@ -64,19 +63,19 @@ def event_name(event: object) -> str | None:
 
 
 def check_event(event: Any, app_version: str) -> None:
-    """Raises ``ValidationError`` for what would be dropped as invalid."""
+    """Raise ``ValidationError`` for what would be dropped as invalid."""
     try:
         event_bytes(event)
         Encoder(app_version, InstanceId(b""), new_stream_id()).check(event)
     except ValidationError:
         raise
     except Exception as error:
-        message = f"the event raises {type(error).__name__} when it is read"
+        message = f"reading the event raises {type(error).__name__}"
         raise ValidationError(message, event=None, field=None, rule="type") from error
 
 
 class Encoder:
-    """The only place where records and their bytes are made."""
+    """The only place that makes records and their bytes."""
 
     def __init__(self, app_version: str, instance_id: InstanceId, stream_id: str) -> None:
         self._app_version = app_version
@@ -86,9 +85,9 @@ class Encoder:
         self._fast: dict[type, CompiledEncoder | None] = {}
 
     def encode(self, event: Event, sequence: int, occurred_at_ms: int) -> Encoded:
-        """The event's bytes.
+        """Return the encoded event.
 
-        Raises ``ValidationError``, or anything at all where the event is not what it says it is.
+        Raises ``ValidationError``, or any exception for an object that lies about its class.
         """
         kind = type(event)
         fast = self._fast[kind] if kind in self._fast else self._compile(kind)
@@ -97,7 +96,7 @@ class Encoder:
             instance_id = self._instance_id.at(occurred_at_ms)
             try:
                 value = fast.encode(event, event_id, occurred_at_ms, instance_id, sequence)
-            except Exception:  # noqa: S110 - whatever is not plainly right is for the codec to judge
+            except Exception:  # noqa: S110 - the codec decides, below
                 pass
             else:
                 return Encoded(kind.EVENT, event_id, occurred_at_ms, sequence, value)
@@ -113,12 +112,12 @@ class Encoder:
         return self._fast[kind]
 
     def record(self, event: Event, sequence: int, occurred_at_ms: int) -> tuple[EventSchema, dict[str, Any]]:
-        """The record in the shape of the wire, and its schema. Raises ``ValidationError`` for what is no event."""
+        """Return the schema and the record to encode with it. Raises ``ValidationError`` for what is no event."""
         name = event_name(event)
         if name is None:
             known = ", ".join(kind.__name__ for kind in _CLASSES)
             raise ValidationError(
-                f"a {type(event).__name__} is no event: give one of {known}, or use event_from_json",
+                f"a {type(event).__name__} is not an event: pass one of {known}, or use event_from_json",
                 event=None,
                 field=None,
                 rule="type",
@@ -136,6 +135,6 @@ class Encoder:
         return catalog().latest(name), record
 
     def check(self, event: Any) -> None:
-        """Raises ``ValidationError`` for an event that breaks its schema."""
+        """Raise ``ValidationError`` for an event that violates its schema."""
         schema, record = self.record(event, 0, 1_735_689_600_000)
         validate(schema, record)

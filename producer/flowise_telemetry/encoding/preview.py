@@ -1,4 +1,4 @@
-"""What an event looks like when it leaves, without sending it."""
+"""Preview of an event as it would be sent."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 
 from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret
-from flowise_telemetry.settings import DEFAULT_TOPIC
 from flowise_telemetry_schemas import codec
 from flowise_telemetry_schemas.catalog import EventSchema, catalog
 from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.json_mapping import record_to_json
+from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = ["Preview", "PreviewField", "preview"]
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewField:
-    """One field, with its ``path`` (``flowGraph.edges[].source``): what is in it, and why it is collected."""
+    """One field by its ``path`` (``flowGraph.edges[].source``): its value, and the purpose of collecting it."""
 
     path: str
     value: Any
@@ -33,9 +33,7 @@ class PreviewField:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A record as Kafka would get it. ``record`` is in JSON's shape; ``value`` are the exact bytes, ``key`` their
-    key.
-    """
+    """A record as Kafka would receive it: ``record`` as JSON, ``value`` as the exact bytes, and their ``key``."""
 
     event: str
     topic: str
@@ -48,12 +46,12 @@ class Preview:
 
 
 def preview(
-    event: Event, *, app_version: str = "0.0.0", topic: str = DEFAULT_TOPIC, environ: Mapping[str, str] | None = None
+    event: Event, *, app_version: str = "0.0.0", topic: str = EVENTS_TOPIC, environ: Mapping[str, str] | None = None
 ) -> Preview:
-    """The event as the production encoder makes it, as the first of its stream.
+    """Return the event as the production encoder makes it, as the first of its stream.
 
-    ``instanceId`` is the real one where the local secret exists; this makes no file, so where there is none it is of
-    a secret made up for the occasion. Raises ``ValidationError``.
+    ``instanceId`` is the real one if the local secret exists; if not, it comes from a random secret that is not stored,
+    because a preview creates no file. Raises ``ValidationError``.
     """
     secret = find_secret(os.environ if environ is None else environ) or secrets.token_bytes(32)
     encoded = Encoder(app_version, InstanceId(secret), new_stream_id()).encode(event, 0, time.time_ns() // 1_000_000)
@@ -61,7 +59,7 @@ def preview(
 
 
 def preview_of(key: bytes, value: bytes, topic: str) -> Preview:
-    """The preview of bytes that are already made. Raises ``DecodeError``."""
+    """Return the preview of an encoded event. Raises ``DecodeError``."""
     schema, record = codec.decode(value, catalog())
     shown = record_to_json(schema, record)["properties"]
     return Preview(

@@ -1,1 +1,1 @@
-"""The ids that an installation gives itself and its events."""
+"""Ids of the installation and of its events."""

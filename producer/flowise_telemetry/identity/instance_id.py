@@ -1,7 +1,7 @@
-"""The anonymous id of this installation: another one every calendar month.
+"""The installation's anonymous id, a different one every calendar month.
 
-It is HMAC-SHA256 of the month under a random secret that never leaves this machine, formed as UUIDv8 (RFC 9562, section
-5.8). Whoever sees the events can count installations within a month and cannot follow one from month to month.
+It is HMAC-SHA256 of the month, keyed with a random secret that never leaves this machine, in the form of a UUIDv8 (RFC
+9562, section 5.8). Whoever sees the events can count installations within a month, but not follow one into the next.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flowise_telemetry import environment, lifecycle
-from flowise_telemetry.consent.config_folder import config_folder, write_privately
+from flowise_telemetry.config_folder import config_folder, write_privately
 
 __all__ = ["SECRET_FILE", "InstanceId", "find_secret", "load_secret", "secret_path"]
 
@@ -29,14 +29,14 @@ _MAX_FILE_BYTES = 4096
 
 
 class InstanceId:
-    """The ids that follow from one secret."""
+    """Ids derived from one secret."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._by_day: dict[int, str] = {}
 
     def at(self, unix_ms: int) -> str:
-        """The id for the calendar month, in UTC, of a moment in milliseconds since 1970."""
+        """Return the id of the calendar month, in UTC, that contains this time in milliseconds since 1970."""
         day = unix_ms // _DAY_MS
         found = self._by_day.get(day)
         if found is None:
@@ -45,7 +45,7 @@ class InstanceId:
         return found
 
     def _of_month(self, month: str) -> str:
-        with lifecycle.loading():  # OpenSSL has locks that a fork in the middle would leave held in the child
+        with lifecycle.loading():  # OpenSSL takes locks
             digest = bytearray(hmac.digest(self._secret, month.encode("ascii"), hashlib.sha256)[:16])
         digest[6] = 0x80 | digest[6] & 0x0F
         digest[8] = 0x80 | digest[8] & 0x3F
@@ -54,16 +54,16 @@ class InstanceId:
 
 
 def secret_path(environ: Mapping[str, str]) -> Path | None:
-    """Where the secret is or would be kept when neither variable gives one."""
+    """Return the file of the secret if no variable gives one; it may not exist. None if this user has no home."""
     folder = config_folder(environ)
     return None if folder is None else folder / SECRET_FILE
 
 
 def find_secret(environ: Mapping[str, str]) -> bytes | None:
-    """The secret that is there: from the variable, the file it names, or the config folder. Makes nothing.
+    """Return the existing secret: from the variable, the mounted file or the config folder. Creates nothing.
 
-    A secret of fewer than 16 characters could be guessed, and one that cannot be read is none: None then, with a
-    WARNING where a variable gave it.
+    Return None if there is none, if it cannot be read, or if it has fewer than 16 characters and could be guessed; log
+    a WARNING if a variable gave it.
     """
     given = environ.get(environment.INSTANCE_SECRET, "").strip()
     source = environment.INSTANCE_SECRET
@@ -72,7 +72,9 @@ def find_secret(environ: Mapping[str, str]) -> bytes | None:
         given, source = _read(Path(mounted)) or "", environment.INSTANCE_SECRET_FILE
     if given or mounted:
         if len(given) < _MIN_GIVEN_CHARACTERS:
-            logger.warning("telemetry: %s gives no secret of %d characters or more", source, _MIN_GIVEN_CHARACTERS)
+            logger.warning(
+                "telemetry: %s does not give a secret of at least %d characters", source, _MIN_GIVEN_CHARACTERS
+            )
             return None
         return given.encode("utf-8", "surrogateescape")
     path = secret_path(environ)
@@ -85,10 +87,10 @@ def find_secret(environ: Mapping[str, str]) -> bytes | None:
 
 
 def load_secret(environ: Mapping[str, str]) -> bytes:
-    """The secret that is there, else a new one, kept with mode 0600.
+    """Return the existing secret, or create one in a file of mode 0600.
 
-    Where it cannot be kept (or a variable gives one that is no good), it lasts as long as this process, with one
-    WARNING: the installation then counts once for each start.
+    If it cannot be stored, or a variable gives an unusable one, the new secret lasts as long as this process, with one
+    WARNING: each start then counts as an installation of its own.
     """
     if (found := find_secret(environ)) is not None:
         return found
@@ -102,13 +104,13 @@ def load_secret(environ: Mapping[str, str]) -> bytes:
     try:
         if path is None:
             raise FileNotFoundError("this user has no home folder")
-        # A file that holds no secret is replaced; one that another process has just written is taken.
+        # Take the secret that another process has just written; replace a file without one.
         if not write_privately(path, fresh.hex() + "\n", replace=False):
             if (other := find_secret(environ)) is not None:
                 return other
             write_privately(path, fresh.hex() + "\n", replace=True)
     except OSError as error:
-        logger.warning("telemetry: the local secret is kept for this process only: %s", error)
+        logger.warning("telemetry: cannot store the local secret, using one for this process only: %s", error)
     return fresh
 
 

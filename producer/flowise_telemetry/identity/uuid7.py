@@ -1,4 +1,8 @@
-"""Time-ordered ids: UUIDv7 of RFC 9562, section 5.7, each greater than the one before (section 6.2, method 2)."""
+"""Event ids: UUIDv7 (RFC 9562, section 5.7), each greater than the one before (section 6.2, method 2).
+
+The standard library's ``uuid.uuid7()``, since Python 3.14, takes no time argument; an event's id must carry the time at
+which the event occurred, which is earlier than its encoding.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ _STEPS_AT_ONCE = 256
 
 
 class Uuid7:
-    """Makes the ids of one process. No object may live on in both sides of a fork: make a new one in the child."""
+    """Generator of one process's ids. Create a new one in the child of a fork, or both sides make the same ids."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,15 +28,15 @@ class Uuid7:
         self._steps: Iterator[int] = iter(())
 
     def make(self, unix_ms: int) -> str:
-        """An id for a moment in milliseconds since 1970, greater than all ids made before.
+        """Return an id for a time in milliseconds since 1970, greater than all ids returned before.
 
-        Within one millisecond, or when the clock went back, the last id is counted up by a random step, so its time
-        can be later than the moment given, never earlier.
+        Within one millisecond, or if the clock went back, it is the last id plus a random step; so its time can be
+        later than the one given, never earlier.
         """
         with self._lock:
             if unix_ms > self._last_ms:
                 self._move_to(unix_ms)
-                # The highest bit starts as 0: room to count up.
+                # The highest bit starts as 0, which leaves room for steps (section 6.2, "Counter Rollover Guards").
                 self._random = int.from_bytes(os.urandom(10), "big") >> (80 - _RANDOM_BITS + 1)
             else:
                 step = next(self._steps, None)
@@ -50,6 +54,6 @@ class Uuid7:
         self._moment = f"{text[:8]}-{text[8:]}-7"
 
     def _draw(self) -> int:
-        # Many at once: a system call for each would cost as much as the rest of the id.
+        # Many at once, because a system call for each would cost as much as the rest of the id.
         self._steps = iter(struct.unpack(f">{_STEPS_AT_ONCE}I", os.urandom(4 * _STEPS_AT_ONCE)))
         return next(self._steps)

@@ -1,1 +1,1 @@
-"""Events kept on disk until they are delivered."""
+"""Spool: events on disk until they are delivered."""

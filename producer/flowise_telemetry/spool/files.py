@@ -1,4 +1,4 @@
-"""The files in a spool folder."""
+"""Files in a spool folder."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _BUSY_MS = 1000
 _CORRUPTION = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 OPEN_HERE: set[str] = set()
-"""Files that this process, or the one that it was forked from, has open.
+"""Files that this process, or the one it was forked from, has open; they are no orphans.
 
-SQLite's locks do not work within a process, nor in the child of a fork, which believes that it has the locks of its
-parent: so these are not touched.
+SQLite's locks do not protect them within one process, nor in the child of a fork, which inherits SQLite's belief that
+it holds its parent's locks (sqlite.org/howtocorrupt.html, "Carrying an open database connection across a fork()").
 """
 
 
 def spool_name() -> str:
-    """A new name; names sort by the time when they were made."""
+    """Return a new file name; names sort by their time of creation."""
     return f"{_PREFIX}{time.time_ns() // 1_000_000:013d}-{uuid.uuid4().hex[:12]}{_SUFFIX}"
 
 
-def orphans(folder: Path, *, beside: Path) -> list[Path]:
-    """Files of other processes, the oldest first. Whether those live is not known yet."""
+def orphans(folder: Path, *, except_for: Path | None = None) -> list[Path]:
+    """Return the files of other processes, oldest first. Those processes may still be alive: try the lock."""
     with contextlib.suppress(OSError):
-        return [path for path in _files(folder) if path != beside and str(path) not in OPEN_HERE]
+        return [path for path in _files(folder) if path != except_for and str(path) not in OPEN_HERE]
     return []
 
 
@@ -57,20 +57,20 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
 
 
-def folder_bytes(folder: Path, *, beside: Path) -> int:
-    """What the files in the folder take on disk, without one of them."""
+def folder_bytes(folder: Path, *, except_for: Path) -> int:
+    """Return the size on disk of the files in the folder, without the file ``except_for``."""
     total = 0
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(_PREFIX) and not entry.name.startswith(beside.name):
+            if entry.name.startswith(_PREFIX) and not entry.name.startswith(except_for.name):
                 with contextlib.suppress(OSError):
                     total += entry.stat(follow_symlinks=False).st_size
     return total
 
 
 def connect(path: Path, *, wait_ms: int = _BUSY_MS) -> sqlite3.Connection:
-    """A spool file, under SQLite's exclusive lock from its first use until it is closed. Raises ``sqlite3.Error``."""
-    # mode=rw: a file that was deleted meanwhile is not made again.
+    """Open a spool file, locked exclusively from its first use until it is closed. Raises ``sqlite3.Error``."""
+    # mode=rw, so that a file that was deleted meanwhile is not created again.
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=wait_ms / 1000)
     try:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -83,21 +83,21 @@ def connect(path: Path, *, wait_ms: int = _BUSY_MS) -> sqlite3.Connection:
 
 
 def remove_file(path: Path) -> None:
-    """Deletes a spool file and its log."""
+    """Delete a spool file and its journals."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         with contextlib.suppress(OSError):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def is_corruption(error: BaseException) -> bool:
-    """Whether SQLite says that the file is not, or no longer, a database."""
+    """Return True if SQLite reports that the file is damaged or no database."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(code, int) and code & 0xFF in _CORRUPTION
 
 
 def set_aside(path: Path) -> None:
-    """Renames a damaged file, so that it is not read again; the last three are kept."""
-    logger.warning("telemetry: the spool file %s is damaged and put aside", path)
+    """Rename a damaged file, so that it is not read again, and keep the last three."""
+    logger.warning("telemetry: the spool file %s is damaged; renaming it to *%s", path, _CORRUPT_SUFFIX)
     with contextlib.suppress(OSError):
         path.rename(path.with_name(path.name + _CORRUPT_SUFFIX))
         remove_file(path)
@@ -106,16 +106,16 @@ def set_aside(path: Path) -> None:
 
 
 def spooled_events(folder: Path) -> int:
-    """How many events wait in files of processes that have ended; those of living ones cannot be looked into."""
+    """Return the number of events in files of ended processes; those of living ones are locked."""
     count = 0
-    for path in orphans(folder, beside=folder):
+    for path in orphans(folder):
         with contextlib.suppress(sqlite3.Error), closing(connect(path, wait_ms=0)) as connection:
             count += connection.execute("SELECT count(*) FROM event").fetchone()[0]
     return count
 
 
 def delete_spool(folder: Path) -> list[Path]:
-    """Deletes every spool file in the folder, whole or damaged, and returns which."""
+    """Delete every spool file in the folder, damaged or not, and return their paths."""
     deleted = [*_files(folder), *sorted(folder.glob(f"{_PREFIX}*{_CORRUPT_SUFFIX}"))]
     for path in deleted:
         remove_file(path)

@@ -1,8 +1,8 @@
-"""Events on disk until Kafka has them: one SQLite file for each process that sends, in one folder for all.
+"""Events on disk until Kafka has acknowledged them: one SQLite file per sending process, in one folder for all.
 
-A process holds its file under SQLite's exclusive lock for as long as it lives. A file that can be locked is therefore
-what a dead process left behind, and whoever comes first takes its events over. WAL with ``synchronous=NORMAL``:
-events survive a crash of the app; a crash of the machine can cost the last moments.
+A process holds SQLite's exclusive lock on its file as long as it lives. So a file that can be locked was left by a dead
+process, and the first process that locks it adopts its events. WAL with ``synchronous=NORMAL``: events survive a crash
+of the app; a crash of the machine can lose the last ones (sqlite.org/pragma.html#pragma_synchronous).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from flowise_telemetry.spool.files import (
 
 __all__ = ["Spool", "SpoolError"]
 
-_ROW_BYTES = 150  # what a row takes beside its value
+_ROW_BYTES = 150  # of a row without its value
 _TABLE = """
 CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY,
@@ -42,13 +42,11 @@ CREATE TABLE IF NOT EXISTS event (
 
 
 class SpoolError(Exception):
-    """The disk does not take it: full, not writable, damaged, or at its bound of bytes. The events are still in
-    memory.
-    """
+    """The spool failed: disk full, not writable, damaged, or at its limit of bytes. The events are still in memory."""
 
 
 class Spool:
-    """The file of this process. To be used by one thread. All methods raise ``SpoolError``."""
+    """The file of this process, for use by one thread. All methods raise ``SpoolError``."""
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self._folder = folder
@@ -58,6 +56,8 @@ class Spool:
         self._last_id = 0
         self._held_bytes = 0
         self._others_bytes = 0
+        self.events = 0
+        """Events in the file. Any thread may read it."""
 
     @contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection]:
@@ -71,8 +71,7 @@ class Spool:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Another process may take the new file for one left behind before we have locked it: then with another
-            # name.
+            # Before we have locked the new file, another process may adopt it as an orphan: then try another name.
             with contextlib.suppress(sqlite3.Error, FileNotFoundError):
                 return self._make()
             return self._make()
@@ -99,10 +98,11 @@ class Spool:
     def _renew(self) -> None:
         OPEN_HERE.discard(str(self._path))
         self._path = self._folder / spool_name()
-        self._held_bytes = 0  # row ids go on: events in memory still carry those of the old file
+        self._held_bytes = 0  # row ids continue: events in memory still carry those of the old file
+        self.events = 0
 
     def _abandon(self) -> None:
-        """The file is damaged: puts it aside and starts another at the next use."""
+        """Set the damaged file aside and start another at the next use."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -110,32 +110,35 @@ class Spool:
         self._renew()
 
     def add(self, events: Iterable[Encoded]) -> None:
-        """Keeps events, all or none, and gives each its ``row``."""
+        """Store events, all or none, and set the ``row`` of each."""
         events = list(events)
         rows = []
         for row, encoded in enumerate(events, self._last_id + 1):
             rows.append((row, encoded.event, encoded.event_id, encoded.occurred_at_ms, encoded.sequence, encoded.value))
         size = sum(len(encoded.value) + _ROW_BYTES for encoded in events)
         if self._held_bytes + self._others_bytes + size > self._max_bytes:
-            self._others_bytes = folder_bytes(self._folder, beside=self._path)
+            self._others_bytes = folder_bytes(self._folder, except_for=self._path)
             if self._held_bytes + self._others_bytes + size > self._max_bytes:
-                raise SpoolError(f"{self._folder} holds its {self._max_bytes} bytes")
+                raise SpoolError(f"{self._folder} is at its limit of {self._max_bytes} bytes")
         with self._guarded() as connection, connection:
             connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)", rows)
         for encoded, (row, *_) in zip(events, rows, strict=True):
             encoded.row = row
         self._last_id += len(rows)
+        self.events += len(rows)
         self._held_bytes += size
 
     def remove(self, rows: Iterable[int]) -> None:
-        """Forgets events that are delivered or dropped."""
+        """Remove events that are delivered or dropped."""
         with self._guarded() as connection, connection:
             for row in rows:
                 found = connection.execute("DELETE FROM event WHERE id = ? RETURNING length(value)", (row,)).fetchone()
-                self._held_bytes -= found[0] + _ROW_BYTES if found else 0
+                if found:
+                    self._held_bytes -= found[0] + _ROW_BYTES
+                    self.events -= 1
 
     def load(self, *, after_row: int, limit: int) -> list[Encoded]:
-        """The next events in the order in which they were kept."""
+        """Return the next events, in the order in which they were stored."""
         with self._guarded() as connection:
             found = connection.execute(
                 "SELECT event, event_id, occurred_at_ms, sequence, value, id FROM event"
@@ -145,33 +148,35 @@ class Spool:
         return [Encoded(*row) for row in found]
 
     def lowest_sequence(self, *, after_row: int) -> int | None:
-        """The lowest sequence of this process's own events from there on."""
+        """Return the lowest sequence of this process's own events after the row."""
         with self._guarded() as connection:
             query = "SELECT min(sequence) FROM event WHERE id > ? AND sequence >= 0"
             (lowest,) = connection.execute(query, (after_row,)).fetchone()
         return None if lowest is None else int(lowest)
 
     def adopt(self) -> int:
-        """Takes over what dead processes left; returns how many events. Damaged files are put aside."""
+        """Adopt the events of dead processes and return their number. Damaged files are set aside."""
         adopted = 0
-        for path in orphans(self._folder, beside=self._path):
+        for path in orphans(self._folder, except_for=self._path):
             try:
                 adopted += self._adopt(path)
             except sqlite3.Error as error:
                 if is_corruption(error):
                     set_aside(path)
-                # Else it is locked, so its process lives, or cannot be read now: another time.
+                # Otherwise it is locked, so its process lives, or cannot be read now: try again later.
         return adopted
 
     def _adopt(self, path: Path) -> int:
         with closing(connect(path, wait_ms=0)) as orphan:
             orphan.execute("BEGIN IMMEDIATE")
             found = []
-            if orphan.execute("SELECT 1 FROM sqlite_master WHERE name = 'event'").fetchone():  # else it crashed at once
+            if orphan.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'event'"
+            ).fetchone():  # no table: the process died just after creating the file
                 query = "SELECT event, event_id, occurred_at_ms, -1, value FROM event ORDER BY id"
                 found = orphan.execute(query).fetchall()
             orphan.rollback()
-            # Kept here first, then forgotten there: a crash in between sends them twice, under the same eventId.
+            # Stored here first, then deleted there: a crash in between sends them twice, under the same eventId.
             if found:
                 self.add(Encoded(*row) for row in found)
                 with orphan:
@@ -180,7 +185,7 @@ class Spool:
         return len(found)
 
     def close(self) -> None:
-        """Lets go of the file; deletes it if nothing is in it."""
+        """Close the file, and delete it if it is empty."""
         if self._connection is None:
             return
         with self._guarded() as connection:
@@ -192,7 +197,7 @@ class Spool:
         self._connection = None
 
     def delete(self) -> None:
-        """Deletes the file with all that is in it."""
+        """Delete the file with all its events."""
         if self._connection is not None:
             remove_file(self._path)
             self._connection.close()

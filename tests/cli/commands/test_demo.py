@@ -5,10 +5,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from tests.cli.in_process import run_command
 from tests.cli.operator import TOTALS
 
 
+@pytest.mark.services
 def test_the_demo_sends_writes_and_dead_letters(tmp_path: Path) -> None:
     done = run_command("demo", "--events", "500", folder=tmp_path, env={"DISABLE_FLOWISE_TELEMETRY": "true"})
     assert done.status == 0, done

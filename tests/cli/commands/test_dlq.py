@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry_consumer import Consumer, ConsumerSettings, open_dead_letter_writer
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_transport import OutgoingRecord, open_reader, open_writer
 from tests.cli.in_process import run_command
 from tests.cli.program import Finished
 from tests.consumer.service.running import wait_until
+from tests.consumer.sinks.roles import open_readable
 from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
 
@@ -58,7 +58,7 @@ class Operator:
         settings = self._kafka.settings()
         older = Catalog(tuple(schema for schema in catalog() if schema.event != "tool_created"))
         reader, writer = open_reader(settings, group=self.group), open_dead_letter_writer(settings)
-        sink = open_sink(f"sqlite:///{self.folder / 'telemetry.db'}")
+        sink = open_readable(f"sqlite:///{self.folder / 'telemetry.db'}")
         consumer = Consumer(
             reader,
             sink,
@@ -69,7 +69,7 @@ class Operator:
         stop = threading.Event()
 
         def watch() -> None:
-            wait_until(lambda: consumer.progress.consumed >= count, "all consumed")
+            wait_until(lambda: consumer.counters.consumed >= count, "all consumed")
             stop.set()
 
         watching = threading.Thread(target=watch)
@@ -84,7 +84,7 @@ class Operator:
         return run_command(*arguments, folder=self.folder, env=self.environ)
 
     def rows(self) -> dict[str, int]:
-        sink = open_sink(f"sqlite:///{self.folder / 'telemetry.db'}")
+        sink = open_readable(f"sqlite:///{self.folder / 'telemetry.db'}")
         counts = sink.counts()
         sink.close()
         return counts

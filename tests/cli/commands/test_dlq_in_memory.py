@@ -10,10 +10,10 @@ import pytest
 
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_transport.types import Record, TopicPartition
 from tests.cli.in_process import run_command
+from tests.consumer.sinks.roles import open_readable
 from tests.consumer.world import DLQ, TOPIC, InstantReader, MemorySink, SameThread, StopWhen, World
 
 OLDER = Catalog(tuple(schema for schema in catalog() if schema.event != "tool_created"))
@@ -74,7 +74,7 @@ class Operator:
         return done.status, done.stdout, done.errors
 
     def rows(self, name: str) -> dict[str, int]:
-        sink = open_sink(f"sqlite:///{self.folder / name}.db")
+        sink = open_readable(f"sqlite:///{self.folder / name}.db")
         counts = sink.counts()
         sink.close()
         return counts
@@ -102,8 +102,8 @@ def test_each_group_is_redriven_into_its_own_sink(operator: Operator) -> None:
         status, printed, errors = operator.run("redrive", *command)
         assert (status, printed) == (2, "")
         assert errors[-1] == (
-            f"error: {DLQ} has dead letters of 2 groups: parquet (10), pg (10); "
-            "name the one whose sink it is with --group"
+            f"error: --group: {DLQ} has dead letters of 2 groups: parquet (10), pg (10); "
+            "name the one whose sink this is"
         )
     assert not list(operator.folder.glob("*.db"))
     for group in GROUPS:
@@ -132,7 +132,10 @@ def test_what_stops_early_says_how_many_it_had(operator: Operator, command: tupl
     status, _, errors = operator.run(*command)
     assert (status, errors) == (
         3,
-        [f"8 dead letters of {DLQ} {said}", f"error: incomplete: {DLQ}: nothing came for 30 s"],
+        [
+            f"8 dead letters of {DLQ} {said}",
+            f"error: incomplete: no records received for 30 s from {DLQ}[0] at offset 8",
+        ],
     )
 
 

@@ -9,7 +9,7 @@ from tests.cli.operator import LINES, Operator
 
 def test_the_ledger_shows_what_was_sent_and_where_it_landed(operator: Operator) -> None:
     operator.environ["FLOWISE_TELEMETRY_LOG"] = "ledger"
-    assert operator.run("log").errors == ["error: ledger cannot be read: no ledger there"]
+    assert operator.run("log").errors == ["error: ledger cannot be read: no such ledger"]
     operator.run("send", stdin=LINES)
     shown = operator.run("log", "--json", "--last", "3")
     entries = [json.loads(line) for line in shown.stdout.splitlines()]

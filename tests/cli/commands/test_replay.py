@@ -12,10 +12,10 @@ import yaml  # type: ignore[import-untyped]  # its stubs are not worth a depende
 
 from flowise_telemetry_consumer import list_runs
 from flowise_telemetry_consumer.replay.checkpoints import keep_missing
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_transport import EmbeddedBroker, OutgoingRecord, TopicPartition, open_writer
 from tests.cli.in_process import run_command
 from tests.cli.program import Finished
+from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.tcp_door import TcpDoor
 from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
@@ -117,14 +117,26 @@ def test_replays_are_listed_and_a_finished_one_has_nothing_left(operator: Operat
         ((), 2, "Missing option '--sink'."),
         (("list",), 2, "Missing option '--sink'."),
         (("--sink", "nowhere://"), 2, "not the URL of a sink"),
-        (("--sink", "sqlite:///a.db", "--from", "tomorrow"), 2, "--from 'tomorrow' is no bound: give an offset"),
-        (("--sink", "sqlite:///a.db", "--from", "7", "--to", "3"), 2, "the range is empty: --from 7 is not before"),
+        (
+            ("--sink", "sqlite:///a.db", "--from", "tomorrow"),
+            2,
+            "error: --from: 'tomorrow' is not a bound: give an offset",
+        ),
+        (
+            ("--sink", "sqlite:///a.db", "--from", "7", "--to", "3"),
+            2,
+            "error: --from: the range is empty: 7 is not before 3",
+        ),
         (("--sink", "sqlite:///a.db", "--from", "5000"), 2, "reaches offset 5000 (0: 31, 1: 30, 2: 0, 3: 0)"),
         (("--sink", "sqlite:///a.db", "--partition", "9"), 2, "has the partitions 0 to 3"),
-        (("--sink", "sqlite:///a.db", "--event", "nothing"), 2, "no such event; there are: assistant_created"),
+        (
+            ("--sink", "sqlite:///a.db", "--event", "nothing"),
+            2,
+            "error: --event: there is no event nothing; there are: assistant_created",
+        ),
         (("--sink", "sqlite:///a.db", "--where", "toolName=x"), 2, "not a field that every event has"),
         (("--sink", "sqlite:///a.db", "--where", "sequence"), 2, "'sequence' is not of the form FIELD=VALUE"),
-        (("--sink", "sqlite:///a.db", "--shard", "5/4"), 2, "--shard '5/4': give number/count"),
+        (("--sink", "sqlite:///a.db", "--shard", "5/4"), 2, "error: --shard: '5/4' is not a shard: give number/count"),
         (("resume", "0123456789ab", "--sink", "sqlite:///a.db"), 1, "there is no such file"),
         (("list", "--sink", "sqlite:///a.db"), 1, "there is no such file"),
     ],
@@ -147,7 +159,7 @@ def test_an_unknown_topic_is_named_with_the_mend(operator: Operator) -> None:
 
 
 def counts(operator: Operator, url: str) -> int:
-    sink = open_sink(url.replace(":///", f":///{operator.folder}/"))
+    sink = open_claimed(url.replace(":///", f":///{operator.folder}/"))
     total = sum(sink.counts().values())
     sink.close()
     return total
@@ -192,7 +204,7 @@ def test_workers_share_the_partitions(operator: Operator, scheme: str) -> None:
     assert "finished" in operator.run("list", "--sink", f"{scheme}:///copy").stdout
 
 
-def test_tables_are_filled_beside_and_swapped(operator: Operator) -> None:
+def test_staging_tables_are_filled_and_promoted(operator: Operator) -> None:
     operator.document("--sink", "sqlite:///live.db", "--event", "tool_created")
     operator.document("--sink", "sqlite:///live.db", "--staging", "whole")
     assert counts(operator, "sqlite:///live.db") == 10
@@ -205,16 +217,17 @@ def test_tables_are_filled_beside_and_swapped(operator: Operator) -> None:
     # The name holds what was live: no place for the next layout.
     again = operator.run("--sink", "sqlite:///live.db", "--staging", "whole")
     assert (again.status, again.stdout) == (2, "")
-    assert "--staging whole: sqlite:///live.db" in again.errors[-1]
-    assert "holds 10 rows that are not of replay" in again.errors[-1]
-    assert again.errors[-1].endswith(": drop its tables, or give another NAME")
+    assert again.errors[-1].startswith("error: --staging: sqlite:///live.db")
+    assert "whole" in again.errors[-1]
+    assert "holds 10 rows that are not those of replay" in again.errors[-1]
+    assert again.errors[-1].endswith(": drop its tables, or take another name")
     planned = operator.run("--sink", "sqlite:///live.db", "--staging", "whole", "--dry-run")
     assert (planned.status, planned.stdout, planned.errors[-1]) == (2, "", again.errors[-1])
     operator.document("--sink", "parquet:///archive")
     archived = ("--source", "parquet:///archive", "--sink", "sqlite:///live.db", "--staging")
     refused = operator.run(*archived, "whole")
     assert (refused.status, refused.stdout) == (2, "")
-    assert "holds 10 rows that are not of an archive: drop its tables" in refused.errors[-1]
+    assert "holds 10 rows that are not from an archive: drop its tables" in refused.errors[-1]
     for _ in range(2):  # killed, it would begin again
         operator.document(*archived, "fresh")
     unknown = operator.run("promote", "nothing", "--sink", "sqlite:///live.db")
@@ -237,8 +250,14 @@ def test_an_archive_and_a_copy_of_the_topic_hold_the_same(operator: Operator) ->
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--sink", "duckdb:///a", "--workers", "2"), "--workers 2: a duckdb sink takes one process at a time"),
-        (("--sink", "jsonl:-", "--workers", "2"), "--workers 2: a jsonl sink takes one process at a time"),
+        (
+            ("--sink", "duckdb:///a", "--workers", "2"),
+            "--workers: a duckdb sink takes one process at a time, not 2: use one worker",
+        ),
+        (
+            ("--sink", "jsonl:-", "--workers", "2"),
+            "--workers: a jsonl sink takes one process at a time, not 2: use one worker",
+        ),
         (("--sink", "sqlite:///a.db", "--shard-count", "4"), "needs JOB_COMPLETION_INDEX from 0 to 3; it is not set"),
         (("--sink", "kafka://a/b"), "the URL of a topic is kafka://topic"),
         (
@@ -272,7 +291,8 @@ def test_a_topic_is_not_copied_onto_itself_by_another_address(operator: Operator
     done = operator.run(*onto, f"127.0.0.1:{door.port}", "--client", client)
     door.shut()
     assert (done.status, done.stdout, len(done.errors)) == (2, "", 1)
-    assert f"{operator.topic} is the topic itself" in done.errors[0]
+    assert done.errors[0].startswith("error: --sink: ")
+    assert f"topic {operator.topic} would be copied onto itself" in done.errors[0]
     plan = json.loads(operator.run("--sink", "sqlite:///copy.db", "--dry-run", "--json").stdout)
     assert sum(part["records"] for part in plan["partitions"].values()) == EVENTS + 1
     with EmbeddedBroker() as elsewhere:
@@ -331,7 +351,7 @@ def test_a_replay_that_retention_cut_short_says_what_is_missing(
 def test_a_finished_replay_still_says_what_is_missing(operator: Operator) -> None:
     run = operator.document("--sink", "sqlite:///copy.db")["replay"]
     assert isinstance(run, str)
-    sink = open_sink(f"sqlite:///{operator.folder}/copy.db")
+    sink = open_claimed(f"sqlite:///{operator.folder}/copy.db")
     (kept,) = list_runs(sink)
     keep_missing(sink, kept, [TopicPartition(operator.topic, 0)], {TopicPartition(operator.topic, 0): [(2, 7)]})
     sink.close()
@@ -357,7 +377,7 @@ def test_what_is_away_or_held_is_incomplete_and_can_be_started_again(tmp_path: P
 
 def test_a_replay_that_another_process_has_is_incomplete(operator: Operator) -> None:
     run = operator.document("--sink", "sqlite:///copy.db")["replay"]
-    sink = open_sink(f"sqlite:///{operator.folder}/copy.db")
+    sink = open_claimed(f"sqlite:///{operator.folder}/copy.db")
     sink.lock(f"replay/{run}")
     done = operator.run("--sink", "sqlite:///copy.db")
     sink.close()
@@ -365,7 +385,7 @@ def test_a_replay_that_another_process_has_is_incomplete(operator: Operator) -> 
     assert f"another process has 'replay/{run}'" in done.errors[-1]
 
 
-def test_a_replay_beside_is_resumed_there(operator: Operator) -> None:
+def test_a_replay_into_staging_tables_is_resumed_there(operator: Operator) -> None:
     done = operator.run("--sink", "sqlite:///copy.db", "--staging", "rebuilt", "--json")
     run = json.loads(done.stdout)["replay"]
     listed = operator.run("list", "--sink", "sqlite:///copy.db", "--staging", "rebuilt", "--json")

@@ -2,20 +2,28 @@ from __future__ import annotations
 
 import dataclasses
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from flowise_telemetry_consumer import (
-    ConsumerSettings,
     DeadLetter,
-    StoredDeadLetter,
-    list_dead_letters,
-    read_dead_letters,
 )
-from flowise_telemetry_consumer.dead_letters.headers import HEADERS, MAX_MESSAGE_BYTES, outgoing
+from flowise_telemetry_consumer.dead_letter import REASONS
+from flowise_telemetry_consumer.dead_letters.headers import (
+    HEADERS,
+    MAX_HEADER_BYTES,
+    decode,
+    decode_source,
+    encode,
+    encode_receipt,
+    original_headers,
+    with_redrive_count,
+)
+from flowise_telemetry_consumer.dead_letters.stored import StoredDeadLetter
+from flowise_telemetry_schemas.json_mapping import rfc3339
 from flowise_telemetry_transport.types import Headers, OutgoingRecord, Record
-from tests.consumer.world import DLQ, GROUP, TOPIC, StopWhen, World, header_texts
+from tests.consumer.world import DLQ, TOPIC, header_texts
 
-SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP)
-
-TRACES: Headers = (("trace", b"1"), ("trace", b"2"), ("none", None))
 LETTER = DeadLetter(
     record=Record(
         TOPIC, 3, 41, 1_700_000_000_123, b"key", b"bytes", (("trace", b"1"), ("trace", b"2"), ("none", None))
@@ -30,7 +38,13 @@ LETTER = DeadLetter(
 
 
 def written(letter: DeadLetter) -> OutgoingRecord:
-    return outgoing(letter, topic=DLQ, group="service", failed_at_ms=1_700_000_001_000)
+    return encode(letter, topic=DLQ, group="service", failed_at_ms=1_700_000_001_000)
+
+
+def as_read(outgoing: OutgoingRecord) -> Record:
+    """What the topic gives back."""
+    timestamp_ms = -1 if outgoing.timestamp_ms is None else outgoing.timestamp_ms
+    return Record(outgoing.topic, 0, 7, timestamp_ms, outgoing.key, outgoing.value, outgoing.headers)
 
 
 def with_record(letter: DeadLetter, *, headers: Headers, timestamp_ms: int = 1) -> DeadLetter:
@@ -59,6 +73,27 @@ def test_a_dead_letter_keeps_the_record_and_says_why() -> None:
         ("dlq.consumer.group", b"service"),
         ("dlq.failed.at", b"2023-11-14T22:13:21.000Z"),
         ("dlq.redrive.count", b"0"),
+    )
+
+
+def test_a_receipt_keeps_the_key_and_the_source_and_has_no_value() -> None:
+    letter = decode(as_read(written(LETTER)))
+    receipt = encode_receipt(letter, topic=DLQ, redriven_at_ms=1_700_000_002_000)
+    assert receipt == OutgoingRecord(
+        DLQ,
+        b"key",
+        None,
+        (
+            ("dlq.source.topic", TOPIC.encode()),
+            ("dlq.source.partition", b"3"),
+            ("dlq.source.offset", b"41"),
+            ("dlq.source.timestamp", b"1700000000123"),
+            ("dlq.reason", b"redriven"),
+            ("dlq.consumer.group", b"service"),
+            ("dlq.redriven.at", b"2023-11-14T22:13:22.000Z"),
+            ("dlq.redrive.count", b"0"),
+        ),
+        timestamp_ms=1_700_000_002_000,
     )
 
 
@@ -94,44 +129,92 @@ def test_a_long_message_is_cut_between_characters() -> None:
     record = written(dataclasses.replace(LETTER, message="é" * 2_000))
     message = dict(record.headers)["dlq.error.message"]
     assert message is not None
-    assert len(message) == MAX_MESSAGE_BYTES
+    assert len(message) == MAX_HEADER_BYTES
     assert message.decode() == "é" * 512
     odd = dict(written(dataclasses.replace(LETTER, message="x" + "é" * 2_000)).headers)["dlq.error.message"]
     assert odd == ("x" + "é" * 511).encode()
 
 
-def test_filed_dead_letters_are_read_back() -> None:
-    world = World()
-    world.send_bad(headers=(("trace", b"1"),))
-    world.consumer(settings=SETTINGS).run(StopWhen(world.all_committed))
-    (letter,) = read_dead_letters(world.reader(None), DLQ, clock=world.clock)
-    assert (letter.reason, letter.stage, letter.group, letter.redrive_count) == (
-        "unknown_framing", "decode", GROUP, 0,
-    )  # fmt: skip
-    assert letter.record.headers[0] == ("trace", b"1")
-    assert letter.source[0] == TOPIC
-    assert letter.source[2] == 0
-
-
-def test_listing_counts_each_record_once() -> None:
-    world = World()
-    world.send_good(3)
-    world.send_bad(b"")
-    world.send_bad(None)
-    world.send_bad(None)
-    world.consumer(settings=SETTINGS).run(StopWhen(world.all_committed))
-    writer = world.broker.open_writer()
-    (first, *_) = world.dead_records()
-    for headers in (first.headers, (), (("dlq.reason", b"\xff"),)):
-        writer.send(OutgoingRecord(DLQ, None, None, headers), lambda _delivery, _error: None)
-    summary = list_dead_letters(world.reader(None), DLQ, clock=world.clock)
-    assert (summary.total, summary.repeats, summary.incomplete) == (5, 1, None)
-    assert summary.by_reason == {"empty": 1, "null_value": 2, "unknown": 1, "\ufffd": 1}
-    assert summary.by_reason_and_schema["null_value", "unknown"] == 2
-
-
 def test_a_stranger_in_the_topic_is_read_without_headers() -> None:
-    letter = StoredDeadLetter.of(Record(DLQ, 0, 0, -1, None, b"?", (("dlq.source.offset", b"-1"),)))
+    letter = decode(Record(DLQ, 0, 0, -1, None, b"?", (("dlq.source.offset", b"-1"),)))
     assert letter.reason == "unknown"
     assert letter.source == (None, None, None)
     assert header_texts(letter.record) == {"dlq.source.offset": "-1"}
+
+
+TEXT = st.text(st.characters(codec="utf-8"))
+FOREIGN = st.tuples(TEXT.filter(lambda name: not name.startswith("dlq.")), st.none() | st.binary(max_size=20))
+RECORDS = st.builds(
+    Record,
+    topic=TEXT,
+    partition=st.integers(0, 2**31 - 1),
+    offset=st.integers(0, 2**63 - 1),
+    timestamp_ms=st.integers(-1, 2**62),
+    key=st.none() | st.binary(max_size=20),
+    value=st.none() | st.binary(max_size=20),
+    headers=st.lists(FOREIGN, max_size=4).map(tuple),
+)
+LETTERS = st.builds(
+    DeadLetter,
+    record=RECORDS,
+    reason=st.sampled_from(REASONS),
+    stage=st.sampled_from(["read", "decode", "constraints"]),
+    error_class=TEXT,
+    message=TEXT,
+    field=st.none() | TEXT,
+    schema=st.none() | TEXT,
+)
+TIMES_MS = st.integers(0, 4_000_000_000_000)
+
+
+@given(letter=LETTERS, group=TEXT, failed_at_ms=TIMES_MS, redrives=st.integers(0, 1_000))
+@settings(deadline=None)
+def test_what_is_encoded_is_decoded(letter: DeadLetter, group: str, failed_at_ms: int, redrives: int) -> None:
+    source = letter.record
+    again = dataclasses.replace(source, headers=with_redrive_count(source.headers, redrives))
+    record = as_read(
+        encode(dataclasses.replace(letter, record=again), topic=DLQ, group=group, failed_at_ms=failed_at_ms)
+    )
+    timestamp_ms = None if source.timestamp_ms < 0 else source.timestamp_ms
+    stored = decode(record)
+    assert stored == StoredDeadLetter(
+        record=record,
+        reason=letter.reason,
+        stage=letter.stage,
+        field=letter.field,
+        error_class=letter.error_class,
+        message=letter.message,
+        schema=letter.schema,
+        group=group,
+        failed_at=rfc3339(failed_at_ms),
+        redrive_count=redrives,
+        source_topic=source.topic,
+        source_partition=source.partition,
+        source_offset=source.offset,
+        source_timestamp_ms=timestamp_ms,
+    )
+    assert stored.source == decode_source(record.headers) == (source.topic, source.partition, source.offset)
+    assert (record.key, record.value, original_headers(record)) == (source.key, source.value, source.headers)
+    assert record.timestamp_ms == source.timestamp_ms
+
+
+@given(letter=LETTERS, group=TEXT, failed_at_ms=TIMES_MS, redriven_at_ms=TIMES_MS)
+@settings(deadline=None)
+def test_a_receipt_is_of_the_dead_letter_that_it_ends(
+    letter: DeadLetter, group: str, failed_at_ms: int, redriven_at_ms: int
+) -> None:
+    stored = decode(as_read(encode(letter, topic=DLQ, group=group, failed_at_ms=failed_at_ms)))
+    receipt = decode(as_read(encode_receipt(stored, topic=DLQ, redriven_at_ms=redriven_at_ms)))
+    assert (receipt.is_receipt, receipt.record.value) == (True, None)
+    assert (receipt.record.key, receipt.redrive_count) == (letter.record.key, stored.redrive_count)
+    assert receipt.identity == stored.identity
+
+
+@given(
+    headers=st.lists(st.tuples(st.sampled_from(HEADERS), st.none() | st.binary(max_size=30)), max_size=20).map(tuple)
+)
+@settings(deadline=None)
+def test_headers_of_any_bytes_are_decoded_and_their_receipt_is_theirs(headers: Headers) -> None:
+    stored = decode(Record(DLQ, 0, 7, 5, b"key", None, headers))
+    receipt = decode(as_read(encode_receipt(stored, topic=DLQ, redriven_at_ms=1)))
+    assert (receipt.identity, receipt.redrive_count) == (stored.identity, stored.redrive_count)

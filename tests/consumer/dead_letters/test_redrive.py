@@ -2,117 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
-import logging
-from collections.abc import Callable, Iterable
-
 import pytest
 
 from flowise_telemetry_consumer import (
-    Consumer,
-    ConsumerSettings,
-    RedriveResult,
     SinkUnavailableError,
-    UnreadLetters,
     current_dead_letters,
-    inspect,
     list_dead_letters,
     read_dead_letters,
-    redrive,
 )
 from flowise_telemetry_consumer.errors import TopicChangedError
-from flowise_telemetry_schemas import Catalog, ConfigurationError, catalog
-from flowise_telemetry_schemas.codec import MARKER
+from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.errors import DeliveryTimeoutError
 from flowise_telemetry_transport.types import OutgoingRecord, TopicPartition
-from tests.consumer.world import DLQ, GROUP, TOPIC, MemorySink, SameThread, StopWhen, World, header_texts, value_of
-
-SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP)
-OLD = Catalog(tuple(schema for schema in catalog() if schema.event != "tool_created"))
-TOOLS = 10  # of 60 events in turn
-Resume = Callable[[Iterable[TopicPartition]], None]
-
-
-@pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL, "flowise_telemetry")
-
-
-class Redriven:
-    """A world whose consumer did not know ``tool_created``, with one record that no schema will ever mend."""
-
-    def __init__(self) -> None:
-        self.world = World()
-        self.world.send_good(60)
-        self.world.send_bad()
-        reader = self.world.reader()
-        Consumer(
-            reader,
-            self.world.sink,
-            self.world.broker.open_writer(),
-            OLD,
-            SETTINGS,
-            clock=self.world.clock,
-            sink_thread=SameThread(),
-        ).run(StopWhen(self.world.all_committed))
-        reader.close()
-        self.sink = self.world.sink
-
-    def consume_as(self, group: str) -> MemorySink:
-        """Another service of the older release, with a group and a sink of its own, reads all that there is."""
-        reader, sink = self.world.reader(group), MemorySink()
-        reader.before_commit = lambda offsets: None  # the world looks after the sink of its own group
-        ends = reader.end_offsets(self.world.partitions)
-        committed = self.world.broker.group(group).committed
-        Consumer(
-            reader,
-            sink,
-            self.world.broker.open_writer(),
-            OLD,
-            ConsumerSettings(topic=TOPIC, group=group),
-            clock=self.world.clock,
-            sink_thread=SameThread(),
-        ).run(StopWhen(lambda: all(committed.get(tp, 0) >= end for tp, end in ends.items())))
-        reader.close()
-        return sink
-
-    def run(
-        self,
-        schemas: Catalog | None = None,
-        *,
-        dry: bool = False,
-        reasons: tuple[str, ...] = (),
-        group: str | None = None,
-        max_letters: int | None = None,
-        max_redrives: int = 5,
-        sink: MemorySink | None = None,
-    ) -> RedriveResult:
-        result = redrive(
-            self.world.reader(None),
-            None if dry else sink or self.sink,
-            None if dry else self.world.broker.open_writer(),
-            schemas or catalog(),
-            DLQ,
-            reasons=reasons,
-            group=group,
-            max_letters=max_letters,
-            max_redrives=max_redrives,
-            clock=self.world.clock,
-        )
-        assert result.adds_up
-        return result
-
-    def listed(self) -> tuple[dict[str, int], int, int]:
-        """Counts by reason, how many were redriven, how many letters repeat."""
-        summary = list_dead_letters(self.world.reader(None), DLQ, clock=self.world.clock)
-        assert summary.total == summary.by_reason.total()
-        return dict(summary.by_reason), summary.redriven, summary.repeats
-
-
-@pytest.fixture
-def it() -> Redriven:
-    return Redriven()
+from tests.consumer.dead_letters.redriven import SETTINGS, TOOLS, Redriven
+from tests.consumer.world import DLQ, GROUP, TOPIC, MemorySink, StopWhen, header_texts, value_of
 
 
 def test_what_a_new_schema_mends_gets_in_and_counts_no_longer(it: Redriven) -> None:
@@ -129,7 +32,7 @@ def test_what_is_still_bad_stays_once_with_its_redrives_counted(it: Redriven) ->
     for count in range(3):
         (letter,) = (
             letter
-            for letter in current_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock)
+            for letter in current_dead_letters(it.world.reader(None), DLQ, control=it.world.control)
             if letter.reason == "unknown_framing"
         )
         assert letter.redrive_count == count
@@ -178,7 +81,7 @@ def test_a_crash_between_sink_and_receipt_is_mended_by_the_next(it: Redriven) ->
     result = it.run()
     assert result.incomplete is not None
     assert it.sink.event_ids() == it.world.accepted()
-    it.world.broker._delivery_failures.clear()
+    it.world.broker.clear_faults()
     result = it.run()
     assert (result.written, result.already_there) == ({}, {"tool_created": TOOLS})
     assert it.listed()[:2] == ({"unknown_framing": 1}, TOOLS)
@@ -194,7 +97,7 @@ def test_outages_are_waited_for(it: Redriven) -> None:
 def test_a_sink_that_stays_away_leaves_everything_as_it_was(it: Redriven) -> None:
     it.sink.failures = [SinkUnavailableError("gone fishing")] * 1_000
     result = it.run()
-    assert (result.incomplete, result.left) == ("the sink stayed away: gone fishing", TOOLS + 1)
+    assert (result.incomplete, result.left) == ("the sink stayed unavailable: gone fishing", TOOLS + 1)
     assert it.listed() == ({"unknown_fingerprint": TOOLS, "unknown_framing": 1}, 0, 0)
 
 
@@ -231,7 +134,7 @@ def test_a_receipt_has_no_value_and_says_what_it_is_for(it: Redriven) -> None:
     it.run(reasons=("unknown_fingerprint",), max_letters=1)
     receipt = it.world.dead_records()[-1]
     assert (receipt.value, header_texts(receipt)["dlq.reason"]) == (None, "redriven")
-    letters = [*read_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock)]
+    letters = [*read_dead_letters(it.world.reader(None), DLQ, control=it.world.control)]
     (first,) = (letter for letter in letters if letter.identity == letters[-1].identity and not letter.is_receipt)
     assert (first.record.key, letters[-1].redrive_count) == (receipt.key, 1)
 
@@ -240,21 +143,22 @@ def test_each_group_gets_its_own_letters_into_its_own_sink(it: Redriven) -> None
     other = it.consume_as("parquet")
     assert it.run(group=GROUP).written == {"tool_created": TOOLS}
     assert it.sink.event_ids() == it.world.accepted() != other.event_ids()
-    summary = list_dead_letters(it.world.reader(None), DLQ, group="parquet", clock=it.world.clock)
+    summary = list_dead_letters(it.world.reader(None), DLQ, group="parquet", control=it.world.control)
     assert (summary.by_reason["unknown_fingerprint"], summary.redriven) == (TOOLS, 0)
     result = it.run(group="parquet", sink=other)
     assert (result.dead, result.written) == (TOOLS + 1, {"tool_created": TOOLS})
     assert other.event_ids() == it.world.accepted()
     assert it.listed()[:2] == ({"unknown_framing": 2}, 2 * TOOLS)
-    letters = [*current_dead_letters(it.world.reader(None), DLQ, group="parquet", clock=it.world.clock)]
+    letters = [*current_dead_letters(it.world.reader(None), DLQ, group="parquet", control=it.world.control)]
     assert [(letter.group, letter.redrive_count) for letter in letters] == [("parquet", 1)]
 
 
 def test_of_several_groups_one_has_to_be_named(it: Redriven) -> None:
     other = it.consume_as("parquet")
     letters, rows = it.world.dead_records(), (it.sink.event_ids(), other.event_ids())
-    with pytest.raises(ConfigurationError, match=r"groups: parquet \(11\), service \(11\); .* --group$"):
+    with pytest.raises(ConfigurationError, match=r"groups: parquet \(11\), service \(11\); name the one") as caught:
         it.run()
+    assert caught.value.argument == "group"
     assert (it.world.dead_records(), (it.sink.event_ids(), other.event_ids())) == (letters, rows)
     # Also once nothing is left for one of them: its sink is still another one.
     it.run(group="parquet", sink=other, reasons=("unknown_fingerprint",))
@@ -296,7 +200,7 @@ def test_a_dead_letter_topic_that_is_made_again_meanwhile_is_told(
             writer.send(again, lambda delivery, error: None)
 
     monkeypatch.setattr(sink, "prepare", make_again)
-    with pytest.raises(TopicChangedError, match="was deleted and made again meanwhile: its id is another"):
+    with pytest.raises(TopicChangedError, match="was deleted and created again while it was read: its id is another"):
         it.run(sink=sink)
     assert sink.counts() == {}
 
@@ -320,74 +224,7 @@ def test_the_same_place_twice_in_one_batch_is_two_records(it: Redriven) -> None:
     assert it.listed()[0] == {"unknown_framing": 1}
 
 
-def test_what_cannot_be_read_of_the_topic_is_told(it: Redriven, monkeypatch: pytest.MonkeyPatch) -> None:
-    it.world.broker.break_record(TopicPartition(DLQ, 0), 2)
-    unread = UnreadLetters()
-    letters = [*current_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock, unread=unread)]
-    assert (len(letters), unread) == (TOOLS, UnreadLetters(unreadable=1))
-    summary = list_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock)
-    assert (summary.total, summary.unread) == (TOOLS, unread)
-    # What expires between the two reads is left, and named.
-    reader = it.world.reader(None)
-    monkeypatch.setattr(reader, "resume", _truncating(it, reader.resume))
-    result = redrive(reader, None, None, catalog(), DLQ, clock=it.world.clock)
-    assert (result.dead, result.left, result.unread) == (TOOLS, 4, UnreadLetters(unreadable=1, expired=5))
-    assert str(result.unread) == "1 that the Kafka client cannot read and 5 that retention removed meanwhile"
-
-
 def _prepared() -> MemorySink:
     sink = MemorySink()
     sink.prepare(list(catalog()))
     return sink
-
-
-def _truncating(it: Redriven, resume: Resume) -> Resume:
-    """Removes the first five letters once the topic is read for the second time."""
-    reads = itertools.count(1)
-
-    def resumed(partitions: Iterable[TopicPartition]) -> None:
-        resume(partitions)
-        if next(reads) == 2:
-            it.world.broker.truncate(TopicPartition(DLQ, 0), 5)
-
-    return resumed
-
-
-def test_a_summary_groups_by_event_and_hour(it: Redriven) -> None:
-    cut = value_of(3)[:-3]
-    it.world.send_bad(cut)
-    it.world.consumer(settings=SETTINGS).run(StopWhen(it.world.all_committed))
-    summary = list_dead_letters(it.world.reader(None), DLQ, clock=it.world.clock)
-    (group,) = (group for group in summary.groups if group.reason == "truncated")
-    assert (group.event, group.schema, group.hour) == ("tool_created", "tool_created.v1", "2023-11-14T22")
-    assert summary.oldest_ms == it.world.clock.now_ms()
-
-
-def test_bytes_are_decoded_as_far_as_they_go() -> None:
-    whole = value_of(3)
-    found = inspect(whole, catalog())
-    assert found.schema is catalog().latest("tool_created")
-    assert (found.trouble, found.broken_rules) == (None, ())
-    assert [field.name for field in found.fields] == [field.name for field in found.schema.fields]
-    assert (found.fields[0].start, found.fields[-1].end) == (10, len(whole))
-
-    cut = inspect(whole[:60], catalog())
-    assert [field.name for field in cut.fields] == ["eventId", "occurredAt"]
-    assert cut.trouble is not None
-    assert cut.trouble.startswith("instanceId at byte 53 is no uuid (")
-
-    assert inspect(whole + b"??", catalog()).trouble == "2 bytes follow the record"
-    broken = inspect(whole.replace(b"3.0.1", b"a b c"), catalog())
-    assert [rule.field for rule in broken.broken_rules] == ["version"]
-
-    for value, trouble in (
-        (None, "the record has no value"),
-        (b"text", "the value does not start with C3 01"),
-        (MARKER + bytes(8), "no schema has the fingerprint 0000000000000000"),
-    ):
-        assert inspect(value, catalog()) == dataclasses.replace(inspect(b"", catalog()), trouble=trouble)
-
-
-def test_every_event_can_be_looked_into() -> None:
-    for number in range(6):
-        assert inspect(value_of(number), catalog()).trouble is None

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from flowise_telemetry_consumer import DeadLetter, DeadLetterRefusedError, DeadLetterUnavailableError
-from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue, Shipment
+from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch, DeadLetterQueue
 from flowise_telemetry_transport.errors import (
     BrokerUnavailableError,
     DeliveryError,
@@ -53,12 +53,12 @@ class ScriptedWriter:
         pass
 
 
-def shipment(writer: ScriptedWriter, count: int) -> Shipment:
+def batch(writer: ScriptedWriter, count: int) -> DeadLetterBatch:
     letters = [
         DeadLetter(record(b"", offset=offset), "empty", "decode", "DecodeError", "the value is empty")
         for offset in range(count)
     ]
-    return DeadLetterQueue(writer, topic=DLQ, group=GROUP, clock=FakeClock()).shipment(letters)
+    return DeadLetterQueue(writer, topic=DLQ, group=GROUP, clock=FakeClock()).batch(letters)
 
 
 def offsets(writer: ScriptedWriter) -> list[bytes | None]:
@@ -66,13 +66,13 @@ def offsets(writer: ScriptedWriter) -> list[bytes | None]:
 
 
 def test_nothing_to_send_is_done() -> None:
-    shipment(ScriptedWriter(), 0).deliver(timeout_seconds=1)
+    batch(ScriptedWriter(), 0).deliver(timeout_seconds=1)
 
 
 def test_all_are_delivered_once() -> None:
     writer = ScriptedWriter()
     writer.answers = [DELIVERED] * 3
-    it = shipment(writer, 3)
+    it = batch(writer, 3)
     it.deliver(timeout_seconds=1)
     it.deliver(timeout_seconds=1)
     assert offsets(writer) == [b"0", b"1", b"2"]
@@ -81,7 +81,7 @@ def test_all_are_delivered_once() -> None:
 def test_only_what_failed_is_sent_again() -> None:
     writer = ScriptedWriter()
     writer.answers = [DELIVERED, DeliveryTimeoutError("too late"), DELIVERED]
-    it = shipment(writer, 3)
+    it = batch(writer, 3)
     with pytest.raises(DeadLetterUnavailableError, match="1 dead letters are not written: too late"):
         it.deliver(timeout_seconds=1)
     writer.answers = [DELIVERED]
@@ -92,7 +92,7 @@ def test_only_what_failed_is_sent_again() -> None:
 def test_what_has_no_answer_yet_is_waited_for_and_not_sent_again() -> None:
     writer = ScriptedWriter()
     writer.answers = [DELIVERED]
-    it = shipment(writer, 3)
+    it = batch(writer, 3)
     for _ in range(3):
         with pytest.raises(DeadLetterUnavailableError, match=r"2 dead letters .* no acknowledgement yet"):
             it.deliver(timeout_seconds=1)
@@ -103,7 +103,7 @@ def test_what_has_no_answer_yet_is_waited_for_and_not_sent_again() -> None:
 
 def test_a_failure_that_comes_late_is_not_overlooked() -> None:
     writer = ScriptedWriter()
-    it = shipment(writer, 1)
+    it = batch(writer, 1)
     with pytest.raises(DeadLetterUnavailableError):
         it.deliver(timeout_seconds=1)
     writer.waiting.pop()(None, DeliveryTimeoutError("too late"))  # between two calls
@@ -118,7 +118,7 @@ def test_a_writer_that_takes_nothing_is_asked_again() -> None:
     writer = ScriptedWriter()
     writer.refusals = [BrokerUnavailableError("no broker")]
     writer.answers = [DELIVERED] * 2
-    it = shipment(writer, 2)
+    it = batch(writer, 2)
     with pytest.raises(DeadLetterUnavailableError, match="2 dead letters are not written: no broker"):
         it.deliver(timeout_seconds=1)
     it.deliver(timeout_seconds=1)
@@ -129,7 +129,7 @@ def test_a_refusal_names_the_record() -> None:
     writer = ScriptedWriter()
     writer.answers = [DELIVERED, DeliveryError("not allowed")]
     with pytest.raises(DeadLetterRefusedError, match=r"events\[0\] offset 1 \(not allowed\)") as caught:
-        shipment(writer, 2).deliver(timeout_seconds=1)
+        batch(writer, 2).deliver(timeout_seconds=1)
     assert (caught.value.topic, caught.value.partition, caught.value.offset) == ("events", 0, 1)
     assert not caught.value.retryable
 
@@ -138,4 +138,4 @@ def test_a_record_that_the_client_finds_too_large_is_a_refusal() -> None:
     writer = ScriptedWriter()
     writer.refusals = [MessageTooLargeError("2 bytes over")]
     with pytest.raises(DeadLetterRefusedError, match=r"raise max\.message\.bytes"):
-        shipment(writer, 1).deliver(timeout_seconds=1)
+        batch(writer, 1).deliver(timeout_seconds=1)

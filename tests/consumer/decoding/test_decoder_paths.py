@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from flowise_telemetry_consumer import Decoder
-from flowise_telemetry_consumer.decoding.avro_block import columns_of
+from flowise_telemetry_consumer.decoding.avro_block import read_block
 from flowise_telemetry_schemas import Catalog, EventSchema, catalog
-from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER, decode_body
+from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from tests.consumer.world import event_id, records, value_of
 from tests.schemas.records import ENVELOPE, EVENTS, record_of
+from tests.thoroughness import examples
 
 _FIELD = {"doc": "d", "purpose": "p", "classification": "count"}
 _NAME = {"type": "string", "pattern": "^[a-z]{1,4}(_[0-9]{1,2}|\\.[A-Z])?$", "maxLength": 5}
@@ -139,13 +141,11 @@ def test_a_schema_that_polars_cannot_read_is_decoded_all_the_same() -> None:
     same(schemas, list(values))
 
 
-def test_good_records_are_decoded_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> None:
-        raise AssertionError("record by record")
-
-    monkeypatch.setattr("flowise_telemetry_consumer.decoding.decoder.decode_body", never)
-    assert Decoder(everything()).decode(records(good_messages())).rows == 40
-    assert Decoder(catalog()).decode(records([value_of(number) for number in range(600)])).rows == 600
+def test_good_records_are_decoded_in_blocks() -> None:
+    result = Decoder(everything()).decode(records(good_messages()))
+    assert (result.rows, result.one_by_one) == (40, 0)
+    result = Decoder(catalog()).decode(records([value_of(number) for number in range(600)]))
+    assert (result.rows, result.one_by_one) == (600, 0)
 
 
 bodies = st.sampled_from(good_messages()).map(lambda value: value[10:])
@@ -220,7 +220,7 @@ def spoilt_message(draw: st.DrawFn) -> bytes:
     return MARKER + schema.fingerprint + draw(spoilt())
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(3), suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(spots, spoilt_message() | odd() | st.none() | st.binary(max_size=12)), min_size=1, max_size=4)
 )
@@ -231,7 +231,6 @@ def test_bad_records_among_good_ones(changes: list[tuple[int, bytes | None]]) ->
     same(everything(), values)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(odd(), min_size=20, max_size=40))
 def test_many_records_that_may_break_a_constraint(values: list[bytes]) -> None:
     same(everything(), list(values))
@@ -341,7 +340,7 @@ def hostile(draw: st.DrawFn) -> bytes:
     return MARKER + schema.fingerprint + b"".join(pieces.values())
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(2), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(spots, hostile()), min_size=1, max_size=3))
 def test_hostile_bodies_among_good_ones(changes: list[tuple[int, bytes]]) -> None:
     values: list[bytes | None] = list(good_messages())
@@ -379,7 +378,7 @@ def test_a_union_at_the_end_of_our_own_event(kind: str) -> None:
     without = message(schema, record | {"stopNodeId": None}).removesuffix(b"\x00")
     good = [without + ENDS["null"], without + ENDS["text"]] * 15
     same(catalog(), [*good, without + ENDS[kind], *good])
-    whole = columns_of(schema, [value[HEADER_BYTES:] for value in [*good, without + ENDS[kind]]])
+    whole = read_block(schema, [value[HEADER_BYTES:] for value in [*good, without + ENDS[kind]]], pl.read_avro)
     assert (whole is None) == (kind not in {"null", "text"})
 
 
@@ -401,7 +400,6 @@ def nearly_right(draw: st.DrawFn) -> bytes:
     return message(schema, record)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(nearly_right(), min_size=30, max_size=60))
 def test_our_own_events_when_they_are_nearly_right(values: list[bytes]) -> None:
     same(catalog(), list(values))
@@ -422,17 +420,10 @@ def test_array_blocks_with_sizes_and_in_pieces() -> None:
         same(everything(), values)
 
 
-def test_one_bad_record_is_found_by_halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_at = []
-
-    def counted(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[str, Any]:
-        looked_at.append(body)
-        return decode_body(schema, body, reader)
-
-    monkeypatch.setattr("flowise_telemetry_consumer.decoding.decoder.decode_body", counted)
+def test_one_bad_record_is_found_by_halves() -> None:
     values = [value_of(number * 6 + 3) for number in range(1_000)]
     values[500] = values[500][:-1]
     result = Decoder(catalog()).decode(records(values))
     assert result.frames["tool_created"]["sequence"].is_sorted()
     assert (result.rows, len(result.dead)) == (999, 1)
-    assert len(looked_at) < 16
+    assert 0 < result.one_by_one < 16

@@ -5,19 +5,21 @@ from __future__ import annotations
 import http.client
 import logging
 import re
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, Progress, SinkUnavailableError
-from flowise_telemetry_consumer.monitoring.durations import Durations
+from flowise_telemetry_consumer import BatchLimits, ConsumerCounters, ConsumerSettings, SinkUnavailableError
 from flowise_telemetry_consumer.monitoring.health import MAX_POLL_AGE_SECONDS
 from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
 from flowise_telemetry_consumer.monitoring.metrics import PREFIX
 from flowise_telemetry_consumer.monitoring.partitions import LAG_SECONDS
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_schemas.codec import MARKER
+from tests.consumer.service.running import wait_until
 from tests.consumer.world import GROUP, TOPIC, StopWhen, World, value_of
 from tests.schemas.records import ENVELOPE
 
@@ -30,14 +32,21 @@ class Client:
     def __init__(self, address: str) -> None:
         self._address = address.removeprefix("http://")
 
-    def get(self, path: str) -> tuple[int, str]:
+    def get(self, path: str, *, method: str = "GET") -> tuple[int, str]:
         connection = http.client.HTTPConnection(self._address, timeout=60)
         try:
-            connection.request("GET", path)
+            connection.request(method, path)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         finally:
             connection.close()
+
+    def hang_up(self) -> None:
+        """Connects, sends half a request and resets the connection."""
+        host, _, port = self._address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            connection.sendall(b"GET /met")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def metrics(self) -> dict[str, float]:
         status, text = self.get("/metrics")
@@ -45,20 +54,30 @@ class Client:
         samples = re.findall(rf"^{PREFIX}(\S+(?:\{{[^}}]*\}})?) (\S+)$", text, re.MULTILINE)
         return {name: float(value) for name, value in samples}
 
+    def exposed(self) -> set[tuple[str, str, str]]:
+        """Name, type and labels of every series of ours, whatever its values."""
+        _, text = self.get("/metrics")
+        types = dict(re.findall(rf"^# TYPE {PREFIX}(\S+) (\S+)$", text, re.MULTILINE))
+        helped = set(re.findall(rf"^# HELP {PREFIX}(\S+) \S", text, re.MULTILINE))
+        assert helped == set(types)
+        series = re.findall(rf"^{PREFIX}([a-z_]+)(?:\{{(.*)\}})? \S+$", text, re.MULTILINE)
+        labels = {(name, ",".join(re.findall(r'(\w+)="', inside))) for name, inside in series}
+        return {(name, types.get(name) or types[name.rpartition("_")[0]], inside) for name, inside in labels}
+
 
 @contextmanager
-def served(progress: Progress, world: World) -> Iterator[Client]:
-    with status_server("127.0.0.1:0", progress, clock=world.clock) as address:
+def served(counters: ConsumerCounters, world: World) -> Iterator[Client]:
+    with status_server("127.0.0.1:0", counters, clock=world.clock) as address:
         yield Client(address)
 
 
-def test_the_counts_of_a_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_counts_of_a_consumer() -> None:
     world = World()
-    monkeypatch.setattr(world.clock, "now_ms", lambda: ENVELOPE.fields()["occurredAt"] + 5_000)
+    world.clock.wall_ms = ENVELOPE.fields()["occurredAt"] + 5_000
     world.send_good(24)
     world.send_bad()
     consumer = world.consumer(settings=SETTINGS)
-    with served(consumer.progress, world) as client:
+    with served(consumer.counters, world) as client:
         assert client.metrics()["records_consumed_total"] == 0
         consumer.run(StopWhen(world.all_committed))
         found = client.metrics()
@@ -80,27 +99,78 @@ def test_the_counts_of_a_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
     again = world.consumer(settings=SETTINGS)
     world.sent.clear()
     world.broker.group(GROUP).committed.clear()
-    again.run(StopWhen(lambda: again.progress.consumed == 25))
-    with served(again.progress, world) as client:
+    again.run(StopWhen(lambda: again.counters.consumed == 25))
+    with served(again.counters, world) as client:
         assert client.metrics()['events_deduplicated_total{event="tool_created"}'] == 4, "each consumer has its own"
+
+
+EXPOSED = {
+    ("records_consumed_total", "counter", ""),
+    ("events_written_total", "counter", "event"),
+    ("events_deduplicated_total", "counter", "event"),
+    ("dead_letters_total", "counter", "reason"),
+    ("commits_total", "counter", ""),
+    ("commits_rejected_total", "counter", ""),
+    ("retries_total", "counter", ""),
+    ("records_left_total", "counter", ""),
+    ("rebalances_total", "counter", ""),
+    ("flush_seconds_bucket", "histogram", "le"),
+    ("flush_seconds_count", "histogram", ""),
+    ("flush_seconds_sum", "histogram", ""),
+    ("partitions_assigned", "gauge", ""),
+    ("partitions_paused", "gauge", ""),
+    ("partition_lag_records", "gauge", "partition,topic"),
+    ("last_poll_age_seconds", "gauge", ""),
+    ("event_age_seconds", "gauge", ""),
+    ("events_missing", "gauge", ""),
+}
+BUCKETS = "0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0 30.0 60.0 +Inf"
+
+
+def test_names_types_and_labels_are_these_and_no_others() -> None:
+    world = World()
+    ids = world.send_good(24)
+    world.send_bad()
+    world.send_again(ids[0])
+    consumer = world.consumer(settings=SETTINGS)
+    with served(consumer.counters, world) as client:
+        client.metrics()
+        consumer.run(StopWhen(world.all_committed))
+        assert client.exposed() == EXPOSED
+        text = client.get("/metrics")[1]
+    assert re.findall(rf'^{PREFIX}flush_seconds_bucket{{le="(.*)"}}', text, re.MULTILINE) == BUCKETS.split()
+
+
+def test_what_cannot_be_known_is_left_out() -> None:
+    world = World()
+    with served(world.consumer(settings=SETTINGS).counters, world) as client:
+        names = {name for name, _, _ in client.exposed()}
+    assert not names & {"event_age_seconds", "events_missing", "partition_lag_records", "events_written_total"}
+
+
+def test_batches_are_counted_without_anyone_who_serves_them() -> None:
+    world = World()
+    world.send_good(5)
+    counters = world.consumer(settings=SETTINGS).run(StopWhen(world.all_committed))
+    assert (counters.batches, counters.flush_seconds) == (1, None)
 
 
 def test_lag_is_looked_at_while_someone_asks() -> None:
     world = World(partitions=1)
     consumer = world.consumer(settings=SETTINGS)
     name = f'partition_lag_records{{partition="0",topic="{TOPIC}"}}'
-    with served(consumer.progress, world) as client:
+    with served(consumer.counters, world) as client:
         consumer.run(StopWhen(lambda: world.clock.now > 1_000 + 2 * LAG_SECONDS))
         assert name not in client.metrics()
     consumer = world.consumer(settings=SETTINGS)
-    with served(consumer.progress, world) as client:
+    with served(consumer.counters, world) as client:
         client.metrics()
         world.sink.failures = [SinkUnavailableError("gone fishing")] * 100
         world.send_good(30)
         seen: list[float] = []
 
         def between_turns() -> bool:
-            if consumer.progress.outage:
+            if consumer.counters.outage:
                 seen.append(client.metrics().get(name, 0))
             return len(seen) > 100
 
@@ -114,7 +184,7 @@ def test_missing_events_are_counted_where_the_whole_topic_is_read() -> None:
         world.send_good(9)
         world.skip_event()
     consumer = world.consumer(settings=SETTINGS)
-    with served(consumer.progress, world) as client:
+    with served(consumer.counters, world) as client:
         seen: list[float] = []
 
         def between_turns() -> bool:
@@ -130,10 +200,10 @@ def test_missing_events_are_counted_where_the_whole_topic_is_read() -> None:
 
         def until_shared() -> bool:
             other.poll(timeout_seconds=0, max_records=1)
-            return len(shared.progress.assigned) == 1
+            return len(shared.counters.assigned) == 1
 
         shared.run(StopWhen(until_shared))
-        assert shared.progress.missing_events is None
+        assert shared.counters.missing_events is None
 
 
 def test_alive_and_ready() -> None:
@@ -141,7 +211,7 @@ def test_alive_and_ready() -> None:
     world.send_good(5)
     consumer = world.consumer(settings=SETTINGS)
     answers: list[tuple[int, str]] = []
-    with served(consumer.progress, world) as client:
+    with served(consumer.counters, world) as client:
         assert client.get("/healthz") == (200, "ok\n")
         status, why = client.get("/readyz")
         assert status == 503
@@ -163,6 +233,19 @@ def test_alive_and_ready() -> None:
         assert client.get("/")[0] == 404
 
 
+def test_a_client_that_hangs_up_leaves_no_trace_on_stderr(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG, "flowise_telemetry")
+    world = World()
+    with served(world.consumer(settings=SETTINGS).counters, world) as client:
+        client.hang_up()
+        wait_until(lambda: "failed" in caplog.text, "the request is given up")
+        assert client.get("/healthz")[0] == 200
+        assert [client.get(path, method="POST")[0] for path in ("/metrics", "/healthz", "/readyz")] == [405] * 3
+    assert "Traceback" not in capfd.readouterr().err
+
+
 SECRET = "planted-secret-prompt"
 
 
@@ -174,9 +257,9 @@ def test_no_value_gets_into_a_metric_or_a_log(caplog: pytest.LogCaptureFixture) 
         world.send_bad(value, headers=((SECRET, SECRET.encode()),))
     world.sink.failures = [SinkUnavailableError("gone fishing")]
     consumer = world.consumer(settings=SETTINGS)
-    with served(consumer.progress, world) as client:
+    with served(consumer.counters, world) as client:
         consumer.run(StopWhen(world.all_committed))
-        assert consumer.progress.dead.total() == 3
+        assert consumer.counters.dead.total() == 3
         texts = [client.get(path)[1] for path in ("/metrics", "/healthz", "/readyz")]
     values = {SECRET, *world.accepted()}
     values |= {
@@ -187,7 +270,7 @@ def test_no_value_gets_into_a_metric_or_a_log(caplog: pytest.LogCaptureFixture) 
         if isinstance(value, str) and len(value) > 8
     }
     assert len(values) > 20
-    for text in (*texts, caplog.text, repr(consumer.progress)):
+    for text in (*texts, caplog.text, repr(consumer.counters)):
         assert [value for value in values if value in text] == []
 
 
@@ -203,15 +286,10 @@ def test_addresses() -> None:
 
 
 def test_a_port_that_is_taken_is_told() -> None:
-    with status_server("127.0.0.1:0", Progress()) as address:
+    with status_server("127.0.0.1:0", ConsumerCounters()) as address:
         taken = address.removeprefix("http://")
-        with pytest.raises(ConfigurationError, match=f"HTTP address {taken}: "), status_server(taken, Progress()):
+        with (
+            pytest.raises(ConfigurationError, match=f"HTTP address {taken}: "),
+            status_server(taken, ConsumerCounters()),
+        ):
             pass
-
-
-def test_durations() -> None:
-    durations = Durations([0.1, 1])
-    for seconds in (0.05, 0.1, 0.5, 3):
-        durations.add(seconds)
-    assert durations.cumulative() == [(0.1, 2), (1, 3), (float("inf"), 4)]
-    assert durations.total_seconds == pytest.approx(3.65)

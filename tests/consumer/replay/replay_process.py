@@ -27,7 +27,7 @@ def main() -> int:
         bootstrap_servers=(servers,), client="librdkafka" if client == "librdkafka" else "kafka-python"
     )
     reader, sink = open_reader(settings), open_sink(url)
-    result = replay(reader, sink, catalog(), topic, batch=BatchLimits(rows=int(rows)), on_progress=show)
+    result = replay(reader, sink, catalog(), topic, batch=BatchLimits(rows=int(rows)), on_report=show)
     sink.close()
     reader.close(timeout_seconds=5)
     return 0 if result.complete and not result.discrepancies() else 1

@@ -135,12 +135,12 @@ def test_a_time_is_found_without_reading_what_is_before(reader: RecordReader, lo
     sink = MemorySink()
     times = iter([START_MS + second * 1000 for second in (*range(50), 20, *range(50, 100))])
     ids = log.send(101, partition=0, times_ms=times)
-    result = ran(reader, log, sink, Bound.parse("2023-11-14T22:14:10Z", now_ms=0, option="--from"))
+    result = ran(reader, log, sink, Bound.parse("2023-11-14T22:14:10Z", now_ms=0, argument="begin"))
     assert sink.event_ids() == set(ids[51:])
     part = result.partitions[TopicPartition(log.topic, 0)]
     assert (part.start, part.written, part.filtered) == (51, 50, 0)
     sink = MemorySink()
-    result = ran(reader, log, sink, Bound.parse("2023-11-14T22:14:00Z", now_ms=0, option="--from"))
+    result = ran(reader, log, sink, Bound.parse("2023-11-14T22:14:00Z", now_ms=0, argument="begin"))
     assert sink.event_ids() == set(ids[40:50]) | set(ids[51:])
     assert result.filtered == 1
 

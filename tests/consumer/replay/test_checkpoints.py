@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
 from flowise_telemetry_consumer.sinks.sqlite import SqliteSink
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.world import TOPIC, StopWhen, World
 
 ALL = ReplayRequest(topic=TOPIC)
@@ -45,7 +47,7 @@ class Copy:
 
     def run(
         self,
-        arguments: ReplayRequest = ALL,
+        request: ReplayRequest = ALL,
         *,
         restart: bool = False,
         shard: Shard | None = None,
@@ -61,21 +63,20 @@ class Copy:
                 self.world.reader(None),
                 sink,
                 catalog(),
-                arguments,
+                request,
                 restart=restart,
                 shard=shard,
                 run_id=run_id,
-                stop=stop,
                 batch=BatchLimits(rows=20),
-                clock=self.world.clock,
+                control=dataclasses.replace(self.world.control, stop=stop),
             )
         finally:
             sink.close()
         assert result.discrepancies() == []
         return result
 
-    def sink(self) -> Sink:
-        return open_sink(self.url)
+    def sink(self) -> DatabaseSink:
+        return open_database(self.url)
 
     def event_ids(self) -> list[str]:
         sink = self.sink()
@@ -109,9 +110,9 @@ def copy(world: World, tmp_path: Path) -> Copy:
     return Copy(world, f"sqlite:///{tmp_path / 'copy.db'}")
 
 
-def died(copy: Copy, batches: int, arguments: ReplayRequest = ALL) -> None:
+def died(copy: Copy, batches: int, request: ReplayRequest = ALL) -> None:
     with pytest.raises(_KilledError):
-        copy.run(arguments, die_after_batches=batches)
+        copy.run(request, die_after_batches=batches)
 
 
 def test_a_killed_replay_goes_on_up_to_the_ends_of_its_first_start(world: World, copy: Copy) -> None:
@@ -153,7 +154,7 @@ def test_other_arguments_are_another_replay(world: World, copy: Copy) -> None:
 def test_an_age_is_the_same_argument_tomorrow(world: World, copy: Copy) -> None:
     day_ms = 86_400_000
     today, tomorrow = (
-        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, option="--from"))
+        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, argument="begin"))
         for later in (0, 2 * day_ms)
     )
     died(copy, 2, today)
@@ -167,8 +168,8 @@ def test_the_list_says_how_far_each_is(world: World, copy: Copy) -> None:
     sink = copy.sink()
     unfinished, finished = sorted(list_runs(sink), key=lambda run: run.finished)
     sink.close()
-    assert (unfinished.finished, unfinished.offsets_read, unfinished.span.offsets) == (False, 40, 100)
-    assert (finished.finished, finished.offsets_read, finished.arguments.partitions) == (True, 20, (3,))
+    assert (unfinished.finished, unfinished.offsets_read, unfinished.offsets.offset_count) == (False, 40, 100)
+    assert (finished.finished, finished.offsets_read, finished.request.partitions) == (True, 20, (3,))
     assert unfinished.id == ALL.run_id(copy.url)
 
 
@@ -178,7 +179,7 @@ def test_a_replay_can_be_resumed_by_its_id(world: World, copy: Copy) -> None:
     sink = copy.sink()
     run = find_run(sink, some.run_id(copy.url))
     sink.close()
-    result = copy.run(run.arguments, run_id=run.id)
+    result = copy.run(run.request, run_id=run.id)
     assert result.resumed
     assert len(copy.event_ids()) == 95
 
@@ -209,7 +210,7 @@ def test_what_retention_removed_meanwhile_is_kept_with_the_run(tmp_path: Path, m
     sink = copy.sink()
     finished = find_run(sink, ALL.run_id(copy.url))
     sink.close()
-    assert (finished.finished, dict(finished.resolution.missing)) == (True, {tp: [(start, 70)]})
+    assert (finished.finished, dict(finished.resolved.missing)) == (True, {tp: [(start, 70)]})
 
 
 def test_workers_that_find_something_missing_at_once_keep_it_all(world: World, copy: Copy) -> None:
@@ -220,7 +221,7 @@ def test_workers_that_find_something_missing_at_once_keep_it_all(world: World, c
     keep_missing(sink, run, [first], {first: [(3, 5)]})
     keep_missing(sink, run, [second], {second: [(1, 2)]})
     keep_missing(sink, run, [first], {first: [(3, 9)]})
-    assert find_run(sink, run.id).resolution.missing == {first: [(3, 9)], second: [(1, 2)]}
+    assert find_run(sink, run.id).resolved.missing == {first: [(3, 9)], second: [(1, 2)]}
     assert find_run(sink, run.id).finished
     sink.close()
 
@@ -239,8 +240,11 @@ def test_progress_of_other_arguments_is_not_taken_for_this_replay_s(world: World
     mine, other = ALL.run_id(copy.url), ReplayRequest(topic=TOPIC, partitions=(0,)).run_id(copy.url)
     (run,) = list_runs(sink)
     sink.claim(f"replay/{other}/1", [TopicPartition(TOPIC, 0)], description=run.description())
-    with pytest.raises(UnknownRunError, match=f"replay {other} is of other arguments \\(those of {mine}\\)"):
+    with pytest.raises(
+        UnknownRunError, match=f"replay {other} is that of another request \\({mine}\\): restart it"
+    ) as caught:
         find_run(sink, other)
+    assert caught.value.argument == "restart"
     sink.close()
 
 
@@ -263,15 +267,18 @@ def test_a_topic_made_again_since_is_told_with_the_mend(world: World, copy: Copy
     world.broker.recreate(TOPIC)
     for partition in range(5):
         world.send_good(30, partition=partition)
-    with pytest.raises(TopicChangedError, match=r"made again since replay .*\(its id is another\): .*--restart"):
+    with pytest.raises(
+        TopicChangedError, match=r"created again since replay .*\(its id is another\): restart it"
+    ) as caught:
         copy.run()
+    assert caught.value.argument == "restart"
     assert copy.run(restart=True).written.total() == 150
 
 
 def test_a_topic_made_again_is_told_by_its_ends_where_it_has_no_id(
     world: World, copy: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world.broker, "topic_id", lambda topic: None)
+    monkeypatch.setattr(world.broker.cluster, "topic_id", lambda topic: None)
     died(copy, 2)
     world.broker.recreate(TOPIC)
     with pytest.raises(TopicChangedError, match="partition 0 ends at 0, before the 20 of then"):
@@ -303,6 +310,11 @@ def test_what_is_filtered_out_is_not_read_again(world: World, copy: Copy) -> Non
 def test_a_sink_that_keeps_no_progress_begins_again(world: World, tmp_path: Path) -> None:
     lines = Copy(world, f"jsonl:///{tmp_path / 'copy.jsonl'}")
     died(lines, 2)
+    sink = open_sink(lines.url)
+    with pytest.raises(UnknownRunError, match=r"copy\.jsonl keeps no progress, so no replay into it can be resumed"):
+        find_run(sink, ALL.run_id(lines.url))
+    assert list_runs(sink) == []
+    sink.close()
     result = lines.run()
     assert (result.resumed, result.already_there.total(), result.written.total()) == (False, 40, 60)
 
@@ -311,9 +323,7 @@ def test_the_shards_of_a_divided_replay_are_named(world: World, copy: Copy) -> N
     for number in (2, 1):
         copy.run(shard=Shard(number, 3))
     sink, mine = copy.sink(), ALL.run_id(copy.url)
-    with pytest.raises(
-        UnknownRunError, match=f"replay {mine} is divided, name the shard; there are: --shard 1/3, --sh"
-    ):
+    with pytest.raises(UnknownRunError, match=f"replay {mine} is divided into shards, name one; there are: 1/3, "):
         find_run(sink, mine)
     copy.run()
     assert find_run(sink, mine).shard is None
@@ -323,22 +333,23 @@ def test_the_shards_of_a_divided_replay_are_named(world: World, copy: Copy) -> N
 def test_a_shard_of_a_replay_that_is_not_divided_is_told(world: World, copy: Copy) -> None:
     copy.run()
     sink, mine = copy.sink(), ALL.run_id(copy.url)
-    with pytest.raises(UnknownRunError, match=f"replay {mine} is not divided: leave --shard out"):
+    with pytest.raises(UnknownRunError, match=f"replay {mine} is not divided into shards: name none") as caught:
         find_run(sink, mine, Shard(1, 3))
+    assert caught.value.argument == "shard"
     sink.close()
 
 
 def test_a_name_beside_is_for_the_rows_of_one_replay(world: World, copy: Copy) -> None:
-    def fill(arguments: ReplayRequest, shard: Shard | None = None, *, die: bool = False) -> None:
+    def fill(request: ReplayRequest, shard: Shard | None = None, *, die: bool = False) -> None:
         live = copy.sink()
         sink = live.staging("rebuilt")
         try:
             sink.prepare(list(catalog()))
-            run = open_run(world.reader(None), sink, arguments, clock=world.clock, shard=shard)
-            require_own_rows(sink, run.id, "rebuilt", resumes=run.updated_at_ms > 0)
+            run = open_run(world.reader(None), sink, request, clock=world.clock, shard=shard)
+            require_own_rows(sink, run.id, resumes=run.updated_at_ms > 0)
             if die:
                 let_die(sink, 1)
-            advance_run(world.reader(None), sink, catalog(), run, batch=BatchLimits(rows=20), clock=world.clock)
+            advance_run(world.reader(None), sink, catalog(), run, batch=BatchLimits(rows=20), control=world.control)
         finally:
             sink.close()
             live.close()
@@ -350,11 +361,14 @@ def test_a_name_beside_is_for_the_rows_of_one_replay(world: World, copy: Copy) -
     fill(ALL, Shard(1, 2))
     world.send_good(10)
     fill(ALL)  # it catches up before a swap
-    with pytest.raises(ConfigurationError, match=r"holds 110 rows that are not of replay .* alone: drop its tables"):
+    with pytest.raises(
+        ConfigurationError, match=r"holds 110 rows that are not those of replay .* alone: drop its tables"
+    ) as caught:
         fill(other)
+    assert caught.value.argument == "staging"
     copy.run(other)
     live = copy.sink()
     live.promote("rebuilt")
     live.close()
-    with pytest.raises(ConfigurationError, match="holds 21 rows that are not of replay"):
+    with pytest.raises(ConfigurationError, match="holds 21 rows that are not those of replay"):
         fill(ALL)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from flowise_telemetry_consumer import Bound, RecordFilter, ReplayRequest, replay
 from flowise_telemetry_consumer.replay import ReplayPlan, plan_replay
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.roles import open_readable
 from tests.consumer.world import TOPIC, StopWhen, World, value_of
 
 ALL = ReplayRequest(topic=TOPIC)
@@ -26,10 +27,10 @@ def world() -> World:
     return made
 
 
-def planned(world: World, url: str, arguments: ReplayRequest = ALL) -> ReplayPlan:
-    sink = open_sink(url)
+def planned(world: World, url: str, request: ReplayRequest = ALL) -> ReplayPlan:
+    sink = open_readable(url)
     try:
-        return plan_replay(world.reader(None), sink, catalog(), arguments, clock=world.clock)
+        return plan_replay(world.reader(None), sink, catalog(), request, control=world.control)
     finally:
         sink.close()
 
@@ -37,8 +38,8 @@ def planned(world: World, url: str, arguments: ReplayRequest = ALL) -> ReplayPla
 @pytest.mark.parametrize("scheme", ["sqlite", "duckdb", "parquet"])
 def test_it_says_what_the_replay_then_does(world: World, tmp_path: Path, scheme: str) -> None:
     url = f"{scheme}:///{tmp_path / 'copy'}"
-    arguments = ReplayRequest(topic=TOPIC, selection=RecordFilter.of(catalog(), events=["tool_created"]))
-    plan = planned(world, url, arguments)
+    request = ReplayRequest(topic=TOPIC, record_filter=RecordFilter.of(catalog(), events=["tool_created"]))
+    plan = planned(world, url, request)
     assert list(tmp_path.iterdir()) == [], "not even the sink is made"
     first, second = plan.partitions.values()
     assert (first.records, first.filtered, first.dead, first.gaps) == (60, 49, 1, 1)
@@ -49,8 +50,8 @@ def test_it_says_what_the_replay_then_does(world: World, tmp_path: Path, scheme:
         {"tool_created": 1},
         {"unknown_framing": 1},
     )
-    sink = open_sink(url)
-    result = replay(world.reader(None), sink, catalog(), arguments, clock=world.clock)
+    sink = open_readable(url)
+    result = replay(world.reader(None), sink, catalog(), request, control=world.control)
     sink.close()
     assert plan.run == result.run
     assert result.written == plan.events - plan.already_there
@@ -58,13 +59,19 @@ def test_it_says_what_the_replay_then_does(world: World, tmp_path: Path, scheme:
     again = planned(world, url)
     assert again.already_there == {"tool_created": 11}
     assert again.events.total() - again.already_there.total() == 49
-    assert again.sink_trouble is None
+    assert again.sink_error is None
 
 
 def test_it_tells_what_is_left_of_an_unfinished_one(world: World, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'copy.db'}"
-    sink = open_sink(url)
-    replay(world.reader(None), sink, catalog(), ALL, stop=StopWhen(lambda: True), clock=world.clock)
+    sink = open_readable(url)
+    replay(
+        world.reader(None),
+        sink,
+        catalog(),
+        ALL,
+        control=dataclasses.replace(world.control, stop=StopWhen(lambda: True)),
+    )
     sink.close()
     plan = planned(world, url)
     assert plan.resumes
@@ -76,20 +83,26 @@ def test_what_retention_removed_is_in_it(world: World, tmp_path: Path) -> None:
     world.broker.truncate(tp, 10)
     asked = ReplayRequest(topic=TOPIC, begin=Bound("3", offset=3))
     with pytest.raises(Exception, match="there is no such file"):
-        open_sink(f"sqlite:///{tmp_path / 'none.db'}").counts()
+        open_readable(f"sqlite:///{tmp_path / 'none.db'}").counts()
     plan = planned(world, f"sqlite:///{tmp_path / 'copy.db'}", asked)
     assert plan.missing == {tp: [(3, 10)]}
-    assert plan.sink_trouble is not None
+    assert plan.sink_error is not None
 
 
 def test_what_is_left_of_an_unfinished_one_is_told_by_its_own_arguments(world: World, tmp_path: Path) -> None:
     url, day_ms = f"sqlite:///{tmp_path / 'copy.db'}", 86_400_000
     today, in_a_week = (
-        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, option="--from"))
+        ReplayRequest(topic=TOPIC, begin=Bound.parse("1d ago", now_ms=world.clock.now_ms() + later, argument="begin"))
         for later in (0, 7 * day_ms)
     )
-    sink = open_sink(url)
-    replay(world.reader(None), sink, catalog(), today, stop=StopWhen(lambda: True), clock=world.clock)
+    sink = open_readable(url)
+    replay(
+        world.reader(None),
+        sink,
+        catalog(),
+        today,
+        control=dataclasses.replace(world.control, stop=StopWhen(lambda: True)),
+    )
     sink.close()
     plan = planned(world, url, in_a_week)
     assert (plan.resumes, plan.run) == (True, today.run_id(url))

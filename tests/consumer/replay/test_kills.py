@@ -13,21 +13,22 @@ import polars as pl
 import pytest
 
 from flowise_telemetry_consumer import list_runs, replay
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from tests.consumer.filled_topic import fill
+from tests.consumer.sinks.roles import open_readable
 from tests.services.kafka import KafkaService
+from tests.thoroughness import KILL_ROUNDS
 
-pytestmark = pytest.mark.real_broker
+pytestmark = [pytest.mark.real_broker, pytest.mark.xdist_group("kills")]
 
-EVENTS = 20_000
-KILLS = 10
 BATCH_ROWS = 250
+BATCHES_BEFORE_A_KILL = 6  # at most
+EVENTS = (BATCHES_BEFORE_A_KILL + 2) * BATCH_ROWS * KILL_ROUNDS  # some are left after the last kill
 
 
 def rows_of(url: str) -> dict[str, pl.DataFrame]:
-    sink = open_sink(url)
+    sink = open_readable(url)
     try:
         return {event: pl.concat([*sink.read(event)]).sort("event_id") for event in catalog().events}
     finally:
@@ -42,20 +43,20 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return found
 
 
-def test_a_replay_killed_ten_times_ends_with_the_rows_of_an_uninterrupted_one(
+def test_a_replay_killed_again_and_again_ends_with_the_rows_of_an_uninterrupted_one(
     kafka: KafkaService, url: str, tmp_path: Path
 ) -> None:
     topic, servers = kafka.new_topic(), ",".join(kafka.bootstrap_servers)
     fill(servers, topic, EVENTS)
     dice = random.Random(url)
     command = [sys.executable, "-m", "tests.consumer.replay.replay_process", servers, "librdkafka", topic, url]
-    for kill in range(KILLS):
+    for kill in range(KILL_ROUNDS):
         with subprocess.Popen(
             [*command, str(BATCH_ROWS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as running:
             assert running.stdin is not None
             assert running.stdout is not None
-            for _ in range(dice.randrange(1, 7)):
+            for _ in range(dice.randint(1, BATCHES_BEFORE_A_KILL)):
                 # What was written is never read again, as rows and offsets are one transaction. In a folder of Parquet
                 # files there is none: the files of a batch come before its offsets.
                 assert running.stdout.readline().split()[1] == "0" or url.startswith("parquet")
@@ -75,15 +76,15 @@ def test_a_replay_killed_ten_times_ends_with_the_rows_of_an_uninterrupted_one(
     assert (read, resumed) == (str(EVENTS), "True")
     assert repeated == "0" or url.startswith("parquet")
 
-    sink = open_sink(url)
+    sink = open_readable(url)
     (run,) = list_runs(sink)
     sink.close()
     assert run.finished
 
     whole = f"sqlite:///{tmp_path / 'whole.db'}"
-    reader, sink = open_reader(kafka.settings(client="librdkafka")), open_sink(whole)
+    reader, sink = open_reader(kafka.settings(client="librdkafka")), open_readable(whole)
     with contextlib.closing(sink):
-        replay(reader, sink, catalog(), run.arguments)
+        replay(reader, sink, catalog(), run.request)
     reader.close(timeout_seconds=5)
     expected = {
         event: frame.filter(pl.col("event_id").str.tail(12).str.to_integer(base=16) < EVENTS)

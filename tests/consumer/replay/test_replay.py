@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import pytest
@@ -27,8 +28,13 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 def replayed(world: World, *, rows: int = 1_000, stop: StopWhen | None = None) -> ReplayResult:
     result = replay(
-        world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=rows), stop=stop, clock=world.clock
-    )  # fmt: skip
+        world.reader(None),
+        world.sink,
+        catalog(),
+        TOPIC,
+        batch=BatchLimits(rows=rows),
+        control=dataclasses.replace(world.control, stop=stop),
+    )
     assert result.discrepancies() == []
     return result
 
@@ -98,7 +104,7 @@ def test_a_range_may_be_given() -> None:
         world.sink,
         catalog(),
         ReplayRequest(topic=TOPIC, begin=Bound("2", offset=2), end=Bound("5", offset=5)),
-        clock=world.clock,
+        control=world.control,
     )
     assert result.complete
     assert result.written.total() == 3
@@ -107,7 +113,7 @@ def test_a_range_may_be_given() -> None:
 def test_a_topic_that_is_missing_is_told() -> None:
     world = World()
     with pytest.raises(UnknownTopicError):
-        replay(world.reader(None), world.sink, catalog(), "nowhere", clock=world.clock)
+        replay(world.reader(None), world.sink, catalog(), "nowhere", control=world.control)
 
 
 def test_a_broker_that_goes_away_leaves_it_incomplete_with_what_was_read_written() -> None:
@@ -125,10 +131,9 @@ def test_a_broker_that_goes_away_leaves_it_incomplete_with_what_was_read_written
         catalog(),
         TOPIC,
         batch=BatchLimits(rows=100),
-        no_progress_seconds=30,
-        clock=world.clock,
+        control=dataclasses.replace(world.control, no_progress_seconds=30),
     )
-    assert result.incomplete == "events: nothing came for 30 s"
+    assert result.incomplete == "no records received for 30 s from events[0] at offset 100"
     assert 30 <= world.clock.now - started < 40
     assert 0 < result.offsets_read == result.written.total() < 5_100
 
@@ -164,7 +169,7 @@ def test_a_sink_that_loses_count_is_told() -> None:
         return WriteResult({event: count - 1 for event, count in done.written.items()}, done.duplicates)
 
     world.sink.write = forgetful  # type: ignore[method-assign]  # a fault on purpose
-    result = replay(world.reader(None), world.sink, catalog(), TOPIC, clock=world.clock)
+    result = replay(world.reader(None), world.sink, catalog(), TOPIC, control=world.control)
     assert result.complete
     (line,) = result.discrepancies()
     assert line == "partition 0: 10 offsets read, 5 records and 0 gaps"
@@ -184,7 +189,7 @@ def test_a_sink_that_stays_away_leaves_it_incomplete() -> None:
     world.send_good(10)
     world.sink.failures = [SinkUnavailableError("gone fishing")] * 1_000
     result = replayed(world)
-    assert result.incomplete == "the sink stayed away: gone fishing"
+    assert result.incomplete == "the sink stayed unavailable: gone fishing"
     assert result.offsets_read == 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import signal
@@ -17,13 +16,13 @@ import pytest
 from flowise_telemetry_consumer import ReplayRequest, ReplayResult, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.replay import WorkerError, open_run, replay_with_workers
-from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from tests.cli.program import start
 from tests.consumer.filled_topic import fill
 from tests.consumer.service.running import wait_until
+from tests.consumer.sinks.roles import ReadableSink, open_readable
 from tests.consumer.world import MemorySink
 from tests.services.kafka import KafkaService
 
@@ -45,12 +44,13 @@ class Crew:
 
     def run(
         self,
-        on_progress: Callable[[ReplayResult], None] | None = None,
+        on_report: Callable[[ReplayResult], None] | None = None,
         stop: threading.Event | None = None,
-        lock_holder: Sink | None = None,
+        lock_holder: ReadableSink | None = None,
+        keep_lock_seconds: float = 5.0,
     ) -> ReplayResult:
         with contextlib.ExitStack() as opened:
-            sink = open_sink(self.url)
+            sink = open_readable(self.url)
             opened.callback(sink.close)
             sink.prepare(list(catalog()))
             reader = open_reader(self.settings)
@@ -61,15 +61,16 @@ class Crew:
                 self.url,
                 run,
                 workers=2,
-                on_progress=on_progress,
-                stop=stop,
+                control=RunControl(stop=stop),
+                on_report=on_report,
                 lock_holder=lock_holder or sink,
+                keep_lock_seconds=keep_lock_seconds,
             )
         assert result.discrepancies() == []
         return result
 
     def rows(self) -> int:
-        sink = open_sink(self.url)
+        sink = open_readable(self.url)
         with contextlib.closing(sink):
             return sum(sink.counts().values())
 
@@ -117,12 +118,11 @@ class Lapsed(MemorySink):
 
 
 def test_the_parent_keeps_the_lock_and_ends_the_workers_when_it_is_lost(
-    crew: Crew, monkeypatch: pytest.MonkeyPatch
+    crew: Crew,
 ) -> None:
-    monkeypatch.setattr(importlib.import_module(WorkerError.__module__), "_KEEP_LOCK_SECONDS", 0.0)
     holder = Lapsed()
     with pytest.raises(WorkerError, match="another process has it now") as caught:
-        crew.run(lock_holder=holder)
+        crew.run(lock_holder=holder, keep_lock_seconds=0)
     assert caught.value.retryable
     assert len(holder.asked) == 2
     assert holder.asked[0].startswith("replay/")
@@ -142,7 +142,7 @@ def test_workers_that_are_stopped_have_written_what_they_say(crew: Crew) -> None
 
 def test_what_a_worker_s_sink_refuses_is_told(crew: Crew, kafka: KafkaService, tmp_path: Path) -> None:
     with contextlib.ExitStack() as opened:
-        sink = open_sink(crew.url)
+        sink = open_readable(crew.url)
         opened.callback(sink.close)
         sink.prepare(list(catalog()))
         reader = open_reader(crew.settings)

@@ -10,11 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from flowise_telemetry_consumer import BatchLimits, Consumer, ConsumerSettings, Progress, open_dead_letter_writer
-from flowise_telemetry_consumer.sinks import Sink, open_sink
+from flowise_telemetry_consumer import (
+    BatchLimits,
+    Consumer,
+    ConsumerCounters,
+    ConsumerSettings,
+    open_dead_letter_writer,
+)
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import Record, TopicPartition, open_reader, open_writer
 from flowise_telemetry_transport.types import Delivery, Headers, OutgoingRecord
+from tests.consumer.sinks.roles import ClaimedSink, open_claimed
 from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
 
@@ -36,7 +42,7 @@ class Service:
         self.group = kafka.new_group()
         self.accepted: set[str] = set()
         self.ends: dict[TopicPartition, int] = {}
-        self.sink: Sink = open_sink(sink_url)
+        self.sink: ClaimedSink = open_claimed(sink_url)
         self.sink.prepare(catalog())
 
     def send(self, numbers: Sequence[int], bad: Sequence[tuple[bytes | None, Headers]] = ()) -> None:
@@ -70,21 +76,21 @@ class Service:
         )
 
     @contextlib.contextmanager
-    def consumer(self, *, rows: int = 1_000, url: str | None = None) -> Iterator[Progress]:
+    def consumer(self, *, rows: int = 1_000, url: str | None = None) -> Iterator[ConsumerCounters]:
         """A consumer on a thread of its own, stopped in the end; what it raised is raised there."""
         stop = threading.Event()
         failures: list[BaseException] = []
         settings = self.kafka.settings(session_timeout_seconds=6.0, client=self.client)
         writer = open_dead_letter_writer(settings)
         reader = open_reader(settings, group=self.group)
-        sinks: list[Sink] = []
+        sinks: list[ClaimedSink] = []
         ready: list[Consumer] = []
         made = threading.Event()
 
         def work() -> None:
             try:
                 # A sink belongs to the thread that uses it.
-                sinks.append(open_sink(url or self.sink_url))
+                sinks.append(open_claimed(url or self.sink_url))
                 ready.append(Consumer(reader, sinks[0], writer, catalog(), self.settings(rows)))
                 made.set()
                 ready[0].run(stop)
@@ -99,7 +105,7 @@ class Service:
         thread.start()
         try:
             made.wait()
-            yield ready[0].progress
+            yield ready[0].counters
         finally:
             stop.set()
             thread.join(_WAIT_SECONDS)

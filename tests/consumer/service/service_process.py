@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from flowise_telemetry_consumer import BatchLimits, Consumer, ConsumerSettings, Progress
+from flowise_telemetry_consumer import BatchLimits, Consumer, ConsumerCounters, ConsumerSettings
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings, open_reader, open_writer, parse_bootstrap_servers
@@ -20,8 +20,8 @@ def main() -> None:
         request_timeout_seconds=10.0,
     )
 
-    def told(progress: Progress) -> None:
-        sys.stdout.write(f"{progress.written.total()} written\n")
+    def told(counters: ConsumerCounters) -> None:
+        sys.stdout.write(f"{counters.written.total()} written\n")
         sys.stdout.flush()
 
     Consumer(
@@ -30,7 +30,7 @@ def main() -> None:
         open_writer(settings),
         catalog(),
         ConsumerSettings(topic=topic, group=group, batch=BatchLimits(rows=40)),
-        on_progress=told,
+        on_change=told,
     ).run(threading.Event())
 
 

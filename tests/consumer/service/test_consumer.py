@@ -33,12 +33,12 @@ def settings(*, rows: int = 10, limits: DeadLetterLimits | None = None) -> Consu
 def test_everything_is_written_and_committed() -> None:
     world = World()
     world.send_good(25)
-    progress = world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    counters = world.consumer(settings=settings()).run(StopWhen(world.all_committed))
     assert world.sink.event_ids() == world.accepted()
-    assert progress.consumed == progress.written.total() == 25
-    assert progress.batches == progress.commits == 3
-    assert not progress.dead
-    assert progress.outage is None
+    assert counters.consumed == counters.written.total() == 25
+    assert counters.batches == counters.commits == 3
+    assert not counters.dead
+    assert counters.outage is None
 
 
 def test_a_small_batch_is_written_once_it_is_old_enough() -> None:
@@ -68,8 +68,8 @@ def test_stopping_writes_what_was_polled() -> None:
     world = World()
     world.send_good(3)
     polled_once = iter([False, True])
-    progress = world.consumer(settings=settings()).run(StopWhen(lambda: next(polled_once)))
-    assert progress.written.total() == 3
+    counters = world.consumer(settings=settings()).run(StopWhen(lambda: next(polled_once)))
+    assert counters.written.total() == 3
     assert world.all_committed()
 
 
@@ -78,10 +78,10 @@ def test_bad_records_do_not_take_good_ones_with_them() -> None:
     for _ in range(4):
         world.send_good(5)
         world.send_bad()
-    progress = world.consumer(settings=settings(rows=7)).run(StopWhen(world.all_committed))
+    counters = world.consumer(settings=settings(rows=7)).run(StopWhen(world.all_committed))
     assert world.sink.event_ids() == world.accepted()
-    assert progress.dead == {"unknown_framing": 4}
-    assert progress.consumed == progress.written.total() + progress.dead.total()
+    assert counters.dead == {"unknown_framing": 4}
+    assert counters.consumed == counters.written.total() + counters.dead.total()
     assert len(world.dead_records()) == 4
 
 
@@ -102,10 +102,10 @@ def test_a_sink_outage_is_waited_for_with_the_partitions_paused() -> None:
     seen: list[tuple[str | None, set[TopicPartition]]] = []
     consumer = world.consumer(reader, settings(), lambda p: seen.append((p.outage, set(reader.paused))))
     started, polls = world.clock.now, reader.polls
-    progress = consumer.run(StopWhen(world.all_committed))
+    counters = consumer.run(StopWhen(world.all_committed))
     assert world.sink.event_ids() == world.accepted()
-    assert progress.retries == 4
-    assert progress.dead == {"unknown_framing": 1}
+    assert counters.retries == 4
+    assert counters.dead == {"unknown_framing": 1}
     assert seen[0] == ("gone fishing", set(world.partitions))
     assert seen[1] == (None, set())
     assert world.clock.now - started >= 0.5 + 1 + 2 + 4, "the waits double"
@@ -148,8 +148,8 @@ def test_an_outage_outlives_the_time_to_stop_and_loses_nothing() -> None:
     world.send_good(5)
     world.sink.failures = [SinkUnavailableError("gone fishing")] * 100
     started = world.clock.now
-    progress = world.consumer(settings=settings(rows=5)).run(StopWhen(lambda: len(world.sink.failures) < 98))
-    assert progress.dropped_records == 5
+    counters = world.consumer(settings=settings(rows=5)).run(StopWhen(lambda: len(world.sink.failures) < 98))
+    assert counters.dropped_records == 5
     assert world.committed() == {}
     assert world.clock.now - started < 40, "stopping is bounded"
     world.sink.failures.clear()
@@ -163,9 +163,9 @@ def test_a_failing_dead_letter_write_is_retried_and_nothing_is_written_twice() -
     for _ in range(3):
         world.send_bad()
     world.broker.fail_next_deliveries(DeliveryTimeoutError("no acknowledgement"), count=2)
-    progress = world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    counters = world.consumer(settings=settings()).run(StopWhen(world.all_committed))
     assert len(world.dead_records()) == 3
-    assert progress.retries == 1
+    assert counters.retries == 1
     assert len(world.sink.batches) == 1, "the sink is not asked again"
 
 
@@ -230,7 +230,7 @@ def test_a_run_of_dead_letters_stops_the_consumer() -> None:
     for _ in range(4):
         world.send_bad(partition=1)
     limits = DeadLetterLimits(max_ratio=None, max_run_records=3)
-    with pytest.raises(DeadLetterLimitError, match="4 dead letters one after the other"):
+    with pytest.raises(DeadLetterLimitError, match="4 consecutive dead letters in one partition"):
         world.consumer(settings=settings(rows=100, limits=limits)).run(StopWhen(lambda: False))
 
 
@@ -254,9 +254,9 @@ def test_a_record_that_cannot_be_read_is_stepped_over() -> None:
     world.send_bad(b"broken on the way")
     world.send_good(3)
     world.broker.break_record(TopicPartition(TOPIC, 0), 3)
-    progress = world.consumer(settings=settings(rows=100)).run(StopWhen(world.all_committed))
+    counters = world.consumer(settings=settings(rows=100)).run(StopWhen(world.all_committed))
     assert world.sink.event_ids() == world.accepted()
-    assert progress.dead == {"unreadable": 1}
+    assert counters.dead == {"unreadable": 1}
     (dead,) = world.dead_records()
     assert (dead.key, dead.value) == (None, None)
     text = header_texts(dead)
@@ -278,10 +278,10 @@ def test_a_revoked_partition_is_written_and_committed_first() -> None:
             return bool(other.assignment())
         return False
 
-    progress = world.consumer(settings=settings(rows=100)).run(StopWhen(between_turns))
+    counters = world.consumer(settings=settings(rows=100)).run(StopWhen(between_turns))
     assert world.all_committed()
-    assert progress.written.total() == 8
-    assert progress.dropped_records == 0
+    assert counters.written.total() == 8
+    assert counters.dropped_records == 0
 
 
 def test_a_revoke_during_an_outage_leaves_the_records_to_the_next_owner() -> None:
@@ -297,19 +297,19 @@ def test_a_revoke_during_an_outage_leaves_the_records_to_the_next_owner() -> Non
             taken.extend(str(record.key) for record in other.poll(timeout_seconds=0, max_records=100))
         return bool(taken)
 
-    progress = world.consumer(settings=settings(rows=8)).run(StopWhen(between_turns))
+    counters = world.consumer(settings=settings(rows=8)).run(StopWhen(between_turns))
     assert world.committed() == {}
-    assert progress.dropped_records >= len(taken) > 0
+    assert counters.dropped_records >= len(taken) > 0
 
 
 def test_a_rejected_commit_loses_and_doubles_nothing() -> None:
     world = World()
     world.send_good(20)
     world.broker.reject_next_commits(2)
-    progress = world.consumer(settings=settings(rows=5)).run(StopWhen(world.all_committed))
-    assert progress.rejected_commits == 2
-    assert progress.written.total() == 20
-    assert progress.duplicates.total() == 0
+    counters = world.consumer(settings=settings(rows=5)).run(StopWhen(world.all_committed))
+    assert counters.rejected_commits == 2
+    assert counters.written.total() == 20
+    assert counters.duplicates.total() == 0
 
 
 def test_an_evicted_consumer_reads_again_what_it_could_not_commit() -> None:
@@ -325,11 +325,11 @@ def test_an_evicted_consumer_reads_again_what_it_could_not_commit() -> None:
             world.broker.reject_next_commits(2)  # also the one in which it learns of the revocation
 
     world.sink.on_write = evict
-    progress = world.consumer(reader, settings(rows=5)).run(StopWhen(world.all_committed))
+    counters = world.consumer(reader, settings(rows=5)).run(StopWhen(world.all_committed))
     assert world.sink.event_ids() == world.accepted()
-    assert progress.written.total() == 20
-    assert progress.duplicates.total() > 0
-    assert progress.rejected_commits > 0
+    assert counters.written.total() == 20
+    assert counters.duplicates.total() > 0
+    assert counters.rejected_commits > 0
 
 
 def test_partitions_are_claimed_with_the_first_batch_after_they_are_assigned() -> None:
@@ -346,11 +346,11 @@ def test_a_fenced_batch_is_left_and_the_group_joined_again(caplog: pytest.LogCap
     world.send_good(25)
     world.send_bad()
     world.sink.failures = [FencedError("another sink has claimed events[0]")]
-    progress = world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    counters = world.consumer(settings=settings()).run(StopWhen(world.all_committed))
     assert world.sink.event_ids() == world.accepted()
-    assert progress.written.total() == 25
-    assert progress.rebalances == 2
-    assert progress.dropped_records >= 10
+    assert counters.written.total() == 25
+    assert counters.rebalances == 2
+    assert counters.dropped_records >= 10
     assert len(world.sink.claims) == 2
     told = [record.getMessage() for record in caplog.records if "claimed" in record.getMessage()]
     assert told == ["giving up all partitions and joining the group again: another sink has claimed events[0]"]
@@ -391,9 +391,9 @@ def test_a_broker_that_is_away_for_the_commit_is_asked_again() -> None:
             world.broker.down = False
         return world.all_committed()
 
-    progress = world.consumer(settings=settings(rows=5)).run(StopWhen(between_turns))
-    assert progress.commits == 1
-    assert progress.written.total() == 5
+    counters = world.consumer(settings=settings(rows=5)).run(StopWhen(between_turns))
+    assert counters.commits == 1
+    assert counters.written.total() == 5
 
 
 def test_gaps_at_the_end_are_committed_when_nothing_is_in_hand() -> None:

@@ -17,6 +17,7 @@ from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_transport.errors import DeliveryTimeoutError, UnreadableRecordError
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.world import GROUP, TOPIC, InstantReader, StopWhen, World, source_of
+from tests.thoroughness import examples
 
 FAULTS = (
     "none", "outage", "long outage", "rejected commit", "evicted", "fenced", "dead letter fails", "rival", "crash",
@@ -111,13 +112,13 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(before)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(4), suppress_health_check=[HealthCheck.too_slow])
 @given(sequence=kinds, plan=faults, rows=st.sampled_from([1, 3, 10, 1_000]))
 def test_chaos(sequence: list[str], plan: list[str], rows: int) -> None:
     survives(sequence, plan, rows, threads=False)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(0.6), suppress_health_check=[HealthCheck.too_slow])
 @given(sequence=kinds, plan=faults, rows=st.sampled_from([1, 3, 10, 1_000]))
 def test_chaos_while_the_next_batch_is_polled(sequence: list[str], plan: list[str], rows: int) -> None:
     survives(sequence, plan, rows, threads=True)

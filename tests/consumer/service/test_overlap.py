@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, Decoder
+from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, DeadLetterLimits, Decoder
+from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
+from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.reading.batch import RecordBatch
-from flowise_telemetry_consumer.service.write_attempt import Pipeline
+from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
-from tests.consumer.world import GROUP, TOPIC, StopWhen, World
+from flowise_telemetry_transport import RebalanceCallback, TopicPartition
+from tests.consumer.world import DLQ, GROUP, TOPIC, InstantReader, StopWhen, World
 
 SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=10), poll_seconds=0.05)
 PATIENCE_SECONDS = 60.0
@@ -40,6 +44,26 @@ class SlowSink:
         self._go_on.set()
 
 
+class RevokedReader(InstantReader):
+    """Does ``on_revoke`` at the moment that its partitions are taken away, before the consumer hears of it."""
+
+    on_revoke: Callable[[], None] = staticmethod(lambda: None)
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        *,
+        on_assigned: RebalanceCallback | None = None,
+        on_revoked: RebalanceCallback | None = None,
+    ) -> None:
+        def revoked(partitions: Collection[TopicPartition]) -> None:
+            self.on_revoke()
+            if on_revoked is not None:
+                on_revoked(partitions)
+
+        super().subscribe(topics, on_assigned=on_assigned, on_revoked=revoked)
+
+
 def test_one_batch_more_is_polled_while_one_is_written_and_then_no_more() -> None:
     world = World(partitions=1)
     world.send_good(100)
@@ -57,38 +81,36 @@ def test_one_batch_more_is_polled_while_one_is_written_and_then_no_more() -> Non
             consumer.turn()
             assert reader.polls > polls, "polling goes on, so that the group keeps us"
             assert reader.position(world.partitions[0]) == 20
-            assert consumer.progress.paused == frozenset(world.partitions)
+            assert consumer.counters.paused == frozenset(world.partitions)
         if paused_turns > 3:
             sink.let_go()
         return world.all_committed()
 
-    progress = consumer.run(StopWhen(between_turns))
+    counters = consumer.run(StopWhen(between_turns))
     assert world.sink.event_ids() == world.accepted()
-    assert progress.batches == 10
-    assert reader.paused == progress.paused == set()
-    assert progress.duplicates.total() == 0
+    assert counters.batches == 10
+    assert reader.paused == counters.paused == set()
+    assert counters.duplicates.total() == 0
 
 
 def test_a_revocation_waits_for_the_batch_that_is_being_written() -> None:
     world = World()
     world.send_good(40)
-    sink = SlowSink(world)
-    consumer = world.consumer(settings=SETTINGS, sink_thread=ThreadPoolExecutor(1))
+    sink, reader = SlowSink(world), RevokedReader(world.broker, GROUP, world.clock)
+    reader.before_commit = world.check_commit
+    consumer = world.consumer(reader, SETTINGS, sink_thread=ThreadPoolExecutor(1))
     other = world.broker.open_reader(group=GROUP)
     other.subscribe([TOPIC])
-    later = threading.Timer(0.2, sink.let_go)
+    reader.on_revoke = sink.let_go
 
     def between_turns() -> bool:
         if sink.writing.is_set() and not other.assignment():
-            if not later.is_alive() and not later.finished.is_set():
-                later.start()
             other.poll(timeout_seconds=0, max_records=1)
         return bool(other.assignment())
 
-    progress = consumer.run(StopWhen(between_turns))
-    later.join()
-    assert progress.dropped_records == 0
-    assert progress.written.total() == sum(world.committed().values()) >= 10
+    counters = consumer.run(StopWhen(between_turns))
+    assert counters.dropped_records == 0
+    assert counters.written.total() == sum(world.committed().values()) >= 10
 
 
 def test_a_batch_that_takes_longer_than_the_budget_is_left_to_the_next_owner() -> None:
@@ -103,18 +125,18 @@ def test_a_batch_that_takes_longer_than_the_budget_is_left_to_the_next_owner() -
     rival.subscribe([TOPIC])
 
     def between_turns() -> bool:
-        if sink.writing.is_set() and consumer.progress.rebalances == 1:
+        if sink.writing.is_set() and consumer.counters.rebalances == 1:
             rival.poll(timeout_seconds=0, max_records=1)
-        if consumer.progress.dropped_records and not world.sink.batches:
+        if consumer.counters.dropped_records and not world.sink.batches:
             assert world.committed() == {}
             rival.close()
             sink.let_go()
         return world.all_committed()
 
-    progress = consumer.run(StopWhen(between_turns))
-    assert progress.dropped_records >= 10
+    counters = consumer.run(StopWhen(between_turns))
+    assert counters.dropped_records >= 10
     assert world.sink.event_ids() == world.accepted()
-    assert progress.duplicates.total() >= 10, "it was written after all, and read again"
+    assert counters.duplicates.total() >= 10, "it was written after all, and read again"
 
 
 def test_what_the_sink_refuses_ends_the_run_and_the_thread() -> None:
@@ -135,7 +157,15 @@ def test_a_batch_that_was_given_up_neither_claims_nor_writes_afterwards() -> Non
     reader.assign({world.partitions[0]: 0})
     batch = RecordBatch()
     batch.add(reader.poll(timeout_seconds=1, max_records=10), now=0.0)
-    flight = Pipeline(Decoder(catalog()), world.sink, source=GROUP).launch(batch, claim=world.partitions)
-    flight.abandon()
-    flight.advance(flush_seconds=0)
+    attempt = WriteAttempt(
+        batch,
+        claim=world.partitions,
+        decoder=Decoder(catalog()),
+        sink=world.sink,
+        source=GROUP,
+        dead_letters=DeadLetterQueue(world.broker.open_writer(), topic=DLQ, group=GROUP, clock=world.clock),
+        limits=LimitWatch(DeadLetterLimits()),
+    )
+    attempt.abandon()
+    attempt.advance(flush_seconds=0)
     assert (world.sink.claims, world.sink.batches) == ([], [])

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer import StoredDeadLetter, list_dead_letters, replay
-from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer import list_dead_letters, replay
+from flowise_telemetry_consumer.dead_letters.headers import decode
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from flowise_telemetry_transport.types import Headers
 from tests.consumer.decoding.test_decoder import BAD
 from tests.consumer.service.running import Service, wait_until
+from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.tcp_door import postgres_door
 from tests.services.kafka import KafkaService
+from tests.thoroughness import KILL_ROUNDS
 
 HEADERS: Headers = (("trace", b"1"), ("trace", b"2"), ("empty", b""))
 
@@ -34,7 +36,10 @@ def sqlite_url(tmp_path: Path) -> str:
 Start = Callable[..., Service]
 
 
-@pytest.fixture(params=["kafka-python", "librdkafka"])
+CLIENTS = ("kafka-python", "librdkafka")
+
+
+@pytest.fixture(params=CLIENTS)
 def start(request: pytest.FixtureRequest, kafka: KafkaService) -> Iterator[Start]:
     """Makes the topics for a sink; ``roomy`` ones take records over 1 MiB."""
     made: list[Service] = []
@@ -60,15 +65,15 @@ def all_committed(it: Service) -> bool:
 def test_every_kind_of_bad_record_lands_once(start: Start, new_postgres_url: str) -> None:
     it = start(new_postgres_url, roomy=True)
     it.send(range(200), bad=[(value, (*HEADERS, ("kind", kind.encode()))) for kind, (value, _, _) in BAD.items()])
-    with it.consumer() as progress:
-        wait_until(lambda: progress.consumed >= 200 + len(BAD), "all consumed")
+    with it.consumer() as counters:
+        wait_until(lambda: counters.consumed >= 200 + len(BAD), "all consumed")
     assert set(it.event_ids()) == it.accepted
     assert len(it.event_ids()) == 200
     dead = it.dead_records()
     assert len(dead) == len(BAD)
     seen = {}
     for record in dead:
-        letter = StoredDeadLetter.of(record)
+        letter = decode(record)
         kind = (dict(record.headers)["kind"] or b"").decode()
         assert record.headers[:4] == (*HEADERS, ("kind", kind.encode()))
         assert record.key == b"bad"
@@ -85,22 +90,24 @@ def test_every_kind_of_bad_record_lands_once(start: Start, new_postgres_url: str
     reader.close()
 
 
+@pytest.mark.parametrize("start", CLIENTS if KILL_ROUNDS > 4 else CLIENTS[:1], indirect=True)
 def test_a_killed_consumer_leaves_exactly_the_accepted_events(start: Start, sqlite_url: str) -> None:
     it = start(sqlite_url)
-    it.send(range(600))
-    for batches in (3, 2):
+    events = 200 * KILL_ROUNDS
+    it.send(range(events))
+    for round_ in range(KILL_ROUNDS):
         process = it.process()
         assert process.stdout is not None
-        for _ in range(batches):
+        for _ in range(3 - round_ % 2):
             assert process.stdout.readline(), "the process ended by itself"
         process.kill()
         process.wait()
         process.stdout.close()
-    assert 0 < sum(it.sink.counts().values()) < 600
-    it.send(range(600, 650))
-    with it.consumer() as progress:
+    assert 0 < sum(it.sink.counts().values()) < events
+    it.send(range(events, events + 50))
+    with it.consumer() as counters:
         wait_until(it.all_written, "all written")
-    assert progress.written.total() > 0
+    assert counters.written.total() > 0
     assert sorted(it.event_ids()) == sorted(it.accepted)
     assert all_committed(it)
 
@@ -127,17 +134,17 @@ def test_a_rebalance_loses_and_doubles_nothing(start: Start, new_postgres_url: s
 def test_a_consumer_whose_partitions_were_claimed_joins_again(start: Start, sqlite_url: str) -> None:
     it = start(sqlite_url)
     it.send(range(100))
-    other = open_sink(sqlite_url)
+    other = open_claimed(sqlite_url)
     other.prepare(catalog())
-    with it.consumer(rows=20) as progress:
+    with it.consumer(rows=20) as counters:
         wait_until(it.all_written, "the first hundred written")
         other.claim(it.group, list(it.ends))
         it.send(range(100, 200))
         wait_until(it.all_written, "all written")
-        wait_until(lambda: progress.consumed >= 200, "all consumed")
-    assert progress.rebalances >= 2
+        wait_until(lambda: counters.consumed >= 200, "all consumed")
+    assert counters.rebalances >= 2
     assert sorted(it.event_ids()) == sorted(it.accepted)
-    assert progress.written.total() == 200
+    assert counters.written.total() == 200
     assert all_committed(it)
     other.close()
 
@@ -146,18 +153,18 @@ def test_a_database_that_goes_away_is_waited_for(start: Start, new_postgres_url:
     door, through_door = postgres_door(new_postgres_url)
     it = start(new_postgres_url)
     it.send(range(100), bad=[(b"bad", ())])
-    with it.consumer(url=through_door) as progress:
+    with it.consumer(url=through_door) as counters:
         wait_until(it.all_written, "the first hundred written")
         door.shut()
         it.send(range(100, 300), bad=[(b"bad", ())])
-        wait_until(lambda: progress.retries >= 3, "the outage is noticed")
-        assert progress.outage is not None
+        wait_until(lambda: counters.retries >= 3, "the outage is noticed")
+        assert counters.outage is not None
         assert sum(it.sink.counts().values()) == 100
         door.open()
         wait_until(it.all_written, "all written after the outage")
     door.shut()
     assert sorted(it.event_ids()) == sorted(it.accepted)
-    assert progress.dead == {"unknown_framing": 2}
+    assert counters.dead == {"unknown_framing": 2}
     assert len(it.dead_records()) == 2
     assert all_committed(it)
 
@@ -165,7 +172,7 @@ def test_a_database_that_goes_away_is_waited_for(start: Start, new_postgres_url:
 def test_a_replay_fills_a_second_sink(start: Start, sqlite_url: str, tmp_path: Path) -> None:
     it = start(sqlite_url)
     it.send(range(120), bad=[(b"bad", ()), (None, ())])
-    copy = open_sink(f"sqlite:///{tmp_path / 'copy.db'}")
+    copy = open_claimed(f"sqlite:///{tmp_path / 'copy.db'}")
     reader = open_reader(it.kafka.settings(client=it.client))
     first = replay(reader, copy, catalog(), it.topic)
     assert first.complete

@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 
 from flowise_telemetry_consumer.decoding.frames import frame_of
-from flowise_telemetry_consumer.sinks import Batch, Sink
+from flowise_telemetry_consumer.sinks import Batch
 from flowise_telemetry_schemas import Catalog, Envelope, Event, EventSchema, catalog
+from tests.consumer.sinks.roles import ReadableSink
 from tests.schemas.records import ENVELOPE, EVENTS, record_of
 
 STREAM = ENVELOPE.stream_id
@@ -53,7 +54,7 @@ def sizes(batch: Batch) -> dict[str, int]:
     return {event: frame.height for event, frame in batch.frames.items()}
 
 
-def held(sink: Sink, event: str, batch_rows: int = 10_000) -> pl.DataFrame:
+def held(sink: ReadableSink, event: str, batch_rows: int = 10_000) -> pl.DataFrame:
     """All that a sink holds of one event, in the order of the ids."""
     return pl.concat(sink.read(event, batch_rows=batch_rows)).sort("event_id")
 

@@ -8,19 +8,27 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
 
-from flowise_telemetry_consumer.sinks import Sink, open_sink
+from flowise_telemetry_consumer.sinks import KeepsProgress, Readable, Stageable
+from flowise_telemetry_consumer.sinks.registry import SINK_KINDS
 from flowise_telemetry_schemas import catalog
+from tests.consumer.sinks.roles import ReadableSink, open_readable
 
-SHARED = ("sqlite", "postgresql")
-DATABASES = (*SHARED, "duckdb")
-CLAIMED = (*DATABASES, "parquet", "parquet+s3")
+DATABASES = tuple(kind.scheme for kind in SINK_KINDS if Stageable in kind.roles)
+SHARED = tuple(kind.scheme for kind in SINK_KINDS if Stageable in kind.roles and kind.writers == "many")
+CLAIMED = tuple(kind.scheme for kind in SINK_KINDS if KeepsProgress in kind.roles)
 # For whoever writes a sink of their own: a URL in which {folder} stands for an empty one.
 UNDER_TEST = os.environ.get("SINK_UNDER_TEST")
-READABLE = (UNDER_TEST,) if UNDER_TEST else (*CLAIMED, "jsonl")
+READABLE = (UNDER_TEST,) if UNDER_TEST else tuple(kind.scheme for kind in SINK_KINDS if Readable in kind.roles)
+
+
+def _kinds(*kinds: str) -> list[Any]:
+    """Those that need a server carry the mark: the fixture is asked for by name only once the test runs."""
+    return [pytest.param(kind, marks=pytest.mark.services if kind == "postgresql" else ()) for kind in kinds]
 
 
 def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
@@ -57,34 +65,34 @@ def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"parquet+s3://telemetry/{uuid.uuid4().hex}/events?endpoint_url={s3_endpoint}"
 
 
-@pytest.fixture(params=READABLE)
+@pytest.fixture(params=_kinds(*READABLE))
 def sink_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of each kind."""
     return _url(request.param, request, tmp_path)
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=_kinds(*DATABASES))
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of those kinds that have transactions."""
     return _url(request.param, request, tmp_path)
 
 
-@pytest.fixture(params=CLAIMED)
+@pytest.fixture(params=_kinds(*CLAIMED))
 def claimed_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of those kinds that keep the progress of their sources."""
     return _url(request.param, request, tmp_path)
 
 
-@pytest.fixture(params=SHARED)
+@pytest.fixture(params=_kinds(*SHARED))
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of those kinds that take several writing processes."""
     return _url(request.param, request, tmp_path)
 
 
 @pytest.fixture
-def sink(sink_url: str) -> Iterator[Sink]:
+def sink(sink_url: str) -> Iterator[ReadableSink]:
     """An empty sink that is prepared."""
-    opened = open_sink(sink_url)
+    opened = open_readable(sink_url)
     opened.prepare(catalog())
     yield opened
     opened.close()

@@ -11,17 +11,26 @@ import pytest
 
 from flowise_telemetry_consumer.decoding.frames import frame_of, polars_schema
 from flowise_telemetry_consumer.errors import SinkError
-from flowise_telemetry_consumer.sinks import Batch, Sink, open_sink
+from flowise_telemetry_consumer.sinks import Batch, KeepsProgress, Readable, Sink, Stageable, open_sink, sink_kind
 from flowise_telemetry_schemas import ChatflowCreated, Edge, FlowGraph, ToolCreated, catalog
 from tests.consumer.sinks.batches import batch, batch_of, envelope, held, records, sizes, with_second_version
 from tests.consumer.sinks.conftest import DATABASES
+from tests.consumer.sinks.roles import ReadableSink, open_readable
 from tests.consumer.sinks.writer_process import start
 from tests.schemas.records import EVENTS, FLOW_ID, record_of
 
 NONE_HELD = dict.fromkeys(catalog().events, 0)
 
 
-def test_all_events_are_read_back_as_they_were_written(sink: Sink) -> None:
+def test_a_sink_has_the_roles_that_its_kind_says(sink_url: str) -> None:
+    kind, sink = sink_kind(sink_url), open_sink(sink_url)
+    assert isinstance(sink, Sink)
+    roles = {role for role in (KeepsProgress, Readable, Stageable) if isinstance(sink, role)}
+    assert roles == kind.roles
+    sink.close()
+
+
+def test_all_events_are_read_back_as_they_were_written(sink: ReadableSink) -> None:
     result = sink.write(batch())
     assert result.written == sizes(batch())
     assert not any(result.duplicates.values())
@@ -32,12 +41,12 @@ def test_all_events_are_read_back_as_they_were_written(sink: Sink) -> None:
     assert sink.counts() == sizes(batch())
 
 
-def test_a_null_is_read_back_as_a_null(sink: Sink) -> None:
+def test_a_null_is_read_back_as_a_null(sink: ReadableSink) -> None:
     sink.write(batch())
     assert held(sink, "vector_upserted")["stop_node_id"].to_list() == ["bufferMemory_12", None]
 
 
-def test_writing_twice_changes_nothing(sink: Sink) -> None:
+def test_writing_twice_changes_nothing(sink: ReadableSink) -> None:
     sink.write(batch())
     again = sink.write(batch())
     assert not any(again.written.values())
@@ -45,7 +54,7 @@ def test_writing_twice_changes_nothing(sink: Sink) -> None:
     assert sink.counts() == sizes(batch())
 
 
-def test_the_first_of_two_events_with_one_id_stays(sink: Sink) -> None:
+def test_the_first_of_two_events_with_one_id_stays(sink: ReadableSink) -> None:
     tools = [ToolCreated(version="3.0.1", tool_id=FLOW_ID, tool_name=name) for name in ("one", "two")]
     result = sink.write(batch_of(*((tool, envelope(1)) for tool in tools)))
     assert (result.written, result.duplicates) == ({"tool_created": 1}, {"tool_created": 1})
@@ -53,32 +62,32 @@ def test_the_first_of_two_events_with_one_id_stays(sink: Sink) -> None:
     assert held(sink, "tool_created").height == 1
 
 
-def test_a_batch_of_old_and_new_adds_the_new(sink: Sink) -> None:
+def test_a_batch_of_old_and_new_adds_the_new(sink: ReadableSink) -> None:
     sink.write(batch(0))
     both = Batch(frames={event: pl.concat([frame, batch(1).frames[event]]) for event, frame in batch(0).frames.items()})
     result = sink.write(both)
     assert result.written == result.duplicates == sizes(batch())
 
 
-def test_a_new_sink_holds_nothing(sink: Sink) -> None:
+def test_a_new_sink_holds_nothing(sink: ReadableSink) -> None:
     assert sink.counts() == NONE_HELD
     assert list(sink.read("tool_created")) == []
 
 
-def test_a_batch_without_frames_changes_nothing(sink: Sink) -> None:
+def test_a_batch_without_frames_changes_nothing(sink: ReadableSink) -> None:
     result = sink.write(Batch(frames={}))
     assert (result.written, result.duplicates) == ({}, {})
     assert sink.counts() == NONE_HELD
 
 
-def test_reading_goes_in_frames_of_bounded_size(sink: Sink) -> None:
+def test_reading_goes_in_frames_of_bounded_size(sink: ReadableSink) -> None:
     sink.write(batch(repeat=25))
     heights = [frame.height for frame in sink.read("tool_created", batch_rows=10)]
     assert heights == [10, 10, 5]
     assert held(sink, "tool_created", batch_rows=10).equals(batch(repeat=25).frames["tool_created"])
 
 
-def test_the_largest_graph_and_the_smallest(sink: Sink) -> None:
+def test_the_largest_graph_and_the_smallest(sink: ReadableSink) -> None:
     nodes = tuple(f"chatOpenAI{'x' * 80}_{index}" for index in range(1000))
     edges = tuple(Edge(nodes[index % 1000], nodes[index * 7 % 1000]) for index in range(4000))
     graphs = FlowGraph(nodes, edges), FlowGraph((), ())
@@ -92,7 +101,7 @@ def test_the_largest_graph_and_the_smallest(sink: Sink) -> None:
     assert held(sink, "chatflow_created").equals(written.frames["chatflow_created"])
 
 
-def test_what_could_break_a_statement_or_a_format_is_only_text(sink: Sink) -> None:
+def test_what_could_break_a_statement_or_a_format_is_only_text(sink: ReadableSink) -> None:
     odd = ["'; DROP TABLE tool_created; --", '"', "\\", "\\N", "\\.", "a,b\r\nc\td", "", "NULL", "ü😀\u2028", "{}%s$1"]
     record = record_of(EVENTS[3], envelope(0))
     schema = catalog().latest("tool_created")
@@ -105,7 +114,7 @@ def test_what_could_break_a_statement_or_a_format_is_only_text(sink: Sink) -> No
 
 
 def test_an_event_that_was_not_prepared_is_refused_with_the_whole_batch(sink_url: str) -> None:
-    sink = open_sink(sink_url)
+    sink = open_readable(sink_url)
     sink.prepare([catalog().latest("assistant_created")])
     with pytest.raises(SinkError, match="was not prepared"):
         sink.write(batch())
@@ -114,7 +123,7 @@ def test_an_event_that_was_not_prepared_is_refused_with_the_whole_batch(sink_url
 
 
 def test_preparing_and_closing_may_be_repeated(sink_url: str) -> None:
-    sink = open_sink(sink_url)
+    sink = open_readable(sink_url)
     sink.close()
     for _ in range(2):
         sink.prepare(catalog())
@@ -127,15 +136,15 @@ def test_preparing_and_closing_may_be_repeated(sink_url: str) -> None:
     sink.close()
 
 
-def test_a_sink_is_read_without_preparing_it(sink: Sink, sink_url: str) -> None:
+def test_a_sink_is_read_without_preparing_it(sink: ReadableSink, sink_url: str) -> None:
     sink.write(batch())
-    reader = open_sink(sink_url)
+    reader = open_readable(sink_url)
     assert reader.counts() == sizes(batch())
     assert held(reader, "prediction_sent").equals(batch().frames["prediction_sent"])
     reader.close()
 
 
-def test_reading_sees_one_moment_while_writing_goes_on(sink: Sink) -> None:
+def test_reading_sees_one_moment_while_writing_goes_on(sink: ReadableSink) -> None:
     sink.write(batch(0, repeat=25))
     reading = sink.read("tool_created", batch_rows=10)
     seen = next(reading).height
@@ -145,7 +154,7 @@ def test_reading_sees_one_moment_while_writing_goes_on(sink: Sink) -> None:
 
 def test_a_newer_schema_adds_columns_and_older_rows_take_the_defaults(sink_url: str, tmp_path: Path) -> None:
     old, new = catalog().latest("tool_created"), with_second_version(tmp_path / "avro", "tool_created")
-    older, newer = open_sink(sink_url), open_sink(sink_url)
+    older, newer = open_readable(sink_url), open_readable(sink_url)
     older.prepare(catalog())
     older.write(batch(0))
     first = records(0)["tool_created"][0]
@@ -173,7 +182,7 @@ def test_a_newer_schema_adds_columns_and_older_rows_take_the_defaults(sink_url: 
 
 
 def test_a_table_that_is_not_there_is_told(database_url: str) -> None:
-    writer, reader = open_sink(database_url), open_sink(database_url)
+    writer, reader = open_readable(database_url), open_readable(database_url)
     writer.prepare([catalog().latest("tool_created")])
     assert reader.counts() == {"tool_created": 0}
     with pytest.raises(SinkError, match="table assistant_created"):
@@ -182,7 +191,7 @@ def test_a_table_that_is_not_there_is_told(database_url: str) -> None:
 
 
 def test_a_batch_that_fails_at_its_second_frame_leaves_nothing(claimed_url: str) -> None:
-    sink = open_sink(claimed_url)
+    sink = open_readable(claimed_url)
     sink.prepare(catalog())
     frames = dict(batch().frames)
     frames["tool_created"] = frames["tool_created"].with_columns(version=pl.lit(None, pl.String()))
@@ -194,15 +203,17 @@ def test_a_batch_that_fails_at_its_second_frame_leaves_nothing(claimed_url: str)
     sink.close()
 
 
+@pytest.mark.slow
 def test_writers_that_start_and_write_at_once_write_each_event_once(shared_url: str) -> None:
     processes = [start(shared_url, batches=20, repeat=20) for _ in range(3)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     written = sum(json.loads(line)["written"] for output in outputs for line in output.splitlines())
     assert written == 20 * 20 * len(EVENTS)
-    assert open_sink(shared_url).counts() == {event: 20 * 20 * size for event, size in sizes(batch()).items()}
+    assert open_readable(shared_url).counts() == {event: 20 * 20 * size for event, size in sizes(batch()).items()}
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_whole_batches_and_the_next_delivery_completes_them(sink_url: str) -> None:
     process = start(sink_url, batches=1000, repeat=200)
     assert process.stdout
@@ -210,7 +221,7 @@ def test_a_kill_leaves_whole_batches_and_the_next_delivery_completes_them(sink_u
     process.kill()
     confirmed += [json.loads(line)["batch"] for line in process.communicate(timeout=60)[0].splitlines()]
     one = sizes(batch(repeat=200))
-    sink = open_sink(sink_url)
+    sink = open_readable(sink_url)
     counts = sink.counts()
     assert all(counts[event] >= len(confirmed) * one[event] for event in one), "what was confirmed is there"
     if sink_url.startswith(DATABASES):
@@ -224,5 +235,5 @@ def test_a_kill_leaves_whole_batches_and_the_next_delivery_completes_them(sink_u
     sink.close()
 
 
-def test_offsets_and_source_may_be_given(sink: Sink) -> None:
+def test_offsets_and_source_may_be_given(sink: ReadableSink) -> None:
     assert sink.write(replace(batch(), source="group")).written == sizes(batch())

@@ -15,13 +15,14 @@ import pytest
 
 from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks import Batch, open_sink
+from flowise_telemetry_consumer.sinks import Batch
 from flowise_telemetry_consumer.sinks.duckdb import DuckdbSink
 from flowise_telemetry_consumer.sinks.duckdb.database import ROW_GROUP_ROWS
 from flowise_telemetry_consumer.sinks.event_ids import id_ranges
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.batches import batch, envelope, held, sizes
 from tests.consumer.sinks.limits import files_of_at_most
+from tests.consumer.sinks.roles import open_database
 from tests.consumer.sinks.writer_process import ROOT
 from tests.schemas.records import EVENTS, record_of
 
@@ -78,6 +79,7 @@ def test_other_programs_find_native_types(path: Path, sink: DuckdbSink) -> None:
     assert asked(path, question) == [("2023-11-14 22:13:20.125", "2023-11-14 00:00:00", "conversationChain_0")]
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time(path: Path, sink: DuckdbSink) -> None:
     sink.write(batch())
     code = f"""
@@ -176,7 +178,7 @@ def test_ranges_hold_all_ids_and_are_few() -> None:
 
 def test_reading_goes_on_while_this_process_writes(path: Path, sink: DuckdbSink) -> None:
     sink.write(batch(0, repeat=25))
-    reader = open_sink(f"duckdb:///{path}")
+    reader = open_database(f"duckdb:///{path}")
     frames = reader.read("tool_created", batch_rows=10)
     next(frames)
     sink.write(batch(1, repeat=25))
@@ -184,6 +186,7 @@ def test_reading_goes_on_while_this_process_writes(path: Path, sink: DuckdbSink)
     assert reader.counts()["tool_created"] == 50
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_outage_and_leaves_nothing_of_the_batch(path: Path, sink: DuckdbSink) -> None:
     sink.write(batch(0))
     with files_of_at_most(400_000), pytest.raises(SinkUnavailableError):
@@ -222,7 +225,7 @@ def test_a_value_of_another_type_is_not_repeated(sink: DuckdbSink) -> None:
 def test_a_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.txt").write_text("not a database, and longer than the header of one " * 300)
-    sink = open_sink(f"duckdb:///{tmp_path}/{name}")
+    sink = open_database(f"duckdb:///{tmp_path}/{name}")
     with pytest.raises(SinkError, match=said) as caught:
         sink.prepare(catalog())
     assert not caught.value.retryable
@@ -231,7 +234,7 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path, name: str,
 
 
 def test_reading_a_file_that_is_not_there_does_not_make_it(path: Path) -> None:
-    sink = open_sink(f"duckdb:///{path}")
+    sink = open_database(f"duckdb:///{path}")
     with pytest.raises(SinkError, match="no such file"):
         sink.counts()
     with pytest.raises(SinkError, match="no such file"):

@@ -6,14 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.metadata import EntryPoint, EntryPoints
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from flowise_telemetry_consumer.errors import SinkError
-from flowise_telemetry_consumer.sinks import installed, open_sink
+from flowise_telemetry_consumer.replay import require_many_writers
+from flowise_telemetry_consumer.sinks import Sink, SinkKind, installed, open_sink, sink_kind
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport import OutgoingRecord, open_writer
 from tests.cli.program import program
@@ -22,6 +24,8 @@ from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
 
 EXAMPLE = ROOT / "docs" / "examples" / "sink_plugin"
+
+pytestmark = pytest.mark.xdist_group("installed sink")  # installed once
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,7 @@ def with_path(site: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))}
 
 
+@pytest.mark.slow
 def test_the_example_fulfils_the_contract(site: Path) -> None:
     suite = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "arrow", "tests/consumer/sinks/test_contract.py"]
     environ = {**os.environ, **with_path(site), "SINK_UNDER_TEST": "arrow:///{folder}/events"}
@@ -85,17 +90,25 @@ def test_the_example_works_with_every_command_that_takes_a_sink(
     assert "arrow:… (flowise-telemetry-arrow 0.1.0)" in done.stderr
 
 
-class Point(EntryPoint):
-    """An entry point of a package that is not there."""
+class Packages:
+    """Packages of one entry point each that are installed for the length of a test."""
 
-    dist = SimpleNamespace(name="acme-sinks", version="2.0")  # type: ignore[assignment]  # as much of it as is used
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def install(self, value: str, *, scheme: str = "acme", name: str = "acme-sinks") -> None:
+        info = self.folder / f"{name.replace('-', '_')}-2.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
+        (info / "entry_points.txt").write_text(f"[{installed.GROUP}]\n{scheme} = {value}\n")
 
 
-def given(monkeypatch: pytest.MonkeyPatch, *points: EntryPoint) -> None:
-    def found(*, group: str, name: str = "") -> EntryPoints:
-        return EntryPoints(point for point in points if point.group == group and name in ("", point.name))
-
-    monkeypatch.setattr(installed, "entry_points", found)
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Packages:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    return Packages(folder)
 
 
 def open_badly(url: str) -> object:
@@ -110,36 +123,53 @@ def open_nothing(url: str) -> object:
     return SimpleNamespace(prepare=print, read=print)
 
 
+def kind(open_url: Callable[[str], object], scheme: str = "acme") -> SinkKind:
+    return SinkKind(scheme=scheme, open=cast("Callable[[str], Sink]", open_url), example="acme://host", writers="one")
+
+
+BADLY, REFUSING, NOTHING = kind(open_badly), kind(open_refusing), kind(open_nothing)
+OTHERS = kind(open_refusing, "other")
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
         ("acme_sinks:open", "acme: the sink of acme-sinks 2.0 cannot be loaded: ModuleNotFoundError: .*acme_sinks"),
         (f"{__name__}:missing", "acme: the sink of acme-sinks 2.0 cannot be loaded: AttributeError"),
-        (f"{__name__}:open_badly", "acme: the sink of acme-sinks 2.0 cannot be opened: ValueError$"),
-        (f"{__name__}:open_nothing", "acme: the sink of acme-sinks 2.0 is none: it has no write, claim"),
+        (f"{__name__}:BADLY", "acme: the sink of acme-sinks 2.0 cannot be opened: ValueError$"),
+        (f"{__name__}:NOTHING", "acme: the sink of acme-sinks 2.0 does not implement url, write, close$"),
+        (f"{__name__}:open_badly", "acme: the entry point of acme-sinks 2.0 is not a SinkKind of the scheme 'acme'"),
+        (f"{__name__}:OTHERS", "acme: the entry point of acme-sinks 2.0 is not a SinkKind of the scheme 'acme'"),
     ],
 )
-def test_what_is_wrong_is_told_with_the_package(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
-    given(monkeypatch, Point("acme", value, installed.GROUP))
+def test_what_is_wrong_is_told_with_the_package(packages: Packages, value: str, said: str) -> None:
+    packages.install(value)
     with pytest.raises(ConfigurationError, match=said) as caught:
         open_sink("acme://me:geheim@host")
     assert "geheim" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_what_a_sink_says_itself_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, Point("acme", f"{__name__}:open_refusing", installed.GROUP))
+def test_what_a_sink_says_itself_is_passed_on(packages: Packages) -> None:
+    packages.install(f"{__name__}:REFUSING")
     with pytest.raises(SinkError, match="closed on Sundays"):
         open_sink("acme://host")
 
 
-def test_two_packages_with_one_scheme_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = ("open_badly", "open_nothing")
-    given(monkeypatch, *(Point("acme", f"{__name__}:{value}", installed.GROUP) for value in values))
-    with pytest.raises(ConfigurationError, match=r"several packages \(acme-sinks 2\.0\)"):
+def test_two_packages_with_one_scheme_are_told(packages: Packages) -> None:
+    packages.install(f"{__name__}:BADLY")
+    packages.install(f"{__name__}:NOTHING", name="other-sinks")
+    with pytest.raises(ConfigurationError, match=r"several packages \(acme-sinks 2\.0, other-sinks 2\.0\)"):
         open_sink("acme://host")
 
 
-def test_ours_come_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    given(monkeypatch, Point("sqlite", f"{__name__}:open_badly", installed.GROUP))
+def test_ours_come_first(packages: Packages, tmp_path: Path) -> None:
+    packages.install(f"{__name__}:BADLY", scheme="sqlite")
     assert open_sink(f"sqlite:///{tmp_path}/x.db").url.startswith("sqlite:///")
+
+
+def test_what_a_kind_of_another_package_says_is_asked_for_like_ours(packages: Packages) -> None:
+    packages.install(f"{__name__}:REFUSING")
+    assert (sink_kind("acme://host").writers, sink_kind("sqlite:///x").writers) == ("one", "many")
+    with pytest.raises(ConfigurationError, match="--workers 2: a acme sink takes one process at a time"):
+        require_many_writers("acme://host", 2)

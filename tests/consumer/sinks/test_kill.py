@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
 
-from flowise_telemetry_consumer.sinks import open_sink
+import pytest
+
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, sizes
+from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.writer_process import ROOT
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
-BATCHES = 30
 REPEAT = 40
+KILL_AFTER_LINES = (1, 4, 2, 7, 1, 3, 1, 2, 5, 1) if os.environ.get("CI") == "true" else (1, 4, 2, 7)
+BATCHES = 30 * len(KILL_AFTER_LINES) // 4
 
 
 def write_on(url: str) -> None:
     """Writes from where the source is to its end, an offset to a batch, and says each."""
-    sink = open_sink(url)
+    sink = open_claimed(url)
     sink.prepare(catalog())
     start = sink.claim("group", [TP0]).get(TP0, 0)
     for number in range(start, BATCHES):
@@ -29,11 +33,13 @@ def write_on(url: str) -> None:
     sink.close()
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("kills")
 def test_killed_again_and_again_it_ends_with_every_row_once(database_url: str) -> None:
     one = sizes(batch(repeat=REPEAT))
     code = f"from tests.consumer.sinks.test_kill import write_on; write_on({database_url!r})"
     seen = 0
-    for lines in (1, 4, 2, 7, 0):
+    for lines in (*KILL_AFTER_LINES, 0):
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert process.stdout
         confirmed = [int(process.stdout.readline()) for _ in range(lines)]
@@ -44,7 +50,7 @@ def test_killed_again_and_again_it_ends_with_every_row_once(database_url: str) -
         process.stdout.close()
         assert confirmed[0] >= seen, "what was written is not written again"
         seen = confirmed[-1] + 1
-        reader = open_sink(database_url)
+        reader = open_claimed(database_url)
         offset = reader.claim("group", [TP0])[TP0]
         assert seen <= offset <= seen + 1
         assert reader.counts() == {event: offset * size for event, size in one.items()}

@@ -19,7 +19,7 @@ import pytest
 from flowise_telemetry_cli.main import run
 from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks import Batch, open_sink
+from flowise_telemetry_consumer.sinks import Batch
 from flowise_telemetry_consumer.sinks.parquet import ParquetSink
 from flowise_telemetry_consumer.sinks.parquet.data_file import DataFile
 from flowise_telemetry_consumer.sinks.parquet.folder import Folder
@@ -28,6 +28,7 @@ from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import NEW_FIELDS, batch, envelope, held, sizes, with_second_version
 from tests.consumer.sinks.limits import files_of_at_most
+from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.writer_process import ROOT
 from tests.schemas.records import EVENTS, record_of
 
@@ -374,7 +375,7 @@ def test_a_folder_removed_while_open_is_told_and_made_anew(root: Path, sink: Par
 )
 def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "file").write_text("not a folder")
-    sink = open_sink(f"parquet:///{tmp_path}/{name}")
+    sink = open_claimed(f"parquet:///{tmp_path}/{name}")
     with pytest.raises(SinkError, match=said) as caught:
         sink.prepare(catalog())
     assert not caught.value.retryable
@@ -382,7 +383,7 @@ def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path: Path, name: st
 
 
 def test_reading_a_folder_that_is_not_there_does_not_make_it(root: Path) -> None:
-    sink = open_sink(f"parquet:///{root}/")
+    sink = open_claimed(f"parquet:///{root}/")
     for call in (sink.counts, sink.progress, lambda: next(sink.read("tool_created"))):
         with pytest.raises(SinkError, match="there is no such folder"):
             call()
@@ -447,6 +448,7 @@ def test_consumers_of_a_group_write_side_by_side_and_take_each_others_place(root
         assert numbers(sink_in(root)) == list(range(300))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_any_deliveries_restarts_failures_and_compactions_leave_each_event_once(root: Path, seed: int) -> None:
     chance = random.Random(seed)

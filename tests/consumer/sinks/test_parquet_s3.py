@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.parquet import ParquetSink
 from flowise_telemetry_consumer.sinks.parquet.address import bucket_of
 from flowise_telemetry_consumer.sinks.parquet.object_store import ObjectStore
 from flowise_telemetry_consumer.sinks.parquet.storage import Replacement
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from tests.consumer.sinks.batches import batch, sizes
+from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.test_parquet import TP0, numbers, tools
 
 
@@ -173,7 +173,7 @@ def test_a_lock_is_renewed_by_taking_it_again(s3_url: str) -> None:
 
 
 def test_a_bucket_that_is_not_there_is_told(s3_url: str) -> None:
-    sink = open_sink(s3_url.replace("//telemetry/", "//missing/"))
+    sink = open_claimed(s3_url.replace("//telemetry/", "//missing/"))
     for call in (lambda: sink.prepare(catalog()), sink.counts, lambda: sink.claim("group", [TP0])):
         with pytest.raises(SinkError, match="there is no bucket missing") as caught:
             call()
@@ -181,7 +181,7 @@ def test_a_bucket_that_is_not_there_is_told(s3_url: str) -> None:
 
 
 def test_a_store_that_is_away_is_an_outage(s3_url: str, s3_endpoint: str) -> None:
-    sink = open_sink(s3_url.replace(s3_endpoint, "http://127.0.0.1:1"))
+    sink = open_claimed(s3_url.replace(s3_endpoint, "http://127.0.0.1:1"))
     with pytest.raises(SinkUnavailableError) as caught:
         sink.prepare(catalog())
     assert "\n" not in str(caught.value)
@@ -198,7 +198,7 @@ def test_a_store_that_goes_away_takes_the_same_batch_afterwards(sink: ParquetSin
 
 
 def test_refused_credentials_are_told_and_not_shown(refusing: str, s3_url: str, s3_endpoint: str) -> None:
-    sink = open_sink(s3_url.replace(s3_endpoint, refusing))
+    sink = open_claimed(s3_url.replace(s3_endpoint, refusing))
     with pytest.raises(SinkError, match=r"refused the credentials \(403 Forbidden\)") as caught:
         sink.prepare(catalog())
     assert "key-id" not in str(caught.value)

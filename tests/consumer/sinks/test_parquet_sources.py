@@ -95,6 +95,7 @@ def batches_of(source: str, chance: random.Random) -> Iterator[tuple[TopicPartit
         yield partition, of_group(partition, *taken, source=source) if source else tools(*taken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_any_order_of_the_batches_of_any_sources_leaves_each_event_once(open_one: OpenSink, seed: int) -> None:
     chance = random.Random(seed)

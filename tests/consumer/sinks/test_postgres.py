@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections import UserDict
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,13 @@ import psycopg
 import pytest
 
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks import Batch, Sink, WriteResult, open_sink
+from flowise_telemetry_consumer.sinks import Batch, WriteResult
 from flowise_telemetry_consumer.sinks.postgres import PostgresSink
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
-from flowise_telemetry_consumer.sinks.postgres.progress import advance
-from flowise_telemetry_consumer.sinks.postgres.tables import merge_statement
-from flowise_telemetry_schemas import ConfigurationError, EventSchema, catalog
+from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
+from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.sinks.writer_process import ROOT, start
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
@@ -43,8 +43,8 @@ def url(new_postgres_url: str) -> str:
 
 
 @pytest.fixture
-def sink(url: str) -> Iterator[Sink]:
-    opened = open_sink(url)
+def sink(url: str) -> Iterator[DatabaseSink]:
+    opened = open_database(url)
     opened.prepare(catalog())
     yield opened
     opened.close()
@@ -72,7 +72,7 @@ def role(admin: psycopg.Connection[Any]) -> Iterator[str]:
     admin.execute(f"DROP ROLE {name}")
 
 
-def test_columns_have_the_types_of_the_database(sink: Sink, admin: psycopg.Connection[Any]) -> None:
+def test_columns_have_the_types_of_the_database(sink: DatabaseSink, admin: psycopg.Connection[Any]) -> None:
     sink.write(batch())
     rows = admin.execute(
         "SELECT column_name, data_type, is_nullable FROM information_schema.columns "
@@ -97,13 +97,13 @@ def test_columns_have_the_types_of_the_database(sink: Sink, admin: psycopg.Conne
 
 
 def test_tables_may_live_in_a_schema_of_their_own(url: str, admin: psycopg.Connection[Any]) -> None:
-    sink = open_sink(f"{url}{'&' if '?' in url else '?'}schema=Usage%20%22data%22")
+    sink = open_database(f"{url}{'&' if '?' in url else '?'}schema=Usage%20%22data%22")
     sink.prepare(catalog())
     sink.write(batch())
     assert held(sink, "tool_created").equals(batch().frames["tool_created"])
     assert admin.execute('SELECT count(*) FROM "Usage ""data""".tool_created').fetchone() == (1,)
     assert admin.execute("SELECT to_regclass('public.tool_created')").fetchone() == (None,)
-    assert open_sink(url).counts() == {}
+    assert open_database(url).counts() == {}
     sink.close()
 
 
@@ -111,7 +111,7 @@ def test_times_do_not_depend_on_the_session(url: str, admin: psycopg.Connection[
     database = urlsplit(url).path[1:]
     admin.execute(f"ALTER DATABASE \"{database}\" SET timezone = 'Asia/Kathmandu'")
     admin.execute(f"ALTER DATABASE \"{database}\" SET datestyle = 'German'")
-    sink = open_sink(url)
+    sink = open_database(url)
     sink.prepare(catalog())
     sink.write(batch())
     assert held(sink, "tool_created").equals(batch().frames["tool_created"])
@@ -119,7 +119,7 @@ def test_times_do_not_depend_on_the_session(url: str, admin: psycopg.Connection[
 
 
 def test_a_lost_connection_is_an_outage_and_the_next_write_connects_again(
-    sink: Sink, admin: psycopg.Connection[Any]
+    sink: DatabaseSink, admin: psycopg.Connection[Any]
 ) -> None:
     sink.write(batch(0))
     admin.execute(TERMINATE_OTHERS)
@@ -132,7 +132,9 @@ def test_a_lost_connection_is_an_outage_and_the_next_write_connects_again(
     assert sink.counts() == {event: 2 * size for event, size in sizes(batch()).items()}
 
 
-def test_what_refuses_after_it_worked_is_an_outage(url: str, sink: Sink, admin: psycopg.Connection[Any]) -> None:
+def test_what_refuses_after_it_worked_is_an_outage(
+    url: str, sink: DatabaseSink, admin: psycopg.Connection[Any]
+) -> None:
     database = urlsplit(url).path[1:]
     with psycopg.connect(changed(url, path="/postgres"), autocommit=True) as elsewhere:
         admin.close()
@@ -156,40 +158,47 @@ def test_a_lock_that_is_held_for_long_is_an_outage(url: str, admin: psycopg.Conn
             sink.write(batch())
     sink.close()
     # One that has more time.
-    patient = open_sink(url)
+    patient = open_database(url)
     patient.prepare(catalog())
     assert patient.write(batch()).written == sizes(batch())
     patient.close()
 
 
-def test_a_writer_that_was_stopped_in_the_middle_is_in_nobodys_way(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped, patient = PostgresSink(address_of(url), statement_timeout_seconds=3.0), open_sink(url)
+def test_a_writer_that_was_stopped_in_the_middle_is_in_nobodys_way(url: str) -> None:
+    stopped, patient = PostgresSink(address_of(url), statement_timeout_seconds=3.0), open_database(url)
     for each in (stopped, patient):
         each.prepare(catalog())
 
-    def stop_first(*_: object) -> bool:
-        # Its rows are there, uncommitted, and it does nothing more: the other has to wait for them, but not for ever.
-        assert patient.write(batch()).written == sizes(batch())
-        return advance(*_)  # type: ignore[arg-type] # handed through
+    class Offsets(UserDict[TopicPartition, int]):
+        """Asked for when all rows of the batch are written, in the same transaction."""
 
-    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink.advance", stop_first)
+        asked = 0
+
+        def items(self) -> ItemsView[TopicPartition, int]:
+            self.asked += 1
+            # Its rows are there, uncommitted, and it does nothing more: the other has to wait, but not for ever.
+            assert patient.write(batch()).written == sizes(batch())
+            return super().items()
+
+    offsets = Offsets({TP0: 1})
     stopped.claim("group", [TP0])
     with pytest.raises(SinkUnavailableError):
-        stopped.write(replace(batch(), offsets={TP0: 1}, source="group"))
+        stopped.write(replace(batch(), offsets=offsets, source="group"))
+    assert offsets.asked == 1
     assert patient.counts() == sizes(batch())
     assert patient.progress()[0].next_offsets == {}
     stopped.close()
     patient.close()
 
 
-def test_a_standby_is_an_outage(url: str, sink: Sink, admin: psycopg.Connection[Any]) -> None:
+def test_a_standby_is_an_outage(url: str, sink: DatabaseSink, admin: psycopg.Connection[Any]) -> None:
     admin.execute(f'ALTER DATABASE "{urlsplit(url).path[1:]}" SET default_transaction_read_only = on')
     sink.close()
     with pytest.raises(SinkUnavailableError, match="read-only"):
         sink.write(batch())
 
 
-def test_a_kill_between_merge_and_commit_changes_nothing(url: str, sink: Sink) -> None:
+def test_a_kill_between_merge_and_commit_changes_nothing(url: str, sink: DatabaseSink) -> None:
     sink.write(batch(0))
     code = f"""
 import os, signal, psycopg
@@ -219,7 +228,7 @@ def test_the_rights_that_the_guide_grants_are_enough(url: str, admin: psycopg.Co
     admin.execute(f"REVOKE TEMPORARY ON {database} FROM PUBLIC".encode())
     for name in roles.values():
         admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pa/s@s'")
-    owner, writer, reader = (open_sink(changed(url, user=f"{name}:pa%2Fs%40s")) for name in roles.values())
+    owner, writer, reader = (open_database(changed(url, user=f"{name}:pa%2Fs%40s")) for name in roles.values())
     try:
         admin.execute(once)
         owner.prepare(catalog())
@@ -250,9 +259,11 @@ def test_the_rights_that_the_guide_grants_are_enough(url: str, admin: psycopg.Co
             admin.execute(f"DROP ROLE {name}")
 
 
-def test_progress_without_its_right_is_told(url: str, sink: Sink, admin: psycopg.Connection[Any], role: str) -> None:
+def test_progress_without_its_right_is_told(
+    url: str, sink: DatabaseSink, admin: psycopg.Connection[Any], role: str
+) -> None:
     admin.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}")
-    writer = open_sink(changed(url, user=f"{role}:pa%2Fs%40s"))
+    writer = open_database(changed(url, user=f"{role}:pa%2Fs%40s"))
     writer.prepare(catalog())
     with pytest.raises(SinkError, match=r"permission denied for table flowise_telemetry_progress: GRANT it"):
         writer.claim("group", [TP0])
@@ -260,14 +271,14 @@ def test_progress_without_its_right_is_told(url: str, sink: Sink, admin: psycopg
 
 
 def test_writers_of_the_version_before_go_on_while_columns_are_added(
-    url: str, sink: Sink, admin: psycopg.Connection[Any], tmp_path: Path
+    url: str, sink: DatabaseSink, admin: psycopg.Connection[Any], tmp_path: Path
 ) -> None:
     older = [start(url, batches=40, repeat=50) for _ in range(2)]
     for writer in older:
         assert writer.stdout
         writer.stdout.readline()
     new = with_second_version(tmp_path / "avro", "tool_created")
-    newer = open_sink(url)
+    newer = open_database(url)
     newer.prepare([new])
     for writer in older:
         writer.communicate(timeout=120)
@@ -278,11 +289,11 @@ def test_writers_of_the_version_before_go_on_while_columns_are_added(
 
 
 def test_a_claim_waits_for_a_batch_that_is_being_committed(
-    sink: Sink, admin: psycopg.Connection[Any], url: str
+    sink: DatabaseSink, admin: psycopg.Connection[Any], url: str
 ) -> None:
     sink.claim("group", [TP0])
     claimed: list[Mapping[TopicPartition, int]] = []
-    successor = open_sink(url)
+    successor = open_database(url)
     with admin.transaction():
         # What a write does last: it has the row of the progress until its commit.
         admin.execute("UPDATE flowise_telemetry_progress SET next_offset = 5 WHERE source = 'group'")
@@ -299,11 +310,11 @@ def test_a_claim_waits_for_a_batch_that_is_being_committed(
 
 
 def test_a_batch_under_way_when_its_partition_is_claimed_is_taken_back(
-    sink: Sink, admin: psycopg.Connection[Any], url: str
+    sink: DatabaseSink, admin: psycopg.Connection[Any], url: str
 ) -> None:
     sink.claim("group", [TP0])
     failures: list[Exception] = []
-    successor = open_sink(url)
+    successor = open_database(url)
 
     def write() -> None:
         try:
@@ -325,9 +336,9 @@ def test_a_batch_under_way_when_its_partition_is_claimed_is_taken_back(
     successor.close()
 
 
-def test_a_lock_ends_with_its_connection(url: str, sink: Sink, admin: psycopg.Connection[Any]) -> None:
+def test_a_lock_ends_with_its_connection(url: str, sink: DatabaseSink, admin: psycopg.Connection[Any]) -> None:
     sink.lock("replay")
-    other = open_sink(url)
+    other = open_database(url)
     with pytest.raises(SinkInUseError):
         other.lock("replay")
     admin.execute(TERMINATE_OTHERS)
@@ -337,11 +348,11 @@ def test_a_lock_ends_with_its_connection(url: str, sink: Sink, admin: psycopg.Co
 
 @pytest.mark.parametrize("granted", ["", "SELECT"])
 def test_a_right_that_is_missing_is_told(
-    url: str, sink: Sink, admin: psycopg.Connection[Any], role: str, granted: str
+    url: str, sink: DatabaseSink, admin: psycopg.Connection[Any], role: str, granted: str
 ) -> None:
     if granted:
         admin.execute(f"GRANT {granted} ON ALL TABLES IN SCHEMA public TO {role}")
-    writer = open_sink(changed(url, user=f"{role}:pa%2Fs%40s"))
+    writer = open_database(changed(url, user=f"{role}:pa%2Fs%40s"))
     writer.prepare(catalog())
     with pytest.raises(SinkError, match=r"permission denied for table .*: GRANT it") as caught:
         writer.write(batch())
@@ -351,7 +362,7 @@ def test_a_right_that_is_missing_is_told(
 
 def test_a_role_that_may_not_make_tables_is_told(url: str, role: str) -> None:
     with pytest.raises(SinkError, match="permission denied for schema public"):
-        open_sink(changed(url, user=f"{role}:pa%2Fs%40s")).prepare(catalog())
+        open_database(changed(url, user=f"{role}:pa%2Fs%40s")).prepare(catalog())
 
 
 @pytest.mark.parametrize(
@@ -362,7 +373,7 @@ def test_a_role_that_may_not_make_tables_is_told(url: str, role: str) -> None:
     ],
 )
 def test_a_server_that_refuses_us_is_one_clear_line(url: str, change: dict[str, str], said: str) -> None:
-    sink = open_sink(changed(url, **change))
+    sink = open_database(changed(url, **change))
     with pytest.raises(SinkError, match=said) as caught:
         sink.prepare(catalog())
     assert not caught.value.retryable
@@ -371,14 +382,14 @@ def test_a_server_that_refuses_us_is_one_clear_line(url: str, change: dict[str, 
 
 
 def test_a_server_that_is_not_there_is_an_outage() -> None:
-    sink = open_sink("postgresql://someone:geheim@127.0.0.1:1/usage")
+    sink = open_database("postgresql://someone:geheim@127.0.0.1:1/usage")
     for call in (lambda: sink.prepare(catalog()), lambda: sink.write(batch()), sink.counts):
         with pytest.raises(SinkUnavailableError, match=r"someone:\*\*\*@127.0.0.1:1/usage cannot be reached") as caught:
             call()
         assert "geheim" not in str(caught.value)
 
 
-def test_an_error_never_repeats_a_value(sink: Sink) -> None:
+def test_an_error_never_repeats_a_value(sink: DatabaseSink) -> None:
     tools = batch().frames["tool_created"].with_columns(event_id=pl.lit("secret-of-someone"))
     with pytest.raises(SinkError, match="InvalidTextRepresentation") as caught:
         sink.write(Batch(frames={"tool_created": tools}))
@@ -397,7 +408,7 @@ def test_an_error_never_repeats_a_value(sink: Sink) -> None:
     ],
 )
 def test_a_password_is_never_shown(url: str, shown: str) -> None:
-    assert open_sink(url).url == shown
+    assert open_database(url).url == shown
     assert "geheim" not in repr(address_of(url))
 
 
@@ -412,23 +423,25 @@ def test_a_password_is_never_shown(url: str, shown: str) -> None:
 )
 def test_a_url_that_cannot_be_read_is_told_without_repeating_it(url: str) -> None:
     with pytest.raises(ConfigurationError, match="PostgreSQL URL") as caught:
-        open_sink(url)
+        open_database(url)
     assert not any(part in str(caught.value) for part in ("heim", "me:", "shema"))
 
 
 def test_after_a_batch_of_new_events_the_next_goes_right_into_the_tables(
-    url: str, sink: Sink, monkeypatch: pytest.MonkeyPatch
+    url: str, sink: DatabaseSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staged: list[str] = []
+    execute = psycopg.Connection.execute
 
-    def noted(schema_name: str, schema: EventSchema) -> Any:
-        staged.append(schema.event)
-        return merge_statement(schema_name, schema)
+    def noted(connection: psycopg.Connection[Any], query: Any, *args: Any, **kwargs: Any) -> Any:
+        text = query.as_string(connection) if isinstance(query, psycopg.sql.Composable) else str(query)
+        if "ON CONFLICT (event_id)" in text:
+            staged.append(text)
+        return execute(connection, query, *args, **kwargs)
 
-    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink.merge_statement", noted)
-
+    monkeypatch.setattr(psycopg.Connection, "execute", noted)
     whole = sizes(batch(repeat=3))
-    other = open_sink(url)
+    other = open_database(url)
     other.prepare(catalog())
     # Number of the batch; whether it was staged; whether it was new. Another writer comes between with number 3.
     for number, is_staged, is_new in ((0, True, True), (1, False, True), (2, False, True), (3, True, False)):
@@ -450,12 +463,12 @@ def test_after_a_batch_of_new_events_the_next_goes_right_into_the_tables(
 
 
 def test_where_rows_have_policies_all_goes_by_way_of_the_temporary_tables(
-    url: str, sink: Sink, admin: psycopg.Connection[Any], role: str
+    url: str, sink: DatabaseSink, admin: psycopg.Connection[Any], role: str
 ) -> None:
     admin.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO {role}")
     admin.execute("ALTER TABLE tool_created ENABLE ROW LEVEL SECURITY")
     admin.execute("CREATE POLICY all_rows ON tool_created USING (true) WITH CHECK (true)")
-    writer = open_sink(changed(url, user=f"{role}:pa%2Fs%40s"))
+    writer = open_database(changed(url, user=f"{role}:pa%2Fs%40s"))
     writer.prepare(catalog())
     for number in range(3):
         assert writer.write(batch(number)).written == sizes(batch())
@@ -464,7 +477,7 @@ def test_where_rows_have_policies_all_goes_by_way_of_the_temporary_tables(
 
 @pytest.mark.parametrize("is_staged", [True, False])
 def test_events_are_added_in_the_order_of_their_ids_so_that_writers_cannot_deadlock(
-    sink: Sink, admin: psycopg.Connection[Any], is_staged: bool
+    sink: DatabaseSink, admin: psycopg.Connection[Any], is_staged: bool
 ) -> None:
     if not is_staged:
         sink.write(batch(1, repeat=9))

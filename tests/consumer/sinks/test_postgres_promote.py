@@ -12,10 +12,11 @@ import psycopg
 import pytest
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks import Sink, open_sink
-from flowise_telemetry_consumer.sinks.postgres import promote as promotion
+from flowise_telemetry_consumer.sinks.postgres import PostgresSink
+from flowise_telemetry_consumer.sinks.postgres.address import address_of
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from tests.consumer.sinks.batches import batch, sizes
+from tests.consumer.sinks.roles import DatabaseSink, open_database
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def admin(new_postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
-def live(new_postgres_url: str) -> Iterator[Sink]:
-    opened = open_sink(new_postgres_url)
+def live(new_postgres_url: str) -> Iterator[DatabaseSink]:
+    opened = open_database(new_postgres_url)
     opened.prepare(catalog())
     opened.write(batch(0))
     yield opened
@@ -34,7 +35,7 @@ def live(new_postgres_url: str) -> Iterator[Sink]:
 
 
 @pytest.fixture
-def staging(live: Sink) -> Iterator[Sink]:
+def staging(live: DatabaseSink) -> Iterator[DatabaseSink]:
     opened = live.staging("next")
     opened.prepare(catalog())
     opened.write(batch(0, repeat=3))
@@ -52,7 +53,7 @@ def role(admin: psycopg.Connection[Any]) -> Iterator[str]:
 
 
 def test_views_show_the_new_rows_and_keep_what_they_are(
-    admin: psycopg.Connection[Any], live: Sink, beside: Sink, role: str
+    admin: psycopg.Connection[Any], live: DatabaseSink, staging: DatabaseSink, role: str
 ) -> None:
     admin.execute(
         "CREATE SCHEMA boards; "
@@ -76,7 +77,7 @@ def test_views_show_the_new_rows_and_keep_what_they_are(
 
 
 def test_who_could_use_the_old_tables_can_use_the_new(
-    admin: psycopg.Connection[Any], live: Sink, beside: Sink, role: str
+    admin: psycopg.Connection[Any], live: DatabaseSink, staging: DatabaseSink, role: str
 ) -> None:
     admin.execute(
         f'GRANT SELECT, INSERT ON tool_created TO "{role}"; GRANT SELECT ON prediction_sent TO PUBLIC; '
@@ -96,7 +97,7 @@ def test_who_could_use_the_old_tables_can_use_the_new(
 
 
 def test_names_of_indexes_and_constraints_are_those_of_before(
-    admin: psycopg.Connection[Any], live: Sink, beside: Sink
+    admin: psycopg.Connection[Any], live: DatabaseSink, staging: DatabaseSink
 ) -> None:
     def names() -> list[Any]:
         return admin.execute(
@@ -111,7 +112,7 @@ def test_names_of_indexes_and_constraints_are_those_of_before(
 
 
 def test_a_materialized_view_is_told_before_anything_is_swapped(
-    admin: psycopg.Connection[Any], live: Sink, beside: Sink
+    admin: psycopg.Connection[Any], live: DatabaseSink, staging: DatabaseSink
 ) -> None:
     admin.execute("CREATE MATERIALIZED VIEW kept AS SELECT count(*) FROM tool_created")
     with pytest.raises(SinkError, match=r"public\.kept holds rows of the old tables: drop it") as caught:
@@ -121,7 +122,7 @@ def test_a_materialized_view_is_told_before_anything_is_swapped(
 
 
 def test_a_view_that_the_new_tables_cannot_fill_leaves_all_as_it_was(
-    admin: psycopg.Connection[Any], live: Sink, beside: Sink
+    admin: psycopg.Connection[Any], live: DatabaseSink, staging: DatabaseSink
 ) -> None:
     admin.execute("ALTER TABLE tool_created ADD COLUMN note text; CREATE VIEW notes AS SELECT note FROM tool_created")
     with pytest.raises(SinkError, match=r"view public\.notes cannot .* does not exist"):
@@ -131,7 +132,7 @@ def test_a_view_that_the_new_tables_cannot_fill_leaves_all_as_it_was(
 
 
 def test_a_swap_gives_way_to_readers_and_goes_on_when_they_end(
-    admin: psycopg.Connection[Any], live: Sink, beside: Sink, new_postgres_url: str
+    admin: psycopg.Connection[Any], live: DatabaseSink, staging: DatabaseSink, new_postgres_url: str
 ) -> None:
     with psycopg.connect(new_postgres_url) as reader:
         # Has the last of the tables and wants the first: with a swap that waits for it while it has others, a deadlock.
@@ -148,7 +149,7 @@ def test_a_swap_gives_way_to_readers_and_goes_on_when_they_end(
 
 
 def test_a_reader_of_a_view_that_waits_is_not_in_the_way(
-    admin: psycopg.Connection[Any], live: Sink, beside: Sink, new_postgres_url: str
+    admin: psycopg.Connection[Any], live: DatabaseSink, staging: DatabaseSink, new_postgres_url: str
 ) -> None:
     admin.execute("CREATE VIEW total AS SELECT count(*) FROM tool_created")
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -174,7 +175,7 @@ def test_a_reader_of_a_view_that_waits_is_not_in_the_way(
 
 
 def test_a_view_of_another_is_told_before_anything_is_swapped(
-    admin: psycopg.Connection[Any], live: Sink, beside: Sink, role: str, new_postgres_url: str
+    admin: psycopg.Connection[Any], live: DatabaseSink, staging: DatabaseSink, role: str, new_postgres_url: str
 ) -> None:
     admin.execute(f'CREATE VIEW total AS SELECT count(*) FROM tool_created; ALTER VIEW total OWNER TO "{role}"')
     swapper = f"{role}_swapper"
@@ -188,7 +189,7 @@ def test_a_view_of_another_is_told_before_anything_is_swapped(
                 admin.execute(f'ALTER TABLE {schema}.{table} OWNER TO "{swapper}"')
         parts = urlsplit(new_postgres_url)
         address = f"{quote(swapper)}:x@{parts.netloc.rpartition('@')[2]}"
-        sink = open_sink(urlunsplit(parts._replace(netloc=address)))
+        sink = open_database(urlunsplit(parts._replace(netloc=address)))
         with pytest.raises(SinkError, match="must be owner of view total"):
             sink.promote("next")
         assert live.counts() == sizes(batch())
@@ -197,14 +198,12 @@ def test_a_view_of_another_is_told_before_anything_is_swapped(
         admin.execute(f'DROP ROLE "{swapper}"')
 
 
-def test_readers_that_do_not_end_are_told(
-    live: Sink, beside: Sink, new_postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(promotion, "LOCK_TRIES_SECONDS", 0.0)
+def test_readers_that_do_not_end_are_told(live: DatabaseSink, staging: DatabaseSink, new_postgres_url: str) -> None:
+    impatient = PostgresSink(address_of(new_postgres_url), promote_timeout_seconds=0.0)
     with psycopg.connect(new_postgres_url) as reader:
         reader.execute("SELECT count(*) FROM vector_upserted")
         with pytest.raises(SinkUnavailableError, match="others have had the tables") as caught:
-            live.promote("next")
+            impatient.promote("next")
     assert caught.value.retryable
     assert live.counts() == sizes(batch())
 
@@ -212,7 +211,7 @@ def test_readers_that_do_not_end_are_told(
 def test_a_schema_whose_name_would_be_cut_off_is_told(new_postgres_url: str) -> None:
     sign = "&" if "?" in new_postgres_url else "?"
     with pytest.raises(ConfigurationError, match="more than 63 bytes"):
-        open_sink(f"{new_postgres_url}{sign}schema={'x' * 64}")
-    sink = open_sink(f"{new_postgres_url}{sign}schema={'x' * 40}")
+        open_database(f"{new_postgres_url}{sign}schema={'x' * 64}")
+    sink = open_database(f"{new_postgres_url}{sign}schema={'x' * 40}")
     with pytest.raises(ConfigurationError, match="more than 63 bytes"):
         sink.staging("y" * 23)

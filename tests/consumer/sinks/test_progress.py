@@ -12,26 +12,27 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError
-from flowise_telemetry_consumer.sinks import Batch, Sink, SourceProgress, open_sink
+from flowise_telemetry_consumer.sinks import Batch, KeepsProgress, SourceProgress, open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, sizes
+from tests.consumer.sinks.roles import ClaimedSink, open_claimed
 from tests.consumer.sinks.writer_process import ROOT
 
 TP0, TP1, TP2 = (TopicPartition("flowise.telemetry.events", number) for number in range(3))
 
 
 @pytest.fixture
-def database(claimed_url: str) -> Iterator[Sink]:
-    opened = open_sink(claimed_url)
+def database(claimed_url: str) -> Iterator[ClaimedSink]:
+    opened = open_claimed(claimed_url)
     opened.prepare(catalog())
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def second(claimed_url: str) -> Iterator[Sink]:
-    opened = open_sink(claimed_url)
+def second(claimed_url: str) -> Iterator[ClaimedSink]:
+    opened = open_claimed(claimed_url)
     opened.prepare(catalog())
     yield opened
     opened.close()
@@ -41,16 +42,16 @@ def of_group(number: int, offsets: dict[TopicPartition, int], source: str = "gro
     return replace(batch(number), offsets=offsets, source=source)
 
 
-def offsets_of(sink: Sink, source: str = "group") -> dict[TopicPartition, int]:
+def offsets_of(sink: ClaimedSink, source: str = "group") -> dict[TopicPartition, int]:
     return next(dict(its.next_offsets) for its in sink.progress() if its.source == source)
 
 
-def test_of_a_first_claim_nothing_is_known(database: Sink) -> None:
+def test_of_a_first_claim_nothing_is_known(database: ClaimedSink) -> None:
     assert database.claim("group", [TP0, TP1]) == {}
     assert offsets_of(database) == {}
 
 
-def test_a_claim_says_how_far_the_partitions_are_written(database: Sink, second: Sink) -> None:
+def test_a_claim_says_how_far_the_partitions_are_written(database: ClaimedSink, second: ClaimedSink) -> None:
     database.claim("group", [TP0, TP1, TP2])
     database.write(of_group(0, {TP0: 17, TP2: 2**40}))
     assert second.claim("group", [TP2, TP1, TP0]) == {TP0: 17, TP2: 2**40}
@@ -58,21 +59,21 @@ def test_a_claim_says_how_far_the_partitions_are_written(database: Sink, second:
     assert second.claim("group", []) == {}
 
 
-def test_offsets_without_frames_move_the_progress(database: Sink) -> None:
+def test_offsets_without_frames_move_the_progress(database: ClaimedSink) -> None:
     database.claim("group", [TP0])
     result = database.write(Batch(frames={}, offsets={TP0: 5}, source="group"))
     assert (result.written, result.duplicates) == ({}, {})
     assert offsets_of(database) == {TP0: 5}
 
 
-def test_offsets_that_go_back_are_kept_as_they_are(database: Sink) -> None:
+def test_offsets_that_go_back_are_kept_as_they_are(database: ClaimedSink) -> None:
     database.claim("group", [TP0])
     for offset in (9, 3):
         database.write(Batch(frames={}, offsets={TP0: offset}, source="group"))
         assert offsets_of(database) == {TP0: offset}
 
 
-def test_only_what_was_claimed_is_kept(database: Sink) -> None:
+def test_only_what_was_claimed_is_kept(database: ClaimedSink) -> None:
     database.claim("group", [TP0])
     database.write(of_group(0, {TP0: 1, TP1: 2}))
     database.write(of_group(1, {TP0: 9}, source="another"))
@@ -82,7 +83,7 @@ def test_only_what_was_claimed_is_kept(database: Sink) -> None:
     assert offsets_of(database) == {TP0: 1}
 
 
-def test_progress_moves_with_the_rows_or_not_at_all(database: Sink, second: Sink) -> None:
+def test_progress_moves_with_the_rows_or_not_at_all(database: ClaimedSink, second: ClaimedSink) -> None:
     database.claim("group", [TP0])
     database.lock("group")
     database.write(of_group(0, {TP0: 1}))
@@ -99,7 +100,7 @@ def test_progress_moves_with_the_rows_or_not_at_all(database: Sink, second: Sink
     assert offsets_of(database) == {TP0: 2}
 
 
-def test_a_writer_whose_partition_was_claimed_since_changes_nothing(database: Sink, second: Sink) -> None:
+def test_a_writer_whose_partition_was_claimed_since_changes_nothing(database: ClaimedSink, second: ClaimedSink) -> None:
     database.claim("group", [TP0, TP1])
     database.write(of_group(0, {TP0: 10, TP1: 10}))
     assert second.claim("group", [TP1]) == {TP1: 10}
@@ -116,7 +117,7 @@ def test_a_writer_whose_partition_was_claimed_since_changes_nothing(database: Si
     assert offsets_of(second) == {TP0: 20, TP1: 30}
 
 
-def test_two_that_claim_in_turn_fence_each_other(database: Sink, second: Sink) -> None:
+def test_two_that_claim_in_turn_fence_each_other(database: ClaimedSink, second: ClaimedSink) -> None:
     for number in range(3):
         for winner, loser in ((database, second), (second, database)):
             winner.claim("group", [TP0])
@@ -127,7 +128,7 @@ def test_two_that_claim_in_turn_fence_each_other(database: Sink, second: Sink) -
     assert database.counts() == {event: 3 * size for event, size in sizes(batch()).items()}
 
 
-def test_sources_do_not_fence_each_other(database: Sink, second: Sink) -> None:
+def test_sources_do_not_fence_each_other(database: ClaimedSink, second: ClaimedSink) -> None:
     database.claim("group", [TP0])
     second.claim("replay", [TP0])
     database.write(of_group(0, {TP0: 1}))
@@ -135,14 +136,14 @@ def test_sources_do_not_fence_each_other(database: Sink, second: Sink) -> None:
     assert [dict(its.next_offsets) for its in database.progress()] == [{TP0: 1}, {TP0: 2}]
 
 
-def test_a_close_does_not_give_up_a_claim(database: Sink) -> None:
+def test_a_close_does_not_give_up_a_claim(database: ClaimedSink) -> None:
     database.claim("group", [TP0])
     database.close()
     database.write(of_group(0, {TP0: 1}))
     assert offsets_of(database) == {TP0: 1}
 
 
-def test_progress_tells_of_every_source(database: Sink, claimed_url: str) -> None:
+def test_progress_tells_of_every_source(database: ClaimedSink, claimed_url: str) -> None:
     before_ms = int(time.time() * 1000) - 60_000
     odd = "'; DROP TABLE tool_created; -- ü%s"
     database.claim("b", [TP0], description="first")
@@ -153,7 +154,7 @@ def test_progress_tells_of_every_source(database: Sink, claimed_url: str) -> Non
     database.claim(odd, [TopicPartition(odd, 3)])
     # A write is no claim: it does not speak for the source.
     database.write(of_group(0, {TP0: 4}, source="b"))
-    reader = open_sink(claimed_url)
+    reader = open_claimed(claimed_url)
     strange, known = reader.progress()
     assert known == SourceProgress("b", odd, {TP0: 4}, known.updated_at_ms)
     assert (strange.source, strange.description, strange.next_offsets) == (odd, "", {})
@@ -162,17 +163,18 @@ def test_progress_tells_of_every_source(database: Sink, claimed_url: str) -> Non
     reader.close()
 
 
-def test_a_sink_that_was_never_claimed_has_no_progress(database: Sink) -> None:
+def test_a_sink_that_was_never_claimed_has_no_progress(database: ClaimedSink) -> None:
     database.write(of_group(0, {TP0: 4}))
     assert database.progress() == []
 
 
-def test_who_is_killed_between_two_writes_is_gone_on_from_where_he_was(database: Sink, claimed_url: str) -> None:
+@pytest.mark.slow
+def test_who_is_killed_between_two_writes_is_gone_on_from_where_he_was(database: ClaimedSink, claimed_url: str) -> None:
     code = f"""
 import os, signal
 from dataclasses import replace
 from tests.consumer.sinks.test_progress import *
-sink = open_sink({claimed_url!r})
+sink = open_claimed({claimed_url!r})
 sink.prepare(catalog())
 sink.claim("group", [TP0])
 sink.lock("group")
@@ -197,29 +199,27 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert offsets_of(database) == {TP0: 2}
 
 
-def test_a_lock_is_had_by_one_until_it_closes(sink: Sink, sink_url: str) -> None:
-    other = open_sink(sink_url)
+def test_a_lock_is_had_by_one_until_it_closes(database: ClaimedSink, claimed_url: str) -> None:
+    other = open_claimed(claimed_url)
     for name in ("replay", "../odd name\n'ü" + "x" * 300):
-        sink.lock(name)
-        sink.lock(name)
+        database.lock(name)
+        database.lock(name)
         for _ in range(2):
             with pytest.raises(SinkInUseError, match="another process has") as caught:
                 other.lock(name)
             assert not caught.value.retryable
             assert "\n" not in str(caught.value)
     other.lock("another")
-    sink.close()
+    database.close()
     other.lock("replay")
     other.close()
-    sink.lock("replay")
+    database.lock("replay")
 
 
 def test_lines_keep_no_progress(tmp_path: Path) -> None:
-    sinks = [open_sink("jsonl:-"), open_sink(f"jsonl:///{tmp_path}/events")]
-    for sink in sinks:
+    for sink in (open_sink("jsonl:-"), open_sink(f"jsonl:///{tmp_path}/events")):
+        assert not isinstance(sink, KeepsProgress)
         sink.prepare(catalog())
-        assert sink.claim("group", [TP0]) == {}
-        sink.write(Batch(frames={}, offsets={TP0: 1}, source="group"))
-        assert sink.progress() == []
-        sink.lock("group")
+        assert sink.write(Batch(frames={}, offsets={TP0: 1}, source="group")).written == {}
+        sink.close()
         sink.close()

@@ -10,25 +10,27 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError
-from flowise_telemetry_consumer.sinks import Batch, Sink, open_sink
+from flowise_telemetry_consumer.replay import open_target
+from flowise_telemetry_consumer.sinks import Batch, Stageable, open_sink
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
+from tests.consumer.sinks.roles import DatabaseSink, open_database
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
 NONE_HELD = dict.fromkeys(catalog().events, 0)
 
 
 @pytest.fixture
-def live(database_url: str) -> Iterator[Sink]:
-    opened = open_sink(database_url)
+def live(database_url: str) -> Iterator[DatabaseSink]:
+    opened = open_database(database_url)
     opened.prepare(catalog())
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def staging(live: Sink) -> Iterator[Sink]:
+def staging(live: DatabaseSink) -> Iterator[DatabaseSink]:
     opened = live.staging("next")
     opened.prepare(catalog())
     yield opened
@@ -39,7 +41,7 @@ def of(source: str, number: int, offset: int) -> Batch:
     return replace(batch(number), offsets={TP0: offset}, source=source)
 
 
-def progress(sink: Sink) -> dict[str, dict[TopicPartition, int]]:
+def progress(sink: DatabaseSink) -> dict[str, dict[TopicPartition, int]]:
     return {its.source: dict(its.next_offsets) for its in sink.progress()}
 
 
@@ -47,65 +49,67 @@ def times(count: int) -> dict[str, int]:
     return {event: count * size for event, size in sizes(batch()).items()}
 
 
-def test_tables_beside_are_a_sink_of_their_own(live: Sink, beside: Sink) -> None:
+def test_tables_beside_are_a_sink_of_their_own(live: DatabaseSink, staging: DatabaseSink) -> None:
     live.claim("group", [TP0])
     live.write(of("group", 0, 1))
-    beside.claim("group", [TP0])
-    assert beside.write(of("group", 0, 7)).written == sizes(batch())
+    staging.claim("group", [TP0])
+    assert staging.write(of("group", 0, 7)).written == sizes(batch())
     live.write(of("group", 1, 2))
-    assert (live.counts(), beside.counts()) == (times(2), times(1))
-    assert (progress(live), progress(beside)) == ({"group": {TP0: 2}}, {"group": {TP0: 7}})
-    assert held(beside, "tool_created").equals(batch().frames["tool_created"])
+    assert (live.counts(), staging.counts()) == (times(2), times(1))
+    assert (progress(live), progress(staging)) == ({"group": {TP0: 2}}, {"group": {TP0: 7}})
+    assert held(staging, "tool_created").equals(batch().frames["tool_created"])
     live.lock("x")
-    beside.lock("x")
+    staging.lock("x")
     with pytest.raises(SinkInUseError):
         live.staging("next").lock("x")
-    assert "next" in beside.url
+    assert "next" in staging.url
     assert "next" not in live.url
 
 
-def test_a_swap_exchanges_the_tables_and_another_brings_them_back(live: Sink, beside: Sink) -> None:
+def test_a_swap_exchanges_the_tables_and_another_brings_them_back(live: DatabaseSink, staging: DatabaseSink) -> None:
     live.write(batch(0))
     for number in range(1, 4):
-        beside.write(batch(number))
+        staging.write(batch(number))
     for _ in range(2):
         live.promote("next")
-        assert (live.counts(), beside.counts()) == (times(3), times(1))
-        assert held(beside, "tool_created").equals(batch().frames["tool_created"])
+        assert (live.counts(), staging.counts()) == (times(3), times(1))
+        assert held(staging, "tool_created").equals(batch().frames["tool_created"])
         live.promote("next")
-        assert (live.counts(), beside.counts()) == (times(1), times(3))
+        assert (live.counts(), staging.counts()) == (times(1), times(3))
 
 
-def test_sinks_that_are_open_write_on_into_what_has_the_name(live: Sink, beside: Sink, database_url: str) -> None:
+def test_sinks_that_are_open_write_on_into_what_has_the_name(
+    live: DatabaseSink, staging: DatabaseSink, database_url: str
+) -> None:
     live.write(batch(0))
-    other = open_sink(database_url)
+    other = open_database(database_url)
     other.prepare(catalog())
     other.write(batch(1))
-    beside.write(batch(0))
+    staging.write(batch(0))
     other.promote("next")
     # Keys have gone with their tables: what is there already is known.
     assert live.write(batch(0)).duplicates == sizes(batch())
     assert live.write(batch(2)).written == sizes(batch())
-    assert beside.write(batch(1)).duplicates == sizes(batch())
-    assert (other.counts(), beside.counts()) == (times(2), times(2))
+    assert staging.write(batch(1)).duplicates == sizes(batch())
+    assert (other.counts(), staging.counts()) == (times(2), times(2))
     other.close()
 
 
 def test_progress_goes_with_the_rows_and_a_claim_stays_with_the_name(
-    live: Sink, beside: Sink, database_url: str
+    live: DatabaseSink, staging: DatabaseSink, database_url: str
 ) -> None:
     live.claim("group", [TP0])
     live.write(of("group", 0, 10))
-    beside.claim("replay", [TP0])
-    beside.write(of("replay", 0, 5))
+    staging.claim("replay", [TP0])
+    staging.write(of("replay", 0, 5))
     live.promote("next")
-    assert (progress(live), progress(beside)) == ({"replay": {TP0: 5}}, {"group": {TP0: 10}})
+    assert (progress(live), progress(staging)) == ({"replay": {TP0: 5}}, {"group": {TP0: 10}})
     # The consumer goes on; the replay has had its tables taken away and may not fill those it does not mean.
     live.write(of("group", 1, 11))
     with pytest.raises(FencedError):
-        beside.write(of("replay", 1, 6))
+        staging.write(of("replay", 1, 6))
     assert progress(live) == {"replay": {TP0: 5}, "group": {TP0: 11}}
-    successor = open_sink(database_url)
+    successor = open_database(database_url)
     successor.prepare(catalog())
     assert successor.claim("group", [TP0]) == {TP0: 11}
     with pytest.raises(FencedError):
@@ -115,22 +119,24 @@ def test_progress_goes_with_the_rows_and_a_claim_stays_with_the_name(
     with pytest.raises(FencedError):
         live.write(of("group", 2, 12))
     successor.write(of("group", 2, 12))
-    beside.write(of("replay", 1, 6))
+    staging.write(of("replay", 1, 6))
     assert progress(live) == {"group": {TP0: 12}}
-    assert progress(beside) == {"replay": {TP0: 6}, "group": {TP0: 11}}
+    assert progress(staging) == {"replay": {TP0: 6}, "group": {TP0: 11}}
     successor.close()
 
 
-def test_readers_see_all_of_the_old_or_all_of_the_new(live: Sink, beside: Sink, database_url: str) -> None:
+def test_readers_see_all_of_the_old_or_all_of_the_new(
+    live: DatabaseSink, staging: DatabaseSink, database_url: str
+) -> None:
     live.write(batch(0, repeat=5))
-    beside.write(batch(0, repeat=7))
+    staging.write(batch(0, repeat=7))
     seen: list[dict[str, int]] = []
     failures: list[Exception] = []
     stop = threading.Event()
     looked = threading.Semaphore(0)
 
     def look() -> None:
-        reader = open_sink(database_url)
+        reader = open_database(database_url)
         try:
             while not stop.is_set():
                 seen.append(reader.counts())
@@ -142,7 +148,7 @@ def test_readers_see_all_of_the_old_or_all_of_the_new(live: Sink, beside: Sink, 
         reader.close()
 
     def write() -> None:
-        writer = open_sink(database_url)
+        writer = open_database(database_url)
         try:
             writer.prepare(catalog())
             while not stop.is_set():
@@ -166,51 +172,51 @@ def test_readers_see_all_of_the_old_or_all_of_the_new(live: Sink, beside: Sink, 
     assert all(counts in seen for counts in whole)
 
 
-def test_only_what_was_prepared_beside_is_exchanged(live: Sink) -> None:
+def test_only_what_was_prepared_beside_is_exchanged(live: DatabaseSink) -> None:
     live.write(batch())
-    beside = live.staging("next")
-    beside.prepare([catalog().latest("tool_created")])
+    staging = live.staging("next")
+    staging.prepare([catalog().latest("tool_created")])
     live.promote("next")
     assert live.counts() == {**sizes(batch()), "tool_created": 0}
-    assert beside.counts() == {"tool_created": sizes(batch())["tool_created"]}
+    assert staging.counts() == {"tool_created": sizes(batch())["tool_created"]}
     live.promote("next")
     assert live.counts() == sizes(batch())
-    beside.close()
+    staging.close()
 
 
 def test_what_only_the_other_has_is_added(database_url: str) -> None:
-    live = open_sink(database_url)
+    live = open_database(database_url)
     live.prepare([catalog().latest("tool_created")])
-    beside = live.staging("next")
-    beside.prepare(catalog())
-    beside.write(batch())
-    swapping = open_sink(database_url)
+    staging = live.staging("next")
+    staging.prepare(catalog())
+    staging.write(batch())
+    swapping = open_database(database_url)
     swapping.promote("next")
     assert swapping.counts() == sizes(batch())
-    assert beside.counts() == NONE_HELD
+    assert staging.counts() == NONE_HELD
     swapping.promote("next")
-    assert beside.counts() == sizes(batch())
-    for sink in (live, beside, swapping):
+    assert staging.counts() == sizes(batch())
+    for sink in (live, staging, swapping):
         sink.close()
 
 
 def test_a_consumer_of_an_older_version_writes_on_into_newer_tables(
-    live: Sink, database_url: str, tmp_path: Path
+    live: DatabaseSink, database_url: str, tmp_path: Path
 ) -> None:
     live.write(batch(0))
     new = with_second_version(tmp_path / "avro", "tool_created")
-    newer = open_sink(database_url)
-    beside = newer.staging("next")
-    beside.prepare([new])
+    newer = open_database(database_url)
+    staging = newer.staging("next")
+    staging.prepare([new])
     newer.promote("next")
     assert live.write(Batch(frames={"tool_created": batch(1).frames["tool_created"]})).written == {"tool_created": 1}
     newer.prepare([new])
     assert held(newer, "tool_created")["note"].to_list() == ["don't"]
-    for sink in (newer, beside):
+    for sink in (newer, staging):
         sink.close()
 
 
-def test_a_name_that_has_no_tables_is_told(live: Sink) -> None:
+def test_a_name_that_has_no_tables_is_told(live: DatabaseSink) -> None:
     live.write(batch())
     with pytest.raises(SinkError, match=r"next.* has no tables") as caught:
         live.promote("next")
@@ -218,7 +224,9 @@ def test_a_name_that_has_no_tables_is_told(live: Sink) -> None:
     assert live.counts() == sizes(batch())
 
 
-def test_nothing_of_a_swap_stays_when_the_tables_beside_are_made_again(live: Sink, beside: Sink) -> None:
+def test_nothing_of_a_swap_stays_when_the_tables_beside_are_made_again(
+    live: DatabaseSink, staging: DatabaseSink
+) -> None:
     live.promote("next")
     live.promote("next")
     again = live.staging("other")
@@ -226,28 +234,31 @@ def test_nothing_of_a_swap_stays_when_the_tables_beside_are_made_again(live: Sin
     again.write(batch())
     live.promote("other")
     live.promote("next")
-    assert beside.counts() == sizes(batch())
+    assert staging.counts() == sizes(batch())
     again.close()
 
 
 @pytest.mark.parametrize("name", ["", "1st", "Next", "a b", "a-b", '"; --', "x" * 32, "ü", "next\n"])
-def test_a_name_is_plain(live: Sink, name: str) -> None:
+def test_a_name_is_plain(live: DatabaseSink, name: str) -> None:
     for call in (live.staging, live.promote):
-        with pytest.raises(ConfigurationError, match="not a name for tables"):
+        with pytest.raises(ConfigurationError, match="not a name for staging tables"):
             call(name)
 
 
-def test_the_longest_name_will_do(live: Sink) -> None:
+def test_the_longest_name_will_do(live: DatabaseSink) -> None:
     name = "x" * 23
-    beside = live.staging(name)
-    beside.prepare(catalog())
+    staging = live.staging(name)
+    staging.prepare(catalog())
     live.promote(name)
-    beside.close()
+    staging.close()
 
 
-@pytest.mark.parametrize("kind", ["jsonl:-", "jsonl:///{}/events"])
-def test_lines_have_nothing_beside_them(tmp_path: Path, kind: str) -> None:
-    sink = open_sink(kind.format(tmp_path))
-    for call in (sink.staging, sink.promote):
-        with pytest.raises(SinkError, match="cannot have tables"):
-            call("next")
+@pytest.mark.parametrize("kind", ["jsonl:-", "jsonl:///{}/events", "parquet:///{}/events"])
+def test_files_have_no_staging_tables(tmp_path: Path, kind: str) -> None:
+    url = kind.format(tmp_path)
+    assert not isinstance(open_sink(url), Stageable)
+    with pytest.raises(
+        SinkError, match=r"cannot have staging tables; these can: sqlite, postgresql, duckdb$"
+    ) as caught:
+        open_target(url, "next")
+    assert url in str(caught.value)

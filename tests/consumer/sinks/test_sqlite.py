@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.sqlite import SqliteSink
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.batches import batch, sizes
 from tests.consumer.sinks.limits import files_of_at_most
+from tests.consumer.sinks.roles import open_database
 from tests.consumer.sinks.writer_process import ROOT
 
 
@@ -142,7 +142,7 @@ def test_views_show_the_rows_that_a_swap_brought(path: Path, sink: SqliteSink) -
 
 def test_a_swap_in_a_file_that_is_not_there_does_not_make_it(path: Path) -> None:
     with pytest.raises(SinkError, match="no such file"):
-        open_sink(f"sqlite:///{path}").promote("next")
+        open_database(f"sqlite:///{path}").promote("next")
     assert not path.exists()
 
 
@@ -158,7 +158,7 @@ def test_a_swap_in_a_file_that_is_not_there_does_not_make_it(path: Path) -> None
 def test_a_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.txt").write_text("not a database, and longer than the header of one " * 30)
-    sink = open_sink(f"sqlite:///{tmp_path}/{name}")
+    sink = open_database(f"sqlite:///{tmp_path}/{name}")
     with pytest.raises(SinkError, match=said) as caught:
         sink.prepare(catalog())
     assert not caught.value.retryable
@@ -167,7 +167,7 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path, name: str,
 
 
 def test_reading_a_file_that_is_not_there_does_not_make_it(path: Path) -> None:
-    sink = open_sink(f"sqlite:///{path}")
+    sink = open_database(f"sqlite:///{path}")
     with pytest.raises(SinkError, match="no such file"):
         sink.counts()
     with pytest.raises(SinkError, match="no such file"):
@@ -177,7 +177,7 @@ def test_reading_a_file_that_is_not_there_does_not_make_it(path: Path) -> None:
 
 def test_a_relative_file_stays_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    sink = open_sink("sqlite:///a?b#c%20.db")
+    sink = open_database("sqlite:///a?b#c%20.db")
     sink.prepare(catalog())
     sink.close()
     assert sink.url == "sqlite:///a?b#c%20.db"

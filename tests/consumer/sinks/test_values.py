@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 
 from flowise_telemetry_consumer.decoding.frames import frame_of
-from flowise_telemetry_consumer.sinks import Batch, Sink
+from flowise_telemetry_consumer.sinks import Batch
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.batches import envelope, held
+from tests.consumer.sinks.roles import ReadableSink
 from tests.schemas.records import EVENTS, record_of
 
 # The bounds of the schemas, and what databases have special forms for.
@@ -34,12 +35,12 @@ def tools(**columns: list[object]) -> pl.DataFrame:
     ],
     ids=["times", "sequences", "short texts", "texts"],
 )
-def test_what_is_written_is_what_is_read(sink: Sink, frame: pl.DataFrame) -> None:
+def test_what_is_written_is_what_is_read(sink: ReadableSink, frame: pl.DataFrame) -> None:
     sink.write(Batch(frames={"tool_created": frame}))
     assert held(sink, "tool_created").equals(frame)
 
 
-def test_graphs_of_any_shape(sink: Sink) -> None:
+def test_graphs_of_any_shape(sink: ReadableSink) -> None:
     graphs = [
         {"nodes": [], "edges": []},
         {"nodes": [""], "edges": [{"source": "", "target": ""}]},
@@ -53,7 +54,7 @@ def test_graphs_of_any_shape(sink: Sink) -> None:
     assert held(sink, "chatflow_created").equals(frame)
 
 
-def test_ids_that_come_in_any_order(sink: Sink) -> None:
+def test_ids_that_come_in_any_order(sink: ReadableSink) -> None:
     schema = catalog().latest("tool_created")
     numbers = [5, 3, 9, 1, 7, 3]
     frame = frame_of(schema, [record_of(EVENTS[3], envelope(number)) for number in numbers])

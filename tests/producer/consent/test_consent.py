@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry import Telemetry
-from flowise_telemetry.consent.decision import Consent
-from flowise_telemetry.consent.status import status, store_choice
+from flowise_telemetry.consent.decision import Consent, OptOutWatch
+from flowise_telemetry.consent.status import status
+from flowise_telemetry.consent.stored_choice import store_choice
 from flowise_telemetry_transport import InMemoryBroker
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import stored, tool_created, wait_until
@@ -163,7 +164,8 @@ def test_turning_off_deletes_the_secret_and_the_spool(
     broker.down = True
     telemetry = make_telemetry()
     telemetry.send_telemetry(tool_created())
-    telemetry.close(timeout_seconds=0.2)
+    wait_until(lambda: telemetry.stats().spooled == 1)
+    telemetry.close(timeout_seconds=2.0)
     secret = config_dir / "instance-secret"
     assert secret.exists()
     assert status(environ=environ).spooled_events == 1
@@ -182,10 +184,8 @@ def test_an_opt_out_after_the_start_is_obeyed(
     make_telemetry: MakeTelemetry,
     broker: InMemoryBroker,
     environ: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("flowise_telemetry.telemetry._CHOICE_LOOK_SECONDS", 0.0)
     broker.down = True
     telemetry = make_telemetry(spool_dir=tmp_path / "spool")
     for number in range(3):
@@ -196,12 +196,23 @@ def test_an_opt_out_after_the_start_is_obeyed(
     else:
         store_choice(False, environ=environ)
     telemetry.send_telemetry(tool_created())
-    wait_until(lambda: telemetry.stats().dropped.get("opted_out") == 4)
+    wait_until(lambda: telemetry.stats().dropped.get("opted_out") == 4, timeout_seconds=30.0)
     assert not telemetry.active
     assert not telemetry.consent.enabled
     wait_until(lambda: list((tmp_path / "spool").iterdir()) == [])
     broker.down = False
     assert stored(broker) == []
+
+
+def test_the_stored_choice_is_checked_again_after_its_interval(environ: dict[str, str]) -> None:
+    now = 100.0
+    watch = OptOutWatch(environ, environ, choice_check_seconds=5.0, clock=lambda: now)
+    assert watch.opt_out() is None
+    store_choice(False, environ=environ)
+    now += 4.9
+    assert watch.opt_out() is None
+    now += 0.1
+    assert watch.opt_out() == Consent(False, "the stored choice (flowise-telemetry disable)")
 
 
 def test_an_opt_out_before_the_first_send_starts_nothing(make_telemetry: MakeTelemetry, config_dir: Path) -> None:

@@ -33,12 +33,15 @@ telemetry = Telemetry(app_version="3.0.1", **ARGUMENTS)
 if WHEN == "after start":
     os.environ.update(OFF)
 
+connecting = threading.Event()
+if ON:
+    sys.addaudithook(lambda event, _: connecting.set() if event == "socket.connect" else None)
+
 def app():
     for _ in range(100):
         telemetry.send_telemetry(ToolCreated(tool_id="0e0f0a0b-1c2d-4e3f-8a9b-0123456789ab", tool_name="a_tool"))
     if ON:
-        import time
-        time.sleep(0.3)
+        assert connecting.wait(30)
     return {
         "made": made,
         "threads": threading.active_count() - 1,
@@ -119,6 +122,7 @@ def test_off_makes_nothing_as_seen_from_inside(way: str, tmp_path: Path) -> None
     assert left_behind(tmp_path) == set()
 
 
+@pytest.mark.slow
 def test_the_look_from_inside_would_see_it(tmp_path: Path) -> None:
     child, parent = run_app("on", tmp_path, audit=True)
     for found in (child, parent):
@@ -160,6 +164,7 @@ def test_off_makes_nothing_as_seen_by_strace(way: str, tmp_path: Path) -> None:
     assert traced(way, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_strace_would_see_it(tmp_path: Path) -> None:
     suspects = "\n".join(traced("on", tmp_path))
     for trace_of in ("CLONE_THREAD", "socket(", "instance-secret", "/kafka"):

@@ -32,6 +32,7 @@ print(max(highest, resident_bytes()) - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_an_outage_costs_no_more_than_the_buffer(client: str, environ: dict[str, str]) -> None:

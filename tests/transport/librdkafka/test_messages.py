@@ -1,4 +1,4 @@
-"""What librdkafka may hand out in one call, in orders that a broker cannot be made to give."""
+"""Messages that librdkafka may return in one call, in orders that no broker can be made to give."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ZERO, ONE = TopicPartition("t", 0), TopicPartition("t", 1)
 
 @dataclass
 class Message:
-    """As confluent-kafka's: of partition, offset, and a code of an error or a header that is no text."""
+    """Like confluent-kafka's: with partition, offset, and the code of an error or a header that is no text."""
 
     at: int
     place: int
@@ -53,7 +53,7 @@ class Message:
 
 @dataclass
 class Client:
-    """A consumer that hands out what it was given, and notes where it was told to read from."""
+    """A consumer that returns the messages it was given, and records the offsets it was to read from."""
 
     queue: list[Message | Callable[[], None]] = field(default_factory=list)
     sought: dict[int, int] = field(default_factory=dict)

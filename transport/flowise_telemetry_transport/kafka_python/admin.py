@@ -1,4 +1,4 @@
-"""Topics with kafka-python."""
+"""Looking at and creating topics through kafka-python."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, UnknownTopicError
 from flowise_telemetry_transport.kafka_python.config import client_config
-from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
-from flowise_telemetry_transport.kafka_python.errors import failure
+from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError
+from flowise_telemetry_transport.kafka_python.errors import translate_error
+from flowise_telemetry_transport.kafka_python.patches.blocking import bounded_client
+from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 
@@ -27,11 +29,11 @@ class KafkaPythonAdmin:
         self._servers = settings.servers_text
         self._request_seconds = settings.request_timeout_seconds
         self._deadline = Deadline()
-        client_config(settings, {})  # silences the client before its first import
+        client_config(settings, {})  # silence the client before its first import
         from kafka import KafkaAdminClient
 
         config = client_config(settings, KafkaAdminClient.DEFAULT_CONFIG)
-        with self._asking(f"no connection to {self._servers}", settings.connect_timeout_seconds):
+        with self._request(f"no connection to {self._servers}", settings.connect_timeout_seconds):
             try:
                 self._client: Any = KafkaAdminClient(
                     **config, client_id=client_id, kafka_client=bounded_client(self._deadline)
@@ -41,21 +43,21 @@ class KafkaPythonAdmin:
                 raise
 
     @contextmanager
-    def _asking(self, doing: str, seconds: float, topic: str | None = None) -> Iterator[None]:
+    def _request(self, doing: str, seconds: float, topic: str | None = None) -> Iterator[None]:
         try:
             with self._deadline.within(seconds):
                 yield
         except OutOfTimeError as error:
             raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {seconds:g} s") from error
         except Exception as error:
-            mapped = failure(error, doing, topic=topic)
+            mapped = translate_error(error, doing, topic=topic)
             if mapped is error:
                 raise
             raise mapped from error
 
     def topics(self) -> dict[str, int]:
         """See ``TopicAdmin``."""
-        with self._asking("list of topics", self._request_seconds):
+        with self._request("list of topics", self._request_seconds):
             described = self._client.describe_topics()
         return {
             _name(entry): len(entry["partitions"])
@@ -73,16 +75,19 @@ class KafkaPythonAdmin:
             replication_factor=spec.replication_factor,
             topic_configs=dict(spec.configs),
         )
-        with self._asking(f"creation of topic {spec.name}", self._request_seconds, spec.name):
+        with self._request(f"creation of topic {spec.name}", self._request_seconds, spec.name):
             self._client.create_topics([new], timeout_ms=int(self._request_seconds * 1000))
         end = time.monotonic() + self._request_seconds
         while not self._has_leaders(spec):
             if time.monotonic() > end:
-                raise TransportError(f"topic {spec.name} was created but is not there yet", topic=spec.name)
+                raise TransportError(
+                    f"topic {spec.name} was created but has no leaders after {self._request_seconds:g} s",
+                    topic=spec.name,
+                )
             time.sleep(_CREATED_POLL_SECONDS)
 
     def _has_leaders(self, spec: TopicSpec) -> bool:
-        with self._asking(f"creation of topic {spec.name}", self._request_seconds, spec.name):
+        with self._request(f"creation of topic {spec.name}", self._request_seconds, spec.name):
             described = self._client.describe_topics()
         for entry in described:
             if _name(entry) == spec.name:
@@ -96,13 +101,13 @@ class KafkaPythonAdmin:
 
         doing = f"settings of topic {topic}"
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        if hasattr(self._client, "_net"):  # kafka-python 3
-            with self._asking(doing, self._request_seconds, topic):
-                told = self._client.describe_configs([resource], config_filter="all")["topic"][topic]
-            if not told:
+        if is_kafka_python_3(self._client):
+            with self._request(doing, self._request_seconds, topic):
+                described = self._client.describe_configs([resource], config_filter="all")["topic"][topic]
+            if not described:
                 raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
-            return {name: entry["value"] for name, entry in told.items() if entry["value"] is not None}
-        with self._asking(doing, self._request_seconds, topic):
+            return {name: entry["value"] for name, entry in described.items() if entry["value"] is not None}
+        with self._request(doing, self._request_seconds, topic):
             answers = self._client.describe_configs([resource])
         code, message, _, _, entries = answers[0].resources[0][:5]
         if code == _UNKNOWN_TOPIC:
@@ -113,9 +118,9 @@ class KafkaPythonAdmin:
 
     def cluster_id(self) -> str | None:
         """See ``TopicAdmin``."""
-        with self._asking("id of the cluster", self._request_seconds):
-            told = self._client.describe_cluster().get("cluster_id")
-        return None if told is None else str(told)
+        with self._request("id of the cluster", self._request_seconds):
+            cluster_id = self._client.describe_cluster().get("cluster_id")
+        return None if cluster_id is None else str(cluster_id)
 
     def close(self) -> None:
         """See ``TopicAdmin``."""
@@ -123,5 +128,5 @@ class KafkaPythonAdmin:
 
 
 def _name(described: Any) -> str:
-    """The topic's name; kafka-python 3 gives the fields of an answer as the protocol calls them."""
+    """Return the topic's name: kafka-python 3 names the fields of a response as the protocol does."""
     return str(described.get("topic", described.get("name")))

@@ -1,4 +1,4 @@
-"""Our settings in kafka-python's words."""
+"""Translate our settings into kafka-python's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowise_telemetry_transport.settings import KafkaSettings
 
 __all__ = ["client_config"]
 
-# The contract of ports depends on these: whoever sets them gets another program.
+# The contract of ports depends on the adapter's own values of these.
 _OURS = frozenset({
     "bootstrap_servers",
     "group_id",
@@ -43,10 +43,10 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 
 
 def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str, Any]:
-    """What to pass to the client whose ``DEFAULT_CONFIG`` is ``known``.
+    """Return the arguments for the client whose ``DEFAULT_CONFIG`` is ``known``; imports ``kafka``, silenced.
 
-    Options of the client's other roles are left out. Raises ``ConfigurationError`` naming an option that none of
-    them knows.
+    Options of the client's other roles (consumer, producer, admin) are left out. Raises ``ConfigurationError`` naming
+    an option that none of them knows.
     """
     quiet_kafka_python()
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -64,7 +64,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
         "request_timeout_ms": int(settings.request_timeout_seconds * 1000),
         "session_timeout_ms": int(settings.session_timeout_seconds * 1000),
         "api_version_auto_timeout_ms": int(settings.connect_timeout_seconds * 1000),
-        "bootstrap_timeout_ms": int(settings.connect_timeout_seconds * 1000),  # what kafka-python 3 calls it
+        "bootstrap_timeout_ms": int(settings.connect_timeout_seconds * 1000),  # kafka-python 3's name for it
     }
     all_known: dict[str, Any] = {}
     for client in (KafkaAdminClient, KafkaProducer, KafkaConsumer):
@@ -79,7 +79,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
 
 
 def _typed(name: str, text: str, default: Any) -> Any:
-    """The option's text in the type of the client's default (a default of None tells nothing)."""
+    """Convert the option's text to the type of the client's default; a default of None has no type to go by."""
     if name == "api_version":
         return tuple(int(part) for part in text.split("."))
     if isinstance(default, bool):

@@ -1,4 +1,4 @@
-"""kafka-python's errors in our words."""
+"""Map kafka-python errors to ``TransportError`` subclasses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from flowise_telemetry_transport.errors import (
     UnknownTopicError,
 )
 
-__all__ = ["delivery_failure", "failure"]
+__all__ = ["translate_delivery_error", "translate_error"]
 
-# By name, as kafka-python and kafka-python-ng do not have the same set of classes.
+# By name: kafka-python and kafka-python-ng do not have the same classes.
 _COMMIT_REJECTED = {"CommitFailedError", "RebalanceInProgressError", "IllegalGenerationError", "UnknownMemberIdError"}
 _UNAVAILABLE = {
     "NoBrokersAvailable",
@@ -51,8 +51,8 @@ _CLASSES: tuple[tuple[set[str], type[TelemetryError]], ...] = (
 )
 
 
-def failure(error: Exception, doing: str, *, topic: str | None = None) -> TelemetryError:
-    """The most specific of our errors; ``doing`` starts its message. Raise it ``from`` the error given."""
+def translate_error(error: Exception, doing: str, *, topic: str | None = None) -> TelemetryError:
+    """Return our most specific error; ``doing`` starts its message. Raise it ``from`` the error given."""
     name = type(error).__name__
     message = f"{doing}: {'the group has rebalanced' if name in _COMMIT_REJECTED else str(error) or name}"
     retryable = bool(getattr(error, "retriable", False))
@@ -66,12 +66,12 @@ def failure(error: Exception, doing: str, *, topic: str | None = None) -> Teleme
     return TransportError(f"{doing}: {name}: {error}", topic=topic, retryable=retryable)
 
 
-def delivery_failure(error: BaseException, topic: str) -> TransportError:
-    """Why a record was not delivered, as ``on_delivery`` gets it."""
+def translate_delivery_error(error: BaseException, topic: str) -> TransportError:
+    """Return the error of a record that was not delivered, for ``on_delivery``."""
     doing = f"delivery to {topic}"
     if type(error).__name__ in {"KafkaTimeoutError", "RequestTimedOutError"}:
         return DeliveryTimeoutError(f"{doing}: no acknowledgement in time", topic=topic)
-    mapped = failure(error, doing, topic=topic) if isinstance(error, Exception) else None
+    mapped = translate_error(error, doing, topic=topic) if isinstance(error, Exception) else None
     if isinstance(mapped, TransportError) and type(mapped) is not TransportError:
         return mapped
     retryable = bool(getattr(error, "retriable", False))

@@ -1,4 +1,4 @@
-"""Reading with kafka-python."""
+"""Reading through kafka-python."""
 
 from __future__ import annotations
 
@@ -11,29 +11,33 @@ from typing import Any
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.errors import (
     BrokerUnavailableError,
-    CommitRejectedError,
     TransportError,
     UnknownTopicError,
+    check_assigned,
+    check_commit,
+    unreadable,
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
-from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError, bounded_client
-from flowise_telemetry_transport.kafka_python.errors import failure
+from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError
+from flowise_telemetry_transport.kafka_python.errors import translate_error
+from flowise_telemetry_transport.kafka_python.patches.blocking import bounded_client
 from flowise_telemetry_transport.kafka_python.patches.fetching import Unreadable, mend_fetcher, record_of
-from flowise_telemetry_transport.kafka_python.patches.joining import mend_joining, note_partitions
+from flowise_telemetry_transport.kafka_python.patches.joining import forget_assignment, mend_joining, note_partitions
 from flowise_telemetry_transport.kafka_python.patches.listener import rebalance_listener
+from flowise_telemetry_transport.kafka_python.patches.positions import known_position, resume, seek_back
+from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Record, TopicPartition
 
 __all__ = ["KafkaPythonReader"]
 
-# A poll may overstay by this much for one answer of the coordinator, so that a short timeout still gets somewhere.
+# The extra time of a poll for one answer of the coordinator, so that a group of short polls makes progress.
 _POLL_GRACE_SECONDS = 1.0
 
 
 class KafkaPythonReader:
-    """A ``RecordReader``; reads uncommitted with kafka-python-ng (it knows no other), else committed."""
+    """A ``RecordReader``. Isolation is read-committed; kafka-python-ng has only read-uncommitted."""
 
     def __init__(self, settings: KafkaSettings, *, group: str | None, client_id: str) -> None:
         self._servers = settings.servers_text
@@ -50,7 +54,7 @@ class KafkaPythonReader:
         mend_joining(self._consumer)
 
     def _open(self, settings: KafkaSettings, client_id: str) -> Any:
-        client_config(settings, {})  # silences the client before its first import
+        client_config(settings, {})  # silence the client before its first import
         from kafka import KafkaConsumer
 
         config = client_config(settings, KafkaConsumer.DEFAULT_CONFIG)
@@ -71,7 +75,7 @@ class KafkaPythonReader:
             raise BrokerUnavailableError(f"no broker answers at {self._servers}") from error
         except Exception as error:
             self._deadline.on_failure()
-            raise failure(error, f"no connection to {self._servers}") from error
+            raise translate_error(error, f"no connection to {self._servers}") from error
 
     def subscribe(
         self,
@@ -92,8 +96,8 @@ class KafkaPythonReader:
     def _join(self) -> None:
         assert self._subscription is not None  # noqa: S101 - a member has subscribed
         topics, listener = self._subscription
-        if hasattr(self._consumer, "_net"):
-            # kafka-python 3 shares out nothing of a topic that it has not heard of yet, and then nothing for a while.
+        if is_kafka_python_3(self._consumer):
+            # As the leader it would assign no partitions of a topic that it has no metadata of, and then wait.
             with contextlib.suppress(TransportError):
                 for topic in topics:
                     self.partitions_of(topic)
@@ -104,9 +108,7 @@ class KafkaPythonReader:
         self._call(callback, self._assigned)
         self._assigned = frozenset()
         self._unreadable.clear()
-        if hasattr(self._consumer, "_net"):
-            # kafka-python 3 would remember pauses and, of what is assigned again, the position: not what is committed.
-            self._consumer._subscription.assign_from_subscribed([])
+        forget_assignment(self._consumer)
 
     def _take_over(self, assigned: Collection[Any], callback: RebalanceCallback | None) -> None:
         self._assigned = frozenset(TopicPartition(tp.topic, tp.partition) for tp in assigned)
@@ -116,27 +118,27 @@ class KafkaPythonReader:
         """See ``RecordReader``."""
         self._assigned = frozenset()
         self._unreadable.clear()
-        with self._asking(f"leaving group {self._group}", self._request_seconds):
+        with self._request(f"leaving group {self._group}", self._request_seconds):
             self._consumer.unsubscribe()
         self._join()
 
     def _call(self, callback: RebalanceCallback | None, partitions: Collection[TopicPartition]) -> None:
-        """Runs a rebalance callback; the client swallows what a listener raises, so it is kept for ``poll``."""
+        """Run a rebalance callback and keep what it raises for ``poll``: the client would only log it."""
         if callback is None or not partitions:
             return
         try:
             callback(partitions)
-        except BaseException as error:  # raised again by poll
+        except BaseException as error:  # raised by poll
             if self._callback_error is None:
                 self._callback_error = error
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """See ``RecordReader``."""
-        self._consumer.assign([_theirs(tp) for tp in positions])
+        self._consumer.assign([_client_tp(tp) for tp in positions])
         self._assigned = frozenset(positions)
         self._unreadable.clear()
         for tp, offset in positions.items():
-            self._consumer.seek(_theirs(tp), offset)
+            self._consumer.seek(_client_tp(tp), offset)
 
     def assignment(self) -> frozenset[TopicPartition]:
         """See ``RecordReader``."""
@@ -145,8 +147,7 @@ class KafkaPythonReader:
     def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
         """See ``RecordReader``."""
         self._raise_unreadable()
-        # When poll raises, the client has moved past records of other partitions that it had drained by then.
-        before = {tp: self._known_position(tp) for tp in self._assigned}
+        before = {tp: known_position(self._consumer, tp) for tp in map(_client_tp, self._assigned)}
         fetched: dict[Any, list[Any]] = {}
         try:
             with self._deadline.within(timeout_seconds + _POLL_GRACE_SECONDS):
@@ -154,16 +155,14 @@ class KafkaPythonReader:
         except OutOfTimeError:
             pass
         except Exception as error:
-            for tp, offset in before.items():
-                if offset is not None and tp in self._assigned:
-                    self._consumer.seek(_theirs(tp), offset)
-            mapped = failure(error, "poll")
+            seek_back(self._consumer, before)
+            mapped = translate_error(error, "poll")
             if not isinstance(mapped, BrokerUnavailableError):
                 raise mapped from error
         if self._callback_error is not None:
-            for theirs, batch in fetched.items():
+            for client_tp, batch in fetched.items():
                 if batch:
-                    self._consumer.seek(theirs, batch[0].offset)
+                    self._consumer.seek(client_tp, batch[0].offset)
             callback_error, self._callback_error = self._callback_error, None
             raise callback_error
         records = list(self._readable(fetched))
@@ -171,24 +170,17 @@ class KafkaPythonReader:
             self._raise_unreadable()
         return records
 
-    def _known_position(self, tp: TopicPartition) -> int | None:
-        """The position if the client knows it without asking the cluster."""
-        state = self._consumer._subscription.assignment.get(_theirs(tp))
-        position = None if state is None else state.position
-        # A number, or in kafka-python 2.1 and later a number with its leader's epoch.
-        return None if position is None else int(getattr(position, "offset", position))
-
     def _readable(self, fetched: Mapping[Any, Sequence[Any]]) -> Iterator[Record]:
-        for theirs, batch in fetched.items():
+        for client_tp, batch in fetched.items():
             for each in batch:
                 if type(each) is Record:
                     yield each
                 elif type(each) is Unreadable:
-                    self._unreadable[TopicPartition(*theirs)] = (each.offset, each.reason)
-                    self._consumer.seek(theirs, each.offset)
+                    self._unreadable[TopicPartition(*client_tp)] = (each.offset, each.reason)
+                    self._consumer.seek(client_tp, each.offset)
                     break
                 else:
-                    yield record_of(each, *theirs)
+                    yield record_of(each, *client_tp)
 
     def _raise_unreadable(self) -> None:
         paused = {TopicPartition(tp.topic, tp.partition) for tp in self._consumer.paused()}
@@ -199,30 +191,24 @@ class KafkaPythonReader:
     def position(self, partition: TopicPartition) -> int:
         """See ``RecordReader``."""
         check_assigned([partition], self._assigned)
-        with self._asking(f"position of {partition.topic}[{partition.partition}]", self._request_seconds):
-            return int(self._consumer.position(_theirs(partition)))
+        with self._request(f"position of {partition.topic}[{partition.partition}]", self._request_seconds):
+            return int(self._consumer.position(_client_tp(partition)))
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See ``RecordReader``."""
         check_assigned([partition], self._assigned)
         self._unreadable.pop(partition, None)
-        self._consumer.seek(_theirs(partition), offset)
+        self._consumer.seek(_client_tp(partition), offset)
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         """See ``RecordReader``."""
         check_assigned(partitions, self._assigned)
-        self._consumer.pause(*[_theirs(tp) for tp in partitions])
+        self._consumer.pause(*[_client_tp(tp) for tp in partitions])
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
         """See ``RecordReader``."""
         check_assigned(partitions, self._assigned)
-        for tp in partitions:
-            # What was fetched while paused is thrown away, yet its end is remembered as a position to go on from:
-            # a seek makes the client forget it.
-            offset = self._known_position(tp)
-            if offset is not None:
-                self._consumer.seek(_theirs(tp), offset)
-        self._consumer.resume(*[_theirs(tp) for tp in partitions])
+        resume(self._consumer, [_client_tp(tp) for tp in partitions])
 
     def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
         """See ``RecordReader``."""
@@ -230,26 +216,26 @@ class KafkaPythonReader:
             raise ConfigurationError("commit needs a reader that was opened with a group")
         if not offsets:
             return
-        if self._subscription is not None and not self._assigned.issuperset(offsets):
-            raise CommitRejectedError("commit: some of the partitions are not ours any more")
+        if self._subscription is not None:
+            check_commit(self._group, offsets, self._assigned)
         from kafka.structs import OffsetAndMetadata
 
-        # kafka-python 2.1 and later have a third field, the leader epoch.
+        # The third field of kafka-python 2.1 and later: the leader epoch, -1 for "unknown" (KIP-320).
         epoch = [-1] * (len(OffsetAndMetadata._fields) - 2)
-        theirs = {_theirs(tp): OffsetAndMetadata(offset, "", *epoch) for tp, offset in offsets.items()}
-        with self._asking(f"commit of group {self._group}", timeout_seconds):
-            self._consumer.commit(theirs)
+        client_offsets = {_client_tp(tp): OffsetAndMetadata(offset, "", *epoch) for tp, offset in offsets.items()}
+        with self._request(f"commit of group {self._group}", timeout_seconds):
+            self._consumer.commit(client_offsets)
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("committed needs a reader that was opened with a group")
-        with self._asking(f"committed offsets of group {self._group}", self._request_seconds):
-            return {tp: self._consumer.committed(_theirs(tp)) for tp in partitions}
+        with self._request(f"committed offsets of group {self._group}", self._request_seconds):
+            return {tp: self._consumer.committed(_client_tp(tp)) for tp in partitions}
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """See ``RecordReader``."""
-        with self._asking(f"partitions of {topic}", self._request_seconds):
+        with self._request(f"partitions of {topic}", self._request_seconds):
             refreshed = self._metadata_age()
             found = self._consumer.partitions_for_topic(topic)
             if not found and self._metadata_age() == refreshed:
@@ -259,7 +245,7 @@ class KafkaPythonReader:
         return tuple(TopicPartition(topic, number) for number in sorted(found))
 
     def _metadata_age(self) -> object:
-        """When metadata last came, as the client does not tell whether a look-up got an answer."""
+        """Return when metadata last arrived: the client does not say whether a look-up was answered."""
         return getattr(self._consumer._client.cluster, "_last_successful_refresh_ms", object())
 
     def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
@@ -273,17 +259,17 @@ class KafkaPythonReader:
     def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""
         self._require_known(times_ms)
-        with self._asking("offsets for times", self._request_seconds):
-            found = self._consumer.offsets_for_times({_theirs(tp): time_ms for tp, time_ms in times_ms.items()})
-        places = {tp: found.get(_theirs(tp)) for tp in times_ms}
+        with self._request("offsets for times", self._request_seconds):
+            found = self._consumer.offsets_for_times({_client_tp(tp): time_ms for tp, time_ms in times_ms.items()})
+        places = {tp: found.get(_client_tp(tp)) for tp in times_ms}
         return {tp: place.offset if place is not None and place.offset >= 0 else None for tp, place in places.items()}
 
     def topic_id(self, topic: str) -> str | None:
-        """None: kafka-python does not ask for it."""
+        """Return None: kafka-python does not request topic ids."""
         return None
 
     def _require_known(self, partitions: Collection[TopicPartition]) -> None:
-        """Raises ``UnknownTopicError`` for a partition that is not there: the client would wait for ever for it."""
+        """Raise ``UnknownTopicError`` for a partition that does not exist: the client would wait for it forever."""
         for topic in sorted({tp.topic for tp in partitions}):
             unknown = {tp for tp in partitions if tp.topic == topic}.difference(self.partitions_of(topic))
             if unknown:
@@ -291,20 +277,20 @@ class KafkaPythonReader:
 
     def _offsets(self, method: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         self._require_known(partitions)
-        with self._asking(method.replace("_", " "), self._request_seconds):
-            found = getattr(self._consumer, method)([_theirs(tp) for tp in partitions])
-        return {tp: int(found[_theirs(tp)]) for tp in partitions}
+        with self._request(method.replace("_", " "), self._request_seconds):
+            found = getattr(self._consumer, method)([_client_tp(tp) for tp in partitions])
+        return {tp: int(found[_client_tp(tp)]) for tp in partitions}
 
     @contextmanager
-    def _asking(self, doing: str, seconds: float) -> Iterator[None]:
-        """Bounds a call to the cluster and maps its errors."""
+    def _request(self, doing: str, seconds: float) -> Iterator[None]:
+        """Bound a call to the cluster and map its errors."""
         try:
             with self._deadline.within(seconds):
                 yield
         except OutOfTimeError as error:
             raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {seconds:g} s") from error
         except Exception as error:
-            mapped = failure(error, doing)
+            mapped = translate_error(error, doing)
             if mapped is error:
                 raise
             raise mapped from error
@@ -320,16 +306,16 @@ class KafkaPythonReader:
             with self._deadline.within(timeout_seconds):
                 try:
                     self._consumer.close(autocommit=False)
-                except Exception:  # the connection may be gone in any way: the socket is closed below
+                except Exception:  # the connection may be broken in any way: close its socket at least
                     self._consumer._client.close()
 
-        # In a thread of its own: the client waits for its heartbeat thread without a bound of ours.
+        # In a thread of its own: the client waits for its heartbeat thread without a bound.
         closing = threading.Thread(target=leave, name="flowise-telemetry-reader-close", daemon=True)
         closing.start()
         closing.join(timeout_seconds)
 
 
-def _theirs(tp: TopicPartition) -> Any:
+def _client_tp(tp: TopicPartition) -> Any:
     from kafka.structs import TopicPartition as KafkaTopicPartition
 
     return KafkaTopicPartition(tp.topic, tp.partition)

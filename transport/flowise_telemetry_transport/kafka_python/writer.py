@@ -1,4 +1,4 @@
-"""Writing with kafka-python."""
+"""Writing through kafka-python."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from flowise_telemetry_transport.errors import (
     UnknownTopicError,
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
-from flowise_telemetry_transport.kafka_python.errors import delivery_failure, failure
+from flowise_telemetry_transport.kafka_python.errors import translate_delivery_error, translate_error
 from flowise_telemetry_transport.partitioning import partition_for
-from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
 
 __all__ = ["KafkaPythonWriter"]
 
 _RETRY_BACKOFF_MS = 100
-_BATCH_BYTES = 65_536  # what a batch costs this client is spread over more records than its own 16 KiB hold
+_BATCH_BYTES = 65_536  # the client's default is 16 KiB; a larger batch spreads its cost over more records
 _TOPIC_LOOK_SECONDS = 1.0
 
 _Pending = tuple[Any, float, OnDelivery]
-"""The client's future, until when it may take (monotonic), and whom to tell."""
+"""The client's future, its deadline (monotonic), and the callback."""
 
 
 @dataclass(slots=True)
 class _Topic:
-    """The partitions of a topic, and by partition what waits for its acknowledgement, in the order of sending."""
+    """The partitions of a topic, and by partition what waits for acknowledgement, in the order of sending."""
 
     partitions: tuple[int, ...] = ()
     look_again_at: float = 0.0
@@ -43,43 +43,37 @@ class _Topic:
 
 
 class KafkaPythonWriter:
-    """A ``RecordWriter``; the producer is made at the first ``send``, which is also the first time a broker is needed.
+    """A ``RecordWriter``; the producer is made at the first ``send``, when a broker is needed for the first time.
 
-    Callbacks run in ``poll``, ``flush`` and ``close``: one for each record on the client's own thread costs more.
+    Callbacks run in ``poll``, ``flush`` and ``close``: running each on the client's own thread costs more.
 
-    There is no idempotence in this client: after a lost acknowledgement a retry writes a record twice. The client
-    has no delivery timeout either, so this keeps one. Nor can it write a header whose value is null: that becomes an
-    empty one (librdkafka keeps it).
+    kafka-python-ng is not idempotent: a retry after a lost acknowledgement writes a record twice. It has no delivery
+    timeout, so this class keeps one. A header whose value is null becomes an empty one (librdkafka keeps null).
     """
 
     def __init__(
         self,
         settings: KafkaSettings,
+        options: WriterOptions,
         *,
         client_id: str,
-        delivery_timeout_seconds: float,
-        block_seconds: float,
-        linger_ms: int,
-        max_record_bytes: int,
-        buffer_bytes: int,
-        compression: str | None,
     ) -> None:
         self._settings = settings
-        self._delivery_timeout_seconds = delivery_timeout_seconds
+        self._delivery_timeout_seconds = options.delivery_timeout_seconds
         self._config: dict[str, Any] = {
             "client_id": client_id,
             "acks": "all",
-            "retries": max(1, int(delivery_timeout_seconds * 1000 / _RETRY_BACKOFF_MS)),
+            "retries": max(1, int(options.delivery_timeout_seconds * 1000 / _RETRY_BACKOFF_MS)),
             "retry_backoff_ms": _RETRY_BACKOFF_MS,
             "max_in_flight_requests_per_connection": 1,  # else a retry overtakes
-            "max_block_ms": int(block_seconds * 1000),
-            "linger_ms": linger_ms,
-            "batch_size": min(_BATCH_BYTES, buffer_bytes),
-            "max_request_size": max_record_bytes,
-            "buffer_memory": buffer_bytes,
-            "compression_type": compression,
+            "max_block_ms": int(options.block_seconds * 1000),
+            "linger_ms": options.linger_ms,
+            "batch_size": min(_BATCH_BYTES, options.buffer_bytes),
+            "max_request_size": options.max_record_bytes,
+            "buffer_memory": options.buffer_bytes,
+            "compression_type": options.compression,
         }
-        self._block_seconds = block_seconds
+        self._block_seconds = options.block_seconds
         self._lock = threading.Lock()
         self._topics: dict[str, _Topic] = {}
         self._producer: Any = None
@@ -92,11 +86,11 @@ class KafkaPythonWriter:
             return self._producer
 
     def _open(self) -> Any:
-        client_config(self._settings, {})  # silences the client before its first import
+        client_config(self._settings, {})  # silence the client before its first import
         from kafka import KafkaProducer
 
         config = client_config(self._settings, KafkaProducer.DEFAULT_CONFIG)
-        # A send waits here, so the caller's bound holds.
+        # ``send`` waits for this, so its own bound applies.
         for name in {"api_version_auto_timeout_ms", "bootstrap_timeout_ms"} & config.keys():
             config[name] = min(config[name], int(self._block_seconds * 1000))
         ours = {name: value for name, value in self._config.items() if name in KafkaProducer.DEFAULT_CONFIG}
@@ -104,7 +98,7 @@ class KafkaPythonWriter:
         try:
             return KafkaProducer(**{**ours, **config})
         except Exception as error:
-            raise failure(error, f"no connection to {self._settings.servers_text}") from error
+            raise translate_error(error, f"no connection to {self._settings.servers_text}") from error
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
         """See ``RecordWriter``."""
@@ -131,12 +125,12 @@ class KafkaPythonWriter:
                 record.timestamp_ms,
             )
         except Exception as error:
-            topic.look_again_at = 0.0  # it may be the topic that has changed
+            topic.look_again_at = 0.0  # the topic may have changed
             if type(error).__name__ == "KafkaTimeoutError":
                 raise BufferFullError(f"the send buffer is full for {self._block_seconds:g} s", topic=name) from error
-            raise failure(error, f"send to {name}", topic=name) from error
+            raise translate_error(error, f"send to {name}", topic=name) from error
         if future.is_done and type(future.exception).__name__ == "MessageSizeTooLargeError":
-            # The client reports what it refuses itself like a refusal of the broker; the port has it raised.
+            # The client reports its own refusal like one of the broker; the port raises it.
             raise MessageTooLargeError(f"record for {name}: {future.exception}", topic=name)
         pending = topic.pending.get(partition)
         if pending is None:
@@ -144,17 +138,17 @@ class KafkaPythonWriter:
         pending.append((future, now + self._delivery_timeout_seconds, on_delivery))
 
     def _look_at(self, producer: Any, name: str, now: float) -> _Topic:
-        """The topic with its partitions as the client knows them now, which may wait for the first metadata."""
+        """Return the topic with its partitions as the client knows them now; may wait for the first metadata."""
         try:
             partitions = producer.partitions_for(name)
         except Exception as error:
             if type(error).__name__ == "KafkaTimeoutError":
                 raise BrokerUnavailableError(
                     f"no metadata for topic {name} from {self._settings.servers_text} within"
-                    f" {self._block_seconds:g} s: the broker is away or the topic does not exist",
+                    f" {self._block_seconds:g} s: the broker is unreachable or the topic does not exist",
                     topic=name,
                 ) from error
-            raise failure(error, f"metadata of {name}", topic=name) from error
+            raise translate_error(error, f"metadata of {name}", topic=name) from error
         topic = self._topics.setdefault(name, _Topic())
         topic.partitions = tuple(sorted(partitions))
         topic.look_again_at = now + _TOPIC_LOOK_SECONDS
@@ -165,10 +159,10 @@ class KafkaPythonWriter:
         self._settle(time.monotonic())
 
     def _settle(self, now: float, *, reason: str = "no acknowledgement in time") -> None:
-        """Calls back for what is answered, and for what has waited too long; what comes of that later is not told."""
+        """Call back for what was answered and for what timed out; a later answer to the latter is not reported."""
         for name, topic in list(self._topics.items()):
             for pending in list(topic.pending.values()):
-                # Of one partition, the client settles records in the order of sending.
+                # Within a partition the client settles records in the order of sending.
                 while pending:
                     future, deadline, on_delivery = pending[0]
                     if not future.is_done and deadline > now:
@@ -177,7 +171,7 @@ class KafkaPythonWriter:
                     if not future.is_done:
                         on_delivery(None, DeliveryTimeoutError(f"delivery to {name}: {reason}", topic=name))
                     elif future.exception is not None:
-                        on_delivery(None, delivery_failure(future.exception, name))
+                        on_delivery(None, translate_delivery_error(future.exception, name))
                     else:
                         on_delivery(Delivery(name, future.value.partition, future.value.offset), None)
 
@@ -186,7 +180,7 @@ class KafkaPythonWriter:
 
     def flush(self, *, timeout_seconds: float) -> int:
         """See ``RecordWriter``."""
-        # The client's own flush waits for its timeout once per batch; what is lingering leaves within linger_ms anyway.
+        # The client's own flush applies its timeout to each batch. A lingering batch leaves within linger_ms anyway.
         end = time.monotonic() + timeout_seconds
         while True:
             now = time.monotonic()
@@ -195,7 +189,7 @@ class KafkaPythonWriter:
             if not waiting or now >= end:
                 return sum(map(len, waiting))
             nearest = min(pending[0][1] for pending in waiting)
-            # Whichever way it ends, the next turn sees.
+            # The next turn looks at the outcome.
             with contextlib.suppress(Exception):
                 waiting[0][0][0].get(timeout=max(0.0, min(end, nearest) - now))
 
@@ -217,11 +211,14 @@ _NULL = object()
 
 
 def _null_serializer() -> Any:
-    """Values as they are: the client refuses a record without key and value before it looks at anything else."""
+    """Return a serializer that leaves values as they are, and makes null of ``_NULL``.
+
+    The client itself refuses a record without key and value before it looks at anything else.
+    """
     from kafka.serializer import Serializer
 
     class NullSerializer(Serializer):  # type: ignore[misc]  # kafka-python ships no types
-        def serialize(self, *topic_and_value: Any) -> Any:  # kafka-python 3 gives the headers too, before the value
+        def serialize(self, *topic_and_value: Any) -> Any:  # kafka-python 3 passes the headers too, before the value
             return None if topic_and_value[-1] is _NULL else topic_and_value[-1]
 
     return NullSerializer()

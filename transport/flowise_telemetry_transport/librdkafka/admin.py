@@ -1,13 +1,12 @@
-"""Topics with confluent-kafka."""
+"""Looking at and creating topics through confluent-kafka."""
 
 from __future__ import annotations
 
 import time
 
 from flowise_telemetry_transport.errors import TransportError
-from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
-from flowise_telemetry_transport.librdkafka.connection import check_connection
-from flowise_telemetry_transport.librdkafka.errors import failure
+from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.errors import translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 
@@ -32,7 +31,7 @@ class LibrdkafkaAdmin:
         try:
             described = self._client.list_topics(timeout=self._request_seconds).topics.values()
         except self._kafka.KafkaException as error:
-            raise failure(error, "list of topics") from error
+            raise translate_exception(error, "list of topics") from error
         return {each.topic: len(each.partitions) for each in described if not each.topic.startswith("__")}
 
     def create_topic(self, spec: TopicSpec) -> None:
@@ -48,18 +47,21 @@ class LibrdkafkaAdmin:
         try:
             self._client.create_topics([new], request_timeout=self._request_seconds)[spec.name].result()
         except self._kafka.KafkaException as error:
-            raise failure(error, f"creation of topic {spec.name}", topic=spec.name) from error
+            raise translate_exception(error, f"creation of topic {spec.name}", topic=spec.name) from error
         end = time.monotonic() + self._request_seconds
         while not self._has_leaders(spec):
             if time.monotonic() > end:
-                raise TransportError(f"topic {spec.name} was created but is not there yet", topic=spec.name)
+                waited = f"{self._request_seconds:g} s"
+                raise TransportError(
+                    f"topic {spec.name} was created but has no leaders after {waited}", topic=spec.name
+                )
             time.sleep(_CREATED_POLL_SECONDS)
 
     def _has_leaders(self, spec: TopicSpec) -> bool:
         try:
             described = self._client.list_topics(timeout=self._request_seconds).topics.get(spec.name)
         except self._kafka.KafkaException as error:
-            raise failure(error, f"creation of topic {spec.name}", topic=spec.name) from error
+            raise translate_exception(error, f"creation of topic {spec.name}", topic=spec.name) from error
         if described is None or len(described.partitions) != spec.partitions:
             return False
         return all(partition.leader >= 0 for partition in described.partitions.values())
@@ -73,16 +75,16 @@ class LibrdkafkaAdmin:
             asked = self._client.describe_configs([resource], request_timeout=self._request_seconds)
             entries = asked[resource].result(timeout=2 * self._request_seconds)
         except self._kafka.KafkaException as error:
-            raise failure(error, f"settings of topic {topic}", topic=topic) from error
+            raise translate_exception(error, f"settings of topic {topic}", topic=topic) from error
         return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 
     def cluster_id(self) -> str | None:
         """See ``TopicAdmin``."""
         try:
-            told = self._client.list_topics(timeout=self._request_seconds).cluster_id
+            cluster_id = self._client.list_topics(timeout=self._request_seconds).cluster_id
         except self._kafka.KafkaException as error:
-            raise failure(error, "id of the cluster") from error
-        return told or None
+            raise translate_exception(error, "id of the cluster") from error
+        return cluster_id or None
 
     def close(self) -> None:
         """See ``TopicAdmin``."""

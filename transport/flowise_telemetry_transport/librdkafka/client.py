@@ -1,19 +1,21 @@
-"""Our settings in librdkafka's words, and the client made of them."""
+"""Making a librdkafka client out of our settings, and bounds for its calls that have none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError, MissingExtraError
-from flowise_telemetry_transport.librdkafka.errors import failure
+from flowise_telemetry_transport.errors import BrokerUnavailableError
+from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, translate_exception
 from flowise_telemetry_transport.logging import ClientLog
 from flowise_telemetry_transport.settings import KafkaSettings
 
-__all__ = ["confluent_kafka", "make_client"]
+__all__ = ["check_connection", "confluent_kafka", "make_client", "within"]
 
-# kafka-python's name, where putting dots for underscores does not give librdkafka's.
+# kafka-python's names that do not become librdkafka's when dots replace the underscores.
 _RENAMED = {
     "fetch_max_wait_ms": "fetch.wait.max.ms",
     "receive_buffer_bytes": "socket.receive.buffer.bytes",
@@ -21,7 +23,7 @@ _RENAMED = {
     "ssl_ciphers": "ssl.cipher.suites",
     "ssl_crlfile": "ssl.crl.location",
 }
-# The contract of ports depends on these: whoever sets them gets another program.
+# The contract of ports depends on the adapter's own values of these.
 _OURS = frozenset({
     "bootstrap.servers",
     "group.id",
@@ -43,7 +45,7 @@ _OURS = frozenset({
 
 
 def confluent_kafka() -> ModuleType:
-    """The client's module; raises ``MissingExtraError``."""
+    """Return the client's module. Raises ``MissingExtraError``."""
     try:
         import confluent_kafka as module
     except ImportError as error:
@@ -52,7 +54,7 @@ def confluent_kafka() -> ModuleType:
 
 
 def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, Any]) -> Any:
-    """A client of that class; raises ``ConfigurationError`` naming the setting that librdkafka refuses."""
+    """Make a client of that class. Raises ``ConfigurationError`` naming the setting that librdkafka refuses."""
     config: dict[str, Any] = {
         "bootstrap.servers": settings.servers_text,
         "security.protocol": settings.security_protocol,
@@ -82,7 +84,28 @@ def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, A
             if f'"{name}"' in str(error):
                 reason = error.args[0].str()
                 raise ConfigurationError(f"librdkafka refuses the Kafka setting {option}: {reason}") from error
-        raise failure(error, f"no client for {settings.servers_text}") from error
+        raise translate_exception(error, f"no client for {settings.servers_text}") from error
+
+
+def check_connection(client: Any, settings: KafkaSettings) -> None:
+    """Wait for a broker to answer: librdkafka connects in the background and reports nothing.
+
+    Raises ``BrokerUnavailableError`` after ``connect_timeout_seconds``.
+    """
+    try:
+        client.list_topics(timeout=settings.connect_timeout_seconds)
+    except confluent_kafka().KafkaException as error:
+        if error.args[0].name() in UNAVAILABLE:
+            raise BrokerUnavailableError(f"no broker answers at {settings.servers_text}") from error
+        raise translate_exception(error, f"no connection to {settings.servers_text}") from error
+
+
+def within(seconds: float, work: Callable[[], object]) -> bool:
+    """Run ``work`` in a thread; return False if it took longer. It then runs on, without keeping the process alive."""
+    thread = threading.Thread(target=work, name="flowise-telemetry-reader", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
 
 
 def _renamed(option: str, text: str) -> tuple[str, str]:

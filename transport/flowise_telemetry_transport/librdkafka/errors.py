@@ -1,4 +1,4 @@
-"""librdkafka's errors in our words."""
+"""Map librdkafka errors to ``TransportError`` subclasses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flowise_telemetry_transport.errors import (
     UnknownTopicError,
 )
 
-__all__ = ["UNAVAILABLE", "UNREADABLE", "delivery_failure", "failure", "failure_of"]
+__all__ = ["UNAVAILABLE", "UNREADABLE", "translate_delivery_error", "translate_error", "translate_exception"]
 
 UNAVAILABLE = frozenset({
     "_TRANSPORT",
@@ -34,7 +34,7 @@ UNAVAILABLE = frozenset({
     "LEADER_NOT_AVAILABLE",
     "BROKER_NOT_AVAILABLE",
     "NETWORK_EXCEPTION",
-    # Passing states of a partition, while its leader moves or a broker restarts.
+    # Transient states of a partition, while its leader moves or a broker restarts.
     "NOT_LEADER_FOR_PARTITION",
     "FENCED_LEADER_EPOCH",
     "UNKNOWN_LEADER_EPOCH",
@@ -60,13 +60,13 @@ _CLASSES: dict[str, type[TelemetryError]] = {
 _TIMED_OUT = frozenset({"_MSG_TIMED_OUT", "_TIMED_OUT", "REQUEST_TIMED_OUT", "_PURGE_QUEUE", "_PURGE_INFLIGHT"})
 
 
-def failure(error: Any, doing: str, *, topic: str | None = None) -> TelemetryError:
-    """The most specific of our errors for a ``KafkaException``. Raise it ``from`` the error given."""
-    return failure_of(error.args[0], doing, topic=topic)
+def translate_exception(error: Any, doing: str, *, topic: str | None = None) -> TelemetryError:
+    """Return our most specific error for a ``KafkaException``; ``doing`` starts its message. Raise it ``from`` that."""
+    return translate_error(error.args[0], doing, topic=topic)
 
 
-def failure_of(error: Any, doing: str, *, topic: str | None = None) -> TelemetryError:
-    """The same for a ``KafkaError``, which is what callbacks and messages carry."""
+def translate_error(error: Any, doing: str, *, topic: str | None = None) -> TelemetryError:
+    """Return our most specific error for a ``KafkaError``, as callbacks and messages carry them."""
     name = error.name()
     message = f"{doing}: {error.str()}"
     if name.endswith("AUTHORIZATION_FAILED"):
@@ -76,12 +76,12 @@ def failure_of(error: Any, doing: str, *, topic: str | None = None) -> Telemetry
     return TransportError(f"{doing}: {name}: {error.str()}", topic=topic, retryable=bool(error.retriable()))
 
 
-def delivery_failure(error: Any, topic: str) -> TransportError:
-    """Why a record was not delivered, as ``on_delivery`` gets it."""
+def translate_delivery_error(error: Any, topic: str) -> TransportError:
+    """Return the error of a record that was not delivered, for ``on_delivery``."""
     doing = f"delivery to {topic}"
     if error.name() in _TIMED_OUT:
         return DeliveryTimeoutError(f"{doing}: no acknowledgement in time", topic=topic)
-    mapped = failure_of(error, doing, topic=topic)
+    mapped = translate_error(error, doing, topic=topic)
     if isinstance(mapped, TransportError) and type(mapped) is not TransportError:
         return mapped
     return DeliveryError(mapped.message, topic=topic, retryable=mapped.retryable)

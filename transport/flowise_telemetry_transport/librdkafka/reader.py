@@ -1,4 +1,4 @@
-"""Reading with confluent-kafka."""
+"""Reading through confluent-kafka."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Any
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.errors import (
     BrokerUnavailableError,
-    CommitRejectedError,
     TransportError,
     UnreadableRecordError,
+    check_assigned,
+    check_commit,
+    unreadable,
 )
-from flowise_telemetry_transport.librdkafka.bounded import within
-from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
-from flowise_telemetry_transport.librdkafka.connection import check_connection
-from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, UNREADABLE, failure_of
+from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, make_client, within
+from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, UNREADABLE, translate_error
 from flowise_telemetry_transport.librdkafka.lookup import Lookup
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Record, TopicPartition
 
@@ -26,7 +25,7 @@ __all__ = ["LibrdkafkaReader"]
 
 
 class LibrdkafkaReader:
-    """A ``RecordReader``; isolation is read-committed."""
+    """A ``RecordReader``. Isolation is read-committed."""
 
     def __init__(self, settings: KafkaSettings, *, group: str | None, client_id: str) -> None:
         self._kafka = confluent_kafka()
@@ -47,13 +46,13 @@ class LibrdkafkaReader:
             settings,
             {
                 "client.id": client_id,
-                "group.id": group or f"{client_id}.without-group",  # librdkafka wants one even to assign
+                "group.id": group or f"{client_id}.without-group",  # librdkafka requires one even to assign
                 "session.timeout.ms": int(settings.session_timeout_seconds * 1000),
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
-                "enable.partition.eof": True,  # tells the position past a gap at the end
+                "enable.partition.eof": True,  # gives the position past a gap at the end
                 "auto.offset.reset": "earliest",
-                # Fetched ahead is enough for some batches; where it is full, librdkafka would look a second later only.
+                # Enough fetched ahead for some batches; when it is full, the default is to look again after a second.
                 "queued.max.messages.kbytes": 16_384,
                 "fetch.queue.backoff.ms": 20,
                 "isolation.level": "read_committed",
@@ -107,11 +106,13 @@ class LibrdkafkaReader:
             self._call(callback)
         finally:
             self._assigning = False
-        # A seek inside the callback cannot be done yet: it becomes the offset to start from.
+        # A seek inside the callback is not possible yet: it becomes the offset to start from.
         stored = self._kafka.OFFSET_STORED
-        self._consumer.assign([self._theirs(tp, self._positions.get(tp, stored)) for tp in self._assigned])
-        self._consumer.resume([self._theirs(tp) for tp in self._assigned])  # librdkafka remembers older pauses
-        self._consumer.pause([self._theirs(tp) for tp in self._paused])
+        self._consumer.assign([self._client_tp(tp, self._positions.get(tp, stored)) for tp in self._assigned])
+        self._consumer.resume(
+            [self._client_tp(tp) for tp in self._assigned]
+        )  # librdkafka keeps pauses across assignments
+        self._consumer.pause([self._client_tp(tp) for tp in self._paused])
 
     def _give_up(self, callback: RebalanceCallback | None) -> None:
         if self._closed:
@@ -126,7 +127,7 @@ class LibrdkafkaReader:
         self._paused.clear()
 
     def _call(self, callback: RebalanceCallback | None) -> None:
-        """Runs a rebalance callback and keeps what it raises for ``poll``: librdkafka has to go on."""
+        """Run a rebalance callback and keep what it raises for ``poll``: librdkafka must complete the rebalance."""
         if callback is None or not self._assigned:
             return
         self._in_callback = True
@@ -143,9 +144,9 @@ class LibrdkafkaReader:
         self._assigned = frozenset(positions)
         self._forget()
         self._positions.update(positions)
-        theirs = [self._theirs(tp, offset) for tp, offset in positions.items()]
-        self._consumer.assign(theirs)
-        self._consumer.resume(theirs)  # librdkafka remembers older pauses
+        client_partitions = [self._client_tp(tp, offset) for tp, offset in positions.items()]
+        self._consumer.assign(client_partitions)
+        self._consumer.resume(client_partitions)  # librdkafka keeps pauses across assignments
 
     def assignment(self) -> frozenset[TopicPartition]:
         """See ``RecordReader``."""
@@ -160,7 +161,7 @@ class LibrdkafkaReader:
             return []
         messages = [first]
         if max_records > 1:
-            # One call for many. A rebalance between two of them cannot be told from their order: then all come again.
+            # One call for many. Their order does not show a rebalance between two of them: then all are read again.
             rebalances = self._rebalances
             messages += self._consumer.consume(max_records - 1, 0)
             if self._rebalances != rebalances:
@@ -173,7 +174,7 @@ class LibrdkafkaReader:
         return records
 
     def _raise_from_callback(self, messages: Sequence[Any]) -> None:
-        """Raises what a rebalance callback raised; what was read with it comes again."""
+        """Raise what a rebalance callback raised; the messages of the same call are read again."""
         error, self._callback_error = self._callback_error, None
         if error is None:
             return
@@ -182,14 +183,14 @@ class LibrdkafkaReader:
         raise error
 
     def _start_over(self) -> None:
-        """Reads again from where the partitions were assigned or sought to."""
+        """Read again from where the partitions were assigned or sought to."""
         if self._assigned:
             stored = self._kafka.OFFSET_STORED
-            self._consumer.assign([self._theirs(tp, self._positions.get(tp, stored)) for tp in self._assigned])
-            self._consumer.pause([self._theirs(tp) for tp in self._paused])
+            self._consumer.assign([self._client_tp(tp, self._positions.get(tp, stored)) for tp in self._assigned])
+            self._consumer.pause([self._client_tp(tp) for tp in self._paused])
 
     def _records_of(self, messages: Sequence[Any]) -> list[Record]:
-        """The records among messages, in their order; notes ends of partitions and broken records."""
+        """Return the records among messages, in their order; note ends of partitions and broken records."""
         none = self._kafka.TIMESTAMP_NOT_AVAILABLE
         ours = {(tp.topic, tp.partition): tp for tp in self._assigned}
         nexts: dict[TopicPartition, int] = {}
@@ -199,7 +200,7 @@ class LibrdkafkaReader:
                 topic, partition, offset = message.topic(), message.partition(), message.offset()
                 tp = ours.get((topic, partition))
                 if tp in self._unreadable:
-                    continue  # it comes again, after the broken one
+                    continue  # read again after the broken one
                 error = message.error()
                 if error is not None:
                     place = tp or TopicPartition(topic or "", -1 if partition is None else partition)
@@ -219,10 +220,10 @@ class LibrdkafkaReader:
                         message.value(),
                         tuple(message.headers() or ()),
                     )
-                except (UnicodeDecodeError, SystemError) as problem:
-                    # The second is how confluent-kafka lets the first out.
+                except (UnicodeDecodeError, SystemError) as unparsed:
+                    # confluent-kafka raises the first as the cause of the second.
                     self._take(nexts)
-                    self._set_unreadable(tp, offset, str(problem.__cause__ or problem))
+                    self._set_unreadable(tp, offset, str(unparsed.__cause__ or unparsed))
                     continue
                 records.append(record)
                 nexts[tp] = offset + 1
@@ -242,15 +243,15 @@ class LibrdkafkaReader:
             if tp in self._assigned and offset is not None:
                 self._positions[tp] = max(offset, self._positions.get(tp, 0))
         elif name in UNREADABLE and tp in self._assigned and offset is not None and offset >= 0:
-            # Of a batch that is broken as a whole the first offset is told, also to who reads from its middle.
+            # For a batch that is broken as a whole the offset is its first, even when reading began in its middle.
             self._set_unreadable(tp, max(offset, self._positions.get(tp, offset)), error.str())
         elif name not in UNAVAILABLE | {"UNKNOWN_TOPIC_OR_PART", "_MAX_POLL_EXCEEDED", "_STATE"}:
-            raise failure_of(error, "poll", topic=tp.topic or None)
+            raise translate_error(error, "poll", topic=tp.topic or None)
 
     def _set_unreadable(self, tp: TopicPartition, offset: int, reason: str) -> None:
         self._unreadable[tp] = unreadable(tp, offset, reason)
         self._seek(tp, offset)
-        self._consumer.pause([self._theirs(tp)])  # the others go on while this one waits for a seek
+        self._consumer.pause([self._client_tp(tp)])  # the others are read on while this one waits for a seek
 
     def _raise_unreadable(self) -> None:
         for tp, error in self._unreadable.items():
@@ -258,7 +259,7 @@ class LibrdkafkaReader:
                 raise error
 
     def _rewind(self, messages: Sequence[Any]) -> None:
-        """Makes messages come again of which none will be returned."""
+        """Seek back so that messages of which none will be returned are read again."""
         firsts: dict[TopicPartition, int] = {}
         for message in messages:
             if message.error() is None:
@@ -279,7 +280,7 @@ class LibrdkafkaReader:
         """See ``RecordReader``."""
         check_assigned([partition], self._assigned)
         if self._unreadable.pop(partition, None) and partition not in self._paused:
-            self._consumer.resume([self._theirs(partition)])
+            self._consumer.resume([self._client_tp(partition)])
         self._seek(partition, offset)
 
     def _seek(self, partition: TopicPartition, offset: int) -> None:
@@ -293,30 +294,29 @@ class LibrdkafkaReader:
         check_assigned(partitions, self._assigned)
         self._paused.update(partitions)
         if not self._assigning:
-            self._consumer.pause([self._theirs(tp) for tp in partitions])
+            self._consumer.pause([self._client_tp(tp) for tp in partitions])
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
         """See ``RecordReader``."""
         check_assigned(partitions, self._assigned)
         self._paused.difference_update(partitions)
         if not self._assigning:
-            self._consumer.resume([self._theirs(tp) for tp in partitions if tp not in self._unreadable])
+            self._consumer.resume([self._client_tp(tp) for tp in partitions if tp not in self._unreadable])
 
     def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("commit needs a reader that was opened with a group")
-        if self._subscribe is not None and not self._assigned.issuperset(offsets):
-            raise CommitRejectedError("commit: some of the partitions are not ours any more")
-        theirs = [self._theirs(tp, offset) for tp, offset in offsets.items()]
+        if self._subscribe is not None:
+            check_commit(self._group, offsets, self._assigned)
+        client_offsets = [self._client_tp(tp, offset) for tp, offset in offsets.items()]
         doing = f"commit of group {self._group}"
         done: list[Any] = []
         if self._in_callback:
-            # librdkafka takes a commit here from this thread only; its bound is then the request timeout.
-            done.append(self._lookup.commit(theirs, doing))
-        # Else in a thread of its own, as a synchronous commit has no timeout and an asynchronous one is answered by
-        # poll.
-        elif not within(timeout_seconds, lambda: done.append(self._lookup.commit(theirs, doing))):
+            # In a rebalance callback librdkafka accepts a commit from this thread only; the request timeout bounds it.
+            done.append(self._lookup.commit(client_offsets, doing))
+        # Otherwise in another thread: a synchronous commit has no timeout, an asynchronous one is answered in poll.
+        elif not within(timeout_seconds, lambda: done.append(self._lookup.commit(client_offsets, doing))):
             raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {timeout_seconds:g} s")
         if isinstance(done[0], Exception):
             raise done[0]
@@ -347,7 +347,7 @@ class LibrdkafkaReader:
         """See ``RecordReader``."""
         return self._lookup.topic_id(topic)
 
-    def _theirs(self, tp: TopicPartition, offset: int | None = None) -> Any:
+    def _client_tp(self, tp: TopicPartition, offset: int | None = None) -> Any:
         if offset is None:
             return self._kafka.TopicPartition(tp.topic, tp.partition)
         return self._kafka.TopicPartition(tp.topic, tp.partition, offset)

@@ -1,4 +1,4 @@
-"""Writing with confluent-kafka."""
+"""Writing through confluent-kafka."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from flowise_telemetry_transport.errors import BufferFullError, TransportError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
-from flowise_telemetry_transport.librdkafka.errors import delivery_failure, failure
-from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.librdkafka.errors import translate_delivery_error, translate_exception
+from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
 
 __all__ = ["LibrdkafkaWriter"]
@@ -19,40 +19,36 @@ _ANY_PARTITION = -1
 
 
 class LibrdkafkaWriter:
-    """A ``RecordWriter``, idempotent: a retry never writes twice. Callbacks run in ``poll``, ``flush`` and ``close``.
+    """A ``RecordWriter``; idempotent (KIP-98), so that a retry never writes a record twice.
 
-    ``send`` never waits: what the broker does not take, an unknown topic included, comes out in the callback.
+    Callbacks run in ``poll``, ``flush`` and ``close``. ``send`` never waits: a record that the broker refuses, one for
+    an unknown topic included, fails in its callback.
     """
 
     def __init__(
         self,
         settings: KafkaSettings,
+        options: WriterOptions,
         *,
         client_id: str,
-        delivery_timeout_seconds: float,
-        block_seconds: float,
-        linger_ms: int,
-        max_record_bytes: int,
-        buffer_bytes: int,
-        compression: str | None,
     ) -> None:
         self._kafka = confluent_kafka()
         self._closed = False
-        self._owed: dict[bytes, tuple[OnDelivery]] = {}
-        self._report_by_key = self._tell  # bound once
+        self._callbacks: dict[bytes, tuple[OnDelivery]] = {}
+        self._report_by_key = self._call_back  # bound once
         self._producer: Any = make_client(
             self._kafka.Producer,
             settings,
             {
                 "client.id": client_id,
-                "enable.idempotence": True,  # with it: acks=all, retries, order
-                "partitioner": "murmur2_random",  # as Java and kafka-python
-                "delivery.timeout.ms": int(delivery_timeout_seconds * 1000),
-                "topic.metadata.propagation.max.ms": int(block_seconds * 1000),
-                "linger.ms": linger_ms,
-                "message.max.bytes": max_record_bytes,
-                "queue.buffering.max.kbytes": max(1, buffer_bytes // 1024),
-                "compression.type": compression or "none",
+                "enable.idempotence": True,  # implies acks=all, retries and order
+                "partitioner": "murmur2_random",  # as in Java and kafka-python
+                "delivery.timeout.ms": int(options.delivery_timeout_seconds * 1000),
+                "topic.metadata.propagation.max.ms": int(options.block_seconds * 1000),
+                "linger.ms": options.linger_ms,
+                "message.max.bytes": options.max_record_bytes,
+                "queue.buffering.max.kbytes": max(1, options.buffer_bytes // 1024),
+                "compression.type": options.compression or "none",
             },
         )
         self._produce = self._producer.produce
@@ -62,9 +58,9 @@ class LibrdkafkaWriter:
         if self._closed:
             raise TransportError("the writer is closed")
         key, partition = record.key, record.partition
-        # A callback object for each record would cost as much as the record. One for all finds by the key whom to tell.
-        owed = (on_delivery,)
-        by_key = key is not None and self._owed.setdefault(key, owed) is owed
+        # A callback object for each record would cost as much as the record: a single one finds the callback by key.
+        entry = (on_delivery,)
+        by_key = key is not None and self._callbacks.setdefault(key, entry) is entry
         more: dict[str, Any] = {}
         if record.headers:
             more["headers"] = list(record.headers)
@@ -81,15 +77,15 @@ class LibrdkafkaWriter:
             )
         except Exception as error:
             if key is not None and by_key:
-                del self._owed[key]
+                del self._callbacks[key]
             if isinstance(error, BufferError):
                 raise BufferFullError("the send buffer is full", topic=record.topic) from error
             if isinstance(error, self._kafka.KafkaException):
-                raise failure(error, f"send to {record.topic}", topic=record.topic) from error
+                raise translate_exception(error, f"send to {record.topic}", topic=record.topic) from error
             raise
 
-    def _tell(self, error: Any, message: Any) -> None:
-        (on_delivery,) = self._owed.pop(message.key())
+    def _call_back(self, error: Any, message: Any) -> None:
+        (on_delivery,) = self._callbacks.pop(message.key())
         _report(on_delivery, error, message)
 
     def poll(self) -> None:
@@ -101,7 +97,7 @@ class LibrdkafkaWriter:
         return int(self._producer.flush(timeout_seconds))
 
     def close(self, *, timeout_seconds: float) -> None:
-        """See ``RecordWriter``; may take a second longer to serve the callbacks of what is given up."""
+        """See ``RecordWriter``; may take a second longer, for the callbacks of records that are given up."""
         if self._closed:
             return
         self._closed = True
@@ -115,4 +111,4 @@ def _report(on_delivery: OnDelivery, error: Any, message: Any) -> None:
     if error is None:
         on_delivery(Delivery(message.topic(), message.partition(), message.offset()), None)
     else:
-        on_delivery(None, delivery_failure(error, message.topic()))
+        on_delivery(None, translate_delivery_error(error, message.topic()))

@@ -1,4 +1,4 @@
-"""What a cluster stores: the logs of topics, and groups with their members and offsets. No locking here."""
+"""The data that a cluster stores: the logs of partitions, and groups with their members and offsets. Not locked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Group", "PartitionLog"]
 
 @dataclass(slots=True)
 class PartitionLog:
-    """Records by offset; a missing offset is a gap, as compaction and transaction markers leave it."""
+    """Records by offset. A missing offset is a gap, as compaction and transaction markers leave them."""
 
     records: dict[int, Record] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)
@@ -19,28 +19,28 @@ class PartitionLog:
     end: int = 0
 
     def append(self, record: Record) -> None:
-        """Takes a record made for offset ``end``."""
+        """Add a record that was made for offset ``end``."""
         self.records[self.end] = record
         self.end += 1
 
     def past_gap(self, offset: int) -> int:
-        """The first offset from ``offset`` that has a record, or the end."""
+        """Return the first offset at or after ``offset`` that has a record, or the end."""
         offset = max(offset, self.begin)
         while offset < self.end and offset not in self.records:
             offset += 1
         return offset
 
     def first_of_time(self, time_ms: int) -> int | None:
-        """The first offset whose record is of that time or later."""
+        """Return the first offset whose record is of that time or later."""
         there = (offset for offset in sorted(self.records) if offset >= self.begin)
         return next((offset for offset in there if self.records[offset].timestamp_ms >= time_ms), None)
 
 
 @dataclass(slots=True)
 class Group:
-    """A consumer group with eager rebalancing: all members give up everything, then all are assigned anew.
+    """A consumer group with eager rebalancing: all members give up all partitions, then all are assigned some.
 
-    ``members`` maps a member's number to its topics. A rebalance is through when all of them are in ``joined``.
+    ``members`` maps a member's number to its topics. A rebalance ends once all of them are in ``joined``.
     """
 
     committed: dict[TopicPartition, int] = field(default_factory=dict)
@@ -49,17 +49,17 @@ class Group:
     joined: set[int] = field(default_factory=set)
 
     def rebalance(self) -> None:
-        """Starts a new generation."""
+        """Start a new generation."""
         self.generation += 1
         self.joined.clear()
 
     @property
     def stable(self) -> bool:
-        """Whether every member has given up what it had in the generation before."""
+        """True once every member has given up its partitions of the previous generation."""
         return self.joined.issuperset(self.members)
 
     def share_of(self, member: int, partitions: dict[str, int]) -> frozenset[TopicPartition]:
-        """A member's partitions: of each topic every n-th."""
+        """Return a member's partitions: every n-th of each topic."""
         mine = set()
         for topic in self.members[member]:
             rivals = sorted(other for other, topics in self.members.items() if topic in topics)

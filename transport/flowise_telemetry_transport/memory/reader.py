@@ -9,23 +9,25 @@ from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.errors import (
     CommitRejectedError,
     UnknownTopicError,
+    check_assigned,
+    check_commit,
+    unreadable,
 )
-from flowise_telemetry_transport.memory.broker import InMemoryBroker
+from flowise_telemetry_transport.memory.cluster import Cluster
 from flowise_telemetry_transport.memory.log import Group
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.reader_errors import check_assigned, unreadable
 from flowise_telemetry_transport.types import Record, TopicPartition
 
 __all__ = ["InMemoryReader"]
 
 
 class InMemoryReader:
-    """A ``RecordReader``. A rebalance is through when every member of the group has polled, as no session times out."""
+    """A ``RecordReader``. A rebalance ends once every member of the group has polled: no session times out."""
 
-    def __init__(self, broker: InMemoryBroker, group: str | None, member: int) -> None:
+    def __init__(self, cluster: Cluster, group: str | None, member: int) -> None:
         self.group = group
         self.member = member
-        self._broker = broker
+        self._cluster = cluster
         self._topics: frozenset[str] | None = None
         self._on_assigned: RebalanceCallback | None = None
         self._on_revoked: RebalanceCallback | None = None
@@ -49,8 +51,8 @@ class InMemoryReader:
 
     def rejoin(self) -> None:
         """See ``RecordReader``."""
-        with self._broker.changed:
-            self._broker.leave(self.group, self.member)
+        with self._cluster.changed:
+            self._cluster.leave(self.group, self.member)
         self.assign({})
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
@@ -67,52 +69,52 @@ class InMemoryReader:
         end = time.monotonic() + timeout_seconds
         while True:
             self._keep_membership()
-            with self._broker.changed:
-                records = [] if self._broker.down else self._take(max_records)
+            with self._cluster.changed:
+                records = [] if self._cluster.down else self._take(max_records)
                 remaining = end - time.monotonic()
                 if records or remaining <= 0:
                     return records
                 if not self._rebalancing():
-                    self._broker.changed.wait(remaining)
+                    self._cluster.changed.wait(remaining)
 
     def _own_group(self) -> Group | None:
-        return None if self._topics is None or self.group is None else self._broker.group(self.group)
+        return None if self._topics is None or self.group is None else self._cluster.group(self.group)
 
     def _rebalancing(self) -> bool:
-        """Whether this member has something to do for a rebalance."""
+        """Return True if this member has a part of a rebalance left to do."""
         group = self._own_group()
-        if group is None or self._broker.down:
+        if group is None or self._cluster.down:
             return False
         known = self.member in group.members and self.member in group.joined
         return not known or (group.stable and self._generation != group.generation)
 
     def _keep_membership(self) -> None:
-        """Joins, gives up and takes over partitions; callbacks run without the broker's lock."""
+        """Join, give up and take over partitions; callbacks run without the cluster's lock."""
         group = self._own_group()
         if group is None or self._topics is None:
             return
-        with self._broker.changed:
-            if self._broker.down:
+        with self._cluster.changed:
+            if self._cluster.down:
                 return
             if group.members.get(self.member) != self._topics:
                 group.members[self.member] = self._topics
                 group.rebalance()
-                self._broker.changed.notify_all()
+                self._cluster.changed.notify_all()
             leaving = self.assignment() if self.member not in group.joined else frozenset()
         try:
             if leaving and self._on_revoked is not None:
                 self._on_revoked(leaving)
         finally:
             assigned: frozenset[TopicPartition] = frozenset()
-            with self._broker.changed:
+            with self._cluster.changed:
                 if self.member not in group.joined:
                     self.assign({})
                     group.joined.add(self.member)
-                    self._broker.changed.notify_all()
+                    self._cluster.changed.notify_all()
                 if group.stable and self._generation != group.generation:
                     self._generation = group.generation
-                    assigned = group.share_of(self.member, self._broker.partition_counts())
-                    self.assign({tp: group.committed.get(tp, self._broker.log(tp).begin) for tp in assigned})
+                    assigned = group.share_of(self.member, self._cluster.partition_counts())
+                    self.assign({tp: group.committed.get(tp, self._cluster.log(tp).begin) for tp in assigned})
         if assigned and self._on_assigned is not None:
             self._on_assigned(assigned)
 
@@ -124,7 +126,7 @@ class InMemoryReader:
             tp = order[(index + self._turn) % len(order)]
             if tp in self._paused:
                 continue
-            log = self._broker.log(tp)
+            log = self._cluster.log(tp)
             while len(taken) < max_records:
                 offset = self._positions[tp] = log.past_gap(self._positions[tp])
                 if offset >= log.end:
@@ -132,7 +134,7 @@ class InMemoryReader:
                 if offset in log.broken:
                     if taken:
                         break
-                    raise unreadable(tp, offset, "it was broken by the test")
+                    raise unreadable(tp, offset, "broken by break_record")
                 taken.append(log.records[offset])
                 self._positions[tp] = offset + 1
         return taken
@@ -161,59 +163,59 @@ class InMemoryReader:
         """See ``RecordReader``; does not wait for a broker that is down."""
         if self.group is None:
             raise ConfigurationError("commit needs a reader that was opened with a group")
-        with self._broker.changed:
-            self._broker.check_up()
-            group = self._broker.group(self.group)
-            evicted = self._topics is not None and self.member not in group.members
-            foreign = self._topics is not None and not self.assignment().issuperset(offsets)
-            if self._broker.take_commit_rejection() or evicted or foreign:
-                raise CommitRejectedError("commit: some of the partitions are not ours any more")
+        with self._cluster.changed:
+            self._cluster.check_up()
+            group = self._cluster.group(self.group)
+            if self._cluster.take_commit_rejection():
+                raise CommitRejectedError(f"commit of group {self.group}: rejected by reject_next_commits")
+            if self._topics is not None:
+                check_commit(self.group, offsets, self._positions if self.member in group.members else ())
             group.committed.update(offsets)
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""
         if self.group is None:
             raise ConfigurationError("committed needs a reader that was opened with a group")
-        with self._broker.changed:
-            self._broker.check_up()
-            return {tp: self._broker.group(self.group).committed.get(tp) for tp in partitions}
+        with self._cluster.changed:
+            self._cluster.check_up()
+            return {tp: self._cluster.group(self.group).committed.get(tp) for tp in partitions}
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """See ``RecordReader``."""
-        with self._broker.changed:
-            self._broker.check_up()
-            count = self._broker.partition_counts().get(topic, 0)
+        with self._cluster.changed:
+            self._cluster.check_up()
+            count = self._cluster.partition_counts().get(topic, 0)
         if not count:
             raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
         return tuple(TopicPartition(topic, number) for number in range(count))
 
     def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
-        with self._broker.changed:
-            self._broker.check_up()
-            return {tp: self._broker.log(tp).begin for tp in partitions}
+        with self._cluster.changed:
+            self._cluster.check_up()
+            return {tp: self._cluster.log(tp).begin for tp in partitions}
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
-        with self._broker.changed:
-            self._broker.check_up()
-            return {tp: self._broker.log(tp).end for tp in partitions}
+        with self._cluster.changed:
+            self._cluster.check_up()
+            return {tp: self._cluster.log(tp).end for tp in partitions}
 
     def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""
-        with self._broker.changed:
-            self._broker.check_up()
-            return {tp: self._broker.log(tp).first_of_time(time_ms) for tp, time_ms in times_ms.items()}
+        with self._cluster.changed:
+            self._cluster.check_up()
+            return {tp: self._cluster.log(tp).first_of_time(time_ms) for tp, time_ms in times_ms.items()}
 
     def topic_id(self, topic: str) -> str | None:
         """See ``RecordReader``."""
-        with self._broker.changed:
-            self._broker.check_up()
-            return self._broker.topic_id(topic)
+        with self._cluster.changed:
+            self._cluster.check_up()
+            return self._cluster.topic_id(topic)
 
     def close(self, *, timeout_seconds: float = 10.0) -> None:
         """See ``RecordReader``."""
-        with self._broker.changed:
-            self._broker.leave(self.group, self.member)
+        with self._cluster.changed:
+            self._cluster.leave(self.group, self.member)
         self._topics = None
         self.assign({})

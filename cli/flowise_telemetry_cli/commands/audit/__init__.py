@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-from flowise_telemetry.settings import DEFAULT_TOPIC
 from flowise_telemetry_cli.commands.audit.findings import Report
 from flowise_telemetry_cli.commands.audit.javascript import SUFFIXES, audit_javascript
 from flowise_telemetry_cli.commands.audit.python import audit_python
 from flowise_telemetry_cli.errors import DONE, FAILED
 from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = ["audit"]
 
@@ -26,7 +26,7 @@ _SKIPPED = {"node_modules", "site-packages", "__pycache__", "dist", "build", "ve
 @click.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--topic", default=DEFAULT_TOPIC, show_default=True, help="Topic on which raw use of a Kafka client is flagged."
+    "--topic", default=EVENTS_TOPIC, show_default=True, help="Topic on which raw use of a Kafka client is flagged."
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 if anything is flagged.")
 @json_option("Print one JSON object.")

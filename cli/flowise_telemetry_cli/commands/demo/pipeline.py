@@ -21,9 +21,9 @@ from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import (
     Consumer,
+    ConsumerCounters,
     ConsumerSettings,
     DeadLetterSummary,
-    Progress,
     dead_letter_topic_of,
     list_dead_letters,
     open_dead_letter_writer,
@@ -52,9 +52,9 @@ def run_demo(events: int, database: Path) -> int:
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client="librdkafka")
         stop = opened.enter_context(stopped_by_signals())
         app = _App(settings, events, stop)
-        progress = _consume(settings, database, app, stop)
+        counters = _consume(settings, database, app, stop)
         letters = _dead_letters(settings)
-    _report(app.sent, progress.written, letters, database, time.monotonic() - begun)
+    _report(app.sent, counters.written, letters, database, time.monotonic() - begun)
     return DONE if app.done else INCOMPLETE
 
 
@@ -117,13 +117,13 @@ def _empty_file(folder: str) -> Path:
     return path
 
 
-def _consume(settings: KafkaSettings, database: Path, app: _App, stop: threading.Event) -> Progress:
-    def status(progress: Progress, _seconds: float) -> Status:
-        return Status(f"sent {app.records:,}, consumed {progress.consumed:,} records")
+def _consume(settings: KafkaSettings, database: Path, app: _App, stop: threading.Event) -> ConsumerCounters:
+    def status(counters: ConsumerCounters, _seconds: float) -> Status:
+        return Status(f"sent {app.records:,}, consumed {counters.consumed:,} records")
 
-    def on_progress(progress: Progress) -> None:
-        display.show(progress)
-        app.consumed = progress.consumed
+    def on_change(counters: ConsumerCounters) -> None:
+        display.show(counters)
+        app.consumed = counters.consumed
 
     with ExitStack() as opened:
         display = opened.enter_context(ProgressDisplay(status))
@@ -139,7 +139,7 @@ def _consume(settings: KafkaSettings, database: Path, app: _App, stop: threading
             writer,
             catalog(),
             ConsumerSettings(topic=EVENTS_TOPIC, group="demo"),
-            on_progress=on_progress,
+            on_change=on_change,
         )
         app.start()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
@@ -20,8 +21,18 @@ from flowise_telemetry_consumer import (
     current_dead_letters,
     dead_letter_topic_of,
 )
+from flowise_telemetry_consumer.dead_letters.reader import READ_CONTROL
+from flowise_telemetry_consumer.retry import RunControl
 
-__all__ = ["Reading", "dead_letter_options", "max_option", "read_some", "reasons_option", "report_unread"]
+__all__ = [
+    "Reading",
+    "dead_letter_options",
+    "max_option",
+    "read_control",
+    "read_some",
+    "reasons_option",
+    "report_unread",
+]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -43,6 +54,11 @@ def dead_letter_options(command: _Command) -> _Command:
     where = click.option("--dead-letter-topic", help="Dead-letter topic.  [default: the topic's name with .dlq]")
     whose = click.option("--group", help="Only dead letters of this consumer group; unknown: those that name none.")
     return cast("_Command", connection_options(topic_option(where(whose(with_topic)))))
+
+
+def read_control(invocation: Invocation) -> RunControl:
+    """Return the bounds of a command whose answer someone waits for."""
+    return dataclasses.replace(READ_CONTROL, clock=invocation.clock or READ_CONTROL.clock)
 
 
 @dataclass(slots=True)
@@ -68,7 +84,7 @@ def read_some(
     reading = Reading()
     try:
         chosen = current_dead_letters(
-            reader, topic, reasons=reasons, group=group, unread=reading.unread, clock=invocation.clock
+            reader, topic, reasons=reasons, group=group, unread=reading.unread, control=read_control(invocation)
         )
         for record in itertools.islice(chosen, max_letters):
             take(record)

@@ -8,7 +8,7 @@ from collections import Counter
 
 import click
 
-from flowise_telemetry_cli.commands.dlq._reading import dead_letter_options, report_unread
+from flowise_telemetry_cli.commands.dlq._reading import dead_letter_options, read_control, report_unread
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, json_option, kafka_settings
 from flowise_telemetry_cli.output.table import table
@@ -45,7 +45,7 @@ def list_(invocation: Invocation, *, topic: str, group: str | None, columns: tup
     """
     reader = invocation.open_reader(kafka_settings(invocation))
     try:
-        summary = list_dead_letters(reader, topic, group=group, clock=invocation.clock)
+        summary = list_dead_letters(reader, topic, group=group, control=read_control(invocation))
     finally:
         reader.close(timeout_seconds=CLOSE_SECONDS)
     chosen = [column for column in _COLUMNS if column in columns]

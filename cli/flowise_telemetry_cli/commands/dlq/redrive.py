@@ -16,6 +16,8 @@ from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import DEFAULT_MAX_REDRIVES, RedriveResult, open_dead_letter_writer
 from flowise_telemetry_consumer import redrive as redrive_records
+from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 
@@ -86,9 +88,8 @@ def redrive(
             group=group,
             max_letters=max_letters,
             max_redrives=max_redrives,
-            stop=stop,
-            on_progress=display.show,
-            clock=invocation.clock,
+            control=RunControl(stop=stop, clock=invocation.clock or SystemClock()),
+            on_report=display.show,
         )
     _report(result, dry_run=dry_run, as_json=as_json)
     if group is not None and result.by_group and group not in result.by_group:

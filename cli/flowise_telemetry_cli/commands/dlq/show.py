@@ -7,6 +7,7 @@ import click
 from flowise_telemetry_cli.commands.dlq._reading import dead_letter_options, read_some, reasons_option, report_unread
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_consumer import StoredDeadLetter, hexdump, inspect
+from flowise_telemetry_consumer.dead_letters.headers import original_headers
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 
@@ -72,9 +73,8 @@ def _paragraph(stored: StoredDeadLetter, *, values: bool) -> list[str]:
         "redrives": str(stored.redrive_count),
     }
     lines = [f"{name + ':':<10} {text}" for name, text in shown.items() if text is not None]
-    for name, content in record.headers:
-        if not name.startswith("dlq."):
-            lines.append(f"header:    {_bytes_text(content, values=values, name=name)}")
+    for name, content in original_headers(record):
+        lines.append(f"header:    {_bytes_text(content, values=values, name=name)}")
     lines.append(f"key:       {_bytes_text(record.key, values=values)}")
     return [*lines, *_value_lines(record.value, values=values)]
 
@@ -104,6 +104,6 @@ def _value_lines(value: bytes | None, *, values: bool) -> list[str]:
     for field in found.fields:
         shown = f" {field.value!r}" if values else ""
         lines.append(f"  {field.name}: bytes {field.start} to {field.end - 1}{shown}")
-    if found.trouble is not None:
-        lines.append(f"  {found.trouble}")
+    if found.error is not None:
+        lines.append(f"  {found.error}")
     return [*lines, *(f"  {rule}" for rule in found.broken_rules)]

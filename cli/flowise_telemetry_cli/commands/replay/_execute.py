@@ -42,8 +42,9 @@ from flowise_telemetry_consumer.replay import (
     require_own_rows,
     topic_of,
 )
+from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import (
     KafkaSettings,
@@ -61,7 +62,7 @@ class Job:
     """The replay that the options describe, apart from the connection."""
 
     sink_url: str
-    arguments: ReplayRequest
+    request: ReplayRequest
     shard: Shard | None = None
     run_id: str | None = None
     staging: str | None = None
@@ -85,21 +86,21 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)
-        reader = _open_reader(opened, invocation, settings, job.arguments.topic)
-        click.echo(f"replaying {job.arguments.topic} into {target.url}", err=True)
+        reader = _open_reader(opened, invocation, settings, job.request.topic)
+        click.echo(f"replaying {job.request.topic} into {target.url}", err=True)
         display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
         target.prepare(list(catalog()))
         if not (job.restart or job.allow_missing):
-            latest = latest_run(target, job.run_id or job.arguments.run_id(target.url), job.shard)
-            if latest is not None and latest.finished and latest.resolution.missing:
+            latest = latest_run(target, job.run_id or job.request.run_id(target.url), job.shard)
+            if latest is not None and latest.finished and latest.resolved.missing:
                 # Deleted offsets do not come back: a Job that starts this again would read the rest for nothing.
                 click.echo(f"replay {latest.id} is finished; --restart reads the topic again", err=True)
-                return missing_verdict(latest.resolution.missing, allow_missing=False)
+                return missing_verdict(latest.resolved.missing, allow_missing=False)
         run = open_run(
             reader,
             target,
-            job.arguments,
+            job.request,
             clock=SystemClock(),
             shard=job.shard,
             run_id=job.run_id,
@@ -107,7 +108,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
         )
         if job.staging is not None:
             # A replay that has written progress passed this check when it was started.
-            require_own_rows(target, run.id, job.staging, resumes=run.updated_at_ms > 0)
+            require_own_rows(target, run.id, resumes=run.updated_at_ms > 0)
         result: ReplayResult
         if job.workers > 1:
             result = replay_with_workers(
@@ -117,9 +118,8 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
                 workers=job.workers,
                 lock_holder=target,
                 staging=job.staging,
-                no_progress_seconds=job.no_progress_seconds,
-                stop=stop,
-                on_progress=display.show,
+                control=RunControl(job.no_progress_seconds, stop),
+                on_report=display.show,
             )
         else:
             result = advance_run(
@@ -127,35 +127,38 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
                 target,
                 catalog(),
                 run,
-                no_progress_seconds=job.no_progress_seconds,
-                stop=stop,
-                on_progress=display.show,
+                control=RunControl(job.no_progress_seconds, stop),
+                on_report=display.show,
             )
     report(result, as_json=job.as_json, to_stderr=job.prints_events)
-    return verdict(result, allow_missing=job.allow_missing, mend=f"resume it with {_resume_command(job, run.id)}")
+    mend = (
+        f"resume it with {_resume_command(job, run.id)}"
+        if isinstance(target, KeepsProgress)
+        else f"start it again, from the beginning: {target.url} keeps no progress"
+    )
+    return verdict(result, allow_missing=job.allow_missing, mend=mend)
 
 
 def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Copy the topic onto another one and return the exit status."""
     place = _target_settings(settings, job)
-    onto_itself = topic_of(job.sink_url) == job.arguments.topic
+    onto_itself = topic_of(job.sink_url) == job.request.topic
     with ExitStack() as opened:
-        reader = _open_reader(opened, invocation, settings, job.arguments.topic)
+        reader = _open_reader(opened, invocation, settings, job.request.topic)
         if onto_itself:
             _require_another_topic(opened, invocation, settings, reader, place, job)
         target = _topic_sink(opened, invocation, place, job)
-        click.echo(f"copying {job.arguments.topic} to {target.url}", err=True)
+        click.echo(f"copying {job.request.topic} to {target.url}", err=True)
         display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
         result = copy_topic(
             reader,
             target,
             catalog(),
-            job.arguments,
+            job.request,
             shard=job.shard,
-            no_progress_seconds=job.no_progress_seconds,
-            stop=stop,
-            on_progress=display.show,
+            control=RunControl(job.no_progress_seconds, stop),
+            on_report=display.show,
         )
     report(result, as_json=job.as_json)
     return verdict(
@@ -176,7 +179,7 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
             opened.callback(target.close)
             if job.staging is not None:
                 target.prepare(list(catalog()))
-                require_own_rows(target, None, job.staging, resumes=False)
+                require_own_rows(target, None, resumes=False)
         if target.url == source.url:
             raise click.UsageError(f"--source and --sink are both {source.url}.")
         click.echo(f"replaying {source.url} into {target.url}", err=True)
@@ -186,10 +189,9 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
             source,
             target,
             catalog(),
-            job.arguments.selection,
-            no_progress_seconds=job.no_progress_seconds,
-            stop=stop,
-            on_progress=display.show,
+            job.request.record_filter,
+            control=RunControl(job.no_progress_seconds, stop),
+            on_report=display.show,
         )
     report_archive(result, as_json=job.as_json, to_stderr=job.prints_events)
     return archive_verdict(result)
@@ -200,23 +202,22 @@ def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)
-        reader = _open_reader(opened, invocation, settings, job.arguments.topic)
+        reader = _open_reader(opened, invocation, settings, job.request.topic)
         stop = opened.enter_context(stopped_by_signals())
         if job.staging is not None:
             with contextlib.suppress(SinkError):  # not made yet, or unavailable: the plan says so
-                run_id = job.arguments.run_id(target.url)
+                run_id = job.request.run_id(target.url)
                 latest = None if job.restart else latest_run(target, run_id, job.shard)
                 resumes = latest is not None and not latest.finished
-                require_own_rows(target, run_id, job.staging, resumes=resumes)
+                require_own_rows(target, run_id, resumes=resumes)
         plan = plan_replay(
             reader,
             target,
             catalog(),
-            job.arguments,
+            job.request,
             shard=job.shard,
             restart=job.restart,
-            no_progress_seconds=job.no_progress_seconds,
-            stop=stop,
+            control=RunControl(job.no_progress_seconds, stop),
         )
     report_plan(plan, as_json=job.as_json)
     return plan_verdict(plan, allow_missing=job.allow_missing)
@@ -257,7 +258,7 @@ def _require_another_topic(  # noqa: PLR0917 - one step of run_copy
     job: Job,
 ) -> None:
     """Raise where the topic would be copied onto itself, also by another address of its cluster."""
-    topic = job.arguments.topic
+    topic = job.request.topic
     if job.sink_servers is None:
         raise click.UsageError(
             f"--sink kafka://{topic} is the topic itself: name another one, or another cluster with"

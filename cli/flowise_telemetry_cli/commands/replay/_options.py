@@ -125,8 +125,8 @@ def request_of(
     now_ms = time.time_ns() // 1_000_000
     return ReplayRequest(
         topic=topic,
-        begin=None if begin is None else Bound.parse(begin, now_ms=now_ms, option="--from"),
-        end=None if end is None else Bound.parse(end, now_ms=now_ms, option="--to"),
+        begin=None if begin is None else Bound.parse(begin, now_ms=now_ms, argument="begin"),
+        end=None if end is None else Bound.parse(end, now_ms=now_ms, argument="end"),
         partitions=partitions,
-        selection=RecordFilter.of(catalog(), events=events, where=conditions),
+        record_filter=RecordFilter.of(catalog(), events=events, where=conditions),
     )

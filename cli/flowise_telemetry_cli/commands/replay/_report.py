@@ -146,8 +146,8 @@ def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
     """Return the exit status; the least time that it will take and other notes go to stderr."""
     if plan.resumes:
         click.echo(f"note: resumes replay {plan.run}; --restart would read everything again", err=True)
-    if plan.sink_trouble is not None:
-        click.echo(f"note: the sink is taken to be empty: {plan.sink_trouble}", err=True)
+    if plan.sink_error is not None:
+        click.echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
     click.echo(
         f"replay {plan.run} will take at least {plan.seconds:.1f} s, the time that reading and decoding took here;"
         " nothing was changed",
@@ -167,7 +167,7 @@ def _plan_document(plan: ReplayPlan) -> dict[str, Any]:
         "resumes": plan.resumes,
         "seconds_at_least": round(plan.seconds, 1),
         "incomplete": plan.incomplete,
-        "sink_trouble": plan.sink_trouble,
+        "sink_trouble": plan.sink_error,
         "events": dict(plan.events),
         "already_there": dict(+plan.already_there),
         "dead": dict(plan.dead),

@@ -80,7 +80,7 @@ def run(
         raise click.UsageError("Missing option '--sink'.")
     job = Job(
         sink_url=sink,
-        arguments=request,
+        request=request,
         shard=shard_of(shard, shard_count),
         staging=staging,
         workers=workers,
@@ -105,10 +105,10 @@ def run(
 
 def _refuse_for_archives(job: Job, *, dry_run: bool) -> None:
     """Raise ``UsageError`` for options that need offsets or partitions: an archive has rows only."""
-    bounds = (job.arguments.begin, job.arguments.end)
+    bounds = (job.request.begin, job.request.end)
     if any(bound is not None and bound.offset is not None for bound in bounds):
         raise click.UsageError("--from and --to are times with --source: an archive has no offsets.")
-    if job.arguments.partitions or job.shard is not None or job.workers > 1 or dry_run:
+    if job.request.partitions or job.shard is not None or job.workers > 1 or dry_run:
         raise click.UsageError(
             "--partition, --shard, --workers and --dry-run do not apply to --source: an archive has no partitions."
         )

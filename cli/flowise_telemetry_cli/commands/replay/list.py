@@ -11,6 +11,7 @@ from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer import list_runs, time_text
 from flowise_telemetry_consumer.replay import open_target
+from flowise_telemetry_consumer.sinks import KeepsProgress
 
 __all__ = ["list_"]
 
@@ -31,20 +32,22 @@ def list_(*, sink: str, staging: str | None, as_json: bool) -> None:
         runs = list_runs(target)
     finally:
         target.close()
+    if not isinstance(target, KeepsProgress):
+        click.echo(f"{target.url} keeps no progress, so it knows of no replays", err=True)
     rows = []
     for run in runs:
         document = {
             "replay": run.id,
             "shard": None if run.shard is None else str(run.shard),
-            "topic": run.span.topic,
+            "topic": run.offsets.topic,
             "state": "finished" if run.finished else "unfinished",
             "offsets_read": run.offsets_read,
-            "offsets": run.span.offsets,
+            "offsets": run.offsets.offset_count,
             "started_at": time_text(run.started_at_ms),
             "updated_at": time_text(run.updated_at_ms),
         }
         if as_json:
-            click.echo(json.dumps(document | {"arguments": run.arguments.document()}))
+            click.echo(json.dumps(document | {"arguments": run.request.to_json()}))
         rows.append(["" if value is None else value for value in document.values()])
     if not as_json and rows:
         click.echo(table(("replay", "shard", "topic", "state", "offsets read", "of", "started", "last written"), rows))

@@ -6,7 +6,8 @@ import click
 
 from flowise_telemetry_cli.commands.replay._options import sink_option
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks import Readable, Stageable, open_sink
+from flowise_telemetry_consumer.sinks.registry import no_staging
 
 __all__ = ["promote"]
 
@@ -24,10 +25,13 @@ def promote(*, name: str, sink: str) -> None:
       flowise-telemetry replay promote rebuilt --sink postgresql://user@host/telemetry
     """
     target = open_sink(sink)
+    if not isinstance(target, Stageable):
+        raise no_staging(target)
     try:
         target.promote(name)
-        counts = target.counts()
+        counts = target.counts() if isinstance(target, Readable) else {}
     finally:
         target.close()
-    click.echo(table(("event", "rows now"), sorted(counts.items())))
+    if counts:
+        click.echo(table(("event", "rows now"), sorted(counts.items())))
     click.echo(f"{target.url}: promoted {name}, which now holds the tables that were live before", err=True)

@@ -58,10 +58,10 @@ def resume(
         target.close()
     if run.finished:
         click.echo(f"replay {run.id} is finished: nothing is left to do", err=True)
-        return missing_verdict(run.resolution.missing, allow_missing=allow_missing)
+        return missing_verdict(run.resolved.missing, allow_missing=allow_missing)
     job = Job(
         sink_url=sink,
-        arguments=run.arguments,
+        request=run.request,
         shard=share,
         run_id=run.id,
         staging=staging,

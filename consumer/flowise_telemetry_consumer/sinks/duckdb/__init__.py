@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowise_telemetry_consumer.sinks.duckdb.database import MEMORY_LIMIT
 from flowise_telemetry_consumer.sinks.duckdb.sink import DuckdbSink
-from flowise_telemetry_consumer.sinks.file_url import file_of
+from flowise_telemetry_consumer.sinks.local_files import file_of
 
 __all__ = ["MEMORY_LIMIT", "DuckdbSink", "open_duckdb"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile, why_not_opened
+from flowise_telemetry_consumer.sinks.local_files import why_not_opened
+from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from flowise_telemetry_consumer.sinks.beside import checked_name
 from flowise_telemetry_consumer.sinks.duckdb import progress, tables
 from flowise_telemetry_consumer.sinks.duckdb.database import Database
+from flowise_telemetry_consumer.sinks.port import staging_name
 from flowise_telemetry_consumer.sinks.sql_file.sink import DatabaseFileSink
 
 if TYPE_CHECKING:
@@ -34,4 +34,4 @@ class DuckdbSink(DatabaseFileSink["DuckDBPyConnection"]):
 
     def staging(self, name: str) -> Self:
         """Tables in the same file, ``<name>__<event>``."""
-        return type(self)(self._path, table_set=self._prefix + checked_name(name))
+        return type(self)(self._path, table_set=self._prefix + staging_name(name))

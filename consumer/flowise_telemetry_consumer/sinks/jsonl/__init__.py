@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from flowise_telemetry_consumer.sinks.file_url import file_of
 from flowise_telemetry_consumer.sinks.jsonl.file import JsonLinesFile
 from flowise_telemetry_consumer.sinks.jsonl.stream import JsonLinesStream
+from flowise_telemetry_consumer.sinks.local_files import file_of
 
 __all__ = ["JsonLinesFile", "JsonLinesStream", "open_jsonl"]
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,18 +13,15 @@ import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.jsonl.lines import LINE_START, frame_of_lines, id_number, lines_of, without_known
-from flowise_telemetry_consumer.sinks.local_files import FileLocks
-from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
+from flowise_telemetry_consumer.sinks.local_files import file_identity, os_failure, why_not_opened
+from flowise_telemetry_consumer.sinks.port import Batch, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
-from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["MAX_FILE_EVENTS", "JsonLinesFile"]
 
 MAX_FILE_EVENTS = 5_000_000
 """How many events a file may hold: their ids are kept in memory, about 100 bytes each. Then ``SinkError``."""
-
-_OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class JsonLinesFile:
@@ -42,7 +38,6 @@ class JsonLinesFile:
         self._schemas: dict[str, EventSchema] = {}
         self._file: BinaryIO | None = None
         self._ids: dict[str, set[int]] = {}
-        self._locks = FileLocks(path, url=self.url)
 
     @property
     def url(self) -> str:
@@ -52,18 +47,17 @@ class JsonLinesFile:
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Makes the file, or takes stock of it, and keeps other writers out until ``close``."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
-        with self._failures_told():
+        with self._translate_errors():
             self._open()
 
     def write(self, batch: Batch) -> WriteResult:
         """Appends the events of a batch that are not there yet and waits until they are on the disk."""
-        with self._failures_told():
+        require_prepared(self, batch, self._schemas)
+        with self._translate_errors():
             file = self._open()
             fresh: dict[str, set[int]] = {}
             lines = []
             for event in sorted(batch.frames):
-                if event not in self._schemas:
-                    raise SinkError(f"{event} was not prepared in {self.url}", event=event)
                 frame, fresh[event] = without_known(batch.frames[event], self._ids.get(event, set()))
                 lines.append(lines_of(self._schemas[event], frame))
             if sum(map(len, (*self._ids.values(), *fresh.values()))) > self._max_file_events:
@@ -77,34 +71,12 @@ class JsonLinesFile:
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written=written, duplicates=duplicates)
 
-    def claim(
-        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
-    ) -> Mapping[TopicPartition, int]:
-        """Nothing: lines have no place for progress, and the file has one writer anyway."""
-        return {}
-
-    def progress(self) -> list[SourceProgress]:
-        """Nothing."""
-        return []
-
-    def lock(self, name: str) -> None:
-        """Takes a lock: a file beside that of the lines."""
-        self._locks.take(name)
-
-    def staging(self, name: str) -> JsonLinesFile:
-        """Raises ``SinkError``: a file of lines has no tables."""
-        raise SinkError(f"{self.url} cannot have tables beside the live ones: sqlite, duckdb and postgresql can")
-
-    def promote(self, name: str) -> None:
-        """Raises ``SinkError``: there is nothing to swap."""
-        self.staging(name)
-
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one kind, up to where the file ended at the start."""
         schema = self._schemas.get(event) or catalog().latest(event)
         wanted = LINE_START + event.encode() + b'"'
         lines: list[bytes] = []
-        with self._failures_told():
+        with self._translate_errors():
             for line in self._lines():
                 if line.startswith(wanted):
                     lines.append(line)
@@ -117,7 +89,7 @@ class JsonLinesFile:
     def counts(self) -> dict[str, int]:
         """The number of lines of each event."""
         counts = dict.fromkeys(self._schemas or catalog().events, 0)
-        with self._failures_told():
+        with self._translate_errors():
             for line in self._lines():
                 event = line[len(LINE_START) : line.find(b'"', len(LINE_START))].decode()
                 if event in counts:
@@ -125,9 +97,8 @@ class JsonLinesFile:
         return counts
 
     def close(self) -> None:
-        """Closes the file, lets other writers in, and lets go of the locks."""
+        """Close the file, which lets other writers in."""
         self._close_file()
-        self._locks.release()
 
     def _close_file(self) -> None:
         if self._file is not None:
@@ -162,14 +133,16 @@ class JsonLinesFile:
         return file
 
     def _lock(self, file: BinaryIO) -> None:
-        import fcntl  # only where there is a file to lock: Windows has no such module
+        from portalocker import AlreadyLocked, LockException, LockFlags, lock  # only where there is a file to lock
 
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+        except AlreadyLocked as error:
             raise SinkUnavailableError(
                 f"another program writes to {self.url}: a file of JSON lines takes one, an sqlite sink takes many"
             ) from error
+        except LockException as error:
+            raise SinkError(f"{self.url} cannot be locked: {error.strerror}") from error
 
     def _take_stock(self) -> tuple[dict[str, set[int]], int]:
         """The ids in the file and where its last whole line ends. A line cut off by a kill is no line of the file."""
@@ -206,27 +179,18 @@ class JsonLinesFile:
         self._require_at_path(file)
 
     def _require_at_path(self, file: BinaryIO) -> None:
-        """What is written to a file that was removed is gone, and nothing says so."""
-        if not self._is_at_path(file):
+        """Raise where the file was removed or replaced: what is written to it then is lost without an error."""
+        if file_identity(file.fileno()) != file_identity(self._path):
             self._close_file()
             raise SinkUnavailableError(f"{self.url} was moved or removed while it was open; it is made anew")
 
-    def _is_at_path(self, file: BinaryIO) -> bool:
-        try:
-            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
-        except FileNotFoundError:
-            return False
-
     @contextlib.contextmanager
-    def _failures_told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError as error:
-            folder = self._path.absolute().parent
-            mend = "there is no such file" if folder.is_dir() else f"make the folder {folder} first"
-            raise SinkError(f"{self.url} cannot be opened: {mend}") from error
+            raise SinkError(f"{self.url} cannot be opened: {why_not_opened(self._path)}") from error
         except PermissionError as error:
             raise SinkError(f"{self.url} may not be written by this user: give it the file and its folder") from error
         except OSError as error:
-            kind = SinkUnavailableError if error.errno in _OUTAGES else SinkError
-            raise kind(f"{self.url} cannot be used: {error.strerror}") from error
+            raise os_failure(error, self.url) from error

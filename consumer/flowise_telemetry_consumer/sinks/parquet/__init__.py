@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from flowise_telemetry_consumer.sinks.file_url import file_of
+from flowise_telemetry_consumer.sinks.local_files import file_of
 from flowise_telemetry_consumer.sinks.parquet.address import bucket_of
 from flowise_telemetry_consumer.sinks.parquet.compaction import COMPACTED_ROWS, Compacted
 from flowise_telemetry_consumer.sinks.parquet.folder import Folder

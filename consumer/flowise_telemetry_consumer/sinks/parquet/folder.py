@@ -6,14 +6,13 @@ import contextlib
 import errno
 import hashlib
 import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.local_files import FileLocks
+from flowise_telemetry_consumer.sinks.local_files import FileLocks, file_identity, os_failure
 from flowise_telemetry_consumer.sinks.parquet.storage import Document, Replacement
 
 __all__ = ["LOCK_TIMEOUT_SECONDS", "Folder"]
@@ -23,7 +22,6 @@ LOCK_TIMEOUT_SECONDS = 30.0
 
 _LOCK_RETRY_SECONDS = 0.01
 _OWN = "_flowise_telemetry"
-_OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Folder:
@@ -47,12 +45,12 @@ class Folder:
 
     def open(self) -> bool:
         """Makes the folder; True where it is another one than before."""
-        if self._identity is not None and self._identity == self._identity_now():
+        if self._identity is not None and self._identity == file_identity(self._root):
             return False
         is_anew = self._identity is not None
         self._root.mkdir(exist_ok=True)
         self._aside.mkdir(parents=True, exist_ok=True)
-        self._identity = self._identity_now()
+        self._identity = file_identity(self._root)
         with contextlib.suppress(SinkUnavailableError), self._flock("publish", exclusive=True, timeout_seconds=0.0):
             # Nobody is writing: what is here was left by someone who was killed.
             for file in self._aside.iterdir():
@@ -171,8 +169,7 @@ class Folder:
         except PermissionError as error:
             raise SinkError(f"{self.url} may not be used by this user: give it the folder and all in it") from error
         except OSError as error:
-            kind = SinkUnavailableError if error.errno in _OUTAGES else SinkError
-            raise kind(f"{self.url} cannot be used: {error.strerror}") from error
+            raise os_failure(error, self.url) from error
         except pl.exceptions.PolarsError as error:
             # Its text can hold values.
             raise SinkError(
@@ -189,30 +186,28 @@ class Folder:
 
     @contextlib.contextmanager
     def _flock(self, name: str, *, exclusive: bool, timeout_seconds: float | None = None) -> Iterator[None]:
-        import fcntl  # only where there is a file to lock: Windows has no such module
+        from portalocker import AlreadyLocked, Lock, LockException, LockFlags  # only where there is a file to lock
 
-        deadline = time.monotonic() + (self._lock_timeout_seconds if timeout_seconds is None else timeout_seconds)
-        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
-        with (self._own / f"{name}.lock").open("ab") as file:
-            while True:
-                try:
-                    fcntl.flock(file, kind | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() >= deadline:
-                        busy = "read" if name == "exchange" else "written"
-                        raise SinkUnavailableError(
-                            f"{self.url} has been {busy} by others for {self._lock_timeout_seconds:g} s"
-                        ) from error
-                    time.sleep(_LOCK_RETRY_SECONDS)
-            yield
-
-    def _identity_now(self) -> tuple[int, int] | None:
+        lock = Lock(
+            self._own / f"{name}.lock",
+            "ab",
+            timeout=self._lock_timeout_seconds if timeout_seconds is None else timeout_seconds,
+            check_interval=_LOCK_RETRY_SECONDS,
+            flags=(LockFlags.EXCLUSIVE if exclusive else LockFlags.SHARED) | LockFlags.NON_BLOCKING,
+        )
         try:
-            status = self._root.stat()
-        except FileNotFoundError:
-            return None
-        return status.st_dev, status.st_ino
+            lock.acquire()
+        except AlreadyLocked as error:
+            busy = "read" if name == "exchange" else "written"
+            raise SinkUnavailableError(
+                f"{self.url} has been {busy} by others for {self._lock_timeout_seconds:g} s"
+            ) from error
+        except LockException as error:
+            raise SinkError(f"{self.url} cannot be locked: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ from flowise_telemetry_consumer.sinks.parquet.progress import Progress
 from flowise_telemetry_consumer.sinks.parquet.rows import encoded, null_column, rows_of
 from flowise_telemetry_consumer.sinks.parquet.storage import Storage
 from flowise_telemetry_consumer.sinks.parquet.turns import Turns
-from flowise_telemetry_consumer.sinks.port import Batch, Sink, SourceProgress, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
@@ -64,9 +64,8 @@ class ParquetSink:
 
     def write(self, batch: Batch) -> WriteResult:
         """Adds the events of a batch that are not there yet."""
+        require_prepared(self, batch, self._schemas)
         for event, frame in batch.frames.items():
-            if event not in self._schemas:
-                raise SinkError(f"{event} was not prepared in {self.url}", event=event)
             if column := null_column(self._schemas[event], frame):
                 raise SinkError(f"{self.url} refused: {event}.{column} is null", event=event)
         with self._storage.translate_errors():
@@ -107,14 +106,6 @@ class ParquetSink:
         with self._storage.translate_errors():
             self._storage.open()
             self._storage.lock(name)
-
-    def staging(self, name: str) -> Sink:
-        """Raises ``SinkError``: files cannot change places at once."""
-        raise SinkError(f"{self.url} cannot have tables beside the live ones: fill another folder and let readers move")
-
-    def promote(self, name: str) -> None:
-        """Raises ``SinkError`` as ``staging`` does."""
-        self.staging(name)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one kind, of the files that are there at the start, day by day.

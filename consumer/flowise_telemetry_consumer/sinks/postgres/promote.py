@@ -15,10 +15,10 @@ from flowise_telemetry_consumer.sinks.postgres.progress import carry_claims
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["LOCK_TRIES_SECONDS", "promote"]
+__all__ = ["PROMOTE_TIMEOUT_SECONDS", "promote"]
 
-LOCK_TRIES_SECONDS = 60.0
-"""How long a swap tries to have all tables for itself, before it raises ``SinkUnavailableError``."""
+PROMOTE_TIMEOUT_SECONDS = 60.0
+"""Time in which ``promote`` tries to lock all tables before it raises ``SinkUnavailableError``."""
 
 _LOCK_TIMEOUT_MS = 500
 """Of one try. Less than the second after which PostgreSQL looks for deadlocks: so it is we who give way, never a reader
@@ -27,7 +27,15 @@ that has its tables in another order, and nobody waits behind us for longer than
 _PAUSE_SECONDS = 0.2
 
 
-def promote(connection: Connection[Any], live: str, other: str, events: Sequence[str], *, shown: str) -> None:
+def promote(
+    connection: Connection[Any],
+    live: str,
+    other: str,
+    events: Sequence[str],
+    *,
+    shown: str,
+    timeout_seconds: float,
+) -> None:
     """Exchanges the tables of these events, and of the progress, between two schemas that have all of them.
 
     Runs inside a transaction. The new live tables are granted to whom the old ones were, and views go on reading
@@ -37,7 +45,7 @@ def promote(connection: Connection[Any], live: str, other: str, events: Sequence
     from psycopg.sql import SQL, Identifier
 
     tables = [*sorted(events), PROGRESS_TABLE]
-    _lock(connection, (live, other), tables, shown=shown)
+    _lock(connection, (live, other), tables, shown=shown, timeout_seconds=timeout_seconds)
     for table in tables:
         _copy_grants(connection, table, live, other)
     views = _views(connection, (live, other), tables, shown=shown)
@@ -65,7 +73,9 @@ class _View:
     made_anew: str
 
 
-def _lock(connection: Connection[Any], schemas: Sequence[str], tables: Sequence[str], *, shown: str) -> None:
+def _lock(
+    connection: Connection[Any], schemas: Sequence[str], tables: Sequence[str], *, shown: str, timeout_seconds: float
+) -> None:
     """Takes all tables, in the order in which writers take them, or none and tries again.
 
     Before them the views on them, as readers do: one that has a view and waits for its table would be in our way later.
@@ -76,7 +86,7 @@ def _lock(connection: Connection[Any], schemas: Sequence[str], tables: Sequence[
     names = SQL(", ").join(Identifier(schema, table) for table in tables for schema in schemas)
     views = _views(connection, schemas, tables, shown=shown)
     connection.execute("SELECT set_config('lock_timeout', %s, true)", (str(_LOCK_TIMEOUT_MS),))
-    deadline = time.monotonic() + LOCK_TRIES_SECONDS
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
             with connection.transaction():
@@ -86,8 +96,10 @@ def _lock(connection: Connection[Any], schemas: Sequence[str], tables: Sequence[
                 connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
         except LockNotAvailable as error:
             if time.monotonic() >= deadline:
-                said = f"others have had the tables for {LOCK_TRIES_SECONDS:g} s"
-                raise SinkUnavailableError(f"{shown}: {said}: end long queries, or swap after them") from error
+                raise SinkUnavailableError(
+                    f"{shown}: others have had the tables for {timeout_seconds:g} s;"
+                    " end their long queries, or promote after them"
+                ) from error
             time.sleep(_PAUSE_SECONDS)
         else:
             return

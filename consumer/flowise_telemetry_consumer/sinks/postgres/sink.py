@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
-from flowise_telemetry_consumer.sinks.beside import checked_name
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
-from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, translate_errors
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, fenced, rows_of, try_lock
-from flowise_telemetry_consumer.sinks.postgres.promote import promote
+from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
     copy_statement,
@@ -50,13 +49,20 @@ class PostgresSink:
     connection is made anew by the next call.
     """
 
-    def __init__(self, address: Address, *, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS,
+        promote_timeout_seconds: float = PROMOTE_TIMEOUT_SECONDS,
+    ) -> None:
         # Asked for here, so that a missing extra is told when the sink is opened.
         import psycopg
 
         self._connect_to = psycopg.connect
         self._address = address
         self._statement_timeout_ms = round(statement_timeout_seconds * 1000)
+        self._promote_timeout_seconds = promote_timeout_seconds
         self._schemas: dict[str, EventSchema] = {}
         self._connection: Connection[Any] | None = None
         self._was_connected = False
@@ -80,9 +86,7 @@ class PostgresSink:
 
     def write(self, batch: Batch) -> WriteResult:
         """Adds the events of a batch that are not there yet, and moves its source on, in one transaction."""
-        for event in batch.frames:
-            if event not in self._schemas:
-                raise SinkError(f"{event} was not prepared in {self.url}", event=event)
+        require_prepared(self, batch, self._schemas)
         written: dict[str, int] = {}
         with self._failures_told():
             connection = self._open()
@@ -134,10 +138,12 @@ class PostgresSink:
             raise SinkInUseError(f"{self.url}: another process has {name!r}: wait for it or stop it")
         self._locks[name] = connection
 
-    def staging(self, name: str) -> PostgresSink:
-        """Tables in a schema beside, ``<schema>_<name>``."""
-        return PostgresSink(
-            self._address.staging(checked_name(name)), statement_timeout_seconds=self._statement_timeout_ms / 1000
+    def staging(self, name: str) -> Self:
+        """Return a sink whose tables are in the schema ``<schema>_<name>``."""
+        return type(self)(
+            self._address.staging(staging_name(name)),
+            statement_timeout_seconds=self._statement_timeout_ms / 1000,
+            promote_timeout_seconds=self._promote_timeout_seconds,
         )
 
     def promote(self, name: str) -> None:
@@ -145,7 +151,7 @@ class PostgresSink:
 
         The role has to own all of the tables and the views on them, and may create in the database.
         """
-        live, other = self._address, self._address.staging(checked_name(name))
+        live, other = self._address, self._address.staging(staging_name(name))
         with self._failures_told(), self._connect() as connection:
             with connection.transaction():
                 self._limit_statements(connection)
@@ -157,7 +163,14 @@ class PostgresSink:
                     make_tables(connection, address.schema, there)
             with connection.transaction():
                 self._limit_statements(connection)
-                promote(connection, live.schema, other.schema, [schema.event for schema in there], shown=self.url)
+                promote(
+                    connection,
+                    live.schema,
+                    other.schema,
+                    [schema.event for schema in there],
+                    shown=self.url,
+                    timeout_seconds=self._promote_timeout_seconds,
+                )
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """The events of one table, from a connection of its own that sees the state at its start."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.local_files import file_identity
 
-__all__ = ["Connection", "DatabaseFile", "exchange_names", "quoted", "why_not_opened"]
+__all__ = ["Connection", "DatabaseFile", "exchange_names", "quoted"]
 
 
 class Connection(Protocol):
@@ -57,7 +57,7 @@ class DatabaseFile(ABC, Generic[C]):
         try:
             self._set_up(db)
             self._on_open(db)
-            self._identity = _identity_of(self._path)
+            self._identity = file_identity(self._path)
         except BaseException:
             db.close()
             raise
@@ -80,7 +80,7 @@ class DatabaseFile(ABC, Generic[C]):
 
     def require_same_file(self) -> None:
         """Raises ``SinkUnavailableError`` where the file was removed: databases write on to it as if nothing were."""
-        if _identity_of(self._path) != self._identity:
+        if file_identity(self._path) != self._identity:
             self.close()
             raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
 
@@ -116,23 +116,3 @@ def exchange_names(db: Connection, one: str, other: str) -> None:
 def quoted(name: str) -> str:
     """An identifier as statements take it."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def why_not_opened(path: Path) -> str:
-    """Why a file could not be opened and what to do about it, for the end of a message."""
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        return f"make the folder {folder} first"
-    if path.is_dir():
-        return "it is a folder, name a file"
-    if path.exists():
-        return "this user may not use the file"
-    return "there is no such file" + ("" if os.access(folder, os.W_OK) else ", and this user may not make one there")
-
-
-def _identity_of(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino

@@ -12,7 +12,7 @@ import polars as pl
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Advance, Claims, ProgressRow, sources_of
 from flowise_telemetry_consumer.sinks.local_files import FileLocks
-from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_consumer.sinks.sql_file.database import C, Connection, DatabaseFile, quoted
 from flowise_telemetry_schemas import EventSchema, catalog
@@ -112,11 +112,9 @@ class DatabaseFileSink(ABC, Generic[C]):
 
     def write(self, batch: Batch) -> WriteResult:
         """Adds the events of a batch that are not there yet, and moves its source on, in one transaction."""
+        require_prepared(self, batch, self._schemas)
         written: dict[str, int] = {}
         with self._database.translate_errors():
-            for event in sorted(batch.frames):
-                if event not in self._schemas:
-                    raise SinkError(f"{event} was not prepared in {self.url}", event=event)
             db = self._database.connection()
             with self._database.transaction(db):
                 # First: nobody can claim meanwhile, and who is fenced need not write.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowise_telemetry_consumer.sinks.file_url import file_of
+from flowise_telemetry_consumer.sinks.local_files import file_of
 from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS
 from flowise_telemetry_consumer.sinks.sqlite.sink import SqliteSink
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile, why_not_opened
+from flowise_telemetry_consumer.sinks.local_files import why_not_opened
+from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 
 __all__ = ["BUSY_TIMEOUT_SECONDS", "Database"]
 

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Self
 
-from flowise_telemetry_consumer.sinks.beside import checked_name
+from flowise_telemetry_consumer.sinks.port import staging_name
 from flowise_telemetry_consumer.sinks.sql_file.sink import DatabaseFileSink
 from flowise_telemetry_consumer.sinks.sqlite import progress, tables
 from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS, Database
@@ -37,6 +37,6 @@ class SqliteSink(DatabaseFileSink[sqlite3.Connection]):
         """Tables in the same file, ``<name>__<event>``."""
         return type(self)(
             self._path,
-            table_set=self._prefix + checked_name(name),
+            table_set=self._prefix + staging_name(name),
             busy_timeout_seconds=self._busy_timeout_seconds,
         )

@@ -1,10 +1,12 @@
-"""What kafka-python-ng's fetcher gets wrong, mended on one consumer.
+"""kafka-python-ng 2.2.3: a fetcher that hides good records behind a broken one, and returns what are no records.
 
-It parses a whole fetch before it returns any of it: one record with a broken header hides all others, with no word
-of which
-it was; transaction markers come out as records; the checksum of v2 batches is never looked at; and it does not get past
-an empty batch at offset 0. kafka-python 2.1 and later parse record by record and know transactions: nothing to mend
-there.
+It parses a whole fetch before it returns any of it, so that one record with a broken header hides all the others and
+nobody learns which it was. Transaction markers come out as records (dpkp/kafka-python#1853; kafka-python-ng#135 is
+open). The checksum of v2 batches is never verified. It does not get past an empty batch at offset 0, because it takes
+a last offset of 0 for "none". All of this is mended here, on one consumer.
+
+Unnecessary with kafka-python 2.1.2 and later: control batches are skipped since 2.0.6 (#2499), checksums verified and
+records parsed one by one since 2.1.2 (#2555).
 """
 
 from __future__ import annotations
@@ -22,20 +24,20 @@ _MAX_SHIFT = 63
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands for a fetched record that could not be parsed."""
+    """A fetched record that could not be parsed."""
 
     offset: int
     reason: str
 
 
 def record_of(raw: Any, topic: str, partition: int) -> Record:
-    """A record as the client parsed it, as one of ours."""
+    """Convert a record that the client parsed into one of ours."""
     timestamp_ms = -1 if raw.timestamp is None else raw.timestamp
     return Record(topic, partition, raw.offset, timestamp_ms, raw.key, raw.value, tuple(raw.headers or ()))
 
 
 def mend_fetcher(consumer: Any) -> None:
-    """Makes this consumer yield our ``Record``, ``Unreadable`` where one is broken, and no control records."""
+    """Make this consumer yield our ``Record``, ``Unreadable`` in place of a broken one, and no control records."""
     fetcher = getattr(consumer, "_fetcher", None)
     if fetcher is None or not hasattr(fetcher, "_unpack_message_set"):
         return
@@ -48,7 +50,7 @@ def mend_fetcher(consumer: Any) -> None:
         while (batch := records.next_batch()) is not None:
             if hasattr(batch, "base_offset"):
                 last = batch.base_offset + batch.last_offset_delta
-                state.last_offset_from_message_batch = last  # how the fetcher gets past a batch without records
+                state.last_offset_from_message_batch = last  # takes the fetcher past a batch without records
                 if batch.is_control_batch:
                     continue
             for record in records_of(batch, state.position, topic, partition):
@@ -61,7 +63,7 @@ def mend_fetcher(consumer: Any) -> None:
 
 
 def records_of(batch: Any, position: int, topic: str, partition: int) -> Iterator[Record | Unreadable]:
-    """Each record of one batch, or ``Unreadable``."""
+    """Yield each record of one batch, or ``Unreadable`` in its place."""
     offset = position
     is_v2 = hasattr(batch, "base_offset")
     if is_v2:
@@ -91,9 +93,9 @@ def records_of(batch: Any, position: int, topic: str, partition: int) -> Iterato
 
 
 def _plain_records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
-    """The records of a batch of format v2, to the first that has headers or is not whole; the batch stands before that.
+    """Yield the records of a v2 batch up to the first that has headers or is broken; leave the batch in front of it.
 
-    The client takes twice the time. It is still the one that says what is wrong with a record.
+    Twice as fast as the client, which still parses the rest and says what is wrong with a broken record.
     """
     data = bytes(batch._buffer)
     first_offset, first_ms = batch.base_offset, batch.first_timestamp
@@ -102,7 +104,7 @@ def _plain_records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
         while batch._next_record_index < batch._num_records:
             size, start = _varint(data, batch._pos)
             if data[start]:
-                return  # attributes, of which there are none yet
+                return  # record attributes: all bits are unused so far
             delta_ms, at = _varint(data, start + 1)
             delta, at = _varint(data, at)
             key, at = _content(data, at)
@@ -118,13 +120,14 @@ def _plain_records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
 
 
 def _content(data: bytes, at: int) -> tuple[bytes | None, int]:
-    """A key or a value, which may be null, and where it ends."""
+    """Return a key or a value, which may be null, and the position after it."""
     size, at = _varint(data, at)
     return (None, at) if size < 0 else (data[at : at + size], at + size)
 
 
+# Not schemas.varint, which is Avro's: this one is the client's coding and goes when the patch goes.
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number in Kafka's variable-length zig-zag coding, and where it ends."""
+    """Return a zig-zag number and the position after it as the client reads it, which drops no bits over 64."""
     value = data[at]
     if value > 0x7F:
         shift = 7
@@ -142,7 +145,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _skip_record(batch: Any) -> int | None:
-    """Moves a batch of format v2 past the record that did not parse; its offset, or None where that cannot be known."""
+    """Move a v2 batch past the record that did not parse; return its offset, or None if that cannot be known."""
     from kafka.record.default_records import decode_varint
 
     try:

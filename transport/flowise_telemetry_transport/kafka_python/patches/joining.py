@@ -1,22 +1,30 @@
-"""What kafka-python 3 gets wrong about joining a group, mended on one consumer (seen in 3.0.12).
+"""kafka-python 3 (seen in 3.0.12): the result of a join that ends between two polls is lost.
 
-Its join runs on while ``poll`` is not there to wait for it, as the broker answers only once all members have come. The
-result of a join that ended between two polls is lost. Mostly the member joins anew, which, if it leads the group,
-revokes what every other member has just been given: those hear of it by heartbeat, seconds later, and so members that
-poll for short times can keep each other from settling for half a minute and more. If it had joined because a topic's
-partitions changed, it does not even do that: it stays without partitions and heartbeats, for good.
-And its view of the topics' partitions, whose change makes a leader join again, is taken before the topics are known.
+The join runs on the client's own thread and goes on after the ``poll`` that began it has timed out, as the broker
+answers only once all members have come. The next ``poll`` finds the task done and starts another one without looking at
+its result (``BaseCoordinator.join_group_async``). Usually the member then joins again, which, if it is the leader,
+revokes what every other member was just assigned. They learn of it by heartbeat, seconds later, so members that poll
+for short times can keep each other from settling for half a minute and more. A member that had joined because the
+number of partitions changed does not even join again: it stays without partitions and heartbeats.
+
+Two smaller faults of groups are mended as well: the snapshot of partitions whose change makes the leader rejoin is
+taken before the topics are known, and pauses and positions outlive a rebalance.
+
+Unnecessary once ``join_group_async`` takes the result of a task that is done. ``make test-kafka-python-3`` without
+``mend_joining`` shows it: test_groups.py, ``test_a_share_given_while_nobody_polls_is_kept``.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["mend_joining", "note_partitions"]
+from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
+
+__all__ = ["forget_assignment", "mend_joining", "note_partitions"]
 
 
 def mend_joining(consumer: Any) -> None:
-    """Makes this consumer's next poll take up a join that ended between two polls."""
+    """Make this consumer's next poll use the result of a join that ended between two polls."""
     coordinator = consumer._coordinator
     if not _joins_by_itself(coordinator):
         return
@@ -27,11 +35,11 @@ def mend_joining(consumer: Any) -> None:
 
     async def join_once() -> bytes:
         nonlocal ended
-        # The state leaves REBALANCING when the result is taken up, the generation changes when membership is lost.
+        # The state leaves REBALANCING when the result is used; the generation changes when membership is lost.
         if ended is not None and coordinator.state == MemberState.REBALANCING and coordinator._generation is ended[0]:
             return ended[1]
         ended = None
-        coordinator.request_rejoin()  # holds until the result is taken up, whatever the reason to join was
+        coordinator.request_rejoin()  # stays set until the result is used, whatever the reason to join was
         assignment: bytes = await join()
         ended = coordinator._generation, assignment
         return assignment
@@ -40,13 +48,22 @@ def mend_joining(consumer: Any) -> None:
 
 
 def note_partitions(consumer: Any) -> None:
-    """Makes partitions that this consumer knows of no news after its first join. To be called after ``subscribe``."""
+    """Make the leader's snapshot of partitions current, so that its first join is not followed by another.
+
+    Call after ``subscribe``.
+    """
     coordinator = consumer._coordinator
     if not _joins_by_itself(coordinator):
         return
     coordinator._handle_metadata_update(coordinator._cluster)
 
 
+def forget_assignment(consumer: Any) -> None:
+    """Make a rebalance end pauses, and partitions that are assigned again start at the committed offset."""
+    if is_kafka_python_3(consumer):
+        consumer._subscription.assign_from_subscribed([])
+
+
 def _joins_by_itself(coordinator: Any) -> bool:
-    """Whether it is that of kafka-python 3."""
+    """Return True for the coordinator of kafka-python 3."""
     return hasattr(coordinator, "_do_join_and_sync_async")

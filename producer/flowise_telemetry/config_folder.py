@@ -1,4 +1,4 @@
-"""The folder of this user in which the choice, the local secret and the mark of the first-run notice are kept."""
+"""The user's folder for the stored choice, the local secret and the mark that the first-run notice was shown."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _FOLDER = "flowise-telemetry"
 
 
 def config_folder(environ: Mapping[str, str]) -> Path | None:
-    """Where it is, whether or not it exists; None where this user has no home. Makes nothing."""
+    """Return the folder, which may not exist yet; None if this user has no home. Creates nothing."""
     if chosen := environ.get(environment.CONFIG_DIR, "").strip():
         return Path(chosen)
     base = environ.get("APPDATA" if os.name == "nt" else "XDG_CONFIG_HOME", "").strip()
-    if base and Path(base).is_absolute():  # a relative one is to be ignored (XDG Base Directory Specification)
+    if base and Path(base).is_absolute():  # XDG Base Directory Specification: ignore relative paths
         return Path(base) / _FOLDER
     if home := environ.get("HOME", "").strip():
         return Path(home) / ".config" / _FOLDER
@@ -29,10 +29,10 @@ def config_folder(environ: Mapping[str, str]) -> Path | None:
 
 
 def write_privately(path: Path, text: str, *, replace: bool) -> bool:
-    """Writes a file that only this user can read, all of it or nothing; makes the folder.
+    """Write a file that only this user can read, atomically; create the folder if needed.
 
-    With ``replace`` False a file that is there stays, and False is returned: of several processes that start at once,
-    one wins and the others read what it wrote. Raises ``OSError``.
+    With ``replace`` False an existing file stays and False is returned: of several processes that start together, one
+    wins and the others read what it wrote. Raises ``OSError``.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
@@ -49,7 +49,7 @@ def write_privately(path: Path, text: str, *, replace: bool) -> bool:
             path.hardlink_to(draft)
         except FileExistsError:
             return False
-        except OSError:  # a file system without hard links: the race is then decided by who comes last
+        except OSError:  # a file system without hard links: then the last of several processes wins
             if path.exists():
                 return False
             draft.replace(path)

@@ -1,0 +1,85 @@
+"""A sink or a broker that is away: why, until when, and with which partitions paused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from flowise_telemetry_consumer.clock import Clock
+from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
+from flowise_telemetry_consumer.retry import Backoff
+from flowise_telemetry_schemas import TelemetryError
+from flowise_telemetry_transport.ports import RecordReader
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["Outage"]
+
+logger = logging.getLogger("flowise_telemetry.consumer")
+
+
+class Outage:
+    """State of waiting for a sink or a broker, as far as one consumer knows.
+
+    Partitions are paused while the sink or the brokers are away, and also while a sink merely takes long: polling goes
+    on, so that the group keeps its member, and brings no records. The counters are told of every change.
+    """
+
+    def __init__(self, reader: RecordReader, counters: ConsumerCounters, clock: Clock, backoff: Backoff) -> None:
+        self._reader = reader
+        self._counters = counters
+        self._clock = clock
+        self._backoff = backoff
+        self._message: str | None = None
+        self._paused: frozenset[TopicPartition] = frozenset()
+        self.retry_at = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        """True from a failed attempt to the next one that succeeds."""
+        return self._message is not None
+
+    def seconds_until_retry(self) -> float:
+        """Seconds until the next attempt is due; 0 when it is."""
+        return max(0.0, self.retry_at - self._clock.monotonic())
+
+    def begin(self, error: TelemetryError) -> bool:
+        """Pause the partitions and schedule the next attempt; return True where the cause is news."""
+        self.retry_at = self._clock.monotonic() + self._backoff.next_seconds()
+        self._counters.retries += 1
+        self.pause()
+        if self._message == error.message:
+            return False
+        logger.warning("waiting, with the partitions paused: %s", error.message)
+        self._message = self._counters.outage = error.message
+        return True
+
+    def end(self) -> None:
+        """Resume reading: an attempt succeeded, or nothing is left to attempt."""
+        self._backoff.reset()
+        self.retry_at = 0.0
+        if self._message is not None:
+            logger.warning("going on after an outage")
+            self._message = self._counters.outage = None
+        if self._paused:
+            self._remember(())
+            self._reader.resume(self._reader.assignment())
+
+    def pause(self) -> None:
+        """Pause all assigned partitions, until ``end``."""
+        assigned = self._reader.assignment()
+        if assigned != self._paused:
+            self._reader.pause(assigned)
+            self._remember(assigned)
+
+    def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Pause newly assigned partitions too; a rebalance drops all pauses that there were."""
+        if self._paused or self.is_on:
+            self._reader.pause(partitions)
+            self._remember(partitions)
+
+    def revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Forget partitions that are assigned to someone else."""
+        self._remember(self._paused - frozenset(partitions))
+
+    def _remember(self, paused: Collection[TopicPartition]) -> None:
+        self._paused = self._counters.paused = frozenset(paused)

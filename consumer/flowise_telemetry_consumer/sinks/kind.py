@@ -1,0 +1,33 @@
+"""The registry entry of a URL scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from flowise_telemetry_consumer.sinks.port import Sink
+
+__all__ = ["SinkKind"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkKind:
+    """Everything that is known of a URL scheme before a sink is opened.
+
+    ``open`` takes the URL and touches nothing yet; it is the place to import the sink's library. ``example`` is a URL
+    for help texts. ``writers`` is "many" where several processes may write at once. ``roles`` are the Protocols of
+    ``sinks.port`` that its sinks implement beside ``Sink`` (``KeepsProgress``, ``Readable``, ``Stageable``); where
+    that depends on the rest of the URL, those of the most capable.
+
+    ``library`` and ``extra`` belong to sinks of this distribution: the module that ``open`` needs, and the extra that
+    installs it.
+    """
+
+    scheme: str
+    open: Callable[[str], Sink]
+    example: str
+    writers: Literal["one", "many"]
+    roles: frozenset[type] = frozenset()
+    library: str | None = None
+    extra: str | None = None

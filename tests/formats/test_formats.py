@@ -1,0 +1,121 @@
+"""What earlier versions left on disk can still be opened. A folder a version, made by ``tests.formats.make`` on it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flowise_telemetry import Telemetry
+from flowise_telemetry.consent.status import status
+from flowise_telemetry.identity.instance_id import InstanceId, find_secret
+from flowise_telemetry.ledger import read_ledger
+from flowise_telemetry_consumer import ReplayRequest, list_dead_letters, list_runs, redrive, replay
+from flowise_telemetry_consumer.sinks.sqlite import open_sqlite
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport import InMemoryBroker, OutgoingRecord, TopicSpec
+from tests.formats.make import DLQ, EVENT_COUNT, GROUP, SPOOLED, TOPIC
+from tests.producer.samples import stored, wait_until
+
+VERSIONS = sorted(folder.name for folder in Path(__file__).parent.iterdir() if folder.name[0].isdigit())
+
+
+@pytest.fixture(params=VERSIONS)
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy of what a version kept."""
+    return shutil.copytree(Path(__file__).parent / request.param, tmp_path / "kept")
+
+
+def bytes_of(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
+
+
+@pytest.fixture
+def broker(kept: Path) -> InMemoryBroker:
+    """A broker with the topics as they were."""
+    made = InMemoryBroker(default_partitions=None)
+    writer = made.open_writer()
+    for topic, partitions in ((TOPIC, 2), (DLQ, 1)):
+        made.open_admin().create_topic(TopicSpec(topic, partitions))
+        for line in (kept / f"{topic}.jsonl").read_text().splitlines():
+            record = json.loads(line)
+            writer.send(
+                OutgoingRecord(
+                    topic,
+                    bytes_of(record["key"]),
+                    bytes_of(record["value"]),
+                    tuple((name, bytes_of(value)) for name, value in record["headers"]),
+                    timestamp_ms=record["timestamp_ms"],
+                    partition=record["partition"],
+                ),
+                lambda delivery, error: None,
+            )
+    writer.flush(timeout_seconds=1.0)
+    return made
+
+
+def test_there_is_a_folder_for_the_first_version() -> None:
+    assert "0.1.0" in VERSIONS
+
+
+def test_rows_and_progress_of_a_sqlite_sink(kept: Path) -> None:
+    sink = open_sqlite(f"sqlite:///{kept / 'sink.sqlite'}")
+    sink.prepare(list(catalog()))
+    assert sum(sink.counts().values()) == EVENT_COUNT
+    assert sum(frame.height for event in catalog().events for frame in sink.read(event)) == EVENT_COUNT
+    (group,) = sink.progress()
+    assert group.source == GROUP
+    assert sum(group.next_offsets.values()) == EVENT_COUNT + 3
+    sink.close()
+
+
+def test_an_unfinished_replay_resumes(kept: Path, broker: InMemoryBroker) -> None:
+    sink = open_sqlite(f"sqlite:///{kept / 'sink.sqlite'}").staging("rebuilt")
+    (run,) = list_runs(sink)
+    assert not run.finished
+    reader = broker.open_reader()
+    reader.topic_id = lambda topic: None  # type: ignore[method-assign]  # this broker's topic has an id of its own
+    result = replay(reader, sink, catalog(), ReplayRequest(topic=TOPIC), run_id=run.id)
+    assert result.resumed
+    assert result.run == run.id
+    assert sum(sink.counts().values()) == EVENT_COUNT
+    sink.close()
+
+
+def test_dead_letters_are_listed_and_redriven(kept: Path, broker: InMemoryBroker) -> None:
+    listed = list_dead_letters(broker.open_reader(), DLQ)
+    assert listed.by_reason == {"unknown_framing": 1, "unknown_fingerprint": 1, "null_value": 1}
+    sink = open_sqlite(f"sqlite:///{kept / 'sink.sqlite'}")
+    result = redrive(broker.open_reader(), sink, broker.open_writer(), catalog(), DLQ, group=GROUP)
+    assert (result.written.total(), result.still_bad.total()) == (0, 3)
+    sink.close()
+
+
+def test_a_spool_is_recovered(kept: Path) -> None:
+    there = InMemoryBroker()
+    telemetry = Telemetry(
+        app_version="3.0.1",
+        environ={"FLOWISE_TELEMETRY_CONFIG_DIR": str(kept / "config")},
+        writer_factory=there.open_writer,
+        spool_dir=kept / "spool",
+    )
+    wait_until(lambda: telemetry.stats().sent == SPOOLED)
+    assert [record["toolName"] for record in stored(there)] == [f"tool_{number}" for number in range(SPOOLED)]
+    telemetry.close()
+
+
+def test_a_ledger_is_read(kept: Path) -> None:
+    entries = list(read_ledger(kept / "ledger.jsonl"))
+    assert len(entries) == EVENT_COUNT
+    assert {entry.event for entry in entries} == set(catalog().events)
+
+
+def test_an_opt_out_is_obeyed_and_an_installation_keeps_its_id(kept: Path) -> None:
+    assert not status(environ={"FLOWISE_TELEMETRY_CONFIG_DIR": str(kept / "opted-out")}).enabled
+    secret = find_secret({"FLOWISE_TELEMETRY_CONFIG_DIR": str(kept / "config")})
+    assert secret is not None
+    (first, *_) = read_ledger(kept / "ledger.jsonl")
+    assert InstanceId(secret).at(first.sent_at_ms) == first.record["instanceId"]

@@ -1,0 +1,109 @@
+"""Records that are sent together, again where they failed, until the cluster has acknowledged each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from flowise_telemetry_transport.errors import BufferFullError, TransportError
+from flowise_telemetry_transport.ports import RecordWriter
+from flowise_telemetry_transport.types import Delivery, OutgoingRecord
+
+__all__ = ["AcknowledgedBatch", "RecordRefusedError", "UnacknowledgedError"]
+
+
+class UnacknowledgedError(TransportError):
+    """``count`` records have no acknowledgement yet; the next ``deliver`` continues with them.
+
+    ``cause`` is the latest failure among them, None where the client is still waiting for the answers.
+    """
+
+    retryable = True
+
+    def __init__(self, count: int, cause: TransportError | None) -> None:
+        super().__init__(f"{count} records are not acknowledged yet" if cause is None else cause.message)
+        self.count = count
+        self.cause = cause
+
+
+class RecordRefusedError(TransportError):
+    """``record`` was refused with ``cause``, an error that sending it again does not mend."""
+
+    def __init__(self, record: OutgoingRecord, cause: TransportError) -> None:
+        super().__init__(cause.message, topic=record.topic)
+        self.record = record
+        self.cause = cause
+
+
+class AcknowledgedBatch:
+    """Records to be delivered by one writer: call ``deliver`` until it returns.
+
+    An error says nothing about the records that it does not name: those that were handed to the client may arrive all
+    the same. One that failed without an answer (``DeliveryTimeoutError``) may be there twice after it was sent again.
+    """
+
+    def __init__(self, writer: RecordWriter, records: Sequence[OutgoingRecord]) -> None:
+        self.records = records
+        self._writer = writer
+        # Each place in ``records`` is in one of these until its record is acknowledged. The client may call back on a
+        # thread of its own; single operations on a dict are atomic.
+        self._unsent = dict.fromkeys(range(len(records)))
+        self._awaited: dict[int, None] = {}
+        self._failed: dict[int, TransportError] = {}
+
+    def deliver(self, *, timeout_seconds: float) -> None:
+        """Return once every record is acknowledged; after that, return at once.
+
+        A record whose fate is open is waited for and never sent again; one that failed is sent again by the next call.
+        ``timeout_seconds`` bounds the wait for the answers, and each wait for room in the client's buffer. Raises
+        ``RecordRefusedError`` before ``UnacknowledgedError`` (retryable) where there is reason for both.
+        """
+        for place in list(self._unsent):
+            try:
+                self._send(place, timeout_seconds)
+            except TransportError as error:
+                raise self._error(place, error) from error
+        if not self._awaited and not self._failed:
+            return
+        self._writer.flush(timeout_seconds=timeout_seconds)
+        # Read before the failures: a record that fails after this line still counts as awaited.
+        awaited = len(self._awaited)
+        failed = dict(self._failed)
+        for place in failed:
+            self._unsent[place] = None
+            del self._failed[place]
+        if failed:
+            # A refusal first; of several failures that a retry may mend, the latest.
+            place = next((at for at, error in failed.items() if not error.retryable), next(reversed(failed)))
+            raise self._error(place, failed[place]) from failed[place]
+        if awaited:
+            raise UnacknowledgedError(awaited, None)
+
+    def _send(self, place: int, timeout_seconds: float) -> None:
+        try:
+            self._hand_over(place)
+        except TransportError as error:
+            if error.retryable:
+                self._writer.flush(timeout_seconds=timeout_seconds)  # what the client has goes on its way
+            if not isinstance(error, BufferFullError):
+                raise
+            self._hand_over(place)
+
+    def _hand_over(self, place: int) -> None:
+        self._awaited[place] = None  # before the client has it: it may answer at once
+        try:
+            self._writer.send(self.records[place], partial(self._settle, place))
+        except TransportError:
+            del self._awaited[place]
+            raise
+        del self._unsent[place]
+
+    def _settle(self, place: int, _delivery: Delivery | None, error: TransportError | None) -> None:
+        if error is not None:
+            self._failed[place] = error  # before it stops being awaited: at no moment is it neither
+        self._awaited.pop(place, None)
+
+    def _error(self, place: int, error: TransportError) -> RecordRefusedError | UnacknowledgedError:
+        if not error.retryable:
+            return RecordRefusedError(self.records[place], error)
+        return UnacknowledgedError(len(self._unsent) + len(self._awaited) + len(self._failed), error)

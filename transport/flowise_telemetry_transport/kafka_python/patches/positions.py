@@ -1,0 +1,41 @@
+"""kafka-python-ng 2.2.3: positions that move past records which ``poll`` did not return.
+
+What was fetched of a partition that is paused by then is thrown away, yet the end of that fetch is kept as the offset
+to go on from, so that pause and resume skip records (dpkp/kafka-python#2011). A ``poll`` that raises has moved past the
+records of other partitions that it had drained by then.
+
+Unnecessary with kafka-python 2.1.2 and later, which unpack records when they are returned (dpkp/kafka-python#2555);
+``known_position`` remains for as long as there is no public way to see a position without asking the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+__all__ = ["known_position", "resume", "seek_back"]
+
+
+def known_position(consumer: Any, client_tp: Any) -> int | None:
+    """Return the position if the client knows it without asking the cluster."""
+    state = consumer._subscription.assignment.get(client_tp)
+    position = None if state is None else state.position
+    # A number, or in kafka-python 2.1 and later a number with its leader's epoch.
+    return None if position is None else int(getattr(position, "offset", position))
+
+
+def seek_back(consumer: Any, positions: Mapping[Any, int | None]) -> None:
+    """Restore the positions from before a ``poll`` that raised, of partitions that are still assigned."""
+    for client_tp in consumer.assignment():
+        offset = positions.get(client_tp)
+        if offset is not None:
+            consumer.seek(client_tp, offset)
+
+
+def resume(consumer: Any, client_partitions: Collection[Any]) -> None:
+    """Resume exactly after the last record returned: a seek makes the client forget the end of what it threw away."""
+    for client_tp in client_partitions:
+        offset = known_position(consumer, client_tp)
+        if offset is not None:
+            consumer.seek(client_tp, offset)
+    consumer.resume(*client_partitions)
