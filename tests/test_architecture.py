@@ -70,6 +70,7 @@ ADAPTERS: dict[str, str] = {
     "duckdb": "consumer/flowise_telemetry_consumer/sinks/duckdb",
     "obstore": "consumer/flowise_telemetry_consumer/sinks/parquet",
     "prometheus_client": "consumer/flowise_telemetry_consumer/monitoring",
+    "rich": "cli/flowise_telemetry_cli/output",
 }
 
 # Past this, a file says here what its one idea is, or is split.

@@ -49,7 +49,7 @@ class Outage:
         self.pause()
         if self._message == error.message:
             return False
-        logger.warning("waiting, with the partitions paused: %s", error.message)
+        logger.warning("waiting with the partitions paused: %s", error.message)
         self._message = self._counters.outage = error.message
         return True
 
@@ -58,7 +58,7 @@ class Outage:
         self._backoff.reset()
         self.retry_at = 0.0
         if self._message is not None:
-            logger.warning("going on after an outage")
+            logger.warning("the outage is over, reading again")
             self._message = self._counters.outage = None
         if self._paused:
             self._remember(())

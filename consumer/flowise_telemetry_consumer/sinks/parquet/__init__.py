@@ -24,10 +24,10 @@ __all__ = [
 
 
 def open_parquet(url: str) -> ParquetSink:
-    """The sink of a folder; it is made by ``prepare``, the folder around it must be there."""
+    """Return the sink of a folder, which ``prepare`` creates; its parent must exist."""
     return ParquetSink(Folder(file_of(url.rstrip("/") if url.count("/") > 3 else url, "parquet")))
 
 
 def open_parquet_s3(url: str) -> ParquetSink:
-    """The sink of a bucket; it must be there. Nothing is connected before the first use."""
+    """Return the sink of a bucket, which must exist. Connects at the first use."""
     return ParquetSink(ObjectStore(bucket_of(url, os.environ)))

@@ -13,13 +13,13 @@ __all__ = ["bucket_of"]
 
 _FORM = "parquet+s3://bucket/prefix?endpoint_url=https://host&region=name"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-# What needs no escaping anywhere and means nothing in a pattern.
+# Characters that need no escaping anywhere and are not special in a glob pattern.
 _PREFIX = re.compile(r"[A-Za-z0-9._=-]+(/[A-Za-z0-9._=-]+)*")
 _PARAMETERS = ("endpoint_url", "region")
 
 
 def bucket_of(url: str, environ: Mapping[str, str]) -> Bucket:
-    """The bucket and prefix of a URL, with the endpoint and region of the environment where it names none.
+    """Return bucket and prefix of a URL, with endpoint and region from the environment where it names none.
 
     Raises ``ConfigurationError``; its text never repeats the URL, which may hold what it should not.
     """

@@ -1,4 +1,4 @@
-"""Many small files to few large ones."""
+"""Compaction: few large files in place of many small ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from flowise_telemetry_consumer.sinks.parquet.storage import Storage
 __all__ = ["COMPACTED_ROWS", "Compacted", "compact", "finish_exchanges"]
 
 COMPACTED_ROWS = 100_000
-"""How many rows a compacted file has at most: about 6 MB, and 400 MB of memory while it is made."""
+"""Bound on the rows of a compacted file: about 6 MB, and 400 MB of memory while it is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """What a compaction did: how many files became how many, and how many rows had been there twice."""
+    """Result of a compaction: files before and after, and duplicate rows removed."""
 
     files_before: int
     files_after: int
@@ -37,9 +37,9 @@ class _Merged:
 
 
 def compact(storage: Storage) -> Compacted:
-    """Merges small files of the same event and day, sorted by id, each of their events once.
+    """Merge small files of the same event and day, sorted by id, each event once.
 
-    The caller holds the lock. Writers may go on: their files of meanwhile are left alone.
+    The caller holds the lock. Writers may keep writing: files that they add meanwhile are left alone.
     """
     finish_exchanges(storage)
     files = list_data(storage)
@@ -55,7 +55,7 @@ def compact(storage: Storage) -> Compacted:
 
 
 def finish_exchanges(storage: Storage) -> None:
-    """Completes what a compaction that was killed had begun. The caller holds the lock."""
+    """Complete the exchanges of a compaction that was killed. The caller holds the lock."""
     for exchange in exchanges(storage):
         if exchange.new in storage.list_files(exchange.new.rpartition("/")[0]):
             with storage.exchanging():
@@ -65,7 +65,7 @@ def finish_exchanges(storage: Storage) -> None:
 
 
 def _put(storage: Storage, path: str, data: bytes) -> None:
-    # As a writer: whoever opens the data set removes what is aside while nobody writes.
+    # As a writer: whoever opens the data set while nobody writes removes temporary files.
     with storage.publishing():
         storage.put([(path, data)])
 
@@ -76,7 +76,7 @@ def _finish(storage: Storage, exchange: Exchange) -> None:
 
 
 def _groups(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
-    """The files to be merged with each other: neighbours in time that are well below the size of a compacted one."""
+    """Yield files to merge: neighbours in time, each well below the size of a compacted file."""
     for _, same_day in groupby(files, key=lambda file: (file.event, file.date)):
         group: list[DataFile] = []
         rows = 0
@@ -94,7 +94,7 @@ def _groups(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
 
 
 def _merged(storage: Storage, group: list[DataFile]) -> Iterator[_Merged]:
-    """The merged files of a group: one for each set of columns, as a column that is not there stands for a default."""
+    """Yield the merged files of a group, one per set of columns, as a missing column stands for a default."""
     by_columns: dict[tuple[str, ...], list[str]] = {}
     for file in group:
         columns = storage.scan([file.path]).collect_schema()

@@ -1,4 +1,4 @@
-"""Names of the data files. A listing alone tells where an id can be and how many rows there are."""
+"""Names of data files. A listing alone shows which files can hold an id, and how many rows there are."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DataFile:
 
     @classmethod
     def at(cls, path: str) -> DataFile | None:
-        """The file of this path in the data set; None where it is something else."""
+        """Return the data file of this path; None where it is something else."""
         place = _PLACE.fullmatch(path)
         if place is None:
             return None
@@ -47,7 +47,7 @@ class DataFile:
 
     @classmethod
     def of(cls, event: str, date: str, origin: str, event_ids: pl.Series) -> DataFile:
-        """The file for rows with these ids. The same rows have the same name: a repeated write makes no second file."""
+        """Return the file for rows with these ids. The same rows get the same name: a repeated write adds no file."""
         first, last = (made_at(str(end)) for end in (event_ids.min(), event_ids.max()))
         digest = hashlib.blake2b("".join(event_ids.to_list()).encode(), digest_size=8).hexdigest()
         rows = len(event_ids)
@@ -56,7 +56,7 @@ class DataFile:
 
 
 def origin_of(starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> str:
-    """Where rows came from, as a part of a name: topic, partition, the first offset where it is known, the next one."""
+    """Return the rows' origin for a name: topic, partition, the first offset where known, and the next one."""
     parts = []
     for partition, end in sorted(ends.items())[:_MAX_PARTITIONS]:
         topic, number = partition
@@ -68,5 +68,5 @@ def origin_of(starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition
 
 
 def made_at(event_id: str) -> str:
-    """The milliseconds in an id, as twelve hexadecimal digits."""
+    """Return the milliseconds in an id, as twelve hexadecimal digits."""
     return event_id[:8] + event_id[9:13]

@@ -18,16 +18,16 @@ from flowise_telemetry_consumer.sinks.parquet.storage import Document, Replaceme
 __all__ = ["LOCK_TIMEOUT_SECONDS", "Folder"]
 
 LOCK_TIMEOUT_SECONDS = 30.0
-"""How long a claim waits for writers and a compaction for readers before ``SinkUnavailableError``."""
+"""Time that a claim waits for writers, and a compaction for readers, before ``SinkUnavailableError``."""
 
 _LOCK_RETRY_SECONDS = 0.01
 _OWN = "_flowise_telemetry"
 
 
 class Folder:
-    """``Storage`` in a folder. A file is written aside, brought to the disk and renamed. Not for network file systems.
+    """``Storage`` in a folder. A file is written aside, synced and renamed. Not for network file systems.
 
-    Beside the data, ``_flowise_telemetry`` holds progress, locks and what is being written.
+    Beside the data, ``_flowise_telemetry`` holds progress, locks and files being written.
     """
 
     def __init__(self, root: Path, *, lock_timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> None:
@@ -44,35 +44,35 @@ class Folder:
         return f"parquet:///{self._root}"
 
     def open(self) -> bool:
-        """Makes the folder; True where it is another one than before."""
+        """Create the folder; return True where it is another one than before."""
         if self._identity is not None and self._identity == file_identity(self._root):
             return False
-        is_anew = self._identity is not None
+        is_another = self._identity is not None
         self._root.mkdir(exist_ok=True)
         self._aside.mkdir(parents=True, exist_ok=True)
         self._identity = file_identity(self._root)
         with contextlib.suppress(SinkUnavailableError), self._flock("publish", exclusive=True, timeout_seconds=0.0):
-            # Nobody is writing: what is here was left by someone who was killed.
+            # Nobody is writing: these files were left by a writer that was killed.
             for file in self._aside.iterdir():
                 file.unlink(missing_ok=True)
-        return is_anew
+        return is_another
 
     def list_files(self, folder: str = "") -> list[str]:
-        """The paths of all files below a folder; of the root, without those in ``_flowise_telemetry``."""
+        """Return the paths of all files below a folder; of the root, without those in ``_flowise_telemetry``."""
         if not self._root.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._root))
         found: list[str] = []
         for place, folders, names in os.walk(self._root / folder):
             if not folder:
                 folders[:] = [name for name in folders if name != _OWN]
-            # Once for each folder: there may be ten thousand files.
+            # Once per folder: there may be ten thousand files.
             within = Path(place).relative_to(self._root)
             prefix = "" if within == Path() else f"{within.as_posix()}/"
             found.extend(f"{prefix}{name}" for name in names)
         return found
 
     def put(self, files: Sequence[tuple[str, bytes]]) -> None:
-        """Writes files, each all or nothing."""
+        """Write files, each all or nothing."""
         folders = set()
         for path, data in files:
             target = self._root / path
@@ -87,12 +87,12 @@ class Folder:
                 folders |= {target.parent.parent, self._root}
             aside.replace(target)
             folders.add(target.parent)
-        # The names, too: without them a power cut leaves files that nobody finds.
+        # Directories as well: without their entries a power cut leaves files that nobody finds.
         for folder in sorted(folders, reverse=True):
             _sync_folder(folder)
 
     def read(self, paths: Sequence[str]) -> list[Document | None]:
-        """Small files; None for one that is not there."""
+        """Return small files; None for one that does not exist."""
         documents: list[Document | None] = []
         for path in paths:
             try:
@@ -104,50 +104,50 @@ class Folder:
         return documents
 
     def replace(self, files: Sequence[Replacement]) -> list[bool]:
-        """Writes small files. Locks keep others from them since they were read."""
+        """Write small files. Locks have kept others from them since they were read."""
         self.put([(file.path, file.data) for file in files])
         return [True] * len(files)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Removes files."""
+        """Delete files."""
         for path in paths:
             (self._root / path).unlink(missing_ok=True)
 
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
-        """Data files as one lazy frame."""
+        """Return data files as one lazy frame."""
         files = [self._root / path for path in paths]
         return pl.scan_parquet(files, glob=False, hive_partitioning=False, extra_columns="ignore")
 
     def publishing(self) -> contextlib.AbstractContextManager[None]:
-        """Shared with other writers."""
+        """Share the folder with other writers."""
         return self._publish(exclusive=False)
 
     def claiming(self) -> contextlib.AbstractContextManager[None]:
-        """Waits until nobody writes."""
+        """Wait until nobody writes."""
         return self._publish(exclusive=True)
 
     def reading(self) -> contextlib.AbstractContextManager[None]:
-        """Shared with other readers; a folder that this user may only read cannot be locked, and is read without."""
+        """Share the folder with other readers; a folder that this user may only read is read without a lock."""
         if not os.access(self._own, os.W_OK):
             return contextlib.nullcontext()
         return self._flock("exchange", exclusive=False)
 
     def exchanging(self) -> contextlib.AbstractContextManager[None]:
-        """Waits until no sink reads."""
+        """Wait until no sink reads."""
         return self._flock("exchange", exclusive=True)
 
     def lock(self, name: str) -> None:
-        """Takes a lock of the operating system, which ends with the process."""
+        """Acquire a lock of the operating system, which ends with the process."""
         self._own.mkdir(parents=True, exist_ok=True)
         self._locks.take(name)
 
     def release(self) -> None:
-        """Lets go of the named locks."""
+        """Release the named locks."""
         self._locks.release()
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """A named lock for as long as this lasts."""
+        """Hold a named lock inside the context."""
         locks = FileLocks(self._own / "lock", url=self.url)
         locks.take(name)
         try:
@@ -157,7 +157,7 @@ class Folder:
 
     @contextlib.contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Tells what the operating system refused."""
+        """Translate errors of the operating system and of polars."""
         try:
             yield
         except FileNotFoundError as error:
@@ -171,7 +171,7 @@ class Folder:
         except OSError as error:
             raise os_failure(error, self.url) from error
         except pl.exceptions.PolarsError as error:
-            # Its text can hold values.
+            # Its text can quote values.
             raise SinkError(
                 f"{self.url} holds a file that cannot be read as its event: remove what is not ours"
             ) from error
@@ -179,7 +179,7 @@ class Folder:
     @contextlib.contextmanager
     def _publish(self, *, exclusive: bool) -> Iterator[None]:
         with contextlib.ExitStack() as held:
-            # Who waits until nobody writes lets nobody begin meanwhile: many writers would never all pause at once.
+            # Whoever waits for the writers keeps new ones from starting: many writers would never all pause at once.
             with self._flock("gate", exclusive=True):
                 held.enter_context(self._flock("publish", exclusive=exclusive))
             yield

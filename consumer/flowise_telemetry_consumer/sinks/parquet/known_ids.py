@@ -1,4 +1,4 @@
-"""Which events the data set holds already."""
+"""Look-up of the events that the data set holds already."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from flowise_telemetry_consumer.sinks.parquet.storage import Storage
 __all__ = ["MAX_CACHED_IDS", "KnownIds"]
 
 MAX_CACHED_IDS = 1_000_000
-"""How many ids are kept in memory, about 60 bytes each."""
+"""Bound on ids in memory, about 60 bytes each."""
 
 _FILES_AT_ONCE = 16
 _SMALL_FILES_AT_ONCE = 256
 _SHARE = 0.01
-"""Of a batch's ids: from here on a minute is worth remembering."""
+"""Share of a batch's ids from which on a minute is worth caching."""
 
 _MINUTE_DIGITS = 8
-"""The digits of an id that change every 65 seconds: the ids that share them are looked up and remembered together."""
+"""Digits of an id that change every 65 seconds; ids that share them are looked up and cached together."""
 
 
 class KnownIds:
     """The ids of the data set, for one writer.
 
-    An id starts with the time at which it was made, so those of a batch are of few minutes, and only files whose names
-    tell of these minutes can hold them. Minutes that have a share of the batch are read whole and remembered, the least
-    used is forgotten; ids of other minutes (late ones, those of a wrong clock) are looked up one file after the other.
-    Whatever the ids are, the answer is exact.
+    An id starts with its time, so those of a batch fall into few minutes, and only files whose names cover these
+    minutes can hold them. Minutes with a share of the batch are read whole and cached, the least recently used is
+    evicted; ids of other minutes (late ones, or of a wrong clock) are looked up file by file. The answer is always
+    exact.
     """
 
     def __init__(self, storage: Storage, *, max_cached_ids: int = MAX_CACHED_IDS) -> None:
@@ -43,7 +43,7 @@ class KnownIds:
         self._cached_ids = 0
 
     def refresh(self) -> None:
-        """Lists the data set. The minutes of which others have written since are looked up anew."""
+        """List the data set, and drop the cached minutes of which others have written since."""
         before = {path for files in self._files.values() for path in files}
         self._files = {}
         for file in list_data(self._storage):
@@ -55,19 +55,19 @@ class KnownIds:
                 self._cached_ids -= len(self._minutes.pop(key))
 
     def forget(self) -> None:
-        """Forgets the ids in memory; the files are still known."""
+        """Drop the cached ids; the list of files stays."""
         self._minutes = {}
         self._cached_ids = 0
 
     def among(self, event: str, event_ids: pl.Series) -> pl.Series:
-        """For each of these ids whether the data set holds it."""
+        """Return for each of these ids True where the data set holds it."""
         minutes = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
         known = pl.repeat(False, len(event_ids), eager=True)
         missing, odd, cached = [], [], []
         for minute, count in minutes.value_counts().iter_rows():
             ids = self._minutes.pop((event, minute), None)
             if ids is not None:
-                # Last in the order of use.
+                # Most recently used: moves to the end.
                 self._minutes[event, minute] = ids
                 cached.append(ids)
             elif count >= len(event_ids) * _SHARE:
@@ -84,11 +84,11 @@ class KnownIds:
         return known
 
     def added(self, file: DataFile, event_ids: pl.Series) -> None:
-        """These were written, into this file."""
+        """Note ids that were written into this file."""
         self._files.setdefault(file.event, {})[file.path] = file
         for minute, ids in _by_minute(event_ids):
             before = self._minutes.get((file.event, minute))
-            # A minute that was too much to remember is not remembered in part.
+            # A minute that was too large to cache is not cached in part.
             if before is not None:
                 self._minutes[file.event, minute] = pl.concat([before, ids], rechunk=before.n_chunks() > 16)
                 self._cached_ids += len(ids)
@@ -96,7 +96,7 @@ class KnownIds:
             self._cached_ids -= len(self._minutes.pop(next(iter(self._minutes))))
 
     def _look_up(self, event: str, minutes: Sequence[str], event_ids: pl.Series) -> pl.Series:
-        """Reads minutes whole, and remembers them where they are not too many."""
+        """Read whole minutes, and cache them where they are not too many."""
         known = pl.repeat(False, len(event_ids), eager=True)
         held = [pl.Series("event_id", [], pl.String())]
         total = 0
@@ -115,7 +115,7 @@ class KnownIds:
         return known
 
     def _find(self, event: str, event_ids: Sequence[str]) -> pl.Series:
-        """Those of these sorted ids that the data set holds."""
+        """Return those of these sorted ids that the data set holds."""
         column = pl.col("event_id")
         made = [made_at(event_id) for event_id in event_ids]
         found = [pl.Series("event_id", [], pl.String())]
@@ -125,7 +125,7 @@ class KnownIds:
             if wanted and file.rows is not None and file.rows <= ROW_GROUP_ROWS:
                 small.append(file.path)
             elif wanted:
-                # Narrow: only row groups between are read.
+                # A narrow range: only row groups within it are read.
                 near = column.is_between(pl.lit(wanted[0]), pl.lit(wanted[-1])) & column.is_in(wanted)
                 found.append(self._storage.scan([file.path]).select(column).filter(near).collect()["event_id"])
         for paths in _parts(small, _SMALL_FILES_AT_ONCE):
@@ -134,13 +134,13 @@ class KnownIds:
         return pl.concat(found)
 
     def _held_in(self, event: str, minutes: Iterable[str]) -> Iterator[pl.Series]:
-        """The ids of these minutes that the files hold, some files at a time."""
+        """Yield the ids of these minutes, some files at a time."""
         wanted = sorted(minutes)
         files = [file.path for file in self._files.get(event, {}).values() if _may_hold(file, wanted)]
         minute = pl.col("event_id").str.head(_MINUTE_DIGITS)
         for paths in _parts(files, _FILES_AT_ONCE):
             scanned = self._storage.scan(paths).select("event_id")
-            # The first condition passes over row groups, by their smallest and largest id.
+            # The first condition skips row groups by their smallest and largest id.
             within = scanned.filter(pl.col("event_id").is_between(pl.lit(wanted[0]), pl.lit(f"{wanted[-1]}~")))
             yield within.filter(minute.is_in(wanted)).collect()["event_id"]
 

@@ -1,4 +1,4 @@
-"""The data files that count at one moment."""
+"""Listing of the data files that count at one moment."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from flowise_telemetry_consumer.sinks.parquet.storage import Storage
 __all__ = ["EXCHANGES", "Exchange", "exchanges", "list_data"]
 
 EXCHANGES = "_flowise_telemetry/exchanges"
-"""The folder of the exchanges that are under way."""
+"""Folder of the exchanges in progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One compacted file and those whose rows it holds. From when it is there, they do not count any more."""
+    """One compacted file and the files that it replaces, which no longer count once it exists."""
 
     path: str
     new: str
     old: tuple[str, ...]
 
     def document(self) -> bytes:
-        """As it is kept."""
+        """Return it as stored."""
         return json.dumps({"new": self.new, "old": self.old}).encode()
 
 
 def exchanges(storage: Storage) -> list[Exchange]:
-    """Those that are under way, or were when someone was killed."""
+    """Return the exchanges in progress, or left by a compaction that was killed."""
     found = []
     paths = storage.list_files(EXCHANGES)
     for path, document in zip(paths, storage.read(paths), strict=True):
@@ -40,9 +40,9 @@ def exchanges(storage: Storage) -> list[Exchange]:
 
 
 def list_data(storage: Storage, event: str | None = None) -> list[DataFile]:
-    """The data files of an event, or of all, in the order of their names, each row in one of them."""
+    """Return the data files of one or all events, sorted by name, each row in one of them."""
     paths = storage.list_files("" if event is None else f"event={event}")
-    # In this order: an exchange that begins after the files were listed has its new file not among them.
+    # In this order: an exchange that begins after the listing does not have its new file in it.
     there = set(paths)
     gone = {old for exchange in exchanges(storage) if exchange.new in there for old in exchange.old}
     return _data_files(path for path in sorted(there - gone))

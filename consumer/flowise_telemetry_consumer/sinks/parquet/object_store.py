@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LOCK_SECONDS", "Bucket", "ObjectStore"]
 
 LOCK_SECONDS = 900.0
-"""How long a lock is held after its holder was last heard of."""
+"""Time after its holder's last renewal at which a lock expires."""
 
 _REQUESTS_AT_ONCE = 8
 _REQUEST_TIMEOUT_SECONDS = 30
@@ -46,7 +46,7 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Where the data set is. Credentials are the environment's."""
+    """Place of the data set. Credentials come from the environment."""
 
     name: str
     prefix: str
@@ -63,12 +63,12 @@ class Bucket:
 class ObjectStore:
     """``Storage`` in a bucket: a put is all or nothing, and listings show it at once (S3's strong consistency).
 
-    Nothing keeps a writer and its successor apart in time, as locks do in a folder: the fence is looked at before data
-    is written, and moved on by a conditional write. A named lock is an object that expires.
+    Nothing keeps a writer and its successor apart in time, as locks do in a folder: the fence is checked before data is
+    written, and advanced by a conditional write. A named lock is an object that expires.
     """
 
     def __init__(self, bucket: Bucket, *, lock_seconds: float = LOCK_SECONDS) -> None:
-        # Asked for here, so that a missing extra is told when the sink is opened.
+        # Imported here, so that a missing extra is reported when the sink is opened.
         import obstore
         from obstore.store import S3Store
 
@@ -106,33 +106,33 @@ class ObjectStore:
         return self._bucket.url
 
     def open(self) -> bool:
-        """Nothing: a bucket has no folders, and is made by whoever pays for it."""
+        """Return False: a bucket is created by its owner and has no folders."""
         return False
 
     def list_files(self, folder: str = "") -> list[str]:
-        """The paths of all objects below a prefix; of the root, without those in ``_flowise_telemetry``."""
+        """Return the paths of all objects below a prefix; of the root, without those in ``_flowise_telemetry``."""
         pages = self._obstore.list(self._store, prefix=folder or None)
         return [found["path"] for page in pages for found in page if folder or not found["path"].startswith(_OWN)]
 
     def put(self, files: Sequence[tuple[str, bytes]]) -> None:
-        """Writes objects, some at a time."""
+        """Write objects, some at a time."""
         self._each(lambda file: self._obstore.put(self._store, file[0], file[1]), files)
 
     def read(self, paths: Sequence[str]) -> list[Document | None]:
-        """Small objects; None for one that is not there."""
+        """Return small objects; None for one that does not exist."""
         return self._each(self._read, paths)
 
     def replace(self, files: Sequence[Replacement]) -> list[bool]:
-        """Writes objects, each where its version is still that of ``before``, or where there is still none."""
+        """Write objects, each where its version is still that of ``before``, or where there is still none."""
         return [document is not None for document in self._each(self._replaced, files)]
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Removes objects."""
+        """Delete objects."""
         if paths:
             self._obstore.delete(self._store, list(paths))
 
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
-        """Data files as one lazy frame; of each only the columns and row groups that are wanted are fetched."""
+        """Return data files as one lazy frame, which fetches only the wanted columns and row groups."""
         root = f"s3://{self._bucket.name}/{self._bucket.prefix}".rstrip("/")
         return pl.scan_parquet(
             [f"{root}/{path}" for path in paths],
@@ -144,26 +144,26 @@ class ObjectStore:
 
     @contextlib.contextmanager
     def publishing(self) -> Iterator[None]:
-        """Keeps nobody out; keeps the locks that are held."""
+        """Exclude nobody; renew the locks that are held."""
         self._renew_locks()
         yield
 
     def claiming(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps nobody out."""
+        """Exclude nobody."""
         return contextlib.nullcontext()
 
     def reading(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps nobody out."""
+        """Exclude nobody."""
         return contextlib.nullcontext()
 
     def exchanging(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps nobody out; keeps the locks that are held."""
+        """Exclude nobody; renew the locks that are held."""
         return self.publishing()
 
     def lock(self, name: str) -> None:
-        """Takes a lock, an object that expires: who is killed is locked out with all others for ``lock_seconds``.
+        """Acquire a lock, an object that expires: after a kill, everyone is locked out for ``lock_seconds``.
 
-        Taken again by who has it, it is renewed when that is due.
+        Acquiring it again renews it when that is due.
         """
         path = f"{_OWN}locks/{hashlib.blake2b(name.encode(), digest_size=16).hexdigest()}.json"
         if path in self._held:
@@ -181,35 +181,35 @@ class ObjectStore:
         )
 
     def release(self) -> None:
-        """Lets go of the named locks."""
+        """Release the named locks."""
         for path in list(self._held):
-            self._let_go(path)
+            self._release_one(path)
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """A named lock for as long as this lasts."""
+        """Hold a named lock inside the context."""
         before = set(self._held)
         self.lock(name)
         try:
             yield
         finally:
             for path in set(self._held) - before:
-                self._let_go(path)
+                self._release_one(path)
 
     @contextlib.contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Tells what the storage refused. No text of its answers is repeated but the status: they can hold key ids."""
+        """Translate errors. Of the store's answers only the status is repeated: their text can hold key ids."""
         try:
             yield
         except (self._obstore.exceptions.BaseError, OSError) as error:
-            raise self._told(error) from error
+            raise self._translate(error) from error
         except pl.exceptions.PolarsError as error:
             raise SinkError(
                 f"{self.url} holds a file that cannot be read as its event: remove what is not ours"
             ) from error
 
-    def _told(self, error: Exception) -> SinkError:
-        # The classes tell less than the status of the answer, which is only in the text.
+    def _translate(self, error: Exception) -> SinkError:
+        # The classes say less than the HTTP status, which stands only in the text.
         found = _STATUS.search(str(error))
         status = found[1] if found else type(error).__name__
         code = int(found[1][:3]) if found else 0
@@ -238,11 +238,11 @@ class ObjectStore:
         return Document(bytes(got.bytes()), version=got.meta["e_tag"] or "")
 
     def _replaced(self, file: Replacement) -> Document | None:
-        told = self._obstore.exceptions
+        errors = self._obstore.exceptions
         mode: PutMode = "create" if file.before is None else {"e_tag": file.before.version}
         try:
             put = self._obstore.put(self._store, file.path, file.data, mode=mode)
-        except (told.AlreadyExistsError, told.PreconditionError):
+        except (errors.AlreadyExistsError, errors.PreconditionError):
             return None
         return Document(file.data, version=put["e_tag"] or "")
 
@@ -260,9 +260,9 @@ class ObjectStore:
                 raise SinkInUseError(f"{self.url}: a lock has expired and another process has it now")
             self._held[path] = renewed, time.monotonic()
 
-    def _let_go(self, path: str) -> None:
+    def _release_one(self, path: str) -> None:
         document, _ = self._held.pop(path)
-        # When it has expired it may be another's.
+        # An expired lock may be another's by now.
         if self.read([path]) == [document]:
             self.delete([path])
 

@@ -1,4 +1,4 @@
-"""How far each source has come, in a small file for each of its partitions."""
+"""Progress of each source, in a small file per partition."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CLAIM_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One partition of a source as it is kept."""
+    """One partition of a source as stored."""
 
     source: str
     topic: str
@@ -35,29 +35,29 @@ class Kept:
 
     @classmethod
     def of(cls, document: Document) -> Kept:
-        """What a document says."""
+        """Parse a document."""
         return cls(**json.loads(document.data))
 
     @property
     def data(self) -> bytes:
-        """As a document."""
+        """Return the document."""
         return json.dumps(asdict(self)).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One partition that a batch moves: what is kept of it so far, and to where."""
+    """One partition that a batch advances, and its document as read before."""
 
     advance: Advance
     before: Document
 
 
 class Progress:
-    """The claims of one sink and the progress of all.
+    """Claims of one sink and progress of all.
 
-    A fence that is looked at before data is written and moved on after it. In a folder, locks keep a claim from coming
-    between; on object storage a writer that is cut off in just this moment may still write what its successor writes,
-    too.
+    The fence is checked before data is written and advanced after it. In a folder, locks keep a claim from coming
+    between; on object storage a writer that is cut off at this very moment may still write what its successor writes
+    as well.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -67,7 +67,7 @@ class Progress:
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], description: str
     ) -> Mapping[TopicPartition, int]:
-        """Makes this sink the one that writes these partitions; says how far they are written."""
+        """Claim partitions; return how far they are written."""
         wanted = sorted(set(partitions))
         offsets: dict[TopicPartition, int] = {}
         with self._storage.claiming():
@@ -79,11 +79,11 @@ class Progress:
         return offsets
 
     def is_claimed(self, batch: Batch) -> bool:
-        """Whether the batch has offsets, all of partitions that this sink claimed."""
+        """Return True where the batch has offsets, all of partitions that this sink claimed."""
         return 0 < len(batch.offsets) == len(self._claims.advances(batch))
 
     def steps(self, batch: Batch) -> list[Step]:
-        """What a batch will move. Raises ``FencedError`` where another has claimed since."""
+        """Return the partitions that a batch advances. Raises ``FencedError`` where another sink has claimed one."""
         advances = self._claims.advances(batch)
         documents = self._storage.read([_path(batch.source, advance.partition) for advance in advances])
         steps = []
@@ -94,7 +94,7 @@ class Progress:
         return steps
 
     def move(self, source: str, steps: Iterable[Step]) -> None:
-        """Moves the partitions on. Raises ``FencedError``."""
+        """Advance partitions. Raises ``FencedError``."""
         now_ms = _now_ms()
         moved = {
             step.advance.partition: (
@@ -107,13 +107,13 @@ class Progress:
         for (at, (_, kept)), done in zip(moved.items(), self._storage.replace(files), strict=True):
             if done:
                 continue
-            # Perhaps it was ourselves: a request whose answer was lost is made again.
+            # Perhaps it was us: the store's client repeats a request whose answer was lost.
             (document,) = self._storage.read([_path(source, at)])
             if document is None or Kept.of(document) != kept:
                 raise self._claims.fenced(source, at)
 
     def sources(self) -> list[SourceProgress]:
-        """How far each source has come."""
+        """Return the progress of each source."""
         rows = []
         for document in self._storage.read(self._storage.list_files(_FOLDER)):
             if document is None:
@@ -147,10 +147,12 @@ class Progress:
                 updated_at_ms=now_ms,
             )
             if self._storage.replace([Replacement(path, kept.data, document)]) == [True]:
-                self._claims.took(source, {partition: kept.epoch})
+                self._claims.record(source, {partition: kept.epoch})
                 return kept.next_offset
             (document,) = self._storage.read([path])
-        raise SinkUnavailableError(f"{self._storage.url}: others claim {partition.topic}[{partition.partition}], too")
+        raise SinkUnavailableError(
+            f"{self._storage.url}: others keep claiming {partition.topic}[{partition.partition}]"
+        )
 
 
 def _path(source: str, partition: TopicPartition) -> str:

@@ -1,4 +1,4 @@
-"""Frames to Parquet and back."""
+"""Conversion of frames to Parquet and back."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from flowise_telemetry_schemas import EventSchema, Field
 __all__ = ["ROW_GROUP_ROWS", "encoded", "null_column", "rows_of"]
 
 ROW_GROUP_ROWS = 25_000
-"""Rows that are read and found together."""
+"""Rows per row group."""
 
 
 def null_column(schema: EventSchema, frame: pl.DataFrame) -> str | None:
-    """A column with a null where its field takes none: a table would refuse it, a file does not."""
+    """Return a column with a null where its field takes none, which a file, unlike a table, does not refuse."""
     required = [field.column for field in schema.fields if not field.nullable and field.column in frame.columns]
     counts = frame.select(required).null_count().row(0)
     return next((column for column, count in zip(required, counts, strict=True) if count), None)
 
 
 def encoded(frame: pl.DataFrame) -> bytes:
-    """A frame as a file."""
+    """Return a frame as a Parquet file."""
     file = io.BytesIO()
     # A higher level takes longer and saves nothing with files of this size.
     frame.write_parquet(file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS)
@@ -32,9 +32,9 @@ def encoded(frame: pl.DataFrame) -> bytes:
 
 
 def rows_of(schema: EventSchema, scanned: pl.LazyFrame, *, batch_rows: int) -> Iterator[pl.DataFrame]:
-    """The rows of a file in the shape of the schema, at most ``batch_rows`` at a time.
+    """Yield the rows of a file in the shape of the schema, at most ``batch_rows`` at a time.
 
-    Columns that came with a later version than that of the file have the field's default, or null.
+    Columns that a later version of the schema added have the field's default, or null.
     """
     there = scanned.collect_schema()
     wanted = polars_schema(schema)

@@ -16,7 +16,7 @@ from flowise_telemetry_consumer.sinks.parquet.known_ids import KnownIds
 from flowise_telemetry_consumer.sinks.parquet.listing import exchanges, list_data
 from flowise_telemetry_consumer.sinks.parquet.progress import Progress
 from flowise_telemetry_consumer.sinks.parquet.rows import encoded, null_column, rows_of
-from flowise_telemetry_consumer.sinks.parquet.storage import Storage
+from flowise_telemetry_consumer.sinks.parquet.storage import Storage, collecting
 from flowise_telemetry_consumer.sinks.parquet.turns import Turns
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest
@@ -32,10 +32,10 @@ _LOOK_UP_TRIES = 3
 class ParquetSink:
     """Events in files ``event=<event>/date=<date>/….parquet`` that other programs read as they are.
 
-    A batch is one file for each of its events and days. Each is there whole or not at all; of a batch that is cut off
-    some may be, and the next delivery of its records adds the others. Ids are strings, times UTC with milliseconds,
-    graphs nested. Consumers of one group write side by side, each the partitions that it claimed; different sources,
-    and sinks that claimed nothing, one after the other.
+    A batch is one file per event and day. Each file is written whole or not at all; of an interrupted batch some may
+    exist, and the next delivery of its records adds the others. Ids are strings, times UTC with milliseconds, graphs
+    nested. Consumers of one group write side by side, each the partitions that it claimed; different sources, and sinks
+    that claimed nothing, write one after the other.
     """
 
     def __init__(self, storage: Storage, *, known_ids: KnownIds | None = None) -> None:
@@ -44,7 +44,7 @@ class ParquetSink:
         self._known = known_ids or KnownIds(storage)
         self._progress = Progress(storage)
         self._turns = Turns(storage)
-        # What this one writes without a claim is no other's, not even of the same source.
+        # Without a claim, this sink shares its turn with no other, not even of the same source.
         self._unclaimed = f"sink {secrets.token_hex(8)}"
         self._listed_in_turn: str | None = None
         self._written: dict[tuple[str, TopicPartition], int] = {}
@@ -55,7 +55,7 @@ class ParquetSink:
         return self._storage.url
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
-        """Makes the folder, and finishes a compaction that was killed."""
+        """Create the folder, and finish a compaction that was killed."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
         with self._storage.translate_errors():
             self._storage.open()
@@ -63,7 +63,7 @@ class ParquetSink:
                 self._finish_compaction()
 
     def write(self, batch: Batch) -> WriteResult:
-        """Adds the events of a batch that are not there yet."""
+        """Add the events that are not there yet."""
         require_prepared(self, batch, self._schemas)
         for event, frame in batch.frames.items():
             if column := null_column(self._schemas[event], frame):
@@ -72,7 +72,9 @@ class ParquetSink:
             if self._storage.open():
                 self._known.forget()
                 self._listed_in_turn = None
-                raise SinkUnavailableError(f"{self.url} was moved or removed while it was open; it is made anew")
+                raise SinkUnavailableError(
+                    f"{self.url} was moved or removed while it was open; it will be created again"
+                )
             writer = f"source {batch.source}" if self._progress.is_claimed(batch) else self._unclaimed
             written = None
             with self._storage.publishing():
@@ -88,7 +90,7 @@ class ParquetSink:
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
     ) -> Mapping[TopicPartition, int]:
-        """Makes this sink the one that writes these partitions, and looks at what others wrote of them."""
+        """Claim partitions, and look up what others wrote of them."""
         with self._storage.translate_errors():
             self._storage.open()
             offsets = self._progress.claim(source, partitions, description)
@@ -97,31 +99,32 @@ class ParquetSink:
         return offsets
 
     def progress(self) -> list[SourceProgress]:
-        """How far each source has come."""
+        """Return the progress of each source."""
         with self._storage.translate_errors():
             return self._progress.sources()
 
     def lock(self, name: str) -> None:
-        """Takes a lock."""
+        """Acquire a lock."""
         with self._storage.translate_errors():
             self._storage.open()
             self._storage.lock(name)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
-        """The events of one kind, of the files that are there at the start, day by day.
+        """Yield the rows of one event, from the files that exist at the start, day by day.
 
-        Locally a compaction waits until the reading ends. Raises ``SinkUnavailableError`` where one took a file away.
+        In a folder a compaction waits for readers. Raises ``SinkUnavailableError`` where one removed a file.
         """
         schema = self._schemas.get(event) or catalog().latest(event)
         with self._storage.translate_errors(), self._storage.reading():
             for file in list_data(self._storage, event):
                 try:
-                    yield from rows_of(schema, self._storage.scan([file.path]), batch_rows=batch_rows)
+                    with collecting():
+                        yield from rows_of(schema, self._storage.scan([file.path]), batch_rows=batch_rows)
                 except FileNotFoundError as error:
                     raise SinkUnavailableError(f"{self.url} was compacted while it was read: read it again") from error
 
     def counts(self) -> dict[str, int]:
-        """The number of rows by event."""
+        """Return the number of rows by event."""
         counts = dict.fromkeys(sorted(self._schemas or newest(catalog())), 0)
         with self._storage.translate_errors(), self._storage.reading():
             for file in list_data(self._storage):
@@ -133,14 +136,14 @@ class ParquetSink:
         return counts
 
     def compact(self) -> Compacted:
-        """Merges small files. Raises ``SinkInUseError`` where another compaction runs."""
+        """Merge small files. Raises ``SinkInUseError`` where another compaction runs."""
         with self._storage.translate_errors():
             self._storage.open()
             with self._storage.locked(_COMPACTING):
                 return compact(self._storage)
 
     def close(self) -> None:
-        """Lets go of the locks and of what is in memory."""
+        """Release the locks and drop the cached ids."""
         self._storage.release()
         self._known.forget()
         self._listed_in_turn = None
@@ -154,7 +157,7 @@ class ParquetSink:
         return {event: frame.height for event, frame in rows.items()}
 
     def _take_stock(self, batch: Batch, turn: str) -> None:
-        """Lists the files where others may have written what this batch has: a new turn, or a partition new to us."""
+        """List the files where others may have written events of this batch: a new turn, or a partition new to us."""
         is_new = any((batch.source, partition) not in self._written for partition in batch.offsets)
         if turn != self._listed_in_turn or is_new:
             self._known.refresh()
@@ -164,13 +167,14 @@ class ParquetSink:
         rows = first_of_each(frame)
         for _ in range(_LOOK_UP_TRIES):
             try:
-                known = self._known.among(event, rows["event_id"])
+                with collecting():
+                    known = self._known.among(event, rows["event_id"])
             except FileNotFoundError:
                 # Compacted since it was listed.
                 self._known.refresh()
             else:
                 return rows.filter(~known) if known.any() else rows
-        raise SinkUnavailableError(f"{self.url}: files are taken away while they are read")
+        raise SinkUnavailableError(f"{self.url}: files are removed while they are read")
 
     def _files(self, batch: Batch, rows: Mapping[str, pl.DataFrame]) -> list[tuple[DataFile, pl.Series, bytes]]:
         starts = {
@@ -191,7 +195,7 @@ class ParquetSink:
         try:
             self._storage.put([(file.path, data) for file, _, data in files])
         except BaseException:
-            # Which of them are there is not known.
+            # It is unknown which of them were written.
             self._listed_in_turn = None
             raise
         for file, event_ids, _ in files:

@@ -1,20 +1,23 @@
-"""What the data set needs of the place it is in: a folder or object storage."""
+"""The seam between the data set and its storage: a folder or object storage."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
 
-__all__ = ["Document", "Replacement", "Storage"]
+__all__ = ["Document", "Replacement", "Storage", "collecting"]
+
+_OBJECT_GONE = re.compile(r"^object-store error: Object at location .* not found")
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A small file and which version of it this is."""
+    """A small file and its version."""
 
     data: bytes
     version: str
@@ -22,7 +25,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A small file to be written, and what was read of it before; None where it was not there."""
+    """A small file to write, and what was read before; None where it did not exist."""
 
     path: str
     data: bytes
@@ -37,46 +40,60 @@ class Storage(Protocol):
         """The address of the sink; it holds no secret."""
 
     def open(self) -> bool:
-        """Makes the root where it is missing; True where it is another one than before."""
+        """Create a missing root; return True where it is another one than before."""
 
     def list_files(self, folder: str = "") -> list[str]:
-        """The paths of all files below a folder."""
+        """Return the paths of all files below a folder."""
 
     def put(self, files: Sequence[tuple[str, bytes]]) -> None:
-        """Writes files, each all or nothing, and waits until they are safe. A file of the same path is replaced."""
+        """Write files, each all or nothing, and wait until they are durable. Replaces a file of the same path."""
 
     def read(self, paths: Sequence[str]) -> list[Document | None]:
-        """Small files; None for one that is not there."""
+        """Return small files; None for one that does not exist."""
 
     def replace(self, files: Sequence[Replacement]) -> list[bool]:
-        """Writes small files, each where it still is what was read; False for one that is another by now."""
+        """Write small files, each where it still is what was read; return False for one that is another by now."""
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Removes files; one that is not there is fine."""
+        """Delete files; a missing one is fine."""
 
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
-        """Data files as one lazy frame. Raises ``FileNotFoundError`` when it is collected and one is gone."""
+        """Return data files as one lazy frame. Collect it inside ``collecting``."""
 
     def publishing(self) -> AbstractContextManager[None]:
-        """While data files and progress are written: many may, but not while someone claims."""
+        """Context for writing data files and progress: shared, but not with a claim."""
 
     def claiming(self) -> AbstractContextManager[None]:
-        """While someone claims, or takes the turn to write."""
+        """Context for claiming, or for taking the writer's turn."""
 
     def reading(self) -> AbstractContextManager[None]:
-        """While data files are read: many may, but not while files are exchanged."""
+        """Context for reading data files: shared, but not with an exchange of files."""
 
     def exchanging(self) -> AbstractContextManager[None]:
-        """While compacted files take the place of others."""
+        """Context for replacing files by compacted ones."""
 
     def lock(self, name: str) -> None:
-        """Takes a named lock until ``release``. Raises ``SinkInUseError``."""
+        """Acquire a named lock until ``release``. Raises ``SinkInUseError``."""
 
     def release(self) -> None:
-        """Lets go of the named locks."""
+        """Release the named locks."""
 
     def locked(self, name: str) -> AbstractContextManager[None]:
-        """A named lock for as long as this lasts. Raises ``SinkInUseError``."""
+        """Context that holds a named lock. Raises ``SinkInUseError``."""
 
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Raises ``SinkError`` or ``SinkUnavailableError`` for what the place raises inside."""
+        """Raise ``SinkError`` or ``SinkUnavailableError`` for what the storage raises inside."""
+
+
+@contextmanager
+def collecting() -> Iterator[None]:
+    """Context for collecting a ``scan``. Raises ``FileNotFoundError`` where a file is gone.
+
+    polars before 2.0 raises a plain ``OSError`` for an object, which only its text tells apart.
+    """
+    try:
+        yield
+    except OSError as error:
+        if type(error) is OSError and _OBJECT_GONE.match(str(error)):
+            raise FileNotFoundError(str(error)) from error
+        raise

@@ -1,4 +1,4 @@
-"""Whose turn it is to write: what one source wrote, the next one has to look at before it writes the same events."""
+"""A lease on writing: a new writer must list files that the previous one wrote before it deduplicates."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _TRIES = 5
 
 
 class Turns:
-    """One writer at a time has the turn: a source with all who write its partitions, or a sink that claimed none.
+    """One writer at a time has the turn: a source, with all sinks that claimed of it, or a sink without claims.
 
     While a turn lasts, nobody else writes. The next writer takes it, which gives it another name. In a folder a turn is
-    taken and its first batch written while nobody else writes; object storage keeps nobody out, and a batch that was
-    under way when the turn was taken may stay unseen for as long as the new one lasts.
+    taken and its first batch written under a lock; on object storage, which excludes nobody, a batch that was under way
+    when the turn was taken may stay unseen for as long as the new turn lasts.
     """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def current(self, writer: str) -> str | None:
-        """The name of the turn where this writer has it."""
+        """Return the name of the turn where this writer has it."""
         return _name(self._read(), writer)
 
     def take(self, writer: str) -> str:
-        """Gives this writer the turn; says its name. Raises ``SinkUnavailableError`` where others always come first."""
+        """Take the turn; return its name. Raises ``SinkUnavailableError`` where others always come first."""
         for _ in range(_TRIES):
             before = self._read()
             if name := _name(before, writer):
