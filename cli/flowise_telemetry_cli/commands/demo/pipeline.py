@@ -19,7 +19,14 @@ from flowise_telemetry_cli.options import CLOSE_SECONDS
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
-from flowise_telemetry_consumer import Consumer, ConsumerCounters, ConsumerSettings, DeadLetterSummary, list_dead_letters, open_dead_letter_writer
+from flowise_telemetry_consumer import (
+    Consumer,
+    ConsumerCounters,
+    ConsumerSettings,
+    DeadLetterSummary,
+    list_dead_letters,
+    open_dead_letter_writer,
+)
 from flowise_telemetry_consumer.service.settings import dead_letter_topic_of
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
