@@ -24,7 +24,6 @@ from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import (
-    DEFAULT_GROUP,
     BatchLimits,
     Consumer,
     ConsumerCounters,
@@ -33,6 +32,7 @@ from flowise_telemetry_consumer import (
 )
 from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
 from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
 from flowise_telemetry_schemas import TelemetryError, catalog

@@ -24,10 +24,10 @@ from flowise_telemetry_consumer import (
     ConsumerCounters,
     ConsumerSettings,
     DeadLetterSummary,
-    dead_letter_topic_of,
     list_dead_letters,
     open_dead_letter_writer,
 )
+from flowise_telemetry_consumer.service.settings import dead_letter_topic_of
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import EmbeddedBroker, KafkaSettings, open_reader, open_writer

@@ -14,15 +14,10 @@ import click
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, connection_options, kafka_settings, topic_option
-from flowise_telemetry_consumer import (
-    IncompleteReadError,
-    StoredDeadLetter,
-    UnreadLetters,
-    current_dead_letters,
-    dead_letter_topic_of,
-)
-from flowise_telemetry_consumer.dead_letters.reader import READ_CONTROL
+from flowise_telemetry_consumer import IncompleteReadError, StoredDeadLetter, current_dead_letters
+from flowise_telemetry_consumer.dead_letters.reader import READ_CONTROL, UnreadLetters
 from flowise_telemetry_consumer.retry import RunControl
+from flowise_telemetry_consumer.service.settings import dead_letter_topic_of
 
 __all__ = [
     "Reading",

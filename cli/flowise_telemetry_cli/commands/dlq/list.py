@@ -12,7 +12,9 @@ from flowise_telemetry_cli.commands.dlq._reading import dead_letter_options, rea
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, json_option, kafka_settings
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_consumer import DeadLetterGroup, DeadLetterSummary, list_dead_letters, time_text
+from flowise_telemetry_consumer import DeadLetterSummary, list_dead_letters
+from flowise_telemetry_consumer.dead_letters.summary import DeadLetterGroup
+from flowise_telemetry_consumer.replay.bounds import time_text
 from flowise_telemetry_schemas import TelemetryError
 
 __all__ = ["list_"]

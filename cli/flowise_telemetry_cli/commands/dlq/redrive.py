@@ -14,9 +14,10 @@ from flowise_telemetry_cli.options import CLOSE_SECONDS, SINK_HELP, json_option,
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
-from flowise_telemetry_consumer import DEFAULT_MAX_REDRIVES, RedriveResult, open_dead_letter_writer
+from flowise_telemetry_consumer import RedriveResult, open_dead_letter_writer
 from flowise_telemetry_consumer import redrive as redrive_records
 from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.dead_letters.redrive import DEFAULT_MAX_REDRIVES
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog

@@ -6,8 +6,9 @@ import click
 
 from flowise_telemetry_cli.commands.dlq._reading import dead_letter_options, read_some, reasons_option, report_unread
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
-from flowise_telemetry_consumer import StoredDeadLetter, hexdump, inspect
+from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.headers import original_headers
+from flowise_telemetry_consumer.dead_letters.inspect import hexdump, inspect
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from flowise_telemetry_cli.output.progress import Status, percent, rate_text, time_left_text
 from flowise_telemetry_cli.output.terminal import Bar
-from flowise_telemetry_consumer import PartitionResult, ReplayResult
+from flowise_telemetry_consumer import ReplayResult
 from flowise_telemetry_consumer.replay import ArchiveResult
+from flowise_telemetry_consumer.replay.report import PartitionResult
 
 __all__ = ["archive_status", "replay_document", "replay_status"]
 

@@ -12,8 +12,9 @@ import click
 
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_consumer import ReplayResult, ranges_text
+from flowise_telemetry_consumer import ReplayResult
 from flowise_telemetry_consumer.replay import ArchiveResult, ReplayPlan
+from flowise_telemetry_consumer.replay.report import ranges_text
 from flowise_telemetry_transport import TopicPartition
 
 __all__ = [

@@ -9,8 +9,9 @@ import click
 from flowise_telemetry_cli.commands.replay._options import sink_option
 from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_consumer import list_runs, time_text
+from flowise_telemetry_consumer import list_runs
 from flowise_telemetry_consumer.replay import open_target
+from flowise_telemetry_consumer.replay.bounds import time_text
 from flowise_telemetry_consumer.sinks import KeepsProgress
 
 __all__ = ["list_"]

@@ -15,8 +15,9 @@ from flowise_telemetry_cli.commands.replay._options import (
 from flowise_telemetry_cli.commands.replay._report import missing_verdict
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, kafka_settings
-from flowise_telemetry_consumer import Shard, find_run
+from flowise_telemetry_consumer import Shard
 from flowise_telemetry_consumer.replay import open_target
+from flowise_telemetry_consumer.replay.checkpoints import find_run
 
 __all__ = ["resume"]
 
