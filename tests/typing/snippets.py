@@ -137,7 +137,10 @@ consumer.run(threading.Event())
 kafka = KafkaSettings(bootstrap_servers=("localhost:9092",))
 real = Consumer(open_reader(kafka, group="one"), opened, open_writer(kafka), catalog())
 control = RunControl(no_progress_seconds=5, stop=threading.Event())
-assert_type(replay(broker.open_reader(), opened, catalog(), "events", control=control), ReplayResult)
+assert_type(
+    replay(broker.open_reader(), opened, catalog(), "events", restart=True, control=control),
+    ReplayResult,
+)
 assert_type(replay(broker.open_reader(), opened, catalog(), ReplayRequest(partitions=(0, 1))), ReplayResult)
 records: list[Record] = []
 decoded = Decoder(catalog(), block_rows=100).decode(records)

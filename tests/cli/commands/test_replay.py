@@ -217,10 +217,8 @@ def test_staging_tables_are_filled_and_promoted(operator: Operator) -> None:
     # The name holds what was live: no place for the next layout.
     again = operator.run("--sink", "sqlite:///live.db", "--staging", "whole")
     assert (again.status, again.stdout) == (2, "")
-    assert again.errors[-1].startswith("error: --staging: sqlite:///live.db")
-    assert "whole" in again.errors[-1]
-    assert "holds 10 rows that are not those of replay" in again.errors[-1]
-    assert again.errors[-1].endswith(": drop its tables, or take another name")
+    assert again.errors[-1].startswith("error: --staging: sqlite:///live.db (beside: whole) holds 10 rows that are not")
+    assert again.errors[-1].endswith(" alone: drop its tables, or take another name")
     planned = operator.run("--sink", "sqlite:///live.db", "--staging", "whole", "--dry-run")
     assert (planned.status, planned.stdout, planned.errors[-1]) == (2, "", again.errors[-1])
     operator.document("--sink", "parquet:///archive")
