@@ -186,7 +186,7 @@ def test_a_dry_run_makes_no_sink(operator: Operator) -> None:
     assert "unknown_framing      1" in done.stdout
     assert not (operator.folder / "copy.db").exists()
     document = operator.document("--sink", "sqlite:///copy.db", "--dry-run")
-    assert (document["incomplete"], "no such file" in str(document["sink_trouble"])) == (None, True)
+    assert (document["incomplete"], "no such file" in str(document["sink_error"])) == (None, True)
     assert document["events"] == dict.fromkeys(("assistant_created", "chatflow_created", "prediction_sent"), 10) | {
         "tool_created": 10,
         "vector_upserted": 20,

@@ -168,7 +168,7 @@ def _plan_document(plan: ReplayPlan) -> dict[str, Any]:
         "resumes": plan.resumes,
         "seconds_at_least": round(plan.seconds, 1),
         "incomplete": plan.incomplete,
-        "sink_trouble": plan.sink_error,
+        "sink_error": plan.sink_error,
         "events": dict(plan.events),
         "already_there": dict(+plan.already_there),
         "dead": dict(plan.dead),
