@@ -1,4 +1,4 @@
-"""Requests to the cluster through a librdkafka consumer."""
+"""Requests to the cluster through librdkafka's consumer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COORDINATOR_MOVES = frozenset({"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", 
 
 
 class Lookup:
-    """Look-ups and commits, which need no assignment, and seeks. The request timeout bounds each call."""
+    """Look-ups, commits and seeks; only a seek needs an assignment. The request timeout bounds each call."""
 
     def __init__(self, consumer: Any, settings: KafkaSettings) -> None:
         self._kafka = confluent_kafka()
@@ -97,7 +97,7 @@ class Lookup:
                 found = self._consumer.committed(client_partitions, timeout=max(0.1, end - time.monotonic()))
                 break
             except self._kafka.KafkaException as error:
-                # On a new cluster the first group waits for its coordinator to be made; librdkafka does not wait.
+                # On a new cluster the first group's coordinator is created on demand; librdkafka does not wait for it.
                 if error.args[0].name() not in _COORDINATOR_MOVES or time.monotonic() > end:
                     raise translate_exception(error, doing) from error
                 time.sleep(_RETRY_SECONDS)

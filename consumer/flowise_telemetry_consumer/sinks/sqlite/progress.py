@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 
 from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow
 from flowise_telemetry_consumer.sinks.sql_file.database import quoted
 from flowise_telemetry_consumer.sinks.sqlite.tables import columns
+from flowise_telemetry_schemas.json_mapping import milliseconds_of
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["advance", "carry_claims", "claim", "make_progress_table", "rows_of"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 
@@ -73,10 +72,6 @@ def rows_of(db: sqlite3.Connection, table: str) -> Iterable[ProgressRow]:
             TopicPartition(topic, partition),
             next_offset,
             description,
-            claimed_at_ms=_ms(claimed_at) if claimed_at else None,
-            updated_at_ms=_ms(updated_at),
+            claimed_at_ms=milliseconds_of(claimed_at) if claimed_at else None,
+            updated_at_ms=milliseconds_of(updated_at),
         )
-
-
-def _ms(text: str) -> int:
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
