@@ -1,4 +1,4 @@
-"""The service: events from the topic into a sink, what cannot be read into the dead-letter topic, and replays.
+"""The consumer: write a topic's events to a sink and its invalid records to the dead-letter topic; replay topics.
 
 The names here are the public API, with ``flowise_telemetry_consumer.sinks`` (``open_sink`` and the port of a sink).
 """
@@ -6,7 +6,7 @@ The names here are the public API, with ``flowise_telemetry_consumer.sinks`` (``
 from flowise_telemetry_schemas.errors import MissingExtraError
 
 try:
-    import polars as _polars  # noqa: F401 - all of this package needs it
+    import polars as _polars  # noqa: F401 - the whole package needs it
 except ImportError as error:
     raise MissingExtraError("polars", "consumer") from error
 

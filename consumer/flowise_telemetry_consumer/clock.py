@@ -1,4 +1,4 @@
-"""The clock, passed in, so that a test can replace it."""
+"""The clock, passed in so that a test can replace it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Clock(Protocol):
         """Return the milliseconds since 1970, for what people read."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for this long."""
 
 
 class SystemClock:

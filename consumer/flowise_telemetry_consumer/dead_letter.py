@@ -33,10 +33,10 @@ Stage = Literal["read", "decode", "constraints"]
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record as it was read, and the error that it failed with.
+    """A record as it was read, and why it failed.
 
     ``message`` never contains a value of the record. ``field`` is the path of the first broken rule; ``schema`` is
-    ``<event>.v<version>``, or the hexadecimal fingerprint if no schema has it.
+    ``<event>.v<version>``, or the hexadecimal fingerprint if it belongs to no known schema.
     """
 
     record: Record

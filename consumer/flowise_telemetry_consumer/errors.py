@@ -50,7 +50,7 @@ class TopicChangedError(TelemetryError):
 
 
 class UnknownRunError(TelemetryError):
-    """The sink has no replay of that id, or what it keeps under the id is another request."""
+    """The sink has no replay of that id, or the progress stored under the id belongs to another request."""
 
 
 class WorkerError(TelemetryError):
@@ -65,7 +65,7 @@ class DeadLetterLimitError(TelemetryError):
 
 
 class DeadLetterRefusedError(TelemetryError):
-    """The cluster refuses a dead letter. The consumer stops, because going on would lose the record's bytes."""
+    """The cluster refuses a dead letter. The consumer stops, because continuing would lose the record's bytes."""
 
 
 class DeadLetterUnavailableError(TelemetryError):
@@ -79,7 +79,7 @@ class SinkError(TelemetryError):
 
 
 class FencedError(SinkError):
-    """Another sink has claimed a partition of this batch since. Nothing was written: its new owner writes it."""
+    """Another sink has since claimed a partition of this batch. Nothing was written: the new owner writes it."""
 
 
 class SinkInUseError(SinkError):

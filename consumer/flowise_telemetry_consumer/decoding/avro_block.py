@@ -1,8 +1,8 @@
-"""Records of one schema as columns, in one call: polars reads them as a block of an Avro object container file.
+"""Decode records of one schema to columns in one call: polars reads them as a block of an Avro object container file.
 
-The messages' bodies are the block's content as they are; the file's header is made up around them (Avro 1.12, "Object
-Container Files"). So that a bad body cannot borrow bytes from its neighbour, each is followed by a guard of 16 random
-bytes, which no writer of a body can know and which is read as one more field.
+The messages' bodies are the block's content, unchanged; the rest of the file is made up around them (Avro 1.12, "Object
+Container Files"). Each body is followed by a guard of 16 random bytes, read as one more field, so that a bad body
+cannot borrow bytes from its neighbour: no writer can know the guard.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _GUARD_BYTES = 16
 _GUARD = "__guard"
 _FALSE, _TRUE = b"\x00", b"\x01"
 _TEXTS = frozenset({"string", "uuid"})
-_NULL, _TEXT = b"\x00", b"\x02"  # the indexes 0 and 1 of a union as they are on the wire
-# polars forgives in these what Avro does not, so they are read as indexes and bytes, and decoded here.
+_NULL, _TEXT = b"\x00", b"\x02"  # the indexes 0 and 1 of a union on the wire
+# polars accepts invalid values of these types, so they are read as indexes and bytes, and decoded here.
 _CODED = frozenset({"enum", "boolean"})
 
 
@@ -43,10 +43,10 @@ def is_readable(schema: EventSchema) -> bool:
 
 
 def read_block(schema: EventSchema, bodies: Sequence[bytes], read_avro: ReadAvro) -> pl.DataFrame | None:
-    """Return one row for each body, or None where any of them is not exactly one record of ``schema``.
+    """Return one row for each body, or None if any of them is not exactly one record of ``schema``.
 
-    The columns are as on the wire: timestamps, ints and the indexes of enums as ``Int64``, so that nothing is cut to
-    fit, and booleans as a byte; ``decoded_value`` decodes them.
+    The columns are as on the wire: timestamps, ints and the indexes of enums as ``Int64``, so that no value is
+    truncated, and booleans as a byte; ``decoded_value`` decodes them.
     """
     union_at_end = _only_the_last_is_nullable(schema)
     if not union_at_end and _has_unions(schema) and not all(is_canonical(schema, body) for body in bodies):
@@ -57,7 +57,7 @@ def read_block(schema: EventSchema, bodies: Sequence[bytes], read_avro: ReadAvro
     try:
         frame = read_avro(io.BytesIO(file))
     except (Exception, PanicException):
-        # polars raises many kinds of error for broken bytes; the one of a panic is no Exception.
+        # polars raises many kinds of errors for broken bytes; a panic is not an Exception.
         return None
     guards = frame.get_column(_GUARD)
     if frame.height != len(bodies) or not (guards == pl.Series([guard])).all():
@@ -142,7 +142,7 @@ def _header(schema: EventSchema) -> bytes:
 
 
 def _record(fields: Sequence[Field], numbers: Iterator[int], *more: object) -> dict[str, object]:
-    """Return the schema as plain as polars needs it: no defaults, each named type inlined under a name of its own."""
+    """Return the schema as simple as polars needs it: no defaults, each named type inlined under a unique name."""
     return {
         "type": "record",
         "name": f"t{next(numbers)}",

@@ -22,14 +22,14 @@ _FAILED_POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """The outcome of one poll; ``unreadable`` are the records of which there are no bytes."""
+    """The outcome of one poll; ``unreadable`` are the records that the client could not parse."""
 
     records: Sequence[Record] = ()
     unreadable: Sequence[DeadLetter] = ()
 
 
 class SkippingReader:
-    """A reader that steps over a record after it could not be parsed three times."""
+    """A reader that steps over a record that the client failed to parse three times."""
 
     def __init__(self, reader: RecordReader, clock: Clock) -> None:
         self._reader = reader
@@ -37,7 +37,7 @@ class SkippingReader:
         self._tries: dict[TopicPartition, tuple[int, int]] = {}
 
     def poll(self, *, timeout_seconds: float, max_records: int) -> Polled:
-        """Poll as ``RecordReader.poll``. Raises neither ``UnreadableRecordError`` nor what the next poll may mend."""
+        """Poll as ``RecordReader.poll``. Raises neither ``UnreadableRecordError`` nor retryable errors."""
         try:
             try:
                 return Polled(self._reader.poll(timeout_seconds=timeout_seconds, max_records=max_records))
@@ -65,6 +65,6 @@ class SkippingReader:
         return Polled(unreadable=[letter])
 
     def forget(self, partitions: Collection[TopicPartition]) -> None:
-        """Drop what is known of partitions that now belong to another member."""
+        """Forget failed attempts on partitions that now belong to another member."""
         for partition in partitions:
             self._tries.pop(partition, None)

@@ -80,10 +80,10 @@ def _require_same_topic(reader: RecordReader, run: ReplayCheckpoint) -> None:
     ends = reader.end_offsets(sorted(there & set(run.offsets.ends)))
     known, now = run.resolved.topic_id, reader.topic_id(topic)
     changed: Sequence[str] = [
-        *(["its id is another"] if known is not None and now is not None and known != now else []),
+        *(["its id has changed"] if known is not None and now is not None and known != now else []),
         *(f"it has no partition {tp.partition}" for tp in sorted(run.offsets.ends) if tp not in there),
         *(
-            f"partition {tp.partition} ends at {end}, before the {run.offsets.ends[tp]} of then"
+            f"partition {tp.partition} ends at {end} now, not at {run.offsets.ends[tp]} as before"
             for tp, end in sorted(ends.items())
             if end < run.offsets.ends[tp]
         ),

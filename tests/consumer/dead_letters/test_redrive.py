@@ -196,7 +196,7 @@ def test_a_dead_letter_topic_that_is_made_again_meanwhile_is_told(
             writer.send(again, lambda delivery, error: None)
 
     monkeypatch.setattr(sink, "prepare", make_again)
-    with pytest.raises(TopicChangedError, match="was deleted and created again while it was read: its id is another"):
+    with pytest.raises(TopicChangedError, match="was deleted and created again while it was read: its id has changed"):
         it.run(sink=sink)
     assert sink.counts() == {}
 

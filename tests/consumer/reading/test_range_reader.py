@@ -57,7 +57,7 @@ def test_a_topic_that_is_made_again_and_has_grown_past_the_position_is_told() ->
     first = world.broker.topic_id(TOPIC)
     world.sink.on_write = make_again
     with pytest.raises(
-        TopicChangedError, match="topic events was deleted and created again while it was read: its id is another"
+        TopicChangedError, match="topic events was deleted and created again while it was read: its id has changed"
     ):
         replay(world.reader(None), world.sink, catalog(), TOPIC, batch=BatchLimits(rows=2_000), control=world.control)
     assert sum(world.sink.counts().values()) < 5_200, "it is told before the end is written"

@@ -99,7 +99,7 @@ def test_a_topic_made_again_since_is_told_with_the_mend(world: World, copy: Copy
     for partition in range(5):
         world.send_good(30, partition=partition)
     with pytest.raises(
-        TopicChangedError, match=r"created again since replay .*\(its id is another\): restart it"
+        TopicChangedError, match=r"created again since replay .*\(its id has changed\): restart it"
     ) as caught:
         copy.run()
     assert caught.value.argument == "restart"
@@ -112,7 +112,7 @@ def test_a_topic_made_again_is_told_by_its_ends_where_it_has_no_id(
     monkeypatch.setattr(world.broker.cluster, "topic_id", lambda topic: None)
     died(copy, 2)
     world.broker.recreate(TOPIC)
-    with pytest.raises(TopicChangedError, match="partition 0 ends at 0, before the 20 of then"):
+    with pytest.raises(TopicChangedError, match="partition 0 ends at 0 now, not at 20 as before"):
         copy.run()
 
 
