@@ -64,7 +64,7 @@ class RunControl:
 
     @property
     def stopped(self) -> bool:
-        """Tell whether ``stop`` was set."""
+        """Return whether ``stop`` was set."""
         return self.stop is not None and self.stop.is_set()
 
 

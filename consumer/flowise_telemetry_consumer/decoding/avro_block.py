@@ -38,7 +38,7 @@ _CODED = frozenset({"enum", "boolean"})
 
 
 def is_readable(schema: EventSchema) -> bool:
-    """Tell if ``read_block`` takes the schema: an enum or a boolean must be a field of the event, not nested in one."""
+    """Return whether ``read_block`` takes the schema: it has no enum or boolean inside another field."""
     return not any(_any_field(inner, _is_coded) for field in schema.fields for inner in _below(field))
 
 
@@ -83,13 +83,13 @@ def decoded_value(field: Field) -> pl.Expr:
 
 @functools.cache
 def _has_unions(schema: EventSchema) -> bool:
-    """Tell if anything may be null: polars takes any index but 0 for the other branch, so the bytes are checked."""
+    """Return whether anything may be null: polars takes any index but 0 for the other branch, so check the bytes."""
     return any(_any_field(field, lambda inner: inner.nullable) for field in schema.fields)
 
 
 @functools.cache
 def _only_the_last_is_nullable(schema: EventSchema) -> bool:
-    """Tell if only a text at the end may be null: its bytes are found from the body's end."""
+    """Return whether only a text at the end may be null: its bytes are found from the body's end."""
     *others, last = schema.fields
     return (
         last.nullable
@@ -99,7 +99,7 @@ def _only_the_last_is_nullable(schema: EventSchema) -> bool:
 
 
 def _ends_as_written(body: bytes, text: str | None) -> bool:
-    """Tell if the index of the union at the end is the text's (or null's), in a single byte."""
+    """Return whether the index of the union at the end is the text's (or null's), in a single byte."""
     end = _NULL if text is None else _TEXT + _bytes(text.encode())
     # A byte of 0x80 or more in front may be the first byte of a longer, hence other, index.
     return body.endswith(end) and body[-len(end) - 1 : -len(end)] < b"\x80"
@@ -123,7 +123,7 @@ def _coded(schema: EventSchema) -> Sequence[Field]:
 
 
 def _is_within_range(column: pl.Series, field: Field) -> bool:
-    """Tell if every index is a symbol's and every byte a boolean; nulls are left out."""
+    """Return whether every index is a symbol's and every byte a boolean; nulls are left out."""
     low, high = (0, len(field.symbols) - 1) if field.kind == "enum" else (_FALSE, _TRUE)
     least: Any = column.min()
     most: Any = column.max()

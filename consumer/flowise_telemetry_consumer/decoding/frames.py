@@ -74,7 +74,7 @@ def _dtype(field: Field) -> pl.DataType:
 
 
 def renamed_inside(field: Field) -> bool:
-    """Tell if a nested field has another name in a frame than on the wire."""
+    """Return whether a nested field has another name in a frame than on the wire."""
     below = field.fields if field.items is None else (field.items,)
     return any((inner.name and inner.name != inner.column) or renamed_inside(inner) for inner in below)
 
@@ -127,7 +127,7 @@ def _default(field: Field) -> pl.Expr:
 
 
 def _same_shape(old: Field, new: Field) -> bool:
-    """Tell if the old field's column can be the new one's: the same types all the way down, no symbol lost."""
+    """Return whether the old field's column can be the new one's: the same types all the way down, no symbol lost."""
     if (old.kind, old.nullable) != (new.kind, new.nullable) or not set(old.symbols) <= set(new.symbols):
         return False
     if old.items is not None and new.items is not None:

@@ -83,7 +83,7 @@ class RecordBatch:
         return sorted(both, key=lambda record: (record.topic, record.partition, record.offset))
 
     def is_due(self, limits: BatchLimits, *, now: float) -> bool:
-        """Tell whether the batch is full or old enough to be written."""
+        """Return whether the batch is full or old enough to be written."""
         if self.since is None:
             return False
         return self.is_full(limits) or now - self.since >= limits.age_seconds

@@ -66,7 +66,7 @@ class RangeReader:
 
     @property
     def done(self) -> bool:
-        """Tell whether the whole range was read."""
+        """Return whether the whole range was read."""
         return self.positions == self._range.ends
 
     def __iter__(self) -> Iterator[RangePoll]:

@@ -1,4 +1,4 @@
-"""Checkpoints: the replays that a sink keeps progress of, how far each has come, and whether it can be resumed."""
+"""Checkpoints: the replays whose progress a sink keeps, how far each is, and which can be resumed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SOURCE = re.compile(r"(replay/([0-9a-f]{12})(?:/(\d+)-of-(\d+))?)/(\d+)")
 
 
 class _StoredRun(TypedDict):
-    """The description of a run that a sink keeps beside its offsets. Partitions are keys of JSON objects, so texts."""
+    """The description of a run, kept in the sink beside its offsets. Partitions are strings, as JSON keys."""
 
     replay: StoredRequest
     sink: str
@@ -49,8 +49,8 @@ class _StoredRun(TypedDict):
 class ReplayCheckpoint:
     """One replay as the sink keeps it.
 
-    ``attempt`` counts the runs of the same request from 1: one that finished, or is restarted, is followed by another.
-    ``positions`` are the next offsets of those partitions of which something was written.
+    ``attempt`` numbers the runs of the same request from 1: a finished or restarted run is followed by another.
+    ``positions`` are the next offsets of the partitions of which something was written.
     """
 
     id: str
@@ -75,12 +75,12 @@ class ReplayCheckpoint:
 
     @property
     def offsets(self) -> OffsetRange:
-        """Return all the offsets of the run, those that are written already included."""
+        """Return all the offsets of the run, those already written included."""
         return self.resolved.offsets
 
     @property
     def finished(self) -> bool:
-        """Tell whether every partition was written to its end."""
+        """Return whether every partition was written to its end."""
         return all(self.position(tp) >= end for tp, end in self.offsets.ends.items())
 
     @property
@@ -107,7 +107,7 @@ class ReplayCheckpoint:
 
     @classmethod
     def from_progress(cls, progress: SourceProgress) -> Self | None:
-        """Return the run that a source is; None where it is something else, such as a consumer group."""
+        """Return the run that a source describes; None for other sources, such as a consumer group."""
         named = _SOURCE.fullmatch(progress.source)
         if named is None:
             return None
@@ -149,7 +149,7 @@ def list_runs(sink: Sink) -> list[ReplayCheckpoint]:
 
 
 def latest_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheckpoint | None:
-    """Return the latest run of an id, or None. Raises ``UnknownRunError`` if it is of another request."""
+    """Return the latest run of an id, or None. Raises ``UnknownRunError`` if it belongs to another request."""
     latest = latest_of(sink, lock_name_of(run_id, shard))
     if latest is not None:
         require_own_request(sink, latest)
@@ -164,7 +164,7 @@ def latest_of(sink: Sink, lock_name: str) -> ReplayCheckpoint | None:
 
 
 def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheckpoint:
-    """Return the latest run of an id, or of one of its shards. Raises ``UnknownRunError`` that lists what there is."""
+    """Return the latest run of an id, or of one of its shards. Raises ``UnknownRunError`` that lists the known ones."""
     run = latest_run(sink, run_id, shard)
     if run is not None:
         return run
@@ -193,10 +193,10 @@ def keep_missing(
     partitions: Collection[TopicPartition],
     missing: MissingOffsets,
 ) -> None:
-    """Add offsets that retention removed to what the sink keeps of a run; ``partitions`` are claimed with it.
+    """Add offsets that retention removed to the stored description of a run, by a claim of ``partitions``.
 
-    Does nothing where they are kept already, or the sink keeps no progress. Several workers of one run may do this at
-    once, and the description of the last claim replaces the others: so each reads it again afterwards.
+    Does nothing if they are stored already, or the sink keeps no progress. Several workers of one run may do this at
+    once, and the last claim's description replaces the others, so each reads it back and tries again.
     """
     if not isinstance(sink, KeepsProgress):
         return
@@ -218,7 +218,7 @@ def lock_name_of(run_id: str, shard: Shard | None) -> str:
 
 
 def require_own_request(sink: Sink, run: ReplayCheckpoint) -> None:
-    """Guard: the id is a hash of the request, unless someone changed the progress table or copied it from elsewhere."""
+    """Raise ``UnknownRunError`` if the id is not the request's hash: the progress table was edited or copied."""
     own_id = run.request.run_id(run.sink_url)
     if own_id != run.id:
         raise UnknownRunError(

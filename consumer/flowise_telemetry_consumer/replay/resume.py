@@ -35,9 +35,9 @@ def open_run(
 ) -> ReplayCheckpoint:
     """Return the latest run of the request if it is unfinished, else a new one; locked until the sink is closed.
 
-    The sink is prepared. With ``restart`` it is a new one in any case. Raises ``SinkInUseError`` if another process
-    still has the lock after three seconds, and ``TopicChangedError`` if the topic is not the one with which the
-    unfinished run began.
+    The sink has to be prepared. ``restart`` always begins a new run. Raises ``SinkInUseError`` if another process still
+    has the lock after three seconds, and ``TopicChangedError`` if the topic was recreated since the unfinished run
+    began.
     """
     run_id = run_id or request.run_id(sink.url)
     lock_name = lock_name_of(run_id, shard)
@@ -61,7 +61,7 @@ def open_run(
 
 
 def _lock(sink: KeepsProgress, name: str, clock: Clock) -> None:
-    """Acquire the lock. If its process was just killed, wait: a database server needs a moment to notice."""
+    """Acquire the lock; wait for one whose process was just killed, as a database server needs a moment to notice."""
     deadline = clock.monotonic() + _LOCK_WAIT_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Copy a topic to another one byte for byte: key, value, headers and timestamp as they were."""
+"""Copy a topic to another one byte for byte: key, value, headers and timestamp unchanged."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def copy_topic(
     control: RunControl = DEFAULT_CONTROL,
     on_report: OnReport | None = None,
 ) -> ReplayResult:
-    """Write the records of a range to another topic as they are, whatever they are.
+    """Write the records of a range to another topic unchanged, valid events or not.
 
-    With a filter only those that it takes. To filter by fields of the envelope records are decoded: those that cannot
-    be are left out and counted as dead. A topic keeps no progress: started again, the copy begins again, and what was
-    copied twice is there twice with the same ``eventId``. Raises as ``replay``.
+    A filter selects records. Filtering by fields decodes the records: those that cannot be decoded are left out and
+    counted as dead. A topic keeps no progress: a copy that is started again begins at the start, and duplicates
+    records, with the same ``eventId``. Raises as ``replay``.
     """
     resolved = resolve(reader, request, shard)
     offsets = resolved.offsets

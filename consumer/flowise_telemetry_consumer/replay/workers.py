@@ -1,4 +1,4 @@
-"""Worker processes of one replay on one machine, each with its own partitions, reader and sink."""
+"""Worker processes of one replay on one machine, each with separate partitions, reader and sink."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _CLOSE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """The work of one worker, in a form that another process can be given."""
+    """The work of one worker, in a form that can be sent to another process."""
 
     settings: Mapping[str, Any]
     sink_url: str
@@ -56,7 +56,7 @@ _Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["fai
 def open_target(sink_url: str, staging: str | None) -> Sink:
     """Return the sink of a URL or its staging sink of that name. Raises as ``open_sink`` and ``staging``.
 
-    Raises ``SinkError`` where a staging sink is asked for and there can be none.
+    Raises ``SinkError`` if the sink cannot have staging tables.
     """
     sink = open_sink(sink_url)
     if staging is None:
@@ -89,9 +89,10 @@ def replay_with_workers(
 ) -> ReplayResult:
     """Read what is left of a run with up to ``workers`` processes, one for each partition at most; as ``advance_run``.
 
-    ``lock_holder`` is the sink by which the caller holds the run's lock. It is renewed every ``keep_lock_seconds``
-    while the workers write: on object storage a lock lapses without that. If a worker fails, the others write what they
-    have and end too, and ``WorkerError`` has the worker's message. Workers end when this process does, however it ends.
+    ``lock_holder`` is the sink through which the caller holds the run's lock. The lock is renewed every
+    ``keep_lock_seconds`` while the workers write: on object storage it would expire. If a worker fails, the others
+    write what they have and end too, and ``WorkerError`` carries the worker's message. Workers end when this process
+    ends, however it ends.
     """
     shares = _shares(run, workers)
     context = multiprocessing.get_context("spawn")
@@ -147,7 +148,7 @@ def _lock_failures(holder: Sink, run: ReplayCheckpoint) -> list[WorkerError]:
     try:
         holder.lock(run.lock_name)
     except SinkUnavailableError:
-        return []  # the lock has not lapsed yet: the next renewal may succeed
+        return []  # the lock has not expired yet: the next renewal may succeed
     except TelemetryError as error:
         return [WorkerError(error.message, retryable=error.retryable or isinstance(error, SinkInUseError))]
     return []

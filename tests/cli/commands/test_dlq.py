@@ -129,7 +129,7 @@ def test_the_list_counts_by_what_is_asked_for(operator: Operator) -> None:
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d", line["hour"]) for line in lines)
     assert by_hour.errors[0] == f"{TOOLS} dead letters in {operator.dlq}"
     if operator.broker_is_real:
-        assert re.fullmatch(r"the oldest is of .*Z; retention left: [67]\.\d of 7\.0 days", by_hour.errors[1])
+        assert re.fullmatch(r"the oldest is from .*Z; retention left: [67]\.\d of 7\.0 days", by_hour.errors[1])
 
 
 def test_values_are_shown_to_who_asks_for_them_only(operator: Operator) -> None:

@@ -75,7 +75,7 @@ def test_a_topic_is_another_one_by_its_id_or_on_another_cluster(world: World, mo
     with pytest.raises(ConfigurationError, match=r"belong to the cluster that is read \(id .*\): name another topic"):
         require_another_topic(TOPIC, here, there)
     monkeypatch.setattr(other.cluster, "id", None)
-    with pytest.raises(ConfigurationError, match=f"a cluster told no id: give the copy another name than {TOPIC}"):
+    with pytest.raises(ConfigurationError, match=f"a cluster reported no id: give the copy another name than {TOPIC}"):
         require_another_topic(TOPIC, here, there)
     monkeypatch.setattr(other.cluster, "id", "another")
     require_another_topic(TOPIC, here, there)

@@ -1,7 +1,7 @@
 """Frames as lines of JSON, and back.
 
 A line is an event as ``record_to_json`` writes it, ``{"event": "tool_created", "properties": {"eventId": …, …}}``: with
-the names of the wire, timestamps as RFC 3339 text.
+the names on the wire, and timestamps as RFC 3339 text.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 
 def make_progress_table(db: sqlite3.Connection, table: str) -> None:
-    """Create the table where it is missing."""
+    """Create the table if it is missing."""
     db.execute(
         f"CREATE TABLE IF NOT EXISTS {quoted(table)} ("
         "source TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER, "
@@ -29,7 +29,7 @@ def make_progress_table(db: sqlite3.Connection, table: str) -> None:
 def claim(
     db: sqlite3.Connection, table: str, source: str, partition: TopicPartition, description: str
 ) -> tuple[int | None, int]:
-    """Claim a partition; return its next offset (None where nothing was written) and the epoch of the new claim."""
+    """Claim a partition; return its next offset (None if nothing was written) and the epoch of the new claim."""
     statement = (
         f"INSERT INTO {quoted(table)} AS held (source, topic, partition, epoch, description, claimed_at, updated_at) "  # noqa: S608 - our table
         f"VALUES (?, ?, ?, 1, ?, {_NOW}, {_NOW}) ON CONFLICT DO UPDATE SET epoch = held.epoch + 1, "
@@ -41,7 +41,7 @@ def claim(
 
 
 def advance(db: sqlite3.Connection, table: str, source: str, step: Advance) -> bool:
-    """Advance a partition; return False, having changed nothing, where its epoch is no longer ours."""
+    """Advance a partition; return False, having changed nothing, if its epoch is no longer ours."""
     statement = (
         f"UPDATE {quoted(table)} SET next_offset = ?, updated_at = {_NOW} "  # noqa: S608 - our table
         "WHERE source = ? AND topic = ? AND partition = ? AND epoch = ?"
@@ -50,7 +50,7 @@ def advance(db: sqlite3.Connection, table: str, source: str, step: Advance) -> b
 
 
 def carry_claims(db: sqlite3.Connection, old: str, new: str) -> None:
-    """Carry claims over to the table that takes the name, so that running consumers keep writing."""
+    """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
     db.execute(
         f"INSERT INTO {quoted(new)} AS held (source, topic, partition, epoch, description, updated_at) "  # noqa: S608 - our tables
         f"SELECT source, topic, partition, epoch, description, {_NOW} FROM {quoted(old)} WHERE true "
@@ -59,7 +59,7 @@ def carry_claims(db: sqlite3.Connection, old: str, new: str) -> None:
 
 
 def rows_of(db: sqlite3.Connection, table: str) -> Iterable[ProgressRow]:
-    """Yield all rows; none where there is no such table yet."""
+    """Yield all rows; none if there is no such table yet."""
     if not columns(db, table):
         return
     statement = (
