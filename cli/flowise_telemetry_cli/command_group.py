@@ -16,7 +16,7 @@ __all__ = ["CommandFolder", "CommandGroup"]
 
 
 class CommandGroup(click.Group):
-    """A group whose commands can be named by an error, and have environment twins named after their options."""
+    """A group whose commands are noted for errors, and whose options have environment twins."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -37,15 +37,15 @@ def _name_twins(command: click.Command, prefix: str) -> None:
 
 
 class CommandFolder(CommandGroup):
-    """A group whose commands are the modules of a package, but for those that begin with an underscore.
+    """A group whose commands are the modules of a package, except those that begin with an underscore.
 
-    Module ``list`` holds the command ``list`` as ``list`` or, where Python has that name already, as ``list_``. A
-    module is imported when its command is asked for, never for the help of its group: ``status`` must not wait for
+    Module ``show`` defines its command as ``show`` or, if Python already uses the name, as with ``list``, as ``list_``.
+    A module is imported when its command is called, never for the help of its group: ``status`` must not wait for
     polars.
     """
 
     def __init__(self, *args: object, package: str, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # click's own arguments, handed on as they are
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # click's own arguments, passed on
         self.package = package
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -54,7 +54,7 @@ class CommandFolder(CommandGroup):
         return sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command's module; None where there is none."""
+        """Import the command's module; return None if there is none."""
         if cmd_name not in self.list_commands(ctx):
             return None
         module = import_module(f"{self.package}.{cmd_name}")

@@ -20,7 +20,7 @@ PROGRAM = "flowise-telemetry"
 DONE = 0
 FAILED = 1
 MISUSE = 2
-"""A wrong option or setting: nothing was tried."""
+"""A wrong option or setting; nothing was tried."""
 INCOMPLETE = 3
 """Some of the work was not done; the counts on stdout say what."""
 
@@ -33,7 +33,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 """Exit status by error: the first that fits."""
 
 _RESTARTABLE = frozenset({"replay"})
-"""Commands that a supervisor, such as a Kubernetes Job, starts again. An outage leaves them incomplete, not failed."""
+"""Commands that a supervisor, such as a Kubernetes Job, restarts. An outage leaves them incomplete, not failed."""
 
 TRACEBACK_VARIABLE = "FLOWISE_TELEMETRY_TRACEBACK"
 
@@ -50,14 +50,14 @@ def report_error(error: Exception, invocation: Invocation) -> int:
 
 
 def status_of(error: Exception, invocation: Invocation) -> int:
-    """Return the exit status that the error means for the command that was typed."""
+    """Return the exit status of the error for the command that was typed."""
     if _is_outage(error, invocation):
         return INCOMPLETE
     return next(status for kind, status in _STATUSES if isinstance(error, kind))
 
 
 def message_of(error: Exception, invocation: Invocation) -> str:
-    """Return the error in one line, with the option at fault in front where a library error names an argument."""
+    """Return the error in one line, with the option at fault in front if a library error names an argument."""
     match error:
         case click.UsageError():
             where = error.ctx.command_path if error.ctx else PROGRAM
@@ -78,10 +78,10 @@ def message_of(error: Exception, invocation: Invocation) -> str:
 
 
 def _is_outage(error: Exception, invocation: Invocation) -> bool:
-    """Say whether the same command may succeed later and is one that is started again."""
+    """Return whether the command may succeed later and is one that supervisors restart."""
     if not isinstance(error, TelemetryError) or not _RESTARTABLE & {command.name for command in invocation.commands}:
         return False
-    from flowise_telemetry_consumer import SinkInUseError  # loaded already where a replay runs, and slow elsewhere
+    from flowise_telemetry_consumer import SinkInUseError  # already loaded during a replay, and slow to load elsewhere
 
     return error.retryable or isinstance(error, SinkInUseError)
 
@@ -91,7 +91,7 @@ def _is_bug(error: Exception) -> bool:
 
 
 def _option_of(argument: str, invocation: Invocation) -> str | None:
-    """Return the option that fills an argument of the library; None where no option does.
+    """Return the option for an argument of the library; None if there is none.
 
     Parameters of the commands are named as the library names its arguments: ``begin`` is ``--from``.
     """
@@ -99,7 +99,7 @@ def _option_of(argument: str, invocation: Invocation) -> str | None:
 
 
 def _parameters(invocation: Invocation) -> Iterator[click.Parameter]:
-    """Yield the parameters of the command, and then those of the groups that it is in."""
+    """Yield the parameters of the command, and then those of its groups."""
     for command in reversed(invocation.commands):
         yield from command.params
 

@@ -1,4 +1,4 @@
-"""One run of the command line: the commands that were typed, its connection, and the factories of its Kafka clients."""
+"""One run of the command line: the commands that were typed, the connection, and the factories of Kafka clients."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Invocation", "pass_invocation"]
 
 @dataclass(slots=True)
 class Invocation:
-    """The click context's object. Every command opens its Kafka clients here, so that a test can give it others.
+    """The click context's object. Every command opens its Kafka clients here, so that a test can replace them.
 
-    ``connection``: environment variables that the command's connection options stand for. ``commands``: the commands
-    that were typed, outermost first. ``clock``: None is the system's.
+    ``connection``: the environment variables that the connection options set. ``commands``: the commands that were
+    typed, outermost first. ``clock``: None is the system's.
     """
 
     open_reader: Callable[..., RecordReader] = transport.open_reader

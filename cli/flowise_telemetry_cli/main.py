@@ -15,7 +15,7 @@ from flowise_telemetry_cli.invocation import Invocation
 __all__ = ["cli", "main", "run"]
 
 _MOVING_RECORDS = frozenset({"consume", "replay"})
-"""Commands that run polars on one small batch after another, where waking its threads costs more than they save."""
+"""Commands that run polars on one small batch after another: waking its threads costs more than they save."""
 
 
 class _Root(CommandFolder):
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None, invocation: Invocation | None = None) -> int:
     """Run the command line and return its exit status; an error is one line on stderr.
 
-    ``invocation`` brings other Kafka clients than the real ones; it serves one run.
+    ``invocation`` may replace the Kafka clients; it serves one run.
     """
     invocation = invocation or Invocation()
     try:
@@ -61,7 +61,7 @@ def run(arguments: Sequence[str] | None = None, invocation: Invocation | None = 
         )
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output went away (``| head``); stdout must not be flushed again at exit.
+        # The reader of our output has ended (``| head``); stdout must not be flushed again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:

@@ -69,7 +69,7 @@ def kafka_settings(invocation: Invocation) -> KafkaSettings:
 
 
 def require_topic(reader: RecordReader, topic: str) -> None:
-    """Raise ``UnknownTopicError``, with the mend, for a topic that does not exist: a reader would wait for ever."""
+    """Raise ``UnknownTopicError``, with the mend, for a topic that does not exist: a reader would wait forever."""
     try:
         reader.partitions_of(topic)
     except UnknownTopicError as error:

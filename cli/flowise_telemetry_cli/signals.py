@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a request to stop, so that the batch in hand is finished first."""
+"""SIGTERM and Ctrl-C as a request to stop, so that the current batch is finished first."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ env_file_option = click.option(
 
 
 def store(enabled: bool, env_file: Path | None) -> None:
-    """Store the choice and print where, and what else decides if it does not take effect here."""
+    """Store the choice and print where; also what overrides it here, if anything does."""
     try:
         stored = store_choice(enabled, environ=os.environ, env_file=env_file)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``flowise-telemetry compact``: small Parquet files merged into large ones."""
+"""``flowise-telemetry compact``: merge small Parquet files into large ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def compact(*, sink: str, as_json: bool) -> None:
     """Merge the small Parquet files of each event and day, sorted by id, each event once.
 
     Consumers may keep writing meanwhile. A program that reads while files are replaced may see events twice or miss a
-    file; it reads again then.
+    file; let it read again.
 
     \b
     Example:
@@ -31,7 +31,9 @@ def compact(*, sink: str, as_json: bool) -> None:
     """
     target = open_sink(sink)
     if not isinstance(target, ParquetSink):
-        raise ConfigurationError(f"{target.url} is not a parquet sink, and only those are compacted", argument="sink")
+        raise ConfigurationError(
+            f"{target.url} is not a Parquet sink, and only those can be compacted", argument="sink"
+        )
     try:
         result = target.compact()
     finally:

@@ -129,8 +129,8 @@ def _run(
     invocation: Invocation, sink: str, settings: ConsumerSettings, http_address: str | None, *, as_text: bool
 ) -> ConsumerCounters:
     with ExitStack() as opened:
-        # The sink first, so that an unwritable one does not cost the group a rebalance. Closed again, because it is
-        # reopened on the thread that the consumer writes on.
+        # The sink first, so that an unwritable one does not cost the group a rebalance. It is closed again, because the
+        # consumer reopens it on its writing thread.
         target = open_sink(sink)
         target.prepare(list(catalog()))
         target.close()
@@ -146,7 +146,7 @@ def _run(
             show = opened.enter_context(ProgressDisplay[ConsumerCounters](lambda now, _: Status(_summary(now)))).show
         else:
             log = log_now_and_then(logger)
-            show = lambda now: log(_summary(now))  # noqa: E731 - the other one is a method
+            show = lambda now: log(_summary(now))  # noqa: E731 - the other branch assigns a method
         consumer = Consumer(reader, target, writer, catalog(), settings, on_change=show)
         if http_address is not None:
             where = opened.enter_context(status_server(http_address, consumer.counters))

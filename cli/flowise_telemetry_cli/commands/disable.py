@@ -1,4 +1,4 @@
-"""``flowise-telemetry disable``: the stored choice that nothing is sent."""
+"""``flowise-telemetry disable``: store the choice that nothing is sent."""
 
 from __future__ import annotations
 

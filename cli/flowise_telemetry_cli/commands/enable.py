@@ -1,4 +1,4 @@
-"""``flowise-telemetry enable``: the stored choice that telemetry may be sent."""
+"""``flowise-telemetry enable``: store the choice that telemetry may be sent."""
 
 from __future__ import annotations
 

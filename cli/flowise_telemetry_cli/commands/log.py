@@ -25,7 +25,7 @@ __all__ = ["log"]
 def log(*, file: Path | None, last: int, as_json: bool) -> None:
     """Show the events in the local ledger: their records, and where on the topic each was stored.
 
-    FILE is what FLOWISE_TELEMETRY_LOG named when the app ran; without FILE it is what that variable names here.
+    FILE is the ledger that FLOWISE_TELEMETRY_LOG named for the app; the default is what that variable names here.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``flowise-telemetry preview``: an event exactly as it leaves."""
+"""``flowise-telemetry preview``: show an event exactly as it is sent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def preview(*, event: str | None, topic: str, as_json: bool) -> None:
       flowise-telemetry preview prediction_sent
     """
     if event is not None:
-        catalog().latest(event)  # refuses an unknown one with the names there are
+        catalog().latest(event)  # rejects an unknown event and lists the known ones
     previews = [
         preview_event(example, app_version=APP_VERSION, topic=topic)
         for example in example_events(5)

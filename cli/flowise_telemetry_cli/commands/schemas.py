@@ -1,4 +1,4 @@
-"""``flowise-telemetry schemas``: the contract, shown and checked."""
+"""``flowise-telemetry schemas``: show and check the contract."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["send"]
 
 FLUSH_EVERY_EVENTS = 1_000
-"""Well under the producer's buffer, so that no event of a long file is dropped because it is full."""
+"""Well below the producer's buffer, so that a long file cannot fill it and lose events."""
 FLUSH_TIMEOUT_SECONDS = 30.0
 
 
@@ -47,8 +47,8 @@ class _Rejected:
 def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: str | None, as_json: bool) -> int:
     """Send the events of a FILE, or of standard input: one JSON object a line.
 
-    Each invalid line is named on stderr with its field and rule; the others are sent all the same.
-    Exit status: 0 all were sent, 1 a line was refused, 3 events were not delivered or telemetry is off.
+    Each invalid line is reported on stderr with its field and rule; the others are sent. Exit status: 0 all were sent,
+    1 a line was rejected, 3 events were not delivered or telemetry is off.
 
     \b
     Example:
@@ -58,7 +58,7 @@ def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: st
     """
     settings = kafka_settings(invocation)
     telemetry = Telemetry(
-        app_version=app_version or "",  # every event that is sent then has its own
+        app_version=app_version or "",  # without one, every event has to bring its own version
         bootstrap_servers=settings.servers_text,
         topic=topic,
         environ={**os.environ, **invocation.connection},

@@ -1,4 +1,4 @@
-"""``flowise-telemetry status``: the switch, what decided it, and where events would go."""
+"""``flowise-telemetry status``: show the switch, what decided it, and where events would go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log lines of a service, on stderr: for people, or one JSON object a line for programs."""
+"""Log lines of a service on stderr: text for people, or one JSON object a line for programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def start_logging(log_format: LogFormat) -> None:
 
 
 def log_now_and_then(logger: logging.Logger, *, every_seconds: float = 10.0) -> Callable[[str], None]:
-    """Return a function that logs a text, at most every ``every_seconds``: the progress display of a log."""
+    """Return a function that logs a text at most every ``every_seconds``: the progress display of a log."""
     shown_at = time.monotonic()
 
     def show(text: str) -> None:
@@ -40,7 +40,7 @@ def log_now_and_then(logger: logging.Logger, *, every_seconds: float = 10.0) -> 
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to stderr as it is at that moment: a progress display puts its own in place and draws below the lines."""
+    """Writes to the current ``sys.stderr``, which a progress display replaces to draw below the lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record."""
@@ -49,7 +49,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 class _JsonFormatter(logging.Formatter):
-    """``time`` is RFC 3339 in UTC; ``error`` is the trace of an exception, where there is one."""
+    """``time`` is RFC 3339 in UTC; ``error`` is the traceback of an exception, if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")

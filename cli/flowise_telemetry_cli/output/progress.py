@@ -35,8 +35,8 @@ class Status:
 class ProgressDisplay(Generic[_State]):
     """A context manager that shows the state of long work on stderr; its last state stays there.
 
-    ``status`` makes what is shown of a state and the seconds since the start; it is called only when something is due.
-    With ``document`` an object a line is printed in place of text, on a terminal too.
+    ``status`` turns a state and the seconds since the start into what is shown; it is called only when a display is
+    due. With ``document``, JSON objects are printed instead of text, on a terminal too.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ProgressDisplay(Generic[_State]):
         self._latest: _State | None = None
 
     def show(self, state: _State) -> None:
-        """Show the state, unless one was shown just now: call it as often as there is news."""
+        """Show the state, unless one was shown just now; call at every change."""
         self._latest = state
         now = self._monotonic()
         if now - self._shown_at >= self._every_seconds:
@@ -91,17 +91,17 @@ class ProgressDisplay(Generic[_State]):
 
 
 def percent(done: int, total: int) -> int:
-    """Return whole percent; an empty total is all done."""
+    """Return the whole percentage; an empty total counts as done."""
     return 100 * done // total if total else 100
 
 
 def rate_text(done: int, seconds: float) -> str:
-    """Return the number done a second; nothing before the first."""
+    """Return the number done per second; empty before the first."""
     return f"{int(done / seconds):,}/s" if done and seconds > 0 else ""
 
 
 def time_left_text(left: int, done: int, seconds: float) -> str:
-    """Return the time still needed at the rate so far; nothing when done or unknown."""
+    """Return the time left at the rate so far; empty when done or unknown."""
     if not left or not done or seconds <= 0:
         return ""
     rest = int(left * seconds / done) + 1

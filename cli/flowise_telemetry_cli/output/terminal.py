@@ -24,7 +24,7 @@ class Bar:
 
 
 def open_terminal() -> Terminal | None:
-    """Start a display on stderr; None where rich, of the consumer extra, is not installed: plain lines serve there."""
+    """Start a display on stderr; return None if rich (consumer extra) is not installed: plain lines are shown then."""
     try:
         from rich.console import Console
         from rich.live import Live
@@ -38,8 +38,8 @@ def open_terminal() -> Terminal | None:
         TextColumn("{task.fields[text]}", justify="right", markup=False),
     )
     console = Console(stderr=True)
-    # stdout is left alone, as events may go there. What others write to stderr appears above the display. No thread:
-    # the display changes only with the state that it shows.
+    # stdout is left alone, as events may go there. Other writes to stderr appear above the display. No thread: the
+    # display changes only with its state.
     live = Live(console=console, auto_refresh=False, redirect_stdout=False)
     live.start()
     return Terminal(live, Progress(*columns, console=console, auto_refresh=False, expand=True))
@@ -69,5 +69,5 @@ class Terminal:
         self._live.update(Group(self._bars.get_renderable(), line) if bars else line, refresh=True)
 
     def close(self) -> None:
-        """Leave the last drawing on the screen and give the cursor back."""
+        """Leave the last drawing on the screen and restore the cursor."""
         self._live.stop()

@@ -1,4 +1,4 @@
-"""``flowise-telemetry audit``: every place in an app's sources where an event is sent."""
+"""``flowise-telemetry audit``: list every place in an app's sources that sends an event."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _SKIPPED = {"node_modules", "site-packages", "__pycache__", "dist", "build", "ve
 def audit(*, path: Path, topic: str, strict: bool, as_json: bool) -> int:
     """List every call in PATH that sends an event: file, line, event, and the expressions that fill its fields.
 
-    Reads Python, and with the extra audit TypeScript and JavaScript, without running any of it. Flagged are events and
-    properties that no schema names, those that the source alone does not tell, and raw use of a Kafka client on the
-    topic. Folders of dependencies and of build results are skipped.
+    Reads Python and, with the extra audit, TypeScript and JavaScript, without running any of it. Flags events and
+    properties that no schema names, those that cannot be determined from the source, and raw use of a Kafka client on
+    the topic. Skips folders of dependencies and build results.
 
     \b
     Example:

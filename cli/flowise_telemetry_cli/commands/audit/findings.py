@@ -1,4 +1,4 @@
-"""Results of an audit: the calls that send events, and what in them needs a look."""
+"""Results of an audit: the calls that send events, and findings to look at."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Finding:
 class Call:
     """One place where an event is sent.
 
-    ``event`` is None where the source does not tell it. ``fields``: each property by its name on the wire, with the
-    text of the expression that fills it.
+    ``event`` is None if it cannot be determined. ``fields``: each property by its name on the wire, with the text of
+    the expression that fills it.
     """
 
     file: Path
@@ -50,7 +50,7 @@ class Report:
 
 
 def check_properties(call: Call, *, complete: bool) -> Iterator[Finding]:
-    """Yield what is wrong with the properties of a call. ``complete``: ``fields`` has all of them."""
+    """Yield the findings about a call's properties. ``complete``: ``fields`` has all of them."""
     if call.event is None:
         return
     try:

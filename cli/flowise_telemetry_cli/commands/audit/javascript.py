@@ -37,7 +37,7 @@ def _parser(language: str) -> Parser:
 
 
 def audit_javascript(path: Path, source: str, report: Report) -> None:
-    """Add the calls of one file to the report. Raises ``MissingExtraError`` where tree-sitter is needed and missing."""
+    """Add the calls of one file to the report. Raises ``MissingExtraError`` if tree-sitter is needed and missing."""
     if _METHOD not in source:
         return
     root = _parser(_TYPESCRIPT.get(path.suffix, "javascript")).parse(source.encode("utf-8", "replace")).root_node

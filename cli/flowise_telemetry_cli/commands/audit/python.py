@@ -13,7 +13,7 @@ __all__ = ["audit_python"]
 
 _METHOD = "send_telemetry"
 _CLIENTS = {"kafka", "confluent_kafka", "aiokafka"}
-_MAX_STEPS = 5  # assignments followed back from a variable
+_MAX_STEPS = 5  # assignments traced back from a variable
 
 _Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -83,7 +83,7 @@ class _Reader:
                 self._add(node, maker)
 
     def _makers(self, value: ast.expr, scopes: tuple[_Scope, ...], steps: int) -> Iterator[ast.Call | None]:
-        """Yield the constructor calls that the value may come from; None for one that the source does not tell."""
+        """Yield the constructor calls that the value may come from; None for one that cannot be determined."""
         match value:
             case ast.Call() if self._event(value) is not None:
                 yield value

@@ -30,7 +30,7 @@ def demo(*, events: int, database: Path) -> int:
     Example:
       flowise-telemetry demo --events 20000
     """
-    # Not at the top: ``preview`` takes its events from this folder and must not need polars.
+    # Imported here: ``preview`` takes its events from this folder and must not need polars.
     from flowise_telemetry_cli.commands.demo.pipeline import run_demo
 
     return run_demo(events, database)

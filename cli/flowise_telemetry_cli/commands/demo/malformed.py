@@ -1,4 +1,4 @@
-"""Records that no consumer may write, such as a broken client or a stranger may send."""
+"""Records that no consumer may write, as a broken client or a stranger might send."""
 
 from __future__ import annotations
 

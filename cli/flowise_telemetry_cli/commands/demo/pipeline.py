@@ -59,7 +59,7 @@ def run_demo(events: int, database: Path) -> int:
 
 
 class _App(threading.Thread):
-    """The app, on its own thread; it stops the consumer when everything sent was consumed."""
+    """The app, on its own thread; it stops the consumer once everything sent was consumed."""
 
     def __init__(self, settings: KafkaSettings, events: int, stop: threading.Event) -> None:
         super().__init__(name="demo-app")
@@ -94,7 +94,7 @@ class _App(threading.Thread):
                 app_version=APP_VERSION,
                 bootstrap_servers=self._settings.servers_text,
                 topic=EVENTS_TOPIC,
-                # Nothing of this machine: no opt-out, no .env, and the secret of the invented installation is deleted.
+                # Isolated from this machine: no opt-out, no .env, and the invented installation's secret is deleted.
                 environ={"XDG_CONFIG_HOME": config},
                 env_file=_empty_file(config),
                 first_run_notice=False,

@@ -1,4 +1,4 @@
-"""Reading the dead-letter topic: the options that choose records, the loop over them, and how a command ends."""
+"""Reading the dead-letter topic: the options that choose records, the loop over them, and the final status."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ def dead_letter_options(command: _Command) -> _Command:
         return command(*args, topic=dead_letter_topic or dead_letter_topic_of(topic), **options)
 
     where = click.option("--dead-letter-topic", help="Dead-letter topic.  [default: the topic's name with .dlq]")
-    whose = click.option("--group", help="Only dead letters of this consumer group; unknown: those that name none.")
+    whose = click.option("--group", help="Only dead letters of this consumer group; unknown: those without one.")
     return cast("_Command", connection_options(topic_option(where(whose(with_topic)))))
 
 
 def read_control(invocation: Invocation) -> RunControl:
-    """Return the bounds of a command whose answer someone waits for."""
+    """Return the limits of a command whose answer someone waits for."""
     return dataclasses.replace(READ_CONTROL, clock=invocation.clock or READ_CONTROL.clock)
 
 
 @dataclass(slots=True)
 class Reading:
-    """Number of dead letters handed on, what of the topic could not be read, and why it ended early, if it did."""
+    """Number of dead letters passed on, records that could not be read, and why reading ended early, if it did."""
 
     count: int = 0
     unread: UnreadLetters = field(default_factory=UnreadLetters)
@@ -74,7 +74,7 @@ def read_some(
     reasons: tuple[str, ...],
     max_letters: int | None,
 ) -> Reading:
-    """Hand the first ``max_letters`` current dead letters to ``take``, one by one."""
+    """Pass the first ``max_letters`` current dead letters to ``take``, one by one."""
     reader = invocation.open_reader(kafka_settings(invocation))
     reading = Reading()
     try:
@@ -92,7 +92,7 @@ def read_some(
 
 
 def report_unread(topic: str, *, unread: UnreadLetters, incomplete: str | None) -> int:
-    """Print on stderr what of the topic was not read, a line for each kind, and return the exit status."""
+    """Print on stderr which part of the topic was not read, and return the exit status."""
     if unread:
         click.echo(f"error: dead letters not read from {topic}: {unread}", err=True)
     if incomplete is not None:

@@ -38,7 +38,7 @@ def export(
 ) -> int:
     """Export dead letters as JSON lines with key, value and headers in base64, to keep them past the retention.
 
-    The bytes are those that were sent and may hold anything. Treat the file accordingly.
+    The bytes are those that were sent, and may be sensitive: protect the file accordingly.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``flowise-telemetry dlq list``: dead letters counted, and how long they can still be redriven."""
+"""``flowise-telemetry dlq list``: counts of dead letters, and how long they can still be redriven."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _DAY_MS = 86_400_000
 def list_(invocation: Invocation, *, topic: str, group: str | None, columns: tuple[str, ...], as_json: bool) -> int:
     """Count the dead letters by reason, event, schema, group and hour, and say how long they can still be redriven.
 
-    A record counts once for each consumer group, by its latest dead letter, and no longer once it was redriven.
+    A record counts once for each consumer group, by its latest dead letter, until it is redriven.
 
     \b
     Example:
@@ -80,10 +80,10 @@ def _total(summary: DeadLetterSummary) -> str:
 
 
 def _retention(invocation: Invocation, summary: DeadLetterSummary) -> str:
-    """Say how long the oldest stays at least: Kafka removes whole segments, so it may stay longer, never less."""
+    """Say how long the oldest stays at least: Kafka removes whole segments, so it may stay longer, never shorter."""
     if summary.oldest_ms is None:
-        return "when they expire is unknown: they have no timestamp"
-    since = f"the oldest is of {time_text(summary.oldest_ms)}"
+        return "it is unknown when they expire: they have no timestamp"
+    since = f"the oldest is from {time_text(summary.oldest_ms)}"
     try:
         admin = invocation.open_admin(kafka_settings(invocation))
         try:
@@ -91,10 +91,10 @@ def _retention(invocation: Invocation, summary: DeadLetterSummary) -> str:
         finally:
             admin.close()
     except (TelemetryError, ValueError):
-        return f"{since}; the broker does not tell the retention of {summary.topic}"
+        return f"{since}; the broker does not report the retention of {summary.topic}"
     if retention_ms < 0:
-        return f"{since}; {summary.topic} keeps them for ever"
+        return f"{since}; {summary.topic} keeps them forever"
     left_ms = summary.oldest_ms + retention_ms - time.time_ns() // 1_000_000
     if left_ms <= 0:
-        return f"{since}; its retention of {retention_ms / _DAY_MS:.1f} days is over: it may go at any moment"
+        return f"{since}; its retention of {retention_ms / _DAY_MS:.1f} days is over: it may be deleted at any moment"
     return f"{since}; retention left: {left_ms / _DAY_MS:.1f} of {retention_ms / _DAY_MS:.1f} days"

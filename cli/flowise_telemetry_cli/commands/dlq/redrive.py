@@ -1,4 +1,4 @@
-"""``flowise-telemetry dlq redrive``: dead letters through the pipeline again."""
+"""``flowise-telemetry dlq redrive``: send dead letters through the pipeline again."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ __all__ = ["redrive"]
     type=click.IntRange(min=1),
     default=DEFAULT_MAX_REDRIVES,
     show_default=True,
-    help="Skip dead letters that were redriven this often already.",
+    help="Skip dead letters that were already redriven this often.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would become of them; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Report what would happen; change nothing.")
 @json_option("Print the result as one JSON object.")
 @pass_invocation
 def redrive(
@@ -52,11 +52,11 @@ def redrive(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Take the dead letters of this moment through the whole pipeline again, into a sink.
+    """Send the current dead letters through the whole pipeline again, into a sink.
 
-    For use after a fix, such as a schema version added or a bound widened. Records that are valid now are written and
-    count no longer. Invalid ones stay dead letters, once each, with their latest reason. Where several consumer groups
-    have dead letters, --group names the one whose sink this is. Exit status 3: some are still invalid or were left.
+    For use after a fix, such as an added schema version or a wider bound. Records that are valid now are written and no
+    longer count. Invalid ones stay dead letters, once each, with their latest reason. If several consumer groups have
+    dead letters, --group names the one whose sink this is. Exit status 3: some are still invalid or were left.
 
     \b
     Example:
@@ -72,7 +72,7 @@ def redrive(
             opened.callback(target.close)
         reader = invocation.open_reader(settings)
         opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
-        reader.partitions_of(topic)  # before the sink is made
+        reader.partitions_of(topic)  # before the sink is created
         if target is not None:
             writer = open_dead_letter_writer(settings, open_writer=invocation.open_writer)
             opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)

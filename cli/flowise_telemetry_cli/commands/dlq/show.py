@@ -23,7 +23,7 @@ _MAX_DUMP_BYTES = 512
 @click.option(
     "--max", "max_letters", type=click.IntRange(min=1), default=10, show_default=True, help="Maximum number shown."
 )
-@click.option("--values", is_flag=True, help="Show values of fields, headers and bytes too: they may hold anything.")
+@click.option("--values", is_flag=True, help="Show values of fields, headers and bytes too; they may be sensitive.")
 @pass_invocation
 def show(
     invocation: Invocation,
@@ -81,7 +81,7 @@ def _paragraph(stored: StoredDeadLetter, *, values: bool) -> list[str]:
 
 
 def _bytes_text(content: bytes | None, *, values: bool, name: str = "") -> str:
-    # A header's name comes from outside as well.
+    # A header's name comes from the sender as well.
     what = repr(name)[1:-1] if values else f"{len(name)} characters" if name else ""
     size = "null" if content is None else f"{len(content)} bytes"
     shown = f" {content!r}" if values and content is not None else ""
@@ -92,7 +92,7 @@ def _value_lines(value: bytes | None, *, values: bool) -> list[str]:
     if value is None:
         return ["value:     null"]
     lines = [f"value:     {len(value)} bytes"]
-    # The framing names the schema of the record and holds nothing that an app put into it.
+    # The framing names the record's schema and holds nothing from an app.
     framing = value[:HEADER_BYTES] if value.startswith(MARKER) else b""
     dump = value[:_MAX_DUMP_BYTES] if values else framing
     if dump:

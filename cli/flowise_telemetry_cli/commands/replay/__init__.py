@@ -1,4 +1,4 @@
-"""``flowise-telemetry replay``: the group; without one of its commands it replays, as ``_run`` says."""
+"""``flowise-telemetry replay``: the group; without a subcommand it replays, see ``_run``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["replay"]
 @run_options
 @click.pass_context
 def replay(ctx: click.Context, /, **options: Any) -> int | None:
-    """Write what the topic holds now, or a part of it, into a sink, beside the live consumers.
+    """Write the topic's current contents, or a part of them, into a sink, beside the live consumers.
 
-    Events that the sink has already stay as they are. A replay that was killed is resumed when the same command is run
-    again. Invalid records are counted, and not dead-lettered a second time. Exit status 3: the end was not reached,
-    because broker or sink were away or another process has this replay, or retention deleted part of the range.
+    Events that the sink already has stay as they are. Running the same command again resumes a killed replay. Invalid
+    records are counted, not dead-lettered a second time. Exit status 3: the end was not reached, because broker or sink
+    were unavailable or another process runs this replay, or retention deleted part of the range.
 
     \b
     Examples:

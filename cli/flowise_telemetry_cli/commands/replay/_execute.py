@@ -1,4 +1,4 @@
-"""Carrying out a replay: a topic into a sink or onto a topic, an archive into either, alone or with workers."""
+"""Run a replay: from a topic or an archive, into a sink or onto a topic, alone or with workers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Job:
 
     @property
     def prints_events(self) -> bool:
-        """True where stdout is for the events, and the result must not stand among them."""
+        """True if events go to stdout, so that the result must not."""
         return self.sink_url == "jsonl:-"
 
 
@@ -94,7 +94,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
         if not (job.restart or job.allow_missing):
             latest = latest_run(target, job.run_id or job.request.run_id(target.url), job.shard)
             if latest is not None and latest.finished and latest.resolved.missing:
-                # Deleted offsets do not come back: a Job that starts this again would read the rest for nothing.
+                # Deleted offsets do not come back: a Job that restarts this would read the rest for nothing.
                 click.echo(f"replay {latest.id} is finished; --restart reads the topic again", err=True)
                 return missing_verdict(latest.resolved.missing, allow_missing=False)
         run = open_run(
@@ -205,7 +205,7 @@ def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         reader = _open_reader(opened, invocation, settings, job.request.topic)
         stop = opened.enter_context(stopped_by_signals())
         if job.staging is not None:
-            with contextlib.suppress(SinkError):  # not made yet, or unavailable: the plan says so
+            with contextlib.suppress(SinkError):  # not created yet, or unavailable: the plan says so
                 run_id = job.request.run_id(target.url)
                 latest = None if job.restart else latest_run(target, run_id, job.shard)
                 resumes = latest is not None and not latest.finished
@@ -238,7 +238,7 @@ def _resume_command(job: Job, run_id: str) -> str:
 
 
 def _target_settings(settings: KafkaSettings | None, job: Job) -> KafkaSettings:
-    """Return the settings of the cluster written to; ``settings`` are of the one that is read, if any is."""
+    """Return the settings of the target cluster; ``settings`` are those of the source cluster, if there is one."""
     if job.sink_servers is not None:
         servers = parse_bootstrap_servers(job.sink_servers, source="--sink-bootstrap-servers")
         if settings is None:
@@ -257,7 +257,7 @@ def _require_another_topic(  # noqa: PLR0917 - one step of run_copy
     place: KafkaSettings,
     job: Job,
 ) -> None:
-    """Raise where the topic would be copied onto itself, also by another address of its cluster."""
+    """Raise if the topic would be copied onto itself, even through another address of its cluster."""
     topic = job.request.topic
     if job.sink_servers is None:
         raise click.UsageError(

@@ -54,7 +54,7 @@ def _own_or_of_group(ctx: click.Context, param: click.Parameter, value: str | No
 
 
 sink_option = click.option("--sink", metavar="URL", help=SINK_HELP, callback=_own_or_of_group)
-"""The sink of ``replay list`` and the like; ``replay --sink URL list`` works too."""
+"""The sink of the subcommands; ``replay --sink URL list`` works too."""
 
 _RANGE_OPTIONS = (
     click.option("--from", "begin", metavar="WHEN", help="First offset or time: 1200, 2026-01-31T12:00Z, 2d ago."),
@@ -91,7 +91,7 @@ def range_options(command: _Command) -> _Command:
 
 
 def shard_of(text: str | None, count: int | None) -> Shard | None:
-    """Return the share of ``--shard``, or of this pod of a Kubernetes Indexed Job; None where one process does all."""
+    """Return the shard of ``--shard``, or of this pod of a Kubernetes Indexed Job; None if one process does all."""
     if text is not None:
         return Shard.parse(text)
     if count is None:

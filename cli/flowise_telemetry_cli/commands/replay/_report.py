@@ -29,7 +29,7 @@ __all__ = [
 
 
 def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> None:
-    """Print the result: tables, or one JSON object; ``to_stderr`` where the events themselves go to stdout."""
+    """Print the result: tables, or one JSON object; ``to_stderr`` if the events themselves go to stdout."""
     echo = partial(click.echo, err=to_stderr)
     if as_json:
         echo(json.dumps(_document(result)))
@@ -65,7 +65,7 @@ def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
     """Return the exit status, with a line on stderr for every shortfall; ``mend`` says how to resume."""
     if earlier := result.offsets_before:
         click.echo(
-            f"note: earlier processes of this replay went through {earlier:,} offsets, which are not in these sums",
+            f"note: earlier processes of this replay read {earlier:,} offsets, which these sums leave out",
             err=True,
         )
     wrong = result.discrepancies()
@@ -80,7 +80,7 @@ def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
 
 
 def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]], *, allow_missing: bool) -> int:
-    """Return the exit status where retention deleted part of the range, and name that part on stderr."""
+    """Return the exit status, and name on stderr what retention deleted from the range."""
     if not missing:
         return DONE
     text = f"retention deleted offsets of the range, by partition {ranges_text(missing)}"
@@ -92,7 +92,7 @@ def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]],
 
 
 def report_archive(result: ArchiveResult, *, as_json: bool, to_stderr: bool = False) -> None:
-    """Print what was brought from one sink into another; otherwise as ``report``."""
+    """Print the result of a replay from a sink; otherwise as ``report``."""
     echo = partial(click.echo, err=to_stderr)
     if as_json:
         events = {name: dataclasses.asdict(event) for name, event in result.events.items()}
@@ -144,13 +144,13 @@ def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
 
 
 def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
-    """Return the exit status; the least time that it will take and other notes go to stderr."""
+    """Return the exit status; print the minimum duration and other notes on stderr."""
     if plan.resumes:
         click.echo(f"note: resumes replay {plan.run}; --restart would read everything again", err=True)
     if plan.sink_error is not None:
         click.echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
     click.echo(
-        f"replay {plan.run} will take at least {plan.seconds:.1f} s, the time that reading and decoding took here;"
+        f"replay {plan.run} will take at least {plan.seconds:.1f} s, the time that reading and decoding took;"
         " nothing was changed",
         err=True,
     )

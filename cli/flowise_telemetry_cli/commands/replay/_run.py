@@ -1,4 +1,4 @@
-"""``flowise-telemetry replay`` itself: its options, and the way of replaying that they ask for."""
+"""``flowise-telemetry replay`` itself: its options, and the kind of replay that they select."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _OPTIONS = (
     click.option(
         "--sink-bootstrap-servers", metavar="HOST:PORT,…", help="Brokers of the topic in --sink kafka://topic."
     ),
-    click.option("--dry-run", is_flag=True, help="Say what would be written; change nothing."),
+    click.option("--dry-run", is_flag=True, help="Report what would be written; change nothing."),
     workers_option,
     click.option("--shard", metavar="I/N", help="Replay only the I-th of N shares of the partitions."),
     click.option(

@@ -1,4 +1,4 @@
-"""``flowise-telemetry replay list``: the replays of a sink."""
+"""``flowise-telemetry replay list``: list the replays of a sink."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["list_"]
 
 @click.command(name="list")
 @sink_option
-@click.option("--staging", metavar="NAME", help="List those that were started with --staging NAME.")
+@click.option("--staging", metavar="NAME", help="List replays that were started with --staging NAME.")
 @json_option("Print one JSON object a line.")
 def list_(*, sink: str, staging: str | None, as_json: bool) -> None:
-    """List the replays that were ever started in a sink, and how far each is.
+    """List all replays ever started in a sink, and how far each is.
 
     \b
     Example:

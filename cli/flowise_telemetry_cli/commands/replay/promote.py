@@ -1,4 +1,4 @@
-"""``flowise-telemetry replay promote``: staging tables made the live ones."""
+"""``flowise-telemetry replay promote``: make staging tables the live ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["promote"]
 @click.argument("name")
 @sink_option
 def promote(*, name: str, sink: str) -> None:
-    """Swap the staging tables that a replay filled with --staging NAME with the live ones, in one transaction.
+    """Swap the live tables with the staging tables that a replay filled with --staging NAME, in one transaction.
 
     Readers see all old rows or all new ones. Promoting NAME again brings the old ones back.
 

@@ -1,4 +1,4 @@
-"""``flowise-telemetry replay resume``: an unfinished replay to its end."""
+"""``flowise-telemetry replay resume``: finish an unfinished replay."""
 
 from __future__ import annotations
 
