@@ -15,7 +15,7 @@ __all__ = ["AcknowledgedBatch", "RecordRefusedError", "UnacknowledgedError"]
 class UnacknowledgedError(TransportError):
     """``count`` records have no acknowledgement yet; the next ``deliver`` continues with them.
 
-    ``cause`` is the latest failure among them, None where the client is still waiting for the answers.
+    ``cause`` is the latest failure among them, None if the client is still waiting for the answers.
     """
 
     retryable = True

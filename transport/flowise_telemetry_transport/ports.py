@@ -75,7 +75,7 @@ class RecordReader(Protocol):
         """
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """Return the group's committed next offsets; None where there is none."""
+        """Return the group's committed next offsets; None if there is none."""
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """Return all partitions of a topic, ascending. Raises ``UnknownTopicError`` or ``BrokerUnavailableError``."""

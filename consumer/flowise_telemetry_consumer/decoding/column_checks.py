@@ -38,7 +38,7 @@ def _items_of_all_rows(schema: EventSchema) -> pl.Expr:
 
 
 def _item_checks(value: pl.Expr, field: Field) -> Iterator[pl.Expr]:
-    """Yield one check for each array in a field: True where its items are good in all rows."""
+    """Yield one check for each array in a field: True if its items are good in all rows."""
     match field.kind:
         case "record":
             for inner in field.fields:

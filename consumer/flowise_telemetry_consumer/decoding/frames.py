@@ -91,7 +91,7 @@ def _with_columns(field: Field, value: Any) -> Any:
 
 @functools.cache
 def resolved_columns(writer: EventSchema, reader: EventSchema) -> Sequence[pl.Expr] | None:
-    """Return the columns of ``reader`` as expressions over a block of ``writer``, or None where that is impossible.
+    """Return the columns of ``reader`` as expressions over a block of ``writer``, or None if that is impossible.
 
     It is impossible for a field added inside a nested record, for instance, or if polars cannot read the schema.
     """

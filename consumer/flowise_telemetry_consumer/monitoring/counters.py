@@ -1,4 +1,4 @@
-"""Counts of what a consumer has done since it started, and its state as an operator sees it."""
+"""A consumer's counts since it started, and its state as an operator sees it."""
 
 from __future__ import annotations
 

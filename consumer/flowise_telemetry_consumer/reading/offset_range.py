@@ -1,4 +1,4 @@
-"""Ranges of offsets: what is to be read of a topic, and what one poll brought of it."""
+"""Ranges of offsets: those of a topic to read, and those returned by one poll."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Lookup:
         return offsets
 
     def topic_id(self, topic: str) -> str | None:
-        """Return the topic's id; None if the cluster has none or does not answer, as it is only a second check."""
+        """Return the topic's id; None if the cluster has none or does not answer: the id is only a second check."""
         from confluent_kafka.admin import AdminClient
 
         client = make_client(AdminClient, self._settings, {})
@@ -88,7 +88,7 @@ class Lookup:
         return None if found == _NO_TOPIC_ID else found
 
     def committed(self, partitions: Collection[TopicPartition], group: str) -> dict[TopicPartition, int | None]:
-        """Return the group's committed next offsets; None where there is none."""
+        """Return the group's committed next offsets; None if there is none."""
         doing = f"committed offsets of group {group}"
         client_partitions = [self._kafka.TopicPartition(tp.topic, tp.partition) for tp in partitions]
         end = time.monotonic() + self._request_seconds

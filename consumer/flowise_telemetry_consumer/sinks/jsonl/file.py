@@ -173,7 +173,7 @@ class JsonLinesFile:
         except BaseException:
             with contextlib.suppress(OSError):
                 file.truncate(before)
-            # Reading the file again costs less than guessing what a failed write or fsync left behind.
+            # Reading the file again is safer than guessing the state after a failed write or fsync.
             self._close_file()
             raise
         self._require_at_path(file)

@@ -273,7 +273,7 @@ class PostgresSink:
 
     def _limit_statements(self, connection: Connection[Any]) -> None:
         # For this transaction, not for the session: behind a pooler the session is someone else's next. Without the
-        # second limit, a writer stopped in the middle would block the next writer of the same events for ever.
+        # second limit, a writer stopped in the middle would block the next writer of the same events forever.
         connection.execute(
             "SELECT set_config('statement_timeout', %(ms)s, true), "
             "set_config('idle_in_transaction_session_timeout', %(ms)s, true)",
