@@ -77,7 +77,7 @@ $(POLARS_OLDEST)/ready: requirements/dev.txt requirements/install.sh pyproject.t
 
 .PHONY: test-polars-oldest
 test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the oldest polars that is allowed
-	@$(POLARS_OLDEST)/bin/python -m pytest tests/consumer/decoding tests/consumer/sinks $(ARGS)
+	@$(POLARS_OLDEST)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/consumer/decoding tests/consumer/sinks $(ARGS)
 
 # Real programs that an app may be made of, each with the interpreter that it is asked for: PYTHONS="python3.11 python3.12".
 PYTHONS ?= $(PYTHON)

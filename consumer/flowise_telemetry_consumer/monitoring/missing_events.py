@@ -1,7 +1,8 @@
-"""Events that were numbered and never arrived: gaps in the sequences of the streams.
+"""Events that were numbered but never arrived: gaps in the sequences of the streams.
 
 Every stream (a process of an app) numbers its events from 0. A number below the highest one received is missing until
-it arrives too. That may be much later: partitions are read in no order, and a spool is sent once the network is back.
+it arrives too. That may be much later: partitions are read in no particular order, and a spool is sent once the network
+is back.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ MAX_GAPS = 100_000
 class MissingEvents:
     """A count of missing events in bounded memory: at most ``MAX_STREAMS`` streams with ``MAX_GAPS`` gaps in total.
 
-    Past that the stream that was heard of least recently is forgotten: its gaps then count for good, even if their
-    events arrive after all. A stream is known from the first of its events that is seen here; numbers before that one
-    are not counted as missing.
+    Beyond that the least recently seen stream is forgotten: its gaps then count for good, even if their events arrive
+    after all. A stream begins with the first of its events seen here; earlier numbers are not counted as missing.
     """
 
     def __init__(self, *, max_streams: int = MAX_STREAMS, max_gaps: int = MAX_GAPS) -> None:
@@ -86,7 +86,7 @@ class _Stream:
         return change
 
     def _fill(self, sequence: int) -> int:
-        """Take a number out of its gap; return 1 where it was in one, else 0."""
+        """Take a number out of its gap; return 1 if it was in one, else 0."""
         place = bisect_right(self.starts, sequence) - 1
         if place < 0 or sequence >= self._ends[place]:
             return 0

@@ -17,7 +17,7 @@ PROGRESS_TABLE = "flowise_telemetry_progress"
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """One partition that a batch advances: to which offset, and under the claim of which epoch."""
+    """One partition that a batch advances: the next offset, and the epoch of its claim."""
 
     partition: TopicPartition
     next_offset: int
@@ -26,9 +26,9 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class ProgressRow:
-    """One partition of a source as stored; ``next_offset`` is None where nothing was written yet.
+    """One partition of a source as stored; ``next_offset`` is None if nothing was written yet.
 
-    ``claimed_at_ms`` is None where ``promote`` carried the claim over from the other set of tables.
+    ``claimed_at_ms`` is None if ``promote`` carried the claim over from the other set of tables.
     """
 
     source: str
@@ -77,7 +77,7 @@ def sources_of(rows: Iterable[ProgressRow]) -> list[SourceProgress]:
     return [
         SourceProgress(
             source=source,
-            # Of the last claim, not of the last write, which also sets updated_at.
+            # That of the last claim, not of the last write, which also sets updated_at.
             description=max(its, key=lambda row: row.claimed_at_ms or 0).description,
             next_offsets={row.partition: row.next_offset for row in its if row.next_offset is not None},
             updated_at_ms=max(row.updated_at_ms for row in its),

@@ -11,10 +11,10 @@ _MAX_RANGES = 16
 
 
 def id_ranges(event_ids: pl.Series) -> list[tuple[str, str]]:
-    """Return a few ranges (first and last id) that cover all of these ids; none for no ids.
+    """Return a few ranges (first and last id) that cover all of these ids; an empty list for no ids.
 
-    A sink looks for known ids only within them. One installation with a wrong clock must not make that the whole table:
-    a gap of more than an hour begins a new range, up to sixteen ranges.
+    A sink looks for known ids only within them. One installation with a wrong clock must not extend that to the whole
+    table: a gap of more than an hour begins a new range, up to sixteen ranges.
     """
     if event_ids.is_empty():
         return []

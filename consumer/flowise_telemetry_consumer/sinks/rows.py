@@ -1,7 +1,7 @@
 """Conversion of frames to rows of a database, and back.
 
 In a row a timestamp is RFC 3339 text in UTC with milliseconds, which sorts and which databases understand; an array or
-record is JSON; the rest is itself.
+record is JSON; other values are unchanged.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def rows_frame(schema: EventSchema, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def default_in_row(field: Field) -> str | int | None:
-    """Return the default of a field as it stands in a row; None where there is no default or it is null.
+    """Return a field's default in the form of a row; None if there is no default or it is null.
 
-    Tables declare it, so that rows from before a column was added read as the schema says, and a consumer of the older
-    version can keep writing beside a newer one.
+    Tables declare it, so that rows older than a column read as the schema says, and a consumer of the older version can
+    keep writing beside a newer one.
     """
     if not field.has_default or field.default is None:
         return None

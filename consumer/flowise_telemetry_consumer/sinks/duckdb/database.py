@@ -30,9 +30,9 @@ one is written to the log and then again to the file.
 _Config = dict[str, str | bool | int | float | list[str]]
 _CONFIG: _Config = {"memory_limit": MEMORY_LIMIT}
 _WRITER_CONFIG = _CONFIG | {
-    # A batch is too small to divide: more threads take longer.
+    # A batch is too small to divide among threads: more take longer.
     "threads": 1,
-    # Each checkpoint rewrites the last row group of each table, and what smaller batches added.
+    # Each checkpoint rewrites the last row group of each table and the rows of smaller batches.
     "checkpoint_threshold": "64MB",
     # Otherwise a checkpoint merges row groups that are not full, which writes their rows a second time.
     "max_vacuum_tasks": 0,
@@ -47,7 +47,7 @@ _WRITE_LOCKS: dict[Path, threading.Lock] = {}
 
 
 class Database(DatabaseFile["DuckDBPyConnection"]):
-    """One DuckDB file: one process at a time may write to it, and nobody else may read meanwhile."""
+    """One DuckDB file: one process at a time may write to it, and no other may read meanwhile."""
 
     def __init__(self, path: Path, *, url: str, on_open: Callable[[DuckDBPyConnection], None]) -> None:
         # Imported here, so that a missing extra is reported when the sink is opened.
@@ -58,7 +58,7 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[DuckDBPyConnection]:
-        """Open a connection in a transaction of its own, which sees the state of one moment. Never creates the file."""
+        """Open a connection in a transaction, which sees the state of one moment. Never creates the file."""
         if self._db is not None:
             db = _entered(self._db.cursor())
         else:
@@ -75,7 +75,7 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
 
     @contextlib.contextmanager
     def transaction(self, db: DuckDBPyConnection) -> Iterator[None]:
-        """Apply all of what is inside or nothing; one transaction at a time."""
+        """Apply everything inside, or nothing; one transaction at a time."""
         with _WRITE_LOCKS.setdefault(self._path.resolve(), threading.Lock()):
             db.execute("BEGIN TRANSACTION")
             try:
@@ -109,7 +109,9 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
         unavailable: str | None = None
         refused = f"refused: {text}"
         if "Could not set lock on file" in text:
-            unavailable = "is open in another program: DuckDB lets one in at a time, nobody else may read meanwhile"
+            unavailable = (
+                "is open in another program: DuckDB admits one program at a time, readers included; close it there"
+            )
         elif isinstance(error, known.ResourceInUseException):
             unavailable = "is being read by this process"
         elif "not a valid DuckDB database file" in text:

@@ -21,9 +21,9 @@ __all__ = ["DuckdbSink"]
 class DuckdbSink(DatabaseFileSink["DuckDBPyConnection"]):
     """Events in a DuckDB file: ``UUID``, ``TIMESTAMP`` (UTC), ``STRUCT`` and list columns.
 
-    DuckDB lets one process at a time open the file for writing, and no other may read meanwhile. Within this process
-    any number of sinks may. Frames go in without being copied or turned into rows, and come back in the order in which
-    they were added.
+    DuckDB lets one process at a time open the file for writing, and no other may read meanwhile. Within the process any
+    number of sinks may use it. Frames are written without being copied or turned into rows, and read back in the order
+    in which they were added.
     """
 
     def __init__(self, path: Path, *, table_set: str = "") -> None:

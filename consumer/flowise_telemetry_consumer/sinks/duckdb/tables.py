@@ -63,7 +63,7 @@ def exchange(db: DuckDBPyConnection, one: str, other: str) -> None:
 
 
 def insert(db: DuckDBPyConnection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
-    """Add the rows whose event is not there yet; return their number."""
+    """Add the rows whose event is new; return their number."""
     rows = first_of_each(frame)
     known = _known_ids(db, table, rows["event_id"])
     if known:
@@ -81,12 +81,12 @@ def _known_ids(db: DuckDBPyConnection, table: str, event_ids: pl.Series) -> list
     Separate from the insert: in one statement DuckDB carries all columns of the batch through the join, which takes as
     long as the insert itself.
     """
-    # Constant ranges, which DuckDB compares with the smallest and largest id of each row group.
+    # Constant ranges, which DuckDB compares to the smallest and largest id of each row group.
     ranges = id_ranges(event_ids)
     near = " OR ".join("event_id BETWEEN ?::UUID AND ?::UUID" for _ in ranges)
     bounds = [bound for ends in ranges for bound in ends]
     there = f"SELECT event_id AS known FROM {quoted(table)} WHERE {near}"  # noqa: S608 - our table
-    # Most batches are newer than all rows, and this costs a seventh of the join.
+    # Most batches are newer than all rows, and this query costs a seventh of the join.
     if not db.execute(f"{there} LIMIT 1", bounds).fetchall():
         return []
     statement = f"SELECT event_id FROM {_BATCH} SEMI JOIN ({there}) ON known = event_id::UUID"  # noqa: S608 - as above
@@ -124,7 +124,7 @@ def _rows_between(db: DuckDBPyConnection, table: str, schema: EventSchema, start
 
 
 def columns(db: DuckDBPyConnection, table: str) -> frozenset[str]:
-    """Return the columns of a table; none where there is no such table."""
+    """Return the columns of a table; none if there is no such table."""
     rows = db.execute(
         "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() "
         "AND schema_name = current_schema() AND table_name = ?",

@@ -28,8 +28,8 @@ class JsonLinesFile:
     """Events as lines of a file, each once.
 
     The whole file is read when it is opened for writing, and the ids are kept in memory (``MAX_FILE_EVENTS``). One
-    program may write at a time. A batch that fails is truncated away; of a batch that a kill -9 or a power cut
-    interrupts some lines may stay, whole and valid, and the batch's next delivery adds the others.
+    program may write at a time. A batch that fails is truncated away; a kill -9 or a power cut may leave some lines of
+    a batch, whole and valid, and the batch's next delivery adds the others.
     """
 
     def __init__(self, path: Path, *, max_file_events: int = MAX_FILE_EVENTS) -> None:
@@ -45,13 +45,13 @@ class JsonLinesFile:
         return f"jsonl:///{self._path}"
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
-        """Create the file or read what it holds, and keep other writers out until ``close``."""
+        """Create or read the file, and keep other writers out until ``close``."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
         with self._translate_errors():
             self._open()
 
     def write(self, batch: Batch) -> WriteResult:
-        """Append the events that are not there yet and sync them to the disk."""
+        """Append the new events and sync them to the disk."""
         require_prepared(self, batch, self._schemas)
         with self._translate_errors():
             file = self._open()
@@ -62,7 +62,7 @@ class JsonLinesFile:
                 lines.append(lines_of(self._schemas[event], frame))
             if sum(map(len, (*self._ids.values(), *fresh.values()))) > self._max_file_events:
                 raise SinkError(
-                    f"{self.url} holds as many events as it may ({self._max_file_events}): use an sqlite sink"
+                    f"{self.url} holds the maximum number of events ({self._max_file_events}): use an sqlite sink"
                 )
             self._append(file, b"".join(lines))
             for event, ids in fresh.items():
@@ -111,7 +111,7 @@ class JsonLinesFile:
             rest = os.fstat(file.fileno()).st_size
             for line in file:
                 rest -= len(line)
-                # The last line may still be being written.
+                # Another program may still be writing the last line.
                 if rest < 0 or not line.endswith(b"\n"):
                     return
                 yield line
@@ -173,13 +173,13 @@ class JsonLinesFile:
         except BaseException:
             with contextlib.suppress(OSError):
                 file.truncate(before)
-            # Reading the file again costs less than guessing what a failed write or fsync left behind.
+            # Reading the file again is safer than guessing the state after a failed write or fsync.
             self._close_file()
             raise
         self._require_at_path(file)
 
     def _require_at_path(self, file: BinaryIO) -> None:
-        """Raise where the file was removed or replaced: what is written to it then is lost without an error."""
+        """Raise where the file was removed or replaced: later writes to it would be lost silently."""
         if file_identity(file.fileno()) != file_identity(self._path):
             self._close_file()
             raise SinkUnavailableError(f"{self.url} was moved or removed while it was open; it will be created again")

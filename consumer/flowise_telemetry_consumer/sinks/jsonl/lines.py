@@ -1,14 +1,13 @@
 """Frames as lines of JSON, and back.
 
 A line is an event as ``record_to_json`` writes it, ``{"event": "tool_created", "properties": {"eventId": …, …}}``: with
-the names of the wire, timestamps as RFC 3339 text.
+the names on the wire, and timestamps as RFC 3339 text.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -16,13 +15,12 @@ import polars as pl
 from flowise_telemetry_consumer.decoding.frames import frame_of, renamed_inside
 from flowise_telemetry_consumer.sinks.rows import TIMESTAMP_FORMAT
 from flowise_telemetry_schemas import EventSchema, Field
+from flowise_telemetry_schemas.json_mapping import milliseconds_of
 
 __all__ = ["LINE_START", "frame_of_lines", "id_number", "lines_of", "without_known"]
 
 LINE_START = b'{"event":"'
 """The start of every line that this sink writes."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def lines_of(schema: EventSchema, frame: pl.DataFrame) -> bytes:
@@ -40,8 +38,7 @@ def frame_of_lines(schema: EventSchema, lines: Iterable[bytes]) -> pl.DataFrame:
         record: dict[str, Any] = json.loads(line)["properties"]
         for name in timestamps:
             if record.get(name) is not None:
-                since = datetime.fromisoformat(record[name]) - _EPOCH
-                record[name] = since // timedelta(milliseconds=1)
+                record[name] = milliseconds_of(record[name])
         records.append(record)
     return frame_of(schema, records)
 

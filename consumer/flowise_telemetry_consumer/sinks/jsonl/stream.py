@@ -1,4 +1,4 @@
-"""A sink that prints: ``jsonl:-``, for a pipe or for a look."""
+"""A sink that prints: ``jsonl:-``, for a pipe or a quick look."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class JsonLinesStream:
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        # Unbuffered: Python would flush what is left in a buffer again at exit, after we have reported the failure.
+        # Unbuffered: Python would flush a buffer's rest again at exit, after we have reported the failure.
         self._stream: _Writable = stream.raw if isinstance(stream, BufferedWriter) else stream
         self._schemas: dict[str, EventSchema] = {}
 
@@ -42,7 +42,7 @@ class JsonLinesStream:
         self._schemas |= newest([*self._schemas.values(), *schemas])
 
     def write(self, batch: Batch) -> WriteResult:
-        """Print a batch. Raises ``SinkError`` when nobody reads the stream any more."""
+        """Print a batch. Raises ``SinkError`` if nobody reads the stream any more."""
         require_prepared(self, batch, self._schemas)
         written: dict[str, int] = {}
         lines = []
@@ -61,7 +61,7 @@ class JsonLinesStream:
         rest = memoryview(data)
         try:
             while rest:
-                # A pipe may accept a part.
+                # A pipe may accept only a part.
                 rest = rest[self._stream.write(rest) or 0 :]
         except BrokenPipeError as error:
             raise SinkError(f"{self.url}: the program that was reading has ended") from error

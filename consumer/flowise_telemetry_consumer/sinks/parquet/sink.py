@@ -16,7 +16,7 @@ from flowise_telemetry_consumer.sinks.parquet.known_ids import KnownIds
 from flowise_telemetry_consumer.sinks.parquet.listing import exchanges, list_data
 from flowise_telemetry_consumer.sinks.parquet.progress import Progress
 from flowise_telemetry_consumer.sinks.parquet.rows import encoded, null_column, rows_of
-from flowise_telemetry_consumer.sinks.parquet.storage import Storage
+from flowise_telemetry_consumer.sinks.parquet.storage import Storage, collecting
 from flowise_telemetry_consumer.sinks.parquet.turns import Turns
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest
@@ -118,7 +118,8 @@ class ParquetSink:
         with self._storage.translate_errors(), self._storage.reading():
             for file in list_data(self._storage, event):
                 try:
-                    yield from rows_of(schema, self._storage.scan([file.path]), batch_rows=batch_rows)
+                    with collecting():
+                        yield from rows_of(schema, self._storage.scan([file.path]), batch_rows=batch_rows)
                 except FileNotFoundError as error:
                     raise SinkUnavailableError(f"{self.url} was compacted while it was read: read it again") from error
 
@@ -166,7 +167,8 @@ class ParquetSink:
         rows = first_of_each(frame)
         for _ in range(_LOOK_UP_TRIES):
             try:
-                known = self._known.among(event, rows["event_id"])
+                with collecting():
+                    known = self._known.among(event, rows["event_id"])
             except FileNotFoundError:
                 # Compacted since it was listed.
                 self._known.refresh()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
 
-__all__ = ["Document", "Replacement", "Storage"]
+__all__ = ["Document", "Replacement", "Storage", "collecting"]
+
+_OBJECT_GONE = re.compile(r"^object-store error: Object at location .* not found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Storage(Protocol):
         """Delete files; a missing one is fine."""
 
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
-        """Return data files as one lazy frame. Collecting it raises ``FileNotFoundError`` where one is gone."""
+        """Return data files as one lazy frame. Collect it inside ``collecting``."""
 
     def publishing(self) -> AbstractContextManager[None]:
         """Context for writing data files and progress: shared, but not with a claim."""
@@ -80,3 +83,17 @@ class Storage(Protocol):
 
     def translate_errors(self) -> AbstractContextManager[None]:
         """Raise ``SinkError`` or ``SinkUnavailableError`` for what the storage raises inside."""
+
+
+@contextmanager
+def collecting() -> Iterator[None]:
+    """Context for collecting a ``scan``. Raises ``FileNotFoundError`` where a file is gone.
+
+    polars before 2.0 raises a plain ``OSError`` for an object, which only its text tells apart.
+    """
+    try:
+        yield
+    except OSError as error:
+        if type(error) is OSError and _OBJECT_GONE.match(str(error)):
+            raise FileNotFoundError(str(error)) from error
+        raise

@@ -16,7 +16,7 @@ _MAX_IDENTIFIER_BYTES = 63
 
 _DEFAULTS = {
     "connect_timeout": "10",
-    # Notices a vanished peer within half a minute, not after TCP's two hours.
+    # A vanished peer is noticed within half a minute, not after TCP's two hours.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
@@ -41,14 +41,14 @@ class Address:
         return f"{self.place}{'&' if '?' in self.place else '?'}schema={quote(self.schema)}"
 
     def staging(self, name: str) -> Address:
-        """Return the address of schema ``<schema>_<name>``. Raises ``ConfigurationError`` where that is too long."""
+        """Return the address of schema ``<schema>_<name>``. Raises ``ConfigurationError`` if that is too long."""
         return replace(self, schema=_short_enough(f"{self.schema}_{name}"))
 
 
 def address_of(url: str) -> Address:
     """Return the address of a URL. libpq fills in the rest, also from ``PGPASSWORD`` and ``~/.pgpass``.
 
-    Raises ``ConfigurationError`` for what libpq cannot parse. Its text repeats nothing of the URL: a misplaced part is
+    Raises ``ConfigurationError`` for what libpq cannot parse. Its text repeats no part of the URL: a misplaced part is
     often the password.
     """
     from psycopg import ProgrammingError
@@ -75,14 +75,16 @@ def address_of(url: str) -> Address:
 def _short_enough(schema: str) -> str:
     """Return the name, or raise: PostgreSQL would truncate it, and two schemas would be one."""
     if len(schema.encode()) > _MAX_IDENTIFIER_BYTES:
-        raise ConfigurationError(f"the schema {schema} has a name of more than {_MAX_IDENTIFIER_BYTES} bytes")
+        raise ConfigurationError(
+            f"the schema {schema} has a name of more than {_MAX_IDENTIFIER_BYTES} bytes: shorten it"
+        )
     return schema
 
 
 def _unreadable() -> ConfigurationError:
     return ConfigurationError(
         "not a PostgreSQL URL: it is postgresql://user@host:port/database?schema=name; "
-        "percent-encode what is special in a password, or give it as PGPASSWORD"
+        "percent-encode special characters of a password, or give it as PGPASSWORD"
     )
 
 

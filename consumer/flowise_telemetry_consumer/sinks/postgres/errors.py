@@ -1,7 +1,7 @@
 """Translate psycopg's errors.
 
 The server's text may quote values ("invalid input syntax for type uuid: …"), so it is repeated only for classes of
-SQLSTATE whose texts speak of names and states (PostgreSQL documentation, appendix A).
+SQLSTATE whose texts contain names and states (PostgreSQL documentation, appendix A).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MISSING = ("42P01", "42703")
 
 @contextlib.contextmanager
 def translate_errors(address: Address) -> Iterator[None]:
-    """Raise ``SinkError`` or ``SinkUnavailableError`` for what psycopg raises inside."""
+    """Raise ``SinkError`` or ``SinkUnavailableError`` for psycopg's errors inside."""
     import psycopg
 
     try:
@@ -53,9 +53,11 @@ def failure(error: psycopg.Error, address: Address) -> SinkError:
     if state in _OUTAGE_STATES or state[:2] in _OUTAGES:
         return SinkUnavailableError(f"{address.shown} is not available: {said}")
     if state == _NO_RIGHT:
-        return SinkError(f"{address.shown}: {said}: GRANT it, or let a role that may create make the tables once")
+        return SinkError(
+            f"{address.shown}: {said}: GRANT it, or let a role that may create tables start a consumer once"
+        )
     if state in _MISSING:
-        return SinkError(f"{address.shown}: {said}: a consumer makes what is missing when it starts")
+        return SinkError(f"{address.shown}: {said}: a consumer creates what is missing when it starts")
     if state[:2] not in _WITHOUT_VALUES:
         where = ".".join(filter(None, (error.diag.table_name, error.diag.column_name)))
         said = f"{type(error).__name__}{f' in {where}' if where else ''}"
@@ -65,7 +67,7 @@ def failure(error: psycopg.Error, address: Address) -> SinkError:
 def connect_failure(error: psycopg.Error, address: Address, *, was_connected: bool) -> SinkError:
     """Return our error for a connection attempt that failed.
 
-    libpq gives no SQLSTATE here, so the server is pinged to tell a rejected login from an unreachable server. Where the
+    libpq gives no SQLSTATE here, so the server is pinged to tell a rejected login from an unreachable server. If the
     same address worked before, a rejection is part of an outage: a failover, too many connections.
     """
     from psycopg.pq import PGconn, Ping

@@ -17,7 +17,7 @@ __all__ = ["advance", "carry_claims", "claim", "fenced", "progress_table", "rows
 
 
 def progress_table(schema_name: str) -> Composed:
-    """Return the statement that creates the table. It stays small: a row per partition of each group and replay."""
+    """Return the statement that creates the table, which stays small: a row per partition of each group and replay."""
     return _with_table(
         "CREATE TABLE {} (source text, topic text, partition integer, next_offset bigint, epoch bigint NOT NULL, "
         "description text NOT NULL, claimed_at timestamptz, updated_at timestamptz NOT NULL, "
@@ -31,8 +31,8 @@ def progress_table(schema_name: str) -> Composed:
 def claim(
     connection: Connection[Any], schema_name: str, source: str, partitions: Iterable[TopicPartition], description: str
 ) -> list[tuple[TopicPartition, int | None, int]]:
-    """Claim partitions; return each with its next offset (None where nothing was written) and the claim's epoch."""
-    # Everyone locks in one order, so that two claims of the same partitions cannot deadlock.
+    """Claim partitions; return each with its next offset (None if nothing was written) and the claim's epoch."""
+    # All lock in the same order, so that two claims of the same partitions cannot deadlock.
     topics, numbers = zip(*sorted(set(partitions)), strict=True)
     rows = connection.execute(
         _with_table(
@@ -50,7 +50,7 @@ def claim(
 
 
 def advance(connection: Connection[Any], schema_name: str, source: str, steps: Sequence[Advance]) -> bool:
-    """Advance partitions, after waiting for claims under way; return False where the epoch of one is no longer ours."""
+    """Advance partitions, after waiting for claims under way; return False if an epoch is no longer ours."""
     with connection.cursor() as cursor:
         # In the order in which claims lock. The statements are pipelined: all are sent before the first answer.
         cursor.executemany(
@@ -76,7 +76,7 @@ def fenced(connection: Connection[Any], schema_name: str, source: str, steps: Se
 
 
 def carry_claims(connection: Connection[Any], old_schema: str, new_schema: str) -> None:
-    """Carry claims over to the table that takes the name, so that running consumers keep writing."""
+    """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
     from psycopg.sql import SQL, Identifier
 
     connection.execute(
@@ -102,7 +102,7 @@ def rows_of(connection: Connection[Any], schema_name: str) -> list[ProgressRow]:
 
 
 def try_lock(connection: Connection[Any], schema_name: str, name: str) -> bool:
-    """Try to acquire a lock that lasts as long as the connection; return False where another holds it."""
+    """Try to acquire a lock that lasts as long as the connection; return False if another holds it."""
     # This session is idle by design, so it must not be ended for that; and when our machine vanishes, the server should
     # notice within half a minute. idle_session_timeout exists since PostgreSQL 14.
     connection.execute(

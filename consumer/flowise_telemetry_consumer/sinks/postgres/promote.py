@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["PROMOTE_TIMEOUT_SECONDS", "promote"]
 
 PROMOTE_TIMEOUT_SECONDS = 60.0
-"""Time in which ``promote`` tries to lock all tables before it raises ``SinkUnavailableError``."""
+"""Time limit for locking all tables, after which ``promote`` raises ``SinkUnavailableError``."""
 
 _LOCK_TIMEOUT_MS = 500
-"""Of one try. Below PostgreSQL's deadlock_timeout of one second, so that we give way and never a reader that locks in
-another order; nobody waits behind us for longer than this."""
+"""Time limit of one attempt. It is below PostgreSQL's deadlock_timeout of one second, so that we give way and never a
+reader that locks in another order; nobody waits behind us for longer than this."""
 
 _PAUSE_SECONDS = 0.2
 
@@ -39,7 +39,7 @@ def promote(
     """Exchange the tables of these events, and of the progress, between two schemas that have all of them.
 
     Runs inside a transaction. The new live tables get the grants of the old ones, and views keep reading the names that
-    they were made with.
+    they were created with.
     """
     from psycopg import ProgrammingError
     from psycopg.sql import SQL, Identifier
@@ -76,7 +76,7 @@ class _View:
 def _lock(
     connection: Connection[Any], schemas: Sequence[str], tables: Sequence[str], *, shown: str, timeout_seconds: float
 ) -> None:
-    """Lock all tables in the order in which writers do; release and retry where one is not free in time.
+    """Lock all tables in the order in which writers do; release and retry if one is not free in time.
 
     Locks their views first, as readers do: a reader that holds a view and waits for its table would block us later.
     """
@@ -106,7 +106,7 @@ def _lock(
 
 
 def _copy_grants(connection: Connection[Any], table: str, live: str, other: str) -> None:
-    """Copy grants, which follow the table and not its name: without this only the owner could use the new one."""
+    """Copy grants, which follow the table and not its name: otherwise only the owner could use the new one."""
     statements = connection.execute(
         "SELECT format('GRANT %%s ON TABLE %%I.%%I TO %%s', acl.privilege_type, %(other)s::text, %(table)s::text, "
         "CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END "
@@ -122,7 +122,7 @@ def _copy_grants(connection: Connection[Any], table: str, live: str, other: str)
 def _views(connection: Connection[Any], schemas: Sequence[str], tables: Sequence[str], *, shown: str) -> list[_View]:
     """Return the views on these tables, with the statements that recreate them once other tables have the names.
 
-    A view follows its table, not the name. Views on views need nothing.
+    A view follows its table, not the name. Views on views need no change.
     """
     with connection.transaction():
         # With an empty search_path, definitions come with every schema spelled out.

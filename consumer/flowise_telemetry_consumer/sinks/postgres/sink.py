@@ -43,10 +43,10 @@ class PostgresSink:
     """Events in PostgreSQL: ``uuid``, ``timestamptz``, ``bigint`` and ``text`` columns, graphs as ``jsonb``.
 
     A batch is copied into temporary tables and merged from there in the same transaction. After a batch that was all
-    new, the next is copied straight into the tables, until one contains an event that is already there: that costs the
-    server a third less. The role needs ``CREATE`` on the schema only where something is missing, otherwise ``SELECT``
-    and ``INSERT`` on the tables, ``UPDATE`` on the progress table, and ``TEMPORARY`` on the database. The next call
-    replaces a lost connection.
+    new, the next is copied straight into the tables, until one contains a known event: that costs the server a third
+    less. The role needs ``CREATE`` on the schema only if something is missing, otherwise ``SELECT`` and ``INSERT`` on
+    the tables, ``UPDATE`` on the progress table, and ``TEMPORARY`` on the database. The next call replaces a lost
+    connection.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class PostgresSink:
             self._open()
 
     def write(self, batch: Batch) -> WriteResult:
-        """Add the events that are not there yet and advance the source, in one transaction."""
+        """Add the new events and advance the source, in one transaction."""
         require_prepared(self, batch, self._schemas)
         written: dict[str, int] = {}
         with self._translate_errors():
@@ -123,7 +123,7 @@ class PostgresSink:
             return sources_of(rows_of(connection, self._address.schema))
 
     def lock(self, name: str) -> None:
-        """Acquire an advisory lock, on a connection that does nothing else."""
+        """Acquire an advisory lock, on a separate connection."""
         if name in self._locks:
             return
         with self._translate_errors():
@@ -149,7 +149,7 @@ class PostgresSink:
     def promote(self, name: str) -> None:
         """Move the tables into each other's schema, with their indexes. Views and grants stay with the names.
 
-        The role has to own all of the tables and the views on them, and may create in the database.
+        The role has to own all of the tables and their views, and to have ``CREATE`` on the database.
         """
         live, other = self._address, self._address.staging(staging_name(name))
         with self._translate_errors(), self._connect() as connection:
@@ -173,14 +173,14 @@ class PostgresSink:
                 )
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
-        """Yield the rows of one table, from a connection of its own that sees the state at its start."""
+        """Yield the rows of one table, over a separate connection that sees the state at its start."""
         schema = self._schemas.get(event) or catalog().latest(event)
         with self._translate_errors(), self._connect() as connection, connection.transaction():
             held = columns_of(connection, self._address.schema, event)
             missing = [field.column for field in schema.fields if field.column not in held]
             if missing:
                 what = f"columns {', '.join(missing)} in the table {event}" if held else f"table {event}"
-                raise SinkError(f"{self.url} has no {what}: a consumer makes them when it starts", event=event)
+                raise SinkError(f"{self.url} has no {what}: a consumer creates them when it starts", event=event)
             with connection.cursor(name="read") as cursor:
                 cursor.execute(select_statement(self._address.schema, schema))
                 while rows := cursor.fetchmany(batch_rows):
@@ -273,7 +273,7 @@ class PostgresSink:
 
     def _limit_statements(self, connection: Connection[Any]) -> None:
         # For this transaction, not for the session: behind a pooler the session is someone else's next. Without the
-        # second limit, a writer stopped in the middle would block the next writer of the same events for ever.
+        # second limit, a writer stopped in the middle would block the next writer of the same events forever.
         connection.execute(
             "SELECT set_config('statement_timeout', %(ms)s, true), "
             "set_config('idle_in_transaction_session_timeout', %(ms)s, true)",

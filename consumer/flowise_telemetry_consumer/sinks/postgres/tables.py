@@ -48,11 +48,11 @@ _QUOTE = "'"
 time."""
 
 _PREPARE_LOCK = 0x666C6F7769736574
-"""Advisory lock held while tables are created: concurrent CREATE IF NOT EXISTS collide. Any number of our own."""
+"""Advisory lock held while tables are created: concurrent CREATE IF NOT EXISTS collide. The number is arbitrary."""
 
 
 def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
-    """Create what is missing; where nothing is, a role that may only read and write is enough."""
+    """Create what is missing; if nothing is, a role that may only read and write is enough."""
     schemas = tuple(schemas)
     has_progress = bool(columns_of(connection, schema_name, PROGRESS_TABLE))
     if has_progress and not any(_missing(connection, schema_name, schema) for schema in schemas):
@@ -80,7 +80,7 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
 
 
 def columns_of(connection: Connection[Any], schema_name: str, table: str) -> frozenset[str]:
-    """Return the columns of a table; none where there is no such table."""
+    """Return the columns of a table; none if there is no such table."""
     rows = connection.execute(
         "SELECT attname FROM pg_attribute "
         "JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace "
@@ -159,5 +159,5 @@ def _names(schema: EventSchema) -> Composed:
 def _stage(schema: EventSchema) -> Any:
     from psycopg.sql import Identifier
 
-    # pg_temp: no other schema can be meant. The version: a newer one has other columns.
+    # pg_temp: so that no other schema is meant. The version, because a newer one has other columns.
     return Identifier("pg_temp", f"stage_{schema.event}_v{schema.version}")

@@ -66,11 +66,11 @@ class DatabaseFile(ABC, Generic[C]):
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[C]:
-        """Open a connection in a transaction of its own, which sees the state of one moment. Never creates the file."""
+        """Open a connection in a transaction, which sees the state of one moment. Never creates the file."""
 
     @abstractmethod
     def transaction(self, db: C) -> AbstractContextManager[None]:
-        """Apply all of what is inside, or nothing."""
+        """Apply everything inside, or nothing."""
 
     def close(self) -> None:
         """Close the connection that writes."""
@@ -79,14 +79,14 @@ class DatabaseFile(ABC, Generic[C]):
             self._db = None
 
     def require_same_file(self) -> None:
-        """Raise ``SinkUnavailableError`` where the file was removed or replaced: rows would be lost silently."""
+        """Raise ``SinkUnavailableError`` if the file was removed or replaced: rows would be lost silently."""
         if file_identity(self._path) != self._identity:
             self.close()
             raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it will be created again")
 
     @contextlib.contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Raise ``SinkError`` or ``SinkUnavailableError`` for what the database raises inside."""
+        """Raise ``SinkError`` or ``SinkUnavailableError`` for the database's errors inside."""
         try:
             yield
         except self._errors as error:

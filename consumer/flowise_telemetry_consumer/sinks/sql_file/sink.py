@@ -33,10 +33,10 @@ class EventTables(Protocol[C_contra]):
         """Exchange the names of two tables, inside a transaction."""
 
     def insert(self, db: C_contra, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
-        """Add the rows whose event is not there yet; return their number."""
+        """Add the rows whose event is new; return their number."""
 
     def columns(self, db: C_contra, table: str) -> frozenset[str]:
-        """Return the columns of a table; none where there is no such table."""
+        """Return the columns of a table; none if there is no such table."""
 
     def frames_of(self, db: C_contra, table: str, schema: EventSchema, *, batch_rows: int) -> Iterator[pl.DataFrame]:
         """Yield all rows, at most ``batch_rows`` a frame."""
@@ -46,25 +46,25 @@ class ProgressTable(Protocol[C_contra]):
     """Statements on the progress table; each database has a module of them."""
 
     def make_progress_table(self, db: C_contra, table: str) -> None:
-        """Create the table where it is missing."""
+        """Create the table if it is missing."""
 
     def claim(
         self, db: C_contra, table: str, source: str, partition: TopicPartition, description: str
     ) -> tuple[int | None, int]:
-        """Claim a partition; return its next offset (None where nothing was written) and the epoch of the new claim."""
+        """Claim a partition; return its next offset (None if nothing was written) and the epoch of the new claim."""
 
     def advance(self, db: C_contra, table: str, source: str, step: Advance) -> bool:
-        """Advance a partition; return False, having changed nothing, where its epoch is no longer ours."""
+        """Advance a partition; return False, having changed nothing, if its epoch is no longer ours."""
 
     def carry_claims(self, db: C_contra, old: str, new: str) -> None:
-        """Carry claims over to the table that takes the name, so that running consumers keep writing."""
+        """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
 
     def rows_of(self, db: C_contra, table: str) -> Iterable[ProgressRow]:
-        """Yield all rows; none where there is no such table yet."""
+        """Yield all rows; none if there is no such table yet."""
 
 
 class DatabaseFileSink(ABC, Generic[C]):
-    """A sink of all four roles; what differs between databases is in the three parts that it is made of."""
+    """A sink with all four roles; its three parts hold what differs between databases."""
 
     def __init__(
         self,
@@ -76,10 +76,10 @@ class DatabaseFileSink(ABC, Generic[C]):
         progress: ProgressTable[C],
     ) -> None:
         self._path = path
-        # No event has two underscores in its name, so that prefix and name cannot be confused.
+        # No event has two underscores in its name, so prefix and name cannot be confused.
         self._prefix = f"{table_set}__" if table_set else ""
         self._progress_table = self._prefix + PROGRESS_TABLE
-        # This text must never change: the id of a replay is made of it (``ReplayRequest.run_id``).
+        # This text must never change: the ids of replays are hashes of it (``ReplayRequest.run_id``).
         self._url = f"{scheme}:///{path}" + (f" (beside: {table_set})" if table_set else "")
         self._schemas: dict[str, EventSchema] = {}
         self._tables = tables
@@ -112,7 +112,7 @@ class DatabaseFileSink(ABC, Generic[C]):
                 self._make_tables(db)
 
     def write(self, batch: Batch) -> WriteResult:
-        """Add the events that are not there yet and advance the source, in one transaction."""
+        """Add the new events and advance the source, in one transaction."""
         require_prepared(self, batch, self._schemas)
         written: dict[str, int] = {}
         with self._database.translate_errors():
@@ -177,7 +177,7 @@ class DatabaseFileSink(ABC, Generic[C]):
             self._database.require_same_file()
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
-        """Yield the rows of one table, from a connection of its own that sees the state at its start."""
+        """Yield the rows of one table, over a separate connection that sees the state at its start."""
         schema = self._known().get(event) or catalog().latest(event)
         with self._database.translate_errors(), self._database.reading() as db:
             table = self._prefix + event
@@ -185,7 +185,9 @@ class DatabaseFileSink(ABC, Generic[C]):
             missing = [field.column for field in schema.fields if field.column not in held]
             if missing:
                 what = f"columns {', '.join(missing)} in the table {table}" if held else f"table {table}"
-                raise SinkError(f"there are no {what} in {self.url}: a consumer makes them when it starts", event=event)
+                raise SinkError(
+                    f"there are no {what} in {self.url}: a consumer creates them when it starts", event=event
+                )
             yield from self._tables.frames_of(db, table, schema, batch_rows=batch_rows)
 
     def counts(self) -> dict[str, int]:

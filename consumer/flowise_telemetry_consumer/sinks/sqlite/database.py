@@ -42,7 +42,7 @@ class Database(DatabaseFile[sqlite3.Connection]):
 
     @contextlib.contextmanager
     def transaction(self, db: sqlite3.Connection) -> Iterator[None]:
-        """Apply all of what is inside, or nothing."""
+        """Apply everything inside, or nothing."""
         # IMMEDIATE takes the write lock here, where SQLite waits for it. A lock that is upgraded in the middle of a
         # transaction fails at once.
         db.execute("BEGIN IMMEDIATE")

@@ -40,7 +40,7 @@ def exchange(db: sqlite3.Connection, one: str, other: str) -> None:
 
 
 def insert(db: sqlite3.Connection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
-    """Add the rows whose event is not there yet; return their number."""
+    """Add the rows whose event is new; return their number."""
     marks = ", ".join("?" * len(schema.fields))
     # Not INSERT OR IGNORE, which would also skip rows that violate NOT NULL.
     statement = (
@@ -58,7 +58,7 @@ def frames_of(db: sqlite3.Connection, table: str, schema: EventSchema, *, batch_
 
 
 def columns(db: sqlite3.Connection, table: str) -> frozenset[str]:
-    """Return the columns of a table; none where there is no such table."""
+    """Return the columns of a table; none if there is no such table."""
     rows = db.execute("SELECT name FROM pragma_table_info(?)", (table,))
     return frozenset(name for (name,) in rows)
 
