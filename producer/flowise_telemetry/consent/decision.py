@@ -50,9 +50,8 @@ def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argu
     if name := _environment_opt_out(environ):
         return Consent(False, f"{name} in the environment")
     file = read_file()
-    name = _environment_opt_out(file.values)
-    if name or file.unreadable_opt_out:
-        return Consent(False, file.unreadable_opt_out or f"{name} in {file.path}")
+    if file.opt_out:
+        return Consent(False, file.opt_out)
     stored = _stored({**file.values, **environ})
     if stored is not None and not stored.enabled:
         return stored
