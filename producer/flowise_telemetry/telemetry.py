@@ -40,8 +40,9 @@ class Telemetry:
     never again, except that a later opt-out is obeyed: events that wait are then dropped as ``opted_out``.
 
     ``app_version`` fills the events' ``version``. Arguments override the environment, which overrides the ``.env`` file
-    (``env_file``, else ``.env`` in the working directory); but no argument overrides an opt-out. ``environ`` replaces
-    ``os.environ``.
+    (``env_file``, else ``.env`` in the working directory); but no argument overrides an opt-out. ``enabled`` takes
+    what the environment takes (``True``, 1, ``"yes"``, …); what is not plainly a yes is a no, except None, the default.
+    ``environ`` replaces ``os.environ``.
 
     ``strict`` is for development and tests: ``send_telemetry`` raises ``ValidationError`` for a bad event, even if
     nothing is sent, and wrong settings raise ``ConfigurationError`` here. Without it nothing is ever raised into the
@@ -62,7 +63,7 @@ class Telemetry:
         bootstrap_servers: str | None = None,
         topic: str | None = None,
         strict: bool = False,
-        enabled: bool | None = None,
+        enabled: bool | int | str | None = None,
         env_file: str | Path | None = None,
         environ: Mapping[str, str] | None = None,
         limits: Limits | None = None,

@@ -3,7 +3,7 @@
 One opt-out anywhere is enough: no opt-in, not even an argument in the program, overrides it. The places are checked in
 this order, and the first opt-out decides:
 
-1. the argument ``enabled=False``
+1. the argument ``enabled``: ``False``, or anything else that is not plainly a yes
 2. ``DISABLE_FLOWISE_TELEMETRY`` in the process environment
 3. ``DO_NOT_TRACK`` in the process environment
 4. either variable in the ``.env`` file (``env_file=``, else ``.env`` in the working directory)
@@ -26,6 +26,8 @@ from flowise_telemetry.consent.stored_choice import StoredChoiceError, read_choi
 
 __all__ = ["Consent", "OptOutWatch", "decide"]
 
+_SHOWN_CHARACTERS = 5  # "false"
+
 
 @dataclass(frozen=True, slots=True)
 class Consent:
@@ -38,26 +40,36 @@ class Consent:
 def _environment_opt_out(environ: Mapping[str, str]) -> str | None:
     """Return the name of the opt-out variable that is set, if any."""
     for name in environment.OPT_OUTS:
-        if environment.is_set(environ, name):
-            return name
+        for spelling in (name, name.lower()):  # as for http_proxy, people write either
+            if environment.is_set(environ, spelling):
+                return spelling
     return None
 
 
-def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argument: bool | None = None) -> Consent:
-    """Return the decision. ``read_file`` is called only if no place before it opted out."""
-    if argument is False:
-        return Consent(False, "the argument enabled=False")
+def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argument: object = None) -> Consent:
+    """Return the decision. ``read_file`` is called only if no place before it opted out.
+
+    ``argument`` is a bool or any spelling of one (``environment.is_yes``); None if there is none.
+    """
+    if argument is not None and not environment.is_yes(argument):
+        return Consent(False, f"the argument enabled={_spelling(argument)}")
     if name := _environment_opt_out(environ):
         return Consent(False, f"{name} in the environment")
     file = read_file()
     if file.opt_out:
         return Consent(False, file.opt_out)
-    stored = _stored({**file.values, **environ})
+    stored = _stored(environment.over_file(environ, file.values))
     if stored is not None and not stored.enabled:
         return stored
-    if argument:
-        return Consent(True, "the argument enabled=True")
+    if argument is not None:
+        return Consent(True, f"the argument enabled={_spelling(argument)}")
     return _environment_opt_in(environ, file) or stored or Consent(True, "the default")
+
+
+def _spelling(argument: object) -> str:
+    """Return the argument as the program spelled it; no more than a type for what is neither a yes nor a no."""
+    known = isinstance(argument, bool | int | str) and len(str(argument)) <= _SHOWN_CHARACTERS
+    return repr(argument) if known else f"<{type(argument).__name__}>"
 
 
 def _environment_opt_in(environ: Mapping[str, str], file: EnvFile) -> Consent | None:

@@ -34,6 +34,33 @@ def test_a_no_or_nothing_leaves_it_on(name: str, value: str, environ: dict[str, 
     assert consent({**environ, name: value}).enabled
 
 
+@pytest.mark.parametrize("name", ["disable_flowise_telemetry", "do_not_track"])
+def test_a_variable_in_lower_case_counts(name: str, environ: dict[str, str]) -> None:
+    assert consent({**environ, name: "1"}) == Consent(False, f"{name} in the environment")
+
+
+@pytest.mark.parametrize("value", [False, 0, "", " ", "0", "false", "False", "no", "NO ", "off", "n", "disabled", b"1"])
+def test_an_argument_that_is_not_plainly_a_yes_is_a_no(value: object, environ: dict[str, str]) -> None:
+    found = consent(environ, enabled=value)
+    assert not found.enabled
+    assert found.decided_by.startswith("the argument enabled=")
+    assert "True" not in found.decided_by
+
+
+@pytest.mark.parametrize("value", [True, 1, "1", "true", "TRUE", "yes", "on"])
+def test_an_argument_that_is_a_yes_decides(value: object, environ: dict[str, str]) -> None:
+    assert consent(environ, enabled=value) == Consent(True, f"the argument enabled={value!r}")
+
+
+def test_a_blank_variable_is_no_other_place_for_the_choice(environ: dict[str, str], working_directory: Path) -> None:
+    (working_directory / ".env").write_text("FLOWISE_TELEMETRY_CONFIG_DIR=theirs\n")
+    environ = {"FLOWISE_TELEMETRY_CONFIG_DIR": " ", "HOME": str(working_directory)}
+    assert store_choice(False, environ=environ).path == Path("theirs/choice")
+    found = status(environ=environ)
+    assert (found.enabled, found.choice_file) == (False, Path("theirs/choice"))
+    assert not consent(environ).enabled
+
+
 def test_on_by_default(environ: dict[str, str]) -> None:
     assert consent(environ) == Consent(True, "the default")
 
