@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # the functions below import what they need: an app with tele
     from types import TracebackType
 
     from flowise_telemetry.consent.decision import Consent
-    from flowise_telemetry.consent.env_file import EnvFile
+    from flowise_telemetry.consent.watch import OptOutWatch
     from flowise_telemetry.delivery.in_flight import WriterFactory
     from flowise_telemetry.delivery.sender import Sender
     from flowise_telemetry.settings import Limits
@@ -74,8 +75,7 @@ class Telemetry:
         first_run_notice: bool = True,
         flush_on_sigterm: bool = False,
     ) -> None:
-        from flowise_telemetry.consent.decision import decide
-        from flowise_telemetry.consent.env_file import read_env_file
+        from flowise_telemetry.consent.switch import ConsentSwitch
         from flowise_telemetry.settings import Limits, ProducerSettings
 
         self._silent = True
@@ -85,25 +85,16 @@ class Telemetry:
         self._limits = limits or Limits()
         self._on_drop = on_drop
         self._writer_factory = writer_factory
-        file: EnvFile | None = None
-
-        def read_file() -> EnvFile:
-            nonlocal file
-            file = read_env_file(env_file)
-            return file
-
-        self._consent = decide(self._environ, read_file, argument=enabled)
-        self._settings = ProducerSettings.read(
-            self._environ if self._consent.enabled else {},
-            file.values if file and self._consent.enabled else {},
+        self._switch = ConsentSwitch(self._environ, env_file, enabled)
+        self._given_spool_dir = spool_dir
+        self._read_settings = functools.partial(
+            ProducerSettings.read,
             bootstrap_servers=bootstrap_servers,
             topic=topic,
             spool_dir=spool_dir,
             ledger_path=ledger_path,
         )
-        self._active = self._consent.enabled and bool(
-            self._settings.bootstrap_servers or self._settings.debug or writer_factory
-        )
+        self._decide()
         if self._active and strict:
             self._check_settings()
         if self._consent.enabled and not self._active:
@@ -112,6 +103,14 @@ class Telemetry:
         lifecycle.register(self)
         if self._active:
             self._welcome(first_run_notice=first_run_notice, flush_on_sigterm=flush_on_sigterm)
+
+    def _decide(self) -> None:
+        self._consent = self._switch.decide()
+        on = self._consent.enabled
+        self._settings = self._read_settings(self._environ if on else {}, self._switch.values if on else {})
+        self._active = on and bool(self._settings.bootstrap_servers or self._settings.debug or self._writer_factory)
+        if not on:
+            self._switch.forget_spool(self._given_spool_dir)
 
     def _welcome(self, *, first_run_notice: bool, flush_on_sigterm: bool) -> None:
         if flush_on_sigterm:
@@ -123,10 +122,8 @@ class Telemetry:
         if self._settings.spool_has_files:  # recover them now, not with the first event
             self._start()
 
-    def _begin(self) -> None:
+    def _begin(self, *, closed: bool = False) -> None:
         """Create what belongs to one process: at the start, and again in the child of a fork."""
-        from flowise_telemetry.consent.decision import OptOutWatch
-
         self._start_lock = threading.RLock()
         self._wakeup = Wakeup()
         self._queue = EventQueue(
@@ -135,8 +132,11 @@ class Telemetry:
         self._counts = Counts(self._on_drop)
         self._sender: Sender | None = None
         self._stream_id = ""
-        self._opt_out_watch = OptOutWatch(self._environ, self._settings.environ)
+        self._opt_out_watch = self._switch.watch()
         self._silent = not self._active
+        self._closed = closed
+        if closed:
+            self._queue.close()
 
     # -- sending --------------------------------------------------------------------------------------------------
 
@@ -191,6 +191,7 @@ class Telemetry:
         Events that are not delivered by then are counted as ``closed``, and so is every later one. Also called at the
         end of the process, where all ``Telemetry`` objects share one second.
         """
+        self._closed = True
         self._queue.close()
         sender = self._sender
         if sender is not None:
@@ -210,6 +211,33 @@ class Telemetry:
     def consent(self) -> Consent:
         """The decision whether events may be sent, and the place that made it."""
         return self._consent
+
+    def set_enabled(self, enabled: bool) -> bool:
+        """Turn telemetry off or on for the settings page of an app, from now on and after restarts.
+
+        ``False`` drops what waits. ``True`` takes that back, and no opt-out made elsewhere. Other processes of the app
+        obey ``False`` within seconds, and ``True`` from their next start. Return False, with one WARNING, if it could
+        not be stored: ``False`` then lasts as long as this process.
+        """
+        on = environment.is_yes(enabled)
+        stored = self._switch.store(on)
+        if on and not self._consent.enabled:
+            self._decide()
+            if self._active:
+                self._begin(closed=self._closed)
+        elif not on and self._consent.enabled:
+            self._turn_off()
+        return stored
+
+    def _turn_off(self) -> None:
+        from flowise_telemetry.consent.decision import APP_OPT_OUT
+
+        self._opt_out_watch.opt_out_now(APP_OPT_OUT)
+        if self._sender is None:
+            self._start()  # drops what is in the queue
+            self._switch.forget_spool(self._given_spool_dir)
+        self._may_send(self._opt_out_watch)
+        self._wakeup.ring()
 
     @property
     def active(self) -> bool:
@@ -239,7 +267,7 @@ class Telemetry:
             if self._sender is not None:
                 return
             # Imported at the first send, so that an app that never sends does not wait for it.
-            if not self._may_send():
+            if not self._may_send(self._opt_out_watch):
                 from flowise_telemetry.encoding.encoder import event_name
 
                 self._queue.close()
@@ -258,7 +286,7 @@ class Telemetry:
                 queue=self._queue,
                 wakeup=self._wakeup,
                 counts=self._counts,
-                may_send=self._may_send,
+                may_send=functools.partial(self._may_send, self._opt_out_watch),
                 writer_factory=self._writer_factory,
             )
             lifecycle.watch_exit()
@@ -269,14 +297,11 @@ class Telemetry:
                 return
             self._sender = sender
 
-    def _may_send(self) -> bool:
-        opt_out = self._opt_out_watch.opt_out()
-        if opt_out is None:
-            return True
-        self._consent = opt_out
-        self._active = False
-        self._silent = True
-        return False
+    def _may_send(self, watch: OptOutWatch) -> bool:
+        opt_out = watch.opt_out()
+        if opt_out is not None and watch is self._opt_out_watch:  # else the app has turned it on again
+            self._consent, self._active, self._silent = opt_out, False, True
+        return opt_out is None
 
     def _check_settings(self) -> None:
         if self._settings.bootstrap_servers and self._writer_factory is None:
@@ -287,10 +312,7 @@ class Telemetry:
     def _after_fork_in_child(self, *, usable: bool) -> None:
         if self._sender is not None:
             lifecycle.keep_forever(self._sender)
-        closed = self._queue.closed
-        self._begin()
-        if closed or not usable:
-            self._queue.close()
+        self._begin(closed=self._queue.closed or not usable)
 
     def _at_exit(self, budget_seconds: float) -> None:
         self.close(timeout_seconds=budget_seconds)

@@ -14,7 +14,7 @@ from pathlib import Path
 from flowise_telemetry import environment
 from flowise_telemetry.consent.opt_out_lines import opt_out_in
 
-__all__ = ["EnvFile", "read_env_file"]
+__all__ = ["EnvFile", "find_opt_out", "read_env_file"]
 
 logger = logging.getLogger("flowise_telemetry")
 
@@ -42,22 +42,39 @@ def read_env_file(path: str | Path | None) -> EnvFile:
     """
     file = Path(path) if path is not None else Path(".env")
     try:
-        status = file.stat()
-    except (FileNotFoundError, NotADirectoryError):
+        raw = _read(file)
+    except FileNotFoundError:
         if path is not None:
             logger.warning("telemetry: env_file %s does not exist", file)
         return EnvFile(file)
-    except (OSError, ValueError):
-        return EnvFile(file, opt_out=f"{file} cannot be read")
-    if stat.S_ISDIR(status.st_mode) or _is_null_device(status):
-        return EnvFile(file)
-    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-        return EnvFile(file, opt_out=f"{file} is not a regular file of at most 1 MiB")
-    try:
-        raw = file.read_bytes()
-    except OSError:
-        return EnvFile(file, opt_out=f"{file} cannot be read")
+    except OSError as error:
+        return EnvFile(file, opt_out=f"{file} {error.strerror}")
     return _parse(file, raw)
+
+
+def find_opt_out(path: Path) -> str | None:
+    """Return the name of the switch that the file turns on, or why that cannot be known; None if it turns on none."""
+    try:
+        return opt_out_in(_read(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error.strerror
+
+
+def _read(file: Path) -> bytes:
+    """Return the bytes. Raises ``FileNotFoundError``, and ``OSError`` with our own text if it cannot be read."""
+    try:
+        status = file.stat()
+        if stat.S_ISDIR(status.st_mode) or _is_null_device(status):
+            return b""
+        if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_FILE_BYTES:
+            return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(error.errno, "does not exist", str(file)) from error
+    except (OSError, ValueError) as error:
+        raise OSError(0, "cannot be read") from error
+    raise OSError(0, "is not a regular file of at most 1 MiB")
 
 
 def _is_null_device(status: os.stat_result) -> bool:
@@ -92,9 +109,6 @@ def _parse(file: Path, raw: bytes) -> EnvFile:
             broken.append(binding.original.line)
         elif binding.key is not None and binding.value is not None and _is_ours(binding.key):
             values[binding.key] = binding.value
-            # A value over several lines, or with an escape, says more than its bytes.
-            if binding.key in environment.OPT_OUTS and environment.is_set(values, binding.key):
-                name = name or binding.key
     if broken:
         lines = ", ".join(map(str, broken[:5])) + (", …" if len(broken) > 5 else "")
         logger.warning("telemetry: %s: skipped lines that cannot be parsed: %s", file, lines)

@@ -16,10 +16,10 @@ _NAMES = {
     )
     for name in environment.OPT_OUTS
 }
-_LINE_ENDS = re.compile(rb"[\r\n\x0b\x0c\x1c-\x1e]")
+_LINE_ENDS = re.compile(rb"[\r\n]")
 _COMMENT = re.compile(rb"""[^!-~]*\#|[^"'`]*\s\#""")
 _LEAVES_ON = re.compile(
-    rb"""["'`]?\s*  (?: (?:[=:;]|\s) \s* ["'`]?\s* (?:0|false|no|off) \s*["'`]?\s*[,;]?\s* (?:(?<=\s)\#.*)?"""
+    rb"""["'`]?\s*  (?: (?:[=:;]|\s) \s* ["'`]?\s* (?:0|false|no|off) \s*["'`]?\s* (?:(?<=\s)\#.*)?"""
     rb"""             | = \s* (?:""|'')? \s* )""",
     re.IGNORECASE | re.VERBOSE,
 )

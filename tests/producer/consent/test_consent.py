@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry import Telemetry
-from flowise_telemetry.consent.decision import Consent, OptOutWatch
+from flowise_telemetry.consent.decision import Consent
 from flowise_telemetry.consent.status import status
 from flowise_telemetry.consent.stored_choice import store_choice
+from flowise_telemetry.consent.watch import OptOutWatch
 from flowise_telemetry_transport import InMemoryBroker
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import stored, tool_created, wait_until
@@ -205,25 +206,33 @@ def test_turning_off_deletes_the_secret_and_the_spool(
     assert (found.enabled, found.active, found.spooled_events, found.instance_id) == (False, False, 0, None)
 
 
-@pytest.mark.parametrize("how", ["environment", "stored choice"])
+@pytest.mark.parametrize("how", ["environment", "stored choice", ".env", "set_enabled"])
 def test_an_opt_out_after_the_start_is_obeyed(
     how: str,
     make_telemetry: MakeTelemetry,
     broker: InMemoryBroker,
     environ: dict[str, str],
     tmp_path: Path,
+    working_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     broker.down = True
     telemetry = make_telemetry(spool_dir=tmp_path / "spool")
+    monkeypatch.chdir(tmp_path)  # the file that was read at the start is meant
     for number in range(3):
         telemetry.send_telemetry(tool_created(number))
     wait_until((tmp_path / "spool").exists)
     if how == "environment":
         environ["DO_NOT_TRACK"] = "1"
+    elif how == ".env":
+        (working_directory / ".env").write_text("DISABLE_FLOWISE_TELEMETRY=true\n")
+    elif how == "set_enabled":
+        assert telemetry.set_enabled(False)
     else:
         store_choice(False, environ=environ)
     telemetry.send_telemetry(tool_created())
-    wait_until(lambda: telemetry.stats().dropped.get("opted_out") == 4, timeout_seconds=30.0)
+    accepted = 3 if how == "set_enabled" else 4  # which is obeyed at once
+    wait_until(lambda: telemetry.stats().dropped.get("opted_out") == accepted, timeout_seconds=30.0)
     assert not telemetry.active
     assert not telemetry.consent.enabled
     wait_until(lambda: list((tmp_path / "spool").iterdir()) == [])
@@ -233,7 +242,7 @@ def test_an_opt_out_after_the_start_is_obeyed(
 
 def test_the_stored_choice_is_checked_again_after_its_interval(environ: dict[str, str]) -> None:
     now = 100.0
-    watch = OptOutWatch(environ, environ, choice_check_seconds=5.0, clock=lambda: now)
+    watch = OptOutWatch(environ, environ, file_check_seconds=5.0, clock=lambda: now)
     assert watch.opt_out() is None
     store_choice(False, environ=environ)
     now += 4.9
