@@ -31,6 +31,7 @@ __all__ = ["Telemetry"]
 
 logger = logging.getLogger("flowise_telemetry")
 
+_TURN_OFF_SECONDS = 2.0
 _EVENT_TYPES = frozenset(EVENT_CLASSES.values())
 
 
@@ -215,9 +216,9 @@ class Telemetry:
     def set_enabled(self, enabled: bool) -> bool:
         """Turn telemetry off or on for the settings page of an app, from now on and after restarts.
 
-        ``False`` drops what waits. ``True`` takes that back, and no opt-out made elsewhere. Other processes of the app
-        obey ``False`` within seconds, and ``True`` from their next start. Return False, with one WARNING, if it could
-        not be stored: ``False`` then lasts as long as this process.
+        ``False`` drops what waits, and returns once that is done, or after two seconds. ``True`` takes it back, and no
+        opt-out made elsewhere. Other processes of the app obey ``False`` within seconds, and ``True`` from their next
+        start. Return False, with one WARNING, if it could not be stored: ``False`` then lasts as long as this process.
         """
         on = environment.is_yes(enabled)
         stored = self._switch.store(on)
@@ -233,11 +234,12 @@ class Telemetry:
         from flowise_telemetry.consent.decision import APP_OPT_OUT
 
         self._opt_out_watch.opt_out_now(APP_OPT_OUT)
-        if self._sender is None:
-            self._start()  # drops what is in the queue
-            self._switch.forget_spool(self._given_spool_dir)
         self._may_send(self._opt_out_watch)
-        self._wakeup.ring()
+        if self._sender is not None:
+            self._sender.wait_for_end(_TURN_OFF_SECONDS)
+        else:
+            self._start()  # drops what is in the queue
+        self._switch.forget_spool(self._given_spool_dir)
 
     @property
     def active(self) -> bool:

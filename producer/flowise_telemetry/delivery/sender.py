@@ -110,6 +110,12 @@ class Sender:
         if thread.is_alive():
             self._give_up()
 
+    def wait_for_end(self, timeout_seconds: float) -> None:
+        """Wait until the thread has seen an opt-out and dropped everything."""
+        self._wakeup.ring()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_seconds)
+
     def _give_up(self) -> None:
         """Count everything as dropped, for good, because the thread hangs in the client."""
         # Counts only: the thread may come back, and owns its collections and its spool.
@@ -157,7 +163,8 @@ class Sender:
             return
         self._encode_some()
         self._pending.update()
-        self._in_flight.send_some()
+        if self._may_send():  # again: the disk may have taken its time
+            self._in_flight.send_some()
         self._in_flight.poll()
 
     def _has_work(self) -> bool:
