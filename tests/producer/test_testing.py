@@ -63,6 +63,27 @@ def test_pytest_has_it_as_a_fixture(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ["disable_flowise_telemetry = true", ""])
+def test_one_line_turns_it_off_in_the_tests_of_an_app(line: str, tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\n{line}\n")
+    app = "from flowise_telemetry import Telemetry\ntelemetry = Telemetry(app_version='1.0.0', env_file='/dev/null')\n"
+    (tmp_path / "conftest.py").write_text(app)
+    (tmp_path / "test_app.py").write_text(
+        "import os, subprocess, sys, conftest\n"
+        "def test_it(telemetry_recorder):\n"
+        f"    on = {not line}\n"
+        "    assert conftest.telemetry.consent.enabled is on\n"
+        f"    code = {app!r} + 'print(telemetry.consent.enabled)'\n"
+        "    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)\n"
+        "    assert done.stdout == f'{on}\\n'\n"
+        "    assert telemetry_recorder.telemetry.active\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_an_app_needs_no_pytest() -> None:
     code = "import sys, flowise_telemetry.testing; print('pytest' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
