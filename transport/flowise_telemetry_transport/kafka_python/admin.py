@@ -13,6 +13,7 @@ from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTim
 from flowise_telemetry_transport.kafka_python.errors import translate_error
 from flowise_telemetry_transport.kafka_python.patches.blocking import bounded_client
 from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
+from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 
@@ -29,9 +30,9 @@ class KafkaPythonAdmin:
         self._servers = settings.servers_text
         self._request_seconds = settings.request_timeout_seconds
         self._deadline = Deadline()
-        client_config(settings, {})  # silence the client before its first import
         from kafka import KafkaAdminClient
 
+        quiet_threads_of(client_id)
         config = client_config(settings, KafkaAdminClient.DEFAULT_CONFIG)
         with self._request(f"no connection to {self._servers}", settings.connect_timeout_seconds):
             try:

@@ -43,13 +43,14 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 
 
 def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments for the client whose ``DEFAULT_CONFIG`` is ``known``; imports ``kafka``, silenced.
+    """Return the arguments for the client whose ``DEFAULT_CONFIG`` is ``known``; imports ``kafka``.
 
     Options of the client's other roles (consumer, producer, admin) are left out. Raises ``ConfigurationError`` naming
     an option that none of them knows.
     """
-    quiet_kafka_python()
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+
+    quiet_kafka_python()
 
     wanted: dict[str, Any] = {
         "bootstrap_servers": list(settings.bootstrap_servers),

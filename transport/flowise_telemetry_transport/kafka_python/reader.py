@@ -26,6 +26,7 @@ from flowise_telemetry_transport.kafka_python.patches.joining import forget_assi
 from flowise_telemetry_transport.kafka_python.patches.listener import rebalance_listener
 from flowise_telemetry_transport.kafka_python.patches.positions import known_position, resume, seek_back
 from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
+from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Record, TopicPartition
@@ -54,9 +55,9 @@ class KafkaPythonReader:
         mend_joining(self._consumer)
 
     def _open(self, settings: KafkaSettings, client_id: str) -> Any:
-        client_config(settings, {})  # silence the client before its first import
         from kafka import KafkaConsumer
 
+        quiet_threads_of(client_id, self._group)
         config = client_config(settings, KafkaConsumer.DEFAULT_CONFIG)
         if "isolation_level" in KafkaConsumer.DEFAULT_CONFIG:
             config["isolation_level"] = "read_committed"

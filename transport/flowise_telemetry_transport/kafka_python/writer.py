@@ -19,6 +19,7 @@ from flowise_telemetry_transport.errors import (
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.errors import translate_delivery_error, translate_error
+from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.partitioning import partition_for
 from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
@@ -86,9 +87,9 @@ class KafkaPythonWriter:
             return self._producer
 
     def _open(self) -> Any:
-        client_config(self._settings, {})  # silence the client before its first import
         from kafka import KafkaProducer
 
+        quiet_threads_of(self._config["client_id"])
         config = client_config(self._settings, KafkaProducer.DEFAULT_CONFIG)
         # ``send`` waits for this, so its own bound applies.
         for name in {"api_version_auto_timeout_ms", "bootstrap_timeout_ms"} & config.keys():
