@@ -33,10 +33,10 @@ class ProducerSettings:
     """The settings of one ``Telemetry``.
 
     ``kafka`` holds the variables that the transport reads (servers, client, ``FLOWISE_TELEMETRY_KAFKA_*``). ``environ``
-    is the environment over the variables of ``.env``. The repr shows neither, because both may hold passwords.
+    is the environment over the variables of ``.env``. The repr shows neither, nor the servers: they may hold passwords.
     """
 
-    bootstrap_servers: str
+    bootstrap_servers: str = field(repr=False)
     given_topic: str
     debug: bool
     spool_dir: Path | None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Iterable
 from types import FrameType
+
+from flowise_telemetry_transport.masking import mask_values
 
 __all__ = ["ClientLog", "quiet_kafka_python", "quiet_threads_of"]
 
@@ -26,11 +29,13 @@ class _OurLines(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self.threads: set[str] = set()
+        self.secrets: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         if threading.current_thread().name not in self.threads and not _called_by_us():
             return True
-        logger.debug("kafka-python %s: %s", record.levelname, record.getMessage())
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("kafka-python %s: %s", record.levelname, mask_values(record.getMessage(), self.secrets))
         return False
 
 
@@ -46,11 +51,13 @@ def _called_by_us() -> bool:
 _OUR_LINES = _OurLines()
 
 
-def quiet_kafka_python() -> None:
+def quiet_kafka_python(secrets: Iterable[str] = ()) -> None:
     """Filter what our clients say on the loggers of kafka-python. Call after ``kafka`` was imported.
 
-    Level, handlers and propagation of these loggers stay as the app, or nobody, set them.
+    Level, handlers and propagation of these loggers stay as the app, or nobody, set them. Some of kafka-python's lines
+    name a whole configuration: ``secrets`` are masked.
     """
+    _OUR_LINES.secrets |= set(secrets)
     for name, known in list(logging.root.manager.loggerDict.items()):
         if isinstance(known, logging.Logger) and name.partition(".")[0] == _LIBRARY:
             known.addFilter(_OUR_LINES)  # does nothing if it is there
@@ -66,6 +73,11 @@ def quiet_threads_of(client_id: str, group: str | None = None) -> None:
 class ClientLog:
     """A logger for librdkafka that passes its lines on at DEBUG, with librdkafka's own level in the text."""
 
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = tuple(secrets)
+
     def log(self, level: int, message: str, *args: object) -> None:
         """Log one line. librdkafka calls this from inside ``poll``."""
-        logger.debug("librdkafka %s: " + message, logging.getLevelName(level), *args)
+        if logger.isEnabledFor(logging.DEBUG):
+            line = mask_values(message % args if args else message, self._secrets)
+            logger.debug("librdkafka %s: %s", logging.getLevelName(level), line)

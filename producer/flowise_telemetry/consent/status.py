@@ -13,6 +13,7 @@ from flowise_telemetry.consent.env_file import read_env_file
 from flowise_telemetry.consent.stored_choice import choice_path
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret, secret_path
 from flowise_telemetry.settings import ProducerSettings
+from flowise_telemetry_transport.masking import mask_servers
 
 __all__ = ["Status", "status"]
 
@@ -52,7 +53,7 @@ def status(*, environ: Mapping[str, str] | None = None, env_file: str | Path | N
         enabled=consent.enabled,
         decided_by=consent.decided_by,
         active=consent.enabled and bool(settings.bootstrap_servers or settings.debug),
-        bootstrap_servers=settings.bootstrap_servers,
+        bootstrap_servers=mask_servers(settings.bootstrap_servers),
         topic=settings.topic,
         debug=settings.debug,
         env_file=file.path,

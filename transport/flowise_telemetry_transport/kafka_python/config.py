@@ -50,7 +50,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
     """
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
-    quiet_kafka_python()
+    quiet_kafka_python(settings.secrets)
 
     wanted: dict[str, Any] = {
         "bootstrap_servers": list(settings.bootstrap_servers),
@@ -82,7 +82,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
 def _typed(name: str, text: str, default: Any) -> Any:
     """Convert the option's text to the type of the client's default; a default of None has no type to go by."""
     if name == "api_version":
-        return tuple(int(part) for part in text.split("."))
+        return tuple(_number(name, part) for part in text.split("."))
     if isinstance(default, bool):
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
