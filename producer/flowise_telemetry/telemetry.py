@@ -7,9 +7,10 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry import environment, lifecycle
+from flowise_telemetry.copies import Identity
 from flowise_telemetry.delivery.queue import EventQueue
 from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.encoding.size import event_bytes
@@ -55,7 +56,9 @@ class Telemetry:
     thread; it does nothing if the app has a handler of its own); without it the default SIGTERM loses what is in
     memory.
 
-    Safe to use from any thread, before and after a fork: a child has its own stream, counts and connection.
+    Safe to use from any thread, before and after a fork: a child has its own stream, counts and connection. A copy is
+    the same object. A pickle carries no password, callback or ``environ``: where it is loaded, one is made from the
+    environment there, and one that is off stays off.
     """
 
     def __init__(
@@ -94,6 +97,18 @@ class Telemetry:
             topic=topic,
             spool_dir=spool_dir,
             ledger_path=ledger_path,
+        )
+        self._identity = Identity(
+            self,
+            {
+                **self._read_settings.keywords,
+                "app_version": app_version,
+                "strict": strict,
+                "enabled": enabled,
+                "env_file": env_file,
+                "limits": limits,
+                "first_run_notice": first_run_notice,
+            },
         )
         self._decide()
         if self._active and strict:
@@ -205,6 +220,15 @@ class Telemetry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __copy__(self) -> Telemetry:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Telemetry:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._identity.pickled(self, closed=self._closed)
 
     # -- state ----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -84,11 +85,12 @@ def test_no_error_of_a_client_shows_a_secret_setting(
     )
     said = [repr(settings), str(settings)]
     with caplog.at_level("DEBUG"):
-        for use in (
+        uses: list[Callable[[], None]] = [
             lambda: warm_up(settings),
             lambda: open_writer(settings, block_seconds=0.1).close(timeout_seconds=0.1),
             lambda: open_admin(settings).close(),
-        ):
+        ]
+        for use in uses:
             try:
                 use()
             except TelemetryError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from flowise_telemetry_schemas.errors import ConfigurationError
@@ -118,7 +117,7 @@ class KafkaSettings:
                 raise ConfigurationError(f"{name} must be over 0")
         if self.request_timeout_seconds <= self.session_timeout_seconds:
             raise ConfigurationError("request_timeout_seconds must be over session_timeout_seconds")
-        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+        object.__setattr__(self, "options", dict(self.options))
 
     def __repr__(self) -> str:
         shown = []
