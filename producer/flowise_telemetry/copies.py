@@ -1,4 +1,4 @@
-"""Copies of a ``Telemetry``: ``copy`` and ``deepcopy`` return the same object, ``pickle`` makes one where it is read."""
+"""Copies of a ``Telemetry``: ``copy`` and ``deepcopy`` return the same object, ``pickle`` makes a new one."""
 
 from __future__ import annotations
 

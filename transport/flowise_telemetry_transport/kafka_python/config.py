@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.kafka_python.release import import_kafka
 from flowise_telemetry_transport.logging import quiet_kafka_python
 from flowise_telemetry_transport.settings import KafkaSettings
 
@@ -48,8 +49,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
     Options of the client's other roles (consumer, producer, admin) are left out. Raises ``ConfigurationError`` naming
     an option that none of them knows.
     """
-    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-
+    kafka = import_kafka()
     quiet_kafka_python(settings.secrets)
 
     wanted: dict[str, Any] = {
@@ -68,7 +68,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
         "bootstrap_timeout_ms": int(settings.connect_timeout_seconds * 1000),  # kafka-python 3's name for it
     }
     all_known: dict[str, Any] = {}
-    for client in (KafkaAdminClient, KafkaProducer, KafkaConsumer):
+    for client in (kafka.KafkaAdminClient, kafka.KafkaProducer, kafka.KafkaConsumer):
         all_known.update(client.DEFAULT_CONFIG)
     for name, text in settings.options.items():
         if name in _OURS:
