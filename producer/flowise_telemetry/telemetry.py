@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry import environment, lifecycle
+from flowise_telemetry.app_version import NOT_A_VERSION, normalized_version
 from flowise_telemetry.copies import Identity
 from flowise_telemetry.delivery.queue import EventQueue
 from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.encoding.size import event_bytes
 from flowise_telemetry.stats import Counts, DropReason, OnDrop, Stats
-from flowise_telemetry_schemas.errors import ValidationError
+from flowise_telemetry_schemas.errors import ConfigurationError, ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
 
 if TYPE_CHECKING:  # the functions below import what they need: an app with telemetry off loads none of it
@@ -42,10 +43,12 @@ class Telemetry:
     It is off if someone opted out (``consent`` says who) or no bootstrap servers are set. Settings are read here and
     never again, except that a later opt-out is obeyed: events that wait are then dropped as ``opted_out``.
 
-    ``app_version`` fills the events' ``version``. Arguments override the environment, which overrides the ``.env`` file
-    (``env_file``, else ``.env`` in the working directory); but no argument overrides an opt-out. ``enabled`` takes
-    what the environment takes (``True``, 1, ``"yes"``, …); what is not plainly a yes is a no, except None, the default.
-    ``environ`` replaces ``os.environ``.
+    ``app_version`` fills the events' ``version``, as the schemas take it: ``3.0.1rc1`` becomes ``3.0.1-rc.1``. With what
+    is no version nothing is sent, which one WARNING says.
+
+    Arguments override the environment, which overrides the ``.env`` file (``env_file``, else ``.env`` in the working
+    directory); but no argument overrides an opt-out. ``enabled`` takes what the environment takes (``True``, 1,
+    ``"yes"``, …); what is not plainly a yes is a no, except None, the default. ``environ`` replaces ``os.environ``.
 
     ``strict`` is for development and tests: ``send_telemetry`` raises ``ValidationError`` for a bad event, even if
     nothing is sent, and wrong settings raise ``ConfigurationError`` here. Without it nothing is ever raised into the
@@ -83,7 +86,7 @@ class Telemetry:
         from flowise_telemetry.settings import Limits, ProducerSettings
 
         self._silent = True
-        self._app_version = app_version
+        self._app_version = normalized_version(app_version) or ""
         self._strict = strict
         self._environ: Mapping[str, str] = os.environ if environ is None else environ
         self._limits = limits or Limits()
@@ -102,7 +105,7 @@ class Telemetry:
             self,
             {
                 **self._read_settings.keywords,
-                "app_version": app_version,
+                "app_version": self._app_version,
                 "strict": strict,
                 "enabled": enabled,
                 "env_file": env_file,
@@ -111,9 +114,13 @@ class Telemetry:
             },
         )
         self._decide()
+        if self._consent.enabled and not self._app_version:
+            if strict:
+                raise ConfigurationError(NOT_A_VERSION, argument="app_version")
+            logger.warning("telemetry: nothing is sent: %s", NOT_A_VERSION)
         if self._active and strict:
             self._check_settings()
-        if self._consent.enabled and not self._active:
+        elif self._consent.enabled and not self._active:
             logger.debug("telemetry: nothing is sent because %s is not set", environment.BOOTSTRAP_SERVERS)
         self._begin()
         lifecycle.register(self)
@@ -124,7 +131,8 @@ class Telemetry:
         self._consent = self._switch.decide()
         on = self._consent.enabled
         self._settings = self._read_settings(self._environ if on else {}, self._switch.values if on else {})
-        self._active = on and bool(self._settings.bootstrap_servers or self._settings.debug or self._writer_factory)
+        somewhere = self._settings.bootstrap_servers or self._settings.debug or self._writer_factory
+        self._active = on and bool(somewhere and self._app_version)
         if not on:
             self._switch.forget_spool(self._given_spool_dir)
 
