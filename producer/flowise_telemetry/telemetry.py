@@ -43,8 +43,8 @@ class Telemetry:
     It is off if someone opted out (``consent`` says who) or no bootstrap servers are set. Settings are read here and
     never again, except that a later opt-out is obeyed: events that wait are then dropped as ``opted_out``.
 
-    ``app_version`` fills the events' ``version``, as the schemas take it: ``3.0.1rc1`` becomes ``3.0.1-rc.1``. With what
-    is no version nothing is sent, which one WARNING says.
+    ``app_version`` fills the events' ``version``, as the schemas take it: ``3.0.1rc1`` becomes ``3.0.1-rc.1``. With
+    what is no version nothing is sent, which one WARNING says.
 
     Arguments override the environment, which overrides the ``.env`` file (``env_file``, else ``.env`` in the working
     directory); but no argument overrides an opt-out. ``enabled`` takes what the environment takes (``True``, 1,
