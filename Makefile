@@ -77,7 +77,7 @@ $(POLARS_OLDEST)/ready: requirements/dev.txt requirements/install.sh pyproject.t
 
 .PHONY: test-polars-oldest
 test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the oldest polars that is allowed
-	@$(POLARS_OLDEST)/bin/python -m pytest tests/consumer/decoding tests/consumer/sinks $(ARGS)
+	@$(POLARS_OLDEST)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/consumer/decoding tests/consumer/sinks $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_READY) ## ruff, mypy, and whether the generated files are up to date; changes nothing

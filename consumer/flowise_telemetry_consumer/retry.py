@@ -10,10 +10,10 @@ from random import Random
 from typing import TypeVar
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
-from flowise_telemetry_consumer.errors import IncompleteReadError
+from flowise_telemetry_consumer.errors import OutageError
 from flowise_telemetry_schemas import TelemetryError
 
-__all__ = ["DEFAULT_CONTROL", "Backoff", "OutageError", "RunControl", "retry_until"]
+__all__ = ["DEFAULT_CONTROL", "Backoff", "RunControl", "retry_until"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
@@ -51,7 +51,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class RunControl:
-    """How a long run is bounded and stopped: passed on, as it is, to all that it calls.
+    """Limit, stop event and clock of a long run, passed on unchanged to all that it calls.
 
     The run ends as incomplete after ``no_progress_seconds`` without any progress, whether the broker or the sink is
     away, and soon after ``stop`` is set. ``random`` jitters the waits between retries.
@@ -70,10 +70,6 @@ class RunControl:
 
 DEFAULT_CONTROL = RunControl()
 """A run that only its end, or a minute without progress, ends."""
-
-
-class OutageError(IncompleteReadError):
-    """An outage lasted longer than the run may wait for its end."""
 
 
 def retry_until(step: Callable[[], _T], control: RunControl = DEFAULT_CONTROL, *, what: str) -> _T:

@@ -25,7 +25,7 @@ class Envelope:
     sequence: int
 
     def fields(self) -> dict[str, Any]:
-        """The envelope in wire form."""
+        """Return the envelope in wire form."""
         return {
             "eventId": self.event_id,
             "occurredAt": self.occurred_at_ms,

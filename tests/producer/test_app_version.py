@@ -16,8 +16,7 @@ from flowise_telemetry_transport import InMemoryBroker
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import stored, tool_created
 
-(PATTERN,) = {field.pattern for field in catalog().latest("tool_created").fields if field.name == "version"}
-PATTERN = str(PATTERN)
+PATTERN = str(next(field.pattern for field in catalog().latest("tool_created").fields if field.name == "version"))
 
 VERSIONS = {
     "3.0.1": "3.0.1",

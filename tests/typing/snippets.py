@@ -117,13 +117,13 @@ from flowise_telemetry_consumer import (
     BatchLimits,
     Consumer,
     ConsumerSettings,
-    DeadLetter,
-    Decoded,
-    Decoder,
     ReplayRequest,
     ReplayResult,
+    RunControl,
     replay,
 )
+from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.sinks import Sink, open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import InMemoryBroker, KafkaSettings, Record, open_reader, open_writer
@@ -136,7 +136,11 @@ consumer = Consumer(broker.open_reader(group="one"), opened, broker.open_writer(
 consumer.run(threading.Event())
 kafka = KafkaSettings(bootstrap_servers=("localhost:9092",))
 real = Consumer(open_reader(kafka, group="one"), opened, open_writer(kafka), catalog())
-assert_type(replay(broker.open_reader(), opened, catalog(), "events", restart=True), ReplayResult)
+control = RunControl(no_progress_seconds=5, stop=threading.Event())
+assert_type(
+    replay(broker.open_reader(), opened, catalog(), "events", restart=True, control=control),
+    ReplayResult,
+)
 assert_type(replay(broker.open_reader(), opened, catalog(), ReplayRequest(partitions=(0, 1))), ReplayResult)
 records: list[Record] = []
 decoded = Decoder(catalog(), block_rows=100).decode(records)

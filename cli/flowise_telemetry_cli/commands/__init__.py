@@ -1,1 +1,1 @@
-"""The commands: each file or folder is one, as it is typed."""
+"""The commands: each file or folder is one, named as it is typed."""

@@ -1,4 +1,4 @@
-"""``flowise-telemetry compact``: few large files in place of many small ones."""
+"""``flowise-telemetry compact``: small Parquet files merged into large ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 import click
 
+from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.parquet import ParquetSink
 from flowise_telemetry_schemas import ConfigurationError
@@ -15,14 +16,14 @@ __all__ = ["compact"]
 
 @click.command()
 @click.option(
-    "--sink", metavar="URL", required=True, help="The data set: parquet:///folder, parquet+s3://bucket/prefix."
+    "--sink", metavar="URL", required=True, help="Data set to compact: parquet:///folder, parquet+s3://bucket/prefix."
 )
-@click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object.")
+@json_option("Print the counts as one JSON object.")
 def compact(*, sink: str, as_json: bool) -> None:
     """Merge the small Parquet files of each event and day, sorted by id, each event once.
 
-    Consumers may go on writing. A program that reads in the moment in which files are exchanged may see events twice or
-    miss a file, and reads again then.
+    Consumers may keep writing meanwhile. A program that reads while files are replaced may see events twice or miss a
+    file; it reads again then.
 
     \b
     Example:
@@ -30,7 +31,7 @@ def compact(*, sink: str, as_json: bool) -> None:
     """
     target = open_sink(sink)
     if not isinstance(target, ParquetSink):
-        raise ConfigurationError(f"only a parquet sink is compacted, and {target.url} is none")
+        raise ConfigurationError(f"{target.url} is not a parquet sink, and only those are compacted", argument="sink")
     try:
         result = target.compact()
     finally:
@@ -41,4 +42,4 @@ def compact(*, sink: str, as_json: bool) -> None:
         return
     click.echo(f"{target.url}: {result.files_before} files before, {result.files_after} after")
     if result.duplicates:
-        click.echo(f"{result.duplicates} events had been there twice and are there once")
+        click.echo(f"{result.duplicates} duplicate events removed")

@@ -104,7 +104,7 @@ class Decoder:
             try:
                 schema, body = split(value, self._catalog)
             except DecodeError as error:
-                dead[place] = DeadLetter.of_decode_error(record, error)
+                dead[place] = DeadLetter.from_decode_error(record, error)
                 continue
             group = groups.setdefault(schema, _Group())
             group.places.append(place)
@@ -188,11 +188,11 @@ class Decoder:
             try:
                 row = decode_body(schema, body, latest)
             except DecodeError as error:
-                dead[place] = DeadLetter.of_decode_error(records[place], error)
+                dead[place] = DeadLetter.from_decode_error(records[place], error)
                 continue
             found = violations(latest, row)
             if found:
-                dead[place] = DeadLetter.of_violation(records[place], schema, as_error(schema.event, found))
+                dead[place] = DeadLetter.from_violation(records[place], schema, as_error(schema.event, found))
             else:
                 good.append(row)
                 places.append(place)

@@ -18,7 +18,7 @@ LAG_SECONDS = 15.0
 
 
 class PartitionMonitor:
-    """Keeps that part of ``ConsumerCounters`` up to date, on the consumer's thread."""
+    """Watch over the assigned partitions: lag, age of events, missing events. Runs on the consumer's thread."""
 
     def __init__(self, reader: RecordReader, counters: ConsumerCounters, clock: Clock, *, topic: str) -> None:
         self._reader = reader

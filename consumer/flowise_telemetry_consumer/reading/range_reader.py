@@ -35,7 +35,7 @@ class RangePoll:
 
 
 class RangeReader:
-    """Reads one range, once: iterate over it, then look at ``incomplete``.
+    """A reader of one range: iterate over it once, then look at ``incomplete``.
 
     The spans of a partition follow each other without a hole. ``positions`` are the next offsets to read, at most the
     range's ends. ``incomplete`` is None when the end was reached, else the error that says why it was not: no position
@@ -105,12 +105,11 @@ class RangeReader:
                 raise IncompleteReadError(self._stalled(), topic=topic)
 
     def _stalled(self) -> str:
-        places = [f"{tp.topic}[{tp.partition}]" for tp, end in self._range.ends.items() if self.positions[tp] < end]
-        first = next(tp for tp, end in self._range.ends.items() if self.positions[tp] < end)
-        others = f" (and {len(places) - 1} more partitions)" if len(places) > 1 else ""
+        first, *others = (tp for tp, end in self._range.ends.items() if self.positions[tp] < end)
+        more = f" (and {len(others)} more partition{'s' if len(others) > 1 else ''})" if others else ""
         return (
-            f"no records received for {self._control.no_progress_seconds:g} s from {places[0]}"
-            f" at offset {self.positions[first]}{others}"
+            f"no records received for {self._control.no_progress_seconds:g} s"
+            f" from {first.topic}[{first.partition}] at offset {self.positions[first]}{more}"
         )
 
     def _spans(self, polled: Polled, unread: dict[TopicPartition, int]) -> list[OffsetSpan]:

@@ -8,9 +8,9 @@ from functools import partial
 
 import polars as pl
 
-from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.errors import OutageError, SinkError
 from flowise_telemetry_consumer.replay.filters import RecordFilter
-from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Readable, Sink
 from flowise_telemetry_schemas import Catalog
 

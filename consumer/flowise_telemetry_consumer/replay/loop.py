@@ -9,13 +9,15 @@ from functools import partial
 from typing import TypeVar
 
 from flowise_telemetry_consumer.decoding.decoder import Decoder
+from flowise_telemetry_consumer.errors import OutageError
 from flowise_telemetry_consumer.reading.batch import BatchLimits, RecordBatch
 from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange, OffsetSpan
 from flowise_telemetry_consumer.reading.range_reader import POLL_RECORDS, RangeReader
-from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, keep_missing, open_run
+from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, keep_missing
 from flowise_telemetry_consumer.replay.report import OnReport, ReplayResult, add_missing, unread_partitions
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
-from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
+from flowise_telemetry_consumer.replay.resume import open_run
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader

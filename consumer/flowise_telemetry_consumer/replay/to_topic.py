@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from flowise_telemetry_consumer.decoding.decoder import Decoder
+from flowise_telemetry_consumer.errors import OutageError
 from flowise_telemetry_consumer.reading.offset_range import OffsetSpan
 from flowise_telemetry_consumer.reading.range_reader import RangeReader
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import OnReport, ReplayResult, add_missing, unread_partitions
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
-from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.kafka_topic import TopicSink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER

@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from typing import Any, Literal, cast
 
-from flowise_telemetry_consumer.errors import SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkInUseError, SinkUnavailableError, WorkerError
 from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint
 from flowise_telemetry_consumer.replay.loop import advance_run
@@ -30,19 +30,12 @@ from flowise_telemetry_transport.clients import open_reader
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["WorkerError", "open_target", "replay_with_workers", "require_many_writers"]
+__all__ = ["open_target", "replay_with_workers", "require_many_writers"]
 
 _WAIT_SECONDS = 0.2
 _KEEP_LOCK_SECONDS = 5.0
 _END_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
-
-
-class WorkerError(TelemetryError):
-    """A worker of a replay failed or was killed. Its rows stay written, and the replay can be resumed.
-
-    Retryable if the worker was killed, or if its own error was retryable.
-    """
 
 
 @dataclass(frozen=True, slots=True)

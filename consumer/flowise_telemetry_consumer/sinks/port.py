@@ -78,7 +78,7 @@ class SourceProgress:
 
 @runtime_checkable
 class Sink(Protocol):
-    """Keeps events, each once. Opening it touches nothing: the first other call does."""
+    """A place that keeps events, each once. Opening it touches nothing: the first other call does."""
 
     @property
     def url(self) -> str:

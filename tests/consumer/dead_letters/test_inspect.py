@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from flowise_telemetry_consumer import inspect
+from flowise_telemetry_consumer.dead_letters.inspect import inspect
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import MARKER
 from tests.consumer.world import value_of

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flowise_telemetry_consumer import (
-    SinkUnavailableError,
-    current_dead_letters,
-    list_dead_letters,
-    read_dead_letters,
-)
+from flowise_telemetry_consumer import SinkUnavailableError, current_dead_letters, list_dead_letters
+from flowise_telemetry_consumer.dead_letters.reader import read_dead_letters
 from flowise_telemetry_consumer.errors import TopicChangedError
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.errors import DeliveryTimeoutError

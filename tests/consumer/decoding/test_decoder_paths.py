@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from flowise_telemetry_consumer import Decoder
 from flowise_telemetry_consumer.decoding.avro_block import read_block
+from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_schemas import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from tests.consumer.world import event_id, records, value_of

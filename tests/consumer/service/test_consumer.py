@@ -9,11 +9,11 @@ from flowise_telemetry_consumer import (
     ConsumerSettings,
     DeadLetterLimitError,
     DeadLetterLimits,
-    DeadLetterRefusedError,
     FencedError,
     SinkError,
     SinkUnavailableError,
 )
+from flowise_telemetry_consumer.errors import DeadLetterRefusedError
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError, MessageTooLargeError

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, DeadLetterLimits, Decoder
+from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, DeadLetterLimits
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
+from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
 from flowise_telemetry_consumer.sinks.port import Batch

@@ -81,7 +81,7 @@ def test_a_long_outage_is_bounded_by_the_disk_and_not_by_memory(
     telemetry = make_telemetry(limits=Limits(buffer_max_events=200))
     for number in range(2000):
         telemetry.send_telemetry(tool_created(number))
-        if number % 100 == 99:  # an app that sends for longer than memory would last
+        if number % 40 == 39:  # an app that sends for longer than memory would last
             wait_until(lambda: telemetry.stats().spooled == telemetry.stats().buffered)
     assert telemetry.stats().dropped == {}
     wait_until(lambda: telemetry.flush(1.0), timeout_seconds=30.0)
