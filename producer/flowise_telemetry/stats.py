@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 __all__ = ["Counts", "DropReason", "OnDrop", "Stats"]
 
@@ -129,7 +128,7 @@ class Counts:
     def dropped(self) -> Mapping[str, int]:
         """Return the drops by reason, without reasons that did not occur."""
         with self._lock:
-            return MappingProxyType({reason.value: count for reason, count in self._dropped.items()})
+            return {reason.value: count for reason, count in self._dropped.items()}
 
     @property
     def dropped_events(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import lifecycle
+from flowise_telemetry.config_folder import last_opt_out_ms
 from flowise_telemetry.delivery.in_flight import InFlight, WriterFactory
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.sender import Sender
@@ -92,7 +93,9 @@ def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:
     except ImportError as error:  # a Python that was built without SQLite
         logger.warning("telemetry: no spool, events are kept in memory only: %s", error)
         return None
-    return Spool(settings.spool_dir, max_bytes=limits.spool_max_bytes)
+    return Spool(
+        settings.spool_dir, max_bytes=limits.spool_max_bytes, opted_out_at_ms=last_opt_out_ms(settings.environ)
+    )
 
 
 def _ledger(settings: ProducerSettings, limits: Limits) -> Ledger | None:

@@ -141,6 +141,10 @@ class PendingEvents:
 
     def _adopt(self, spool: Spool) -> None:
         adopted = spool.adopt()
+        withdrawn, spool.withdrawn = spool.withdrawn, []
+        self._counts.recovered += len(withdrawn)
+        for event in withdrawn:
+            self._counts.drop(DropReason.OPTED_OUT, event)
         if adopted:
             self._counts.recovered += adopted
             self._more_on_disk = True

@@ -161,7 +161,8 @@ class Sender:
             return
         self._encode_some()
         self._pending.update()
-        self._in_flight.send_some()
+        if self._may_send():  # again: the disk may have taken its time
+            self._in_flight.send_some()
         self._in_flight.poll()
 
     def _has_work(self) -> bool:

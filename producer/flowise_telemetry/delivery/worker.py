@@ -133,6 +133,14 @@ class Worker:
                 " was" if lost == 1 else "s were",
             )
 
+    def wait_for_end(self, timeout_seconds: float) -> None:
+        """Wait until the thread has seen an opt-out and dropped everything."""
+        if self._is_here() or not (self.running or len(self._queue)):
+            return
+        if not self._has_thread():
+            self._work(lambda: False)
+        self._look_until(lambda: self._requests.over, self._clock() + timeout_seconds)
+
     def _stop_in(self, seconds: float) -> None:
         self._requests.stop_at = self._clock() + seconds * _STOP_SENDING_AT
 

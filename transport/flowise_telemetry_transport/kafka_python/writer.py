@@ -22,6 +22,8 @@ from flowise_telemetry_transport.errors import (
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.errors import translate_delivery_error, translate_error
 from flowise_telemetry_transport.kafka_python.patches.threadless import Turns, make_producer
+from flowise_telemetry_transport.kafka_python.release import import_kafka
+from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.partitioning import partition_for
 from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
@@ -92,14 +94,13 @@ class KafkaPythonWriter:
             return self._producer
 
     def _open(self) -> Any:
-        client_config(self._settings, {})  # silence the client before its first import
-        from kafka import KafkaProducer
-
-        config = client_config(self._settings, KafkaProducer.DEFAULT_CONFIG)
+        client_class = import_kafka().KafkaProducer
+        quiet_threads_of(self._config["client_id"])
+        config = client_config(self._settings, client_class.DEFAULT_CONFIG)
         # ``send`` waits for this, so its own bound applies.
         for name in {"api_version_auto_timeout_ms", "bootstrap_timeout_ms"} & config.keys():
             config[name] = min(config[name], int(self._block_seconds * 1000))
-        ours = {name: value for name, value in self._config.items() if name in KafkaProducer.DEFAULT_CONFIG}
+        ours = {name: value for name, value in self._config.items() if name in client_class.DEFAULT_CONFIG}
         ours["value_serializer"] = _null_serializer()
         try:
             producer, self._turns = make_producer({**ours, **config})
