@@ -23,7 +23,7 @@ class Requests:
         self.loaded = False
         """Answered: everything is imported, the Kafka client too."""
         self.keeping = False
-        """Answered: what is left is being written to the spool."""
+        """Answered: it writes to the spool, or closes; it does not hang in the client."""
         self.over = False
         """Answered: the thread has ended."""
 

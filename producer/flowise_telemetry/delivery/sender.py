@@ -124,14 +124,12 @@ class Sender:
 
     def _close(self) -> None:
         """Keep what is left in the spool, if there is one, then close the client and count the rest."""
+        self._requests.keeping = self._pending.keeps
         if self._pending.keeps and self._reason_for_rest is not DropReason.OPTED_OUT:
-            self._requests.keeping = True
             with contextlib.suppress(Exception):  # what cannot be kept is counted below
                 while len(self._queue) or self._unencoded:
                     self._encode_some()
-            self._requests.keeping = False
         unanswered = self._in_flight.close(self._remaining_seconds())
-        self._requests.keeping = self._pending.keeps
         self._drop_rest(unanswered)
 
     def _is_over(self) -> bool:
@@ -159,8 +157,10 @@ class Sender:
             self._reason_for_rest = DropReason.OPTED_OUT
             self._requests.stop_at = self._clock()
             return
+        self._requests.keeping = self._pending.keeps
         self._encode_some()
         self._pending.update()
+        self._requests.keeping = False  # the client may hang
         if self._may_send():  # again: the disk may have taken its time
             self._in_flight.send_some()
         self._in_flight.poll()
