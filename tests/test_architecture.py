@@ -68,7 +68,8 @@ ADAPTERS: dict[str, str] = {
     "confluent_kafka": "transport/flowise_telemetry_transport/librdkafka",
     "psycopg": "consumer/flowise_telemetry_consumer/sinks",
     "duckdb": "consumer/flowise_telemetry_consumer/sinks/duckdb",
-    "obstore": "consumer/flowise_telemetry_consumer/sinks/parquet",
+    "deltalake": "consumer/flowise_telemetry_consumer/sinks/delta",
+    "obstore": "consumer/flowise_telemetry_consumer/sinks",
     "prometheus_client": "consumer/flowise_telemetry_consumer/monitoring",
 }
 
@@ -286,7 +287,18 @@ def test_only_the_service_knows_polars() -> None:
 
 @pytest.mark.parametrize("package", ["flowise_telemetry", "flowise_telemetry_schemas", "flowise_telemetry_transport"])
 def test_what_an_app_imports_is_light(package: str) -> None:
-    heavy = {"kafka", "confluent_kafka", "polars", "psycopg", "psycopg_binary", "duckdb", "obstore", "sqlite3", "click"}
+    heavy = {
+        "kafka",
+        "confluent_kafka",
+        "polars",
+        "psycopg",
+        "psycopg_binary",
+        "duckdb",
+        "deltalake",
+        "obstore",
+        "sqlite3",
+        "click",
+    }
     heavy |= {"fastavro", "dotenv", "importlib.resources"}
     code = f"import sys, {package}; print(*sorted(set(sys.modules) & {heavy!r}))"
     loaded = subprocess.run(

@@ -52,6 +52,15 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         extra="duckdb",
     ),
     SinkKind(
+        scheme="delta",
+        open=_adapter("delta", "open_delta"),
+        example="delta:///folder",
+        writers="many",
+        roles=_DATABASE,
+        library="deltalake",
+        extra="delta",
+    ),
+    SinkKind(
         scheme="parquet",
         open=_adapter("parquet", "open_parquet"),
         example="parquet:///folder",
