@@ -60,6 +60,18 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         library="deltalake",
         extra="delta",
     ),
+    *(
+        SinkKind(
+            scheme=f"delta+{kind}",
+            open=_adapter("delta", "open_delta_on_objects"),
+            example=f"delta+{kind}://{bucket}/prefix",
+            writers="many",
+            roles=_DATABASE,
+            library="deltalake",
+            extra="delta",
+        )
+        for kind, bucket in (("s3", "bucket"), ("az", "container"), ("gs", "bucket"))
+    ),
     SinkKind(
         scheme="parquet",
         open=_adapter("parquet", "open_parquet"),

@@ -85,14 +85,15 @@ def finish(store: Store, live: Progress, staging: Progress) -> None:
     promotion = Promotion.of(live.state)
     staging.create()
     staging.change(lambda state: _marked(state, promotion))
+    live_versions, staging_versions = {}, {}
     for event in promotion.events:
-        _exchange(store, event, promotion.staging_prefix + event, promotion.number)
+        here, there = EventTable(store, event), EventTable(store, promotion.staging_prefix + event)
+        _exchange(store, here, there, promotion.number)
+        live_versions[event], staging_versions[event] = here.log.version or 0, there.log.version or 0
     staging.load()
     incoming = _packed(staging.state.sources)
     live.change(lambda state: _with_incoming(state, promotion, incoming))
-    staging_versions = {event: _version(store, promotion.staging_prefix + event) for event in promotion.events}
     staging.change(lambda state: _ended_there(state, promotion, live.state, staging_versions))
-    live_versions = {event: _version(store, event) for event in promotion.events}
     live.change(lambda state: _ended_here(state, promotion, live_versions))
 
 
@@ -133,15 +134,14 @@ def _is_under_way(state: State, promotion: Promotion) -> bool:
     return bool(state.exchanges % 2) and promotion.is_in(state)
 
 
-def _exchange(store: Store, live: str, staging: str, number: int) -> None:
+def _exchange(store: Store, here: EventTable, there: EventTable, number: int) -> None:
     """Exchange the rows of two tables, where that has not been done."""
-    here, there = EventTable(store, live), EventTable(store, staging)
     _same_columns(here, there)
     if (here.log.transaction(_APPLICATION) or 0) < number:
         there.log.refresh()
         _replace(store, here.log, there.log, number)
     if (there.log.transaction(_APPLICATION) or 0) < number:
-        before = TableLog(store, live)
+        before = TableLog(store, here.log.table)
         before.load(_version_before(here.log, number))
         _replace(store, there.log, before, number)
 
@@ -199,12 +199,6 @@ def _version_before(log: TableLog, number: int) -> int:
             return version - 1
         version -= 1
     raise SinkUnavailableError(f"the promotion {number} of the table {log.table} is not in its log any more")
-
-
-def _version(store: Store, table: str) -> int:
-    log = TableLog(store, table)
-    log.load()
-    return log.version or 0
 
 
 def _packed(sources: Mapping[tuple[str, TopicPartition], Kept]) -> tuple[Any, ...]:
