@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
 from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.delta import DeltaSink
 from flowise_telemetry_consumer.sinks.parquet import ParquetSink
 from flowise_telemetry_schemas import ConfigurationError
 
@@ -29,8 +31,11 @@ def compact(*, sink: str, as_json: bool) -> None:
       flowise-telemetry compact --sink parquet:///events
     """
     target = open_sink(sink)
+    if isinstance(target, DeltaSink):
+        _compact_delta(target, as_json=as_json)
+        return
     if not isinstance(target, ParquetSink):
-        raise ConfigurationError(f"only a parquet sink is compacted, and {target.url} is none")
+        raise ConfigurationError(f"only a delta sink or a parquet sink is compacted, and {target.url} is none")
     try:
         result = target.compact()
     finally:
@@ -42,3 +47,16 @@ def compact(*, sink: str, as_json: bool) -> None:
     click.echo(f"{target.url}: {result.files_before} files before, {result.files_after} after")
     if result.duplicates:
         click.echo(f"{result.duplicates} events had been there twice and are there once")
+
+
+def _compact_delta(target: DeltaSink, *, as_json: bool) -> None:
+    try:
+        done = target.compact()
+    finally:
+        target.close()
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+        return
+    click.echo(
+        f"{target.url}: {done.files_before} files before, {done.files_after} after, {done.removed} unused removed"
+    )

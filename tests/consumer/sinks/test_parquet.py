@@ -334,7 +334,7 @@ def test_compact_is_a_command(
     assert run(["compact", "--sink", sink.url, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"files_before": 1, "files_after": 1, "duplicates": 0}
     assert run(["compact", "--sink", f"sqlite:///{tmp_path}/x.db"]) == 2
-    assert "only a parquet sink" in capsys.readouterr().err
+    assert "or a parquet sink" in capsys.readouterr().err
 
 
 def test_files_of_others_count_too(root: Path, sink: ParquetSink) -> None:

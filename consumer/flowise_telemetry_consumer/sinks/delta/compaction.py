@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import polars as pl
+import polars.selectors as cs
 
+from flowise_telemetry_consumer.decoding.frames import polars_schema
 from flowise_telemetry_consumer.errors import SinkUnavailableError
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, new_path
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
@@ -48,7 +50,9 @@ def compact_table(store: Store, table: EventTable, schema: EventSchema) -> Compa
     """
     before = len(table.log.files)
     for group in list(_groups(table.log.files.values())):
-        _merge(store, table, schema, group)
+        known = [file for file in group if _is_known(store, table, schema, file)]
+        if len(known) > 1:
+            _merge(store, table, schema, known)
     return Compacted(before, len(table.log.files))
 
 
@@ -78,6 +82,13 @@ def _groups(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
             rows += file.rows
         if len(group) > 1:
             yield group
+
+
+def _is_known(store: Store, table: EventTable, schema: EventSchema, file: DataFile) -> bool:
+    """Tell if a file has no column or nested field that this schema does not know, and would lose in a merged one."""
+    wanted = polars_schema(schema)
+    there = store.scan([f"{table.log.table}/{file.path}"]).with_columns(cs.datetime().dt.cast_time_unit("ms"))
+    return all(wanted.get(name) == dtype for name, dtype in there.collect_schema().items())
 
 
 def _merge(store: Store, table: EventTable, schema: EventSchema, group: list[DataFile]) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, new_path, parts_by_date
-from flowise_telemetry_consumer.sinks.delta.known_ids import KnownIds
+from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS, KnownIds
 from flowise_telemetry_consumer.sinks.delta.log import TableLog, now_ms
 from flowise_telemetry_consumer.sinks.delta.rows import DATE, encoded, merged_fields, rows_of, table_fields
 from flowise_telemetry_consumer.sinks.delta.store import Store
@@ -36,23 +36,21 @@ class Pending:
 class EventTable:
     """One event's table, as one sink sees it."""
 
-    def __init__(self, store: Store, table: str) -> None:
+    def __init__(self, store: Store, table: str, *, max_cached_ids: int = MAX_CACHED_IDS) -> None:
         self._store = store
         self.log = TableLog(store, table)
-        self._known = KnownIds(store, self.log)
+        self._known = KnownIds(store, self.log, max_cached_ids=max_cached_ids)
 
     def load(self) -> bool:
         """Read the table's state where that has not been done; return False where there is no table."""
-        return self.log.version is not None or self.log.load()
+        if self.log.version is not None:
+            return True
+        self._known.forget()
+        return self.log.load()
 
     def follow(self) -> None:
         """Bring the state up to the newest version."""
         self._known.follow(self.log.refresh())
-
-    def forget(self) -> None:
-        """Forget the table's state."""
-        self.log = TableLog(self._store, self.log.table)
-        self._known = KnownIds(self._store, self.log)
 
     def prepare(self, schema: EventSchema) -> None:
         """Create the table or add columns that it lacks. Raises ``SinkError`` where one is of another type."""

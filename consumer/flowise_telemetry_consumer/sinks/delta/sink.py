@@ -11,9 +11,11 @@ from typing import Self
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.delta.compaction import Compacted, compact_table, vacuum
 from flowise_telemetry_consumer.sinks.delta.data_file import origin_of
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
+from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
 from flowise_telemetry_consumer.sinks.delta.progress import Progress, State
 from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, finish
 from flowise_telemetry_consumer.sinks.delta.rows import null_column
@@ -42,11 +44,12 @@ class DeltaSink:
     not shown by ``read`` and ``counts``, and the next delivery completes it.
     """
 
-    def __init__(self, store: Store, *, table_set: str = "") -> None:
+    def __init__(self, store: Store, *, table_set: str = "", max_cached_ids: int = MAX_CACHED_IDS) -> None:
         self._store = store
         # No event has two underscores in its name.
         self._prefix = f"{table_set}__" if table_set else ""
         self._url = store.url + (f" (beside: {table_set})" if table_set else "")
+        self._max_cached_ids = max_cached_ids
         self._schemas: dict[str, EventSchema] = {}
         self._tables: dict[str, EventTable] = {}
         self._progress = Progress(store, self._prefix, self._url)
@@ -169,15 +172,16 @@ class DeltaSink:
         """Merge small files and remove those that no version of the last week names."""
         with self._store.translate_errors():
             self._store.require_root()
-            self._store.lock(self._prefix + _COMPACTING)
+            locked = self._store.another()
+            locked.lock(self._prefix + _COMPACTING)
             try:
-                self._progress.load()
                 self._settled()
                 done = Compacted()
                 for event, schema in self._known().items():
                     done += self._compact(event, schema)
+                vacuum(self._store, self._prefix + PROGRESS_TABLE)
             finally:
-                self._store.release()
+                locked.release()
         return done
 
     def close(self) -> None:
@@ -276,7 +280,8 @@ class DeltaSink:
 
     def _table(self, event: str) -> EventTable:
         if event not in self._tables:
-            self._tables[event] = EventTable(self._store, self._prefix + event)
+            table = EventTable(self._store, self._prefix + event, max_cached_ids=self._max_cached_ids)
+            self._tables[event] = table
         return self._tables[event]
 
     def _visible(self, event: str) -> EventTable | None:
