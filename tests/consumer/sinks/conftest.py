@@ -17,6 +17,7 @@ from flowise_telemetry_consumer.sinks import KeepsProgress, Readable, Stageable
 from flowise_telemetry_consumer.sinks.registry import SINK_KINDS
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.roles import ReadableSink, open_readable
+from tests.services.object_store import ACCESS_KEY, SECRET_KEY, ObjectStoreService
 
 UNTRIED = ("delta+az", "delta+gs")
 """Kinds for which there is no server: docs/sinks.md says so."""
@@ -54,8 +55,12 @@ def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    """Object storage with the bucket ``telemetry``, which anyone with credentials may use."""
+def s3_endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Object storage with the bucket ``telemetry``: moto, which anyone with credentials may use, or a real one."""
+    if not ON_OBJECTS:
+        store: ObjectStoreService = request.getfixturevalue("object_store")
+        yield store.endpoint
+        return
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -70,8 +75,8 @@ def s3_endpoint() -> Iterator[str]:
 @pytest.fixture
 def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of an empty data set there."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-id-of-tests")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
     return f"parquet+s3://telemetry/{uuid.uuid4().hex}/events?endpoint_url={s3_endpoint}"
 
 

@@ -9,7 +9,9 @@ from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 
 __all__ = ["failure_of", "is_of_deltalake", "told"]
 
-_STATUS = re.compile(r"(?:status code|status):? (\d{3}(?: [A-Z][A-Za-z ]+)?)")
+# deltalake draws a chain of causes, in colour and with arrows.
+_DRAWN = re.compile(r"(?:\x1b\[\d+m|↳|\s)+")
+_STATUS = re.compile(r"status code:? (\d{3}(?: [A-Z][A-Za-z]+)*)")
 
 _NOT_FOUND = 404
 _NOT_ALLOWED = (401, 403)
@@ -26,8 +28,8 @@ def is_of_deltalake(error: Exception) -> bool:
 
 def failure_of(error: Exception, url: str, *, bucket: str = "") -> SinkError:
     """Return our error for one of ``deltalake``, of polars or of an object store; an outage where waiting helps."""
-    found = _STATUS.search(str(error))
-    status = found[1].strip() if found else type(error).__name__
+    found = _STATUS.search(_DRAWN.sub(" ", str(error)))
+    status = found[1] if found else type(error).__name__
     code = int(found[1][:3]) if found else 0
     if code == _NOT_FOUND or isinstance(error, FileNotFoundError):
         return SinkError(f"{url} cannot be opened: there is no {f'bucket {bucket}' if bucket else 'such table'}")

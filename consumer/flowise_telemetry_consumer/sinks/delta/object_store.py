@@ -18,13 +18,15 @@ from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
 from flowise_telemetry_consumer.sinks.delta.address import Place
 from flowise_telemetry_consumer.sinks.delta.failures import failure_of, is_of_deltalake
 
-__all__ = ["LOCK_SECONDS", "ObjectStore"]
+__all__ = ["LOCK_SECONDS", "REQUEST_TIMEOUT_SECONDS", "ObjectStore"]
 
 LOCK_SECONDS = 900.0
 """How long a lock is held after its holder was last heard of."""
 
+REQUEST_TIMEOUT_SECONDS = 30.0
+"""How long a request may take, and all its repetitions."""
+
 _REQUESTS_AT_ONCE = 8
-_REQUEST_TIMEOUT_SECONDS = 30
 _CONNECT_TIMEOUT_SECONDS = 5
 _RETRIES = 2
 _LOCKS = "_flowise_telemetry/locks"
@@ -39,7 +41,9 @@ class ObjectStore:
     A named lock is an object that expires.
     """
 
-    def __init__(self, place: Place, *, lock_seconds: float = LOCK_SECONDS) -> None:
+    def __init__(
+        self, place: Place, *, lock_seconds: float = LOCK_SECONDS, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
+    ) -> None:
         # Asked for here, so that a missing extra is told when the sink is opened.
         import obstore
         from obstore.store import from_url
@@ -47,6 +51,7 @@ class ObjectStore:
         self._obstore = obstore
         self._place = place
         self._lock_seconds = lock_seconds
+        self._timeout_seconds = timeout_seconds
         self._held: dict[str, tuple[bytes, str, float]] = {}
         plain: Any = {name: value for name, value in place.options.items() if name != "aws_allow_http"}
         self._store: Any = from_url(
@@ -54,12 +59,12 @@ class ObjectStore:
             config=plain,
             client_options={
                 "allow_http": place.options.get("aws_allow_http") == "true",
-                "timeout": timedelta(seconds=_REQUEST_TIMEOUT_SECONDS),
+                "timeout": timedelta(seconds=timeout_seconds),
                 "connect_timeout": timedelta(seconds=_CONNECT_TIMEOUT_SECONDS),
             },
             retry_config={
                 "max_retries": _RETRIES,
-                "retry_timeout": timedelta(seconds=_REQUEST_TIMEOUT_SECONDS),
+                "retry_timeout": timedelta(seconds=timeout_seconds),
             },
         )
 
@@ -75,15 +80,15 @@ class ObjectStore:
         return {
             **self._place.options,
             **conditional,
-            "timeout": f"{_REQUEST_TIMEOUT_SECONDS}s",
+            "timeout": f"{self._timeout_seconds:g}s",
             "connect_timeout": f"{_CONNECT_TIMEOUT_SECONDS}s",
             "max_retries": str(_RETRIES),
-            "retry_timeout": f"{_REQUEST_TIMEOUT_SECONDS}s",
+            "retry_timeout": f"{self._timeout_seconds:g}s",
         }
 
     def another(self) -> ObjectStore:
         """Return the same place with locks of its own."""
-        return ObjectStore(self._place, lock_seconds=self._lock_seconds)
+        return ObjectStore(self._place, lock_seconds=self._lock_seconds, timeout_seconds=self._timeout_seconds)
 
     def open(self) -> bool:
         """Do nothing: a bucket has no folders, and is made by whoever pays for it."""
