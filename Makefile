@@ -79,6 +79,10 @@ $(POLARS_OLDEST)/ready: requirements/dev.txt requirements/install.sh pyproject.t
 test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the oldest polars that is allowed
 	@$(POLARS_OLDEST)/bin/python -m pytest tests/consumer/decoding tests/consumer/sinks $(ARGS)
 
+.PHONY: test-objects
+test-objects: $(DEV_READY) ## Delta on a real object storage (SeaweedFS): contract, promotions, kill loops, faults; ten minutes
+	@TEST_OBJECTS=1 $(RUN) -m pytest tests/consumer/sinks -k "s3 or bucket" $(ARGS)
+
 .PHONY: lint
 lint: $(DEV_READY) ## ruff, mypy, and whether the generated files are up to date; changes nothing
 	$(RUN) -m ruff check .

@@ -5,9 +5,8 @@ Most of it runs on moto, in this process; what has to be believed of a real stor
 
 from __future__ import annotations
 
+import os
 import random
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,9 +24,11 @@ from tests.consumer.sinks.batches import batch, sizes
 from tests.consumer.sinks.faulty_storage import Fault, faulty_storage
 from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.test_delta import TP0, numbers, of_group, tools
-from tests.consumer.sinks.test_kill import BATCHES, KILL_AFTER_LINES
-from tests.consumer.sinks.writer_process import ROOT
 from tests.services.object_store import ACCESS_KEY, BUCKET, SECRET_KEY, ObjectStoreService, SeaweedFS
+
+IS_THOROUGH = os.environ.get("TEST_OBJECTS") == "1"
+FAULTY_BATCHES = 20 if IS_THOROUGH else 6
+KILLED_BATCHES = 60 if IS_THOROUGH else 15
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -253,30 +254,6 @@ def test_a_real_store_refuses_the_second_of_two_commits(real: str) -> None:
     assert second.read("table/_delta_log/1.json") == b"one"
 
 
-@pytest.mark.slow
-def test_a_writer_killed_again_and_again_ends_with_every_row_once(real: str) -> None:
-    one = sizes(batch(repeat=40))
-    code = f"from tests.consumer.sinks.test_kill import write_on; write_on({real!r})"
-    seen = 0
-    for lines in (*KILL_AFTER_LINES, 0):
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        assert process.stdout
-        confirmed = [int(process.stdout.readline()) for _ in range(lines)]
-        if lines:
-            process.kill()
-        confirmed += [int(line) for line in process.stdout]
-        process.wait(120)
-        process.stdout.close()
-        assert confirmed[0] >= seen, "what was written is not written again"
-        seen = confirmed[-1] + 1
-        reader = open_claimed(real)
-        offset = reader.claim("group", [TP0])[TP0]
-        assert seen <= offset <= seen + 1
-        assert reader.counts() == {event: offset * size for event, size in one.items()}
-        reader.close()
-    assert seen == BATCHES
-
-
 def _write_through(place: Place, outages: list[SinkUnavailableError], batches: int, *, timeout_seconds: float) -> None:
     """Write so many batches as a consumer does: the same again after an outage, and begin where the sink is."""
     sink = DeltaSink(ObjectStore(place, timeout_seconds=timeout_seconds))
@@ -296,7 +273,7 @@ def _write_through(place: Place, outages: list[SinkUnavailableError], batches: i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3 if IS_THOROUGH else 1))
 def test_requests_that_fail_or_whose_answers_are_lost_change_nothing(
     object_store: ObjectStoreService, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
@@ -310,13 +287,13 @@ def test_requests_that_fail_or_whose_answers_are_lost_change_nothing(
     with faulty_storage(object_store.endpoint) as storage:
         url = url_at(storage.endpoint, monkeypatch)
         storage.choose = choose
-        _write_through(place_of(url, {}), outages, 20, timeout_seconds=1.0)
-    assert {"busy", "answer lost", "silent"} == set(storage.faults)
+        _write_through(place_of(url, {}), outages, FAULTY_BATCHES, timeout_seconds=0.5)
+    assert {"busy", "answer lost"} <= set(storage.faults)
     assert outages
     assert all("\n" not in str(error) for error in outages)
     reader = open_claimed(url.replace(storage.endpoint, object_store.endpoint))
-    assert reader.claim("group", [TP0]) == {TP0: 20}
-    assert reader.counts() == {event: 20 * size for event, size in sizes(batch(repeat=20)).items()}
+    assert reader.claim("group", [TP0]) == {TP0: FAULTY_BATCHES}
+    assert reader.counts() == {event: FAULTY_BATCHES * size for event, size in sizes(batch(repeat=20)).items()}
 
 
 @pytest.mark.slow
@@ -332,13 +309,13 @@ def test_a_store_that_is_killed_and_started_again_in_the_middle_changes_nothing(
 
         def write() -> None:
             try:
-                _write_through(place, outages, 60, timeout_seconds=3.0)
+                _write_through(place, outages, KILLED_BATCHES, timeout_seconds=2.0)
             except Exception as error:
                 failures.append(error)
 
         writing = threading.Thread(target=write)
         writing.start()
-        for wanted in (10, 30):
+        for wanted in (10, 30) if IS_THOROUGH else (5,):
             watching = another(place)
             while not failures and watching.claim("watch", []) is not None:
                 if any(it.next_offsets.get(TP0, 0) >= wanted for it in watching.progress()):
@@ -349,7 +326,7 @@ def test_a_store_that_is_killed_and_started_again_in_the_middle_changes_nothing(
         assert failures == []
         assert outages
         reader = another(place)
-        assert reader.claim("group", [TP0]) == {TP0: 60}
-        assert reader.counts() == {event: 60 * size for event, size in sizes(batch(repeat=20)).items()}
+        assert reader.claim("group", [TP0]) == {TP0: KILLED_BATCHES}
+        assert reader.counts() == {event: KILLED_BATCHES * size for event, size in sizes(batch(repeat=20)).items()}
     finally:
         server.stop()
