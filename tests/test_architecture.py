@@ -69,7 +69,7 @@ ADAPTERS: dict[str, str] = {
     "psycopg": "consumer/flowise_telemetry_consumer/sinks",
     "duckdb": "consumer/flowise_telemetry_consumer/sinks/duckdb",
     "deltalake": "consumer/flowise_telemetry_consumer/sinks/delta",
-    "obstore": "consumer/flowise_telemetry_consumer/sinks",
+    "obstore": "consumer/flowise_telemetry_consumer/sinks/delta",
     "prometheus_client": "consumer/flowise_telemetry_consumer/monitoring",
 }
 

@@ -9,47 +9,26 @@ import click
 
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.delta import DeltaSink
-from flowise_telemetry_consumer.sinks.parquet import ParquetSink
 from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["compact"]
 
 
 @click.command()
-@click.option(
-    "--sink", metavar="URL", required=True, help="The data set: parquet:///folder, parquet+s3://bucket/prefix."
-)
+@click.option("--sink", metavar="URL", required=True, help="The lake: delta:///folder, delta+s3://bucket/prefix.")
 @click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object.")
 def compact(*, sink: str, as_json: bool) -> None:
-    """Merge the small Parquet files of each event and day, sorted by id, each event once.
+    """Merge the small files of each table and day, sorted by id, and remove files that nothing has named for a week.
 
-    Consumers may go on writing. A program that reads in the moment in which files are exchanged may see events twice or
-    miss a file, and reads again then.
+    Consumers and readers go on meanwhile. What is removed cannot be read by time travel any more.
 
     \b
     Example:
-      flowise-telemetry compact --sink parquet:///events
+      flowise-telemetry compact --sink delta:///events
     """
     target = open_sink(sink)
-    if isinstance(target, DeltaSink):
-        _compact_delta(target, as_json=as_json)
-        return
-    if not isinstance(target, ParquetSink):
-        raise ConfigurationError(f"only a delta sink or a parquet sink is compacted, and {target.url} is none")
-    try:
-        result = target.compact()
-    finally:
-        target.close()
-    if as_json:
-        counts = {"files_before": result.files_before, "files_after": result.files_after}
-        click.echo(json.dumps({**counts, "duplicates": result.duplicates}))
-        return
-    click.echo(f"{target.url}: {result.files_before} files before, {result.files_after} after")
-    if result.duplicates:
-        click.echo(f"{result.duplicates} events had been there twice and are there once")
-
-
-def _compact_delta(target: DeltaSink, *, as_json: bool) -> None:
+    if not isinstance(target, DeltaSink):
+        raise ConfigurationError(f"only a delta sink is compacted, and {target.url} is none")
     try:
         done = target.compact()
     finally:

@@ -64,7 +64,7 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     type=click.FloatRange(0.01, 3600.0),
     default=BatchLimits().age_seconds,
     show_default=True,
-    help="How long a batch may wait to be full. Files of a parquet sink are made by batch: give it a minute.",
+    help="How long a batch may wait to be full. Files of a delta sink are made by batch: give it a minute.",
 )
 @click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Consumer group; one for each sink.")
 @click.option("--dead-letter-topic", help="Where what cannot be written goes.  [default: the topic's name with .dlq]")

@@ -73,22 +73,6 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         for kind, bucket in (("s3", "bucket"), ("az", "container"), ("gs", "bucket"))
     ),
     SinkKind(
-        scheme="parquet",
-        open=_adapter("parquet", "open_parquet"),
-        example="parquet:///folder",
-        writers="many",
-        roles=frozenset({KeepsProgress, Readable}),
-    ),
-    SinkKind(
-        scheme="parquet+s3",
-        open=_adapter("parquet", "open_parquet_s3"),
-        example="parquet+s3://bucket/prefix",
-        writers="many",
-        roles=frozenset({KeepsProgress, Readable}),
-        library="obstore",
-        extra="s3",
-    ),
-    SinkKind(
         scheme="jsonl",
         open=_adapter("jsonl", "open_jsonl"),
         example="jsonl:- or jsonl:///file",

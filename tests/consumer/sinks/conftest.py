@@ -48,9 +48,8 @@ def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
         return f"{url}{'&' if '?' in url else '?'}schema=test_{uuid.uuid4().hex}"
     if kind == UNDER_TEST:
         return kind.format(folder=folder)
-    if kind.endswith("+s3"):
-        s3_url: str = request.getfixturevalue("s3_url")
-        return s3_url.replace("parquet+s3:", f"{kind}:")
+    if kind == "delta+s3":
+        return str(request.getfixturevalue("s3_url"))
     return f"{kind}:///{folder}/events"
 
 
@@ -74,10 +73,10 @@ def s3_endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty data set there."""
+    """The URL of an empty lake there."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    return f"parquet+s3://telemetry/{uuid.uuid4().hex}/events?endpoint_url={s3_endpoint}"
+    return f"delta+s3://telemetry/{uuid.uuid4().hex}/events?endpoint_url={s3_endpoint}"
 
 
 @pytest.fixture(params=_kinds(*READABLE))

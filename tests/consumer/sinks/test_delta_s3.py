@@ -59,7 +59,7 @@ def refusing() -> Iterator[str]:
 
 @pytest.fixture
 def url(s3_url: str) -> str:
-    return s3_url.replace("parquet+s3:", "delta+s3:")
+    return s3_url
 
 
 @pytest.fixture
@@ -281,7 +281,7 @@ def test_requests_that_fail_or_whose_answers_are_lost_change_nothing(
 
     def choose(method: str, path: str) -> Fault:
         drawn = chance.random()
-        return "busy" if drawn < 0.1 else "answer lost" if drawn < 0.2 else "silent" if drawn < 0.205 else ""
+        return "busy" if drawn < 0.2 else "answer lost" if drawn < 0.35 else "silent" if drawn < 0.355 else ""
 
     outages: list[SinkUnavailableError] = []
     with faulty_storage(object_store.endpoint) as storage:

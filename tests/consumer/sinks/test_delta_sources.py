@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture(params=["folder", "bucket"])
 def open_one(request: pytest.FixtureRequest, root: Path) -> OpenSink:
     """Opens the same lake once more."""
-    url = request.getfixturevalue("s3_url").replace("parquet+s3:", "delta+s3:") if request.param == "bucket" else ""
+    url = request.getfixturevalue("s3_url") if request.param == "bucket" else ""
 
     def opened() -> DeltaSink:
         store: Store = ObjectStore(place_of(url, {})) if url else Folder(root)

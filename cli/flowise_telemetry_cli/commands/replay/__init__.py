@@ -34,7 +34,7 @@ _SINK_HELP = "Where to; see consume --help for the URLs."
 @topic_option
 @click.option("--sink", metavar="URL", help=_SINK_HELP)
 @range_options
-@click.option("--source", "source_url", metavar="URL", help="Read this sink instead of the topic: parquet:///archive.")
+@click.option("--source", "source_url", metavar="URL", help="Read this sink instead of the topic: delta:///archive.")
 @click.option("--staging", metavar="NAME", help="Into tables of that name beside the live ones; see replay promote.")
 @click.option("--sink-bootstrap-servers", metavar="HOST:PORT,…", help="Where the topic of --sink kafka://topic is.")
 @click.option("--dry-run", is_flag=True, help="Say what it would do; change nothing.")
@@ -86,7 +86,7 @@ def replay(
     Examples:
       flowise-telemetry replay --bootstrap-servers localhost:9092 --sink sqlite:///copy.db
       flowise-telemetry replay --from "2d ago" --event tool_created --sink postgresql://user@host/telemetry
-      flowise-telemetry replay --source parquet:///archive --sink postgresql://user@host/telemetry
+      flowise-telemetry replay --source delta:///archive --sink postgresql://user@host/telemetry
       flowise-telemetry replay --sink kafka://copy --sink-bootstrap-servers newcluster:9092
     """
     if ctx.invoked_subcommand is not None:

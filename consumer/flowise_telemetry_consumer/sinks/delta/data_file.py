@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -17,6 +18,7 @@ __all__ = ["STATISTICS_TIME", "DataFile", "data_file_of", "made_at", "new_path",
 
 _MAX_TOPIC_CHARACTERS = 60
 _MAX_PARTITIONS = 2
+_EPOCH = datetime(1970, 1, 1)
 _SAFE = "/=+:,@"
 _FIRST, _LAST = "0" * 12, "f" * 12
 STATISTICS_TIME = "%Y-%m-%dT%H:%M:%S%.3fZ"
@@ -70,13 +72,9 @@ class DataFile:
     @classmethod
     def of_frame(cls, path: str, date: str, size_bytes: int, frame: pl.DataFrame) -> DataFile:
         """Return the file that holds these rows."""
-        ids, times = pl.col("event_id"), pl.col("occurred_at")
-        least, greatest, earliest, latest = frame.select(
-            least=ids.min(),
-            greatest=ids.max(),
-            earliest=times.min().dt.strftime(STATISTICS_TIME),
-            latest=times.max().dt.strftime(STATISTICS_TIME),
-        ).row(0)
+        ids, times = frame["event_id"], frame["occurred_at"].to_physical()
+        least, greatest = str(ids.min()), str(ids.max())
+        earliest, latest = (_spelled(time_ms) for time_ms in (times.min(), times.max()))
         return cls.of(
             path,
             date=date,
@@ -166,9 +164,16 @@ def parts_by_date(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield the rows of each day of ``occurred_at``."""
     if frame.is_empty():
         return
-    dates = frame["occurred_at"].dt.date()
-    if dates.min() == dates.max():
-        yield str(dates[0]), frame
+    times = frame["occurred_at"].to_physical()
+    first, last = (_spelled(time_ms)[:10] for time_ms in (times.min(), times.max()))
+    if first == last:
+        yield first, frame
         return
+    dates = frame["occurred_at"].dt.date()
     for date in dates.unique().sort():
         yield str(date), frame.filter(dates == date)
+
+
+def _spelled(time_ms: object) -> str:
+    """Return milliseconds since 1970 as the log spells a time, whatever the year."""
+    return f"{(_EPOCH + timedelta(milliseconds=int(str(time_ms)))).isoformat(timespec='milliseconds')}Z"

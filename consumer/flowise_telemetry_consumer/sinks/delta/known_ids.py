@@ -59,6 +59,13 @@ class KnownIds:
 
     def among(self, event_ids: pl.Series) -> pl.Series:
         """Tell for each of these ids if the table holds it."""
+        if event_ids.is_empty():
+            return pl.Series([], dtype=pl.Boolean())
+        first = str(event_ids.min())[:_MINUTE_DIGITS]
+        if first in self._minutes and str(event_ids.max())[:_MINUTE_DIGITS] == first:
+            # Last in the order of use.
+            held = self._minutes[first] = self._minutes.pop(first)
+            return _are_in(event_ids, held)
         minutes = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
         known = pl.repeat(False, len(event_ids), eager=True)
         missing, odd, cached = [], [], []
@@ -159,6 +166,12 @@ def _are_in(event_ids: pl.Series, known: pl.Series) -> pl.Series:
 
 
 def _by_minute(event_ids: pl.Series) -> Iterator[tuple[str, pl.Series]]:
+    if event_ids.is_empty():
+        return
+    first = str(event_ids.min())[:_MINUTE_DIGITS]
+    if str(event_ids.max())[:_MINUTE_DIGITS] == first:
+        yield first, event_ids
+        return
     minute = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
     minutes = pl.DataFrame([event_ids.alias("event_id"), minute]).group_by("minute").agg("event_id")
     yield from zip(minutes["minute"], minutes["event_id"], strict=True)

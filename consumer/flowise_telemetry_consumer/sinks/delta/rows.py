@@ -32,9 +32,8 @@ _TYPES = {
 
 def null_column(schema: EventSchema, frame: pl.DataFrame) -> str | None:
     """Return a column with a null where its field takes none: a database would refuse it, a file does not."""
-    required = [field.column for field in schema.fields if not field.nullable and field.column in frame.columns]
-    counts = frame.select(required).null_count().row(0)
-    return next((column for column, count in zip(required, counts, strict=True) if count), None)
+    columns = (field.column for field in schema.fields if not field.nullable and field.column in frame.columns)
+    return next((column for column in columns if frame[column].null_count()), None)
 
 
 def encoded(frame: pl.DataFrame) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Self
@@ -20,15 +19,13 @@ from flowise_telemetry_consumer.sinks.delta.progress import Progress, State
 from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, finish
 from flowise_telemetry_consumer.sinks.delta.rows import null_column
 from flowise_telemetry_consumer.sinks.delta.store import Store
-from flowise_telemetry_consumer.sinks.delta.visible import visible_table
+from flowise_telemetry_consumer.sinks.delta.visible import visible_table, warn_of_a_copy
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["DeltaSink"]
-
-_logger = logging.getLogger(__name__)
 
 _WRITE_TRIES = 20
 _COMPACTING = "compact"
@@ -91,7 +88,7 @@ class DeltaSink:
                 raise SinkUnavailableError(f"{self._url}: its tables are promoted again and again")
         self._written |= {(batch.source, partition): offset for partition, offset in batch.offsets.items()}
         # Rows that were added before and after a promotion of meanwhile are counted once.
-        written = {event: min(count, batch.frames[event]["event_id"].n_unique()) for event, count in written.items()}
+        written = {event: min(count, batch.frames[event].height) for event, count in written.items()}
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written=written, duplicates=duplicates)
 
@@ -211,7 +208,7 @@ class DeltaSink:
 
         self._progress.change(registered)
         for event, table in self._tables.items():
-            self._warn_of_a_copy(event, table)
+            warn_of_a_copy(self._url, table, self._progress.state.versions.get(event, 0))
 
     def _settled(self) -> State:
         """Return the state of the progress once no promotion is under way; one that was killed is finished here."""
@@ -287,15 +284,6 @@ class DeltaSink:
     def _visible(self, event: str) -> EventTable | None:
         recorded = self._progress.state.versions.get(event)
         return visible_table(self._store, self._prefix + event, recorded)
-
-    def _warn_of_a_copy(self, event: str, table: EventTable) -> None:
-        recorded = self._progress.state.versions.get(event, 0)
-        if table.log.version is not None and table.log.version < recorded:
-            _logger.warning(
-                "%s: the table %s is of version %d, and %d was recorded: it was restored from a copy; "
-                "replay the topic to bring back what the copy lacks",
-                *(self._url, self._prefix + event, table.log.version, recorded),
-            )
 
     def _known(self) -> Mapping[str, EventSchema]:
         return self._schemas or newest(catalog())

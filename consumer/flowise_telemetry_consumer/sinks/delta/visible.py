@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.log import TableLog
 from flowise_telemetry_consumer.sinks.delta.store import Store
 
-__all__ = ["visible_table"]
+__all__ = ["visible_table", "warn_of_a_copy"]
+
+_logger = logging.getLogger(__name__)
 
 
 def visible_table(store: Store, name: str, recorded: int | None) -> EventTable | None:
-    """Return a table as of the last batch that ended, which ``recorded`` its version; None where there is none."""
+    """Return a table as of the last batch that ended, which recorded this version; None where there is none."""
     table = EventTable(store, name)
     if not table.load():
         return None
@@ -18,6 +22,16 @@ def visible_table(store: Store, name: str, recorded: int | None) -> EventTable |
     if version != table.log.version:
         table.log.load(version)
     return table
+
+
+def warn_of_a_copy(url: str, table: EventTable, recorded: int) -> None:
+    """Warn where a table is of an older version than was recorded."""
+    if table.log.version is not None and table.log.version < recorded:
+        _logger.warning(
+            "%s: the table %s is of version %d, and %d was recorded: it was restored from a copy; "
+            "replay the topic to bring back what the copy lacks",
+            *(url, table.log.table, table.log.version, recorded),
+        )
 
 
 def _visible_version(log: TableLog, recorded: int | None) -> int | None:
