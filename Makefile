@@ -77,7 +77,7 @@ $(POLARS_OLDEST)/ready: requirements/dev.txt requirements/install.sh pyproject.t
 
 .PHONY: test-polars-oldest
 test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the oldest polars that is allowed
-	@$(POLARS_OLDEST)/bin/python -m pytest tests/consumer/decoding tests/consumer/sinks $(ARGS)
+	@$(POLARS_OLDEST)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/consumer/decoding tests/consumer/sinks $(ARGS)
 
 .PHONY: test-objects
 test-objects: $(DEV_READY) ## Delta on a real object storage (SeaweedFS): contract, promotions, kill loops, faults; ten minutes

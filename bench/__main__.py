@@ -20,7 +20,7 @@ import polars as pl
 
 from flowise_telemetry import Limits, Telemetry
 from flowise_telemetry_cli.commands.demo.app import example_events
-from flowise_telemetry_consumer import Decoder
+from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import Event, catalog

@@ -10,7 +10,7 @@ from tests.consumer.sinks.roles import open_claimed
 
 from bench.psql import batches
 from bench.topic import FilledTopic
-from flowise_telemetry_consumer import Decoder
+from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import TopicPartition

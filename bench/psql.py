@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from bench.topic import FilledTopic
-from flowise_telemetry_consumer import BatchLimits, Decoder
+from flowise_telemetry_consumer import BatchLimits
+from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.postgres.tables import copy_statement, csv_of, merge_statement, stage_statement
 from flowise_telemetry_consumer.sinks.rows import rows_frame

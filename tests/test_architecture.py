@@ -71,6 +71,7 @@ ADAPTERS: dict[str, str] = {
     "deltalake": "consumer/flowise_telemetry_consumer/sinks/delta",
     "obstore": "consumer/flowise_telemetry_consumer/sinks/delta",
     "prometheus_client": "consumer/flowise_telemetry_consumer/monitoring",
+    "rich": "cli/flowise_telemetry_cli/output",
 }
 
 # Past this, a file says here what its one idea is, or is split.
@@ -100,13 +101,11 @@ PUBLIC: dict[str, str] = {
         UnreadableRecordError open_admin open_reader open_writer parse_bootstrap_servers partition_for
     """,
     "flowise_telemetry_consumer": """
-        BatchLimits Bound Consumer ConsumerCounters ConsumerSettings DEFAULT_GROUP DEFAULT_MAX_REDRIVES DeadLetter
-        DeadLetterGroup DeadLetterLimitError DeadLetterLimits DeadLetterRefusedError DeadLetterSummary
-        DeadLetterUnavailableError Decoded DecodedField Decoder FencedError StoredDeadLetter IncompleteReadError
-        InspectedValue MAX_DEAD_LETTER_BYTES PartitionResult RedriveResult ReplayRequest ReplayResult
-        ReplayCheckpoint RecordFilter Shard SinkError SinkInUseError SinkUnavailableError TopicChangedError
-        UnknownRunError UnreadLetters current_dead_letters dead_letter_topic_of find_run hexdump list_dead_letters
-        list_runs inspect open_dead_letter_writer ranges_text read_dead_letters redrive replay time_text
+        BatchLimits Bound Consumer ConsumerCounters ConsumerSettings DeadLetterLimitError DeadLetterLimits
+        DeadLetterSummary FencedError IncompleteReadError RecordFilter RedriveResult ReplayCheckpoint
+        ReplayRequest ReplayResult RunControl Shard SinkError SinkInUseError SinkUnavailableError
+        StoredDeadLetter TopicChangedError UnknownRunError current_dead_letters list_dead_letters list_runs
+        open_dead_letter_writer redrive replay
     """,
     "flowise_telemetry_cli": """
         cli main

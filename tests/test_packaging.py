@@ -9,11 +9,12 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import click
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from flowise_telemetry_cli.main import COMMANDS
+from flowise_telemetry_cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -86,9 +87,9 @@ def test_wheel_built_from_the_sdist_holds_every_file_of_the_rooms(built: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", sorted(COMMANDS))
+@pytest.mark.parametrize("command", cli.list_commands(click.Context(cli)))
 def test_the_base_install_explains_a_command_or_names_its_extra(command: str) -> None:
-    extras = ["polars", "psycopg", "duckdb", "obstore", "confluent_kafka"]
+    extras = ["polars", "psycopg", "duckdb", "obstore", "confluent_kafka", "rich"]
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({extras!r}))  # None: importing it raises, as where it is not installed

@@ -1,4 +1,4 @@
-"""The ``flowise-telemetry`` command: the only room that knows all the others."""
+"""The ``flowise-telemetry`` command: the only package that imports all others."""
 
 from flowise_telemetry_cli.main import cli, main
 

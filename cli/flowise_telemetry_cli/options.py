@@ -1,4 +1,4 @@
-"""The options that every command with a Kafka connection shares."""
+"""Options that several commands share, and the connection that they describe."""
 
 from __future__ import annotations
 
@@ -8,27 +8,37 @@ from typing import Any, TypeVar
 
 import click
 
+from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_transport import KafkaSettings, RecordReader, UnknownTopicError
 from flowise_telemetry_transport.clients import CLIENTS, fastest_client
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
-__all__ = ["CLOSE_SECONDS", "connection_options", "kafka_settings", "require_topic", "topic_option"]
+__all__ = [
+    "CLOSE_SECONDS",
+    "SINK_HELP",
+    "connection_options",
+    "json_option",
+    "kafka_settings",
+    "require_topic",
+    "topic_option",
+]
 
 CLOSE_SECONDS = 10.0
+
+SINK_HELP = "Sink to write to; consume --help lists the URLs."
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def connection_options(command: _Command) -> _Command:
-    """Adds ``--bootstrap-servers`` and ``--client``; the command gets them as one ``kafka: KafkaSettings``.
+    """Add ``--bootstrap-servers`` and ``--client``, which ``kafka_settings`` reads.
 
-    Whatever else the client can be set to comes from ``FLOWISE_TELEMETRY_KAFKA_*``.
+    Any other setting of the client comes from ``FLOWISE_TELEMETRY_KAFKA_*``.
     """
 
     def collect(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-        environ = ctx.ensure_object(dict)
         if value:
-            environ[str(param.envvar)] = value
+            ctx.ensure_object(Invocation).connection[str(param.envvar)] = value
         return value
 
     servers = click.option(
@@ -44,7 +54,7 @@ def connection_options(command: _Command) -> _Command:
         "--client",
         envvar="FLOWISE_TELEMETRY_CLIENT",
         type=click.Choice(sorted(CLIENTS)),
-        help="Kafka client.  [default: librdkafka where its extra is installed, as it is faster]",
+        help="Kafka client.  [default: librdkafka, the faster one, where its extra is installed]",
         show_envvar=True,
         expose_value=False,
         callback=collect,
@@ -52,18 +62,23 @@ def connection_options(command: _Command) -> _Command:
     return servers(client(command))
 
 
-def kafka_settings(ctx: click.Context) -> KafkaSettings:
-    """The connection that the options and the environment describe. Raises ``ConfigurationError``."""
+def kafka_settings(invocation: Invocation) -> KafkaSettings:
+    """Return the connection that the options and the environment describe. Raises ``ConfigurationError``."""
     default = {"FLOWISE_TELEMETRY_CLIENT": fastest_client()}
-    return KafkaSettings.from_env({**default, **os.environ, **ctx.ensure_object(dict)})
+    return KafkaSettings.from_env({**default, **os.environ, **invocation.connection})
 
 
 def require_topic(reader: RecordReader, topic: str) -> None:
-    """Raises ``UnknownTopicError``, with the mend, for a topic that is not there: it would be waited for for ever."""
+    """Raise ``UnknownTopicError``, with the mend, for a topic that does not exist: a reader would wait forever."""
     try:
         reader.partitions_of(topic)
     except UnknownTopicError as error:
-        raise UnknownTopicError(f"{error}: flowise-telemetry topics create makes it", topic=topic) from error
+        raise UnknownTopicError(f"{error}: create it with flowise-telemetry topics create", topic=topic) from error
+
+
+def json_option(text: str) -> Callable[[_Command], _Command]:
+    """Return the option ``--json``, given to the command as ``as_json``; ``text`` says what is printed."""
+    return click.option("--json", "as_json", is_flag=True, help=text)
 
 
 topic_option = click.option(

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a wish to stop, so that what is in hand is finished first."""
+"""SIGTERM and Ctrl-C as a request to stop, so that the current batch is finished first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["stopped_by_signals"]
 
 @contextmanager
 def stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set. A second signal ends the command at once."""
+    """Yield an event that SIGTERM and SIGINT set. A second signal ends the command at once."""
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Time, handed in, so that a test can be its master."""
+"""The clock, passed in so that a test can replace it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """What the consumer knows of time. Durations are measured with ``monotonic`` only."""
+    """The only source of time in the consumer. Durations are measured with ``monotonic``."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment; never goes back."""
+        """Return the seconds since some fixed moment; they never go back."""
 
     def now_ms(self) -> int:
-        """Milliseconds since 1970, for people to read."""
+        """Return the milliseconds since 1970, for what people read."""
 
     def sleep(self, seconds: float) -> None:
-        """Waits."""
+        """Wait for this long."""
 
 
 class SystemClock:
-    """The clock of the machine."""
+    """The machine's clock."""
 
     def monotonic(self) -> float:
-        """``time.monotonic``."""
+        """Return ``time.monotonic()``."""
         return time.monotonic()
 
     def now_ms(self) -> int:
-        """``time.time`` in milliseconds."""
+        """Return ``time.time()`` in milliseconds."""
         return time.time_ns() // 1_000_000
 
     def sleep(self, seconds: float) -> None:
-        """``time.sleep``."""
+        """Call ``time.sleep``."""
         time.sleep(seconds)

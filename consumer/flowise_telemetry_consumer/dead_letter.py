@@ -1,4 +1,4 @@
-"""A record that cannot become a row, and why: the value that reading and decoding make."""
+"""Dead letters: records that cannot become rows, with the reason. Reading and decoding make them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Reason = Literal[
     "constraint",
     "unreadable",
 ]
-"""Why a record is a dead letter; the first eight are the reasons of ``DecodeError``."""
+"""The reasons of a dead letter; the first eight are those of ``DecodeError``."""
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 Stage = Literal["read", "decode", "constraints"]
-"""Where on its way the record failed."""
+"""The stage at which the record failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record as it was read, and what is wrong with it.
+    """A record as it was read, and why it failed.
 
     ``message`` never contains a value of the record. ``field`` is the path of the first broken rule; ``schema`` is
-    ``<event>.v<version>``, or the fingerprint in hexadecimal where no schema has it.
+    ``<event>.v<version>``, or the hexadecimal fingerprint if it belongs to no known schema.
     """
 
     record: Record
@@ -48,8 +48,8 @@ class DeadLetter:
     schema: str | None = None
 
     @classmethod
-    def of_decode_error(cls, record: Record, error: DecodeError) -> Self:
-        """The dead letter of a record whose bytes are not a record of a known schema."""
+    def from_decode_error(cls, record: Record, error: DecodeError) -> Self:
+        """Make the dead letter of a record whose bytes are not a record of a known schema."""
         known: Reason = next((reason for reason in REASONS if reason == error.reason), "malformed")
         return cls(
             record=record,
@@ -61,8 +61,8 @@ class DeadLetter:
         )
 
     @classmethod
-    def of_violation(cls, record: Record, schema: EventSchema, error: ValidationError) -> Self:
-        """The dead letter of a record that breaks a bound of its schema."""
+    def from_violation(cls, record: Record, schema: EventSchema, error: ValidationError) -> Self:
+        """Make the dead letter of a record that breaks a constraint of its schema."""
         return cls(
             record=record,
             reason="constraint",
@@ -74,8 +74,8 @@ class DeadLetter:
         )
 
     @classmethod
-    def of_unreadable(cls, error: TelemetryError, *, topic: str, partition: int, offset: int) -> Self:
-        """The dead letter of a record that the Kafka client itself cannot parse: there are no bytes to keep."""
+    def from_unreadable(cls, error: TelemetryError, *, topic: str, partition: int, offset: int) -> Self:
+        """Make the dead letter of a record that the Kafka client cannot parse: there are no bytes to keep."""
         return cls(
             record=Record(topic=topic, partition=partition, offset=offset, timestamp_ms=-1, key=None, value=None),
             reason="unreadable",

@@ -1,15 +1,18 @@
-"""What can go wrong between the topic and the sink.
+"""The consumer's errors.
 
     TelemetryError (flowise_telemetry_schemas.errors)
-    ├── IncompleteReadError       the end of a range of offsets was not reached
-    ├── TopicChangedError         the topic was deleted and created again: its offsets mean other records now
+    ├── IncompleteReadError         the end of a range of offsets was not reached
+    │   └── OutageError             sink or broker stayed unavailable for longer than the run may wait
+    ├── TopicChangedError           the topic was deleted and created again: its offsets mean other records now
+    ├── UnknownRunError             the sink has no replay of that id
+    ├── WorkerError                 a worker process of a replay failed or was killed
     ├── DeadLetterLimitError        too many records are dead letters: the fault is elsewhere
     ├── DeadLetterRefusedError      the cluster refuses a dead letter, and will refuse it again until someone mends it
     ├── DeadLetterUnavailableError  dead letters are not acknowledged yet (retryable)
-    └── SinkError                 the sink refused, and will refuse again until someone mends it
-        ├── FencedError           another writer has taken over; what it writes counts
-        ├── SinkInUseError        another process has what was to be locked
-        └── SinkUnavailableError  an outage: a lock, a lost connection, a full disk (retryable)
+    └── SinkError                   the sink refused, and will refuse again until someone mends it
+        ├── FencedError             another writer has claimed the partitions since
+        ├── SinkInUseError          another process holds the lock
+        └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
 
 Messages name the sink with its password masked and never contain the value of a field.
 """
@@ -24,19 +27,37 @@ __all__ = [
     "DeadLetterUnavailableError",
     "FencedError",
     "IncompleteReadError",
+    "OutageError",
     "SinkError",
     "SinkInUseError",
     "SinkUnavailableError",
     "TopicChangedError",
+    "UnknownRunError",
+    "WorkerError",
 ]
 
 
 class IncompleteReadError(TelemetryError):
-    """The end of the range was not reached: nothing came for too long, or it was told to stop."""
+    """The end of the range was not reached: no records were received for too long, or the run was stopped."""
+
+
+class OutageError(IncompleteReadError):
+    """An outage of sink or broker lasted longer than the run may wait for its end."""
 
 
 class TopicChangedError(TelemetryError):
-    """The topic is another one than before: it was deleted and made again, so offsets mean other records now."""
+    """The topic was deleted and created again, so its offsets mean other records now."""
+
+
+class UnknownRunError(TelemetryError):
+    """The sink has no replay of that id, or the progress stored under the id belongs to another request."""
+
+
+class WorkerError(TelemetryError):
+    """A worker of a replay failed or was killed. Its rows stay written, and the replay can be resumed.
+
+    Retryable if the worker was killed, or if its own error was retryable.
+    """
 
 
 class DeadLetterLimitError(TelemetryError):
@@ -44,7 +65,7 @@ class DeadLetterLimitError(TelemetryError):
 
 
 class DeadLetterRefusedError(TelemetryError):
-    """The cluster refuses a dead letter. The consumer stops, because going on would lose the record's bytes."""
+    """The cluster refuses a dead letter. The consumer stops, because continuing would lose the record's bytes."""
 
 
 class DeadLetterUnavailableError(TelemetryError):
@@ -54,11 +75,11 @@ class DeadLetterUnavailableError(TelemetryError):
 
 
 class SinkError(TelemetryError):
-    """The sink refused: wrong credentials, a missing right, a file that is no database. Nothing was written."""
+    """The sink refused: wrong credentials, a missing right, a file that is not a database. Nothing was written."""
 
 
 class FencedError(SinkError):
-    """Another sink has claimed a partition of this batch since. Nothing was written, and its new owner writes it."""
+    """Another sink has since claimed a partition of this batch. Nothing was written: the new owner writes it."""
 
 
 class SinkInUseError(SinkError):
@@ -66,6 +87,6 @@ class SinkInUseError(SinkError):
 
 
 class SinkUnavailableError(SinkError):
-    """The sink is away for now. The same write may be made again: what did get through is not written twice."""
+    """The sink is unavailable for now. The same write may be made again: rows that got through are not repeated."""
 
     retryable = True

@@ -1,4 +1,4 @@
-"""Python's garbage collector in a process that does nothing but move records."""
+"""Tuning of a process that does nothing but move records."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ _YOUNG_OBJECTS = 50_000
 
 
 def tune_gc() -> None:
-    """For a process of our own: records come and go by the ten thousand, and none of them are in cycles.
+    """Let Python's garbage collector run less often. Call once, and only in processes that we own.
 
-    The collector would look at all that are in hand again and again, which is up to a tenth of the time.
+    Records are allocated by the ten thousand and never form reference cycles, but the collector would scan them again
+    and again, which takes up to a tenth of the time.
     """
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 20, 100)

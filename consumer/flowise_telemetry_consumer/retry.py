@@ -1,4 +1,4 @@
-"""Trying again: how long to wait before the next try, and waiting for an outage to end, within a bound."""
+"""Retries: the back-off between attempts, and waiting for an outage to end, within a bound."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from random import Random
 from typing import TypeVar
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
-from flowise_telemetry_consumer.errors import IncompleteReadError
+from flowise_telemetry_consumer.errors import OutageError
 from flowise_telemetry_schemas import TelemetryError
 
-__all__ = ["DEFAULT_CONTROL", "Backoff", "OutageError", "RunControl", "retry_until"]
+__all__ = ["DEFAULT_CONTROL", "Backoff", "RunControl", "retry_until"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
@@ -27,7 +27,7 @@ class Backoff:
     """Waits that double from ``initial_seconds`` to ``max_seconds``, each with "equal jitter".
 
     A wait is at least half of the doubled value, and the other half is random: without that, all consumers of a group
-    would retry a database in step. ``random`` is for tests that want the waits to be the same every time.
+    would retry a database in step. Tests pass ``random`` to make the waits repeatable.
 
     The scheme is that of https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
     """
@@ -39,7 +39,7 @@ class Backoff:
         self._ceiling_seconds = initial_seconds
 
     def next_seconds(self) -> float:
-        """Return the wait before the next try."""
+        """Return the wait before the next attempt, in seconds."""
         ceiling = self._ceiling_seconds
         self._ceiling_seconds = min(self._max_seconds, ceiling * 2)
         return ceiling * self._random.uniform(0.5, 1.0)
@@ -51,10 +51,10 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class RunControl:
-    """How a long run is bounded and stopped: passed on, as it is, to all that it calls.
+    """Limit, stop event and clock of a long run, passed on unchanged to everything that it calls.
 
-    The run ends as incomplete after ``no_progress_seconds`` without any progress, whether the broker or the sink is
-    away, and soon after ``stop`` is set. ``random`` jitters the waits between retries.
+    The run ends as incomplete after ``no_progress_seconds`` without any progress, whichever of broker and sink is
+    unavailable, and soon after ``stop`` is set. ``random`` jitters the waits between retries.
     """
 
     no_progress_seconds: float = 60.0
@@ -64,23 +64,19 @@ class RunControl:
 
     @property
     def stopped(self) -> bool:
-        """Tell whether ``stop`` was set."""
+        """Return whether ``stop`` was set."""
         return self.stop is not None and self.stop.is_set()
 
 
 DEFAULT_CONTROL = RunControl()
-"""A run that only its end, or a minute without progress, ends."""
-
-
-class OutageError(IncompleteReadError):
-    """An outage lasted longer than the run may wait for its end."""
+"""No stop event; gives up after a minute without progress."""
 
 
 def retry_until(step: Callable[[], _T], control: RunControl = DEFAULT_CONTROL, *, what: str) -> _T:
     """Call ``step`` until it succeeds, with a wait after each retryable failure, and return its result.
 
-    Raises ``OutageError`` naming ``what`` after ``control.no_progress_seconds`` or once the run is stopped, and at once
-    any error that no retry mends.
+    Raises ``OutageError`` naming ``what`` after ``control.no_progress_seconds`` or once the run is stopped, and any
+    error that is not retryable at once.
     """
     backoff = Backoff(initial_seconds=_RETRY_INITIAL_SECONDS, max_seconds=_RETRY_MAX_SECONDS, random=control.random)
     deadline = control.clock.monotonic() + control.no_progress_seconds

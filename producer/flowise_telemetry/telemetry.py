@@ -238,14 +238,16 @@ class Telemetry:
             if self._sender is not None:
                 return
             # Imported at the first send, so that an app that never sends does not wait for it.
-            from flowise_telemetry.delivery.assembly import assemble
-            from flowise_telemetry.encoding.encoder import event_name, new_stream_id
-
             if not self._may_send():
+                from flowise_telemetry.encoding.encoder import event_name
+
                 self._queue.close()
                 for item in self._queue.take_all():
                     self._counts.drop(DropReason.OPTED_OUT, event_name(item[0]))
                 return
+            from flowise_telemetry.delivery.assembly import assemble
+            from flowise_telemetry.encoding.encoder import new_stream_id
+
             self._stream_id = self._stream_id or new_stream_id()
             sender = assemble(
                 self._settings,

@@ -1,13 +1,13 @@
 """The contract: the schemas of the events, their classes, their bytes and their constraints.
 
 Everything here is derived from the ``.avsc`` files in ``avro/<event>/v<version>.avsc``. A name's module is loaded when
-the name is first used (PEP 562): an app that imports the producer waits for its events' classes and nothing else.
+the name is first used (PEP 562): an app that imports the producer waits for the event classes and nothing else.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# Imported at once: else the import system would later put the submodule of this name in the function's place.
+# Imported at once: otherwise the import system would later put the submodule of this name in the function's place.
 from flowise_telemetry_schemas.catalog import catalog
 
 if TYPE_CHECKING:

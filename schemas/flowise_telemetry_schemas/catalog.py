@@ -44,8 +44,8 @@ class EventSchema:
 
     @classmethod
     def read(cls, event: str, version: int, source: Mapping[str, Any]) -> EventSchema:
-        """Read a schema from the JSON of its file. Raises ``SchemaError`` if Avro or the contract refuses it."""
-        # Imported here: fastavro takes 20 ms, for which an app that imports the producer should not wait.
+        """Read a schema from the JSON of its file. Raises ``SchemaError`` if Avro or the contract rejects it."""
+        # Imported here: importing fastavro takes 20 ms, which an app that imports the producer should not pay.
         from fastavro.schema import SchemaParseException, UnknownType, fingerprint, parse_schema
         from fastavro.schema import to_parsing_canonical_form as canonical
 
@@ -136,7 +136,7 @@ class Catalog:
             raise SchemaError(f"no such event; there are: {', '.join(self.events)}") from None
 
     def get(self, event: str, version: int) -> EventSchema:
-        """Return one version of an event. Raises ``SchemaError`` naming the latest version."""
+        """Return one version of an event. Raises ``SchemaError`` that names the latest version."""
         latest = self.latest(event)
         for schema in self._schemas:
             if (schema.event, schema.version) == (event, version):

@@ -1,4 +1,4 @@
-"""The rules for schema files, so that a field into which free text fits is never released.
+"""The rules for schema files, which keep fields that could hold free text from being released.
 
 A misspelt keyword is a problem too: it would silently switch a check off.
 """
@@ -38,7 +38,7 @@ _BOUNDS = {
 _PRIMITIVES = ("string", "int", "long", "boolean")
 _LOGICAL = {("string", "uuid"), ("long", "timestamp-millis")}
 
-# The subset that Python's re and the engines of polars and PostgreSQL read alike, without "." and negated sets, which
+# The subset that Python's re, polars and PostgreSQL interpret alike, without "." and negated sets: they
 # would let prose in.
 _PATTERN = re.compile(r"\^(?:[A-Za-z0-9_-]|\\[.]|\[[A-Za-z0-9_-]+\]|\{\d+(?:,\d+)?\}|[()|?])+\$")
 
@@ -73,7 +73,7 @@ class Problem:
 
 
 def problems(schemas: Catalog) -> list[Problem]:
-    """Return everything that is wrong with a catalog; nothing if it may be released."""
+    """Return all problems of a catalog; none if it may be released."""
     found: list[Problem] = []
     previous: EventSchema | None = None
     for schema in schemas:
@@ -87,7 +87,7 @@ def problems(schemas: Catalog) -> list[Problem]:
 
 
 def source_problems(event: str, version: int, source: Mapping[str, Any]) -> list[Problem]:
-    """Return everything that is wrong with the JSON of one schema file."""
+    """Return all problems of the JSON of one schema file."""
     where = f"{event} v{version}"
     found = list(_record(source, where))
     if source.get("namespace") != "flowise.telemetry":
@@ -113,7 +113,7 @@ def _field_changes(old: tuple[Field, ...], new: tuple[Field, ...], where: str) -
     before = {field.name: field for field in old}
     after = {field.name: field for field in new}
     for name in before.keys() - after.keys():
-        yield Problem(f"{where}: {name}", "a released field stays")
+        yield Problem(f"{where}: {name}", "a released field cannot be removed")
     for name, field in after.items():
         if name not in before:
             if not field.has_default:
@@ -129,7 +129,7 @@ def _type_change(old: Field, new: Field, where: str) -> Iterator[Problem]:
     if (old.kind, old.type_name) != (new.kind, new.type_name):
         yield Problem(where, f"its type changed from {old.kind} to {new.kind}")
     elif old.nullable and not new.nullable:
-        yield Problem(where, "null was allowed and stays allowed")
+        yield Problem(where, "null was allowed and must stay allowed")
     elif new.symbols[: len(old.symbols)] != old.symbols:
         yield Problem(where, "symbols may only be added, at the end")
     elif old.fields:

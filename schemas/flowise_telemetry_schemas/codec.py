@@ -26,8 +26,7 @@ MAX_VALUE_BYTES = 1_048_576
 def encode(schema: EventSchema, record: Mapping[str, Any]) -> bytes:
     """Return the message for a record in wire form.
 
-    Everything that leaves goes through here, so the constraints are checked here. Raises ``ValidationError`` for a
-    record that breaks its schema.
+    The constraints are checked here. Raises ``ValidationError`` for a record that breaks its schema.
     """
     import fastavro
 
@@ -41,8 +40,8 @@ def encode(schema: EventSchema, record: Mapping[str, Any]) -> bytes:
 def split(value: bytes | None, catalog: Catalog) -> tuple[EventSchema, bytes]:
     """Return the writer's schema and the body of a message.
 
-    Raises ``DecodeError`` with the reason ``null_value``, ``empty``, ``too_large``, ``unknown_framing`` or
-    ``unknown_fingerprint``.
+    Raises ``DecodeError`` with the reason ``null_value``, ``empty``, ``too_large``, ``unknown_framing``, ``truncated``
+    or ``unknown_fingerprint``.
     """
     if value is None:
         raise DecodeError("the record has no value", reason="null_value")
@@ -65,24 +64,24 @@ def split(value: bytes | None, catalog: Catalog) -> tuple[EventSchema, bytes]:
 def decode_body(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[str, Any]:
     """Decode a body written with ``schema`` into a record with the fields of ``reader``.
 
-    Raises ``DecodeError`` with the reason ``truncated``, ``trailing_bytes`` or ``malformed``.
-    Constraints are not checked.
+    Raises ``DecodeError`` with the reason ``truncated``, ``trailing_bytes`` or ``malformed``. Constraints are not
+    checked.
     """
     import fastavro
 
     source = io.BytesIO(body)
     try:
-        # By fastavro's stub this is a value of any type; ours are records.
+        # fastavro's stub allows a value of any type; ours are records.
         record: Any = fastavro.schemaless_reader(source, schema.wire, None if reader is schema else reader.wire)
     except Exception as error:
-        # Where the bytes end too early fastavro raises EOFError, or IndexError inside a number.
+        # If the bytes end too early, fastavro raises EOFError, or IndexError inside a number.
         if isinstance(error, EOFError | IndexError) and source.tell() == len(body):
             raise _bad_body(schema, "ends before the record does", "truncated") from error
         # fastavro raises many errors for bad bytes: IndexError, UnicodeDecodeError, OverflowError, ValueError and more.
         raise _bad_body(schema, f"is not a record of its schema ({type(error).__name__})", "malformed") from error
     rest = len(body) - source.tell()
     if rest:
-        raise _bad_body(schema, f"goes on for {rest} bytes after the record", "trailing_bytes")
+        raise _bad_body(schema, f"has {rest} bytes after the record", "trailing_bytes")
     if reader is not schema or not _is_written_as(schema, record, body):
         try:
             check_body(schema, body)
@@ -92,11 +91,11 @@ def decode_body(schema: EventSchema, body: bytes, reader: EventSchema) -> dict[s
 
 
 def is_canonical(schema: EventSchema, body: bytes) -> bool:
-    """Return True if ``body`` is byte for byte what we would have written. A record has other legal encodings."""
+    """Return True if ``body`` is byte for byte what we would have written. A record may have other legal encodings."""
     import fastavro
 
     try:
-        # By fastavro's stub this is a value of any type; ours are records.
+        # fastavro's stub allows a value of any type; ours are records.
         record: Any = fastavro.schemaless_reader(io.BytesIO(body), schema.wire, None)
     except Exception:  # as in decode_body
         return False
@@ -109,7 +108,7 @@ def _is_written_as(schema: EventSchema, record: Mapping[str, Any], body: bytes) 
     out = io.BytesIO()
     try:
         fastavro.schemaless_writer(out, schema.wire, record)
-    except Exception:  # fastavro raises many errors for a value that does not fit, too
+    except Exception:  # fastavro also raises many errors for a value that does not fit
         return False
     return out.getvalue() == body
 

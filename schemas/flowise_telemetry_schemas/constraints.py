@@ -1,8 +1,8 @@
 """Checks of a record against its schema: the types and bounds of every field, down to the last node id.
 
 The same declarations in the ``.avsc`` files are checked where events are made and again where they are consumed. Types
-are strict where Avro writers are lenient: a bool is no int, a number is no string, an unknown field is an error. A
-message says where and which rule, never what the value was.
+are strict where Avro writers are lenient: a bool is not an int, a number is not a string, an unknown field is an error.
+A message names the field and the rule, never the value.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.field import Field
 
-__all__ = ["Violation", "as_error", "properties_violations", "validate", "violations"]
+__all__ = ["INT_RANGE", "LONG_RANGE", "Violation", "as_error", "properties_violations", "validate", "violations"]
 
 INT_RANGE = (-(2**31), 2**31 - 1)
 LONG_RANGE = (-(2**63), 2**63 - 1)
-_SPEAKABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,13 @@ def properties_violations(schema: EventSchema, properties: object) -> list[Viola
 
 
 def as_error(event: str | None, found: list[Violation]) -> ValidationError:
-    """Return the error for a list of violations: the first, and the number of the others."""
+    """Return the error for a list of violations: it tells the first, and counts the others."""
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return ValidationError(f"{found[0]}{more}", event=event, field=found[0].field, rule=found[0].rule)
 
 
 def _at(path: str, found: list[Violation]) -> list[Violation]:
-    """Prefix the fields of violations with a path. Done only for what was found: a valid record costs nothing."""
+    """Prefix the fields of violations with a path. A valid record has none and costs nothing."""
     if not found:
         return found
     return [
@@ -112,9 +112,9 @@ def _record_check(fields: tuple[Field, ...], also_optional: Set[str] = frozenset
 
 
 def _unknown(name: object) -> Violation:
-    # The name of an unknown field is input too, and may itself be what must not be shown.
-    spoken = name if isinstance(name, str) and _SPEAKABLE_NAME.fullmatch(name) else "(a name that is no identifier)"
-    return Violation(spoken, "unknown", "is not a field of the schema")
+    # The name of an unknown field is input too, and may itself be confidential.
+    shown = name if isinstance(name, str) and _IDENTIFIER.fullmatch(name) else "(a name that is no identifier)"
+    return Violation(shown, "unknown", "is not a field of the schema")
 
 
 def _check_of(field: Field) -> _Check:

@@ -12,8 +12,8 @@ __all__ = ["bound", "disclosure", "flatten"]
 
 _HEAD = """# What is collected
 
-Made from the schemas by `make generate`. This is the whole list: a record with any other field is refused where it is
-made, and again where it is received.
+Generated from the schemas by `make generate`. This is the whole list: a record with any other field is refused where it
+is made, and again where it is received.
 
 Turn it off with `DISABLE_FLOWISE_TELEMETRY=true` or `DO_NOT_TRACK=1`. See what would be sent with
 `flowise-telemetry preview`.

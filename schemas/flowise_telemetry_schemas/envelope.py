@@ -1,4 +1,4 @@
-"""The five fields in front of every record."""
+"""The five fields at the start of every record."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ ENVELOPE_FIELDS = ("eventId", "occurredAt", "instanceId", "streamId", "sequence"
 """The fields that the producer fills, in the order in which every schema begins with them."""
 
 VERSION_FIELD = "version"
-"""The app's version follows the envelope in every schema; ``Telemetry(app_version=...)`` fills it where it is None."""
+"""The app's version follows the envelope in every schema; ``Telemetry(app_version=...)`` fills it in if it is None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The instance that sent an event, the time, and the place in its stream. ``occurred_at_ms``: since 1970, UTC."""
+    """An event's sender, time and place in its stream. ``occurred_at_ms``: milliseconds since 1970, UTC."""
 
     event_id: str
     occurred_at_ms: int
@@ -25,7 +25,7 @@ class Envelope:
     sequence: int
 
     def fields(self) -> dict[str, Any]:
-        """The envelope in wire form."""
+        """Return the envelope in wire form."""
         return {
             "eventId": self.event_id,
             "occurredAt": self.occurred_at_ms,

@@ -1,4 +1,4 @@
-"""The errors that all rooms share, under one root.
+"""Errors shared by all rooms, under one root.
 
     TelemetryError
     ├── SchemaError            a schema file breaks the contract, or no schema has that name
@@ -25,11 +25,11 @@ __all__ = [
 
 
 class TelemetryError(Exception):
-    """The root of all errors; carries where it happened, as far as that is known.
+    """The root of all errors; carries where it happened, as far as known.
 
     ``argument`` names the parameter or setting of the call that is at fault, in the library's own words, such as
-    ``begin`` or ``partitions``; the command line puts the name of its option in front.
-    ``retryable`` says whether the same call may succeed later. It is set by who raises, never guessed from text.
+    ``begin`` or ``partitions``; the command line puts the name of its option in front. ``retryable`` says whether the
+    same call may succeed later. The raising code sets it; it is never guessed from text.
     """
 
     retryable: bool = False

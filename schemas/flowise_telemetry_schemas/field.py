@@ -19,8 +19,8 @@ class Field:
     """A field of a record: its Avro type reduced to a ``kind``, its bounds, and why it is collected.
 
     ``kind`` is one of ``string``, ``uuid`` (a string), ``enum``, ``int``, ``long``, ``boolean``, ``timestamp`` (a long:
-    milliseconds since 1970, UTC), ``array`` (see ``items``) and ``record`` (see ``fields``).
-    The ``items`` of an array have no name and no purpose of their own.
+    milliseconds since 1970, UTC), ``array`` (see ``items``) and ``record`` (see ``fields``). The ``items`` of an array
+    have neither name nor purpose.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Field:
 
     @property
     def column(self) -> str:
-        """The field's name in snake_case, as event classes and tables have it."""
+        """The field's name in snake_case, as in event classes and tables."""
         return _WORD_START.sub("_", self.name).lower()
 
     @property
@@ -73,7 +73,7 @@ class Field:
         return ["null", plain] if self.nullable else plain
 
     def _wire_field(self) -> dict[str, object]:
-        # Not encoded, but a reader needs defaults and aliases to resolve an older writer's record.
+        # Not encoded, but readers need defaults and aliases to resolve an older writer's record.
         declared: dict[str, object] = {"name": self.name, "type": self.wire}
         if self.has_default:
             declared["default"] = self.default
@@ -83,7 +83,7 @@ class Field:
 
 
 def read_fields(fields: Sequence[Mapping[str, Any]], *, where: str) -> tuple[Field, ...]:
-    """Read the fields of a record schema, in order. Raises ``SchemaError`` for a type that the contract refuses."""
+    """Read the fields of a record schema, in order. Raises ``SchemaError`` for a type that the contract forbids."""
     return tuple(_read_field(field, where=where) for field in fields)
 
 
@@ -93,7 +93,7 @@ def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
     nullable = False
     if isinstance(avro_type, list):
         branches = [branch for branch in avro_type if branch != "null"]
-        # A union is encoded by its branch's index, and everything here takes null for the first.
+        # A union is encoded by its branch's index, and this code takes null to be the first.
         if len(avro_type) != 2 or avro_type[0] != "null" or len(branches) != 1:
             raise SchemaError(f"{where}.{name}: a union may hold null and one primitive, in this order", field=name)
         avro_type, nullable = branches[0], True

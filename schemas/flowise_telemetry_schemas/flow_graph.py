@@ -23,9 +23,9 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class FlowGraph:
-    """Node ids and edges: nothing else of a flow fits in.
+    """Node ids and edges; nothing else of a flow fits in.
 
-    ``dropped_nodes`` and ``dropped_edges`` count what ``from_react_flow`` left out. They are never sent.
+    ``dropped_nodes`` and ``dropped_edges`` count the ones that ``from_react_flow`` left out. They are never sent.
     """
 
     nodes: tuple[str, ...]
@@ -44,8 +44,8 @@ class FlowGraph:
     def from_react_flow(cls, nodes: Iterable[Mapping[str, Any]], edges: Iterable[Mapping[str, Any]]) -> FlowGraph:
         """Reduce an exported flow: of a node its ``id`` is kept, of an edge its ``source`` and ``target``.
 
-        A node without an id is left out and counted, and so is an edge with an end that is not one of the nodes. Never
-        raises on odd content, which is the app's data and not a mistake of the app.
+        A node without an id is left out and counted, and so is an edge whose source or target is not one of the nodes.
+        Never raises for odd content: it is the users' data, not a mistake of the app.
         """
         ids, dropped_nodes = [], 0
         for node in nodes if isinstance(nodes, Iterable) else ():
@@ -65,7 +65,7 @@ class FlowGraph:
         return cls(tuple(ids), tuple(kept), dropped_nodes=dropped_nodes, dropped_edges=dropped_edges)
 
     def properties(self) -> dict[str, Any]:
-        """Return the graph in wire form. A value of a wrong type is passed on for the constraints to refuse."""
+        """Return the graph in wire form. A value of a wrong type is kept, for the constraints to reject."""
         nodes = list(self.nodes) if isinstance(self.nodes, tuple) else self.nodes
         edges = (
             [edge.properties() if isinstance(edge, Edge) else edge for edge in self.edges]

@@ -1,4 +1,4 @@
-"""Generate everything that is derived from the ``.avsc`` files and kept in git: ``make generate``.
+"""Generate the files that are derived from the ``.avsc`` files and kept in git: ``make generate``.
 
 That is ``events.py`` (one frozen class per event) and ``docs/TELEMETRY.md`` (the disclosure document). With ``--check``
 nothing is written, and the exit status is 1 if a file differs from what would be written.
@@ -19,7 +19,7 @@ from flowise_telemetry_schemas.field import Field
 __all__ = ["event_classes", "main"]
 
 HAND_WRITTEN = {"FlowGraph": "flow_graph", "Edge": "flow_graph"}
-"""Records whose class does more than hold its fields. A test compares them with the schemas."""
+"""Records whose class does more than hold its fields. A test compares them to the schemas."""
 
 _SCALARS = {
     "string": "str",
@@ -152,7 +152,7 @@ def _properties(doc: str, fields: tuple[Field, ...] | list[Field]) -> list[str]:
 def _wire_value(field: Field) -> str:
     value = f"self.{field.column}"
     if field.kind == "record":
-        # Anything else in its place is passed on for the constraints to refuse.
+        # Anything else in its place is kept, for the constraints to reject.
         return f"{value}.properties() if isinstance({value}, {field.type_name}) else {value}"
     if field.kind == "array" and field.items:
         item = "item.properties()" if field.items.kind == "record" else "item"

@@ -12,7 +12,7 @@ from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES, Event
 from flowise_telemetry_schemas.field import Field
 
-__all__ = ["event_from_json", "event_to_json", "record_to_json", "rfc3339"]
+__all__ = ["event_from_json", "event_to_json", "milliseconds_of", "record_to_json", "rfc3339"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def event_from_json(document: object) -> Event:
     """Return the event of a JSON object.
 
-    A field may go by its name or one of its aliases (``chatlowId``). ``version`` may be left out. Raises
+    A field may be given by name or by one of its aliases (``chatlowId``). ``version`` may be left out. Raises
     ``ValidationError`` with event, field and rule; its text never contains a value.
     """
     if not isinstance(document, Mapping):
@@ -47,13 +47,13 @@ def event_from_json(document: object) -> Event:
 
 
 def _with_names(schema: EventSchema, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the properties with aliases replaced by the names that they stand for."""
+    """Return the properties with aliases replaced by names."""
     named = dict(properties)
     for field in schema.fields:
         for alias in field.aliases:
             if alias in named:
                 if field.name in named:
-                    found = Violation(alias, "alias", f"stands for {field.name}, which is there too")
+                    found = Violation(alias, "alias", f"stands for {field.name}, which is given too")
                     raise as_error(schema.event, [found])
                 named[field.name] = named.pop(alias)
     return named
@@ -97,3 +97,8 @@ def rfc3339(milliseconds: int) -> str:
     """Format a time in milliseconds since 1970 as RFC 3339 text, in UTC and to the millisecond."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def milliseconds_of(text: str) -> int:
+    """Return the time that ``rfc3339`` formatted, in milliseconds since 1970."""
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)

@@ -1,7 +1,7 @@
-"""A check that a body is what the Avro specification allows, where fastavro and polars are lenient.
+"""A check that a body follows the Avro specification where fastavro and polars are lenient.
 
 fastavro counts a negative index of an enum or a union from the end and takes any byte but 0 for true; polars takes any
-index but 0 for a union's second branch. They decode such a body differently, and no honest writer makes one. An int of
+index but 0 for a union's second branch. They decode such a body differently, and no correct writer makes one. An int of
 more than 32 bits is left to the constraints, which name its field.
 """
 
@@ -17,8 +17,8 @@ __all__ = ["check_body"]
 def check_body(schema: EventSchema, body: bytes) -> None:
     """Raise ``ValueError``, or ``IndexError`` if the bytes end too early, unless ``body`` is one record of ``schema``.
 
-    Legal, though we write neither: a number of more bytes than it needs, up to ten, and an array in several blocks,
-    with or without their sizes (Avro 1.12, "Binary Encoding").
+    Also legal, though never written by us: a number with more bytes than it needs, up to ten, and an array in several
+    blocks, with or without their sizes (Avro 1.12, "Binary Encoding").
     """
     if _record_end(schema.fields, body, 0) != len(body):
         raise ValueError("bytes are left over")

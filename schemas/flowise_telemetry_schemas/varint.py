@@ -27,8 +27,8 @@ def encode_unsigned(number: int) -> bytes:
 def decode_long(data: bytes, at: int) -> tuple[int, int]:
     """Decode the number at position ``at``; return it and the position after it.
 
-    A number may have more bytes than it needs, up to ten; bits over 64 are dropped. Raises ``ValueError`` for one of
-    more bytes and ``IndexError`` at the end of ``data``.
+    A number may have more bytes than it needs, up to ten; bits over 64 are dropped. Raises ``ValueError`` for a longer
+    one and ``IndexError`` if ``data`` ends inside it.
     """
     byte = data[at]
     if byte < 0x80:

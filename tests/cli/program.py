@@ -24,7 +24,7 @@ class Finished:
 
     @property
     def errors(self) -> list[str]:
-        """The lines on stderr."""
+        """Lines on stderr."""
         return self.stderr.splitlines()
 
 
@@ -43,7 +43,7 @@ def _command(arguments: tuple[str, ...], without: str | None) -> list[str]:
 def program(
     *arguments: str, folder: Path, stdin: bytes = b"", without: str | None = None, env: Mapping[str, str] | None = None
 ) -> Finished:
-    """Runs the command to its end. ``without`` names a library that is then not installed."""
+    """Run the command to its end. ``without`` names a library that is then not installed."""
     done = subprocess.run(
         _command(arguments, without),
         input=stdin,
@@ -57,7 +57,7 @@ def program(
 
 
 def start(*arguments: str, folder: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Starts the command and lets it run."""
+    """Start the command and let it run."""
     return subprocess.Popen(
         _command(arguments, None),
         stdout=subprocess.PIPE,

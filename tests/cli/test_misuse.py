@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.in_process import run_command
 from tests.cli.program import program
 
 NOBODY = "127.0.0.1:1"
@@ -38,7 +39,7 @@ NOBODY = "127.0.0.1:1"
 )
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: tuple[str, ...], status: int, line: str) -> None:
     begun = time.monotonic()
-    done = program(*arguments, folder=tmp_path, env={"FLOWISE_TELEMETRY_KAFKA_CONNECT_TIMEOUT_MS": "1000"})
+    done = run_command(*arguments, folder=tmp_path, env={"FLOWISE_TELEMETRY_KAFKA_CONNECT_TIMEOUT_MS": "1000"})
     assert time.monotonic() - begun < 30
     assert done.status == status, done
     assert done.stdout == ""
@@ -61,7 +62,7 @@ def test_an_error_is_one_json_object_too(tmp_path: Path) -> None:
 
 def test_an_unwritable_sink_is_one_line(tmp_path: Path, embedded_servers: str) -> None:
     arguments = ("consume", "--bootstrap-servers", embedded_servers, "--sink", "sqlite:///no-such-folder/a.db")
-    done = program(*arguments, folder=tmp_path)
+    done = run_command(*arguments, folder=tmp_path)
     assert (done.status, done.stdout) == (1, "")
     assert done.errors[-1].startswith("error: sqlite:///no-such-folder/a.db cannot be opened")
 

@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from flowise_telemetry_consumer import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.retry import Backoff, OutageError, RunControl, retry_until
+from flowise_telemetry_consumer.errors import OutageError
+from flowise_telemetry_consumer.retry import Backoff, RunControl, retry_until
 from tests.consumer.world import FakeClock, LongestWaits
 
 CONTROL = RunControl(no_progress_seconds=10, clock=FakeClock(), random=LongestWaits())

@@ -33,7 +33,7 @@ _TURNS = 5_000
 
 
 class FakeClock:
-    """Moves when someone sleeps or waits on it."""
+    """A clock that moves only when someone sleeps or waits on it."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -52,14 +52,14 @@ class FakeClock:
 
 
 class LongestWaits(Random):
-    """Makes every wait of a ``Backoff`` the longest that it may be."""
+    """A ``Random`` that makes every wait of a ``Backoff`` the longest possible."""
 
     def uniform(self, a: float, b: float) -> float:
         return max(a, b)
 
 
 class StopWhen(threading.Event):
-    """Is set once its condition holds; it is looked at once a turn, so it may also do something between turns."""
+    """An event that is set once its condition holds; the condition is called once a turn and may act between turns."""
 
     def __init__(self, condition: Callable[[], bool], *, turns: int = _TURNS) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class StopWhen(threading.Event):
 
 
 class SameThread(Executor):
-    """Does at once, on the caller's thread, what a thread of its own would do: then every run is the same."""
+    """An executor that works on the caller's thread at once, so that every run is the same."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -121,7 +121,7 @@ class InstantReader(InMemoryReader):
 
 
 class MemorySink:
-    """Keeps events in a dict. ``failures`` are raised by the next writes; ``on_write`` may do anything before one."""
+    """A sink that keeps events in a dict. The next writes raise ``failures``; ``on_write`` is called before each."""
 
     url = "memory:"
 
@@ -190,7 +190,7 @@ def event_id(number: int) -> str:
 
 
 def value_of(number: int) -> bytes:
-    """The message of event ``number``; the kinds take turns."""
+    """Return the message of event ``number``; the kinds take turns."""
     event = EVENTS[number % len(EVENTS)]
     envelope = dataclasses.replace(ENVELOPE, event_id=event_id(number), sequence=number)
     return encode(catalog().latest(event.EVENT), record_of(event, envelope))
@@ -217,7 +217,7 @@ class World:
         self.partitions = [TopicPartition(TOPIC, number) for number in range(partitions)]
 
     def send_good(self, count: int, *, partition: int | None = None) -> list[str]:
-        """Sends events; returns their ids."""
+        """Send events; return their ids."""
         ids = []
         for _ in range(count):
             number = next(self._numbers)
@@ -226,11 +226,11 @@ class World:
         return ids
 
     def send_again(self, identity: str, *, partition: int | None = None) -> None:
-        """Sends an event that was sent before."""
+        """Send an event that was sent before."""
         self._send(value_of(int(identity[-12:], 16)), identity, partition, ())
 
     def skip_event(self) -> None:
-        """An event gets its number and is never sent."""
+        """Use up the number of an event that is never sent."""
         next(self._numbers)
 
     def send_bad(
@@ -280,7 +280,7 @@ class World:
         )
 
     def check_commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """No offset is committed past a record that is neither in the sink nor a dead letter."""
+        """Assert that no offset is committed past a record that is neither in the sink nor a dead letter."""
         written = self.sink.event_ids()
         dead = set(map(source_of, self.dead_records())) | self.gaps
         for partition, offset in offsets.items():
@@ -295,17 +295,17 @@ class World:
         return dict(self.broker.group(GROUP).committed)
 
     def all_committed(self) -> bool:
-        """Whether every record that was sent is committed."""
+        """Tell if every record that was sent is committed."""
         committed = self.committed()
         return all(committed.get(partition, 0) >= self._last(partition) for partition in self.sent)
 
     def _last(self, partition: TopicPartition) -> int:
-        """The offset after the last record that is there."""
+        """Return the offset after the last record that is there."""
         there = [place for place in range(len(self.sent[partition])) if (partition, place) not in self.gaps]
         return there[-1] + 1 if there else 0
 
     def accepted(self) -> set[str]:
-        """The ids of all events that were sent."""
+        """Return the ids of all events that were sent."""
         return {identity for sent in self.sent.values() for identity in sent if identity is not None}
 
 
@@ -314,7 +314,7 @@ def header_texts(record: Record) -> dict[str, str]:
 
 
 def source_of(record: Record) -> tuple[TopicPartition, int]:
-    """Where a dead letter came from."""
+    """Return the partition and offset that a dead letter came from."""
     text = header_texts(record)
     partition = TopicPartition(text["dlq.source.topic"], int(text["dlq.source.partition"]))
     return partition, int(text["dlq.source.offset"])

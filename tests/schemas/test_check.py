@@ -106,7 +106,7 @@ def test_a_later_version_may_add_a_field_with_a_default() -> None:
     ("change", "message"),
     [
         (add(**BOOLEAN), "extra: a new field needs a default"),
-        (lambda s: s["fields"].pop(), "toolName: a released field stays"),
+        (lambda s: s["fields"].pop(), "toolName: a released field cannot be removed"),
         (lambda s: field(s, "sequence").update(type="int"), "sequence: its type changed from long to int"),
     ],
 )

@@ -27,7 +27,7 @@ def test_both_spellings_of_the_flows_id_are_read_and_one_is_written() -> None:
 def test_both_spellings_at_once_are_refused() -> None:
     document = event_to_json(EVENTS[1])
     document["properties"]["chatlowId"] = CHAT_ID
-    with pytest.raises(ValidationError, match="chatlowId: stands for chatflowId, which is there too"):
+    with pytest.raises(ValidationError, match="chatlowId: stands for chatflowId, which is given too"):
         event_from_json(document)
 
 

@@ -112,3 +112,9 @@ def test_the_summary_counts_a_test_once_whoever_ran_it() -> None:
         "  not given: it is raining",
         "database: none was needed",
     ]
+
+
+@pytest.mark.xdist_group("a group")
+def test_a_group_is_one_to_the_scheduler(request: pytest.FixtureRequest) -> None:
+    # It groups by the end of the id alone. Where pytest-xdist cannot write it, nothing else tells (pytest-xdist#1386).
+    assert request.node.nodeid.endswith("@a group") == request.config.getoption("loadgroup", default=False)

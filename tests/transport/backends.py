@@ -96,7 +96,7 @@ class ClusterBackend:
 
     def admin(self) -> TopicAdmin:
         # The embedded broker never answers CreateTopics: for librdkafka it has no controller.
-        timeouts = {} if self.service.is_real else {"request_timeout_seconds": 3.0, "session_timeout_seconds": 2.0}
+        timeouts = {} if self.service.is_real else {"request_timeout_seconds": 5.0, "session_timeout_seconds": 4.0}
         admin = open_admin(self.service.settings(client=self.client, **timeouts))
         self.opened.append(admin.close)
         return admin

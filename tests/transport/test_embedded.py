@@ -8,6 +8,7 @@ from tests.transport.backends import EMBEDDED_BACKENDS, Backend, read, write
 from tests.transport.test_contract import numbered
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("backend", EMBEDDED_BACKENDS, indirect=True)
 def test_a_group_reads_and_commits(backend: Backend) -> None:
     topic, group = backend.new_topic(), backend.new_group()

@@ -117,13 +117,13 @@ from flowise_telemetry_consumer import (
     BatchLimits,
     Consumer,
     ConsumerSettings,
-    DeadLetter,
-    Decoded,
-    Decoder,
     ReplayRequest,
     ReplayResult,
+    RunControl,
     replay,
 )
+from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.sinks import Sink, open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import InMemoryBroker, KafkaSettings, Record, open_reader, open_writer
@@ -136,7 +136,11 @@ consumer = Consumer(broker.open_reader(group="one"), opened, broker.open_writer(
 consumer.run(threading.Event())
 kafka = KafkaSettings(bootstrap_servers=("localhost:9092",))
 real = Consumer(open_reader(kafka, group="one"), opened, open_writer(kafka), catalog())
-assert_type(replay(broker.open_reader(), opened, catalog(), "events", no_progress_seconds=5), ReplayResult)
+control = RunControl(no_progress_seconds=5, stop=threading.Event())
+assert_type(
+    replay(broker.open_reader(), opened, catalog(), "events", restart=True, control=control),
+    ReplayResult,
+)
 assert_type(replay(broker.open_reader(), opened, catalog(), ReplayRequest(partitions=(0, 1))), ReplayResult)
 records: list[Record] = []
 decoded = Decoder(catalog(), block_rows=100).decode(records)
@@ -144,6 +148,56 @@ assert_type(decoded, Decoded)
 assert_type(decoded.rows, int)
 for dead_letter in decoded.dead:
     assert_type(dead_letter, DeadLetter)
+""",
+    "sink of one's own": """
+from collections.abc import Iterable
+
+from flowise_telemetry_consumer.sinks import Batch, KeepsProgress, Readable, SinkKind, SourceProgress, WriteResult
+from flowise_telemetry_schemas import EventSchema
+from flowise_telemetry_transport import TopicPartition
+
+
+class CountingSink:
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.rows = 0
+
+    def prepare(self, schemas: Iterable[EventSchema]) -> None: ...
+
+    def write(self, batch: Batch) -> WriteResult:
+        written = {event: frame.height for event, frame in batch.frames.items()}
+        self.rows += sum(written.values())
+        return WriteResult(written=written, duplicates={})
+
+    def close(self) -> None: ...
+
+
+class ProgressSink(CountingSink):
+    def claim(
+        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
+    ) -> dict[TopicPartition, int]:
+        return {}
+
+    def progress(self) -> list[SourceProgress]:
+        return []
+
+    def lock(self, name: str) -> None: ...
+
+
+class SinkWithoutWrite:
+    url = "nowhere:"
+
+    def prepare(self, schemas: Iterable[EventSchema]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+counting: Sink = CountingSink("counting:")
+keeping: KeepsProgress = ProgressSink("counting:")
+kind = SinkKind(scheme="counting", open=CountingSink, example="counting:", writers="one")
+assert_type(kind.open("counting:"), Sink)
+if isinstance(opened, Readable):
+    assert_type(opened.counts(), dict[str, int])
 """,
 }
 
@@ -195,4 +249,11 @@ REFUSED: Mapping[str, str] = {
     "positional option of a replay": 'replay(broker.open_reader(), opened, catalog(), "events", None)',
     "bytes for records": 'Decoder(catalog()).decode(b"")',
     "positional block size": "Decoder(catalog(), 100)",
+    # a sink of one's own
+    "sink without write": "refused_sink: Sink = SinkWithoutWrite()",
+    "sink without progress": 'refused_keeper: KeepsProgress = CountingSink("counting:")',
+    "role that was not asked for": "CountingSink('counting:').counts()",
+    "unknown number of writers": 'SinkKind(scheme="s", open=CountingSink, example="s:", writers="several")',
+    "open that makes no sink": 'SinkKind(scheme="s", open=str, example="s:", writers="one")',
+    "bytes for frames": 'Batch(frames={"tool_created": b""})',
 }

@@ -9,7 +9,10 @@ import pytest
 from tests.typing.checkers import CHECKERS, Errors
 from tests.typing.snippets import ACCEPTED, REFUSED
 
-pytestmark = pytest.mark.xdist_group("public types")  # on one worker, so that each checker runs once
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("public types"),  # on one worker, so that each checker runs once
+]
 
 ALLOWED = "\n".join(ACCEPTED.values())
 FIRST_REFUSED_LINE = ALLOWED.count("\n") + 2

@@ -1,4 +1,4 @@
-"""The Kafka seam: Protocols for reading, writing and administering topics, and functions that open them on a cluster.
+"""The Kafka port: Protocols for reading, writing and administering topics, and functions that open them on a cluster.
 
 Importing this loads no Kafka client; that happens when something is opened.
 """

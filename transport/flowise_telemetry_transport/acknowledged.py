@@ -1,4 +1,4 @@
-"""Records that are sent together, again where they failed, until the cluster has acknowledged each of them."""
+"""Send records until the cluster has acknowledged each of them; those that fail are sent again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["AcknowledgedBatch", "RecordRefusedError", "UnacknowledgedError"]
 class UnacknowledgedError(TransportError):
     """``count`` records have no acknowledgement yet; the next ``deliver`` continues with them.
 
-    ``cause`` is the latest failure among them, None where the client is still waiting for the answers.
+    ``cause`` is the latest failure among them, None if the client is still waiting for the answers.
     """
 
     retryable = True
@@ -27,7 +27,7 @@ class UnacknowledgedError(TransportError):
 
 
 class RecordRefusedError(TransportError):
-    """``record`` was refused with ``cause``, an error that sending it again does not mend."""
+    """``record`` was refused with ``cause``, and sending it again would not help."""
 
     def __init__(self, record: OutgoingRecord, cause: TransportError) -> None:
         super().__init__(cause.message, topic=record.topic)
@@ -38,15 +38,15 @@ class RecordRefusedError(TransportError):
 class AcknowledgedBatch:
     """Records to be delivered by one writer: call ``deliver`` until it returns.
 
-    An error says nothing about the records that it does not name: those that were handed to the client may arrive all
-    the same. One that failed without an answer (``DeliveryTimeoutError``) may be there twice after it was sent again.
+    An error concerns only the records that it names: others that the client already holds may still be delivered.
+    Resending a record that failed without an answer (``DeliveryTimeoutError``) may duplicate it.
     """
 
     def __init__(self, writer: RecordWriter, records: Sequence[OutgoingRecord]) -> None:
         self.records = records
         self._writer = writer
-        # Each place in ``records`` is in one of these until its record is acknowledged. The client may call back on a
-        # thread of its own; single operations on a dict are atomic.
+        # Each place in ``records`` is in one of these until its record is acknowledged. The client may run callbacks on
+        # its own thread; single operations on a dict are atomic.
         self._unsent = dict.fromkeys(range(len(records)))
         self._awaited: dict[int, None] = {}
         self._failed: dict[int, TransportError] = {}
@@ -54,9 +54,9 @@ class AcknowledgedBatch:
     def deliver(self, *, timeout_seconds: float) -> None:
         """Return once every record is acknowledged; after that, return at once.
 
-        A record whose fate is open is waited for and never sent again; one that failed is sent again by the next call.
-        ``timeout_seconds`` bounds the wait for the answers, and each wait for room in the client's buffer. Raises
-        ``RecordRefusedError`` before ``UnacknowledgedError`` (retryable) where there is reason for both.
+        A record that is neither acknowledged nor failed is waited for, never resent; a failed one is resent by the next
+        call. ``timeout_seconds`` bounds the wait for the answers, and each wait for room in the client's buffer. Raises
+        ``RecordRefusedError`` before ``UnacknowledgedError`` (retryable) if both apply.
         """
         for place in list(self._unsent):
             try:
@@ -84,13 +84,13 @@ class AcknowledgedBatch:
             self._hand_over(place)
         except TransportError as error:
             if error.retryable:
-                self._writer.flush(timeout_seconds=timeout_seconds)  # what the client has goes on its way
+                self._writer.flush(timeout_seconds=timeout_seconds)  # send what the client holds
             if not isinstance(error, BufferFullError):
                 raise
             self._hand_over(place)
 
     def _hand_over(self, place: int) -> None:
-        self._awaited[place] = None  # before the client has it: it may answer at once
+        self._awaited[place] = None  # before the client takes it: the callback may run at once
         try:
             self._writer.send(self.records[place], partial(self._settle, place))
         except TransportError:
@@ -100,7 +100,7 @@ class AcknowledgedBatch:
 
     def _settle(self, place: int, _delivery: Delivery | None, error: TransportError | None) -> None:
         if error is not None:
-            self._failed[place] = error  # before it stops being awaited: at no moment is it neither
+            self._failed[place] = error  # before it leaves ``_awaited``: it is always in one of them
         self._awaited.pop(place, None)
 
     def _error(self, place: int, error: TransportError) -> RecordRefusedError | UnacknowledgedError:

@@ -1,8 +1,8 @@
-"""The registry of Kafka clients, and the functions that open the one that the settings name.
+"""The registry of Kafka clients, and functions that open the client named in the settings.
 
 A client is a folder here whose ``__init__.py`` fulfils ``KafkaClient``, an entry in ``CLIENTS`` and its name in
-``settings.ClientName``; nothing else knows which clients there are. A client's library is imported when something is
-opened, or by ``warm_up``.
+``settings.ClientName``; nothing else lists the clients. A client's library is imported when something is opened, or by
+``warm_up``.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def open_reader(
 ) -> RecordReader:
     """Open a reader; without a ``group`` it can only ``assign``.
 
-    Raises ``BrokerUnavailableError`` (naming the servers) after ``connect_timeout_seconds``, ``ConfigurationError``
-    for a setting that the client does not know, ``MissingExtraError``, ``AuthenticationError``.
+    Raises ``BrokerUnavailableError`` (naming the servers) after ``connect_timeout_seconds``, ``ConfigurationError`` for
+    a setting unknown to the client, ``MissingExtraError``, ``AuthenticationError``.
     """
     return CLIENTS[settings.client].open_reader(settings, group=group, client_id=client_id)
 
@@ -109,7 +109,7 @@ def open_admin(settings: KafkaSettings, *, client_id: str = DEFAULT_CLIENT_ID) -
 def warm_up(settings: KafkaSettings) -> None:
     """Import what ``open_writer`` would leave to the first ``send``, and check the settings.
 
-    For a process that may fork: a module that another thread is importing at that moment stays locked in the child.
-    Raises ``ConfigurationError``, ``MissingExtraError``.
+    For processes that fork: a module that another thread is importing during the fork stays locked in the child. Raises
+    ``ConfigurationError``, ``MissingExtraError``.
     """
     CLIENTS[settings.client].warm_up(settings)

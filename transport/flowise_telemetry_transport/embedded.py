@@ -17,8 +17,8 @@ class EmbeddedBroker:
     """A context manager; inside it, any Kafka client on this machine can connect to ``bootstrap_servers``.
 
     It can produce, consume in groups, commit and look up offsets. Its limits: topics have four partitions and are
-    created on first use (no CreateTopics), time look-ups find nothing, and its data ends with the process.
-    Raises ``MissingExtraError`` if confluent-kafka is not installed.
+    created on first use (no CreateTopics), time look-ups find nothing, and its data is lost when it stops. Raises
+    ``MissingExtraError`` if confluent-kafka is not installed.
     """
 
     partitions_per_topic = 4
@@ -29,7 +29,7 @@ class EmbeddedBroker:
 
     @property
     def bootstrap_servers(self) -> tuple[str, ...]:
-        """Its one address, ``127.0.0.1:port``. Raises ``BrokerUnavailableError`` unless it is running."""
+        """Its only address, ``127.0.0.1:port``. Raises ``BrokerUnavailableError`` unless it is running."""
         if not self._address:
             raise BrokerUnavailableError("the embedded broker is not running")
         return (self._address,)
@@ -46,7 +46,7 @@ class EmbeddedBroker:
         return self
 
     def ensure_topic(self, name: str) -> None:
-        """Create a topic by asking for its metadata, as the mock cluster does; a topic that exists is left alone."""
+        """Create a topic, which the mock cluster does when asked for its metadata; an existing one stays as it is."""
         self._host.list_topics(topic=name, timeout=_START_TIMEOUT_SECONDS)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Everything that can go wrong between us and a Kafka cluster, mapped from each client to the most specific class.
+"""Errors of a Kafka cluster or client; each adapter maps its client's errors to the most specific class.
 
 TransportError
 ├── BrokerUnavailableError   no broker answered (retryable)
@@ -93,7 +93,7 @@ class UnreadableRecordError(TransportError):
     """The client cannot parse a record; ``partition`` and ``offset`` name it."""
 
 
-# The checks and errors that all readers share. A ``TopicPartition`` is a tuple of topic and partition.
+# Checks and errors shared by all readers. A ``TopicPartition`` is a tuple of topic and partition.
 
 
 def check_assigned(partitions: Collection[tuple[str, int]], assigned: Collection[tuple[str, int]]) -> None:

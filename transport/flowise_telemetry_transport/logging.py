@@ -13,9 +13,9 @@ logger = logging.getLogger("flowise_telemetry.transport")
 def quiet_kafka_python() -> None:
     """Silence the ``kafka`` logger. Call before ``kafka`` is imported.
 
-    kafka-python logs ERROR lines for each failed connection, which say nothing that our errors do not carry. The logger
-    is left as it is in a process that imported ``kafka`` before us, or that gave this logger a level or a handler. To
-    see the client's lines: ``logging.getLogger("kafka").setLevel(logging.DEBUG)``, at any time.
+    kafka-python logs ERROR lines for each failed connection, which add nothing to our errors. The logger is left alone
+    if ``kafka`` was imported before, or if the logger has a level or a handler. To see the client's lines:
+    ``logging.getLogger("kafka").setLevel(logging.DEBUG)``, at any time.
     """
     client = logging.getLogger("kafka")
     if "kafka" not in sys.modules and client.level == logging.NOTSET and not client.handlers:

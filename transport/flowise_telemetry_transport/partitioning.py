@@ -18,7 +18,7 @@ def partition_for(key: bytes, partitions: int) -> int:
 
 def _murmur2(data: bytes) -> int:
     # MurmurHash2, 32 bit, by Austin Appleby (public domain), with Kafka's seed. Mask to 32 bits only before a right
-    # shift: this hash is half of our own cost of handing a record to kafka-python.
+    # shift: this hash is half of our own cost of passing a record to kafka-python.
     length = len(data)
     state = _SEED ^ length
     blocks = length >> 2

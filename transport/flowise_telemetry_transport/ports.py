@@ -1,4 +1,4 @@
-"""The seam: everything that the rest of the project knows of Kafka.
+"""The Kafka port: everything that the rest of the project knows of Kafka.
 
 Three Protocols, with one adapter per client. ``InMemoryBroker`` fulfils them too, without a cluster: you may use it in
 the tests of your own app or sink. The contract is the test suite in ``tests/transport``, which runs on each client and
@@ -30,9 +30,9 @@ class RecordReader(Protocol):
     ) -> None:
         """Join the group given at opening; partitions start at the committed offset, else at the earliest.
 
-        ``on_revoked`` runs inside ``poll`` before the partitions are given up: there is time for a flush and a
-        ``commit``, within the session timeout. ``on_assigned`` runs inside ``poll`` after the rebalance. What either
-        raises is raised by that ``poll``, even if the client itself would swallow it. Pauses end with a reassignment.
+        ``on_revoked`` runs inside ``poll`` before the partitions are given up: a flush and a ``commit`` must fit into
+        the session timeout. ``on_assigned`` runs inside ``poll`` after the rebalance. An exception in either is raised
+        by that ``poll``, even where the client would swallow it. A rebalance ends pauses.
         """
 
     def rejoin(self) -> None:
@@ -48,11 +48,11 @@ class RecordReader(Protocol):
         """Return the partitions being read; empty until the first rebalance has ended."""
 
     def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
-        """Return at most ``max_records`` records, in offset order within a partition; none when the time is up.
+        """Return at most ``max_records``, in offset order within a partition; an empty list on timeout.
 
         Raises ``UnreadableRecordError`` (with partition and offset) for a record that the client cannot parse; the
         position stays there until a ``seek`` past it. Raises other ``TransportError``, but not for an unreachable
-        cluster: the client keeps trying, and no records are returned.
+        cluster: the client keeps trying, and the list is empty.
         """
 
     def position(self, partition: TopicPartition) -> int:
@@ -71,17 +71,17 @@ class RecordReader(Protocol):
         """Commit next offsets for the group; return once the coordinator has stored them.
 
         Raises ``CommitRejectedError`` if the partitions are no longer assigned to this reader,
-        ``BrokerUnavailableError`` if the time is up.
+        ``BrokerUnavailableError`` on timeout.
         """
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """Return the group's committed next offsets; None where there is none."""
+        """Return the group's committed next offsets; None if there is none."""
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """Return all partitions of a topic, ascending. Raises ``UnknownTopicError`` or ``BrokerUnavailableError``."""
 
     def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the first offset that retention has left, per partition."""
+        """Return the first offset that still exists, per partition."""
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the offset after the last record, per partition."""
@@ -89,12 +89,12 @@ class RecordReader(Protocol):
     def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
         """Return per partition the first offset whose record is of that time (milliseconds since 1970) or later.
 
-        None if there is no such record, or if the cluster does not support the look-up. Timestamps may run backwards:
-        records after that offset may be older, but none before it is of that time or later.
+        None if there is no such record, or if the cluster does not support the look-up. Timestamps may run backwards: a
+        record after that offset may be older, but no record before it is of that time or later.
         """
 
     def topic_id(self, topic: str) -> str | None:
-        """Return the id that tells a topic from a later one of the same name (KIP-516); None if it is not available."""
+        """Return the topic's id (KIP-516), which differs once a topic is recreated; None if it is not available."""
 
     def close(self, *, timeout_seconds: float = 10.0) -> None:
         """Leave the group and disconnect. Does not commit or call ``on_revoked``; returns within the time."""
@@ -114,14 +114,14 @@ class RecordWriter(Protocol):
         """Run the delivery callbacks that are due, without waiting."""
 
     def flush(self, *, timeout_seconds: float) -> int:
-        """Wait until every record has had its callback; return how many have not when the time is up."""
+        """Wait until every record has had its callback; return how many still have not on timeout."""
 
     def close(self, *, timeout_seconds: float) -> None:
         """Flush within the time and disconnect; records that are unacknowledged by then fail in their callbacks."""
 
 
 class TopicAdmin(Protocol):
-    """Looks at topics and creates them."""
+    """Inspects and creates topics."""
 
     def topics(self) -> dict[str, int]:
         """Return the number of partitions of each topic, without Kafka's internal topics."""

@@ -64,16 +64,16 @@ def _check_server(server: str, source: str) -> None:
     if not colon or not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
         raise ConfigurationError(f"{source}: {server!r} has no port: write {server}:9092")
     if not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise ConfigurationError(f"{source}: {server!r}: the port is a number from 1 to 65535")
+        raise ConfigurationError(f"{source}: {server!r}: the port must be a number from 1 to 65535")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSettings:
-    """The connection to a cluster, whichever way it is used. Secrets are masked in the repr.
+    """Connection settings of one cluster, for readers, writers and admins. Secrets are masked in the repr.
 
     ``options`` are further settings of the client under kafka-python's names (``max_poll_interval_ms``) or, with
     underscores for dots, librdkafka's. They override the adapter's own choices except those that the contract of
-    ``ports`` depends on. A name that the client does not know raises ``ConfigurationError`` when it is opened.
+    ``ports`` depends on. A name unknown to the client raises ``ConfigurationError`` when the client is opened.
     """
 
     bootstrap_servers: tuple[str, ...]
@@ -94,7 +94,7 @@ class KafkaSettings:
     def __post_init__(self) -> None:
         if isinstance(self.bootstrap_servers, str):
             raise ConfigurationError(
-                "bootstrap_servers is a tuple: use parse_bootstrap_servers for a text", argument="bootstrap_servers"
+                "bootstrap_servers must be a tuple: use parse_bootstrap_servers for text", argument="bootstrap_servers"
             )
         if not self.bootstrap_servers:
             raise ConfigurationError("bootstrap servers are empty: give host:port", argument="bootstrap_servers")
@@ -102,10 +102,10 @@ class KafkaSettings:
             _check_server(server, "bootstrap servers")
         if self.client not in get_args(ClientName):
             known = ", ".join(get_args(ClientName))
-            raise ConfigurationError(f"client {self.client!r} is unknown: one of {known}", argument="client")
+            raise ConfigurationError(f"client {self.client!r} is unknown: use one of {known}", argument="client")
         if self.security_protocol not in get_args(SecurityProtocol):
             known = ", ".join(get_args(SecurityProtocol))
-            raise ConfigurationError(f"security_protocol {self.security_protocol!r} is unknown: one of {known}")
+            raise ConfigurationError(f"security_protocol {self.security_protocol!r} is unknown: use one of {known}")
         for name in ("connect_timeout_seconds", "request_timeout_seconds", "session_timeout_seconds"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} must be over 0")

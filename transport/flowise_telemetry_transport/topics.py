@@ -1,4 +1,4 @@
-"""The names of the topics."""
+"""Names and limits of the topics."""
 
 from __future__ import annotations
 

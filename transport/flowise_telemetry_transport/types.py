@@ -1,4 +1,4 @@
-"""The data that crosses the Kafka seam."""
+"""The data that crosses the Kafka port."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-# Not frozen, these three: a frozen one takes a microsecond to make, eight times as long, and each record is one.
+# These three are not frozen: a frozen dataclass takes a microsecond to create, eight times as long, for every record.
 @dataclass(slots=True, unsafe_hash=True)
 class Record:
     """A record as read; do not modify it. ``timestamp_ms`` is Kafka's, in milliseconds since 1970 (-1: none)."""
@@ -53,7 +53,7 @@ class OutgoingRecord:
 
 @dataclass(slots=True, unsafe_hash=True)
 class Delivery:
-    """The place of a record that was accepted; do not modify it."""
+    """Where an accepted record was stored; do not modify it."""
 
     topic: str
     partition: int

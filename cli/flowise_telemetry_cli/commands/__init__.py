@@ -1,1 +1,1 @@
-"""The commands: each file or folder is one, as it is typed."""
+"""The commands: each file or folder is one command, named as it is typed."""

@@ -1,4 +1,4 @@
-"""``flowise-telemetry compact``: few large files in place of many small ones."""
+"""``flowise-telemetry compact``: merge small Parquet files into large ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 
+from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.delta import DeltaSink
 from flowise_telemetry_schemas import ConfigurationError
@@ -15,8 +16,10 @@ __all__ = ["compact"]
 
 
 @click.command()
-@click.option("--sink", metavar="URL", required=True, help="The lake: delta:///folder, delta+s3://bucket/prefix.")
-@click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object.")
+@click.option(
+    "--sink", metavar="URL", required=True, help="Lake to compact: delta:///folder, delta+s3://bucket/prefix."
+)
+@json_option("Print the counts as one JSON object.")
 def compact(*, sink: str, as_json: bool) -> None:
     """Merge the small files of each table and day, sorted by id, and remove files that nothing has named for a week.
 
@@ -28,7 +31,7 @@ def compact(*, sink: str, as_json: bool) -> None:
     """
     target = open_sink(sink)
     if not isinstance(target, DeltaSink):
-        raise ConfigurationError(f"only a delta sink is compacted, and {target.url} is none")
+        raise ConfigurationError(f"{target.url} is not a Delta sink, and only those can be compacted", argument="sink")
     try:
         done = target.compact()
     finally:

@@ -1,27 +1,29 @@
-"""``flowise-telemetry consume``: the service that brings the topic into a sink."""
+"""``flowise-telemetry consume``: the service that writes the topic to a sink."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import click
 
-from flowise_telemetry_cli.errors import FAILED, MISUSE
+from flowise_telemetry_cli.errors import DONE, message_of, status_of
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import (
     CLOSE_SECONDS,
     connection_options,
+    json_option,
     kafka_settings,
     require_topic,
     topic_option,
 )
 from flowise_telemetry_cli.output.logging import LOG_FORMATS, LogFormat, log_now_and_then, start_logging
-from flowise_telemetry_cli.output.progress import ProgressLine
+from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import (
-    DEFAULT_GROUP,
     BatchLimits,
     Consumer,
     ConsumerCounters,
@@ -30,10 +32,10 @@ from flowise_telemetry_consumer import (
 )
 from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
 from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
-from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
-from flowise_telemetry_transport import KafkaSettings, open_reader
+from flowise_telemetry_schemas import TelemetryError, catalog
 
 __all__ = ["consume"]
 
@@ -50,40 +52,42 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     default=DEFAULT_SINK,
     show_default=True,
     metavar="URL",
-    help=f"Where to: {', '.join(SINK_FORMS)}.",
+    help=f"Sink to write to: {', '.join(SINK_FORMS)}.",
 )
 @click.option(
     "--batch-rows",
     type=click.IntRange(1, 1_000_000),
     default=BatchLimits().rows,
     show_default=True,
-    help="Records to a batch, about 1 KB of memory each.",
+    help="Maximum records in a batch; each takes about 1 KB of memory.",
 )
 @click.option(
     "--batch-seconds",
     type=click.FloatRange(0.01, 3600.0),
     default=BatchLimits().age_seconds,
     show_default=True,
-    help="How long a batch may wait to be full. Files of a delta sink are made by batch: give it a minute.",
+    help="Maximum batch age. A Delta sink writes files per batch; use 60 or more.",
 )
 @click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Consumer group; one for each sink.")
-@click.option("--dead-letter-topic", help="Where what cannot be written goes.  [default: the topic's name with .dlq]")
+@click.option(
+    "--dead-letter-topic", help="Topic for records that cannot be written.  [default: the topic's name with .dlq]"
+)
 @click.option(
     "--http-address",
     metavar="HOST:PORT",
-    help="Serves /metrics (Prometheus), /healthz and /readyz there.  [default: nothing is served]",
+    help="Serve /metrics (Prometheus), /healthz and /readyz there.  [default: nothing is served]",
 )
 @click.option(
     "--log-format",
     type=click.Choice(LOG_FORMATS),
     default="text",
     show_default=True,
-    help="Of what goes to stderr; json: one object a line.",
+    help="Format of log lines on stderr; json: one object a line.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The final counts as one JSON object.")
-@click.pass_context
+@json_option("Print the final counts as one JSON object.")
+@pass_invocation
 def consume(
-    ctx: click.Context,
+    invocation: Invocation,
     *,
     topic: str,
     sink: str,
@@ -94,58 +98,62 @@ def consume(
     http_address: str | None,
     log_format: LogFormat,
     as_json: bool,
-) -> None:
-    """Consume the topic into a sink until SIGTERM or Ctrl-C; what was read by then is written and committed.
+) -> int:
+    """Consume the topic into a sink until SIGTERM or Ctrl-C; records read by then are written and committed.
 
-    What is no valid event goes to the dead-letter topic with the reason. While the sink is away the consumer waits.
+    Invalid records go to the dead-letter topic with the reason. While the sink is unavailable the consumer waits.
 
     \b
     Example:
       flowise-telemetry consume --bootstrap-servers localhost:9092 --sink sqlite:///telemetry.db
     """
-    settings = kafka_settings(ctx)
     limits = BatchLimits(rows=batch_rows, age_seconds=batch_seconds)
     consumer_settings = ConsumerSettings(
         topic=topic, dead_letter_topic=dead_letter_topic or "", group=group, batch=limits
     )
     if http_address is not None:
-        parse_http_address(http_address)  # a mistake is told before anything is tried
+        parse_http_address(http_address)  # refused before anything is tried
     start_logging(log_format)
     try:
-        counters = _run(settings, sink, consumer_settings, http_address, as_text=log_format == "text")
+        counters = _run(invocation, sink, consumer_settings, http_address, as_text=log_format == "text")
     except TelemetryError as error:
         if log_format == "text":
             raise
-        logger.critical("%s", error)
-        ctx.exit(MISUSE if isinstance(error, ConfigurationError) else FAILED)
+        logger.critical("%s", message_of(error, invocation))
+        return status_of(error, invocation)
     _report(counters, as_json)
+    return DONE
 
 
 def _run(
-    settings: KafkaSettings, sink: str, consumer_settings: ConsumerSettings, http_address: str | None, *, as_text: bool
+    invocation: Invocation, sink: str, settings: ConsumerSettings, http_address: str | None, *, as_text: bool
 ) -> ConsumerCounters:
     with ExitStack() as opened:
-        # The sink first: an unwritable one should not cost the group a rebalance. Closed again, as it belongs to the
-        # thread that the consumer writes on.
+        # The sink first, so that an unwritable one does not cost the group a rebalance. It is closed again, because the
+        # consumer reopens it on its writing thread.
         target = open_sink(sink)
         target.prepare(list(catalog()))
         target.close()
-        reader = open_reader(settings, group=consumer_settings.group)
+        kafka = kafka_settings(invocation)
+        reader = invocation.open_reader(kafka, group=settings.group)
         opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
-        for needed in (consumer_settings.topic, consumer_settings.dead_letter_topic):
+        for needed in (settings.topic, settings.dead_letter_topic):
             require_topic(reader, needed)
-        writer = open_dead_letter_writer(settings)
+        writer = open_dead_letter_writer(kafka, open_writer=invocation.open_writer)
         opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
-        show = opened.enter_context(ProgressLine()).show if as_text else log_now_and_then(logger)
-        consumer = Consumer(
-            reader, target, writer, catalog(), consumer_settings, on_change=lambda now: show(_summary(now))
-        )
+        show: Callable[[ConsumerCounters], None]
+        if as_text:
+            show = opened.enter_context(ProgressDisplay[ConsumerCounters](lambda now, _: Status(_summary(now)))).show
+        else:
+            log = log_now_and_then(logger)
+            show = lambda now: log(_summary(now))  # noqa: E731 - the other branch assigns a method
+        consumer = Consumer(reader, target, writer, catalog(), settings, on_change=show)
         if http_address is not None:
             where = opened.enter_context(status_server(http_address, consumer.counters))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
         stop = opened.enter_context(stopped_by_signals())
         tune_gc()
-        logger.info("consuming %s into %s as group %s", consumer_settings.topic, target.url, consumer_settings.group)
+        logger.info("consuming %s into %s as group %s", settings.topic, target.url, settings.group)
         return consumer.run(stop)
 
 

@@ -1,4 +1,4 @@
-"""``flowise-telemetry log``: what was sent from here, and where it landed."""
+"""``flowise-telemetry log``: the local ledger of sent events."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ import click
 
 from flowise_telemetry.consent.status import status
 from flowise_telemetry.ledger import LedgerEntry, read_ledger
+from flowise_telemetry_cli.options import json_option
 
 __all__ = ["log"]
 
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many, the newest last.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object an event, all of it.")
+@click.option(
+    "--last", type=click.IntRange(min=1), default=20, show_default=True, help="Number of events, newest last."
+)
+@json_option("Print the whole entry, one JSON object an event.")
 def log(*, file: Path | None, last: int, as_json: bool) -> None:
-    """Show the events that the local ledger has: their records, and where on the topic each landed.
+    """Show the events in the local ledger: their records, and where on the topic each was stored.
 
-    The ledger is the FILE that FLOWISE_TELEMETRY_LOG named when the app ran; without FILE it is the one named here.
+    FILE is the ledger that FLOWISE_TELEMETRY_LOG named for the app; the default is what that variable names here.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``flowise-telemetry preview``: what an event looks like when it leaves."""
+"""``flowise-telemetry preview``: show an event exactly as it is sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from flowise_telemetry.encoding.preview import Preview
 from flowise_telemetry.encoding.preview import preview as preview_event
 from flowise_telemetry_cli.commands.demo.app import APP_VERSION, example_events
-from flowise_telemetry_cli.options import topic_option
+from flowise_telemetry_cli.options import json_option, topic_option
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_schemas import catalog
 
@@ -21,18 +21,18 @@ _HEX_WIDTH_BYTES = 32
 @click.command()
 @click.argument("event", required=False)
 @topic_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object an event.")
+@json_option("Print one JSON object an event.")
 def preview(*, event: str | None, topic: str, as_json: bool) -> None:
-    """Show the exact record and bytes of an EVENT, or of one of each kind, and why each field is there.
+    """Show the exact record and bytes of an EVENT, or of one of each kind, and why each field is collected.
 
-    The values are invented; record and bytes are made by the encoder that an app uses. Nothing is sent.
+    The values are invented. Record and bytes come from the encoder that an app uses. Nothing is sent.
 
     \b
     Example:
       flowise-telemetry preview prediction_sent
     """
     if event is not None:
-        catalog().latest(event)  # says which events there are
+        catalog().latest(event)  # rejects an unknown event and lists the known ones
     previews = [
         preview_event(example, app_version=APP_VERSION, topic=topic)
         for example in example_events(5)

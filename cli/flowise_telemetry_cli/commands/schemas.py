@@ -1,4 +1,4 @@
-"""``flowise-telemetry schemas``: the contract, shown and checked."""
+"""``flowise-telemetry schemas``: show and check the contract."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from flowise_telemetry_cli.command_group import CommandGroup
 from flowise_telemetry_cli.errors import DONE, FAILED
+from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_schemas.check import problems
@@ -16,13 +18,13 @@ from flowise_telemetry_schemas.disclosure import bound, flatten
 __all__ = ["schemas"]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def schemas() -> None:
-    """The schemas of the events."""
+    """Schemas of the events."""
 
 
 @schemas.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@json_option("Print one JSON object a line.")
 def list_schemas(as_json: bool) -> None:
     """List every version of every event, with its fingerprint.
 
@@ -35,15 +37,15 @@ def list_schemas(as_json: bool) -> None:
         for event, version, fingerprint, doc in rows:
             click.echo(json.dumps({"event": event, "version": version, "fingerprint": fingerprint, "doc": doc}))
     else:
-        click.echo(table(("event", "version", "fingerprint", "what it says"), rows))
+        click.echo(table(("event", "version", "fingerprint", "description"), rows))
 
 
 @schemas.command()
 @click.argument("event")
 @click.option("--version", type=click.IntRange(min=1), help="Version number.  [default: the latest]")
-@click.option("--json", "as_json", is_flag=True, help="The Avro schema itself.")
+@json_option("Print the Avro schema itself.")
 def show(event: str, version: int | None, as_json: bool) -> None:
-    """Show the fields of an EVENT: what each is for and what fits into it.
+    """Show the fields of an EVENT: why each is collected and what fits into it.
 
     \b
     Example:
@@ -59,15 +61,15 @@ def show(event: str, version: int | None, as_json: bool) -> None:
         for top in schema.fields
         for path, field in flatten(top)
     ]
-    click.echo(table(("field", "kind", "why it is collected", "what fits"), rows))
+    click.echo(table(("field", "kind", "why it is collected", "bound"), rows))
 
 
 @schemas.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def check(folder: Path | None) -> int:
-    """Check that nothing but bounded, documented fields is in the schemas.
+    """Check that the schemas hold bounded, documented fields only.
 
-    FOLDER holds <event>/v<version>.avsc files; without it the schemas of this installation are checked.
+    FOLDER holds <event>/v<version>.avsc files; the default is the schemas of this installation.
 
     \b
     Example:

@@ -12,10 +12,10 @@ import click
 
 from flowise_telemetry import Telemetry
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
-from flowise_telemetry_cli.options import connection_options, kafka_settings, topic_option
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, topic_option
 from flowise_telemetry_schemas import Event, ValidationError, event_from_json
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
-from flowise_telemetry_transport import open_admin
 
 if TYPE_CHECKING:
     from flowise_telemetry import Stats
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["send"]
 
 FLUSH_EVERY_EVENTS = 1_000
-"""Well under the producer's buffer, so that a long file is never dropped for want of room."""
+"""Well below the producer's buffer, so that a long file cannot fill it and lose events."""
 FLUSH_TIMEOUT_SECONDS = 30.0
 
 
@@ -32,7 +32,7 @@ class _Rejected:
     lines: int = 0
 
     def report(self, line: int, problem: str) -> None:
-        """Says on stderr what is wrong with a line, and counts it."""
+        """Say on stderr what is wrong with a line, and count it."""
         self.lines += 1
         click.echo(f"line {line}: {problem}", err=True)
 
@@ -41,14 +41,14 @@ class _Rejected:
 @click.argument("file", type=click.File("rb"), default="-")
 @connection_options
 @topic_option
-@click.option("--app-version", help="Version of the app, for lines that do not give one.")
-@click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object.")
-@click.pass_context
-def send(ctx: click.Context, *, file: IO[bytes], topic: str, app_version: str | None, as_json: bool) -> int:
+@click.option("--app-version", help="Version of the app, for lines without one.")
+@json_option("Print the counts as one JSON object.")
+@pass_invocation
+def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: str | None, as_json: bool) -> int:
     """Send the events of a FILE, or of standard input: one JSON object a line.
 
-    A line that is no event is named on stderr with its field and rule, and the others are sent all the same.
-    Exit status: 0 all were sent, 1 a line was refused, 3 events were not delivered or telemetry is off.
+    Each invalid line is reported on stderr with its field and rule; the others are sent. Exit status: 0 all were sent,
+    1 a line was rejected, 3 events were not delivered or telemetry is off.
 
     \b
     Example:
@@ -56,17 +56,17 @@ def send(ctx: click.Context, *, file: IO[bytes], topic: str, app_version: str | 
         "toolId": "0b7ac60e-51a4-4bb5-a6a5-f1ae0fd1cf8f", "toolName": "get_weather"}}' \\
         | tr -d '\\n' | flowise-telemetry send --bootstrap-servers localhost:9092
     """
-    settings = kafka_settings(ctx)
+    settings = kafka_settings(invocation)
     telemetry = Telemetry(
-        app_version=app_version or "",  # every event that is sent then has its own
+        app_version=app_version or "",  # without one, every event has to bring its own version
         bootstrap_servers=settings.servers_text,
         topic=topic,
-        environ={**os.environ, **ctx.ensure_object(dict)},
+        environ={**os.environ, **invocation.connection},
     )
     if not telemetry.consent.enabled:
         click.echo(f"error: telemetry is off ({telemetry.consent.decided_by}): nothing was sent", err=True)
         return INCOMPLETE
-    open_admin(settings).close()  # says at once, and clearly, when no broker is there
+    invocation.open_admin(settings).close()  # fails at once, with a clear message, when no broker answers
     rejected = _Rejected()
     waiting = 0
     for event in _events(file, rejected, app_version is not None):

@@ -1,29 +1,23 @@
-"""``flowise-telemetry status|enable|disable``: whether telemetry is on, who decided that, and the switch."""
+"""``flowise-telemetry status``: show the switch, what decided it, and where events would go."""
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from flowise_telemetry.consent.status import status as telemetry_status
-from flowise_telemetry.consent.stored_choice import store_choice
+from flowise_telemetry_cli.commands._choice import env_file_option
+from flowise_telemetry_cli.options import json_option
 
-__all__ = ["disable", "enable", "status"]
-
-env_file_option = click.option(
-    "--env-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The .env file that the app reads.  [default: .env in this folder]",
-)
+__all__ = ["status"]
 
 
 @click.command()
 @env_file_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option("Print one JSON object.")
 def status(*, env_file: Path | None, as_json: bool) -> None:
     """Show whether telemetry is on here, what decided it, and where events would go. Connects to nothing.
 
@@ -53,40 +47,3 @@ def status(*, env_file: Path | None, as_json: bool) -> None:
     ]
     for name, value in lines:
         click.echo(f"{name + ':':<14}{value}")
-
-
-@click.command()
-@env_file_option
-def enable(*, env_file: Path | None) -> None:
-    """Keep the choice that telemetry may be sent for this user. An opt-out in the environment still wins.
-
-    \b
-    Example:
-      flowise-telemetry enable
-    """
-    _store(True, env_file)
-
-
-@click.command()
-@env_file_option
-def disable(*, env_file: Path | None) -> None:
-    """Turn telemetry off for this user, for good. Deletes the local secret and the events that wait in the spool.
-
-    \b
-    Example:
-      flowise-telemetry disable
-    """
-    _store(False, env_file)
-
-
-def _store(enabled: bool, env_file: Path | None) -> None:
-    try:
-        stored = store_choice(enabled, environ=os.environ, env_file=env_file)
-    except OSError as error:
-        raise click.ClickException(f"the choice cannot be kept: {error.filename}: {error.strerror}") from error
-    click.echo(f"telemetry is {'on' if enabled else 'off'} for this user ({stored.path})")
-    for path in stored.deleted:
-        click.echo(f"deleted {path}")
-    now = telemetry_status(env_file=env_file)
-    if now.enabled != enabled:
-        click.echo(f"here it is {'on' if now.enabled else 'off'} all the same: {now.decided_by}", err=True)

@@ -1,11 +1,13 @@
-"""``flowise-telemetry topics``: makes the topics that the pipeline uses."""
+"""``flowise-telemetry topics``: the topics that the pipeline uses."""
 
 from __future__ import annotations
 
 import click
 
+from flowise_telemetry_cli.command_group import CommandGroup
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, kafka_settings, topic_option
-from flowise_telemetry_transport import TopicExistsError, TopicSpec, open_admin
+from flowise_telemetry_transport import TopicExistsError, TopicSpec
 from flowise_telemetry_transport.topics import MAX_DEAD_LETTER_BYTES, dead_letter_topic_of
 
 __all__ = ["topics"]
@@ -13,33 +15,35 @@ __all__ = ["topics"]
 _DAY_MS = 86_400_000
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def topics() -> None:
-    """The Kafka topics."""
+    """Kafka topics of the pipeline."""
 
 
 @topics.command()
 @connection_options
 @topic_option
-@click.option("--partitions", type=click.IntRange(min=1), default=4, show_default=True, help="Partitions of the topic.")
-@click.option("--replication-factor", type=click.IntRange(min=1), default=1, show_default=True, help="Copies.")
+@click.option("--partitions", type=click.IntRange(min=1), default=4, show_default=True, help="Number of partitions.")
+@click.option(
+    "--replication-factor", type=click.IntRange(min=1), default=1, show_default=True, help="Copies of each partition."
+)
 @click.option(
     "--retention-days",
     type=click.IntRange(min=1),
     default=7,
     show_default=True,
-    help="How long events can be replayed.",
+    help="Days that events can be replayed.",
 )
 @click.option(
     "--dead-letter-retention-days",
     type=click.IntRange(min=1),
     default=30,
     show_default=True,
-    help="How long dead letters can be redriven.",
+    help="Days that dead letters can be redriven.",
 )
-@click.pass_context
+@pass_invocation
 def create(
-    ctx: click.Context,
+    invocation: Invocation,
     *,
     topic: str,
     partitions: int,
@@ -47,7 +51,7 @@ def create(
     retention_days: int,
     dead_letter_retention_days: int,
 ) -> None:
-    """Create the topic of the events and the topic of their dead letters. One that is there is left as it is.
+    """Create the topic of the events and the topic of their dead letters. An existing topic stays as it is.
 
     \b
     Example:
@@ -65,7 +69,7 @@ def create(
             ),
         ),
     ]
-    admin = open_admin(kafka_settings(ctx))
+    admin = invocation.open_admin(kafka_settings(invocation))
     try:
         for spec in specs:
             try:

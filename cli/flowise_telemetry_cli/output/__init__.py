@@ -1,1 +1,1 @@
-"""What the commands print."""
+"""Output of the commands: tables, log lines, and the progress display of long work."""

@@ -1,13 +1,14 @@
-"""Log lines of a service, on stderr: for people, or one JSON object a line for programs."""
+"""Log lines of a service on stderr: text for people, or one JSON object a line for programs."""
 
 from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
 __all__ = ["LOG_FORMATS", "LogFormat", "log_now_and_then", "start_logging"]
 
@@ -18,14 +19,14 @@ _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def start_logging(log_format: LogFormat) -> None:
-    """Sends what the program and its libraries log, from INFO on, to stderr."""
-    handler = logging.StreamHandler()
+    """Send log records of the program and its libraries, from INFO on, to stderr."""
+    handler = _StderrHandler()
     handler.setFormatter(_JsonFormatter() if log_format == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def log_now_and_then(logger: logging.Logger, *, every_seconds: float = 10.0) -> Callable[[str], None]:
-    """A function that logs a text, unless it has done so just now: progress for those who keep the logs."""
+    """Return a function that logs a text at most every ``every_seconds``: the progress display of a log."""
     shown_at = time.monotonic()
 
     def show(text: str) -> None:
@@ -38,8 +39,17 @@ def log_now_and_then(logger: logging.Logger, *, every_seconds: float = 10.0) -> 
     return show
 
 
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to the current ``sys.stderr``, which a progress display replaces to draw below the lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 class _JsonFormatter(logging.Formatter):
-    """``time`` is RFC 3339 in UTC; ``error`` is the trace of an exception, where there is one."""
+    """``time`` is RFC 3339 in UTC; ``error`` is the traceback of an exception, if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")

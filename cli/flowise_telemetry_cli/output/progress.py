@@ -1,52 +1,108 @@
-"""Progress of long work: one line that is rewritten on a terminal, a line now and then elsewhere."""
+"""The progress display of long work: rewritten in place on a terminal, a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 import click
 
-__all__ = ["ProgressLine"]
+from flowise_telemetry_cli.output.terminal import Bar, Terminal, open_terminal
 
-TERMINAL_EVERY_SECONDS = 0.1
-LOG_EVERY_SECONDS = 10.0
+__all__ = ["ProgressDisplay", "Status", "percent", "rate_text", "time_left_text"]
+
+_TERMINAL_EVERY_SECONDS = 0.1
+_LINES_EVERY_SECONDS = 10.0
+
+_State = TypeVar("_State")
 
 
-class ProgressLine:
-    """A context manager; ``show`` may be called as often as there is news. Writes to stderr."""
+@dataclass(frozen=True, slots=True)
+class Status:
+    """State of the work at one moment: a line, and bars that only a terminal shows."""
 
-    def __init__(self) -> None:
-        self._on_terminal = sys.stderr.isatty()
-        self._every_seconds = TERMINAL_EVERY_SECONDS if self._on_terminal else LOG_EVERY_SECONDS
-        self._shown_at = time.monotonic() if not self._on_terminal else 0.0
-        self._width = 0
-        self._latest = ""
+    text: str
+    bars: Sequence[Bar] = ()
 
-    def show(self, text: str) -> None:
-        """Shows the text, unless something was shown just now."""
-        self._latest = text
-        now = time.monotonic()
-        if now - self._shown_at < self._every_seconds:
+
+class ProgressDisplay(Generic[_State]):
+    """A context manager that shows the state of long work on stderr; its last state stays there.
+
+    ``status`` turns a state and the seconds since the start into what is shown; it is called only when a display is
+    due. With ``document``, JSON objects are printed instead of text, on a terminal too.
+    """
+
+    def __init__(
+        self,
+        status: Callable[[_State, float], Status],
+        *,
+        document: Callable[[_State, float], Mapping[str, object]] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._status = status
+        self._document = document
+        self._monotonic = monotonic
+        self._terminal: Terminal | None = None
+        self._every_seconds = _LINES_EVERY_SECONDS
+        self._began = self._shown_at = monotonic()
+        self._latest: _State | None = None
+
+    def show(self, state: _State) -> None:
+        """Show the state, unless one was shown just now; call at every change."""
+        self._latest = state
+        now = self._monotonic()
+        if now - self._shown_at >= self._every_seconds:
+            self._shown_at = now
+            self._write(state, now - self._began)
+
+    def _write(self, state: _State, seconds: float) -> None:
+        if self._document is not None:
+            click.echo(json.dumps(self._document(state, seconds)), err=True)
             return
-        self._shown_at = now
-        self._write(text)
-
-    def _write(self, text: str) -> None:
-        if self._on_terminal:
-            click.echo("\r" + text.ljust(self._width), nl=False, err=True)
-            self._width = len(text)
+        status = self._status(state, seconds)
+        if self._terminal is not None:
+            self._terminal.show(status.text, status.bars)
         else:
-            click.echo(text, err=True)
+            click.echo(status.text, err=True)
 
-    def __enter__(self) -> ProgressLine:
+    def __enter__(self) -> Self:
+        self._began = self._shown_at = self._monotonic()
+        if self._document is None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            self._terminal = open_terminal()
+        if self._terminal is not None:
+            self._every_seconds = _TERMINAL_EVERY_SECONDS
+            self._shown_at = -math.inf  # the first state at once
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._latest:
-            self._write(self._latest)
-        if self._width:
-            click.echo(err=True)
+        if self._latest is not None:
+            self._write(self._latest, self._monotonic() - self._began)
+        if self._terminal is not None:
+            self._terminal.close()
+
+
+def percent(done: int, total: int) -> int:
+    """Return the whole percentage; an empty total counts as done."""
+    return 100 * done // total if total else 100
+
+
+def rate_text(done: int, seconds: float) -> str:
+    """Return the number done per second; empty before the first."""
+    return f"{int(done / seconds):,}/s" if done and seconds > 0 else ""
+
+
+def time_left_text(left: int, done: int, seconds: float) -> str:
+    """Return the time left at the rate so far; empty when done or unknown."""
+    if not left or not done or seconds <= 0:
+        return ""
+    rest = int(left * seconds / done) + 1
+    return f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02} left"

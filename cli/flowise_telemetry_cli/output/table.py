@@ -1,4 +1,4 @@
-"""Plain text tables: they can be read in a log and cut with awk."""
+"""Plain text tables, to be read in a log and cut with awk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["table"]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Lines with aligned columns, numbers to the right; the last column is never padded."""
+    """Return lines with aligned columns, numbers to the right; the last column is never padded."""
     given = list(rows)
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in given]
     numeric = [bool(given) and all(isinstance(row[column], int) for row in given) for column in range(len(head))]

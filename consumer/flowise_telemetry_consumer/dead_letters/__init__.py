@@ -1,1 +1,1 @@
-"""The dead-letter topic: written, listed, looked into, and redriven."""
+"""The dead-letter topic: writing, listing, inspecting and redriving dead letters."""

@@ -29,8 +29,9 @@ class DecodedField:
 class InspectedValue:
     """A record's value, decoded as far as possible.
 
-    ``schema`` is the writer schema, None where none is found. ``error`` says where decoding stopped and why, and
-    ``fields`` are those before it. ``broken_rules`` are the constraints that a record breaks which decodes to its end.
+    ``schema`` is the writer schema, None if it is unknown. ``error`` says where and why decoding stopped, and
+    ``fields`` are those before that place. ``broken_rules`` are the constraints broken by a record that decodes
+    completely.
     """
 
     schema: EventSchema | None
@@ -52,8 +53,8 @@ def inspect(value: bytes | None, catalog: Catalog) -> InspectedValue:
         start = source.tell()
         try:
             found = _read(source, schema, wire["type"])
-        except Exception as cause:  # fastavro has no one class for malformed bytes
-            error = f"{field.name} at byte {HEADER_BYTES + start} is no {field.kind} ({type(cause).__name__})"
+        except Exception as cause:  # fastavro has no common class for malformed bytes
+            error = f"{field.name} at byte {HEADER_BYTES + start} is not a valid {field.kind} ({type(cause).__name__})"
             break
         fields.append(DecodedField(field.name, HEADER_BYTES + start, HEADER_BYTES + source.tell(), found))
     rest = len(body) - source.tell()
@@ -68,7 +69,7 @@ def inspect(value: bytes | None, catalog: Catalog) -> InspectedValue:
 def _read(source: io.BytesIO, schema: EventSchema, wire_type: object) -> Any:
     import fastavro
 
-    # A record of one field, with the rest of the parsed schema kept: this field may refer to a type by its name.
+    # A record of one field that keeps the rest of the parsed schema: the field may refer to a type by name.
     one_field = {**schema.wire, "fields": [{"name": "it", "type": wire_type}]}
     record: Any = fastavro.schemaless_reader(source, one_field, None)
     return record["it"]

@@ -16,7 +16,7 @@ __all__ = ["DeadLetterLimits", "LimitWatch"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterLimits:
-    """How many dead letters are tolerated; None: any number.
+    """Limits on dead letters; None tolerates any number.
 
     ``max_ratio``: dead letters per record over the latest ``window_records``, once there have been that many.
     ``max_run_records``: consecutive dead letters in one partition.

@@ -1,4 +1,4 @@
-"""Reading the dead-letter topic, and which of its dead letters are current.
+"""Read the dead-letter topic, and find the dead letters that are current.
 
 The topic is append-only. The current dead letter of a source record is the latest one, with the highest
 ``dlq.redrive.count``: a failed redrive appends a dead letter that supersedes the one before, and a receipt (reason
@@ -22,22 +22,22 @@ from flowise_telemetry_transport.ports import RecordReader
 __all__ = ["READ_CONTROL", "DeadLetterStates", "UnreadLetters", "current_dead_letters", "read_dead_letters"]
 
 READ_CONTROL = RunControl(no_progress_seconds=30.0)
-"""Someone waits for the answer: give up sooner than a run that writes."""
+"""For reads whose answer someone waits for: they give up sooner than a run that writes."""
 
 
 class DeadLetterStates:
-    """The current dead letter of each source record. Holds about 300 bytes a source record."""
+    """The current dead letter of each source record. Holds about 300 bytes per source record."""
 
     def __init__(self) -> None:
         self._letters = 0
         self._latest: dict[DeadLetterKey, tuple[int, bool, int, int]] = {}
 
     def add(self, letter: StoredDeadLetter) -> None:
-        """Take a dead letter or receipt into account; call it in the order in which they are read."""
+        """Take a dead letter or receipt into account; call in the order in which they are read."""
         self._letters += not letter.is_receipt
         rank = (letter.redrive_count, letter.is_receipt, letter.record.partition, letter.record.offset)
         known = self._latest.get(letter.identity)
-        # Of two of one rank the first: the other is a repeat, by a process that crashed before its commit.
+        # Of two with the same rank the first counts: the other was repeated after a crash before the commit.
         if known is None or rank[:2] > known[:2]:
             self._latest[letter.identity] = rank
 
@@ -74,8 +74,8 @@ class DeadLetterStates:
 class UnreadLetters:
     """Records of the dead-letter topic that could not be read.
 
-    ``unreadable`` records are there, but the Kafka client cannot parse them; ``expired`` offsets were removed by
-    retention while the topic was read. Where the topic is read twice, the larger number of the two reads.
+    ``unreadable`` records exist, but the Kafka client cannot parse them; ``expired`` offsets were removed by retention
+    while the topic was read. If the topic is read twice, the larger number of the two reads counts.
     """
 
     unreadable: int = 0
@@ -101,9 +101,9 @@ def read_dead_letters(
     control: RunControl = READ_CONTROL,
     unread: UnreadLetters | None = None,
 ) -> Iterator[StoredDeadLetter]:
-    """Yield all that the topic holds now (or ``offsets``), repeats and receipts included; ``reader`` has no group.
+    """Yield everything in the topic now (or in ``offsets``), repeats and receipts included; ``reader`` has no group.
 
-    Records that could not be read are counted in ``unread``. ``topic_id`` is the id of the topic when ``offsets`` was
+    Records that could not be read are counted in ``unread``. ``topic_id`` is the topic's id when ``offsets`` were
     taken: with it, ``TopicChangedError`` is raised if the topic was deleted and created again since.
 
     Raises ``UnknownTopicError``, ``BrokerUnavailableError``, and ``IncompleteReadError`` if the end is not reached.

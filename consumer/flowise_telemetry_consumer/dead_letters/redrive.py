@@ -1,4 +1,4 @@
-"""Redrive: send dead letters through the whole pipeline again, once the cause of their failure is fixed."""
+"""Redrive: send dead letters through the whole pipeline again once the cause of their failure is fixed."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class RedriveResult:
     """Outcome for the dead letters that existed at the start.
 
     ``dead`` = ``written`` + ``already_there`` (by event) + ``still_bad`` (by reason) + ``not_chosen`` + ``given_up``
-    (redriven too often already) + ``without_bytes`` (the client could not read them, so there is nothing to redrive) +
+    (already redriven too often) + ``without_bytes`` (the client could not read them, so there is nothing to redrive) +
     ``left`` (over the maximum, or not reached). ``by_group`` counts the dead letters of every group, chosen or not.
-    ``incomplete`` says why the end was not reached, ``unread`` how many records could not be read.
+    ``incomplete`` says why the end was not reached, ``unread`` counts the records that could not be read.
     """
 
     topic: str
@@ -76,19 +76,18 @@ def redrive(
 ) -> RedriveResult:
     """Decode the dead letters again and write those that are valid now into the sink.
 
-    Bounded by the end of the topic at the start. Each source record is taken once, by its latest dead letter. One that
-    is valid now gets a receipt in the topic once the sink has it, and no longer counts. One that is still invalid gets
-    a dead letter with the latest reason and ``dlq.redrive.count`` one higher, which supersedes the one before. After a
-    crash, redrive again: the sink ignores events that it already holds.
+    Reads up to the topic's end as of the start. Each source record is redriven once, from its latest dead letter. One
+    that is valid now gets a receipt in the topic once the sink has it, and no longer counts. One that is still invalid
+    gets a dead letter with the latest reason and ``dlq.redrive.count`` one higher, which supersedes the one before.
+    After a crash, redrive again: the sink ignores events that it already holds.
 
-    ``group``: only the dead letters that this consumer group filed, because the sink belongs to that group. Without it
-    all are taken, provided that they are of one group: otherwise a receipt would claim that the sink of another group
-    has the record.
+    ``group``: only dead letters filed by this consumer group, whose sink it is. Without it all are redriven, provided
+    that they are of one group: otherwise a receipt would claim that another group's sink has the record.
 
     ``sink`` and ``writer`` None: a dry run, which changes nothing; ``written`` then includes events that the sink may
     already hold. ``on_report`` is called with the result so far after each batch. Raises ``UnknownTopicError``,
-    ``SinkError``, ``DeadLetterRefusedError``, and ``ConfigurationError`` before anything is done where a group has to
-    be named.
+    ``SinkError``, ``DeadLetterRefusedError``, and ``ConfigurationError`` before anything is done if a group has to be
+    named.
     """
     run = _Redrive(sink, writer, catalog, topic, control=control, on_report=on_report)
     topic_id = reader.topic_id(topic)
@@ -119,7 +118,7 @@ def redrive(
 
 
 class _Redrive:
-    """One redrive: the batch at hand, and the outcome of those before it."""
+    """One redrive: the current batch, and the outcome of those before it."""
 
     def __init__(
         self,
@@ -142,9 +141,9 @@ class _Redrive:
         self._batch = RecordBatch()
 
     def choose(self, group: str | None) -> None:
-        """Count the dead letters to redrive. Raises ``ConfigurationError`` where a group has to be named."""
+        """Count the dead letters to redrive. Raises ``ConfigurationError`` if a group has to be named."""
         by_group = self.result.by_group = self.states.by_group
-        # Dead letters without a group belong to no particular sink. A group that has none left still has a sink.
+        # Dead letters without a group belong to no particular sink. A group without any left still has a sink.
         named = sorted(by_group.keys() - {UNKNOWN})
         if group is None and len(named) > 1:
             there = ", ".join(f"{name} ({by_group[name]:,})" for name in named)

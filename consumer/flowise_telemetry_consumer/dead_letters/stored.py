@@ -14,7 +14,7 @@ REDRIVEN = "redriven"
 """The reason of a receipt: the record has reached the group's sink."""
 
 UNKNOWN = "unknown"
-"""Stands in for what no header says, also as the name of a group."""
+"""Replaces what no header says, the name of a group included."""
 
 _HOUR_CHARACTERS = len("2026-01-31T12")
 
@@ -54,7 +54,7 @@ class StoredDeadLetter:
 
     @property
     def source(self) -> tuple[str | None, int | None, int | None]:
-        """Topic, partition and offset of the source record. The same twice: the dead letter was written twice."""
+        """Topic, partition and offset of the source record, as far as the headers name them."""
         return self.source_topic, self.source_partition, self.source_offset
 
     @property
@@ -75,7 +75,7 @@ class StoredDeadLetter:
 
     @property
     def event(self) -> str | None:
-        """The event that the record was meant to be, where its schema is known."""
+        """The event that the record was meant to be, if its schema is known."""
         event, _, version = (self.schema or "").rpartition(".v")
         return event if event and version.isdecimal() else None
 

@@ -22,7 +22,7 @@ __all__ = ["DeadLetterGroup", "DeadLetterSummary", "list_dead_letters"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class DeadLetterGroup:
-    """Values that dead letters counted together share; ``unknown`` where a header is missing."""
+    """The values shared by dead letters that are counted together; ``unknown`` if a header is missing."""
 
     reason: str
     event: str
@@ -46,11 +46,11 @@ class DeadLetterGroup:
 class DeadLetterSummary:
     """Counts of the current dead letters: one for each source record and consumer group.
 
-    ``by_schema``: by ``<event>.v<version>`` or fingerprint, ``unknown`` where there is none. ``repeats`` are dead
+    ``by_schema``: by ``<event>.v<version>`` or fingerprint, ``unknown`` if there is neither. ``repeats`` are dead
     letters that are not current, from a crash between delivery and commit or from an earlier failure; ``redriven``
     source records have reached a sink. Neither is in any other count. ``oldest_ms`` is the time of the oldest current
-    dead letter, in milliseconds since 1970. ``incomplete`` says why the topic's end was not reached, ``unread`` how
-    many records could not be read.
+    dead letter, in milliseconds since 1970. ``incomplete`` says why the topic's end was not reached, ``unread`` counts
+    the records that could not be read.
     """
 
     topic: str

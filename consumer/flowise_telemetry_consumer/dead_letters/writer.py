@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.dead_letter import DeadLetter
@@ -24,7 +24,9 @@ __all__ = [
 ]
 
 
-def open_dead_letter_writer(settings: KafkaSettings) -> RecordWriter:
+def open_dead_letter_writer(
+    settings: KafkaSettings, *, open_writer: Callable[..., RecordWriter] = open_writer
+) -> RecordWriter:
     """Open a writer that accepts whatever the source topic accepted.
 
     It compresses, because a record that fits the topic's limit only compressed has to leave that way too, and has room

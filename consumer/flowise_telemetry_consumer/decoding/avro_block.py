@@ -1,8 +1,8 @@
-"""Records of one schema as columns, in one call: polars reads them as a block of an Avro object container file.
+"""Decode records of one schema to columns in one call: polars reads them as a block of an Avro object container file.
 
-The messages' bodies are the block's content as they are; the file's header is made up around them (Avro 1.12, "Object
-Container Files"). So that a bad body cannot borrow bytes from its neighbour, each is followed by a guard of 16 random
-bytes, which no writer of a body can know and which is read as one more field.
+The messages' bodies are the block's content, unchanged; the rest of the file is made up around them (Avro 1.12, "Object
+Container Files"). Each body is followed by a guard of 16 random bytes, read as one more field, so that a bad body
+cannot borrow bytes from its neighbour: no writer can know the guard.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ _GUARD_BYTES = 16
 _GUARD = "__guard"
 _FALSE, _TRUE = b"\x00", b"\x01"
 _TEXTS = frozenset({"string", "uuid"})
-_NULL, _TEXT = b"\x00", b"\x02"  # the indexes 0 and 1 of a union as they are on the wire
-# polars forgives in these what Avro does not, so they are read as indexes and bytes, and decoded here.
+_NULL, _TEXT = b"\x00", b"\x02"  # the indexes 0 and 1 of a union on the wire
+# polars accepts invalid values of these types, so they are read as indexes and bytes, and decoded here.
 _CODED = frozenset({"enum", "boolean"})
 
 
 def is_readable(schema: EventSchema) -> bool:
-    """Tell if ``read_block`` takes the schema: an enum or a boolean must be a field of the event, not nested in one."""
+    """Return whether ``read_block`` takes the schema: it has no enum or boolean inside another field."""
     return not any(_any_field(inner, _is_coded) for field in schema.fields for inner in _below(field))
 
 
 def read_block(schema: EventSchema, bodies: Sequence[bytes], read_avro: ReadAvro) -> pl.DataFrame | None:
-    """Return one row for each body, or None where any of them is not exactly one record of ``schema``.
+    """Return one row for each body, or None if any of them is not exactly one record of ``schema``.
 
-    The columns are as on the wire: timestamps, ints and the indexes of enums as ``Int64``, so that nothing is cut to
-    fit, and booleans as a byte; ``decoded_value`` decodes them.
+    The columns are as on the wire: timestamps, ints and the indexes of enums as ``Int64``, so that no value is
+    truncated, and booleans as a byte; ``decoded_value`` decodes them.
     """
     union_at_end = _only_the_last_is_nullable(schema)
     if not union_at_end and _has_unions(schema) and not all(is_canonical(schema, body) for body in bodies):
@@ -57,7 +57,7 @@ def read_block(schema: EventSchema, bodies: Sequence[bytes], read_avro: ReadAvro
     try:
         frame = read_avro(io.BytesIO(file))
     except (Exception, PanicException):
-        # polars raises many kinds of error for broken bytes; the one of a panic is no Exception.
+        # polars raises many kinds of errors for broken bytes; a panic is not an Exception.
         return None
     guards = frame.get_column(_GUARD)
     if frame.height != len(bodies) or not (guards == pl.Series([guard])).all():
@@ -83,13 +83,13 @@ def decoded_value(field: Field) -> pl.Expr:
 
 @functools.cache
 def _has_unions(schema: EventSchema) -> bool:
-    """Tell if anything may be null: polars takes any index but 0 for the other branch, so the bytes are checked."""
+    """Return whether anything may be null: polars takes any index but 0 for the other branch, so check the bytes."""
     return any(_any_field(field, lambda inner: inner.nullable) for field in schema.fields)
 
 
 @functools.cache
 def _only_the_last_is_nullable(schema: EventSchema) -> bool:
-    """Tell if only a text at the end may be null: its bytes are found from the body's end."""
+    """Return whether only a text at the end may be null: its bytes are found from the body's end."""
     *others, last = schema.fields
     return (
         last.nullable
@@ -99,7 +99,7 @@ def _only_the_last_is_nullable(schema: EventSchema) -> bool:
 
 
 def _ends_as_written(body: bytes, text: str | None) -> bool:
-    """Tell if the index of the union at the end is the text's (or null's), in a single byte."""
+    """Return whether the index of the union at the end is the text's (or null's), in a single byte."""
     end = _NULL if text is None else _TEXT + _bytes(text.encode())
     # A byte of 0x80 or more in front may be the first byte of a longer, hence other, index.
     return body.endswith(end) and body[-len(end) - 1 : -len(end)] < b"\x80"
@@ -123,7 +123,7 @@ def _coded(schema: EventSchema) -> Sequence[Field]:
 
 
 def _is_within_range(column: pl.Series, field: Field) -> bool:
-    """Tell if every index is a symbol's and every byte a boolean; nulls are left out."""
+    """Return whether every index is a symbol's and every byte a boolean; nulls are left out."""
     low, high = (0, len(field.symbols) - 1) if field.kind == "enum" else (_FALSE, _TRUE)
     least: Any = column.min()
     most: Any = column.max()
@@ -142,7 +142,7 @@ def _header(schema: EventSchema) -> bytes:
 
 
 def _record(fields: Sequence[Field], numbers: Iterator[int], *more: object) -> dict[str, object]:
-    """Return the schema as plain as polars needs it: no defaults, each named type inlined under a name of its own."""
+    """Return the schema as simple as polars needs it: no defaults, each named type inlined under a unique name."""
     return {
         "type": "record",
         "name": f"t{next(numbers)}",

@@ -1,7 +1,7 @@
 """The constraints of a schema, checked on whole columns.
 
-They only tell good rows from rows that may be bad. ``constraints.violations`` decides on the latter and names what is
-wrong, so the checks here may be stricter than it, never more lenient.
+They only separate good rows from rows that may be bad. ``constraints.violations`` decides on the latter and names what
+is wrong, so the checks here may be stricter than it, never more lenient.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from flowise_telemetry_schemas import EventSchema, Field
+from flowise_telemetry_schemas.constraints import INT_RANGE, LONG_RANGE
 
 __all__ = ["rows_within_bounds"]
 
-_INT_RANGE = (-(2**31), 2**31 - 1)
-_LONG_RANGE = (-(2**63), 2**63 - 1)
-
 
 def rows_within_bounds(columns: pl.DataFrame, schema: EventSchema) -> pl.Series:
-    """Return one boolean a row: True where it keeps every bound of the schema. The columns are ``read_block``'s.
+    """Return one boolean a row: True if it keeps every bound of the schema. The columns are ``read_block``'s.
 
     Items of arrays are first checked for all rows together, each distinct text once, as the same nodes recur. Only if
     one of them is bad are they checked row by row.
@@ -40,7 +38,7 @@ def _items_of_all_rows(schema: EventSchema) -> pl.Expr:
 
 
 def _item_checks(value: pl.Expr, field: Field) -> Iterator[pl.Expr]:
-    """Yield one check for each array in a field: True where its items are good in all rows."""
+    """Yield one check for each array in a field: True if its items are good in all rows."""
     match field.kind:
         case "record":
             for inner in field.fields:
@@ -65,9 +63,9 @@ def _keeps(value: pl.Expr, field: Field, *, with_items: bool) -> pl.Expr:
             # A string without bounds accepts nothing, as in the constraints themselves.
             good = (value.str.len_chars() <= (field.max_length or 0)) & value.str.contains(field.pattern or "$^")
         case "int":
-            good = _between(value, field, _INT_RANGE)
+            good = _between(value, field, INT_RANGE)
         case "long" | "timestamp":
-            good = _between(value, field, _LONG_RANGE)
+            good = _between(value, field, LONG_RANGE)
         case "record":
             good = _all(
                 _keeps(value.struct.field(inner.column), inner, with_items=with_items) for inner in field.fields

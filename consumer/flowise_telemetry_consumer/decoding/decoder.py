@@ -1,4 +1,4 @@
-"""Records to frames, one per event, and to dead letters."""
+"""Turn records into frames, one per event, and into dead letters."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from flowise_telemetry_transport.types import Record
 __all__ = ["BLOCK_ROWS", "Decoded", "Decoder"]
 
 BLOCK_ROWS = 2048
-"""Records decoded in one call: enough to make the call cheap, few enough to search for a bad one."""
+"""Records decoded in one call: enough to make the call cheap, few enough to search for a bad record."""
 
-# Smaller blocks take longer than their records do one by one.
+# Decoding a smaller block takes longer than decoding its records one by one.
 _MIN_BLOCK_ROWS = 16
 
 
@@ -33,8 +33,7 @@ class Decoded:
     """Decoded records: each is a row of one frame or one dead letter.
 
     ``frames`` has one entry per event that occurs, with the columns of the newest version of its schema; rows and
-    ``dead`` are in the order of the records. ``one_by_one`` counts the records whose bodies were decoded by themselves
-    and not in a block.
+    ``dead`` are in the order of the records. ``one_by_one`` counts the records that were not decoded in a block.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -78,8 +77,8 @@ class Decoder:
 
     Records of one schema are decoded to columns in blocks of ``block_rows``, and the constraints checked on the
     columns. A block with anything wrong in its bytes is halved until the bad records are nearly alone. These, and rows
-    that may break a constraint, are decoded again record by record, which names what is wrong; so is everything with
-    ``block_rows`` 0, and where ``read_avro`` fails the self-test, which is said in a warning. Both ways give the same.
+    that may break a constraint, are decoded again one by one, which names what is wrong. So is everything if
+    ``block_rows`` is 0, or if ``read_avro`` fails the self-test, which logs a warning. Both ways give the same result.
     """
 
     def __init__(self, catalog: Catalog, *, block_rows: int = BLOCK_ROWS, read_avro: ReadAvro = pl.read_avro) -> None:
@@ -91,7 +90,7 @@ class Decoder:
         """Return the rows and the dead letters of ``records``. Raises nothing for their content."""
         groups: dict[EventSchema, _Group] = {}
         dead: dict[int, DeadLetter] = {}
-        # Nearly every record has a header that was seen before, which ``split`` need not look at again.
+        # Nearly every record has a header seen before, for which ``split`` is not needed.
         known: dict[bytes, _Group] = {}
         for place, record in enumerate(records):
             value = record.value
@@ -104,7 +103,7 @@ class Decoder:
             try:
                 schema, body = split(value, self._catalog)
             except DecodeError as error:
-                dead[place] = DeadLetter.of_decode_error(record, error)
+                dead[place] = DeadLetter.from_decode_error(record, error)
                 continue
             group = groups.setdefault(schema, _Group())
             group.places.append(place)
@@ -134,7 +133,7 @@ class Decoder:
     def _decode_blocks(
         self, schema: EventSchema, group: _Group, resolved: Sequence[pl.Expr], rows: _Rows
     ) -> Sequence[int]:
-        """Add the rows that are certainly good; return which of the group are left to be decoded one by one."""
+        """Add the rows that are certainly good; return the places in the group to be decoded one by one."""
         whole, doubtful = self._whole_blocks(schema, group.bodies)
         if not whole:
             return doubtful
@@ -152,9 +151,9 @@ class Decoder:
     def _whole_blocks(
         self, schema: EventSchema, bodies: Sequence[bytes]
     ) -> tuple[list[tuple[range, pl.DataFrame]], list[int]]:
-        """Return the blocks whose bodies are all good, with their columns, and the bodies that are in none.
+        """Return the blocks whose bodies are all good, with their columns, and the places of all other bodies.
 
-        A bad body is searched for by halves, so that it does not slow the others down.
+        A bad body is found by bisection, so that it does not slow the others down.
         """
         rows = self._block_rows
         whole: list[tuple[range, pl.DataFrame]] = []
@@ -188,11 +187,11 @@ class Decoder:
             try:
                 row = decode_body(schema, body, latest)
             except DecodeError as error:
-                dead[place] = DeadLetter.of_decode_error(records[place], error)
+                dead[place] = DeadLetter.from_decode_error(records[place], error)
                 continue
             found = violations(latest, row)
             if found:
-                dead[place] = DeadLetter.of_violation(records[place], schema, as_error(schema.event, found))
+                dead[place] = DeadLetter.from_violation(records[place], schema, as_error(schema.event, found))
             else:
                 good.append(row)
                 places.append(place)

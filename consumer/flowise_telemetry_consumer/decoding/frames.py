@@ -4,8 +4,8 @@ Columns are the snake_case of the field names, in the order of the schema. A tim
 enum a ``String`` (its symbols may grow with the next version), an array a ``List`` and a record a ``Struct`` whose
 fields are snake_case too.
 
-Frames come from records one by one (``frame_of``) or from the columns of a block (``resolved_columns``), which are also
-where an older writer's schema meets the newest one (Avro 1.12, "Schema Resolution").
+Frames come from records one by one (``frame_of``) or from the columns of a block (``resolved_columns``), which also
+resolves an older writer's schema to the newest one (Avro 1.12, "Schema Resolution").
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def polars_schema(schema: EventSchema) -> dict[str, pl.DataType]:
 def frame_of(schema: EventSchema, records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Return the frame of records as they are on the wire, with the fields of ``schema``.
 
-    A field that a record leaves out takes its default. Raises polars' ``SchemaError`` or ``TypeError`` for a value that
-    is not of its field's type: records that were decoded have none.
+    A field missing from a record takes its default. Raises polars' ``SchemaError`` or ``TypeError`` for a value of a
+    wrong type, which decoded records do not contain.
     """
     return pl.DataFrame([column_of(field, records) for field in schema.fields])
 
@@ -74,7 +74,7 @@ def _dtype(field: Field) -> pl.DataType:
 
 
 def renamed_inside(field: Field) -> bool:
-    """Tell if a nested field has another name in a frame than on the wire."""
+    """Return whether a nested field has another name in a frame than on the wire."""
     below = field.fields if field.items is None else (field.items,)
     return any((inner.name and inner.name != inner.column) or renamed_inside(inner) for inner in below)
 
@@ -91,10 +91,9 @@ def _with_columns(field: Field, value: Any) -> Any:
 
 @functools.cache
 def resolved_columns(writer: EventSchema, reader: EventSchema) -> Sequence[pl.Expr] | None:
-    """Return the columns of ``reader`` as expressions over a block of ``writer``, or None where that is impossible.
+    """Return the columns of ``reader`` as expressions over a block of ``writer``, or None if that is impossible.
 
-    Columns are not enough for a field that was added inside a nested record, for instance, and polars does not read
-    every schema.
+    It is impossible for a field added inside a nested record, for instance, or if polars cannot read the schema.
     """
     if not is_readable(writer):
         return None
@@ -128,7 +127,7 @@ def _default(field: Field) -> pl.Expr:
 
 
 def _same_shape(old: Field, new: Field) -> bool:
-    """Tell if the old field's column can be the new one's: the same types all the way down, no symbol lost."""
+    """Return whether the old field's column can be the new one's: the same types all the way down, no symbol lost."""
     if (old.kind, old.nullable) != (new.kind, new.nullable) or not set(old.symbols) <= set(new.symbols):
         return False
     if old.items is not None and new.items is not None:

@@ -1,6 +1,6 @@
-"""A self-test of the Avro reader, once a process: blocks are decoded with it only where it reads exactly.
+"""A self-test of the Avro reader, run once per process: only an exact reader is used to decode blocks.
 
-polars marks ``read_avro`` as unstable, so that any release may read otherwise.
+polars marks ``read_avro`` as unstable, so any release may change what it returns.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _record(number: int, *, nullable: bool) -> Mapping[str, Any]:
 
 
 # The second record's beginning (true, B, "ab") and end ("z"), and what replaces them. None of it makes polars read past
-# the bytes there are, or a number as a length: that panics, and prints to stderr.
+# the end, or take a number for a length: that panics, and prints to stderr.
 _START, _END = b"\x01\x02\x04ab", b"\x02z"
 _GARBAGE: Mapping[str, tuple[bytes, bytes]] = {
     "a boolean of 7": (b"\x07\x02\x04ab", _END),
@@ -92,7 +92,7 @@ _GARBAGE: Mapping[str, tuple[bytes, bytes]] = {
 
 
 def reader_is_exact(read_avro: ReadAvro) -> bool:
-    """Tell if blocks may be decoded with the reader; warn, once a process, where they may not."""
+    """Return whether blocks may be decoded with the reader; warn once per process if not."""
     return _warned_fault(read_avro) is None
 
 
@@ -110,10 +110,10 @@ def _warned_fault(read_avro: ReadAvro) -> str | None:
 
 
 def reader_fault(read_avro: ReadAvro) -> str | None:
-    """Return the first difference between the reader and what decoding in blocks relies on, None where there is none.
+    """Return the first difference between the reader and what decoding in blocks relies on, or None.
 
     Good records must give the rows and types that decoding one by one gives. A block with one bad body in it must be
-    refused, by the reader or because the guards are not where they must be.
+    refused, by the reader or because the guards are misplaced.
     """
     plain = _schema(1, remark=_TEXT)
     one_union, unions = _schema(2, remark=["null", _TEXT]), _schema(3, maybe=["null", "long"], remark=["null", _TEXT])
@@ -133,7 +133,7 @@ def reader_fault(read_avro: ReadAvro) -> str | None:
             bad = start + bodies[1].removeprefix(_START).removesuffix(_END) + end
             if read_block(plain, [*bodies, bad], read_avro) is not None:
                 return f"it accepts {kind}"
-    except Exception as error:  # whatever it did, the columns are not what they must be
+    except Exception as error:  # of any class: the columns are not what they must be
         return f"its columns cannot be used: {type(error).__name__}"
     return None
 

@@ -1,4 +1,4 @@
-"""Counts of what a consumer has done since it started, and its state as an operator sees it."""
+"""A consumer's counts since it started, and its state as an operator sees it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["BatchOutcome", "ConsumerCounters", "OnChange"]
 class BatchOutcome:
     """One completed batch: ``written`` and ``duplicates`` by event, ``dead`` by reason.
 
-    ``frames`` are its events, by name; ``seconds`` is how long the attempts took, without the waits between them.
+    ``frames`` are its events, by name; ``seconds`` is the duration of the attempts, without the waits between them.
     """
 
     records: int
@@ -38,18 +38,18 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class ConsumerCounters:
-    """Counts since the start. ``consumed`` = written + duplicates + dead, of the batches that are completed.
+    """Counts since the start. ``consumed`` = written + duplicates + dead, of completed batches.
 
     ``written`` and ``duplicates`` are by event, ``dead`` by reason. ``dropped_records`` were polled and not written,
-    because their partitions went to someone else or the time to stop was up; they were not committed, and are read
-    again. ``flush_seconds`` takes the duration of each batch once metrics are served.
+    because their partitions were assigned to another member or the time to stop was up; they were not committed, and
+    are read again. ``flush_seconds`` observes the duration of each batch once metrics are served.
 
     The current state: ``outage``, the message of the error that is being waited out; ``assigned`` and ``paused``
-    partitions; ``polled_at`` (monotonic); ``lag`` in records, looked up only while someone has ``watched``;
+    partitions; ``polled_at`` (monotonic); ``lag`` in records, looked up only after a scrape has set ``watched``;
     ``event_age_seconds`` of the newest event of the latest batch; ``missing_events`` (see ``MissingEvents``; None where
     this consumer does not read the whole topic).
 
-    Only the consumer's thread writes, and nothing in the service reads back; any thread may read.
+    Only the consumer's thread writes, and the service never reads them; any thread may.
     """
 
     consumed: int = 0
@@ -84,4 +84,4 @@ class ConsumerCounters:
 
 
 OnChange = Callable[[ConsumerCounters], None]
-"""Called on the consumer's thread after every batch and when an outage begins or changes its cause; must be quick."""
+"""Called on the consumer's thread after every batch and when an outage begins or its cause changes; must be quick."""

@@ -8,7 +8,7 @@ from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 __all__ = ["MAX_POLL_AGE_SECONDS", "poll_age_seconds", "why_not_alive", "why_not_ready"]
 
 MAX_POLL_AGE_SECONDS = 60.0
-"""Age of the last poll past which the loop hangs: a restart is the mend."""
+"""Age of the last poll beyond which the loop counts as hung; a restart mends that."""
 
 
 def poll_age_seconds(counters: ConsumerCounters, clock: Clock) -> float:
@@ -17,7 +17,7 @@ def poll_age_seconds(counters: ConsumerCounters, clock: Clock) -> float:
 
 
 def why_not_alive(counters: ConsumerCounters, clock: Clock) -> str | None:
-    """Return None while the loop turns, else the reason. A consumer that waits for its sink or its brokers is alive."""
+    """Return None while the loop runs, else the reason. A consumer that waits for its sink or its brokers is alive."""
     age = poll_age_seconds(counters, clock)
     return f"the last poll was {age:.0f} s ago" if age > MAX_POLL_AGE_SECONDS else None
 

@@ -40,7 +40,7 @@ def parse_http_address(text: str) -> tuple[str, int]:
 def status_server(address: str, counters: ConsumerCounters, *, clock: Clock | None = None) -> Iterator[str]:
     """Serve on ``address`` (``host:port``; port 0 for any free one) inside the context; yield the server's URL.
 
-    Raises ``ConfigurationError`` where the address cannot be bound, ``MissingExtraError`` without prometheus-client.
+    Raises ``ConfigurationError`` if the address cannot be bound, ``MissingExtraError`` without prometheus-client.
     """
     host, port = parse_http_address(address)
     app = _application(counters, clock or SystemClock())
@@ -96,7 +96,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     block_on_close = False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Log at DEBUG that a client hung up or was too slow. What the application raises never gets here."""
+        """Log at DEBUG that a client hung up or was too slow. Exceptions of the application never get here."""
         logger.debug("HTTP request from %s failed", client_address, exc_info=True)
 
 

@@ -20,7 +20,7 @@ _FLUSH_BOUNDS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 
 
 def registry_of(counters: ConsumerCounters, clock: Clock) -> CollectorRegistry:
-    """Return a registry of this consumer's own: its metrics, and those of the process (CPU, memory, files).
+    """Return a new registry of this consumer's metrics and those of the process (CPU, memory, files).
 
     Durations of batches are collected from here on. Raises ``MissingExtraError`` without prometheus-client.
     """
@@ -51,40 +51,45 @@ class _ConsumerCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric; see prometheus-client's ``Collector``."""
-        it = self._counters
-        it.watched = True
+        counters = self._counters
+        counters.watched = True
         yield _counter(
             "records_consumed",
             "Records processed: written, deduplicated, or sent to the dead-letter topic.",
-            it.consumed,
+            counters.consumed,
         )
-        yield _counters("events_written", "Events added to the sink.", "event", it.written)
-        yield _counters("events_deduplicated", "Events that the sink already had.", "event", it.duplicates)
-        yield _counters("dead_letters", "Records sent to the dead-letter topic.", "reason", it.dead)
-        yield _counter("commits", "Offset commits.", it.commits)
+        yield _counters("events_written", "Events added to the sink.", "event", counters.written)
+        yield _counters("events_deduplicated", "Events that the sink already had.", "event", counters.duplicates)
+        yield _counters("dead_letters", "Records sent to the dead-letter topic.", "reason", counters.dead)
+        yield _counter("commits", "Offset commits.", counters.commits)
         yield _counter(
-            "commits_rejected", "Offset commits rejected after the partitions were reassigned.", it.rejected_commits
+            "commits_rejected",
+            "Offset commits rejected after the partitions were reassigned.",
+            counters.rejected_commits,
         )
-        yield _counter("retries", "Write attempts that failed because the sink or the brokers were away.", it.retries)
         yield _counter(
-            "records_left", "Records polled and left to the next owner of their partition.", it.dropped_records
+            "retries", "Write attempts that failed because the sink or the brokers were away.", counters.retries
         )
-        yield _counter("rebalances", "Assignments of partitions to this consumer.", it.rebalances)
+        yield _counter(
+            "records_left", "Records polled and left to the next owner of their partition.", counters.dropped_records
+        )
+        yield _counter("rebalances", "Assignments of partitions to this consumer.", counters.rebalances)
         yield self._flushes()
-        yield _gauge("partitions_assigned", "Partitions assigned to this consumer.", len(it.assigned))
-        yield _gauge("partitions_paused", "Partitions paused until the sink accepts writes.", len(it.paused))
+        yield _gauge("partitions_assigned", "Partitions assigned to this consumer.", len(counters.assigned))
+        yield _gauge("partitions_paused", "Partitions paused until the sink accepts writes.", len(counters.paused))
         yield self._lag()
-        yield _gauge("last_poll_age_seconds", "Time since the last poll.", poll_age_seconds(it, self._clock))
-        if it.event_age_seconds is not None:
+        yield _gauge("last_poll_age_seconds", "Time since the last poll.", poll_age_seconds(counters, self._clock))
+        if counters.event_age_seconds is not None:
             text = "Age of the latest batch's newest event when the batch was completed."
-            yield _gauge("event_age_seconds", text, it.event_age_seconds)
-        if it.missing_events is not None:
+            yield _gauge("event_age_seconds", text, counters.event_age_seconds)
+        if counters.missing_events is not None:
             text = "Sequence numbers never received; only where one consumer reads the whole topic."
-            yield _gauge("events_missing", text, it.missing_events)
+            yield _gauge("events_missing", text, counters.missing_events)
 
     def _flushes(self) -> Metric:
         (family,) = self._flush_seconds.collect()
-        # A gauge of when the histogram was made, which only a switch for the whole process would leave out.
+        # Drop the gauge of when the histogram was created; prometheus_client can only switch it off for the whole
+        # process.
         family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
         return family
 

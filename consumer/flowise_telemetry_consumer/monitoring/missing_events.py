@@ -1,7 +1,8 @@
-"""Events that were given a number and never arrived: gaps in the sequences of the streams.
+"""Events that were numbered but never arrived: gaps in the sequences of the streams.
 
-Every stream (a process of an app) numbers its events from 0. A number below the highest that came is missing until it
-comes too, which may be much later: partitions are read in no order, and a spool is sent when the network is back.
+Every stream (a process of an app) numbers its events from 0. A number below the highest one received is missing until
+it arrives too. That may be much later: partitions are read in no particular order, and a spool is sent once the network
+is back.
 """
 
 from __future__ import annotations
@@ -19,11 +20,10 @@ MAX_GAPS = 100_000
 
 
 class MissingEvents:
-    """Counts them, in bounded memory: at most ``MAX_STREAMS`` streams with ``MAX_GAPS`` gaps between them all.
+    """A count of missing events in bounded memory: at most ``MAX_STREAMS`` streams with ``MAX_GAPS`` gaps in total.
 
-    Past that the stream that was heard of least recently is forgotten: what is missing in it then counts for good, and
-    if it comes after all nobody notices. A stream is known from the first of its events that is seen here; what is
-    missing before that one is not counted.
+    Beyond that the least recently seen stream is forgotten: its gaps then count for good, even if their events arrive
+    after all. A stream begins with the first of its events seen here; earlier numbers are not counted as missing.
     """
 
     def __init__(self, *, max_streams: int = MAX_STREAMS, max_gaps: int = MAX_GAPS) -> None:
@@ -35,11 +35,11 @@ class MissingEvents:
 
     @property
     def count(self) -> int:
-        """How many are missing now."""
+        """Number of events missing now."""
         return self._count
 
     def observe(self, frames: Mapping[str, pl.DataFrame]) -> None:
-        """Takes note of the events of a batch."""
+        """Take the sequence numbers of a batch's events."""
         columns = [frame.select("stream_id", "sequence") for frame in frames.values()]
         if not columns:
             return
@@ -58,18 +58,18 @@ class MissingEvents:
 
 
 class _Stream:
-    """One stream: the number after the highest that came, and the gaps below it."""
+    """One stream: the number after the highest one received, and the gaps below it."""
 
     __slots__ = ("_ends", "_next", "starts")
 
     def __init__(self, first: int) -> None:
         self._next = first
-        # Gap after gap, ascending: its first number, and the one after its last.
+        # Ascending gaps, half-open: starts[i] is the first missing number, _ends[i] the one after the last.
         self.starts: list[int] = []
         self._ends: list[int] = []
 
     def observe(self, sequences: Sequence[int]) -> int:
-        """Takes ascending numbers; returns by how many more, or fewer, are missing."""
+        """Take ascending numbers; return by how many the number of missing events grew, or shrank."""
         if sequences[0] == self._next and sequences[-1] - sequences[0] == len(sequences) - 1:
             self._next = sequences[-1] + 1
             return 0
@@ -86,7 +86,7 @@ class _Stream:
         return change
 
     def _fill(self, sequence: int) -> int:
-        """1 where the number was in a gap."""
+        """Take a number out of its gap; return 1 if it was in one, else 0."""
         place = bisect_right(self.starts, sequence) - 1
         if place < 0 or sequence >= self._ends[place]:
             return 0

@@ -1,4 +1,4 @@
-"""An operator's view of the partitions: assignment, lag, the age of events, and how many are missing."""
+"""An operator's view of the partitions: assignment, lag, age of events, missing events."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = ["LAG_SECONDS", "PartitionMonitor"]
 
 LAG_SECONDS = 15.0
-"""Interval between two look-ups of the partitions' ends, while someone scrapes."""
+"""Interval between two look-ups of the partitions' ends, while metrics are scraped."""
 
 
 class PartitionMonitor:
-    """Keeps that part of ``ConsumerCounters`` up to date, on the consumer's thread."""
+    """Watch over the assigned partitions: lag, age of events, missing events. Runs on the consumer's thread."""
 
     def __init__(self, reader: RecordReader, counters: ConsumerCounters, clock: Clock, *, topic: str) -> None:
         self._reader = reader
@@ -53,7 +53,7 @@ class PartitionMonitor:
             self._counters.missing_events = self._missing.count
 
     def look(self) -> None:
-        """Look up the partitions' ends every ``LAG_SECONDS``, and only where the metrics were scraped since."""
+        """Look up the partitions' ends every ``LAG_SECONDS``, and only if the metrics were scraped since."""
         if self._was_assigned:
             self._was_assigned = False
             self._count_missing_events()
@@ -67,11 +67,11 @@ class PartitionMonitor:
             ends = self._reader.end_offsets(assigned)
             positions = {tp: self._reader.position(tp) for tp in assigned}
         except TransportError:
-            return  # a missing metric must not end the service; poll meets what stays wrong
+            return  # a missing metric must not end the service; the next poll raises a lasting error
         self._counters.lag = {tp: max(0, end - positions[tp]) for tp, end in ends.items()}
 
     def _count_missing_events(self) -> None:
-        """Count missing events where all partitions are ours: an event may lie in any of them."""
+        """Count missing events if all partitions are ours: an event may be in any of them."""
         try:
             whole = self._counters.assigned.issuperset(self._reader.partitions_of(self._topic))
         except TransportError:

@@ -12,12 +12,12 @@ from flowise_telemetry_transport.types import Record, TopicPartition
 __all__ = ["RECORD_OVERHEAD_BYTES", "BatchLimits", "RecordBatch"]
 
 RECORD_OVERHEAD_BYTES = 64
-"""Added to the bytes of each record, so that many empty records have a size too."""
+"""Added to the size of each record, so that many empty records have a size too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLimits:
-    """A batch is closed by whichever it reaches first; age counts from its first record."""
+    """Limits of a batch: the first one reached closes it. The age counts from its first record."""
 
     rows: int = 20_000
     size_bytes: int = 32 * 1_048_576
@@ -26,7 +26,7 @@ class BatchLimits:
 
 @dataclass(slots=True)
 class RecordBatch:
-    """Records in the order in which they were polled, and those that could not even be read.
+    """Records in the order in which they were polled, and those that could not be read.
 
     ``next_offsets``: for each partition, the offset after the last record in the batch, or the end of its last span.
     ``since`` is the monotonic time of the first addition.
@@ -53,7 +53,7 @@ class RecordBatch:
         self.next_offsets |= {TopicPartition(*place): offset + 1 for place, offset in lasts.items()}
 
     def add_span(self, span: OffsetSpan, records: Sequence[Record], *, now: float) -> None:
-        """Add those ``records`` of a span that are wanted, perhaps none, and all its unreadable ones.
+        """Add the wanted ``records`` of a span, perhaps none, and all its unreadable ones.
 
         The whole span is handled with the batch: its end becomes the partition's next offset.
         """
@@ -76,24 +76,24 @@ class RecordBatch:
         self.next_offsets[letter.record.topic_partition] = letter.record.offset + 1
 
     def all_records(self) -> list[Record]:
-        """Return the records and what is known of the unreadable ones, in offset order within a partition."""
+        """Return the records, the unreadable ones without their bytes, in offset order within a partition."""
         if not self.unreadable:
             return self.records
         both = [*self.records, *(letter.record for letter in self.unreadable)]
         return sorted(both, key=lambda record: (record.topic, record.partition, record.offset))
 
     def is_due(self, limits: BatchLimits, *, now: float) -> bool:
-        """Tell whether the batch is full or old enough to be written."""
+        """Return whether the batch is full or old enough to be written."""
         if self.since is None:
             return False
         return self.is_full(limits) or now - self.since >= limits.age_seconds
 
     def is_full(self, limits: BatchLimits) -> bool:
-        """Tell whether the batch must not grow any more."""
+        """Return whether the batch must not grow any more."""
         return len(self) >= limits.rows or self.size_bytes >= limits.size_bytes
 
     def seconds_left(self, limits: BatchLimits, *, now: float) -> float:
-        """Return how long until its age makes the batch due; the whole age if it is empty."""
+        """Return the seconds until its age makes the batch due; the whole age if it is empty."""
         return limits.age_seconds if self.since is None else max(0.0, self.since + limits.age_seconds - now)
 
     def without(self, partitions: Collection[TopicPartition]) -> RecordBatch:

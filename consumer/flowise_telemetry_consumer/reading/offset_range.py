@@ -1,4 +1,4 @@
-"""Ranges of offsets: what is to be read of a topic, and what one poll brought of it."""
+"""Ranges of offsets: those of a topic to read, and those returned by one poll."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowise_telemetry_transport.types import Record, TopicPartition
 __all__ = ["MissingOffsets", "OffsetRange", "OffsetSpan"]
 
 MissingOffsets = Mapping[TopicPartition, Sequence[tuple[int, int]]]
-"""Offsets that retention removed, by partition, as pairs of the first and the one after the last."""
+"""Offsets that retention removed, by partition, as half-open ranges (first, end)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class OffsetRange:
 
     @classmethod
     def of(cls, reader: RecordReader, topic: str) -> Self:
-        """Return all that the topic holds now. Raises ``UnknownTopicError`` or ``BrokerUnavailableError``."""
+        """Return everything in the topic now. Raises ``UnknownTopicError`` or ``BrokerUnavailableError``."""
         partitions = reader.partitions_of(topic)
         # The ends first: between the two calls retention may move the beginning past an end, never the other way round.
         ends = reader.end_offsets(partitions)
@@ -43,8 +43,8 @@ class OffsetRange:
 class OffsetSpan:
     """One poll's contiguous offset range [start, end) of one partition.
 
-    ``gaps`` counts its offsets without a record: compacted away, expired, or transaction markers. They are counted
-    between the offsets of the records, so that ``end - start`` checks records and gaps.
+    ``gaps`` counts its offsets without a record: compacted away, expired, or transaction markers. They are counted from
+    the offsets of the records, so that ``end - start`` can be checked against records and gaps.
     """
 
     partition: TopicPartition

@@ -24,10 +24,10 @@ POLL_RECORDS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class RangePoll:
-    """One poll of a range: a span for each partition that moved, and losses found by it.
+    """One poll of a range: a span for each partition that advanced, and the losses that it found.
 
-    ``missing`` are offsets of the range that retention removed before they were read. Each loss is reported by one
-    poll only, the one whose spans pass over it or a later one; ``spans`` may be empty.
+    ``missing`` are offsets of the range that retention removed before they were read. Each loss is reported once, by
+    the poll whose spans pass over it or by a later one; ``spans`` may be empty.
     """
 
     spans: Sequence[OffsetSpan] = ()
@@ -35,14 +35,14 @@ class RangePoll:
 
 
 class RangeReader:
-    """Reads one range, once: iterate over it, then look at ``incomplete``.
+    """A reader of one range: iterate over it once, then look at ``incomplete``.
 
-    The spans of a partition follow each other without a hole. ``positions`` are the next offsets to read, at most the
-    range's ends. ``incomplete`` is None when the end was reached, else the error that says why it was not: no position
-    moved for ``control.no_progress_seconds``, ``control.stop`` was set, or a loss could not be checked.
+    The spans of a partition are contiguous. ``positions`` are the next offsets to read, at most the range's ends.
+    ``incomplete`` is None if the end was reached, else the error that says why it was not: no position advanced for
+    ``control.no_progress_seconds``, ``control.stop`` was set, or a loss could not be checked.
 
-    ``topic_id`` is the topic's id when the range was taken. With it, a topic that was deleted and created again is
-    noticed even if it has grown past the positions: within five seconds, and before the last span is handed out.
+    ``topic_id`` is the topic's id when the range was taken. With it, a recreated topic is noticed even if it has grown
+    past the positions: within five seconds, and before the last span is yielded.
     """
 
     def __init__(
@@ -66,14 +66,15 @@ class RangeReader:
 
     @property
     def done(self) -> bool:
-        """Tell whether the whole range was read."""
+        """Return whether the whole range was read."""
         return self.positions == self._range.ends
 
     def __iter__(self) -> Iterator[RangePoll]:
         """Yield poll after poll until the end of the range, or until ``incomplete`` says why not.
 
-        Positions and not counts of records tell the end, as there are gaps. An empty poll is yielded too, so that the
-        caller can write what has waited long enough. Raises ``TopicChangedError`` and what no retry mends.
+        The end is found by position, not by counting records, because there may be gaps. Empty polls are yielded too,
+        so that the caller can write a batch that is old enough. Raises ``TopicChangedError`` and errors that are not
+        retryable.
         """
         try:
             yield from self._polls()
@@ -105,12 +106,11 @@ class RangeReader:
                 raise IncompleteReadError(self._stalled(), topic=topic)
 
     def _stalled(self) -> str:
-        places = [f"{tp.topic}[{tp.partition}]" for tp, end in self._range.ends.items() if self.positions[tp] < end]
-        first = next(tp for tp, end in self._range.ends.items() if self.positions[tp] < end)
-        others = f" (and {len(places) - 1} more partitions)" if len(places) > 1 else ""
+        first, *others = (tp for tp, end in self._range.ends.items() if self.positions[tp] < end)
+        more = f" (and {len(others)} more partition{'s' if len(others) > 1 else ''})" if others else ""
         return (
-            f"no records received for {self._control.no_progress_seconds:g} s from {places[0]}"
-            f" at offset {self.positions[first]}{others}"
+            f"no records received for {self._control.no_progress_seconds:g} s"
+            f" from {first.topic}[{first.partition}] at offset {self.positions[first]}{more}"
         )
 
     def _spans(self, polled: Polled, unread: dict[TopicPartition, int]) -> list[OffsetSpan]:
@@ -165,7 +165,7 @@ class RangeReader:
             return known
 
     def _note_jumps(self, tp: TopicPartition, start: int, offsets: Sequence[int], end: int) -> int:
-        """Count the offsets without a record, and keep each jump over some for ``_find_missing``."""
+        """Count the offsets without a record, and note each jump over them for ``_find_missing``."""
         expected, gaps = start, 0
         for offset in (*offsets, end):
             if offset > expected:
@@ -175,10 +175,10 @@ class RangeReader:
         return gaps
 
     def _find_missing(self) -> MissingOffsets:
-        """Tell the jumps over what retention removed from those over compacted records and transaction markers.
+        """Separate jumps over offsets that retention removed from those over compacted records and markers.
 
-        Retention removes what is before the first offset of the log. Asked at once after a jump: a record that
-        compaction removed may be before that offset a little later.
+        Retention removes everything before the first offset of the log, which is looked up right after a jump: later,
+        it may have passed a record that compaction had removed.
         """
         if not self._jumps:
             return {}
@@ -192,7 +192,7 @@ class RangeReader:
                 raise IncompleteReadError(
                     f"{topic}: the broker did not say what retention removed: {error.message}", topic=topic
                 ) from error
-            return {}  # the jumps are kept for the next poll
+            return {}  # the jumps stay noted for the next poll
         missing: dict[TopicPartition, list[tuple[int, int]]] = {}
         for tp, start, end in self._jumps:
             if start < begins[tp]:
@@ -208,17 +208,17 @@ class RangeReader:
         except TransportError:
             return  # a second check only: offsets that go back are noticed without it
         if now is not None and now != self._topic_id:
-            raise self._changed("its id is another")
+            raise self._changed("its id has changed")
 
     def _require_same_topic(self) -> None:
         try:
             ends = self._reader.end_offsets(self._range.ends)
         except TransportError:
-            return  # the broker is away, which explains that nothing was received
+            return  # the broker is unavailable, which explains the silence
         for tp, end in ends.items():
             if end < self._range.ends[tp]:
                 raise self._changed(
-                    f"partition {tp.partition} ends at {end}, before the {self._range.ends[tp]} of then"
+                    f"partition {tp.partition} ends at {end} now, not at {self._range.ends[tp]} as before"
                 )
         self._require_same_id()
 

@@ -1,4 +1,4 @@
-"""Polling past records that the client cannot parse."""
+"""Polls that step over records which the client cannot parse."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _FAILED_POLL_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What a poll gave; ``unreadable`` stand for records of which there are no bytes."""
+    """The outcome of one poll; ``unreadable`` are the records that the client could not parse."""
 
     records: Sequence[Record] = ()
     unreadable: Sequence[DeadLetter] = ()
 
 
 class SkippingReader:
-    """A reader that steps over a record once it could not be parsed three times."""
+    """A reader that steps over a record that the client failed to parse three times."""
 
     def __init__(self, reader: RecordReader, clock: Clock) -> None:
         self._reader = reader
@@ -37,7 +37,7 @@ class SkippingReader:
         self._tries: dict[TopicPartition, tuple[int, int]] = {}
 
     def poll(self, *, timeout_seconds: float, max_records: int) -> Polled:
-        """As ``RecordReader.poll``; raises no ``UnreadableRecordError``, and nothing that the next poll may mend."""
+        """Poll as ``RecordReader.poll``. Raises neither ``UnreadableRecordError`` nor retryable errors."""
         try:
             try:
                 return Polled(self._reader.poll(timeout_seconds=timeout_seconds, max_records=max_records))
@@ -61,10 +61,10 @@ class SkippingReader:
             return Polled()
         self._reader.seek(partition, error.offset + 1)
         del self._tries[partition]
-        letter = DeadLetter.of_unreadable(error, topic=error.topic, partition=error.partition, offset=error.offset)
+        letter = DeadLetter.from_unreadable(error, topic=error.topic, partition=error.partition, offset=error.offset)
         return Polled(unreadable=[letter])
 
     def forget(self, partitions: Collection[TopicPartition]) -> None:
-        """These are someone else's."""
+        """Forget failed attempts on partitions that now belong to another member."""
         for partition in partitions:
             self._tries.pop(partition, None)

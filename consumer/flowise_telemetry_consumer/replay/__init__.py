@@ -3,11 +3,9 @@
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
 from flowise_telemetry_consumer.replay.checkpoints import (
     ReplayCheckpoint,
-    UnknownRunError,
     find_run,
     latest_run,
     list_runs,
-    open_run,
 )
 from flowise_telemetry_consumer.replay.dry_run import PartitionPlan, ReplayPlan, plan_replay
 from flowise_telemetry_consumer.replay.filters import RecordFilter
@@ -16,9 +14,9 @@ from flowise_telemetry_consumer.replay.loop import advance_run, replay
 from flowise_telemetry_consumer.replay.preconditions import require_another_topic, require_own_rows
 from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult, ranges_text
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
+from flowise_telemetry_consumer.replay.resume import open_run
 from flowise_telemetry_consumer.replay.to_topic import copy_topic
 from flowise_telemetry_consumer.replay.workers import (
-    WorkerError,
     open_target,
     replay_with_workers,
     require_many_writers,
@@ -40,8 +38,6 @@ __all__ = [
     "ReplayResult",
     "Shard",
     "TopicSink",
-    "UnknownRunError",
-    "WorkerError",
     "advance_run",
     "copy_topic",
     "find_run",

@@ -28,9 +28,9 @@ _MAX_OFFSET_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One end of a range: either an ``offset``, in every partition, or a ``time_ms``, of every record.
+    """One end of a range: either an ``offset``, for every partition, or a ``time_ms``, for the records' timestamps.
 
-    ``text`` is the bound as it was given: "2d ago" is the same request tomorrow, though another time.
+    ``text`` is the bound as given: "2d ago" is the same request tomorrow, but another time.
     """
 
     text: str

@@ -1,40 +1,41 @@
-"""Checkpoints: the replays that a sink keeps progress of, how far each has come, and whether it can be resumed."""
+"""Checkpoints: the replays whose progress a sink keeps, how far each is, and which can be resumed."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self, TypedDict
 
-from flowise_telemetry_consumer.clock import Clock
-from flowise_telemetry_consumer.errors import SinkInUseError, TopicChangedError
+from flowise_telemetry_consumer.errors import UnknownRunError
 from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
 from flowise_telemetry_consumer.replay import stored_json
-from flowise_telemetry_consumer.replay.offsets import ResolvedRange, resolve
+from flowise_telemetry_consumer.replay.offsets import ResolvedRange
 from flowise_telemetry_consumer.replay.report import merged_ranges
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard, StoredRequest
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, SourceProgress
-from flowise_telemetry_schemas import ConfigurationError, TelemetryError
-from flowise_telemetry_transport.ports import RecordReader
+from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["ReplayCheckpoint", "UnknownRunError", "find_run", "keep_missing", "latest_run", "list_runs", "open_run"]
+__all__ = [
+    "ReplayCheckpoint",
+    "find_run",
+    "keep_missing",
+    "latest_of",
+    "latest_run",
+    "list_runs",
+    "lock_name_of",
+    "require_own_request",
+]
 
-_LOCK_WAIT_SECONDS = 3.0
-_LOCK_LOOK_SECONDS = 0.2
 _KEEP_TRIES = 5
 _SOURCE = re.compile(r"(replay/([0-9a-f]{12})(?:/(\d+)-of-(\d+))?)/(\d+)")
 
 
-class UnknownRunError(TelemetryError):
-    """The sink has no replay of that id, or what it keeps under the id is another request."""
-
-
 class _StoredRun(TypedDict):
-    """The description of a run that a sink keeps beside its offsets. Partitions are keys of JSON objects, so texts."""
+    """The description of a run, kept in the sink beside its offsets. Partitions are strings, as JSON keys."""
 
     replay: StoredRequest
     sink: str
@@ -48,8 +49,8 @@ class _StoredRun(TypedDict):
 class ReplayCheckpoint:
     """One replay as the sink keeps it.
 
-    ``attempt`` counts the runs of the same request from 1: one that finished, or is restarted, is followed by another.
-    ``positions`` are the next offsets of those partitions of which something was written.
+    ``attempt`` numbers the runs of the same request from 1: a finished or restarted run is followed by another.
+    ``positions`` are the next offsets of the partitions of which something was written.
     """
 
     id: str
@@ -65,7 +66,7 @@ class ReplayCheckpoint:
     @property
     def lock_name(self) -> str:
         """Name the lock of the run, which all attempts of this request and shard share."""
-        return _lock_name(self.id, self.shard)
+        return lock_name_of(self.id, self.shard)
 
     @property
     def source(self) -> str:
@@ -74,12 +75,12 @@ class ReplayCheckpoint:
 
     @property
     def offsets(self) -> OffsetRange:
-        """Return all the offsets of the run, those that are written already included."""
+        """Return all the offsets of the run, those already written included."""
         return self.resolved.offsets
 
     @property
     def finished(self) -> bool:
-        """Tell whether every partition was written to its end."""
+        """Return whether every partition was written to its end."""
         return all(self.position(tp) >= end for tp, end in self.offsets.ends.items())
 
     @property
@@ -106,7 +107,7 @@ class ReplayCheckpoint:
 
     @classmethod
     def from_progress(cls, progress: SourceProgress) -> Self | None:
-        """Return the run that a source is; None where it is something else, such as a consumer group."""
+        """Return the run that a source describes; None for other sources, such as a consumer group."""
         named = _SOURCE.fullmatch(progress.source)
         if named is None:
             return None
@@ -148,21 +149,22 @@ def list_runs(sink: Sink) -> list[ReplayCheckpoint]:
 
 
 def latest_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheckpoint | None:
-    """Return the latest run of an id, or None. Raises ``UnknownRunError`` if it is of another request."""
-    latest = _latest_of(sink, _lock_name(run_id, shard))
+    """Return the latest run of an id, or None. Raises ``UnknownRunError`` if it belongs to another request."""
+    latest = latest_of(sink, lock_name_of(run_id, shard))
     if latest is not None:
-        _require_own_arguments(sink, latest)
+        require_own_request(sink, latest)
     return latest
 
 
-def _latest_of(sink: Sink, lock_name: str) -> ReplayCheckpoint | None:
+def latest_of(sink: Sink, lock_name: str) -> ReplayCheckpoint | None:
+    """Return the latest run that has this lock, or None. Its request is not checked."""
     return max(
         (run for run in list_runs(sink) if run.lock_name == lock_name), key=lambda run: run.attempt, default=None
     )
 
 
 def find_run(sink: Sink, run_id: str, shard: Shard | None = None) -> ReplayCheckpoint:
-    """Return the latest run of an id, or of one of its shards. Raises ``UnknownRunError`` that lists what there is."""
+    """Return the latest run of an id, or of one of its shards. Raises ``UnknownRunError`` that lists the known ones."""
     run = latest_run(sink, run_id, shard)
     if run is not None:
         return run
@@ -191,10 +193,10 @@ def keep_missing(
     partitions: Collection[TopicPartition],
     missing: MissingOffsets,
 ) -> None:
-    """Add offsets that retention removed to what the sink keeps of a run; ``partitions`` are claimed with it.
+    """Add offsets that retention removed to the stored description of a run, by a claim of ``partitions``.
 
-    Does nothing where they are kept already, or the sink keeps no progress. Several workers of one run may do this at
-    once, and the description of the last claim replaces the others: so each reads it again afterwards.
+    Does nothing if they are stored already, or the sink keeps no progress. Several workers of one run may do this at
+    once, and the last claim's description replaces the others, so each reads it back and tries again.
     """
     if not isinstance(sink, KeepsProgress):
         return
@@ -210,89 +212,16 @@ def keep_missing(
         sink.claim(run.source, partitions, description=described.description())
 
 
-def open_run(
-    reader: RecordReader,
-    sink: Sink,
-    request: ReplayRequest,
-    *,
-    clock: Clock,
-    shard: Shard | None = None,
-    run_id: str | None = None,
-    restart: bool = False,
-) -> ReplayCheckpoint:
-    """Return the latest run of the request if it is unfinished, else a new one; locked until the sink is closed.
-
-    The sink is prepared. With ``restart`` it is a new one in any case. Raises ``SinkInUseError`` if another process
-    still has the lock after three seconds, and ``TopicChangedError`` if the topic is not the one with which the
-    unfinished run began.
-    """
-    run_id = run_id or request.run_id(sink.url)
-    lock_name = _lock_name(run_id, shard)
-    if isinstance(sink, KeepsProgress):
-        _lock(sink, lock_name, clock)
-    latest = _latest_of(sink, lock_name)
-    if latest is not None and not restart:
-        _require_own_arguments(sink, latest)
-        if not latest.finished:
-            _require_same_topic(reader, latest)
-            return latest
-    return ReplayCheckpoint(
-        id=run_id,
-        attempt=1 + (0 if latest is None else latest.attempt),
-        sink_url=sink.url,
-        request=request,
-        resolved=resolve(reader, request, shard),
-        started_at_ms=clock.now_ms(),
-        shard=shard,
-    )
-
-
-def _lock(sink: KeepsProgress, name: str, clock: Clock) -> None:
-    """Acquire the lock. If its process was just killed, wait: a database server needs a moment to notice."""
-    deadline = clock.monotonic() + _LOCK_WAIT_SECONDS
-    while True:
-        try:
-            sink.lock(name)
-        except SinkInUseError:
-            if clock.monotonic() >= deadline:
-                raise
-            clock.sleep(_LOCK_LOOK_SECONDS)
-        else:
-            return
-
-
-def _lock_name(run_id: str, shard: Shard | None) -> str:
+def lock_name_of(run_id: str, shard: Shard | None) -> str:
+    """Name the lock of a run and its shard."""
     return f"replay/{run_id}" if shard is None else f"replay/{run_id}/{shard}"
 
 
-def _require_own_arguments(sink: Sink, run: ReplayCheckpoint) -> None:
-    """Guard: the id is a hash of the request, unless someone changed the progress table or copied it from elsewhere."""
+def require_own_request(sink: Sink, run: ReplayCheckpoint) -> None:
+    """Raise ``UnknownRunError`` if the id is not the request's hash: the progress table was edited or copied."""
     own_id = run.request.run_id(run.sink_url)
     if own_id != run.id:
         raise UnknownRunError(
             f"{sink.url}: the progress under replay {run.id} is that of another request ({own_id}): restart it",
-            argument="restart",
-        )
-
-
-def _require_same_topic(reader: RecordReader, run: ReplayCheckpoint) -> None:
-    topic = run.offsets.topic
-    there = set(reader.partitions_of(topic))
-    ends = reader.end_offsets(sorted(there & set(run.offsets.ends)))
-    known, now = run.resolved.topic_id, reader.topic_id(topic)
-    changed: Sequence[str] = [
-        *(["its id is another"] if known is not None and now is not None and known != now else []),
-        *(f"it has no partition {tp.partition}" for tp in sorted(run.offsets.ends) if tp not in there),
-        *(
-            f"partition {tp.partition} ends at {end}, before the {run.offsets.ends[tp]} of then"
-            for tp, end in sorted(ends.items())
-            if end < run.offsets.ends[tp]
-        ),
-    ]
-    if changed:
-        raise TopicChangedError(
-            f"topic {topic} was deleted and created again since replay {run.id} began ({changed[0]}):"
-            " restart it to read what there is now",
-            topic=topic,
             argument="restart",
         )

@@ -1,4 +1,4 @@
-"""A replay's dry run: read and decode the range, write nothing, and do not even create the sink."""
+"""A replay's dry run: read and decode the range, write nothing, and leave the sink uncreated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _READ_ROWS = 200_000
 
 @dataclass(slots=True)
 class PartitionPlan:
-    """The contents of one partition's range; ``value_bytes`` are those of the records that are wanted."""
+    """The contents of one partition's range; ``value_bytes`` is the size of the values of wanted records."""
 
     start: int
     end: int
@@ -44,11 +44,11 @@ class PartitionPlan:
 
 @dataclass(slots=True)
 class ReplayPlan:
-    """The work that a replay would have. ``records`` - ``filtered`` - ``dead`` are ``events``, here by name.
+    """The work that a replay would do. ``events``, here by name, is ``records`` - ``filtered`` - ``dead``.
 
-    ``already_there`` counts those that the sink has, or that occur twice in the range, by a hash of their ids. With
-    ``resumes`` it would resume an unfinished replay, which reads only what is left. ``seconds`` is how long reading and
-    decoding took: a replay also writes. ``sink_error`` says why the sink could not be read, which then counts as empty;
+    ``already_there`` counts events that the sink has or that occur twice in the range, by a hash of their ids. With
+    ``resumes``, the replay would resume an unfinished one and read only the rest. ``seconds`` is the time for reading
+    and decoding; a replay also writes. ``sink_error`` says why the sink could not be read, and then counts as empty;
     ``incomplete`` says why the end was not reached.
     """
 
@@ -92,7 +92,7 @@ def plan_replay(
         sink_error = error.message
     resumes = latest is not None and not latest.finished and not restart
     if latest is not None and resumes:
-        # Its own bounds: "2d ago" means what it meant when the run began.
+        # Its own bounds: "2d ago" is relative to when the run began.
         request = latest.request
         resolved, starts = latest.resolved, {tp: latest.position(tp) for tp in latest.offsets.starts}
     else:
@@ -164,12 +164,12 @@ class _Hashes:
         self._parts.setdefault(event, []).append(ids.hash())
 
     def repeated(self) -> Counter[str]:
-        """Count the repeats within the range, by event. From here on each id is held once."""
+        """Count the repeats within the range, by event. From then on each id is held once."""
         self._parts = {event: [pl.concat(parts).unique()] for event, parts in self._parts.items()}
         return Counter({event: self.counts[event] - len(parts[0]) for event, parts in self._parts.items()})
 
     def found_in(self, sink: Readable) -> Counter[str]:
-        """Count those that the sink has, by event."""
+        """Count the ids that the sink has, by event."""
         counts: Counter[str] = Counter()
         there = sink.counts()
         for event, (ids,) in self._parts.items():

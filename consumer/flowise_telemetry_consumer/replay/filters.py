@@ -18,7 +18,7 @@ __all__ = ["RecordFilter"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFilter:
-    """The records of its range that a replay takes; by default all of them.
+    """The records of its range that a replay writes; by default all of them.
 
     ``from_ms`` and ``to_ms`` (exclusive) bound the time of each record, in milliseconds since 1970. ``events`` are
     names. ``where`` names fields that every event has, each with its accepted values: all of the fields have to match.
@@ -39,7 +39,7 @@ class RecordFilter:
         events: Iterable[str] = (),
         where: Iterable[tuple[str, str]] = (),
     ) -> Self:
-        """Make a filter of what a user gives: fields by name or column; one given twice may have either value.
+        """Make a filter from user input: fields by name or column; a field given twice may have either value.
 
         Raises ``ConfigurationError`` that lists the events or fields to choose from.
         """
@@ -68,9 +68,9 @@ class RecordFilter:
         )
 
     def filter_records(self, records: Sequence[Record], catalog: Catalog) -> Sequence[Record]:
-        """Return the records that may be wanted: exactly by time, and by the fingerprint of the writer schema.
+        """Return the records that may be wanted, by time and by the event of the writer schema's fingerprint.
 
-        A record of an unknown schema is kept whatever events are chosen: it is a dead letter.
+        A record of an unknown schema is kept whichever events are chosen: it becomes a dead letter.
         """
         if self.from_ms is not None:
             low = self.from_ms
@@ -92,7 +92,7 @@ class RecordFilter:
         return {event: frame for event, frame in wanted.items() if frame.height}
 
     def within_time(self, column: pl.Expr) -> pl.Expr:
-        """Return the condition that a time is in the range: for the rows of an archive, which have no record."""
+        """Return the condition that a time is in the range, for the rows of an archive."""
         milliseconds = column.dt.epoch("ms")
         low = pl.lit(value=True) if self.from_ms is None else milliseconds >= self.from_ms
         high = pl.lit(value=True) if self.to_ms is None else milliseconds < self.to_ms

@@ -1,4 +1,4 @@
-"""Replay from a sink into another one: an archive outlives the retention of the topic."""
+"""Replay from one sink into another: an archive outlives the topic's retention."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 
 import polars as pl
 
-from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.errors import OutageError, SinkError
 from flowise_telemetry_consumer.replay.filters import RecordFilter
-from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Readable, Sink
 from flowise_telemetry_schemas import Catalog
 
@@ -31,13 +31,13 @@ class ArchiveEvent:
 
     @property
     def adds_up(self) -> bool:
-        """Tell whether every row read is accounted for."""
+        """Return whether every row read is accounted for."""
         return self.read == self.written + self.already_there + self.filtered
 
 
 @dataclass(slots=True)
 class ArchiveResult:
-    """The outcome by event. ``incomplete`` says why not all rows were read, and is None if they were."""
+    """The outcome by event. ``incomplete`` says why not all rows were read; None if they were."""
 
     events: dict[str, ArchiveEvent] = field(default_factory=dict)
     incomplete: str | None = None
@@ -49,7 +49,7 @@ class ArchiveResult:
 
     @property
     def read(self) -> int:
-        """Count the rows that were read, and written if they were wanted."""
+        """Count the rows that were read and, if wanted, written."""
         return sum(event.read for event in self.events.values())
 
     @property
@@ -58,7 +58,7 @@ class ArchiveResult:
         return sum(event.written for event in self.events.values())
 
     def discrepancies(self) -> list[str]:
-        """Return one line for each event whose rows do not add up, or are fewer than there were."""
+        """Return one line for each event whose rows do not add up, or are fewer than at the start."""
         lines = [f"{name}: {event}" for name, event in self.events.items() if not event.adds_up]
         if self.incomplete is None:
             lines += [
@@ -80,8 +80,8 @@ def replay_archive(
 ) -> ArchiveResult:
     """Write what one sink holds into another. The filter's times are those of the events (``occurred_at``).
 
-    One that was killed begins again: rows come in no set order, and the sink knows its events. An outage of the sink
-    is waited for, ``control.no_progress_seconds`` at most. Raises ``SinkError`` where source or sink refuse.
+    A killed one begins again: rows come in no fixed order, and the sink recognises its events. An outage of the sink is
+    waited out, for ``control.no_progress_seconds`` at most. Raises ``SinkError`` if source or sink refuse.
     """
     record_filter = record_filter or RecordFilter()
     if not isinstance(source, Readable):

@@ -9,13 +9,15 @@ from functools import partial
 from typing import TypeVar
 
 from flowise_telemetry_consumer.decoding.decoder import Decoder
+from flowise_telemetry_consumer.errors import OutageError
 from flowise_telemetry_consumer.reading.batch import BatchLimits, RecordBatch
 from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange, OffsetSpan
 from flowise_telemetry_consumer.reading.range_reader import POLL_RECORDS, RangeReader
-from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, keep_missing, open_run
+from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, keep_missing
 from flowise_telemetry_consumer.replay.report import OnReport, ReplayResult, add_missing, unread_partitions
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
-from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
+from flowise_telemetry_consumer.replay.resume import open_run
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
@@ -25,7 +27,7 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = ["REPLAY_BATCH", "advance_run", "replay"]
 
 REPLAY_BATCH = BatchLimits(rows=20_000, size_bytes=64 * 1_048_576, age_seconds=2.0)
-"""Larger than the service's batches: nobody waits for the newest event, and what a kill undoes is read again."""
+"""Larger than the service's batches: nobody waits for the newest event, and a kill only costs reading again."""
 
 _T = TypeVar("_T")
 
@@ -43,17 +45,17 @@ def replay(
     control: RunControl = DEFAULT_CONTROL,
     on_report: OnReport | None = None,
 ) -> ReplayResult:
-    """Write a range of a topic into a sink and return what became of each offset.
+    """Write a range of a topic into a sink and return the outcome of every offset.
 
-    ``request`` may be the name of a topic: all that it holds now. ``reader`` is one without a group. Progress is kept
-    in the sink's own transactions: a replay that was killed resumes when it is started with the same request (or its
-    ``run_id``), up to the end offsets of its first start. One that was finished reads everything again, up to the end
-    offsets of now; so does any with ``restart``. Events that the sink has already stay as they are. Dead letters are
-    counted and not written anywhere: the live consumer did that.
+    ``request`` may be the name of a topic, which means all of it. ``reader`` has no group. Progress is kept in the
+    sink's own transactions: a replay that was killed resumes when it is started with the same request (or its
+    ``run_id``), up to the end offsets of its first start. A finished one reads everything again, up to the current end
+    offsets; so does any with ``restart``. Events that the sink already has stay as they are. Dead letters are counted
+    and not written: the live consumer did that.
 
-    An outage of sink or broker is waited for; the result is incomplete after ``control.no_progress_seconds`` without
-    any progress, or once the run is stopped. Raises ``UnknownTopicError``, ``TopicChangedError``, ``SinkInUseError``
-    where another process has the same replay, ``SinkError``, and ``ConfigurationError`` for an empty range.
+    An outage of sink or broker is waited out; the result is incomplete after ``control.no_progress_seconds`` without
+    any progress, or once the run is stopped. Raises ``UnknownTopicError``, ``TopicChangedError``, ``SinkInUseError`` if
+    another process runs the same replay, ``SinkError``, and ``ConfigurationError`` for an empty range.
     """
     request = ReplayRequest(topic=request) if isinstance(request, str) else request
     sink.prepare(list(catalog))
@@ -72,7 +74,7 @@ def advance_run(
     control: RunControl = DEFAULT_CONTROL,
     on_report: OnReport | None = None,
 ) -> ReplayResult:
-    """Read what is left of a run, or of some of its partitions. The sink is prepared; otherwise as ``replay``."""
+    """Read what is left of a run, or of some of its partitions. Needs a prepared sink; otherwise as ``replay``."""
     ours = sorted(run.offsets.starts) if partitions is None else sorted(partitions)
     written: dict[TopicPartition, int] = {}
     if isinstance(sink, KeepsProgress):
@@ -97,7 +99,7 @@ def advance_run(
 
 @dataclass(slots=True)
 class _PartitionBatch:
-    """Spans of one partition that are written together; the counts are those made before decoding."""
+    """Spans of one partition that are written together; ``gaps`` and ``filtered`` are counted before decoding."""
 
     batch: RecordBatch = field(default_factory=RecordBatch)
     gaps: int = 0
@@ -105,7 +107,7 @@ class _PartitionBatch:
 
 
 class _Loop:
-    """The state of one replay. Each partition has batches of its own, so that every offset can be accounted for."""
+    """The state of one replay. Each partition has separate batches, so that every offset can be accounted for."""
 
     def __init__(
         self,
@@ -133,7 +135,7 @@ class _Loop:
         """Read and write; afterwards the result is final."""
         try:
             for poll in source:
-                # Before what follows them is written: a resumed run would not find them again.
+                # Before the spans after them are written: a resumed run would not find them again.
                 self._note_missing(poll.missing)
                 self._take(poll.spans)
             if source.incomplete is not None:
@@ -141,7 +143,7 @@ class _Loop:
             for tp in list(self._open):
                 self._write(tp)
             if self.result.missing:
-                self._keep_missing()  # once more: a worker that began later has described the run without them
+                self._keep_missing()  # once more: a worker that started later has replaced the description
         except OutageError as error:
             self.result.incomplete = error.message
 

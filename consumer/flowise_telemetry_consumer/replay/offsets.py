@@ -1,4 +1,4 @@
-"""The offsets of a request, fixed when a replay starts."""
+"""The offsets of a request, resolved when a replay starts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["ResolvedRange", "resolve"]
 class ResolvedRange:
     """The offsets that a replay reads, and those of the request that retention had removed (``missing``).
 
-    If the beginning is a time, the ``missing`` offsets may have belonged to the range: the times of removed records are
-    not known. ``topic_id`` is None where the client or the cluster does not tell it.
+    If the beginning is a time, the ``missing`` offsets may or may not have belonged to the range: the times of removed
+    records are not known. ``topic_id`` is None if the client or the cluster does not report it.
     """
 
     offsets: OffsetRange
@@ -29,7 +29,7 @@ class ResolvedRange:
 
 
 def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = None) -> ResolvedRange:
-    """Return the offsets of a request as the topic is now.
+    """Return the offsets of a request for the topic's current state.
 
     Raises ``UnknownTopicError``, ``BrokerUnavailableError``, and ``ConfigurationError`` for a partition that does not
     exist and for a range that is empty in every partition.
@@ -96,9 +96,9 @@ def _from_offset(
 def _from_time(
     reader: RecordReader, begin: Bound, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, tuple[int, int]]]:
-    """Return starts that leave out nothing: no record before the first one of a time has that time or a later one.
+    """Return starts that skip no wanted record: none before the first offset of a time has that time or a later one.
 
-    An end cannot be found that way, because records after the first one of a time may be older again. See
+    An end cannot be found that way, because records after the first of that time may be older again. See
     ``offsetsForTimes`` of Kafka's consumer: the earliest offset whose timestamp is at or after the given time.
     """
     firsts = reader.offsets_for_times(dict.fromkeys(begins, 0))

@@ -1,4 +1,4 @@
-"""Checks before a replay starts: its rows must not mix with those of others, nor a topic be copied onto itself."""
+"""Checks before a replay starts: rows of different replays must not mix, and no topic is copied onto itself."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["require_another_topic", "require_own_rows"]
 def require_own_rows(sink: Sink, run_id: str | None, *, resumes: bool) -> None:
     """Raise ``ConfigurationError`` if a new run would add to the rows of others in a staging sink.
 
-    Such are the tables that were live before ``promote``. A run that is resumed was checked when it began. Other
-    attempts and shards of the same id may have written there: that is how a replay catches up before it is promoted. A
-    replay from an archive has no id (None) and keeps no progress: it may add to rows that belong to no progress.
+    The tables that were live before ``promote`` hold such rows. A resumed run was checked when it began. Other attempts
+    and shards of the same id may have written there: that is how a replay catches up before it is promoted. A replay
+    from an archive has no id (None) and keeps no progress: it may add to rows that belong to no progress.
     """
     if resumes:
         return
@@ -35,10 +35,10 @@ def require_own_rows(sink: Sink, run_id: str | None, *, resumes: bool) -> None:
 def require_another_topic(
     topic: str, source: tuple[RecordReader, TopicAdmin], target: tuple[RecordReader, TopicAdmin]
 ) -> None:
-    """Raise ``ConfigurationError`` if copying ``topic`` from one to the other would copy it onto itself, or might.
+    """Raise ``ConfigurationError`` if copying ``topic`` from one to the other would or might copy it onto itself.
 
-    Topic ids (KIP-516) tell exactly. Where a client does not know them, cluster ids have to differ; where those are
-    unknown too, the copy is refused. Raises ``BrokerUnavailableError``.
+    Topic ids (KIP-516) decide. If a client does not know them, the cluster ids must differ; if those are unknown too,
+    the copy is refused. Raises ``BrokerUnavailableError``.
     """
     ids = source[0].topic_id(topic), target[0].topic_id(topic)
     if None not in ids:
@@ -49,14 +49,14 @@ def require_another_topic(
     if None in clusters:
         raise _refusal(
             topic,
-            "the target may be the topic that is read, because a cluster told no id",
+            "the target may be the topic that is read, because a cluster reported no id",
             f"give the copy another name than {topic}",
         )
     if clusters[0] == clusters[1]:
         raise _refusal(
             topic,
             f"the target's servers belong to the cluster that is read (id {clusters[0]})",
-            f"{_MEND} (if two clusters do have one id, the librdkafka client can tell their topics apart)",
+            f"{_MEND} (if two clusters share one id, the librdkafka client can distinguish their topics)",
         )
 
 

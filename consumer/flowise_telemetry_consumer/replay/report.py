@@ -25,10 +25,10 @@ __all__ = [
 class PartitionResult:
     """The accounts of the offsets from ``start`` to before ``end`` of one partition.
 
-    Everything before ``position`` was read and written: it is below ``end`` in a replay that is incomplete. This
-    process began at ``resumed_at``, which is over ``start`` in a replay that was resumed; it counts the offsets between
-    the two. ``gaps`` are offsets without a record: compacted away, expired, or transaction markers. ``missing`` are
-    those that retention is known to have removed, as pairs of the first and the one after the last.
+    Everything before ``position`` was read and written; in an incomplete replay it is below ``end``. This process began
+    at ``resumed_at``, which is above ``start`` in a resumed replay, and counts the offsets from there to ``position``.
+    ``gaps`` are offsets without a record: compacted away, expired, or transaction markers. ``missing`` are those that
+    retention is known to have removed, as half-open ranges (first, end).
     """
 
     start: int
@@ -58,12 +58,12 @@ class PartitionResult:
 
     @property
     def complete(self) -> bool:
-        """Tell whether the end was reached."""
+        """Return whether the end was reached."""
         return self.position == self.end
 
     @property
     def adds_up(self) -> bool:
-        """Tell whether every offset read is accounted for: as a record with an outcome, or as a gap."""
+        """Return whether every offset read is accounted for: as a record with an outcome, or as a gap."""
         return self.offsets_read == self.records + self.gaps and self.gaps >= 0
 
 
@@ -72,8 +72,8 @@ class ReplayResult:
     """The outcome of a replay, or its state so far while it runs.
 
     For every partition: offsets read = ``written`` + ``already_there`` + ``dead`` + ``filtered`` + ``gaps``. Here
-    ``written`` and ``already_there`` are by event, ``dead`` by reason. ``incomplete`` says why the end was not reached,
-    and is None if it was. ``run`` is the id under which it can be resumed.
+    ``written`` and ``already_there`` are by event, ``dead`` by reason. ``incomplete`` says why the end was not reached;
+    None if it was. ``run`` is the id by which it can be resumed.
     """
 
     topic: str
@@ -107,7 +107,7 @@ class ReplayResult:
 
     @property
     def complete(self) -> bool:
-        """Tell whether every partition was read to its end."""
+        """Return whether every partition was read to its end."""
         return self.incomplete is None
 
     @property
@@ -135,7 +135,7 @@ class ReplayResult:
 def unread_partitions(
     offsets: OffsetRange, missing: MissingOffsets, positions: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, PartitionResult]:
-    """Return the partitions of ``positions`` as they are before anything is read from there."""
+    """Return the results of partitions before anything is read from ``positions``."""
     return {
         tp: PartitionResult(offsets.starts[tp], offsets.ends[tp], position, missing=list(missing.get(tp, ())))
         for tp, position in positions.items()
@@ -147,7 +147,7 @@ class _HasMissing(Protocol):
 
 
 def add_missing(partitions: Mapping[TopicPartition, _HasMissing], missing: MissingOffsets) -> None:
-    """Add offsets that retention removed to those that are known to be missing."""
+    """Add offsets that retention removed to those known to be missing."""
     for tp, ranges in missing.items():
         partitions[tp].missing = merged_ranges([*partitions[tp].missing, *ranges])
 

@@ -1,4 +1,4 @@
-"""The request of a replay: topic, range, filter, and the id that the same request always has."""
+"""The request of a replay: topic, range, filter, and the id that equal requests share."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ StoredRequest = TypedDict(
         "where": dict[str, tuple[str, ...]],
     },
 )
-"""A request in the JSON that a sink keeps. Run ids are made of it: a change here is another id for the same request."""
+"""A request in the JSON that a sink keeps. Run ids are hashes of it: a change here changes the id of every request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of several processes that divide the partitions of a replay among themselves; ``number`` counts from 1."""
+    """One of several processes that share the partitions of a replay; ``number`` counts from 1."""
 
     number: int
     of: int
@@ -50,7 +50,7 @@ class Shard:
         return cls(int(number), int(of))
 
     def share_of(self, partitions: Sequence[TopicPartition]) -> tuple[TopicPartition, ...]:
-        """Return its share of the partitions: every ``of``-th."""
+        """Return this shard's partitions: every ``of``-th."""
         return tuple(sorted(partitions)[self.number - 1 :: self.of])
 
     def __str__(self) -> str:
@@ -59,11 +59,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRequest:
-    """The records to replay: those of ``topic`` from ``begin`` to before ``end``, in these ``partitions``, that pass
-    ``record_filter``. What is left out takes all that there is when the replay starts.
+    """Records to replay: from ``begin`` to before ``end``, in ``partitions`` of ``topic``, through ``record_filter``.
 
-    The times of the filter are those of the bounds, whatever they were before. Raises ``ConfigurationError`` if the
-    range is empty or reversed.
+    An omitted part does not restrict: everything in the topic when the replay starts. The filter's times are replaced
+    by those of the bounds. Raises ``ConfigurationError`` if the range is empty or reversed.
     """
 
     topic: str = EVENTS_TOPIC
@@ -83,9 +82,9 @@ class ReplayRequest:
         object.__setattr__(self, "record_filter", timed)
 
     def run_id(self, sink_url: str) -> str:
-        """Return the id of a replay of this request into this sink; the URL is the sink's own, without password."""
+        """Return the id of a replay of this request into the sink whose ``url``, without password, is ``sink_url``."""
         document = self.to_json()
-        # Bounds count as they were given: "2d ago" is the same request when a killed replay is started again.
+        # Bounds count as given: "2d ago" is the same request when a killed replay is started again.
         for name, bound in (("from", self.begin), ("to", self.end)):
             document[name] = None if bound is None else bound.text
         canonical = json.dumps([document, sink_url], sort_keys=True)
@@ -114,11 +113,11 @@ class ReplayRequest:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the stored form as ``json`` takes it."""
+        """Return the stored form as ``json`` can write it."""
         document: dict[str, Any] = stored_json.to_json(self.to_stored(), StoredRequest)
         return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Return the request that ``to_json`` made the document of. Raises ``ValueError`` for anything else."""
+        """Return the request that ``to_json`` turned into the document. Raises ``ValueError`` for anything else."""
         return cls.from_stored(stored_json.from_json(document, StoredRequest))

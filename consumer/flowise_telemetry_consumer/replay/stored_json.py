@@ -1,4 +1,4 @@
-"""Conversion of what a sink keeps of a replay from and to JSON, strict about keys and types."""
+"""Conversion of stored replay requests and runs from and to JSON, strict about keys and types."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _T = TypeVar("_T")
 
 
 def to_json(value: _T, shape: type[_T]) -> Any:
-    """Return a value of this shape, a TypedDict or a dataclass, as ``json`` takes it."""
+    """Return a value of this shape, a TypedDict or a dataclass, as ``json`` can write it."""
     return _converter().unstructure(value, unstructure_as=shape)
 
 
 def from_json(document: Any, shape: type[_T]) -> _T:
-    """Return the value of this shape that ``to_json`` made the document of.
+    """Return the value of this shape that ``to_json`` turned into the document.
 
-    Raises ``ValueError`` for anything else: a key too many, one that is missing, a value of another type.
+    Raises ``ValueError`` for anything else: an extra key, a missing key, a value of another type.
     """
     from cattrs.errors import CattrsError
 
@@ -38,7 +38,7 @@ def _converter() -> Converter:
 
     converter = Converter(forbid_extra_keys=True, detailed_validation=False)
     for kind in (int, str):
-        converter.register_structure_hook(kind, _exactly)  # cattrs itself would make "5" of 5
+        converter.register_structure_hook(kind, _exactly)  # cattrs itself would turn 5 into "5"
     return converter
 
 

@@ -1,4 +1,4 @@
-"""Copy a topic to another one byte for byte: key, value, headers and timestamp as they were."""
+"""Copy a topic to another one byte for byte: key, value, headers and timestamp unchanged."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from flowise_telemetry_consumer.decoding.decoder import Decoder
+from flowise_telemetry_consumer.errors import OutageError
 from flowise_telemetry_consumer.reading.offset_range import OffsetSpan
 from flowise_telemetry_consumer.reading.range_reader import RangeReader
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import OnReport, ReplayResult, add_missing, unread_partitions
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
-from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, OutageError, RunControl, retry_until
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.kafka_topic import TopicSink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
@@ -37,11 +38,11 @@ def copy_topic(
     control: RunControl = DEFAULT_CONTROL,
     on_report: OnReport | None = None,
 ) -> ReplayResult:
-    """Write the records of a range to another topic as they are, whatever they are.
+    """Write the records of a range to another topic unchanged, valid events or not.
 
-    With a filter only those that it takes. To filter by fields of the envelope records are decoded: those that cannot
-    be are left out and counted as dead. A topic keeps no progress: started again, the copy begins again, and what was
-    copied twice is there twice with the same ``eventId``. Raises as ``replay``.
+    A filter selects records. Filtering by fields decodes the records: those that cannot be decoded are left out and
+    counted as dead. A topic keeps no progress: a copy that is started again begins at the start, and duplicates
+    records, with the same ``eventId``. Raises as ``replay``.
     """
     resolved = resolve(reader, request, shard)
     offsets = resolved.offsets

@@ -1,4 +1,4 @@
-"""Worker processes of one replay on one machine, each with its own partitions, reader and sink."""
+"""Worker processes of one replay on one machine, each with separate partitions, reader and sink."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from typing import Any, Literal, cast
 
-from flowise_telemetry_consumer.errors import SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkInUseError, SinkUnavailableError, WorkerError
 from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint
 from flowise_telemetry_consumer.replay.loop import advance_run
@@ -30,7 +30,7 @@ from flowise_telemetry_transport.clients import open_reader
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["WorkerError", "open_target", "replay_with_workers", "require_many_writers"]
+__all__ = ["open_target", "replay_with_workers", "require_many_writers"]
 
 _WAIT_SECONDS = 0.2
 _KEEP_LOCK_SECONDS = 5.0
@@ -38,16 +38,9 @@ _END_SECONDS = 30.0
 _CLOSE_SECONDS = 10.0
 
 
-class WorkerError(TelemetryError):
-    """A worker of a replay failed or was killed. Its rows stay written, and the replay can be resumed.
-
-    Retryable if the worker was killed, or if its own error was retryable.
-    """
-
-
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """The work of one worker, in a form that another process can be given."""
+    """The work of one worker, in a form that can be sent to another process."""
 
     settings: Mapping[str, Any]
     sink_url: str
@@ -63,7 +56,7 @@ _Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["fai
 def open_target(sink_url: str, staging: str | None) -> Sink:
     """Return the sink of a URL or its staging sink of that name. Raises as ``open_sink`` and ``staging``.
 
-    Raises ``SinkError`` where a staging sink is asked for and there can be none.
+    Raises ``SinkError`` if the sink cannot have staging tables.
     """
     sink = open_sink(sink_url)
     if staging is None:
@@ -96,9 +89,10 @@ def replay_with_workers(
 ) -> ReplayResult:
     """Read what is left of a run with up to ``workers`` processes, one for each partition at most; as ``advance_run``.
 
-    ``lock_holder`` is the sink by which the caller holds the run's lock. It is renewed every ``keep_lock_seconds``
-    while the workers write: on object storage a lock lapses without that. If a worker fails, the others write what they
-    have and end too, and ``WorkerError`` has the worker's message. Workers end when this process does, however it ends.
+    ``lock_holder`` is the sink through which the caller holds the run's lock. The lock is renewed every
+    ``keep_lock_seconds`` while the workers write: on object storage it would expire. If a worker fails, the others
+    write what they have and end too, and ``WorkerError`` carries the worker's message. Workers end when this process
+    ends, however it ends.
     """
     shares = _shares(run, workers)
     context = multiprocessing.get_context("spawn")
@@ -154,7 +148,7 @@ def _lock_failures(holder: Sink, run: ReplayCheckpoint) -> list[WorkerError]:
     try:
         holder.lock(run.lock_name)
     except SinkUnavailableError:
-        return []  # the lock has not lapsed yet: the next renewal may succeed
+        return []  # the lock has not expired yet: the next renewal may succeed
     except TelemetryError as error:
         return [WorkerError(error.message, retryable=error.retryable or isinstance(error, SinkInUseError))]
     return []

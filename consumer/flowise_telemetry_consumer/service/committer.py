@@ -1,4 +1,4 @@
-"""Commits of the offsets up to which every record is handled, and never of more."""
+"""Commit the offsets up to which every record is handled, and never more."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LAST_RETRY_SECONDS = 0.2
 class Committer:
     """Commits one consumer's offsets to the group coordinator.
 
-    Of each partition it keeps the next offset: everything before it is in the sink or in the dead-letter topic. Batches
-    are handled one after the other and each holds a partition's records in offset order, so the offset after a handled
-    batch's last record leaves no unhandled record behind, gaps in the offsets included. A failed commit is repeated
-    later, with what has been handled by then.
+    For each partition it keeps the next offset: everything before it is in the sink or in the dead-letter topic.
+    Batches are handled one after the other and each holds a partition's records in offset order, so the offset after a
+    handled batch's last record leaves no unhandled record behind, gaps in the offsets included. A failed commit is
+    repeated later, with the offsets handled by then.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class Committer:
         self._idle_at = self._clock.monotonic() + _IDLE_SECONDS
 
     def forget(self, partitions: Collection[TopicPartition]) -> None:
-        """Drop partitions that are someone else's, or that will be read again from what is committed."""
+        """Drop partitions that belong to another member, or that will be read again from the committed offset."""
         for partition in partitions:
             self._handled.pop(partition, None)
             self._committed.pop(partition, None)
 
     def take_idle_positions(self) -> None:
-        """Mark everything up to the reader's positions as handled; to be called with no record in hand.
+        """Mark everything up to the reader's positions as handled; call only while no polled record is unhandled.
 
-        So offsets that hold no record, such as transaction markers and compaction gaps at the end, are committed too.
+        This also commits offsets without a record, such as transaction markers and compaction gaps at the end.
         """
         now = self._clock.monotonic()
         if now < self._idle_at:
@@ -71,7 +71,7 @@ class Committer:
         self._advance(positions)
 
     def commit(self) -> None:
-        """Commit what is handled. A failure is counted or logged, and repeated later; raise what no retry mends."""
+        """Commit what is handled. A failure is counted or logged, and repeated later. Raises permanent errors."""
         pending = self._pending()
         if not pending:
             return
@@ -79,7 +79,7 @@ class Committer:
         try:
             self._reader.commit(pending, timeout_seconds=self._timeout_seconds)
         except CommitRejectedError as error:
-            # The sink keeps what it holds; whoever reads these records again writes them to no effect.
+            # The sink keeps its rows; the member that reads these records again finds them there.
             self._counters.rejected_commits += 1
             logger.warning("%s", error.message)
             self.forget(set(pending) - self._reader.assignment())
@@ -110,7 +110,7 @@ class Committer:
             self._handled[partition] = max(offset, self._handled.get(partition, 0))
 
     def _pending(self) -> dict[TopicPartition, int]:
-        """Offsets that are handled and not committed."""
+        """Return the offsets that are handled and not committed."""
         return {
             partition: offset for partition, offset in self._handled.items() if self._committed.get(partition) != offset
         }

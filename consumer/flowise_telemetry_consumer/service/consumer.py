@@ -104,7 +104,7 @@ class Consumer:
             self._drop(self._in_hand())
         finally:
             closing = self._sink_thread.submit(self._sink.close)
-            # A sink that hangs must not keep the caller from leaving the group.
+            # A sink that hangs must not keep the caller from closing the reader, which leaves the group.
             wait([closing], timeout=_CLOSE_SECONDS)
             self._sink_thread.shutdown(wait=closing.done())
         return self.counters
@@ -130,7 +130,7 @@ class Consumer:
         full = self._open.is_full(self.settings.batch)
         if self._advancing is not None:
             if full:
-                # Nothing more fits. Pausing throws away what is fetched, so it is left to a sink that takes long.
+                # The batch is full. Pausing throws away prefetched records, so first give the sink a moment.
                 wait([self._advancing], timeout=self.settings.poll_seconds)
             if self._advancing.done():
                 return False  # the outcome comes first: it may pause the partitions
@@ -209,7 +209,7 @@ class Consumer:
 
         We were fenced: another member claimed our partitions, or we claimed after losing them.
         """
-        logger.warning("giving up all partitions and joining the group again: %s", error.message)
+        logger.warning("giving up all partitions and rejoining the group: %s", error.message)
         lost = self._reader.assignment() | self._in_hand()
         self._drop(lost)
         self._forget(lost)
@@ -265,7 +265,7 @@ class Consumer:
                 self._attempt = self._attempt_at(rest, claim=self._unclaimed - set(partitions)) if rest else None
         if dropped:
             self.counters.dropped_records += dropped
-            logger.warning("%d polled records are left for whoever reads %s next", dropped, _listed(partitions))
+            logger.warning("%d polled records are left to the next owner of %s", dropped, _listed(partitions))
         if self._attempt is None:
             self._outage.end()
 

@@ -1,4 +1,4 @@
-"""A sink or a broker that is away: why, until when, and with which partitions paused."""
+"""An outage of the sink or the brokers: its cause, the next attempt, and the paused partitions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ logger = logging.getLogger("flowise_telemetry.consumer")
 
 
 class Outage:
-    """State of waiting for a sink or a broker, as far as one consumer knows.
+    """The state of one consumer's wait for its sink or its brokers.
 
-    Partitions are paused while the sink or the brokers are away, and also while a sink merely takes long: polling goes
-    on, so that the group keeps its member, and brings no records. The counters are told of every change.
+    Partitions are paused while the sink or the brokers are unavailable, and also while a sink is merely slow: polling
+    continues, so that the consumer stays in its group, and returns no records. Every change goes to the counters.
     """
 
     def __init__(self, reader: RecordReader, counters: ConsumerCounters, clock: Clock, backoff: Backoff) -> None:
@@ -43,13 +43,13 @@ class Outage:
         return max(0.0, self.retry_at - self._clock.monotonic())
 
     def begin(self, error: TelemetryError) -> bool:
-        """Pause the partitions and schedule the next attempt; return True where the cause is news."""
+        """Pause the partitions and schedule the next attempt; return whether the cause is new."""
         self.retry_at = self._clock.monotonic() + self._backoff.next_seconds()
         self._counters.retries += 1
         self.pause()
         if self._message == error.message:
             return False
-        logger.warning("waiting, with the partitions paused: %s", error.message)
+        logger.warning("waiting with the partitions paused: %s", error.message)
         self._message = self._counters.outage = error.message
         return True
 
@@ -58,7 +58,7 @@ class Outage:
         self._backoff.reset()
         self.retry_at = 0.0
         if self._message is not None:
-            logger.warning("going on after an outage")
+            logger.warning("the outage is over, reading again")
             self._message = self._counters.outage = None
         if self._paused:
             self._remember(())
@@ -72,13 +72,13 @@ class Outage:
             self._remember(assigned)
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
-        """Pause newly assigned partitions too; a rebalance drops all pauses that there were."""
+        """Pause newly assigned partitions too; the rebalance has ended all earlier pauses."""
         if self._paused or self.is_on:
             self._reader.pause(partitions)
             self._remember(partitions)
 
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
-        """Forget partitions that are assigned to someone else."""
+        """Forget partitions that are assigned to another member."""
         self._remember(self._paused - frozenset(partitions))
 
     def _remember(self, paused: Collection[TopicPartition]) -> None:

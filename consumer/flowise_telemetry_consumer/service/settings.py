@@ -18,9 +18,9 @@ DEFAULT_GROUP = "flowise-telemetry"
 class ConsumerSettings:
     """Settings of ``Consumer``.
 
-    ``group`` must be the reader's. ``dead_letter_topic`` is by default the topic's name with ``.dlq``.
-    ``revoke_budget_seconds`` must be well under the session timeout, as no heartbeats go out meanwhile, and
-    ``stop_budget_seconds`` under the time that a service manager waits before it kills.
+    ``group`` must be the reader's. ``dead_letter_topic`` defaults to the topic's name with ``.dlq``.
+    ``revoke_budget_seconds`` must be well below the session timeout, as no heartbeats are sent meanwhile, and
+    ``stop_budget_seconds`` below the time after which a service manager kills the process.
     """
 
     topic: str = EVENTS_TOPIC

@@ -1,4 +1,4 @@
-"""One batch on its way: decoded, checked against the limits, written, its dead letters filed. Each step once."""
+"""One batch on its way: decode, check the limits, claim, write, deliver dead letters. Each step is done once."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ __all__ = ["WriteAttempt"]
 class WriteAttempt:
     """A closed batch on its way from records to rows and dead letters.
 
-    ``advance`` is called on the sink's thread until it returns; a step that is done is not done again. The sink is told
-    first that the partitions in ``claim`` are ours. ``seconds`` is how long the calls took, without the waits between.
+    ``advance`` is called on the sink's thread until it returns; a completed step is not repeated. The partitions in
+    ``claim`` are claimed in the sink before the write. ``seconds`` is the duration of the calls, without the waits
+    between them.
     """
 
     def __init__(
@@ -57,8 +58,8 @@ class WriteAttempt:
     def advance(self, *, flush_seconds: float) -> None:
         """Take the batch through the steps that are left; its offsets may be committed once this returns.
 
-        ``flush_seconds`` bounds the wait for dead letters. Raises what the sink or the dead-letter queue raises
-        (call again where it is retryable), and ``DeadLetterLimitError`` before anything is written.
+        ``flush_seconds`` bounds the wait for dead letters. Raises the errors of the sink and the dead-letter queue
+        (call again if retryable), and ``DeadLetterLimitError`` before anything is written.
         """
         begun = time.monotonic()
         try:
@@ -73,14 +74,14 @@ class WriteAttempt:
             self.seconds += time.monotonic() - begun
 
     def abandon(self) -> None:
-        """Stop before the sink is touched, if there is still time: the partitions are assigned to someone else.
+        """Stop before the sink is touched, if there is still time: the partitions are assigned to another member.
 
-        A claim that came later than the new owner's would fence it.
+        A claim after the new owner's would fence the new owner.
         """
         self._abandoned = True
 
     def outcome(self) -> BatchOutcome:
-        """Return what the counters need to know of a completed batch."""
+        """Return the outcome of a completed batch, for the counters."""
         result = self._written or WriteResult({}, {})
         return BatchOutcome(
             records=len(self.batch),

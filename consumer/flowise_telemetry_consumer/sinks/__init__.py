@@ -1,4 +1,4 @@
-"""Where events are kept: one folder per kind of place, chosen by URL."""
+"""Sinks: places that keep events, one folder per kind, chosen by URL."""
 
 from flowise_telemetry_consumer.sinks.kind import SinkKind
 from flowise_telemetry_consumer.sinks.port import (

@@ -1,4 +1,4 @@
-"""What a sink has claimed and may therefore write on."""
+"""The claims of a sink: the partitions that it may advance."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = ["PROGRESS_TABLE", "Advance", "Claims", "ProgressRow", "sources_of"]
 
 PROGRESS_TABLE = "flowise_telemetry_progress"
-"""In sinks that have tables: how far each source has come, a row for each of its partitions."""
+"""Table of progress in sinks that have tables: a row per source and partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """One partition of a batch: up to where it brings its source, and the epoch of the claim that allows it."""
+    """One partition that a batch advances: the next offset, and the epoch of its claim."""
 
     partition: TopicPartition
     next_offset: int
@@ -26,9 +26,9 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class ProgressRow:
-    """One partition of a source as it is kept; ``next_offset`` is None where nothing was written yet.
+    """One partition of a source as stored; ``next_offset`` is None if nothing was written yet.
 
-    ``claimed_at_ms`` is None where a swap brought the claim from another set of tables.
+    ``claimed_at_ms`` is None if ``promote`` carried the claim over from the other set of tables.
     """
 
     source: str
@@ -40,18 +40,18 @@ class ProgressRow:
 
 
 class Claims:
-    """The epochs that one sink object got, by source and partition. They outlive a lost connection."""
+    """Epochs of one sink object's claims, by source and partition. They outlive a lost connection."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._epochs: dict[tuple[str, TopicPartition], int] = {}
 
-    def took(self, source: str, epochs: Mapping[TopicPartition, int]) -> None:
-        """These were claimed, each at an epoch of its own."""
+    def record(self, source: str, epochs: Mapping[TopicPartition, int]) -> None:
+        """Remember claims, each with its epoch."""
         self._epochs |= {(source, partition): epoch for partition, epoch in epochs.items()}
 
     def advances(self, batch: Batch) -> list[Advance]:
-        """What a batch moves, in one order for all writers, so that two of them cannot deadlock."""
+        """Return the partitions that a batch advances, sorted: writers that lock in one order cannot deadlock."""
         return [
             Advance(partition, offset, epoch)
             for partition, offset in sorted(batch.offsets.items())
@@ -59,17 +59,17 @@ class Claims:
         ]
 
     def fenced(self, source: str, partition: TopicPartition) -> FencedError:
-        """The error for a partition whose epoch is another one by now."""
+        """Return the error for a partition whose epoch is no longer ours."""
         topic, number = partition
         return FencedError(
-            f"{self._url}: another has taken over {topic}[{number}] of {source!r} since: nothing was written",
+            f"{self._url}: another consumer has claimed {topic}[{number}] of {source!r}: nothing was written",
             topic=topic,
             partition=number,
         )
 
 
 def sources_of(rows: Iterable[ProgressRow]) -> list[SourceProgress]:
-    """The progress by source, in the order of their names."""
+    """Group rows by source, sorted by name."""
     by_source: dict[str, list[ProgressRow]] = {}
     for row in rows:
         if row.claimed_at_ms is not None or row.next_offset is not None:
@@ -77,7 +77,7 @@ def sources_of(rows: Iterable[ProgressRow]) -> list[SourceProgress]:
     return [
         SourceProgress(
             source=source,
-            # A write moves updated_at, too: the last one to claim is who may speak for the source.
+            # That of the last claim, not of the last write, which also sets updated_at.
             description=max(its, key=lambda row: row.claimed_at_ms or 0).description,
             next_offsets={row.partition: row.next_offset for row in its if row.next_offset is not None},
             updated_at_ms=max(row.updated_at_ms for row in its),

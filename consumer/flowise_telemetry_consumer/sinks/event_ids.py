@@ -1,4 +1,4 @@
-"""Where ids of one batch lie among all ids: near each other, as UUIDv7 starts with the time at which it was made."""
+"""Ranges of event ids. Ids of one batch lie close together: a UUIDv7 starts with its time (RFC 9562 section 5.7)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MAX_RANGES = 16
 
 
 def id_ranges(event_ids: pl.Series) -> list[tuple[str, str]]:
-    """Few ranges, first and last id of each, that hold all of these ids; not one where there are none.
+    """Return a few ranges (first and last id) that cover all of these ids; an empty list for no ids.
 
-    A sink looks for ids that it has already only within these. One installation with a wrong clock must not make that
-    the whole table: where an hour passes between two ids, a new range begins, at most sixteen times.
+    A sink looks for known ids only within them. One installation with a wrong clock must not extend that to the whole
+    table: a gap of more than an hour begins a new range, up to sixteen ranges.
     """
     if event_ids.is_empty():
         return []
@@ -35,7 +35,7 @@ def _made_ms(event_id: str) -> int:
 
 
 def first_of_each(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame without the rows whose event is further up in it."""
+    """Return the frame without the rows whose event id occurs further up."""
     if frame["event_id"].n_unique() == frame.height:
         return frame
     return frame.unique("event_id", keep="first", maintain_order=True)

@@ -1,4 +1,4 @@
-"""Kinds of sinks that other packages bring: entry points of one group, each named after its URL scheme."""
+"""Kinds of sinks from other packages: entry points of one group, each named after its URL scheme."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ GROUP = "flowise_telemetry.sinks"
 
 
 def installed_schemes() -> list[str]:
-    """Return the schemes that other packages bring, as their URLs begin, with the package's name."""
+    """Return the schemes of other packages, as ``scheme:… (package version)``."""
     return sorted({f"{point.name}:… ({_distribution(point)})" for point in entry_points(group=GROUP)})
 
 
 def installed_kind(scheme: str) -> SinkKind | None:
-    """Return the kind that another package brings for a scheme, or None.
+    """Return the kind that another package provides for a scheme, or None.
 
-    Raises ``ConfigurationError`` with the package's name where it cannot be loaded or is no ``SinkKind`` of that
-    scheme, or where several packages bring one. So does its ``open`` where opening fails or what it opens is no sink.
+    Raises ``ConfigurationError`` with the package's name if it cannot be loaded, is not a ``SinkKind`` of that scheme,
+    or is provided by several packages. The kind's ``open`` raises it too, if opening fails or the result is not a sink.
     """
     points = list(entry_points(group=GROUP, name=scheme))
     if not points:

@@ -13,12 +13,12 @@ __all__ = ["SinkKind"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkKind:
-    """Everything that is known of a URL scheme before a sink is opened.
+    """Everything known of a URL scheme before a sink is opened.
 
     ``open`` takes the URL and touches nothing yet; it is the place to import the sink's library. ``example`` is a URL
-    for help texts. ``writers`` is "many" where several processes may write at once. ``roles`` are the Protocols of
-    ``sinks.port`` that its sinks implement beside ``Sink`` (``KeepsProgress``, ``Readable``, ``Stageable``); where
-    that depends on the rest of the URL, those of the most capable.
+    for help texts. ``writers`` is "many" if several processes may write at once. ``roles`` are the Protocols of
+    ``sinks.port`` that its sinks implement beside ``Sink`` (``KeepsProgress``, ``Readable``, ``Stageable``); if that
+    depends on the rest of the URL, those of the most capable one.
 
     ``library`` and ``extra`` belong to sinks of this distribution: the module that ``open`` needs, and the extra that
     installs it.

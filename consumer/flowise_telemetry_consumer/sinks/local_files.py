@@ -1,6 +1,6 @@
-"""Sinks that are local files: their URLs, named locks, and the operating system's errors. Not for network file systems.
+"""Local files as sinks: URLs, named locks, and the operating system's errors. Not for network file systems.
 
-Locks are flock(2) by portalocker: the operating system releases them however their holder ends.
+portalocker locks with flock(2): the operating system releases a lock however its holder ends.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _MAX_NAME_BYTES = 100
 """A longer name is hashed: file systems take 255 bytes, of which the sink's own name needs some."""
 
 _REPLACED_SECONDS = 1.0
-"""Bound on trying again where the lock's file was removed, by whoever released it, while we locked it."""
+"""Bound on retrying when a lock's former holder removes its file while we lock it."""
 
 _OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def file_of(url: str, scheme: str) -> Path:
-    """Return the path in ``scheme:///relative`` or ``scheme:////absolute``: all after the third slash, as it stands.
+    """Return the path in ``scheme:///relative`` or ``scheme:////absolute``: everything after the third slash, verbatim.
 
     Raises ``ConfigurationError`` that shows the two forms.
     """
@@ -50,13 +50,13 @@ class FileLocks:
         self._held: dict[str, TemporaryFileLock] = {}
 
     def take(self, name: str) -> None:
-        """Acquire a lock, or do nothing where this object holds it. Raises ``SinkInUseError`` where another does."""
+        """Acquire a lock, or do nothing if this object holds it. Raises ``SinkInUseError`` if another holds it."""
         from portalocker import AlreadyLocked, LockException, TemporaryFileLock  # only where there is a file to lock
 
         if name in self._held:
             return
         path = self._path.with_name(f"{self._path.name}.{_file_name(name)}.lock")
-        # Fails at once where another holds it; the timeout is for a file that its former holder removes under us.
+        # Fails at once if another holds it; the timeout is for a file that its former holder removes under us.
         lock = TemporaryFileLock(path, timeout=_REPLACED_SECONDS, check_interval=0.01, fail_when_locked=True)
         try:
             lock.acquire()
@@ -74,7 +74,7 @@ class FileLocks:
 
 
 def file_identity(file: Path | int) -> tuple[int, int] | None:
-    """Return what tells a file (a path, or the descriptor of an open one) from others; None where there is none."""
+    """Return device and inode of a file, given by path or open descriptor; None if there is no file."""
     try:
         status = os.stat(file)  # noqa: PTH116 - a descriptor is no Path
     except FileNotFoundError:
@@ -83,13 +83,13 @@ def file_identity(file: Path | int) -> tuple[int, int] | None:
 
 
 def os_failure(error: OSError, url: str) -> SinkError:
-    """Return our error for one of the operating system: an outage where the disk is full or broken."""
+    """Return our error for one of the operating system: an outage if the disk is full or broken."""
     kind = SinkUnavailableError if error.errno in _OUTAGES else SinkError
     return kind(f"{url} cannot be used: {error.strerror}")
 
 
 def why_not_opened(path: Path) -> str:
-    """Return why a file could not be opened and what mends it, as the end of a message."""
+    """Return why a file could not be opened and how to mend it, as the end of a message."""
     folder = path.absolute().parent
     if not folder.is_dir():
         return f"make the folder {folder} first"

@@ -1,11 +1,11 @@
-"""The seam: what the consumer knows of a place that keeps events.
+"""The sink port: everything the consumer knows of a place that keeps events.
 
-A sink is made of up to four roles. Every sink is a ``Sink``; it has the methods of the other roles only where it can
-keep what they promise, and callers ask with ``isinstance``:
+A sink has up to four roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep the role's
+promises, and callers check with ``isinstance``:
 
     Sink           url, prepare, write, close    every sink
-    KeepsProgress  claim, progress, lock         how far each source has come is kept with the rows
-    Readable       read, counts                  what was written can be read back
+    KeepsProgress  claim, progress, lock         stores each source's offsets with its rows
+    Readable       read, counts                  its events can be read back
     Stageable      staging, promote              a second set of tables, filled unseen and made live at once
 
 One adapter per kind of place; their contract is the test suite ``tests/consumer/sinks/test_contract.py``, which runs
@@ -42,11 +42,11 @@ _STAGING_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The events of one transaction.
+    """The events and offsets of one transaction.
 
     ``frames`` are in the shape of ``polars_schema``, keyed by event name, none of them empty. ``offsets`` are the next
-    offsets to which this batch brings its source; ``source`` is the consumer group or the id of the replay. There may
-    be offsets and no frames: all records were filtered out or became dead letters.
+    offsets of its source after this batch; ``source`` is the consumer group or the id of the replay. A batch may have
+    offsets and no frames, if all records were filtered out or became dead letters.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -56,7 +56,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """Events that a batch added, and events that the sink had already, by event name."""
+    """Numbers of events that a batch added, and that the sink already had, by event name."""
 
     written: Mapping[str, int]
     duplicates: Mapping[str, int]
@@ -66,8 +66,8 @@ class WriteResult:
 class SourceProgress:
     """Progress of one source: the offset after the last one written, by partition.
 
-    ``description`` is that of the last ``claim``; ``updated_at_ms`` is the time of the source's last write or claim, in
-    milliseconds since 1970.
+    ``description`` was given with the last ``claim``; ``updated_at_ms`` is the time of the source's last write or
+    claim, in milliseconds since 1970.
     """
 
     source: str
@@ -78,7 +78,7 @@ class SourceProgress:
 
 @runtime_checkable
 class Sink(Protocol):
-    """Keeps events, each once. Opening it touches nothing: the first other call does."""
+    """A place that keeps events, each once. Opening it touches nothing; the first other call does."""
 
     @property
     def url(self) -> str:
@@ -88,11 +88,11 @@ class Sink(Protocol):
         """Create missing tables, and add the columns that newer versions of a schema have.
 
         Of several versions of an event the newest counts. May be called again, and by many consumers at once. Raises
-        ``SinkError`` where someone has to mend something, ``SinkUnavailableError`` where waiting helps.
+        ``SinkError`` if someone has to mend something, ``SinkUnavailableError`` if waiting helps.
         """
 
     def write(self, batch: Batch) -> WriteResult:
-        """Write all of a batch or, when this raises, nothing of it; an event that is there already changes nothing.
+        """Write all of a batch or, if this raises, nothing of it; an event that the sink already has changes nothing.
 
         After it returns, the events survive a crash of this process and of the machine. After ``SinkUnavailableError``
         (which leaves open whether the batch got through) the same batch may be written again; lost connections are
@@ -109,15 +109,15 @@ class Sink(Protocol):
 
 @runtime_checkable
 class KeepsProgress(Protocol):
-    """A sink that stores how far each source has come, together with the rows, and fences former owners."""
+    """A sink that stores each source's offsets together with its rows, and fences former owners."""
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
     ) -> Mapping[TopicPartition, int]:
-        """Make this sink the only writer of these partitions for a source; return how far each is written.
+        """Make this sink the only writer of these partitions for a source; return the next offset of each.
 
-        Partitions of which nothing was written yet are left out. A batch of an earlier claimant (a consumer that lost
-        the partition and does not know it yet) raises ``FencedError`` from now on and changes nothing.
+        Partitions of which nothing was written yet are left out. From now on a batch of an earlier claimant (a consumer
+        that lost the partition and does not know it yet) raises ``FencedError`` and changes nothing.
         """
 
     def progress(self) -> list[SourceProgress]:
@@ -126,8 +126,8 @@ class KeepsProgress(Protocol):
     def lock(self, name: str) -> None:
         """Acquire an exclusive named lock, held until ``close`` or until the process exits, however it exits.
 
-        Raises ``SinkInUseError`` at once when another sink holds it. Acquiring it again is allowed and changes nothing,
-        except that it renews a lock which expires when its holder is not heard of; writing renews it as well.
+        Raises ``SinkInUseError`` at once when another sink holds it. Acquiring it again is allowed, and renews a lock
+        that would expire; so does writing.
         """
 
 
@@ -139,7 +139,7 @@ class Readable(Protocol):
         """Yield the rows of one event in the shape of ``polars_schema``, at most ``batch_rows`` a frame, in any order.
 
         Shows the state of one moment and does not hinder a writer. Needs no ``prepare``: without it the schemas that
-        the package ships count. Raises ``SinkError`` where the event has no table yet.
+        the package ships are used. Raises ``SinkError`` if the event has no table yet.
         """
 
     def counts(self) -> dict[str, int]:
@@ -153,22 +153,22 @@ class Stageable(Protocol):
     def staging(self, name: str) -> Self:
         """Return a staging sink: separate tables in the same place, filled unseen and made live by ``promote``.
 
-        It has the same roles and is prepared, claimed, locked and closed by itself. Raises ``ConfigurationError`` for a
-        name that ``staging_name`` refuses.
+        It has the same roles and is prepared, claimed, locked and closed separately. Raises ``ConfigurationError`` for
+        a name that ``staging_name`` refuses.
         """
 
     def promote(self, name: str) -> None:
         """Exchange the tables of ``staging(name)`` with these, in one transaction: readers see all old or all new.
 
-        Afterwards ``staging(name)`` has the old ones, and another ``promote`` brings them back. An event for which it
-        was not prepared keeps its table here. Progress moves with its rows. Open sinks keep working: a claim made here
-        holds for the new tables, a claim made there is fenced. Raises ``SinkError`` where nothing has that name,
-        ``SinkUnavailableError`` where others do not release the tables.
+        Afterwards ``staging(name)`` has the old ones, and another ``promote`` brings them back. An event for which the
+        staging sink was not prepared keeps its live table. Progress moves with its rows. Open sinks keep working: a
+        claim made here holds for the new tables, a claim made there is fenced. Raises ``SinkError`` if nothing has that
+        name, ``SinkUnavailableError`` if others do not release the tables.
         """
 
 
 def require_prepared(sink: Sink, batch: Batch, prepared: Iterable[str]) -> None:
-    """Raise ``SinkError`` where a batch has an event that is not among those that ``prepare`` was given."""
+    """Raise ``SinkError`` if a batch has an event that ``prepare`` was not given."""
     for event in sorted(batch.frames.keys() - set(prepared)):
         raise SinkError(f"{event} was not prepared in {sink.url}", event=event)
 

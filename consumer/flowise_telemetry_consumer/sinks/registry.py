@@ -80,21 +80,21 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         roles=frozenset({Readable}),
     ),
 )
-"""The kinds that this distribution brings."""
+"""The kinds of this distribution."""
 
 SINK_FORMS = tuple(kind.example for kind in SINK_KINDS)
 """Their URLs, by example. ``scheme:///file`` is relative, ``scheme:////file`` absolute."""
 
 _BY_SCHEME = {kind.scheme: kind for kind in SINK_KINDS}
-# libpq takes both.
+# libpq accepts both schemes.
 _BY_SCHEME["postgres"] = _BY_SCHEME["postgresql"]
 
 
 def sink_kind(url: str) -> SinkKind:
     """Return the kind of sink that a URL names.
 
-    Other packages can bring kinds (``sinks.installed``); a scheme of ours stays ours. Raises ``ConfigurationError`` for
-    a URL of an unknown scheme; its text never repeats the URL, which may hold a password.
+    Other packages can provide kinds (``sinks.installed``), but cannot replace ours. Raises ``ConfigurationError`` for a
+    URL of an unknown scheme; its text never repeats the URL, which may hold a password.
     """
     scheme, colon, _ = url.partition(":")
     kind = (_BY_SCHEME.get(scheme) or installed_kind(scheme)) if colon else None
@@ -106,13 +106,14 @@ def sink_kind(url: str) -> SinkKind:
 def open_sink(url: str) -> Sink:
     """Return the sink that a URL names. Nothing is touched before its first use.
 
-    Raises ``ConfigurationError`` as ``sink_kind``, and ``MissingExtraError`` where the sink's library is not installed.
+    Raises ``ConfigurationError`` as ``sink_kind``, and ``MissingExtraError`` if the sink's library is not installed.
     """
     kind = sink_kind(url)
     try:
         return kind.open(url)
     except ImportError as error:
-        # psycopg without a libpq raises an ImportError that names no module. polars is asked for by the package itself.
+        # psycopg without a libpq raises an ImportError that names no module. The package itself reports a missing
+        # polars.
         if kind.library is not None and kind.extra is not None:
             raise MissingExtraError(kind.library, kind.extra) from error
         raise

@@ -1,7 +1,7 @@
-"""Frames to rows that a database takes, and back.
+"""Conversion of frames to rows of a database, and back.
 
 In a row a timestamp is RFC 3339 text in UTC with milliseconds, which sorts and which databases understand; an array or
-record is JSON; the rest is itself.
+record is JSON; other values are unchanged.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S%.3fZ"
 
 
 def newest(schemas: Iterable[EventSchema]) -> dict[str, EventSchema]:
-    """The newest version of each event, by name, sorted: two writers that lock in one order cannot deadlock."""
+    """Return the newest version of each event by name, sorted: writers that lock in one order cannot deadlock."""
     ordered = sorted(schemas, key=lambda schema: (schema.event, schema.version))
     return {schema.event: schema for schema in ordered}
 
 
 def rows_frame(schema: EventSchema, frame: pl.DataFrame) -> pl.DataFrame:
-    """A frame whose columns hold only text, numbers and booleans, in the order of the schema."""
+    """Return a frame whose columns hold only text, numbers and booleans, in the order of the schema."""
     return frame.select(_to_row(field) for field in schema.fields)
 
 
 def default_in_row(field: Field) -> str | int | None:
-    """What a row holds for the default of a field; None where there is no default or it is null.
+    """Return a field's default in the form of a row; None if there is no default or it is null.
 
-    Tables declare it: then rows from before a column was added read as the schema says, and a consumer of the version
-    before may go on writing beside a newer one.
+    Tables declare it, so that rows older than a column read as the schema says, and a consumer of the older version can
+    keep writing beside a newer one.
     """
     if not field.has_default or field.default is None:
         return None
@@ -43,13 +43,13 @@ def default_in_row(field: Field) -> str | int | None:
 
 
 def frame_of_rows(schema: EventSchema, rows: Sequence[Sequence[object]]) -> pl.DataFrame:
-    """The frame of rows that have the columns of the schema, in its order."""
+    """Return the frame of rows that have the columns of the schema, in its order."""
     wanted = polars_schema(schema)
     held = {
         field.column: pl.String() if field.kind in (*NESTED_KINDS, "timestamp") else wanted[field.column]
         for field in schema.fields
     }
-    # Not strict: SQLite has no booleans and gives 0 and 1.
+    # Not strict: SQLite returns booleans as 0 and 1.
     frame = pl.DataFrame(rows, schema=held, orient="row", strict=False)
     return frame.select(_from_row(field, wanted[field.column]) for field in schema.fields)
 

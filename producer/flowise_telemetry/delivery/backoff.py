@@ -1,4 +1,4 @@
-"""When to try again after a failed delivery, with one log line at the start of an outage and one at its end."""
+"""Waits between attempts after a failed delivery, with one log line at the start of an outage and one at its end."""
 
 from __future__ import annotations
 

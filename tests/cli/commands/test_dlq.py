@@ -14,7 +14,8 @@ import pytest
 from flowise_telemetry_consumer import Consumer, ConsumerSettings, open_dead_letter_writer
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_transport import OutgoingRecord, open_reader, open_writer
-from tests.cli.program import Finished, program
+from tests.cli.in_process import run_command
+from tests.cli.program import Finished
 from tests.consumer.service.running import wait_until
 from tests.consumer.sinks.roles import open_readable
 from tests.consumer.world import event_id, value_of
@@ -80,7 +81,7 @@ class Operator:
         writer.close(timeout_seconds=5)
 
     def run(self, *arguments: str) -> Finished:
-        return program(*arguments, folder=self.folder, env=self.environ)
+        return run_command(*arguments, folder=self.folder, env=self.environ)
 
     def rows(self) -> dict[str, int]:
         sink = open_readable(f"sqlite:///{self.folder / 'telemetry.db'}")
@@ -128,7 +129,7 @@ def test_the_list_counts_by_what_is_asked_for(operator: Operator) -> None:
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d", line["hour"]) for line in lines)
     assert by_hour.errors[0] == f"{TOOLS} dead letters in {operator.dlq}"
     if operator.broker_is_real:
-        assert re.fullmatch(r"the oldest is of .*Z; retention left: [67]\.\d of 7\.0 days", by_hour.errors[1])
+        assert re.fullmatch(r"the oldest is from .*Z; retention left: [67]\.\d of 7\.0 days", by_hour.errors[1])
 
 
 def test_values_are_shown_to_who_asks_for_them_only(operator: Operator) -> None:
@@ -183,8 +184,9 @@ def test_what_is_still_bad_is_told_by_the_exit_status(operator: Operator) -> Non
         (("list", "--by", "colour"), 2, "'colour' is not one of"),
     ],
 )
-def test_misuse_is_one_line(operator: Operator, arguments: tuple[str, ...], status: int, said: str) -> None:
-    done = operator.run("dlq", *arguments)
+def test_misuse_is_one_line(tmp_path: Path, arguments: tuple[str, ...], status: int, said: str) -> None:
+    environ = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    done = run_command("dlq", *arguments, folder=tmp_path, env=environ)
     assert (done.status, done.stdout) == (status, "")
     assert len(done.errors) == 1
     assert said in done.errors[0]

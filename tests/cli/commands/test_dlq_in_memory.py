@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_cli.main import run
-from flowise_telemetry_consumer import Consumer, ConsumerSettings, current_dead_letters, list_dead_letters
-from flowise_telemetry_consumer.dead_letters.reader import READ_CONTROL
+from flowise_telemetry_cli.invocation import Invocation
+from flowise_telemetry_consumer import Consumer, ConsumerSettings
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_transport.types import Record, TopicPartition
+from tests.cli.in_process import run_command
 from tests.consumer.sinks.roles import open_readable
 from tests.consumer.world import DLQ, TOPIC, InstantReader, MemorySink, SameThread, StopWhen, World
 
@@ -30,6 +27,9 @@ class StallingReader(InstantReader):
 
     polls_left = 1_000
 
+    def close(self, *, timeout_seconds: float = 0.0) -> None:
+        """Stay open: every command of a test takes this reader."""
+
     def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
         self.polls_left -= 1
         if self.polls_left < 0:
@@ -41,11 +41,11 @@ class StallingReader(InstantReader):
 class Operator:
     """Two services of an older release, each with a group and a sink, have filed the same ten events."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.world = World(partitions=1)
         self.world.send_good(EVENTS)
         self.reader = StallingReader(self.world.broker, None, self.world.clock)
-        self._capsys = capsys
         for group in GROUPS:
             reader = self.world.reader(group)
             reader.before_commit = lambda offsets: None
@@ -62,41 +62,28 @@ class Operator:
 
     def run(self, *arguments: str) -> tuple[int, str, list[str]]:
         """Exit status, standard output, and the lines on standard error."""
-        status = run(["dlq", *arguments])
-        printed = self._capsys.readouterr()
-        return status, printed.out, printed.err.splitlines()
+        broker = self.world.broker
+        invocation = Invocation(
+            open_reader=lambda settings: self.reader,
+            open_writer=lambda settings, **options: broker.open_writer(),
+            open_admin=lambda settings: broker.open_admin(),
+            clock=self.world.clock,
+        )
+        environ = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "nowhere:1", "FLOWISE_TELEMETRY_TOPIC": TOPIC}
+        done = run_command("dlq", *arguments, folder=self.folder, env=environ, invocation=invocation)
+        return done.status, done.stdout, done.errors
+
+    def rows(self, name: str) -> dict[str, int]:
+        sink = open_readable(f"sqlite:///{self.folder / name}.db")
+        counts = sink.counts()
+        sink.close()
+        return counts
 
 
 @pytest.fixture
-def operator(
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Operator:
+def operator(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> Operator:
     caplog.set_level(logging.CRITICAL, "flowise_telemetry")
-    it = Operator(capsys)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS", "nowhere:1")
-    monkeypatch.setenv("FLOWISE_TELEMETRY_TOPIC", TOPIC)
-    commands = "flowise_telemetry_cli.commands.dlq"
-    dlq, reading, redrive = (import_module(f"{commands}{name}") for name in ("", "._reading", ".redrive"))
-    control = dataclasses.replace(READ_CONTROL, clock=it.world.clock)
-    monkeypatch.setattr(dlq, "list_dead_letters", partial(list_dead_letters, control=control))
-    monkeypatch.setattr(reading, "current_dead_letters", partial(current_dead_letters, control=control))
-    for module in (dlq, reading, redrive):
-        monkeypatch.setattr(module, "open_reader", lambda settings: it.reader)
-    monkeypatch.setattr(dlq, "open_admin", lambda settings: it.world.broker.open_admin())
-    monkeypatch.setattr(redrive, "open_dead_letter_writer", lambda settings: it.world.broker.open_writer())
-    monkeypatch.setattr(it.reader, "close", lambda *, timeout_seconds: None)
-    return it
-
-
-def rows(name: str) -> dict[str, int]:
-    sink = open_readable(f"sqlite:///{name}.db")
-    counts = sink.counts()
-    sink.close()
-    return counts
+    return Operator(tmp_path)
 
 
 def test_the_list_shows_the_groups(operator: Operator) -> None:
@@ -114,14 +101,15 @@ def test_each_group_is_redriven_into_its_own_sink(operator: Operator) -> None:
     for command in (("--sink", "sqlite:///a.db"), ("--dry-run",)):
         status, printed, errors = operator.run("redrive", *command)
         assert (status, printed) == (2, "")
-        assert errors[-1].removeprefix("error: ").removeprefix("--group: ") == (
-            f"{DLQ} has dead letters of 2 groups: parquet (10), pg (10); name the one whose sink this is"
+        assert errors[-1] == (
+            f"error: --group: {DLQ} has dead letters of 2 groups: parquet (10), pg (10); "
+            "name the one whose sink this is"
         )
-    assert not list(Path().glob("*.db"))
+    assert not list(operator.folder.glob("*.db"))
     for group in GROUPS:
         status, printed, _ = operator.run("redrive", "--group", group, "--sink", f"sqlite:///{group}.db", "--json")
         assert (status, json.loads(printed)["written"]) == (0, {"tool_created": TOOLS})
-        assert rows(group)["tool_created"] == TOOLS
+        assert operator.rows(group)["tool_created"] == TOOLS
     status, _, errors = operator.run("redrive", "--group", "pq", "--dry-run")
     assert (status, errors) == (0, [f"{DLQ} has no dead letters of group pq, only of parquet, pg"])
 
@@ -158,4 +146,4 @@ def test_what_stops_early_says_how_many_it_had(operator: Operator, command: tupl
 def test_letters_that_cannot_be_read_are_told_in_one_line(operator: Operator, command: tuple[str, ...]) -> None:
     operator.world.broker.break_record(TopicPartition(DLQ, 0), 3)
     status, _, errors = operator.run(*command)
-    assert (status, errors[-1]) == (3, f"error: not read of {DLQ}: 1 that the Kafka client cannot read")
+    assert (status, errors[-1]) == (3, f"error: dead letters not read from {DLQ}: 1 that the Kafka client cannot read")

@@ -5,10 +5,7 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowise_telemetry_consumer import (
-    DeadLetter,
-)
-from flowise_telemetry_consumer.dead_letter import REASONS
+from flowise_telemetry_consumer.dead_letter import REASONS, DeadLetter
 from flowise_telemetry_consumer.dead_letters.headers import (
     HEADERS,
     MAX_HEADER_BYTES,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from flowise_telemetry_consumer import inspect
+from flowise_telemetry_consumer.dead_letters.inspect import inspect
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import MARKER
 from tests.consumer.world import value_of
@@ -19,7 +19,7 @@ def test_bytes_are_decoded_as_far_as_they_go() -> None:
     cut = inspect(whole[:60], catalog())
     assert [field.name for field in cut.fields] == ["eventId", "occurredAt"]
     assert cut.error is not None
-    assert cut.error.startswith("instanceId at byte 53 is no uuid (")
+    assert cut.error.startswith("instanceId at byte 53 is not a valid uuid (")
 
     assert inspect(whole + b"??", catalog()).error == "2 bytes follow the record"
     broken = inspect(whole.replace(b"3.0.1", b"a b c"), catalog())

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from flowise_telemetry_consumer import DeadLetter, DeadLetterLimitError, DeadLetterLimits
+from flowise_telemetry_consumer import DeadLetterLimitError, DeadLetterLimits
+from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.types import Record

@@ -5,13 +5,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from flowise_telemetry_consumer import (
-    UnreadLetters,
-    current_dead_letters,
-    list_dead_letters,
-    read_dead_letters,
-    redrive,
-)
+from flowise_telemetry_consumer import current_dead_letters, list_dead_letters, redrive
+from flowise_telemetry_consumer.dead_letters.reader import UnreadLetters, read_dead_letters
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.dead_letters.redriven import SETTINGS, TOOLS, Redriven

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flowise_telemetry_consumer import (
-    SinkUnavailableError,
-    current_dead_letters,
-    list_dead_letters,
-    read_dead_letters,
-)
+from flowise_telemetry_consumer import SinkUnavailableError, current_dead_letters, list_dead_letters
+from flowise_telemetry_consumer.dead_letters.reader import read_dead_letters
 from flowise_telemetry_consumer.errors import TopicChangedError
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.errors import DeliveryTimeoutError
@@ -200,7 +196,7 @@ def test_a_dead_letter_topic_that_is_made_again_meanwhile_is_told(
             writer.send(again, lambda delivery, error: None)
 
     monkeypatch.setattr(sink, "prepare", make_again)
-    with pytest.raises(TopicChangedError, match="was deleted and created again while it was read: its id is another"):
+    with pytest.raises(TopicChangedError, match="was deleted and created again while it was read: its id has changed"):
         it.run(sink=sink)
     assert sink.counts() == {}
 

@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
-from flowise_telemetry_consumer import DeadLetter, DeadLetterRefusedError, DeadLetterUnavailableError
+from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch, DeadLetterQueue
+from flowise_telemetry_consumer.errors import DeadLetterRefusedError, DeadLetterUnavailableError
 from flowise_telemetry_transport.errors import (
     BrokerUnavailableError,
     DeliveryError,

@@ -9,7 +9,8 @@ from typing import Any
 import fastavro
 import pytest
 
-from flowise_telemetry_consumer import DeadLetter, Decoded, Decoder
+from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.decoding.frames import polars_schema
 from flowise_telemetry_schemas import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.codec import MARKER, encode

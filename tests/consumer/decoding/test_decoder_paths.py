@@ -1,4 +1,4 @@
-"""Block by block and record by record give the same rows and the same dead letters, whatever the bytes are."""
+"""Decoding in blocks and one by one gives the same rows and the same dead letters, whatever the bytes are."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from flowise_telemetry_consumer import Decoder
 from flowise_telemetry_consumer.decoding.avro_block import read_block
+from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_schemas import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from tests.consumer.world import event_id, records, value_of
@@ -31,7 +31,7 @@ _COUNT = {"type": "int", "minimum": -5, "maximum": 1_000}
 
 
 def _source(version: int, *, nested_enum: bool) -> dict[str, Any]:
-    """An event with every kind of type that the contract allows, in two versions."""
+    """Return an event with every type that the contract allows, in one of two versions."""
     envelope = catalog().latest("tool_created").source["fields"][:6]
     item = {
         "type": "record",
@@ -98,7 +98,7 @@ def good_record(number: int, version: int) -> dict[str, Any]:
 
 
 def message(schema: EventSchema, record: dict[str, Any]) -> bytes:
-    """The message of a record whose constraints no one has checked."""
+    """Return the message of a record without checking its constraints."""
     out = io.BytesIO()
     out.write(MARKER + schema.fingerprint)
     fastavro.schemaless_writer(out, schema.wire, record)

@@ -9,8 +9,8 @@ from typing import IO
 import polars as pl
 import pytest
 
-from flowise_telemetry_consumer import Decoder
 from flowise_telemetry_consumer.decoding.avro_block import ReadAvro
+from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.decoding.self_test import reader_fault
 from flowise_telemetry_schemas import catalog
 from tests.consumer.world import records, value_of

@@ -1,4 +1,4 @@
-"""What is served to Prometheus and to probes, of a consumer that runs in memory."""
+"""Metrics and health of an in-memory consumer, as Prometheus and probes see them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=10)
 
 
 class Client:
-    """Asks a status server."""
+    """A client of a status server."""
 
     def __init__(self, address: str) -> None:
         self._address = address.removeprefix("http://")
@@ -42,7 +42,7 @@ class Client:
             connection.close()
 
     def hang_up(self) -> None:
-        """Connects, sends half a request and resets the connection."""
+        """Send half a request and reset the connection."""
         host, _, port = self._address.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=60) as connection:
             connection.sendall(b"GET /met")
@@ -55,7 +55,7 @@ class Client:
         return {name: float(value) for name, value in samples}
 
     def exposed(self) -> set[tuple[str, str, str]]:
-        """Name, type and labels of every series of ours, whatever its values."""
+        """Return name, type and labels of every series of ours."""
         _, text = self.get("/metrics")
         types = dict(re.findall(rf"^# TYPE {PREFIX}(\S+) (\S+)$", text, re.MULTILINE))
         helped = set(re.findall(rf"^# HELP {PREFIX}(\S+) \S", text, re.MULTILINE))

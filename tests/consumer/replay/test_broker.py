@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from flowise_telemetry_consumer import Bound, ReplayRequest, ReplayResult, replay
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import RecordReader, TopicPartition, open_reader
+from tests.consumer.service.running import wait_until
 from tests.consumer.world import MemorySink, event_id, value_of
 from tests.services.kafka import KafkaService
 
@@ -53,10 +53,7 @@ class Log:
         ids = self.send(count, partition=partition, producer=producer)
         producer.commit_transaction(60) if commit else producer.abort_transaction(60)
         # The coordinator answers before the marker is in the log.
-        deadline = time.monotonic() + 60
-        while self._stable_end(partition) != end + count + 1:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: self._stable_end(partition) == end + count + 1, "the marker is in the log")
         return ids
 
     def _stable_end(self, partition: int) -> int:
@@ -151,17 +148,16 @@ def test_it_ends_on_a_compacted_topic(kafka: KafkaService) -> None:
     )
     reader = open_reader(kafka.settings(client="librdkafka"))
     ids: set[str] = set()
-    deadline = time.monotonic() + 120
-    while True:
-        log.sent = 0
+
+    def compacts() -> bool:
         # The same keys again and again: what is compacted away are the older records of each.
-        ids |= set(log.send(300, partition=0))
+        log.sent = 0
+        ids.update(log.send(300, partition=0))
         sink = MemorySink()
         result = ran(reader, log, sink)
         assert sink.event_ids() == ids
-        if result.partitions[TopicPartition(log.topic, 0)].gaps:
-            break
-        assert time.monotonic() < deadline, "the broker does not compact"
-        time.sleep(0.5)
-    assert result.missing == {}
+        assert result.missing == {}
+        return result.partitions[TopicPartition(log.topic, 0)].gaps > 0
+
+    wait_until(compacts, "the broker compacts")
     reader.close(timeout_seconds=5)

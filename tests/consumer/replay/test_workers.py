@@ -15,7 +15,8 @@ import pytest
 
 from flowise_telemetry_consumer import ReplayRequest, ReplayResult, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.clock import SystemClock
-from flowise_telemetry_consumer.replay import WorkerError, open_run, replay_with_workers
+from flowise_telemetry_consumer.errors import WorkerError
+from flowise_telemetry_consumer.replay import open_run, replay_with_workers
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader

@@ -46,7 +46,7 @@ class Service:
         self.sink.prepare(catalog())
 
     def send(self, numbers: Sequence[int], bad: Sequence[tuple[bytes | None, Headers]] = ()) -> None:
-        """Sends events, and among them bad values."""
+        """Send events, and bad values among them."""
         writer = open_writer(self.kafka.settings(), max_record_bytes=4 * 1_048_576)
         records: list[OutgoingRecord] = []
         for number in numbers:
@@ -160,7 +160,7 @@ class Service:
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Looks until it is so; fails by name when it does not come."""
+    """Poll until the condition holds; fail with ``what`` after a minute."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"this did not come: {what}"

@@ -9,11 +9,11 @@ from flowise_telemetry_consumer import (
     ConsumerSettings,
     DeadLetterLimitError,
     DeadLetterLimits,
-    DeadLetterRefusedError,
     FencedError,
     SinkError,
     SinkUnavailableError,
 )
+from flowise_telemetry_consumer.errors import DeadLetterRefusedError
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError, MessageTooLargeError
@@ -353,7 +353,7 @@ def test_a_fenced_batch_is_left_and_the_group_joined_again(caplog: pytest.LogCap
     assert counters.dropped_records >= 10
     assert len(world.sink.claims) == 2
     told = [record.getMessage() for record in caplog.records if "claimed" in record.getMessage()]
-    assert told == ["giving up all partitions and joining the group again: another sink has claimed events[0]"]
+    assert told == ["giving up all partitions and rejoining the group: another sink has claimed events[0]"]
 
 
 def test_the_last_commit_is_tried_more_than_once() -> None:

@@ -29,11 +29,11 @@ kinds = st.lists(st.sampled_from(["good", "bad", "unreadable", "gap"]), min_size
 
 
 class CrashError(BaseException):
-    """The process is gone: no code of the consumer gets to see it, and none of it runs after."""
+    """The process died: no handler of the consumer may catch this."""
 
 
 class Chaos:
-    """Does the next fault at every write and sometimes between turns."""
+    """A plan of faults: one at every write, and some between turns."""
 
     def __init__(self, world: World, plan: list[str]) -> None:
         self.world = world
@@ -83,7 +83,7 @@ class Chaos:
 
 
 def fill(world: World, sequence: list[str]) -> set[tuple[TopicPartition, int]]:
-    """Sends what is named; returns where the dead letters have to come from."""
+    """Send the named kinds of record; return where dead letters must come from."""
     bad: set[tuple[TopicPartition, int]] = set()
     for index, kind in enumerate(sequence):
         number = index % len(world.partitions)

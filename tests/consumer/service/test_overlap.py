@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, DeadLetterLimits, Decoder
+from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, DeadLetterLimits
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
+from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
 from flowise_telemetry_consumer.sinks.port import Batch
@@ -29,7 +30,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class SlowSink:
-    """Holds the next write until it is let go."""
+    """A sink whose writes block until ``let_go``."""
 
     def __init__(self, world: World) -> None:
         self.writing = threading.Event()
@@ -45,7 +46,7 @@ class SlowSink:
 
 
 class RevokedReader(InstantReader):
-    """Does ``on_revoke`` at the moment that its partitions are taken away, before the consumer hears of it."""
+    """A reader that calls ``on_revoke`` when its partitions are revoked, before the consumer hears of it."""
 
     on_revoke: Callable[[], None] = staticmethod(lambda: None)
 

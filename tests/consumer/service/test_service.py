@@ -41,7 +41,7 @@ CLIENTS = ("kafka-python", "librdkafka")
 
 @pytest.fixture(params=CLIENTS)
 def start(request: pytest.FixtureRequest, kafka: KafkaService) -> Iterator[Start]:
-    """Makes the topics for a sink; ``roomy`` ones take records over 1 MiB."""
+    """Create the topics for a sink; ``roomy`` ones take records over 1 MiB."""
     made: list[Service] = []
 
     def start(url: str, *, roomy: bool = False) -> Service:

@@ -401,7 +401,7 @@ def test_compact_is_a_command(root: Path, sink: DeltaSink, capsys: pytest.Captur
     assert run(["compact", "--sink", sink.url, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"files_before": 1, "files_after": 1, "removed": 0}
     assert run(["compact", "--sink", f"sqlite:///{tmp_path}/x.db"]) == 2
-    assert "only a delta sink" in capsys.readouterr().err
+    assert "is not a Delta sink" in capsys.readouterr().err
 
 
 def test_rows_and_merges_of_others_count(root: Path, sink: DeltaSink) -> None:

@@ -148,7 +148,7 @@ def test_a_file_removed_while_open_is_told_and_made_anew(path: Path, sink: JsonL
 @pytest.mark.parametrize("text", ["a letter\n", "a letter without an end", '{"name": 1}\n', "[]\n", '{"event": 1}\n'])
 def test_a_file_of_something_else_is_left_alone(path: Path, text: str) -> None:
     path.write_text(text)
-    with pytest.raises(SinkError, match="line 1 is no event"):
+    with pytest.raises(SinkError, match="line 1 is not an event"):
         JsonLinesFile(path).prepare(catalog())
     assert path.read_text() == text
 

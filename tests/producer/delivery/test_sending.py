@@ -94,7 +94,7 @@ def test_asyncio_sends_from_the_loop_and_flushes_off_it(make_telemetry: MakeTele
     async def app() -> bool:
         await asyncio.gather(*(asyncio.to_thread(telemetry.send_telemetry, tool_created(n)) for n in range(20)))
         telemetry.send_telemetry(tool_created())
-        return await asyncio.to_thread(telemetry.flush, 5.0)
+        return await asyncio.to_thread(telemetry.flush, 20.0)
 
     assert asyncio.run(app())
     assert len(stored(broker)) == 21

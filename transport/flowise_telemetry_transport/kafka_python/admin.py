@@ -1,8 +1,7 @@
-"""Looking at and creating topics through kafka-python."""
+"""Inspect and create topics through kafka-python."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,12 +12,12 @@ from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTim
 from flowise_telemetry_transport.kafka_python.errors import translate_error
 from flowise_telemetry_transport.kafka_python.patches.blocking import bounded_client
 from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
+from flowise_telemetry_transport.leaders import wait_for_leaders
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 
 __all__ = ["KafkaPythonAdmin"]
 
-_CREATED_POLL_SECONDS = 0.05
 _UNKNOWN_TOPIC = 3  # UNKNOWN_TOPIC_OR_PARTITION
 
 
@@ -77,14 +76,7 @@ class KafkaPythonAdmin:
         )
         with self._request(f"creation of topic {spec.name}", self._request_seconds, spec.name):
             self._client.create_topics([new], timeout_ms=int(self._request_seconds * 1000))
-        end = time.monotonic() + self._request_seconds
-        while not self._has_leaders(spec):
-            if time.monotonic() > end:
-                raise TransportError(
-                    f"topic {spec.name} was created but has no leaders after {self._request_seconds:g} s",
-                    topic=spec.name,
-                )
-            time.sleep(_CREATED_POLL_SECONDS)
+        wait_for_leaders(self._has_leaders, spec, timeout_seconds=self._request_seconds)
 
     def _has_leaders(self, spec: TopicSpec) -> bool:
         with self._request(f"creation of topic {spec.name}", self._request_seconds, spec.name):

@@ -11,7 +11,7 @@ from flowise_telemetry_transport.settings import KafkaSettings
 
 __all__ = ["client_config"]
 
-# The contract of ports depends on the adapter's own values of these.
+# Fixed by the adapter, because the contract of ``ports`` depends on them.
 _OURS = frozenset({
     "bootstrap_servers",
     "group_id",
@@ -46,7 +46,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
     """Return the arguments for the client whose ``DEFAULT_CONFIG`` is ``known``; imports ``kafka``, silenced.
 
     Options of the client's other roles (consumer, producer, admin) are left out. Raises ``ConfigurationError`` naming
-    an option that none of them knows.
+    an option that is unknown to all of them.
     """
     quiet_kafka_python()
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -71,7 +71,9 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
         all_known.update(client.DEFAULT_CONFIG)
     for name, text in settings.options.items():
         if name in _OURS:
-            raise ConfigurationError(f"Kafka setting {name} cannot be set: the pipeline depends on its own value")
+            raise ConfigurationError(
+                f"Kafka setting {name} cannot be set: the pipeline depends on its own value; remove it"
+            )
         if name not in all_known:
             raise ConfigurationError(f"kafka-python does not know the Kafka setting {name}")
         wanted[name] = _typed(name, text, all_known[name])
@@ -79,7 +81,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
 
 
 def _typed(name: str, text: str, default: Any) -> Any:
-    """Convert the option's text to the type of the client's default; a default of None has no type to go by."""
+    """Convert the option's text to the type of the client's default; a default of None tells no type."""
     if name == "api_version":
         return tuple(int(part) for part in text.split("."))
     if isinstance(default, bool):

@@ -1,4 +1,4 @@
-"""A bound for calls of kafka-python, kept by the network client that ``patches.blocking`` gives it."""
+"""A time limit on calls into kafka-python, enforced by the network client of ``patches.blocking``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class OutOfTimeError(Exception):
 
 
 class Deadline:
-    """The time that the thread which set it may spend inside the client; the client's own threads are not bound.
+    """A time limit on calls into the client by the thread that set it; the client's own threads are not limited.
 
     ``on_failure`` releases the threads and sockets of a client whose constructor failed.
     """
@@ -27,7 +27,7 @@ class Deadline:
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """End calls inside after ``seconds``. A nested one (a commit in a rebalance callback) has its own time."""
+        """End calls inside after ``seconds``. A nested call (a commit in a rebalance callback) has its own limit."""
         before = self._at, self._thread
         self._at, self._thread = time.monotonic() + seconds, threading.get_ident()
         try:
@@ -36,7 +36,7 @@ class Deadline:
             self._at, self._thread = before
 
     def remaining_ms(self) -> float | None:
-        """Return the milliseconds left, at least 0, or None if the current thread is not bound."""
+        """Return the milliseconds left, at least 0, or None if the current thread is not limited."""
         if self._at is None or threading.get_ident() != self._thread:
             return None
         return max(0.0, (self._at - time.monotonic()) * 1000)

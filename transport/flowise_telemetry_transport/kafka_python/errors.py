@@ -18,7 +18,7 @@ from flowise_telemetry_transport.errors import (
 
 __all__ = ["translate_delivery_error", "translate_error"]
 
-# By name: kafka-python and kafka-python-ng do not have the same classes.
+# By name, because kafka-python and kafka-python-ng have different classes.
 _COMMIT_REJECTED = {"CommitFailedError", "RebalanceInProgressError", "IllegalGenerationError", "UnknownMemberIdError"}
 _UNAVAILABLE = {
     "NoBrokersAvailable",

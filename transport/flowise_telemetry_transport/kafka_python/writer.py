@@ -26,7 +26,7 @@ from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingReco
 __all__ = ["KafkaPythonWriter"]
 
 _RETRY_BACKOFF_MS = 100
-_BATCH_BYTES = 65_536  # the client's default is 16 KiB; a larger batch spreads its cost over more records
+_BATCH_BYTES = 65_536  # the client's default is 16 KiB; a larger batch costs less per record
 _TOPIC_LOOK_SECONDS = 1.0
 
 _Pending = tuple[Any, float, OnDelivery]
@@ -35,7 +35,7 @@ _Pending = tuple[Any, float, OnDelivery]
 
 @dataclass(slots=True)
 class _Topic:
-    """The partitions of a topic, and by partition what waits for acknowledgement, in the order of sending."""
+    """A topic's partitions and, per partition, the records awaiting acknowledgement in the order of sending."""
 
     partitions: tuple[int, ...] = ()
     look_again_at: float = 0.0
@@ -43,9 +43,9 @@ class _Topic:
 
 
 class KafkaPythonWriter:
-    """A ``RecordWriter``; the producer is made at the first ``send``, when a broker is needed for the first time.
+    """A ``RecordWriter``; the producer is created by the first ``send``, when a broker is first needed.
 
-    Callbacks run in ``poll``, ``flush`` and ``close``: running each on the client's own thread costs more.
+    Callbacks run in ``poll``, ``flush`` and ``close``: running them on the client's own thread costs more.
 
     kafka-python-ng is not idempotent: a retry after a lost acknowledgement writes a record twice. It has no delivery
     timeout, so this class keeps one. A header whose value is null becomes an empty one (librdkafka keeps null).
@@ -65,7 +65,7 @@ class KafkaPythonWriter:
             "acks": "all",
             "retries": max(1, int(options.delivery_timeout_seconds * 1000 / _RETRY_BACKOFF_MS)),
             "retry_backoff_ms": _RETRY_BACKOFF_MS,
-            "max_in_flight_requests_per_connection": 1,  # else a retry overtakes
+            "max_in_flight_requests_per_connection": 1,  # or a retry would reorder records
             "max_block_ms": int(options.block_seconds * 1000),
             "linger_ms": options.linger_ms,
             "batch_size": min(_BATCH_BYTES, options.buffer_bytes),
@@ -127,10 +127,11 @@ class KafkaPythonWriter:
         except Exception as error:
             topic.look_again_at = 0.0  # the topic may have changed
             if type(error).__name__ == "KafkaTimeoutError":
-                raise BufferFullError(f"the send buffer is full for {self._block_seconds:g} s", topic=name) from error
+                waited = f"{self._block_seconds:g} s"
+                raise BufferFullError(f"the send buffer has been full for {waited}", topic=name) from error
             raise translate_error(error, f"send to {name}", topic=name) from error
         if future.is_done and type(future.exception).__name__ == "MessageSizeTooLargeError":
-            # The client reports its own refusal like one of the broker; the port raises it.
+            # The client reports its own refusal through the future, like the broker's; the port raises it.
             raise MessageTooLargeError(f"record for {name}: {future.exception}", topic=name)
         pending = topic.pending.get(partition)
         if pending is None:
@@ -138,7 +139,7 @@ class KafkaPythonWriter:
         pending.append((future, now + self._delivery_timeout_seconds, on_delivery))
 
     def _look_at(self, producer: Any, name: str, now: float) -> _Topic:
-        """Return the topic with its partitions as the client knows them now; may wait for the first metadata."""
+        """Return the topic with the partitions that the client knows of; may wait for the first metadata."""
         try:
             partitions = producer.partitions_for(name)
         except Exception as error:
@@ -159,7 +160,7 @@ class KafkaPythonWriter:
         self._settle(time.monotonic())
 
     def _settle(self, now: float, *, reason: str = "no acknowledgement in time") -> None:
-        """Call back for what was answered and for what timed out; a later answer to the latter is not reported."""
+        """Run the callbacks of records that were answered or timed out; an answer after the timeout is not reported."""
         for name, topic in list(self._topics.items()):
             for pending in list(topic.pending.values()):
                 # Within a partition the client settles records in the order of sending.
@@ -180,7 +181,7 @@ class KafkaPythonWriter:
 
     def flush(self, *, timeout_seconds: float) -> int:
         """See ``RecordWriter``."""
-        # The client's own flush applies its timeout to each batch. A lingering batch leaves within linger_ms anyway.
+        # The client's own ``flush`` applies its timeout to each batch. A lingering batch leaves within linger_ms.
         end = time.monotonic() + timeout_seconds
         while True:
             now = time.monotonic()
@@ -189,7 +190,7 @@ class KafkaPythonWriter:
             if not waiting or now >= end:
                 return sum(map(len, waiting))
             nearest = min(pending[0][1] for pending in waiting)
-            # The next turn looks at the outcome.
+            # The next iteration looks at the outcome.
             with contextlib.suppress(Exception):
                 waiting[0][0][0].get(timeout=max(0.0, min(end, nearest) - now))
 
@@ -211,9 +212,9 @@ _NULL = object()
 
 
 def _null_serializer() -> Any:
-    """Return a serializer that leaves values as they are, and makes null of ``_NULL``.
+    """Return a serializer that leaves values unchanged, but turns ``_NULL`` into null.
 
-    The client itself refuses a record without key and value before it looks at anything else.
+    The client itself refuses a record that has neither key nor value.
     """
     from kafka.serializer import Serializer
 

@@ -32,4 +32,4 @@ def open_admin(settings: KafkaSettings, *, client_id: str) -> TopicAdmin:
 
 
 def warm_up(settings: KafkaSettings) -> None:
-    """Do nothing: ``open_writer`` makes the client, and with it imports all there is. See ``clients.warm_up``."""
+    """Do nothing: ``open_writer`` creates the client, which imports everything. See ``clients.warm_up``."""

@@ -1,18 +1,14 @@
-"""Looking at and creating topics through confluent-kafka."""
+"""Inspect and create topics through confluent-kafka."""
 
 from __future__ import annotations
 
-import time
-
-from flowise_telemetry_transport.errors import TransportError
+from flowise_telemetry_transport.leaders import wait_for_leaders
 from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, make_client
 from flowise_telemetry_transport.librdkafka.errors import translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 
 __all__ = ["LibrdkafkaAdmin"]
-
-_CREATED_POLL_SECONDS = 0.05
 
 
 class LibrdkafkaAdmin:
@@ -48,14 +44,7 @@ class LibrdkafkaAdmin:
             self._client.create_topics([new], request_timeout=self._request_seconds)[spec.name].result()
         except self._kafka.KafkaException as error:
             raise translate_exception(error, f"creation of topic {spec.name}", topic=spec.name) from error
-        end = time.monotonic() + self._request_seconds
-        while not self._has_leaders(spec):
-            if time.monotonic() > end:
-                waited = f"{self._request_seconds:g} s"
-                raise TransportError(
-                    f"topic {spec.name} was created but has no leaders after {waited}", topic=spec.name
-                )
-            time.sleep(_CREATED_POLL_SECONDS)
+        wait_for_leaders(self._has_leaders, spec, timeout_seconds=self._request_seconds)
 
     def _has_leaders(self, spec: TopicSpec) -> bool:
         try:

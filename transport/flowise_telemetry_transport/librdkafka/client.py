@@ -1,4 +1,4 @@
-"""Making a librdkafka client out of our settings, and bounds for its calls that have none."""
+"""Create a librdkafka client from our settings, and bound calls that take no timeout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowise_telemetry_transport.settings import KafkaSettings
 
 __all__ = ["check_connection", "confluent_kafka", "make_client", "within"]
 
-# kafka-python's names that do not become librdkafka's when dots replace the underscores.
+# kafka-python's option names that differ from librdkafka's by more than dots for underscores.
 _RENAMED = {
     "fetch_max_wait_ms": "fetch.wait.max.ms",
     "receive_buffer_bytes": "socket.receive.buffer.bytes",
@@ -23,7 +23,7 @@ _RENAMED = {
     "ssl_ciphers": "ssl.cipher.suites",
     "ssl_crlfile": "ssl.crl.location",
 }
-# The contract of ports depends on the adapter's own values of these.
+# Fixed by the adapter, because the contract of ``ports`` depends on them.
 _OURS = frozenset({
     "bootstrap.servers",
     "group.id",
@@ -54,7 +54,7 @@ def confluent_kafka() -> ModuleType:
 
 
 def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, Any]) -> Any:
-    """Make a client of that class. Raises ``ConfigurationError`` naming the setting that librdkafka refuses."""
+    """Make a client of this class. Raises ``ConfigurationError`` naming the setting that librdkafka refuses."""
     config: dict[str, Any] = {
         "bootstrap.servers": settings.servers_text,
         "security.protocol": settings.security_protocol,
@@ -74,7 +74,9 @@ def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, A
     for option, text in settings.options.items():
         name, value = _renamed(option, text)
         if name in _OURS:
-            raise ConfigurationError(f"Kafka setting {option} cannot be set: the pipeline depends on its own value")
+            raise ConfigurationError(
+                f"Kafka setting {option} cannot be set: the pipeline depends on its own value; remove it"
+            )
         config[name] = value
         given[name] = option
     try:
@@ -101,7 +103,7 @@ def check_connection(client: Any, settings: KafkaSettings) -> None:
 
 
 def within(seconds: float, work: Callable[[], object]) -> bool:
-    """Run ``work`` in a thread; return False if it took longer. It then runs on, without keeping the process alive."""
+    """Run ``work`` in a thread; return False if it took longer. It then continues without keeping the process alive."""
     thread = threading.Thread(target=work, name="flowise-telemetry-reader", daemon=True)
     thread.start()
     thread.join(seconds)

@@ -1,4 +1,4 @@
-"""Requests to the cluster through a librdkafka consumer."""
+"""Requests to the cluster through librdkafka's consumer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COORDINATOR_MOVES = frozenset({"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", 
 
 
 class Lookup:
-    """Look-ups and commits, which need no assignment, and seeks. The request timeout bounds each call."""
+    """Look-ups, commits and seeks; only a seek needs an assignment. The request timeout bounds each call."""
 
     def __init__(self, consumer: Any, settings: KafkaSettings) -> None:
         self._kafka = confluent_kafka()
@@ -75,7 +75,7 @@ class Lookup:
         return offsets
 
     def topic_id(self, topic: str) -> str | None:
-        """Return the topic's id; None if the cluster has none or does not answer, as it is only a second check."""
+        """Return the topic's id; None if the cluster has none or does not answer: the id is only a second check."""
         from confluent_kafka.admin import AdminClient
 
         client = make_client(AdminClient, self._settings, {})
@@ -88,7 +88,7 @@ class Lookup:
         return None if found == _NO_TOPIC_ID else found
 
     def committed(self, partitions: Collection[TopicPartition], group: str) -> dict[TopicPartition, int | None]:
-        """Return the group's committed next offsets; None where there is none."""
+        """Return the group's committed next offsets; None if there is none."""
         doing = f"committed offsets of group {group}"
         client_partitions = [self._kafka.TopicPartition(tp.topic, tp.partition) for tp in partitions]
         end = time.monotonic() + self._request_seconds
@@ -97,7 +97,7 @@ class Lookup:
                 found = self._consumer.committed(client_partitions, timeout=max(0.1, end - time.monotonic()))
                 break
             except self._kafka.KafkaException as error:
-                # On a new cluster the first group waits for its coordinator to be made; librdkafka does not wait.
+                # On a new cluster the first group's coordinator is created on demand; librdkafka does not wait for it.
                 if error.args[0].name() not in _COORDINATOR_MOVES or time.monotonic() > end:
                     raise translate_exception(error, doing) from error
                 time.sleep(_RETRY_SECONDS)

@@ -58,7 +58,7 @@ class LibrdkafkaWriter:
         if self._closed:
             raise TransportError("the writer is closed")
         key, partition = record.key, record.partition
-        # A callback object for each record would cost as much as the record: a single one finds the callback by key.
+        # A callback object per record would cost as much as the record, so one callback looks up the others by key.
         entry = (on_delivery,)
         by_key = key is not None and self._callbacks.setdefault(key, entry) is entry
         more: dict[str, Any] = {}
@@ -97,7 +97,7 @@ class LibrdkafkaWriter:
         return int(self._producer.flush(timeout_seconds))
 
     def close(self, *, timeout_seconds: float) -> None:
-        """See ``RecordWriter``; may take a second longer, for the callbacks of records that are given up."""
+        """See ``RecordWriter``; may take a second longer, to run the callbacks of abandoned records."""
         if self._closed:
             return
         self._closed = True

@@ -1,4 +1,4 @@
-"""A broker of Python objects that keeps the contract of ``ports``: for our tests and for yours."""
+"""A broker of Python objects that fulfils the contract of ``ports``: for our tests and for yours."""
 
 from flowise_telemetry_transport.memory.broker import InMemoryBroker
 

@@ -1,4 +1,4 @@
-"""Looking at and creating topics of the in-memory broker."""
+"""Inspect and create topics of the in-memory broker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class InMemoryAdmin:
             self._cluster.add_topic(spec)
 
     def settings_of(self, topic: str) -> dict[str, str]:
-        """See ``TopicAdmin``; only the settings that the topic was created with, no defaults."""
+        """See ``TopicAdmin``; only the settings given when the topic was created, no defaults."""
         with self._cluster.changed:
             self._cluster.check_up()
             return self._cluster.settings_of(topic)

@@ -1,4 +1,4 @@
-"""The in-memory broker: opens readers, writers and admins, and has the faults that it is told to have."""
+"""The in-memory broker: opens readers, writers and admins, and injects faults on request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class InMemoryBroker:
     ``default_partitions`` is the number of partitions of a topic that is created by its first record; None makes an
     unknown topic an error. ``now_ms`` dates records that carry no timestamp.
 
-    Faults: ``down`` (set it, and nobody gets an answer), ``fail_next_deliveries``, ``reject_next_commits``,
+    Faults: ``down`` (while True, the broker answers nothing), ``fail_next_deliveries``, ``reject_next_commits``,
     ``clear_faults``, ``evict``, ``break_record``, ``remove_records``, ``truncate``, ``recreate``.
     """
 
@@ -77,7 +77,7 @@ class InMemoryBroker:
 
     @property
     def down(self) -> bool:
-        """True while the broker gives no answers."""
+        """True while the broker answers nothing."""
         return self.cluster.down
 
     @down.setter
@@ -97,7 +97,7 @@ class InMemoryBroker:
             self.cluster.commit_rejections += count
 
     def clear_faults(self) -> None:
-        """Cancel what is left of ``fail_next_deliveries`` and ``reject_next_commits``."""
+        """Cancel pending ``fail_next_deliveries`` and ``reject_next_commits``."""
         with self.cluster.changed:
             self.cluster.delivery_failures.clear()
             self.cluster.commit_rejections = 0
@@ -108,7 +108,7 @@ class InMemoryBroker:
             self.cluster.leave(reader.group, reader.member)
 
     def break_record(self, partition: TopicPartition, offset: int) -> None:
-        """Make this record one that the client cannot parse."""
+        """Make this record unreadable, as one that the client cannot parse."""
         with self.cluster.changed:
             self.cluster.log(partition).broken.add(offset)
 

@@ -1,4 +1,4 @@
-"""The state of the in-memory cluster, and the faults that it is told to have."""
+"""The state of the in-memory cluster, its injected faults included."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ __all__ = ["Cluster"]
 class Cluster:
     """Topics, groups and faults, shared by the readers, writers and admins of one ``InMemoryBroker``.
 
-    ``changed`` is the one lock, to be held for every call, and is notified when a waiting reader or writer may have
-    something to do.
+    ``changed`` is the only lock; hold it for every call. It is notified when a waiting reader or writer may have work.
     """
 
     def __init__(self, *, default_partitions: int | None, now_ms: Callable[[], int]) -> None:
@@ -46,7 +45,7 @@ class Cluster:
     def check_up(self) -> None:
         """Raise ``BrokerUnavailableError`` while the cluster is down."""
         if self.down:
-            raise BrokerUnavailableError("no broker answers at the in-memory broker")
+            raise BrokerUnavailableError("the in-memory broker is down")
 
     def log(self, partition: TopicPartition) -> PartitionLog:
         """Return a partition's log. Raises ``UnknownTopicError``."""
@@ -135,7 +134,7 @@ class Cluster:
             self.changed.notify_all()
 
     def take_commit_rejection(self) -> bool:
-        """Return True if this commit is one that was ordered to be rejected."""
+        """Return whether to reject this commit, and count that rejection down."""
         if self.commit_rejections == 0:
             return False
         self.commit_rejections -= 1

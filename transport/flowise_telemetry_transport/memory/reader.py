@@ -81,7 +81,7 @@ class InMemoryReader:
         return None if self._topics is None or self.group is None else self._cluster.group(self.group)
 
     def _rebalancing(self) -> bool:
-        """Return True if this member has a part of a rebalance left to do."""
+        """Return True if this member still has to act in a rebalance."""
         group = self._own_group()
         if group is None or self._cluster.down:
             return False

@@ -1,4 +1,4 @@
-"""``flowise-telemetry audit``: every place in an app's sources where an event is sent."""
+"""``flowise-telemetry audit``: list every place in an app's sources that sends an event."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from flowise_telemetry_cli.commands.audit.findings import Report
 from flowise_telemetry_cli.commands.audit.javascript import SUFFIXES, audit_javascript
 from flowise_telemetry_cli.commands.audit.python import audit_python
 from flowise_telemetry_cli.errors import DONE, FAILED
+from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = ["audit"]
@@ -24,15 +25,17 @@ _SKIPPED = {"node_modules", "site-packages", "__pycache__", "dist", "build", "ve
 
 @click.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--topic", default=EVENTS_TOPIC, show_default=True, help="Raw use of a Kafka client on this is flagged.")
+@click.option(
+    "--topic", default=EVENTS_TOPIC, show_default=True, help="Topic on which raw use of a Kafka client is flagged."
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 if anything is flagged.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option("Print one JSON object.")
 def audit(*, path: Path, topic: str, strict: bool, as_json: bool) -> int:
     """List every call in PATH that sends an event: file, line, event, and the expressions that fill its fields.
 
-    Reads Python, and with the extra audit TypeScript and JavaScript; runs nothing of it. Flagged are events and
-    properties that no schema names, those that cannot be told from the source, and raw use of a Kafka client on the
-    topic. Folders of dependencies and of build results are left out.
+    Reads Python and, with the extra audit, TypeScript and JavaScript, without running any of it. Flags events and
+    properties that no schema names, those that cannot be determined from the source, and raw use of a Kafka client on
+    the topic. Skips folders of dependencies and build results.
 
     \b
     Example:
@@ -67,7 +70,7 @@ def _sources(path: Path) -> Iterator[Path]:
 
 def _show(report: Report) -> None:
     for call in report.calls:
-        click.echo(f"{call.file}:{call.line}: {call.event or 'which event cannot be told'}")
+        click.echo(f"{call.file}:{call.line}: {call.event or 'unknown event'}")
         for name, expression in call.fields.items():
             click.echo(f"    {name} = {expression}")
     if report.findings:

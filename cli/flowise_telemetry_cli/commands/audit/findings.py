@@ -1,4 +1,4 @@
-"""What an audit finds: the calls that send events, and what is to be looked at in them."""
+"""Results of an audit: the calls that send events, and findings to look at."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Call", "Finding", "Report", "check_properties"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to be looked at.
+    """Something that needs a look.
 
     ``kind``: undetermined, unknown_event, unknown_property, missing_property, alias, raw_client or unreadable.
     """
@@ -30,8 +30,8 @@ class Finding:
 class Call:
     """One place where an event is sent.
 
-    ``event`` is None where it cannot be told. ``fields``: each property by its name on the wire, with the text of the
-    expression that fills it.
+    ``event`` is None if it cannot be determined. ``fields``: each property by its name on the wire, with the text of
+    the expression that fills it.
     """
 
     file: Path
@@ -42,7 +42,7 @@ class Call:
 
 @dataclass(slots=True)
 class Report:
-    """What was found in all files that were read."""
+    """Everything found in the files that were read."""
 
     files: int = 0
     calls: list[Call] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Report:
 
 
 def check_properties(call: Call, *, complete: bool) -> Iterator[Finding]:
-    """What is wrong with the properties of a call. ``complete``: there are no others than those in ``fields``."""
+    """Yield the findings about a call's properties. ``complete``: ``fields`` has all of them."""
     if call.event is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""The calls in TypeScript and JavaScript sources, read with tree-sitter: nothing is run."""
+"""Calls in TypeScript and JavaScript sources, read with tree-sitter without running them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _parser(language: str) -> Parser:
 
 
 def audit_javascript(path: Path, source: str, report: Report) -> None:
-    """Adds what is in one file to the report. Raises ``MissingExtraError`` where tree-sitter is needed and missing."""
+    """Add the calls of one file to the report. Raises ``MissingExtraError`` if tree-sitter is needed and missing."""
     if _METHOD not in source:
         return
     root = _parser(_TYPESCRIPT.get(path.suffix, "javascript")).parse(source.encode("utf-8", "replace")).root_node
@@ -67,7 +67,7 @@ def _called(call: Node) -> str:
 
 
 def _string(node: Node | None) -> str | None:
-    """The text of a string that nothing is put into."""
+    """Return the text of a string without substitutions, else None."""
     if node is None or node.type not in {"string", "template_string"}:
         return None
     if any(child.type == "template_substitution" for child in node.children):
@@ -95,14 +95,14 @@ class _Reader:
         self._report.calls.append(call)
         if event is None:
             text = _text(given[0]) if given else "nothing"
-            self._flag(line, "undetermined", f"which event {text} is cannot be told from the source")
+            self._flag(line, "undetermined", f"the source does not tell which event {text} is")
         if not complete:
-            text = f"{event or 'event'}: not all of its properties can be told from the source"
+            text = f"{event or 'event'}: the source does not tell all of its properties"
             self._flag(line, "undetermined", text)
         self._report.findings += check_properties(call, complete=complete)
 
     def _value(self, node: Node, read: Any) -> Any:
-        """What ``read`` makes of a node, or of the one value that a variable of that name has in the file."""
+        """Apply ``read`` to a node or, for a variable, to the only value that it has in the file."""
         found = read(node)
         if found is None and node.type == "identifier":
             values = [

@@ -1,4 +1,4 @@
-"""The calls in Python sources, read with ``ast``: nothing is imported or run."""
+"""Calls in Python sources, read with ``ast`` without importing or running them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["audit_python"]
 
 _METHOD = "send_telemetry"
 _CLIENTS = {"kafka", "confluent_kafka", "aiokafka"}
-_MAX_STEPS = 5  # from a variable to what it was given
+_MAX_STEPS = 5  # assignments traced back from a variable
 
 _Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 def audit_python(path: Path, source: str, topic: str, report: Report) -> None:
-    """Adds what is in one file to the report."""
+    """Add the calls of one file to the report."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -77,13 +77,13 @@ class _Reader:
             if maker is None:
                 text = ast.unparse(given[0]) if given else "nothing"
                 self._report.calls.append(Call(self._path, node.lineno, None, {}))
-                message = f"which event {text} is cannot be told from the source"
+                message = f"the source does not tell which event {text} is"
                 self._report.findings.append(Finding(self._path, node.lineno, "undetermined", message))
             else:
                 self._add(node, maker)
 
     def _makers(self, value: ast.expr, scopes: tuple[_Scope, ...], steps: int) -> Iterator[ast.Call | None]:
-        """The constructor calls that the value may come from; None for one that cannot be told."""
+        """Yield the constructor calls that the value may come from; None for one that cannot be determined."""
         match value:
             case ast.Call() if self._event(value) is not None:
                 yield value
@@ -127,7 +127,7 @@ class _Reader:
         self._report.calls.append(call)
         complete = len(given) == len(maker.keywords) and not maker.args
         if not complete:
-            message = f"{event}: fields given by * or ** cannot be told from the source"
+            message = f"{event}: the source does not tell the fields given by * or **"
             self._report.findings.append(Finding(self._path, node.lineno, "undetermined", message))
         self._report.findings += check_properties(call, complete=complete)
 

@@ -2,200 +2,35 @@
 
 from __future__ import annotations
 
-import tempfile
-import threading
-import time
-from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from flowise_telemetry import Telemetry
-from flowise_telemetry_cli.commands.demo.app import APP_VERSION, example_events
-from flowise_telemetry_cli.commands.demo.malformed import malformed_records
-from flowise_telemetry_cli.errors import DONE, INCOMPLETE
-from flowise_telemetry_cli.options import CLOSE_SECONDS
-from flowise_telemetry_cli.output.progress import ProgressLine
-from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_cli.signals import stopped_by_signals
-from flowise_telemetry_consumer import (
-    Consumer,
-    ConsumerCounters,
-    ConsumerSettings,
-    DeadLetterSummary,
-    dead_letter_topic_of,
-    list_dead_letters,
-    open_dead_letter_writer,
-)
-from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_schemas import catalog
-from flowise_telemetry_transport import EmbeddedBroker, KafkaSettings, open_reader, open_writer
-from flowise_telemetry_transport.topics import EVENTS_TOPIC
-
 __all__ = ["demo"]
-
-DEFAULT_DATABASE = Path(".demo/telemetry.db")
-FLUSH_EVERY_EVENTS = 1_000
-WAIT_SECONDS = 60.0
-EXAMPLE_QUERY = "select type, count(*) from prediction_sent group by type"
 
 
 @click.command()
-@click.option("--events", type=click.IntRange(5, 1_000_000), default=5_000, show_default=True, help="How many to send.")
+@click.option(
+    "--events", type=click.IntRange(5, 1_000_000), default=5_000, show_default=True, help="Number of events to send."
+)
 @click.option(
     "--database",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=DEFAULT_DATABASE,
+    default=Path(".demo/telemetry.db"),
     show_default=True,
-    help="SQLite file for the events; one that is there is added to.",
+    help="SQLite file for the events; an existing one is added to.",
 )
 def demo(*, events: int, database: Path) -> int:
     """Run everything once, in this process: an embedded Kafka broker, an example app, the consumer, a SQLite file.
 
-    The events are invented and leave neither the process nor the file, so settings and opt-outs of this machine do not
-    matter here. A few malformed records are sent on purpose.
+    The events are invented and stay in this process and that file, so settings and opt-outs of this machine do not
+    apply. A few malformed records are sent on purpose.
 
     \b
     Example:
       flowise-telemetry demo --events 20000
     """
-    begun = time.monotonic()
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as opened:
-        broker = opened.enter_context(EmbeddedBroker())
-        for topic in (EVENTS_TOPIC, dead_letter_topic_of(EVENTS_TOPIC)):
-            broker.ensure_topic(topic)
-        click.echo(f"embedded Kafka broker at {broker.bootstrap_servers[0]}", err=True)
-        settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client="librdkafka")
-        line = opened.enter_context(ProgressLine())
-        stop = opened.enter_context(stopped_by_signals())
-        app = _App(settings, events, stop)
-        counters = _consume(settings, database, app, line, stop)
-        letters = _dead_letters(settings)
-    _report(app.sent, counters.written, letters, database, time.monotonic() - begun)
-    return DONE if app.done else INCOMPLETE
+    # Imported here: ``preview`` takes its events from this folder and must not need polars.
+    from flowise_telemetry_cli.commands.demo.pipeline import run_demo
 
-
-class _App(threading.Thread):
-    """The app, on a thread of its own; it stops the consumer when all that it sent has come through."""
-
-    def __init__(self, settings: KafkaSettings, events: int, stop: threading.Event) -> None:
-        super().__init__(name="demo-app")
-        self._settings = settings
-        self._events = events
-        self._stop_consumer = stop
-        self.consumed = 0
-        self.sent: Counter[str] = Counter()
-        self.malformed = 0
-        self.done = False
-
-    @property
-    def records(self) -> int:
-        """How many records are on the topic by now, at most."""
-        return self.sent.total() + self.malformed
-
-    def run(self) -> None:
-        """Sends everything, and waits for it to come through."""
-        try:
-            self._send()
-            deadline = time.monotonic() + WAIT_SECONDS
-            while self.consumed < self.records and time.monotonic() < deadline and not self._stop_consumer.wait(0.05):
-                pass
-            self.done = self.consumed >= self.records
-        finally:
-            self._stop_consumer.set()
-
-    def _send(self) -> None:
-        with (
-            tempfile.TemporaryDirectory() as config,
-            Telemetry(
-                app_version=APP_VERSION,
-                bootstrap_servers=self._settings.servers_text,
-                topic=EVENTS_TOPIC,
-                # Nothing of this machine: no opt-out, no .env, and the secret of the made-up installation goes with it.
-                environ={"XDG_CONFIG_HOME": config},
-                env_file=_empty_file(config),
-                first_run_notice=False,
-            ) as telemetry,
-        ):
-            for number, event in enumerate(example_events(self._events), start=1):
-                telemetry.send_telemetry(event)
-                self.sent[event.EVENT] += 1
-                if number % FLUSH_EVERY_EVENTS == 0:
-                    telemetry.flush(timeout_seconds=WAIT_SECONDS)
-                if self._stop_consumer.is_set():
-                    return
-            telemetry.flush(timeout_seconds=WAIT_SECONDS)
-        self.malformed = _send_malformed(self._settings)
-
-
-def _empty_file(folder: str) -> Path:
-    path = Path(folder) / "env"
-    path.touch()
-    return path
-
-
-def _consume(
-    settings: KafkaSettings, database: Path, app: _App, line: ProgressLine, stop: threading.Event
-) -> ConsumerCounters:
-    def on_change(counters: ConsumerCounters) -> None:
-        line.show(f"sent {app.records:,}, consumed {counters.consumed:,} records")
-        app.consumed = counters.consumed
-
-    with ExitStack() as opened:
-        sink = open_sink(f"sqlite:///{database}")
-        opened.callback(sink.close)
-        reader = open_reader(settings, group="demo")
-        opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
-        writer = open_dead_letter_writer(settings)
-        opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
-        consumer = Consumer(
-            reader,
-            sink,
-            writer,
-            catalog(),
-            ConsumerSettings(topic=EVENTS_TOPIC, group="demo"),
-            on_change=on_change,
-        )
-        app.start()
-        try:
-            return consumer.run(stop)
-        finally:
-            stop.set()
-            app.join()
-
-
-def _send_malformed(settings: KafkaSettings) -> int:
-    writer = open_writer(settings)
-    records = malformed_records(EVENTS_TOPIC)
-    for record in records:
-        writer.send(record, lambda _delivery, _error: None)
-    writer.flush(timeout_seconds=CLOSE_SECONDS)
-    writer.close(timeout_seconds=CLOSE_SECONDS)
-    return len(records)
-
-
-def _dead_letters(settings: KafkaSettings) -> DeadLetterSummary:
-    reader = open_reader(settings)
-    try:
-        return list_dead_letters(reader, dead_letter_topic_of(EVENTS_TOPIC))
-    finally:
-        reader.close(timeout_seconds=CLOSE_SECONDS)
-
-
-def _report(
-    sent: Counter[str], written: Counter[str], letters: DeadLetterSummary, database: Path, seconds: float
-) -> None:
-    dead: Counter[str] = Counter()
-    for schema, count in letters.by_schema.items():
-        event, dot, _version = schema.partition(".v")
-        dead[event if dot else "(no event)"] += count
-    names = [*sorted({*sent, *written}), *(["(no event)"] if dead["(no event)"] else [])]
-    rows = [(name, sent[name] + dead[name], written[name], dead[name]) for name in names]
-    total = ("all", sum(row[1] for row in rows), sum(row[2] for row in rows), sum(row[3] for row in rows))
-    click.echo(table(("event", "sent", "written", "dead-lettered"), [*rows, total]))
-    click.echo()
-    click.echo(table(("why dead-lettered", "records"), sorted(letters.by_reason.items())))
-    click.echo(f"\n{total[1]:,} records in {seconds:.1f} s. The events are in {database}:\n")
-    click.echo(f"  sqlite3 {database} '{EXAMPLE_QUERY}'")
+    return run_demo(events, database)

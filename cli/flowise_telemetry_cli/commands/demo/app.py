@@ -1,6 +1,6 @@
-"""A make-believe app for the demo: a few flows, some of them used a lot, through the producer as a real app would.
+"""An invented app for the demo: a few flows, some of them popular, whose events go through the producer.
 
-Everything here is invented: ids from a seeded random generator, flows put together from a handful of node types.
+Ids come from a seeded random generator, flows from a handful of node types.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Flow:
 
 
 def react_flow(rng: random.Random) -> dict[str, Any]:
-    """A flow as the app exports it: nodes and edges, with prompts and settings that must stay where they are."""
+    """Return a flow as the app exports it: nodes and edges, with prompts and settings that must never leave the app."""
     chain = "conversationalRetrievalQAChain" if rng.random() < 0.6 else "conversationChain"
     kinds = [rng.choice(_MODELS), rng.choice(_MEMORIES), chain]
     if chain == "conversationalRetrievalQAChain":
@@ -60,7 +60,7 @@ def react_flow(rng: random.Random) -> dict[str, Any]:
 
 
 def example_events(count: int, seed: int = 1) -> Iterator[Event]:
-    """``count`` events of all five kinds: mostly predictions, as in life."""
+    """Yield ``count`` events of all five kinds, mostly predictions, as in real use."""
     rng = random.Random(seed)  # noqa: S311 - invented data, the same in every demo
     flows: list[_Flow] = []
     for number in range(count):

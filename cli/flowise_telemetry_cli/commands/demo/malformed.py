@@ -1,4 +1,4 @@
-"""Records that no consumer should write: what a broken client or a stranger may put on the topic."""
+"""Records that no consumer may write, as a broken client or a stranger might send."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ID = "0b7ac60e-51a4-4bb5-a6a5-f1ae0fd1cf8f"
 
 
 def malformed_records(topic: str) -> list[OutgoingRecord]:
-    """One record for each common way to be malformed, in the order of the consumer's checks."""
+    """Return one record for each common defect, in the order of the consumer's checks."""
     now_ms = time.time_ns() // 1_000_000
     event_id = Uuid7().make(now_ms)
     record = {
@@ -30,7 +30,7 @@ def malformed_records(topic: str) -> list[OutgoingRecord]:
         MARKER + bytes(8) + message[HEADER_BYTES:],
         message[:-5],
         message + b"more",
-        # Its version says something that no version may say, in as many bytes.
+        # A version that breaks its pattern, of the same length.
         message.replace(b"3.0.1", b"a b c"),
     ]
     return [OutgoingRecord(topic, event_id.encode(), value) for value in values]

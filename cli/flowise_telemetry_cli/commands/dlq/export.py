@@ -1,4 +1,4 @@
-"""Dead letters as JSON lines."""
+"""``flowise-telemetry dlq export``: dead letters as JSON lines."""
 
 from __future__ import annotations
 
@@ -8,53 +8,72 @@ from typing import IO, Any
 
 import click
 
-from flowise_telemetry_cli.commands.dlq._reading import ending, pass_letters
+from flowise_telemetry_cli.commands.dlq._reading import (
+    dead_letter_options,
+    max_option,
+    read_some,
+    reasons_option,
+    report_unread,
+)
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_consumer import StoredDeadLetter
-from flowise_telemetry_transport import KafkaSettings
 
-__all__ = ["export_letters"]
+__all__ = ["export"]
 
 
-def export_letters(
-    settings: KafkaSettings,
-    topic: str,
-    output: IO[str],
+@click.command()
+@dead_letter_options
+@reasons_option
+@max_option
+@click.option("--output", type=click.File("w"), default="-", show_default=True, help="A file; - is standard output.")
+@pass_invocation
+def export(
+    invocation: Invocation,
     *,
+    topic: str,
     group: str | None,
     reasons: tuple[str, ...],
     max_letters: int | None,
+    output: IO[str],
 ) -> int:
-    """Writes a line for each letter that counts; the exit status."""
+    """Export dead letters as JSON lines with key, value and headers in base64, to keep them past the retention.
 
-    def write(letter: StoredDeadLetter) -> None:
-        output.write(json.dumps(_document(letter)) + "\n")
+    The bytes are those that were sent, and may be sensitive: protect the file accordingly.
 
-    passage = pass_letters(settings, topic, write, group=group, reasons=reasons, max_letters=max_letters)
-    click.echo(f"{passage.count:,} dead letters of {topic} exported", err=True)
-    return ending(topic, unread=passage.unread, incomplete=passage.incomplete)
+    \b
+    Example:
+      flowise-telemetry dlq export --output dead-letters.jsonl --bootstrap-servers localhost:9092
+    """
+
+    def write(record: StoredDeadLetter) -> None:
+        output.write(json.dumps(_document(record)) + "\n")
+
+    reading = read_some(invocation, topic, write, group=group, reasons=reasons, max_letters=max_letters)
+    click.echo(f"{reading.count:,} dead letters of {topic} exported", err=True)
+    return report_unread(topic, unread=reading.unread, incomplete=reading.incomplete)
 
 
-def _document(letter: StoredDeadLetter) -> dict[str, Any]:
-    about = letter.identity
+def _document(stored: StoredDeadLetter) -> dict[str, Any]:
+    source = stored.identity
     return {
         "source": {
-            "topic": about.topic,
-            "partition": about.partition,
-            "offset": about.offset,
-            "timestamp_ms": about.timestamp_ms,
+            "topic": source.topic,
+            "partition": source.partition,
+            "offset": source.offset,
+            "timestamp_ms": source.timestamp_ms,
         },
-        "reason": letter.reason,
-        "stage": letter.stage,
-        "field": letter.field,
-        "message": letter.message,
-        "schema": letter.schema,
-        "group": letter.group,
-        "failed_at": letter.failed_at,
-        "redrive_count": letter.redrive_count,
-        "timestamp_ms": letter.record.timestamp_ms,
-        "key": _base64(letter.record.key),
-        "value": _base64(letter.record.value),
-        "headers": [[name, _base64(content)] for name, content in letter.record.headers],
+        "reason": stored.reason,
+        "stage": stored.stage,
+        "field": stored.field,
+        "message": stored.message,
+        "schema": stored.schema,
+        "group": stored.group,
+        "failed_at": stored.failed_at,
+        "redrive_count": stored.redrive_count,
+        "timestamp_ms": stored.record.timestamp_ms,
+        "key": _base64(stored.record.key),
+        "value": _base64(stored.record.value),
+        "headers": [[name, _base64(content)] for name, content in stored.record.headers],
     }
 
 

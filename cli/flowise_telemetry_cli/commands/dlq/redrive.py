@@ -1,4 +1,4 @@
-"""Dead letters through the pipeline again."""
+"""``flowise-telemetry dlq redrive``: send dead letters through the pipeline again."""
 
 from __future__ import annotations
 
@@ -7,50 +7,81 @@ from contextlib import ExitStack
 
 import click
 
-from flowise_telemetry_cli.commands.dlq._reading import ending
+from flowise_telemetry_cli.commands.dlq._reading import dead_letter_options, max_option, reasons_option, report_unread
 from flowise_telemetry_cli.errors import FAILED, INCOMPLETE
-from flowise_telemetry_cli.options import CLOSE_SECONDS
-from flowise_telemetry_cli.output.progress import ProgressLine
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import CLOSE_SECONDS, SINK_HELP, json_option, kafka_settings
+from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
-from flowise_telemetry_consumer import RedriveResult, open_dead_letter_writer, redrive
+from flowise_telemetry_consumer import RedriveResult, open_dead_letter_writer
+from flowise_telemetry_consumer import redrive as redrive_records
+from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.dead_letters.redrive import DEFAULT_MAX_REDRIVES
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
-from flowise_telemetry_transport import KafkaSettings, open_reader
 
-__all__ = ["redrive_letters"]
+__all__ = ["redrive"]
 
 
-def redrive_letters(
-    settings: KafkaSettings,
-    topic: str,
+@click.command()
+@dead_letter_options
+@click.option("--sink", metavar="URL", help=SINK_HELP)
+@reasons_option
+@max_option
+@click.option(
+    "--max-redrives",
+    type=click.IntRange(min=1),
+    default=DEFAULT_MAX_REDRIVES,
+    show_default=True,
+    help="Skip dead letters that were already redriven this often.",
+)
+@click.option("--dry-run", is_flag=True, help="Report what would happen; change nothing.")
+@json_option("Print the result as one JSON object.")
+@pass_invocation
+def redrive(
+    invocation: Invocation,
     *,
-    sink_url: str | None,
+    topic: str,
     group: str | None,
+    sink: str | None,
     reasons: tuple[str, ...],
     max_letters: int | None,
     max_redrives: int,
+    dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Redrives into a sink, or without one says what would become of the letters; the exit status."""
+    """Send the current dead letters through the whole pipeline again, into a sink.
+
+    For use after a fix, such as an added schema version or a wider bound. Records that are valid now are written and no
+    longer count. Invalid ones stay dead letters, once each, with their latest reason. If several consumer groups have
+    dead letters, --group names the one whose sink this is. Exit status 3: some are still invalid or were left.
+
+    \b
+    Example:
+      flowise-telemetry dlq redrive --reason unknown_fingerprint --sink sqlite:///telemetry.db
+    """
+    if sink is None and not dry_run:
+        raise click.UsageError("Missing option '--sink' (or --dry-run).")
+    settings = kafka_settings(invocation)
     with ExitStack() as opened:
-        sink = writer = None
-        if sink_url is not None:
-            sink = open_sink(sink_url)
-            opened.callback(sink.close)
-        reader = open_reader(settings)
+        target = writer = None
+        if sink is not None and not dry_run:
+            target = open_sink(sink)
+            opened.callback(target.close)
+        reader = invocation.open_reader(settings)
         opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
-        reader.partitions_of(topic)  # before the sink is made
-        if sink is not None:
-            writer = open_dead_letter_writer(settings)
+        reader.partitions_of(topic)  # before the sink is created
+        if target is not None:
+            writer = open_dead_letter_writer(settings, open_writer=invocation.open_writer)
             opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
-            click.echo(f"redriving {topic} into {sink.url}", err=True)
-        line = opened.enter_context(ProgressLine())
+            click.echo(f"redriving {topic} into {target.url}", err=True)
+        display = opened.enter_context(ProgressDisplay(_status))
         stop = opened.enter_context(stopped_by_signals())
-        result = redrive(
+        result = redrive_records(
             reader,
-            sink,
+            target,
             writer,
             catalog(),
             topic,
@@ -58,56 +89,55 @@ def redrive_letters(
             group=group,
             max_letters=max_letters,
             max_redrives=max_redrives,
-            control=RunControl(stop=stop),
-            on_report=lambda now: line.show(f"redriven {now.dead - now.left:,} of {now.dead:,} dead letters"),
+            control=RunControl(stop=stop, clock=invocation.clock or SystemClock()),
+            on_report=display.show,
         )
-    _report(result, dry_run=sink_url is None, as_json=as_json)
+    _report(result, dry_run=dry_run, as_json=as_json)
     if group is not None and result.by_group and group not in result.by_group:
         there = ", ".join(sorted(result.by_group))
         click.echo(f"{topic} has no dead letters of group {group}, only of {there}", err=True)
     if not result.adds_up:
         click.echo(f"error: the dead letters do not add up: {result.dead} there, {result}", err=True)
         return FAILED
-    status = ending(topic, unread=result.unread, incomplete=result.incomplete)
+    status = report_unread(topic, unread=result.unread, incomplete=result.incomplete)
     return INCOMPLETE if result.still_bad or result.given_up or result.without_bytes or result.left else status
+
+
+def _status(result: RedriveResult, _seconds: float) -> Status:
+    return Status(f"redriven {result.dead - result.left:,} of {result.dead:,} dead letters")
 
 
 def _report(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "topic": result.topic,
-                    "dry_run": dry_run,
-                    "dead": result.dead,
-                    "written": dict(+result.written),
-                    "already_there": dict(+result.already_there),
-                    "still_bad": dict(+result.still_bad),
-                    "not_chosen": result.not_chosen,
-                    "given_up": result.given_up,
-                    "without_bytes": result.without_bytes,
-                    "left": result.left,
-                }
-            )
-        )
+        click.echo(json.dumps(_document(result, dry_run=dry_run)))
         return
+    good = "good now" if dry_run else "written"
+    others = (
+        ("with another reason", result.not_chosen),
+        ("redriven too often already (--max-redrives)", result.given_up),
+        ("without bytes: the client could not read them", result.without_bytes),
+        ("left for a later redrive", result.left),
+    )
     rows = [
-        *(
-            (f"{'good now' if dry_run else 'written'}: {event}", count)
-            for event, count in sorted(result.written.items())
-        ),
+        *((f"{good}: {event}", count) for event, count in sorted(result.written.items())),
         *((f"already there: {event}", count) for event, count in sorted((+result.already_there).items())),
         *((f"still bad: {reason}", count) for reason, count in sorted(result.still_bad.items())),
-        *(
-            (what, count)
-            for what, count in (
-                ("of another reason", result.not_chosen),
-                ("redriven too often already (--max-redrives)", result.given_up),
-                ("without bytes: the client could not read them", result.without_bytes),
-                ("left for another time", result.left),
-            )
-            if count
-        ),
+        *((what, count) for what, count in others if count),
         ("dead letters", result.dead),
     ]
     click.echo(table(("what became of them", "count"), rows))
+
+
+def _document(result: RedriveResult, *, dry_run: bool) -> dict[str, object]:
+    return {
+        "topic": result.topic,
+        "dry_run": dry_run,
+        "dead": result.dead,
+        "written": dict(+result.written),
+        "already_there": dict(+result.already_there),
+        "still_bad": dict(+result.still_bad),
+        "not_chosen": result.not_chosen,
+        "given_up": result.given_up,
+        "without_bytes": result.without_bytes,
+        "left": result.left,
+    }

@@ -1,67 +1,79 @@
-"""Dead letters one by one, for people."""
+"""``flowise-telemetry dlq show``: dead letters one by one, for people."""
 
 from __future__ import annotations
 
 import click
 
-from flowise_telemetry_cli.commands.dlq._reading import ending, pass_letters
-from flowise_telemetry_consumer import (
-    StoredDeadLetter,
-    hexdump,
-    inspect,
-)
+from flowise_telemetry_cli.commands.dlq._reading import dead_letter_options, read_some, reasons_option, report_unread
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.headers import original_headers
+from flowise_telemetry_consumer.dead_letters.inspect import hexdump, inspect
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
-from flowise_telemetry_transport import KafkaSettings
 
-__all__ = ["show_letters"]
+__all__ = ["show"]
 
 _MAX_DUMP_BYTES = 512
 
 
-def show_letters(
-    settings: KafkaSettings,
-    topic: str,
+@click.command()
+@dead_letter_options
+@reasons_option
+@click.option(
+    "--max", "max_letters", type=click.IntRange(min=1), default=10, show_default=True, help="Maximum number shown."
+)
+@click.option("--values", is_flag=True, help="Show values of fields, headers and bytes too; they may be sensitive.")
+@pass_invocation
+def show(
+    invocation: Invocation,
     *,
+    topic: str,
     group: str | None,
     reasons: tuple[str, ...],
     max_letters: int,
     values: bool,
 ) -> int:
-    """Prints the first letters that count, a paragraph each; the exit status."""
+    """Show dead letters one by one: the reason, the headers, and the bytes decoded as far as they can be.
+
+    Values are left out unless --values is given: the sender may have put anything there.
+
+    \b
+    Example:
+      flowise-telemetry dlq show --reason constraint --max 3 --bootstrap-servers localhost:9092
+    """
     between = ""
 
-    def show(letter: StoredDeadLetter) -> None:
+    def print_one(record: StoredDeadLetter) -> None:
         nonlocal between
-        click.echo(between + "\n".join(_paragraph(letter, values=values)))
+        click.echo(between + "\n".join(_paragraph(record, values=values)))
         between = "\n"
 
-    passage = pass_letters(settings, topic, show, group=group, reasons=reasons, max_letters=max_letters)
-    if passage.incomplete is not None:
-        click.echo(f"{passage.count:,} dead letters of {topic} shown", err=True)
-    elif not passage.count:
+    reading = read_some(invocation, topic, print_one, group=group, reasons=reasons, max_letters=max_letters)
+    if reading.incomplete is not None:
+        click.echo(f"{reading.count:,} dead letters of {topic} shown", err=True)
+    elif not reading.count:
         click.echo(f"no such dead letters in {topic}", err=True)
-    return ending(topic, unread=passage.unread, incomplete=passage.incomplete)
+    return report_unread(topic, unread=reading.unread, incomplete=reading.incomplete)
 
 
-def _paragraph(letter: StoredDeadLetter, *, values: bool) -> list[str]:
-    record = letter.record
-    about = letter.identity
-    said = {
-        "record": f"{about.topic}[{about.partition}] offset {about.offset}",
-        "letter": f"{record.topic}[{record.partition}] offset {record.offset}",
-        "reason": letter.reason,
-        "stage": letter.stage,
-        "field": letter.field,
-        "error": letter.error_class,
-        "message": letter.message,
-        "schema": letter.schema,
-        "group": letter.group,
-        "failed at": letter.failed_at,
-        "redrives": str(letter.redrive_count),
+def _paragraph(stored: StoredDeadLetter, *, values: bool) -> list[str]:
+    record = stored.record
+    source = stored.identity
+    shown = {
+        "record": f"{source.topic}[{source.partition}] offset {source.offset}",
+        "filed as": f"{record.topic}[{record.partition}] offset {record.offset}",
+        "reason": stored.reason,
+        "stage": stored.stage,
+        "field": stored.field,
+        "error": stored.error_class,
+        "message": stored.message,
+        "schema": stored.schema,
+        "group": stored.group,
+        "failed at": stored.failed_at,
+        "redrives": str(stored.redrive_count),
     }
-    lines = [f"{name + ':':<10} {text}" for name, text in said.items() if text is not None]
+    lines = [f"{name + ':':<10} {text}" for name, text in shown.items() if text is not None]
     for name, content in original_headers(record):
         lines.append(f"header:    {_bytes_text(content, values=values, name=name)}")
     lines.append(f"key:       {_bytes_text(record.key, values=values)}")
@@ -69,7 +81,7 @@ def _paragraph(letter: StoredDeadLetter, *, values: bool) -> list[str]:
 
 
 def _bytes_text(content: bytes | None, *, values: bool, name: str = "") -> str:
-    # A header's name comes from outside as well.
+    # A header's name comes from the sender as well.
     what = repr(name)[1:-1] if values else f"{len(name)} characters" if name else ""
     size = "null" if content is None else f"{len(content)} bytes"
     shown = f" {content!r}" if values and content is not None else ""
@@ -80,7 +92,7 @@ def _value_lines(value: bytes | None, *, values: bool) -> list[str]:
     if value is None:
         return ["value:     null"]
     lines = [f"value:     {len(value)} bytes"]
-    # A framing says which schema wrote the record, and nothing that an app put into it.
+    # The framing names the record's schema and holds nothing from an app.
     framing = value[:HEADER_BYTES] if value.startswith(MARKER) else b""
     dump = value[:_MAX_DUMP_BYTES] if values else framing
     if dump:

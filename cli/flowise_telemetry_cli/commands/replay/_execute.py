@@ -1,15 +1,15 @@
-"""The ways of a replay: a topic into a sink or onto a topic, an archive into either, alone or with workers."""
+"""Run a replay: from a topic or an archive, into a sink or onto a topic, alone or with workers."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import click
 
+from flowise_telemetry_cli.commands.replay._display import archive_status, replay_document, replay_status
 from flowise_telemetry_cli.commands.replay._report import (
     archive_verdict,
     missing_verdict,
@@ -19,16 +19,15 @@ from flowise_telemetry_cli.commands.replay._report import (
     report_plan,
     verdict,
 )
+from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, require_topic
-from flowise_telemetry_cli.output.progress import ProgressLine
-from flowise_telemetry_cli.output.replay_progress import ReplayDisplay, rate_text, time_left_text
+from flowise_telemetry_cli.output.progress import ProgressDisplay
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import ReplayRequest, ReplayResult, Shard, SinkError
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
-    ArchiveResult,
     TopicSink,
     advance_run,
     copy_topic,
@@ -50,10 +49,6 @@ from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import (
     KafkaSettings,
     RecordReader,
-    RecordWriter,
-    open_admin,
-    open_reader,
-    open_writer,
     parse_bootstrap_servers,
 )
 
@@ -64,7 +59,7 @@ _MAX_RECORD_BYTES = 16 * 1_048_576
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What the options of ``replay`` say, apart from the connection."""
+    """The replay that the options describe, apart from the connection."""
 
     sink_url: str
     request: ReplayRequest
@@ -80,27 +75,27 @@ class Job:
 
     @property
     def prints_events(self) -> bool:
-        """Whether stdout is for the events, and the result must not stand among them."""
+        """True if events go to stdout, so that the result must not."""
         return self.sink_url == "jsonl:-"
 
 
-def run_replay(settings: KafkaSettings, job: Job) -> int:
-    """The topic into a sink; the exit status."""
+def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
+    """Replay the topic into a sink and return the exit status."""
     require_many_writers(job.sink_url, job.workers)
     tune_gc()
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)
-        reader = _looking(opened, settings, job.request.topic)
+        reader = _open_reader(opened, invocation, settings, job.request.topic)
         click.echo(f"replaying {job.request.topic} into {target.url}", err=True)
-        display = opened.enter_context(ReplayDisplay(as_json=job.as_json))
+        display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
         target.prepare(list(catalog()))
         if not (job.restart or job.allow_missing):
             latest = latest_run(target, job.run_id or job.request.run_id(target.url), job.shard)
             if latest is not None and latest.finished and latest.resolved.missing:
-                # What is gone does not come back: a Job that starts this again would read all else for nothing.
-                click.echo(f"replay {latest.id} is finished; --restart reads again what there is now", err=True)
+                # Deleted offsets do not come back: a Job that restarts this would read the rest for nothing.
+                click.echo(f"replay {latest.id} is finished; --restart reads the topic again", err=True)
                 return missing_verdict(latest.resolved.missing, allow_missing=False)
         run = open_run(
             reader,
@@ -112,7 +107,7 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
             restart=job.restart,
         )
         if job.staging is not None:
-            # A run that has a row of progress was let in when it began.
+            # A replay that has written progress passed this check when it was started.
             require_own_rows(target, run.id, resumes=run.updated_at_ms > 0)
         result: ReplayResult
         if job.workers > 1:
@@ -137,23 +132,24 @@ def run_replay(settings: KafkaSettings, job: Job) -> int:
             )
     report(result, as_json=job.as_json, to_stderr=job.prints_events)
     mend = (
-        f"{_resume_command(job, run.id)} goes on"
+        f"resume it with {_resume_command(job, run.id)}"
         if isinstance(target, KeepsProgress)
-        else f"{target.url} keeps no progress, so the same command begins again"
+        else f"start it again, from the beginning: {target.url} keeps no progress"
     )
     return verdict(result, allow_missing=job.allow_missing, mend=mend)
 
 
-def run_copy(settings: KafkaSettings, job: Job) -> int:
-    """The topic onto another one; the exit status."""
+def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
+    """Copy the topic onto another one and return the exit status."""
+    place = _target_settings(settings, job)
+    onto_itself = topic_of(job.sink_url) == job.request.topic
     with ExitStack() as opened:
-        reader = _looking(opened, settings, job.request.topic)
-        place = _target_settings(settings, job)
-        if topic_of(job.sink_url) == job.request.topic:
-            _require_another_topic(opened, settings, reader, place, job)
-        target = _topic_sink(opened, place, job)
+        reader = _open_reader(opened, invocation, settings, job.request.topic)
+        if onto_itself:
+            _require_another_topic(opened, invocation, settings, reader, place, job)
+        target = _topic_sink(opened, invocation, place, job)
         click.echo(f"copying {job.request.topic} to {target.url}", err=True)
-        display = opened.enter_context(ReplayDisplay(as_json=job.as_json))
+        display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
         result = copy_topic(
             reader,
@@ -165,17 +161,19 @@ def run_copy(settings: KafkaSettings, job: Job) -> int:
             on_report=display.show,
         )
     report(result, as_json=job.as_json)
-    return verdict(result, allow_missing=job.allow_missing, mend="a topic keeps no progress, so it begins again")
+    return verdict(
+        result, allow_missing=job.allow_missing, mend="start it again, from the beginning: a topic keeps no progress"
+    )
 
 
-def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> int:
-    """One sink into another, or onto a topic; the exit status."""
+def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_url: str, job: Job) -> int:
+    """Replay one sink into another, or onto a topic, and return the exit status."""
     with ExitStack() as opened:
         source = open_sink(source_url)
         opened.callback(source.close)
         target: Sink
         if job.sink_url.startswith(TOPIC_SCHEME):
-            target = _topic_sink(opened, _target_settings(settings, job), job)
+            target = _topic_sink(opened, invocation, _target_settings(settings, job), job)
         else:
             target = open_target(job.sink_url, job.staging)
             opened.callback(target.close)
@@ -185,30 +183,29 @@ def run_archive(settings: KafkaSettings | None, source_url: str, job: Job) -> in
         if target.url == source.url:
             raise click.UsageError(f"--source and --sink are both {source.url}.")
         click.echo(f"replaying {source.url} into {target.url}", err=True)
-        line = opened.enter_context(ProgressLine())
+        display = opened.enter_context(ProgressDisplay(archive_status))
         stop = opened.enter_context(stopped_by_signals())
-        began = time.monotonic()
         result = replay_archive(
             source,
             target,
             catalog(),
             job.request.record_filter,
             control=RunControl(job.no_progress_seconds, stop),
-            on_report=lambda now: line.show(_archive_line(now, time.monotonic() - began)),
+            on_report=display.show,
         )
     report_archive(result, as_json=job.as_json, to_stderr=job.prints_events)
     return archive_verdict(result)
 
 
-def run_plan(settings: KafkaSettings, job: Job) -> int:
-    """What a replay would do; the exit status."""
+def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
+    """Print what a replay would do and return the exit status."""
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)
-        reader = _looking(opened, settings, job.request.topic)
+        reader = _open_reader(opened, invocation, settings, job.request.topic)
         stop = opened.enter_context(stopped_by_signals())
         if job.staging is not None:
-            with contextlib.suppress(SinkError):  # not made yet, or away: the plan says so
+            with contextlib.suppress(SinkError):  # not created yet, or unavailable: the plan says so
                 run_id = job.request.run_id(target.url)
                 latest = None if job.restart else latest_run(target, run_id, job.shard)
                 resumes = latest is not None and not latest.finished
@@ -226,8 +223,12 @@ def run_plan(settings: KafkaSettings, job: Job) -> int:
     return plan_verdict(plan, allow_missing=job.allow_missing)
 
 
+def _replay_display(job: Job) -> ProgressDisplay[ReplayResult]:
+    return ProgressDisplay(replay_status, document=replay_document if job.as_json else None)
+
+
 def _resume_command(job: Job, run_id: str) -> str:
-    """What goes on with a replay; a password in the URL is masked."""
+    """Return the command that resumes a replay; a password in the URL is masked."""
     words = ["flowise-telemetry replay resume", run_id, "--sink", open_sink(job.sink_url).url]
     if job.staging is not None:
         words += ["--staging", job.staging]
@@ -237,7 +238,7 @@ def _resume_command(job: Job, run_id: str) -> str:
 
 
 def _target_settings(settings: KafkaSettings | None, job: Job) -> KafkaSettings:
-    """Those of the cluster that a topic is written to; ``settings`` are those of the one that is read, if any is."""
+    """Return the settings of the target cluster; ``settings`` are those of the source cluster, if there is one."""
     if job.sink_servers is not None:
         servers = parse_bootstrap_servers(job.sink_servers, source="--sink-bootstrap-servers")
         if settings is None:
@@ -248,44 +249,40 @@ def _target_settings(settings: KafkaSettings | None, job: Job) -> KafkaSettings:
     return settings
 
 
-def _require_another_topic(
-    opened: ExitStack, settings: KafkaSettings, reader: RecordReader, place: KafkaSettings, job: Job
+def _require_another_topic(  # noqa: PLR0917 - one step of run_copy
+    opened: ExitStack,
+    invocation: Invocation,
+    settings: KafkaSettings,
+    reader: RecordReader,
+    place: KafkaSettings,
+    job: Job,
 ) -> None:
-    """Raises where the topic would be copied onto itself, also by another address of its cluster."""
+    """Raise if the topic would be copied onto itself, even through another address of its cluster."""
     topic = job.request.topic
     if job.sink_servers is None:
         raise click.UsageError(
-            f"--sink kafka://{topic} is the topic itself: name another, or --sink-bootstrap-servers."
+            f"--sink kafka://{topic} is the topic itself: name another one, or another cluster with"
+            " --sink-bootstrap-servers."
         )
-    looking = _looking(opened, place, topic)
-    here, there = open_admin(settings), open_admin(place)
+    looking = _open_reader(opened, invocation, place, topic)
+    here, there = invocation.open_admin(settings), invocation.open_admin(place)
     for admin in (here, there):
         opened.callback(admin.close)
     require_another_topic(topic, (reader, here), (looking, there))
 
 
-def _looking(opened: ExitStack, settings: KafkaSettings, topic: str) -> RecordReader:
-    reader = open_reader(settings)
+def _open_reader(opened: ExitStack, invocation: Invocation, settings: KafkaSettings, topic: str) -> RecordReader:
+    reader = invocation.open_reader(settings)
     opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
     require_topic(reader, topic)
     return reader
 
 
-def _topic_sink(opened: ExitStack, settings: KafkaSettings, job: Job) -> TopicSink:
+def _topic_sink(opened: ExitStack, invocation: Invocation, settings: KafkaSettings, job: Job) -> TopicSink:
     topic = topic_of(job.sink_url)
-    _looking(opened, settings, topic)
-    writer: RecordWriter = open_writer(
+    _open_reader(opened, invocation, settings, topic)
+    writer = invocation.open_writer(
         settings, client_id="flowise-telemetry-replay", linger_ms=20, max_record_bytes=_MAX_RECORD_BYTES
     )
     opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
     return TopicSink(writer, topic, catalog())
-
-
-def _archive_line(result: ArchiveResult, seconds: float) -> str:
-    parts = [
-        f"replayed {result.read:,} of {result.total:,} events",
-        rate_text(result.read, seconds),
-        time_left_text(result.total - result.read, result.read, seconds),
-        f"written {result.written:,}",
-    ]
-    return ", ".join(part for part in parts if part)

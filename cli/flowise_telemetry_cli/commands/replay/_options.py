@@ -1,4 +1,4 @@
-"""What ``replay`` can be told, and what it comes to."""
+"""Options that the commands of ``replay`` share, and the request that they describe."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any, TypeVar
 
 import click
 
+from flowise_telemetry_cli.options import SINK_HELP, json_option
 from flowise_telemetry_consumer import Bound, RecordFilter, ReplayRequest, Shard
 from flowise_telemetry_schemas import catalog
 
 __all__ = [
     "allow_missing_option",
-    "json_option",
     "no_progress_option",
     "range_options",
     "request_of",
+    "result_option",
     "shard_of",
+    "sink_option",
     "workers_option",
 ]
 
@@ -31,32 +33,49 @@ no_progress_option = click.option(
     type=click.FloatRange(min=1),
     default=60.0,
     show_default=True,
-    help="Give up, incomplete, when nothing moved for so long.",
+    help="Give up, incomplete, when no offset was read for this long.",
 )
 allow_missing_option = click.option(
     "--allow-missing",
     is_flag=True,
-    help="Be content with what is left where retention has removed a part of the range.",
+    help="Succeed even if retention already deleted part of the range.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="The result as one JSON object.")
+result_option = json_option("Print the result as one JSON object.")
 workers_option = click.option(
-    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes to share the work."
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share the partitions."
 )
+
+
+def _own_or_of_group(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    value = value or (ctx.parent.params.get("sink") if ctx.parent is not None else None)
+    if value is None:
+        raise click.MissingParameter(ctx=ctx, param=param)
+    return value
+
+
+sink_option = click.option("--sink", metavar="URL", help=SINK_HELP, callback=_own_or_of_group)
+"""The sink of the subcommands; ``replay --sink URL list`` works too."""
 
 _RANGE_OPTIONS = (
     click.option("--from", "begin", metavar="WHEN", help="First offset or time: 1200, 2026-01-31T12:00Z, 2d ago."),
-    click.option("--to", "end", metavar="WHEN", help="Offset or time to stop before.  [default: the end as it is now]"),
     click.option(
-        "--partition", "partitions", type=click.IntRange(min=0), multiple=True, help="Only this one; repeatable."
+        "--to",
+        "end",
+        metavar="WHEN",
+        help="Offset or time to stop before.  [default: the topic's end when the replay starts]",
+    ),
+    click.option(
+        "--partition", "partitions", type=click.IntRange(min=0), multiple=True, help="Only this partition; repeatable."
     ),
     click.option("--event", "events", multiple=True, metavar="NAME", help="Only events of this name; repeatable."),
     click.option(
-        "--app-version", "versions", multiple=True, help="Only events of this version of the app; repeatable."
+        "--app-version", "versions", multiple=True, help="Only events from this version of the app; repeatable."
     ),
-    click.option("--instance", "instances", multiple=True, metavar="ID", help="Only of this installation; repeatable."),
+    click.option(
+        "--instance", "instances", multiple=True, metavar="ID", help="Only events from this installation; repeatable."
+    ),
     click.option(
         "--where",
-        "conditions",
         multiple=True,
         metavar="FIELD=VALUE",
         help="Only events with this value in a field that all events have; repeatable.",
@@ -65,14 +84,14 @@ _RANGE_OPTIONS = (
 
 
 def range_options(command: _Command) -> _Command:
-    """Adds the options that choose records; ``request_of`` takes what they give."""
+    """Add the options that choose records, which ``request_of`` takes."""
     for option in reversed(_RANGE_OPTIONS):
         command = option(command)
     return command
 
 
 def shard_of(text: str | None, count: int | None) -> Shard | None:
-    """The share of ``--shard``, or that of a pod of a Kubernetes Indexed Job; None where there is one process."""
+    """Return the shard of ``--shard``, or of this pod of a Kubernetes Indexed Job; None if one process does all."""
     if text is not None:
         return Shard.parse(text)
     if count is None:
@@ -94,20 +113,20 @@ def request_of(
     events: tuple[str, ...],
     versions: tuple[str, ...],
     instances: tuple[str, ...],
-    conditions: tuple[str, ...],
+    where: tuple[str, ...],
 ) -> ReplayRequest:
-    """The request that the options describe. Raises ``ConfigurationError``, ``UsageError``."""
-    where = [*(("version", value) for value in versions), *(("instanceId", value) for value in instances)]
-    for condition in conditions:
+    """Return the request that the options describe. Raises ``ConfigurationError``, ``UsageError``."""
+    conditions = [*(("version", value) for value in versions), *(("instanceId", value) for value in instances)]
+    for condition in where:
         name, equals, value = condition.partition("=")
         if not equals:
-            raise click.UsageError(f"--where {condition!r} is no FIELD=VALUE.")
-        where.append((name.strip(), value.strip()))
+            raise click.UsageError(f"--where {condition!r} is not of the form FIELD=VALUE.")
+        conditions.append((name.strip(), value.strip()))
     now_ms = time.time_ns() // 1_000_000
     return ReplayRequest(
         topic=topic,
         begin=None if begin is None else Bound.parse(begin, now_ms=now_ms, argument="begin"),
         end=None if end is None else Bound.parse(end, now_ms=now_ms, argument="end"),
         partitions=partitions,
-        record_filter=RecordFilter.of(catalog(), events=events, where=where),
+        record_filter=RecordFilter.of(catalog(), events=events, where=conditions),
     )

@@ -1,4 +1,4 @@
-"""What a replay did, at its end: the reconciliation by partition, and the exit status that it earns."""
+"""The end of a replay: its reconciliation by partition, and its exit status."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import click
 
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_consumer import ReplayResult, ranges_text
+from flowise_telemetry_consumer import ReplayResult
 from flowise_telemetry_consumer.replay import ArchiveResult, ReplayPlan
+from flowise_telemetry_consumer.replay.report import ranges_text
 from flowise_telemetry_transport import TopicPartition
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
 
 
 def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> None:
-    """Prints the result: tables, or one JSON object; ``to_stderr`` where the events themselves go to stdout."""
+    """Print the result: tables, or one JSON object; ``to_stderr`` if the events themselves go to stdout."""
     echo = partial(click.echo, err=to_stderr)
     if as_json:
         echo(json.dumps(_document(result)))
@@ -61,10 +62,10 @@ def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> N
 
 
 def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
-    """The exit status, with a line on stderr for everything that is not as it should be; ``mend``: how to go on."""
+    """Return the exit status, with a line on stderr for every shortfall; ``mend`` says how to resume."""
     if earlier := result.offsets_before:
         click.echo(
-            f"note: earlier processes of this replay went through {earlier:,} offsets, which are not in these sums",
+            f"note: earlier processes of this replay read {earlier:,} offsets, which these sums leave out",
             err=True,
         )
     wrong = result.discrepancies()
@@ -79,19 +80,19 @@ def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
 
 
 def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]], *, allow_missing: bool) -> int:
-    """The exit status where retention had removed a part of the range, with a line on stderr that names it."""
+    """Return the exit status, and name on stderr what retention deleted from the range."""
     if not missing:
         return DONE
-    text = f"retention had removed offsets of the range, by partition {ranges_text(missing)}"
+    text = f"retention deleted offsets of the range, by partition {ranges_text(missing)}"
     if allow_missing:
         click.echo(f"note: {text}", err=True)
         return DONE
-    click.echo(f"error: incomplete: {text} (--allow-missing takes what is left)", err=True)
+    click.echo(f"error: incomplete: {text} (--allow-missing accepts that)", err=True)
     return INCOMPLETE
 
 
 def report_archive(result: ArchiveResult, *, as_json: bool, to_stderr: bool = False) -> None:
-    """Prints what was brought from one sink into another; otherwise as ``report``."""
+    """Print the result of a replay from a sink; otherwise as ``report``."""
     echo = partial(click.echo, err=to_stderr)
     if as_json:
         events = {name: dataclasses.asdict(event) for name, event in result.events.items()}
@@ -106,17 +107,17 @@ def report_archive(result: ArchiveResult, *, as_json: bool, to_stderr: bool = Fa
 
 
 def archive_verdict(result: ArchiveResult) -> int:
-    """The exit status, with a line on stderr for everything that is not as it should be."""
+    """Return the exit status, with a line on stderr for every shortfall."""
     wrong = result.discrepancies()
     for line in wrong:
         click.echo(f"error: the rows do not add up: {line}", err=True)
     if result.incomplete is not None:
-        click.echo(f"error: incomplete: {result.incomplete}: run it again, what is there stays", err=True)
+        click.echo(f"error: incomplete: {result.incomplete}: run it again; events already written stay", err=True)
     return FAILED if wrong else INCOMPLETE if result.incomplete is not None else DONE
 
 
 def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
-    """Prints what a replay would do."""
+    """Print what a replay would do."""
     if as_json:
         click.echo(json.dumps(_plan_document(plan)))
         return
@@ -143,13 +144,13 @@ def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
 
 
 def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
-    """The exit status, with the time that it will take at least and what else there is to know on stderr."""
+    """Return the exit status; print the minimum duration and other notes on stderr."""
     if plan.resumes:
-        click.echo(f"note: goes on with replay {plan.run}; --restart would read everything again", err=True)
+        click.echo(f"note: resumes replay {plan.run}; --restart would read everything again", err=True)
     if plan.sink_error is not None:
-        click.echo(f"note: the sink counts as empty: {plan.sink_error}", err=True)
+        click.echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
     click.echo(
-        f"replay {plan.run} will take at least {plan.seconds:.1f} s: that is what reading and decoding took here;"
+        f"replay {plan.run} will take at least {plan.seconds:.1f} s, the time that reading and decoding took;"
         " nothing was changed",
         err=True,
     )
@@ -167,7 +168,7 @@ def _plan_document(plan: ReplayPlan) -> dict[str, Any]:
         "resumes": plan.resumes,
         "seconds_at_least": round(plan.seconds, 1),
         "incomplete": plan.incomplete,
-        "sink_trouble": plan.sink_error,
+        "sink_error": plan.sink_error,
         "events": dict(plan.events),
         "already_there": dict(+plan.already_there),
         "dead": dict(plan.dead),

@@ -137,7 +137,7 @@ class Folder:
         _sync_file(place)
 
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
-        """Data files as one lazy frame."""
+        """Return data files as one lazy frame."""
         files = [self._root / path for path in paths]
         return pl.scan_parquet(files, glob=False, hive_partitioning=False, extra_columns="ignore")
 

@@ -143,7 +143,7 @@ class ObjectStore:
         """Do nothing: a put that was answered is safe."""
 
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
-        """Data files as one lazy frame; of each only the columns and row groups that are wanted are fetched."""
+        """Return data files as one lazy frame; only the wanted columns and row groups are fetched."""
         return pl.scan_parquet(
             [f"{self._place.root}/{path}" for path in paths],
             glob=False,

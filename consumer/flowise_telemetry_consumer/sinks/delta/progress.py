@@ -127,7 +127,7 @@ class Progress:
             return replace(state, sources=sources) if wanted else None
 
         state = self.change(claimed)
-        self._claims.took(source, epochs)
+        self._claims.record(source, epochs)
         kept = {partition: state.sources[source, partition].next_offset for partition in wanted}
         return {partition: offset for partition, offset in kept.items() if offset is not None}
 

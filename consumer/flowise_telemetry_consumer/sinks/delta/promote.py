@@ -110,14 +110,14 @@ def _with_incoming(state: State, promotion: Promotion, incoming: tuple[Any, ...]
 
 
 def _ended_there(state: State, promotion: Promotion, live: State, versions: Mapping[str, int]) -> State | None:
-    """The staging tables take over what was kept of the live ones, claims too."""
+    """Return the staging state after the exchange: what was kept of the live tables, claims too."""
     if not _is_under_way(state, promotion) or not _is_under_way(live, promotion):
         return None
     return State(live.sources, {**state.versions, **versions}, state.exchanges + 1, promotion.text())
 
 
 def _ended_here(state: State, promotion: Promotion, versions: Mapping[str, int]) -> State | None:
-    """The live tables take over the offsets; who had claimed here may write on."""
+    """Return the live state after the exchange: the offsets of the staging tables, the claims made here."""
     if not _is_under_way(state, promotion):
         return None
     sources = _unpacked(Promotion.of(state).incoming or ())

@@ -56,7 +56,7 @@ class Store(Protocol):
         """Bring what another library wrote into a folder of a table just now to the disk."""
 
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
-        """Data files as one lazy frame. Raises ``FileNotFoundError`` when it is collected and one is gone."""
+        """Return data files as one lazy frame. Raises ``FileNotFoundError`` when it is collected and one is gone."""
 
     def lock(self, name: str) -> None:
         """Acquire a named lock until ``release``. Raises ``SinkInUseError``."""

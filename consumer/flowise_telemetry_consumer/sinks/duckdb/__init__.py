@@ -10,5 +10,5 @@ __all__ = ["MEMORY_LIMIT", "DuckdbSink", "open_duckdb"]
 
 
 def open_duckdb(url: str) -> DuckdbSink:
-    """The sink of a DuckDB URL; the file is made by ``prepare``."""
+    """Return the sink of a DuckDB URL; ``prepare`` creates the file."""
     return DuckdbSink(file_of(url, "duckdb"))

@@ -1,4 +1,4 @@
-"""The file of a DuckDB sink: its connection, transactions, and what it says when something fails."""
+"""The file of a DuckDB sink: its connection, transactions and errors."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
 __all__ = ["MEMORY_LIMIT", "Database"]
 
 MEMORY_LIMIT = "128MB"
-"""What DuckDB may keep in memory; it would take 80 % of the machine's."""
+"""DuckDB's bound on memory, which by default is 80 % of the machine's."""
 
 ROW_GROUP_ROWS = 4_096
-"""How many rows of a table are a piece of the file. At DuckDB's own 122,880 every batch passes through the log.
+"""Rows per row group. At DuckDB's default of 122,880 every batch would pass through the write-ahead log.
 
-A batch that fills a group goes straight into the file, compressed, and the log only says where; a smaller one goes
-into the log first and again into the file.
+A batch that fills a row group is written straight into the file, compressed, and the log only points to it; a smaller
+one is written to the log and then again to the file.
 """
 
 _Config = dict[str, str | bool | int | float | list[str]]
 _CONFIG: _Config = {"memory_limit": MEMORY_LIMIT}
 _WRITER_CONFIG = _CONFIG | {
-    # A batch is too small to share out: with more threads it takes longer.
+    # A batch is too small to divide among threads: more take longer.
     "threads": 1,
-    # Each checkpoint writes the last row group of each table anew, and whatever batches too small for a group added.
+    # Each checkpoint rewrites the last row group of each table and the rows of smaller batches.
     "checkpoint_threshold": "64MB",
-    # Else a checkpoint joins groups that are not full, which writes their rows a second time.
+    # Otherwise a checkpoint merges row groups that are not full, which writes their rows a second time.
     "max_vacuum_tasks": 0,
 }
 _ATTACHED = "flowise_telemetry"
 
 _NOT_OPENED = ("No such file", "Permission denied", "Is a directory", "Not a directory")
 
-# In one process all connections to a file share one database, and nothing but this keeps two of them from adding
-# the same event at once: the tables have no unique index.
-_TURNS: dict[Path, threading.Lock] = {}
+# Within a process all connections to a file share one database. The tables have no unique index, so only this lock
+# keeps two of them from adding the same event at once.
+_WRITE_LOCKS: dict[Path, threading.Lock] = {}
 
 
 class Database(DatabaseFile["DuckDBPyConnection"]):
-    """One DuckDB file: one process at a time may write to it, and nobody else may read meanwhile."""
+    """One DuckDB file: one process at a time may write to it, and no other may read meanwhile."""
 
     def __init__(self, path: Path, *, url: str, on_open: Callable[[DuckDBPyConnection], None]) -> None:
-        # Asked for here, so that a missing extra is told when the sink is opened.
+        # Imported here, so that a missing extra is reported when the sink is opened.
         import duckdb
 
         self._duckdb = duckdb
@@ -58,7 +58,7 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[DuckDBPyConnection]:
-        """A connection in a transaction of its own: the state of one moment. Does not make the file."""
+        """Open a connection in a transaction, which sees the state of one moment. Never creates the file."""
         if self._db is not None:
             db = _entered(self._db.cursor())
         else:
@@ -75,14 +75,14 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
 
     @contextlib.contextmanager
     def transaction(self, db: DuckDBPyConnection) -> Iterator[None]:
-        """All of what is inside, or nothing; one at a time."""
-        with _TURNS.setdefault(self._path.resolve(), threading.Lock()):
+        """Apply everything inside, or nothing; one transaction at a time."""
+        with _WRITE_LOCKS.setdefault(self._path.resolve(), threading.Lock()):
             db.execute("BEGIN TRANSACTION")
             try:
                 yield
                 db.execute("COMMIT")
             except BaseException:
-                # Some failures have rolled back already.
+                # Some failures roll back by themselves.
                 with contextlib.suppress(self._duckdb.Error):
                     db.execute("ROLLBACK")
                 raise
@@ -90,7 +90,7 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
     def _connect(self) -> DuckDBPyConnection:
         path = str(self._path.resolve())
         config = _WRITER_CONFIG | {"temp_directory": f"{path}.tmp"}
-        # Only ATTACH takes a size of row groups. The name makes what has it attached one for all of this process.
+        # Only ATTACH takes a row group size. The name of the in-memory database makes it shared within this process.
         db = self._duckdb.connect(f":memory:{path}", config=config)
         try:
             literal = path.replace("'", "''")
@@ -102,14 +102,16 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
             db.close()
             raise
 
-    def _told(self, error: Exception) -> SinkError:
+    def _translate(self, error: Exception) -> SinkError:
         text = str(error).partition("\n")[0]
         known = self._duckdb
         outages = (known.IOException, known.FatalException, known.TransactionException)
         unavailable: str | None = None
         refused = f"refused: {text}"
         if "Could not set lock on file" in text:
-            unavailable = "is open in another program: DuckDB lets one in at a time, nobody else may read meanwhile"
+            unavailable = (
+                "is open in another program: DuckDB admits one program at a time, readers included; close it there"
+            )
         elif isinstance(error, known.ResourceInUseException):
             unavailable = "is being read by this process"
         elif "not a valid DuckDB database file" in text:
@@ -117,7 +119,7 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
         elif any(sign in text for sign in _NOT_OPENED):
             refused = f"cannot be opened: {why_not_opened(self._path)}"
         elif isinstance(error, known.DataError) and not isinstance(error, known.ConstraintException):
-            # The text holds the value.
+            # The text quotes the value.
             refused = "refused a value that is not of its column's type"
         elif isinstance(error, outages):
             unavailable = f"cannot be read or written: {text}"
@@ -127,8 +129,8 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
 
 
 def _entered(db: DuckDBPyConnection) -> DuckDBPyConnection:
-    """The connection, in the database that is attached."""
+    """Return the connection, set to use the attached database."""
     db.execute(f"USE {_ATTACHED}")
-    # Not this machine's: instants become timestamps without a zone, which are UTC here.
+    # Instants become timestamps without a zone, which must be UTC, not this machine's.
     db.execute("SET TimeZone = 'UTC'")
     return db

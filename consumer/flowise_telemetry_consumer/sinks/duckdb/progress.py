@@ -1,4 +1,4 @@
-"""How far each source has come, in a table beside those of the events."""
+"""Progress of each source, in a table beside those of the events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROW = "source = ? AND topic = ? AND partition = ?"
 
 
 def make_progress_table(db: DuckDBPyConnection, table: str) -> None:
-    """Makes the table where it is missing."""
+    """Create the table if it is missing."""
     db.execute(
         f"CREATE TABLE IF NOT EXISTS {quoted(table)} ("
         "source VARCHAR NOT NULL, topic VARCHAR NOT NULL, partition INTEGER NOT NULL, next_offset BIGINT, "
@@ -32,7 +32,7 @@ def make_progress_table(db: DuckDBPyConnection, table: str) -> None:
 def claim(
     db: DuckDBPyConnection, table: str, source: str, partition: TopicPartition, description: str
 ) -> tuple[int | None, int]:
-    """The next offset of a partition, and the epoch of whoever has it from now on."""
+    """Claim a partition; return its next offset (None if nothing was written) and the epoch of the new claim."""
     key = (source, *partition)
     held: list[tuple[int | None, int]] = db.execute(
         f"SELECT next_offset, epoch FROM {quoted(table)} WHERE {_ROW}",  # noqa: S608 - our table
@@ -55,7 +55,7 @@ def claim(
 
 
 def advance(db: DuckDBPyConnection, table: str, source: str, step: Advance) -> bool:
-    """Moves a partition on; False, and nothing is moved, where its epoch is another one by now."""
+    """Advance a partition; return False, having changed nothing, if its epoch is no longer ours."""
     counted: list[tuple[int]] = db.execute(
         f"UPDATE {quoted(table)} SET next_offset = ?, updated_at = epoch_ms(?) WHERE {_ROW} AND epoch = ?",  # noqa: S608 - our table
         (step.next_offset, _now_ms(), source, *step.partition, step.epoch),
@@ -64,7 +64,7 @@ def advance(db: DuckDBPyConnection, table: str, source: str, step: Advance) -> b
 
 
 def carry_claims(db: DuckDBPyConnection, old: str, new: str) -> None:
-    """Lets those who had claimed in one table write on in another, of which they have written nothing."""
+    """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
     same = "held.source = its.source AND held.topic = its.topic AND held.partition = its.partition"
     db.execute(
         f"UPDATE {quoted(new)} AS held SET epoch = greatest(held.epoch, its.epoch) "  # noqa: S608 - our tables
@@ -79,7 +79,7 @@ def carry_claims(db: DuckDBPyConnection, old: str, new: str) -> None:
 
 
 def rows_of(db: DuckDBPyConnection, table: str) -> Iterator[ProgressRow]:
-    """All that is kept; nothing where there is no such table yet."""
+    """Yield all rows; none if there is no such table yet."""
     if not columns(db, table):
         return
     statement = (

@@ -21,9 +21,9 @@ __all__ = ["DuckdbSink"]
 class DuckdbSink(DatabaseFileSink["DuckDBPyConnection"]):
     """Events in a DuckDB file: ``UUID``, ``TIMESTAMP`` (UTC), ``STRUCT`` and list columns.
 
-    One process at a time may have the file open, and while it writes no other may read: that is DuckDB's way. Within
-    this process any number of sinks may. Frames go in without being copied or turned into rows, and come back in the
-    order in which they were added.
+    DuckDB lets one process at a time open the file for writing, and no other may read meanwhile. Within the process any
+    number of sinks may use it. Frames are written without being copied or turned into rows, and read back in the order
+    in which they were added.
     """
 
     def __init__(self, path: Path, *, table_set: str = "") -> None:
@@ -33,5 +33,5 @@ class DuckdbSink(DatabaseFileSink["DuckDBPyConnection"]):
         return Database(self._path, url=self._url, on_open=self._make_tables)
 
     def staging(self, name: str) -> Self:
-        """Tables in the same file, ``<name>__<event>``."""
+        """Return a sink whose tables are ``<name>__<event>`` in the same file."""
         return type(self)(self._path, table_set=self._prefix + staging_name(name))

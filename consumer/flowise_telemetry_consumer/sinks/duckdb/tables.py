@@ -1,4 +1,4 @@
-"""The tables of a DuckDB sink and the statements that use them. Identifiers come from schemas, never from values."""
+"""Tables of a DuckDB sink and the statements that use them. Identifiers come from schemas, never from values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BATCH = "flowise_telemetry_batch"
 
 
 class _Stream:
-    """A frame or a result as nothing but a stream of Arrow: what either side knows without pyarrow."""
+    """A frame or a result as a bare Arrow stream, which polars and DuckDB exchange without pyarrow."""
 
     def __init__(self, source: object) -> None:
         self._source = source
@@ -41,10 +41,10 @@ class _Stream:
 
 
 def make_table(db: DuckDBPyConnection, table: str, schema: EventSchema) -> None:
-    """Makes the table of an event, or the columns of it that are missing.
+    """Create the table of an event, or add its missing columns.
 
-    There is no primary key: its index (ART) must be in memory whole, and at 20 million rows it doubles the file and
-    takes four times as long to write as looking the ids of a batch up in the few row groups that can hold them.
+    There is no primary key. Its index (an ART) must fit into memory; at 20 million rows it doubles the file and takes
+    four times as long to write as looking up a batch's ids in the few row groups that can hold them (ADR 0009).
     """
     held = columns(db, table)
     if not held:
@@ -53,17 +53,17 @@ def make_table(db: DuckDBPyConnection, table: str, schema: EventSchema) -> None:
         return
     for field in schema.fields:
         if field.column not in held:
-            # NOT NULL cannot be declared with it; its default keeps nulls out.
+            # ADD COLUMN takes no NOT NULL; the default keeps nulls out.
             db.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {_declaration(field)}")
 
 
 def exchange(db: DuckDBPyConnection, one: str, other: str) -> None:
-    """Gives each of two tables the name of the other, inside a transaction."""
+    """Exchange the names of two tables, inside a transaction."""
     exchange_names(db, one, other)
 
 
 def insert(db: DuckDBPyConnection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
-    """Adds the rows whose event is not there yet, and says how many they were."""
+    """Add the rows whose event is new; return their number."""
     rows = first_of_each(frame)
     known = _known_ids(db, table, rows["event_id"])
     if known:
@@ -71,41 +71,41 @@ def insert(db: DuckDBPyConnection, table: str, schema: EventSchema, frame: pl.Da
     if rows.is_empty():
         return 0
     names = ", ".join(quoted(field.column) for field in schema.fields)
-    counted = _asked_with(db, rows, f"INSERT INTO {quoted(table)} ({names}) SELECT {names} FROM {_BATCH}")  # noqa: S608 - names of the schema
+    counted = _query_with(db, rows, f"INSERT INTO {quoted(table)} ({names}) SELECT {names} FROM {_BATCH}")  # noqa: S608 - names of the schema
     return int(counted[0][0])
 
 
 def _known_ids(db: DuckDBPyConnection, table: str, event_ids: pl.Series) -> list[str]:
-    """Which of these ids the table has, as they are written here.
+    """Return those of these ids that the table has, spelled as in the batch.
 
-    Asked apart from the insert: joined with it, DuckDB carries all the columns of a batch through the join, which takes
-    as long as the insert itself.
+    Separate from the insert: in one statement DuckDB carries all columns of the batch through the join, which takes as
+    long as the insert itself.
     """
-    # Ranges of constants, which DuckDB compares with the smallest and largest id of each row group.
+    # Constant ranges, which DuckDB compares to the smallest and largest id of each row group.
     ranges = id_ranges(event_ids)
     near = " OR ".join("event_id BETWEEN ?::UUID AND ?::UUID" for _ in ranges)
     bounds = [bound for ends in ranges for bound in ends]
     there = f"SELECT event_id AS known FROM {quoted(table)} WHERE {near}"  # noqa: S608 - our table
-    # Mostly a batch is newer than all that is there, and this is a seventh of the join.
+    # Most batches are newer than all rows, and this query costs a seventh of the join.
     if not db.execute(f"{there} LIMIT 1", bounds).fetchall():
         return []
     statement = f"SELECT event_id FROM {_BATCH} SEMI JOIN ({there}) ON known = event_id::UUID"  # noqa: S608 - as above
-    return [event_id for (event_id,) in _asked_with(db, event_ids.to_frame(), statement, bounds)]
+    return [event_id for (event_id,) in _query_with(db, event_ids.to_frame(), statement, bounds)]
 
 
-def _asked_with(
+def _query_with(
     db: DuckDBPyConnection, frame: pl.DataFrame, statement: str, parameters: Sequence[str] = ()
 ) -> list[tuple[Any, ...]]:
-    """The answer to a statement that reads the frame as the table ``_BATCH``."""
+    """Return the rows of a statement that reads the frame as the table ``_BATCH``."""
     db.register(_BATCH, _Stream(frame))
     rows: list[tuple[Any, ...]] = db.execute(statement, parameters).fetchall()
-    # Not after a failure: a transaction that is aborted takes no more statements, and its connection is closed.
+    # Not after a failure: an aborted transaction takes no more statements, and its connection is closed.
     db.unregister(_BATCH)
     return rows
 
 
 def frames_of(db: DuckDBPyConnection, table: str, schema: EventSchema, *, batch_rows: int) -> Iterator[pl.DataFrame]:
-    """All rows in the order in which they were added, at most so many to a frame."""
+    """Yield all rows in the order in which they were added, at most ``batch_rows`` a frame."""
     ((rows,),) = db.execute(f"SELECT coalesce(max(rowid) + 1, 0) FROM {quoted(table)}").fetchall()  # noqa: S608 - a name of the schema
     for start in range(0, rows, batch_rows):
         frame = _rows_between(db, table, schema, start, min(start + batch_rows, rows))
@@ -114,7 +114,7 @@ def frames_of(db: DuckDBPyConnection, table: str, schema: EventSchema, *, batch_
 
 
 def _rows_between(db: DuckDBPyConnection, table: str, schema: EventSchema, start: int, end: int) -> pl.DataFrame:
-    """The rows from the number ``start`` to before ``end``, numbered as they were added."""
+    """Return the rows with ``start <= rowid < end``; rowids count rows as they were added."""
     names = ", ".join(quoted(field.column) for field in schema.fields)
     statement = f"SELECT {names} FROM {quoted(table)} WHERE rowid >= {start:d} AND rowid < {end:d}"  # noqa: S608 - as above
     wanted = polars_schema(schema)
@@ -124,7 +124,7 @@ def _rows_between(db: DuckDBPyConnection, table: str, schema: EventSchema, start
 
 
 def columns(db: DuckDBPyConnection, table: str) -> frozenset[str]:
-    """The columns that a table has; none where there is no such table."""
+    """Return the columns of a table; none if there is no such table."""
     rows = db.execute(
         "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() "
         "AND schema_name = current_schema() AND table_name = ?",

@@ -12,7 +12,7 @@ __all__ = ["JsonLinesFile", "JsonLinesStream", "open_jsonl"]
 
 
 def open_jsonl(url: str) -> JsonLinesFile | JsonLinesStream:
-    """The sink of a JSON lines URL."""
+    """Return the sink of a JSON lines URL."""
     if url == "jsonl:-":
         return JsonLinesStream(sys.stdout.buffer)
     return JsonLinesFile(file_of(url, "jsonl"))

@@ -21,15 +21,15 @@ from flowise_telemetry_schemas import EventSchema, catalog
 __all__ = ["MAX_FILE_EVENTS", "JsonLinesFile"]
 
 MAX_FILE_EVENTS = 5_000_000
-"""How many events a file may hold: their ids are kept in memory, about 100 bytes each. Then ``SinkError``."""
+"""Bound on the events of a file, whose ids are kept in memory at about 100 bytes each. Past it: ``SinkError``."""
 
 
 class JsonLinesFile:
     """Events as lines of a file, each once.
 
-    To know what is there, the whole file is read when it is opened for writing and the ids are kept in memory
-    (``MAX_FILE_EVENTS``). One program may write at a time. A batch that fails is cut off again; of a batch that a kill
-    -9 or a power cut interrupts some lines may stay, whole and valid, and the batch's next delivery adds the others.
+    The whole file is read when it is opened for writing, and the ids are kept in memory (``MAX_FILE_EVENTS``). One
+    program may write at a time. A batch that fails is truncated away; a kill -9 or a power cut may leave some lines of
+    a batch, whole and valid, and the batch's next delivery adds the others.
     """
 
     def __init__(self, path: Path, *, max_file_events: int = MAX_FILE_EVENTS) -> None:
@@ -45,13 +45,13 @@ class JsonLinesFile:
         return f"jsonl:///{self._path}"
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
-        """Makes the file, or takes stock of it, and keeps other writers out until ``close``."""
+        """Create or read the file, and keep other writers out until ``close``."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
         with self._translate_errors():
             self._open()
 
     def write(self, batch: Batch) -> WriteResult:
-        """Appends the events of a batch that are not there yet and waits until they are on the disk."""
+        """Append the new events and sync them to the disk."""
         require_prepared(self, batch, self._schemas)
         with self._translate_errors():
             file = self._open()
@@ -62,7 +62,7 @@ class JsonLinesFile:
                 lines.append(lines_of(self._schemas[event], frame))
             if sum(map(len, (*self._ids.values(), *fresh.values()))) > self._max_file_events:
                 raise SinkError(
-                    f"{self.url} holds as many events as it may ({self._max_file_events}): use an sqlite sink"
+                    f"{self.url} holds the maximum number of events ({self._max_file_events}): use an sqlite sink"
                 )
             self._append(file, b"".join(lines))
             for event, ids in fresh.items():
@@ -72,7 +72,7 @@ class JsonLinesFile:
         return WriteResult(written=written, duplicates=duplicates)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
-        """The events of one kind, up to where the file ended at the start."""
+        """Yield the rows of one event, up to the end of the file as of the start."""
         schema = self._schemas.get(event) or catalog().latest(event)
         wanted = LINE_START + event.encode() + b'"'
         lines: list[bytes] = []
@@ -87,7 +87,7 @@ class JsonLinesFile:
                 yield frame_of_lines(schema, lines)
 
     def counts(self) -> dict[str, int]:
-        """The number of lines of each event."""
+        """Return the number of lines by event."""
         counts = dict.fromkeys(self._schemas or catalog().events, 0)
         with self._translate_errors():
             for line in self._lines():
@@ -111,7 +111,7 @@ class JsonLinesFile:
             rest = os.fstat(file.fileno()).st_size
             for line in file:
                 rest -= len(line)
-                # The last line may be one that is being written.
+                # Another program may still be writing the last line.
                 if rest < 0 or not line.endswith(b"\n"):
                     return
                 yield line
@@ -123,7 +123,7 @@ class JsonLinesFile:
         file = self._path.open("a+b", buffering=0)
         try:
             self._lock(file)
-            self._ids, whole_bytes = self._take_stock()
+            self._ids, whole_bytes = self._read_ids()
             if whole_bytes < os.fstat(file.fileno()).st_size:
                 file.truncate(whole_bytes)
         except BaseException:
@@ -144,8 +144,8 @@ class JsonLinesFile:
         except LockException as error:
             raise SinkError(f"{self.url} cannot be locked: {error.strerror}") from error
 
-    def _take_stock(self) -> tuple[dict[str, set[int]], int]:
-        """The ids in the file and where its last whole line ends. A line cut off by a kill is no line of the file."""
+    def _read_ids(self) -> tuple[dict[str, set[int]], int]:
+        """Return the ids in the file and the end of its last whole line; a line that a kill cut off does not count."""
         ids: dict[str, set[int]] = {event: set() for event in self._schemas}
         whole_bytes = 0
         with self._path.open("rb") as file:
@@ -154,12 +154,12 @@ class JsonLinesFile:
                     if not line.endswith(b"\n"):
                         if LINE_START.startswith(line[: len(LINE_START)]):
                             break
-                        raise ValueError  # noqa: TRY301 - told below, as any other line that is not ours
+                        raise ValueError  # noqa: TRY301 - reported below, like any other line that is not ours
                     document = json.loads(line)
                     event_id = id_number(document["properties"]["eventId"])
                     ids.setdefault(document["event"], set()).add(event_id)
                 except (ValueError, TypeError, KeyError, AttributeError) as error:
-                    raise SinkError(f"{self.url}: line {number} is no event: name another file") from error
+                    raise SinkError(f"{self.url}: line {number} is not an event: name another file") from error
                 whole_bytes += len(line)
         return ids, whole_bytes
 
@@ -173,16 +173,16 @@ class JsonLinesFile:
         except BaseException:
             with contextlib.suppress(OSError):
                 file.truncate(before)
-            # Taking stock again costs less than guessing what a failed write or fsync left behind.
+            # Reading the file again is safer than guessing the state after a failed write or fsync.
             self._close_file()
             raise
         self._require_at_path(file)
 
     def _require_at_path(self, file: BinaryIO) -> None:
-        """Raise where the file was removed or replaced: what is written to it then is lost without an error."""
+        """Raise where the file was removed or replaced: later writes to it would be lost silently."""
         if file_identity(file.fileno()) != file_identity(self._path):
             self._close_file()
-            raise SinkUnavailableError(f"{self.url} was moved or removed while it was open; it is made anew")
+            raise SinkUnavailableError(f"{self.url} was moved or removed while it was open; it will be created again")
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:

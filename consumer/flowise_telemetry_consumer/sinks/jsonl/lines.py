@@ -1,14 +1,13 @@
 """Frames as lines of JSON, and back.
 
-A line is what ``record_to_json`` makes of an event, ``{"event": "tool_created", "properties": {"eventId": …, …}}``: the
-names are those of the wire, timestamps are RFC 3339 text.
+A line is an event as ``record_to_json`` writes it, ``{"event": "tool_created", "properties": {"eventId": …, …}}``: with
+the names on the wire, and timestamps as RFC 3339 text.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -16,38 +15,36 @@ import polars as pl
 from flowise_telemetry_consumer.decoding.frames import frame_of, renamed_inside
 from flowise_telemetry_consumer.sinks.rows import TIMESTAMP_FORMAT
 from flowise_telemetry_schemas import EventSchema, Field
+from flowise_telemetry_schemas.json_mapping import milliseconds_of
 
 __all__ = ["LINE_START", "frame_of_lines", "id_number", "lines_of", "without_known"]
 
 LINE_START = b'{"event":"'
-"""How every line starts that this sink wrote."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The start of every line that this sink writes."""
 
 
 def lines_of(schema: EventSchema, frame: pl.DataFrame) -> bytes:
-    """The lines of a frame, each with its line feed."""
+    """Return the lines of a frame, each with its line feed."""
     properties = pl.struct(_on_the_wire(pl.col(field.column), field) for field in schema.fields)
     whole = frame.select(pl.lit(schema.event).alias("event"), properties.alias("properties"))
     return whole.write_ndjson().encode()
 
 
 def frame_of_lines(schema: EventSchema, lines: Iterable[bytes]) -> pl.DataFrame:
-    """The frame of the lines of one event."""
+    """Return the frame of the lines of one event."""
     timestamps = [field.name for field in schema.fields if field.kind == "timestamp"]
     records = []
     for line in lines:
         record: dict[str, Any] = json.loads(line)["properties"]
         for name in timestamps:
             if record.get(name) is not None:
-                since = datetime.fromisoformat(record[name]) - _EPOCH
-                record[name] = since // timedelta(milliseconds=1)
+                record[name] = milliseconds_of(record[name])
         records.append(record)
     return frame_of(schema, records)
 
 
 def without_known(frame: pl.DataFrame, known: set[int]) -> tuple[pl.DataFrame, set[int]]:
-    """The rows whose event is not known and not further up in the frame, and their ids as numbers."""
+    """Return the rows whose event is neither known nor further up in the frame, and their ids as numbers."""
     fresh: set[int] = set()
     keep = []
     for event_id in frame["event_id"].to_list():
@@ -60,7 +57,7 @@ def without_known(frame: pl.DataFrame, known: set[int]) -> tuple[pl.DataFrame, s
 
 
 def id_number(event_id: str) -> int:
-    """A UUID as a number: a third of the memory of its text."""
+    """Return a UUID as a number, a third of the memory of its text."""
     return int(event_id.replace("-", ""), 16)
 
 

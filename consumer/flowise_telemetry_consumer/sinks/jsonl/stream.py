@@ -1,4 +1,4 @@
-"""A sink that prints: ``jsonl:-``, for a pipe or for looking."""
+"""A sink that prints: ``jsonl:-``, for a pipe or a quick look."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class _Writable(Protocol):
 class JsonLinesStream:
     """Events as lines on a stream that cannot be read back.
 
-    An event that occurs twice in one batch is printed once. What an earlier batch printed is not remembered: after a
-    restart, or a retry of a batch that was cut off, lines are repeated, and readers tell by ``eventId``. There is no
-    transaction: who reads the pipe may have got a part of a batch that then failed.
+    An event that occurs twice in one batch is printed once. Earlier batches are not remembered: after a restart, or the
+    retry of a batch that was interrupted, lines are repeated, and readers deduplicate by ``eventId``. There is no
+    transaction: a reader of the pipe may have received part of a batch that then failed.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        # Nothing may be left in a buffer: it would be tried again when Python exits, after we have said what failed.
+        # Unbuffered: Python would flush a buffer's rest again at exit, after we have reported the failure.
         self._stream: _Writable = stream.raw if isinstance(stream, BufferedWriter) else stream
         self._schemas: dict[str, EventSchema] = {}
 
@@ -42,7 +42,7 @@ class JsonLinesStream:
         self._schemas |= newest([*self._schemas.values(), *schemas])
 
     def write(self, batch: Batch) -> WriteResult:
-        """Print a batch. Raises ``SinkError`` when nobody reads the stream any more."""
+        """Print a batch. Raises ``SinkError`` if nobody reads the stream any more."""
         require_prepared(self, batch, self._schemas)
         written: dict[str, int] = {}
         lines = []
@@ -61,7 +61,7 @@ class JsonLinesStream:
         rest = memoryview(data)
         try:
             while rest:
-                # A pipe may take a part.
+                # A pipe may accept only a part.
                 rest = rest[self._stream.write(rest) or 0 :]
         except BrokenPipeError as error:
             raise SinkError(f"{self.url}: the program that was reading has ended") from error

@@ -9,5 +9,5 @@ __all__ = ["PostgresSink", "open_postgres"]
 
 
 def open_postgres(url: str) -> PostgresSink:
-    """The sink of a PostgreSQL URL. Nothing is connected before the first use."""
+    """Return the sink of a PostgreSQL URL. Connects at the first use."""
     return PostgresSink(address_of(url))

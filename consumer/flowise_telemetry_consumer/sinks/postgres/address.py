@@ -1,4 +1,4 @@
-"""What a PostgreSQL URL says."""
+"""The address in a PostgreSQL URL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_IDENTIFIER_BYTES = 63
 
 _DEFAULTS = {
     "connect_timeout": "10",
-    # A peer that vanished is noticed within half a minute, not after the two hours of TCP.
+    # A vanished peer is noticed within half a minute, not after TCP's two hours.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
@@ -27,7 +27,7 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to connect (libpq's connection string, with the password; ``place`` is without) and the tables' schema."""
+    """libpq's connection string with the password, the same place without it, and the schema of the tables."""
 
     conninfo: str = field(repr=False)
     schema: str
@@ -35,21 +35,21 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The URL for messages, without the password."""
+        """Return the URL for messages, without the password."""
         if self.schema == DEFAULT_SCHEMA:
             return self.place
         return f"{self.place}{'&' if '?' in self.place else '?'}schema={quote(self.schema)}"
 
     def staging(self, name: str) -> Address:
-        """The address of the schema ``<schema>_<name>``. Raises ``ConfigurationError`` where that is too long."""
+        """Return the address of schema ``<schema>_<name>``. Raises ``ConfigurationError`` if that is too long."""
         return replace(self, schema=_short_enough(f"{self.schema}_{name}"))
 
 
 def address_of(url: str) -> Address:
-    """The address of a URL. libpq fills in what is not there, also from ``PGPASSWORD`` and ``~/.pgpass``.
+    """Return the address of a URL. libpq fills in the rest, also from ``PGPASSWORD`` and ``~/.pgpass``.
 
-    Raises ``ConfigurationError`` for what libpq cannot read, without a word of the URL: what stands in the wrong place
-    is often the password.
+    Raises ``ConfigurationError`` for what libpq cannot parse. Its text repeats no part of the URL: a misplaced part is
+    often the password.
     """
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -73,22 +73,24 @@ def address_of(url: str) -> Address:
 
 
 def _short_enough(schema: str) -> str:
-    """PostgreSQL would cut it off, and two schemas would be one."""
+    """Return the name, or raise: PostgreSQL would truncate it, and two schemas would be one."""
     if len(schema.encode()) > _MAX_IDENTIFIER_BYTES:
-        raise ConfigurationError(f"the schema {schema} has a name of more than {_MAX_IDENTIFIER_BYTES} bytes")
+        raise ConfigurationError(
+            f"the schema {schema} has a name of more than {_MAX_IDENTIFIER_BYTES} bytes: shorten it"
+        )
     return schema
 
 
 def _unreadable() -> ConfigurationError:
     return ConfigurationError(
         "not a PostgreSQL URL: it is postgresql://user@host:port/database?schema=name; "
-        "percent-encode what is special in a password, or give it as PGPASSWORD"
+        "percent-encode special characters of a password, or give it as PGPASSWORD"
     )
 
 
 def _place(said: dict[str, str | int | None]) -> str:
     user = f"{said['user']}{':***' if said.get('password') else ''}@" if said.get("user") else ""
     host, port = str(said.get("host") or ""), f":{said['port']}" if said.get("port") else ""
-    # A folder of a Unix socket cannot stand where a host does.
+    # The folder of a Unix socket cannot stand in place of a host.
     where = f"{user}{host}{port}/" if not host.startswith("/") else f"{user}{port}/"
     return f"postgresql://{where}{said.get('dbname') or ''}{f'?host={host}' if host.startswith('/') else ''}"

@@ -1,7 +1,7 @@
-"""psycopg's errors as ours.
+"""Translate psycopg's errors.
 
 The server's text may quote values ("invalid input syntax for type uuid: …"), so it is repeated only for classes of
-SQLSTATE whose texts speak of names and states (PostgreSQL documentation, appendix A).
+SQLSTATE whose texts contain names and states (PostgreSQL documentation, appendix A).
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["connect_failure", "failure", "translate_errors"]
 
-# Connection, rolled back (deadlock), resources (disk, connections), in use, operator (shutdown, timeout), system.
+# Classes 08 connection, 40 rollback (deadlock), 53 resources (disk, connections), 55 in use, 57 operator (shutdown,
+# timeout), 58 system.
 _OUTAGES = ("08", "40", "53", "55", "57", "58")
 _WITHOUT_VALUES = (*_OUTAGES, "25", "28", "3D", "3F", "42")
-# A standby; a writer that was stopped for so long in the middle of a transaction that the server ended it.
+# read_only_sql_transaction (a standby); idle_in_transaction_session_timeout (a writer stopped in the middle).
 _OUTAGE_STATES = ("25006", "25P03")
 _NO_RIGHT = "42501"
 _MISSING = ("42P01", "42703")
@@ -30,7 +31,7 @@ _MISSING = ("42P01", "42703")
 
 @contextlib.contextmanager
 def translate_errors(address: Address) -> Iterator[None]:
-    """Raises ``SinkError`` or ``SinkUnavailableError`` for what psycopg raises inside."""
+    """Raise ``SinkError`` or ``SinkUnavailableError`` for psycopg's errors inside."""
     import psycopg
 
     try:
@@ -40,7 +41,7 @@ def translate_errors(address: Address) -> Iterator[None]:
 
 
 def failure(error: psycopg.Error, address: Address) -> SinkError:
-    """Our error for one of a connection that was up."""
+    """Return our error for one on an established connection."""
     import psycopg
 
     state = error.sqlstate
@@ -52,9 +53,11 @@ def failure(error: psycopg.Error, address: Address) -> SinkError:
     if state in _OUTAGE_STATES or state[:2] in _OUTAGES:
         return SinkUnavailableError(f"{address.shown} is not available: {said}")
     if state == _NO_RIGHT:
-        return SinkError(f"{address.shown}: {said}: GRANT it, or let a role that may create make the tables once")
+        return SinkError(
+            f"{address.shown}: {said}: GRANT it, or let a role that may create tables start a consumer once"
+        )
     if state in _MISSING:
-        return SinkError(f"{address.shown}: {said}: a consumer makes what is missing when it starts")
+        return SinkError(f"{address.shown}: {said}: a consumer creates what is missing when it starts")
     if state[:2] not in _WITHOUT_VALUES:
         where = ".".join(filter(None, (error.diag.table_name, error.diag.column_name)))
         said = f"{type(error).__name__}{f' in {where}' if where else ''}"
@@ -62,21 +65,21 @@ def failure(error: psycopg.Error, address: Address) -> SinkError:
 
 
 def connect_failure(error: psycopg.Error, address: Address, *, was_connected: bool) -> SinkError:
-    """Our error for a connection that could not be made.
+    """Return our error for a connection attempt that failed.
 
-    libpq gives no SQLSTATE here. Whether the server is up and refuses us is asked of the server itself. Where the same
-    address worked before, a refusal is part of an outage: a failover, too many connections.
+    libpq gives no SQLSTATE here, so the server is pinged to tell a rejected login from an unreachable server. If the
+    same address worked before, a rejection is part of an outage: a failover, too many connections.
     """
     from psycopg.pq import PGconn, Ping
 
     if not was_connected and PGconn.ping(address.conninfo.encode()) in (Ping.OK, Ping.NO_ATTEMPT):
         mend = "check user, password and database"
-        return SinkError(f"{address.shown} does not let us in: {_one_line(error)}: {mend}")
+        return SinkError(f"{address.shown} rejected the login: {_one_line(error)}: {mend}")
     return SinkUnavailableError(f"{address.shown} cannot be reached: {_one_line(error)}")
 
 
 def _without_values(error: psycopg.Error) -> psycopg.Error | None:
-    """The error as a cause, where a log that prints it shows no value."""
+    """Return the error as a cause, unless its text may quote a value that a log would then print."""
     return error if error.sqlstate is None or error.sqlstate[:2] in _WITHOUT_VALUES else None
 
 

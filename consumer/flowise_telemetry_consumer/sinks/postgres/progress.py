@@ -1,4 +1,4 @@
-"""How far each source has come, in a table beside those of the events; and locks."""
+"""Progress of each source, in a table beside those of the events; and locks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["advance", "carry_claims", "claim", "fenced", "progress_table", "rows
 
 
 def progress_table(schema_name: str) -> Composed:
-    """Makes the table. Millions of rows never: one for each partition of each group and each replay."""
+    """Return the statement that creates the table, which stays small: a row per partition of each group and replay."""
     return _with_table(
         "CREATE TABLE {} (source text, topic text, partition integer, next_offset bigint, epoch bigint NOT NULL, "
         "description text NOT NULL, claimed_at timestamptz, updated_at timestamptz NOT NULL, "
         "PRIMARY KEY (source, topic, partition)) "
-        # A row is written again with every batch: room beside it keeps that within its page and off the index.
+        # Every batch updates a row: free space in its page keeps the update there and off the index (HOT).
         "WITH (fillfactor = 50)",
         schema_name,
     )
@@ -31,8 +31,8 @@ def progress_table(schema_name: str) -> Composed:
 def claim(
     connection: Connection[Any], schema_name: str, source: str, partitions: Iterable[TopicPartition], description: str
 ) -> list[tuple[TopicPartition, int | None, int]]:
-    """Of each partition the next offset, and the epoch of whoever has it from now on."""
-    # In one order for all: two claims of the same partitions cannot deadlock.
+    """Claim partitions; return each with its next offset (None if nothing was written) and the claim's epoch."""
+    # All lock in the same order, so that two claims of the same partitions cannot deadlock.
     topics, numbers = zip(*sorted(set(partitions)), strict=True)
     rows = connection.execute(
         _with_table(
@@ -50,9 +50,9 @@ def claim(
 
 
 def advance(connection: Connection[Any], schema_name: str, source: str, steps: Sequence[Advance]) -> bool:
-    """Moves partitions on; False where the epoch of one is another by now, which a claim under way is waited for."""
+    """Advance partitions, after waiting for claims under way; return False if an epoch is no longer ours."""
     with connection.cursor() as cursor:
-        # In the order of the steps, which is that of claims. All of them go to the server before the first answer.
+        # In the order in which claims lock. The statements are pipelined: all are sent before the first answer.
         cursor.executemany(
             _with_table(
                 "UPDATE {} SET next_offset = %s, updated_at = clock_timestamp() "
@@ -65,7 +65,7 @@ def advance(connection: Connection[Any], schema_name: str, source: str, steps: S
 
 
 def fenced(connection: Connection[Any], schema_name: str, source: str, steps: Sequence[Advance]) -> TopicPartition:
-    """The first partition whose epoch is another one, after ``advance`` said that there is one."""
+    """Return the first partition whose epoch is no longer ours, after ``advance`` returned False."""
     epochs = {
         (topic, number): epoch
         for topic, number, epoch in connection.execute(
@@ -76,7 +76,7 @@ def fenced(connection: Connection[Any], schema_name: str, source: str, steps: Se
 
 
 def carry_claims(connection: Connection[Any], old_schema: str, new_schema: str) -> None:
-    """Lets those who had claimed in one table write on in another, of which they have written nothing."""
+    """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
     from psycopg.sql import SQL, Identifier
 
     connection.execute(
@@ -89,7 +89,7 @@ def carry_claims(connection: Connection[Any], old_schema: str, new_schema: str) 
 
 
 def rows_of(connection: Connection[Any], schema_name: str) -> list[ProgressRow]:
-    """All that is kept."""
+    """Return all rows."""
     rows = connection.execute(
         _with_table(
             "SELECT source, topic, partition, next_offset, description, "
@@ -102,9 +102,9 @@ def rows_of(connection: Connection[Any], schema_name: str) -> list[ProgressRow]:
 
 
 def try_lock(connection: Connection[Any], schema_name: str, name: str) -> bool:
-    """Takes a lock of the session, which the server lets go of when the connection ends. False: another has it."""
-    # This session does nothing but last: it may not be ended for that, and where our machine is gone, the server should
-    # know within half a minute. (The first of these settings is there since PostgreSQL 14.)
+    """Try to acquire a lock that lasts as long as the connection; return False if another holds it."""
+    # This session is idle by design, so it must not be ended for that; and when our machine vanishes, the server should
+    # notice within half a minute. idle_session_timeout exists since PostgreSQL 14.
     connection.execute(
         "SELECT set_config(s.name, wanted.value, false) FROM pg_settings s "
         "JOIN (VALUES ('idle_session_timeout', '0'), ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'), "

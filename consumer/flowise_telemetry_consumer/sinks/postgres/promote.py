@@ -1,4 +1,4 @@
-"""Exchanging the tables of two schemas, with what hangs on their names."""
+"""Exchange of the tables of two schemas, with the grants and views that belong to their names."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["PROMOTE_TIMEOUT_SECONDS", "promote"]
 
 PROMOTE_TIMEOUT_SECONDS = 60.0
-"""Time in which ``promote`` tries to lock all tables before it raises ``SinkUnavailableError``."""
+"""Time limit for locking all tables, after which ``promote`` raises ``SinkUnavailableError``."""
 
 _LOCK_TIMEOUT_MS = 500
-"""Of one try. Less than the second after which PostgreSQL looks for deadlocks: so it is we who give way, never a reader
-that has its tables in another order, and nobody waits behind us for longer than this."""
+"""Time limit of one attempt. It is below PostgreSQL's deadlock_timeout of one second, so that we give way and never a
+reader that locks in another order; nobody waits behind us for longer than this."""
 
 _PAUSE_SECONDS = 0.2
 
@@ -36,10 +36,10 @@ def promote(
     shown: str,
     timeout_seconds: float,
 ) -> None:
-    """Exchanges the tables of these events, and of the progress, between two schemas that have all of them.
+    """Exchange the tables of these events, and of the progress, between two schemas that have all of them.
 
-    Runs inside a transaction. The new live tables are granted to whom the old ones were, and views go on reading
-    from the names that they were made with.
+    Runs inside a transaction. The new live tables get the grants of the old ones, and views keep reading the names that
+    they were created with.
     """
     from psycopg import ProgrammingError
     from psycopg.sql import SQL, Identifier
@@ -49,7 +49,7 @@ def promote(
     for table in tables:
         _copy_grants(connection, table, live, other)
     views = _views(connection, (live, other), tables, shown=shown)
-    # Indexes and constraints move with their table; where it goes to they would meet those of the same names.
+    # Indexes and constraints move with their table and would collide with those of the same names: go through a third.
     between = f"swap_{uuid.uuid4().hex}"
     connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(between)))
     for table in tables:
@@ -59,7 +59,7 @@ def promote(
     connection.execute(SQL("DROP SCHEMA {}").format(Identifier(between)))
     for view in views:
         try:
-            connection.execute(view.made_anew.encode())
+            connection.execute(view.recreate.encode())
         except ProgrammingError as error:
             said = f"the view {view.name} cannot be made to read from the new tables: {error.diag.message_primary}"
             raise SinkError(f"{shown}: {said}") from error
@@ -70,15 +70,15 @@ def promote(
 class _View:
     name: str
     owner: str
-    made_anew: str
+    recreate: str
 
 
 def _lock(
     connection: Connection[Any], schemas: Sequence[str], tables: Sequence[str], *, shown: str, timeout_seconds: float
 ) -> None:
-    """Takes all tables, in the order in which writers take them, or none and tries again.
+    """Lock all tables in the order in which writers do; release and retry if one is not free in time.
 
-    Before them the views on them, as readers do: one that has a view and waits for its table would be in our way later.
+    Locks their views first, as readers do: a reader that holds a view and waits for its table would block us later.
     """
     from psycopg.errors import LockNotAvailable
     from psycopg.sql import SQL, Identifier
@@ -91,7 +91,7 @@ def _lock(
         try:
             with connection.transaction():
                 for view in views:
-                    # Changes nothing. LOCK would take every table that the view reads from, also those of others.
+                    # Changes nothing but locks the view. LOCK would lock every table that the view reads.
                     connection.execute(f"ALTER VIEW {view.name} OWNER TO {view.owner}".encode())
                 connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
         except LockNotAvailable as error:
@@ -106,7 +106,7 @@ def _lock(
 
 
 def _copy_grants(connection: Connection[Any], table: str, live: str, other: str) -> None:
-    """Grants follow the table, not its name: without this, nobody but its owner could use the new one."""
+    """Copy grants, which follow the table and not its name: otherwise only the owner could use the new one."""
     statements = connection.execute(
         "SELECT format('GRANT %%s ON TABLE %%I.%%I TO %%s', acl.privilege_type, %(other)s::text, %(table)s::text, "
         "CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END "
@@ -120,12 +120,12 @@ def _copy_grants(connection: Connection[Any], table: str, live: str, other: str)
 
 
 def _views(connection: Connection[Any], schemas: Sequence[str], tables: Sequence[str], *, shown: str) -> list[_View]:
-    """The views on these tables, with statements that make them anew when other tables have the names.
+    """Return the views on these tables, with the statements that recreate them once other tables have the names.
 
-    A view follows its table, not the name. Views on views need nothing.
+    A view follows its table, not the name. Views on views need no change.
     """
     with connection.transaction():
-        # Then the definitions name the schema of everything.
+        # With an empty search_path, definitions come with every schema spelled out.
         connection.execute("SELECT set_config('search_path', '', true)")
         rows = connection.execute(
             "SELECT v.relkind = 'm', format('%%I.%%I', vn.nspname, v.relname), "
@@ -141,7 +141,7 @@ def _views(connection: Connection[Any], schemas: Sequence[str], tables: Sequence
         ).fetchall()
     for is_materialized, name, *_ in rows:
         if is_materialized:
-            raise SinkError(f"{shown}: {name} holds rows of the old tables: drop it, swap, make it again")
+            raise SinkError(f"{shown}: {name} holds rows of the old tables: drop it, promote, create it again")
     return [
         _View(name, owner, f"CREATE OR REPLACE VIEW {name}{f' WITH ({options})' if options else ''} AS {definition}")
         for _, name, owner, definition, options in rows

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["STATEMENT_TIMEOUT_SECONDS", "PostgresSink"]
 
 STATEMENT_TIMEOUT_SECONDS = 60.0
-"""How long one statement may take, waiting for locks included, before the write raises ``SinkUnavailableError``."""
+"""Time limit of one statement, waiting for locks included; past it the write raises ``SinkUnavailableError``."""
 
 _COPY_ROWS = 10_000
 
@@ -42,11 +42,11 @@ _COPY_ROWS = 10_000
 class PostgresSink:
     """Events in PostgreSQL: ``uuid``, ``timestamptz``, ``bigint`` and ``text`` columns, graphs as ``jsonb``.
 
-    A batch is copied into temporary tables and merged from there in the same transaction. After a batch of which none
-    was there before, the next goes right into the tables, until it meets an event that is there: that costs the server
-    a third less. The role needs ``CREATE`` on the schema only where something is missing, else ``SELECT`` and
-    ``INSERT`` on the tables, on that of the progress ``UPDATE`` too, and ``TEMPORARY`` on the database. A lost
-    connection is made anew by the next call.
+    A batch is copied into temporary tables and merged from there in the same transaction. After a batch that was all
+    new, the next is copied straight into the tables, until one contains a known event: that costs the server a third
+    less. The role needs ``CREATE`` on the schema only if something is missing, otherwise ``SELECT`` and ``INSERT`` on
+    the tables, ``UPDATE`` on the progress table, and ``TEMPORARY`` on the database. The next call replaces a lost
+    connection.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class PostgresSink:
         statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS,
         promote_timeout_seconds: float = PROMOTE_TIMEOUT_SECONDS,
     ) -> None:
-        # Asked for here, so that a missing extra is told when the sink is opened.
+        # Imported here, so that a missing extra is reported when the sink is opened.
         import psycopg
 
         self._connect_to = psycopg.connect
@@ -66,7 +66,7 @@ class PostgresSink:
         self._schemas: dict[str, EventSchema] = {}
         self._connection: Connection[Any] | None = None
         self._was_connected = False
-        # What is written first after a start or a failure was often written before.
+        # The first batch after a start or a failure has often been written before.
         self._expects_known = True
         self._claims = Claims(address.shown)
         self._locks: dict[str, Connection[Any]] = {}
@@ -77,18 +77,18 @@ class PostgresSink:
         return self._address.shown
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
-        """Makes the schema, the tables and the columns that are missing."""
+        """Create the missing schema, tables and columns."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
         self._disconnect()
-        with self._failures_told():
-            # Makes the tables itself where it connects.
+        with self._translate_errors():
+            # Connecting creates the tables.
             self._open()
 
     def write(self, batch: Batch) -> WriteResult:
-        """Adds the events of a batch that are not there yet, and moves its source on, in one transaction."""
+        """Add the new events and advance the source, in one transaction."""
         require_prepared(self, batch, self._schemas)
         written: dict[str, int] = {}
-        with self._failures_told():
+        with self._translate_errors():
             connection = self._open()
             with connection.transaction():
                 self._limit_statements(connection)
@@ -103,30 +103,30 @@ class PostgresSink:
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
     ) -> Mapping[TopicPartition, int]:
-        """Makes this sink the one that writes these partitions, in one transaction."""
+        """Claim partitions, in one transaction."""
         partitions = tuple(partitions)
         if not partitions:
             return {}
-        with self._failures_told():
+        with self._translate_errors():
             connection = self._open()
             with connection.transaction():
                 self._limit_statements(connection)
                 claimed = claim(connection, self._address.schema, source, partitions, description)
-        self._claims.took(source, {partition: epoch for partition, _, epoch in claimed})
+        self._claims.record(source, {partition: epoch for partition, _, epoch in claimed})
         return {partition: offset for partition, offset, _ in claimed if offset is not None}
 
     def progress(self) -> list[SourceProgress]:
-        """How far each source has come."""
-        with self._failures_told(), self._connect() as connection, connection.transaction():
+        """Return the progress of each source."""
+        with self._translate_errors(), self._connect() as connection, connection.transaction():
             if not columns_of(connection, self._address.schema, PROGRESS_TABLE):
                 return []
             return sources_of(rows_of(connection, self._address.schema))
 
     def lock(self, name: str) -> None:
-        """Takes a lock: an advisory one of a connection that does nothing else."""
+        """Acquire an advisory lock, on a separate connection."""
         if name in self._locks:
             return
-        with self._failures_told():
+        with self._translate_errors():
             connection = self._connect()
             try:
                 is_ours = try_lock(connection, self._address.schema, name)
@@ -147,12 +147,12 @@ class PostgresSink:
         )
 
     def promote(self, name: str) -> None:
-        """Moves the tables into each other's schema, with their indexes. Views and grants stay with the names.
+        """Move the tables into each other's schema, with their indexes. Views and grants stay with the names.
 
-        The role has to own all of the tables and the views on them, and may create in the database.
+        The role has to own all of the tables and their views, and to have ``CREATE`` on the database.
         """
         live, other = self._address, self._address.staging(staging_name(name))
-        with self._failures_told(), self._connect() as connection:
+        with self._translate_errors(), self._connect() as connection:
             with connection.transaction():
                 self._limit_statements(connection)
                 known = self._schemas or newest(catalog())
@@ -173,25 +173,25 @@ class PostgresSink:
                 )
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
-        """The events of one table, from a connection of its own that sees the state at its start."""
+        """Yield the rows of one table, over a separate connection that sees the state at its start."""
         schema = self._schemas.get(event) or catalog().latest(event)
-        with self._failures_told(), self._connect() as connection, connection.transaction():
+        with self._translate_errors(), self._connect() as connection, connection.transaction():
             held = columns_of(connection, self._address.schema, event)
             missing = [field.column for field in schema.fields if field.column not in held]
             if missing:
                 what = f"columns {', '.join(missing)} in the table {event}" if held else f"table {event}"
-                raise SinkError(f"{self.url} has no {what}: a consumer makes them when it starts", event=event)
+                raise SinkError(f"{self.url} has no {what}: a consumer creates them when it starts", event=event)
             with connection.cursor(name="read") as cursor:
                 cursor.execute(select_statement(self._address.schema, schema))
                 while rows := cursor.fetchmany(batch_rows):
                     yield frame_of_rows(schema, rows)
 
     def counts(self) -> dict[str, int]:
-        """The number of rows of each table, all as of one moment."""
+        """Return the number of rows of each table, all as of one moment."""
         from psycopg.sql import SQL, Identifier
 
         counts: dict[str, int] = {}
-        with self._failures_told(), self._connect() as connection, connection.transaction():
+        with self._translate_errors(), self._connect() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             for event in sorted(self._schemas or newest(catalog())):
                 if columns_of(connection, self._address.schema, event):
@@ -201,7 +201,7 @@ class PostgresSink:
         return counts
 
     def close(self) -> None:
-        """Closes the connections and lets go of the locks."""
+        """Close the connections, which releases the locks."""
         self._disconnect()
         for connection in self._locks.values():
             connection.close()
@@ -213,8 +213,8 @@ class PostgresSink:
             self._connection = None
 
     def _advance(self, connection: Connection[Any], batch: Batch) -> None:
-        # Last: the row is held until the commit, and a claim has to wait no longer than for that. Whoever claimed while
-        # we wrote is seen here, and all that we wrote is taken back.
+        # Last in the transaction: the row stays locked until the commit, so a claim waits for a commit only, never for
+        # a whole batch. A claim made while we wrote shows here, and everything we wrote is rolled back.
         steps = self._claims.advances(batch)
         if steps and not advance(connection, self._address.schema, batch.source, steps):
             partition = fenced(connection, self._address.schema, batch.source, steps)
@@ -229,7 +229,7 @@ class PostgresSink:
                     # In the order of the merge: two writers of the same events cannot deadlock.
                     self._copy(connection, schema, frame.sort("event_id"), into=self._address.schema)
             except (UniqueViolation, FeatureNotSupported):
-                # The second: where policies for rows hold for the role, COPY is none of what it may do.
+                # FeatureNotSupported: COPY FROM is refused where row-level security applies to the role.
                 self._expects_known = True
             else:
                 return frame.height
@@ -262,7 +262,7 @@ class PostgresSink:
         import psycopg
 
         try:
-            # Statements are few and large: naming them for the server saves nothing, and a pooler between forgets them.
+            # Statements are few and large: preparing them saves nothing, and a pooler loses prepared statements.
             connection = self._connect_to(
                 self._address.conninfo, autocommit=True, prepare_threshold=None, client_encoding="utf8"
             )
@@ -272,8 +272,8 @@ class PostgresSink:
         return connection
 
     def _limit_statements(self, connection: Connection[Any]) -> None:
-        # For this transaction, not for the session: behind a pooler the session is someone else's next.
-        # A writer that was stopped in the middle would keep the next one from the same events for ever.
+        # For this transaction, not for the session: behind a pooler the session is someone else's next. Without the
+        # second limit, a writer stopped in the middle would block the next writer of the same events forever.
         connection.execute(
             "SELECT set_config('statement_timeout', %(ms)s, true), "
             "set_config('idle_in_transaction_session_timeout', %(ms)s, true)",
@@ -281,12 +281,12 @@ class PostgresSink:
         )
 
     @contextlib.contextmanager
-    def _failures_told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             with translate_errors(self._address):
                 yield
         except SinkError:
             self._expects_known = True
-            # A new connection is cheap, and after a failover the old one would go on leading to the wrong server.
+            # A new connection is cheap, and after a failover the old one would still lead to the wrong server.
             self._disconnect()
             raise

@@ -1,4 +1,4 @@
-"""The tables in PostgreSQL and the statements that use them. Identifiers come from schemas, never from values."""
+"""Tables in PostgreSQL and the statements that use them. Identifiers come from schemas, never from values."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ _READ_AS = {
     "timestamp": """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
 }
 _QUOTE = "'"
-"""Graphs are JSON, full of double quotes: as the quote of the CSV each would be written and read twice, which cost a
-quarter of the client's time."""
+"""Quote of the CSV. Graphs are JSON, full of double quotes, which CSV would have to double: a quarter of the client's
+time."""
 
 _PREPARE_LOCK = 0x666C6F7769736574
-"""Held while tables are made: CREATE IF NOT EXISTS of two sessions at once collides. Any number that is ours alone."""
+"""Advisory lock held while tables are created: concurrent CREATE IF NOT EXISTS collide. The number is arbitrary."""
 
 
 def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
-    """Makes what is missing; a role that may only read and write is enough where nothing is."""
+    """Create what is missing; if nothing is, a role that may only read and write is enough."""
     schemas = tuple(schemas)
     has_progress = bool(columns_of(connection, schema_name, PROGRESS_TABLE))
     if has_progress and not any(_missing(connection, schema_name, schema) for schema in schemas):
@@ -61,7 +61,7 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
 
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PREPARE_LOCK,))
-        # IF NOT EXISTS asks for the right to create even where there is nothing to do.
+        # IF NOT EXISTS would require the right to create even where there is nothing to do.
         there = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema_name,)).fetchone()
         if there is None:
             connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema_name)))
@@ -80,7 +80,7 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
 
 
 def columns_of(connection: Connection[Any], schema_name: str, table: str) -> frozenset[str]:
-    """The columns that a table has; none where there is no such table."""
+    """Return the columns of a table; none if there is no such table."""
     rows = connection.execute(
         "SELECT attname FROM pg_attribute "
         "JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace "
@@ -91,7 +91,7 @@ def columns_of(connection: Connection[Any], schema_name: str, table: str) -> fro
 
 
 def stage_statement(schema_name: str, schema: EventSchema) -> Composed:
-    """Makes the session's own table into which a batch is copied; it is empty again after every transaction."""
+    """Return the statement that creates the session's temporary table for a batch, emptied by every commit."""
     from psycopg.sql import SQL, Identifier
 
     return SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA").format(
@@ -100,7 +100,7 @@ def stage_statement(schema_name: str, schema: EventSchema) -> Composed:
 
 
 def copy_statement(schema: EventSchema, into: str | None = None) -> Composed:
-    """Takes a batch in the form of ``csv_of``, into the session's own table or the events' in schema ``into``."""
+    """Return the COPY that takes ``csv_of`` rows, into the temporary table or the event's table in schema ``into``."""
     from psycopg.sql import SQL, Identifier, Literal
 
     table = _stage(schema) if into is None else Identifier(into, schema.event)
@@ -110,12 +110,12 @@ def copy_statement(schema: EventSchema, into: str | None = None) -> Composed:
 
 
 def csv_of(rows: pl.DataFrame) -> str:
-    """Rows as CSV: a null is nothing, an empty text is quoted."""
+    """Return rows as CSV: null is nothing, an empty text is quoted."""
     return rows.write_csv(include_header=False, quote_style="non_numeric", quote_char=_QUOTE, null_value="")
 
 
 def merge_statement(schema_name: str, schema: EventSchema) -> Composed:
-    """Takes over what is new. In the order of the key, so that two writers of the same events cannot deadlock."""
+    """Return the statement that merges new rows, in key order: two writers of the same events cannot deadlock."""
     from psycopg.sql import SQL, Identifier
 
     return SQL(
@@ -124,7 +124,7 @@ def merge_statement(schema_name: str, schema: EventSchema) -> Composed:
 
 
 def select_statement(schema_name: str, schema: EventSchema) -> Composed:
-    """Reads a table as rows in the sense of ``sinks.rows``."""
+    """Return the statement that reads a table as rows in the sense of ``sinks.rows``."""
     from psycopg.sql import SQL, Identifier
 
     columns = SQL(", ").join(
@@ -159,5 +159,5 @@ def _names(schema: EventSchema) -> Composed:
 def _stage(schema: EventSchema) -> Any:
     from psycopg.sql import Identifier
 
-    # pg_temp: a table of another schema can never be meant. The version: a newer one has other columns.
+    # pg_temp: so that no other schema is meant. The version, because a newer one has other columns.
     return Identifier("pg_temp", f"stage_{schema.event}_v{schema.version}")

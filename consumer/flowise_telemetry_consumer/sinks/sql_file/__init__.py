@@ -1,1 +1,1 @@
-"""What SQLite and DuckDB have in common: a database that is one file."""
+"""Databases that are one file: the common part of SQLite and DuckDB."""

@@ -1,4 +1,4 @@
-"""What databases in one file have in common: which file it is, its connection, and why it cannot be opened."""
+"""One file of a database and the connection that writes to it."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["Connection", "DatabaseFile", "exchange_names", "quoted"]
 
 
 class Connection(Protocol):
-    """What the connections of all of them can do."""
+    """The common part of the databases' connections."""
 
     def execute(self, statement: str, /) -> Any:
-        """Runs one statement."""
+        """Run one statement."""
 
     def close(self) -> object:
-        """Lets go of the file."""
+        """Release the file."""
 
 
 C = TypeVar("C", bound=Connection)
 
 
 class DatabaseFile(ABC, Generic[C]):
-    """One file and the connection that writes to it, made when it is first needed and after every failure.
+    """One file and the connection that writes to it, opened when first needed and again after every failure.
 
-    ``on_open`` is called with each new connection, to make the tables. ``errors`` is what the database raises.
+    ``on_open`` is called with each new connection, to create the tables. ``errors`` is the database's error class.
     """
 
     def __init__(self, path: Path, *, url: str, errors: type[Exception], on_open: Callable[[C], None]) -> None:
@@ -45,11 +45,11 @@ class DatabaseFile(ABC, Generic[C]):
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a connection that writes."""
+        """Return True while there is a connection that writes."""
         return self._db is not None
 
     def connection(self) -> C:
-        """The connection that writes."""
+        """Return the connection that writes."""
         if self._db is not None:
             self.require_same_file()
             return self._db
@@ -66,53 +66,53 @@ class DatabaseFile(ABC, Generic[C]):
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[C]:
-        """A connection in a transaction of its own: the state of one moment. Does not make the file."""
+        """Open a connection in a transaction, which sees the state of one moment. Never creates the file."""
 
     @abstractmethod
     def transaction(self, db: C) -> AbstractContextManager[None]:
-        """All of what is inside, or nothing."""
+        """Apply everything inside, or nothing."""
 
     def close(self) -> None:
-        """Closes the connection that writes."""
+        """Close the connection that writes."""
         if self._db is not None:
             self._db.close()
             self._db = None
 
     def require_same_file(self) -> None:
-        """Raises ``SinkUnavailableError`` where the file was removed: databases write on to it as if nothing were."""
+        """Raise ``SinkUnavailableError`` if the file was removed or replaced: rows would be lost silently."""
         if file_identity(self._path) != self._identity:
             self.close()
-            raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
+            raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it will be created again")
 
     @contextlib.contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Raises ``SinkError`` or ``SinkUnavailableError`` for what the database raises inside."""
+        """Raise ``SinkError`` or ``SinkUnavailableError`` for the database's errors inside."""
         try:
             yield
         except self._errors as error:
-            # A new connection is cheap; what state a failed one is in depends on the failure.
+            # A new connection is cheap, and the state of a failed one depends on the failure.
             self.close()
-            raise self._told(error) from error
+            raise self._translate(error) from error
 
     @abstractmethod
     def _connect(self) -> C:
-        """A connection that can write; makes the file."""
+        """Open a connection that can write; creates the file."""
 
     def _set_up(self, db: C) -> None:
-        """What a new connection that writes needs before its tables are made."""
+        """Configure a new connection before its tables are created."""
 
     @abstractmethod
-    def _told(self, error: Exception) -> SinkError:
-        """The database's error in our words."""
+    def _translate(self, error: Exception) -> SinkError:
+        """Return our error for one of the database."""
 
 
 def exchange_names(db: Connection, one: str, other: str) -> None:
-    """Gives each of two tables the name of the other, inside a transaction."""
+    """Exchange the names of two tables, inside a transaction."""
     between = f"{other}_{secrets.token_hex(4)}"
     for old, new in ((one, between), (other, one), (between, other)):
         db.execute(f"ALTER TABLE {quoted(old)} RENAME TO {quoted(new)}")
 
 
 def quoted(name: str) -> str:
-    """An identifier as statements take it."""
+    """Return an identifier, quoted for a statement."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""A sink in a database of one file: one table for each event, one for the progress, sets of tables by a prefix."""
+"""A sink in a database of one file: a table per event, one for progress; staging tables have a prefix."""
 
 from __future__ import annotations
 
@@ -24,47 +24,47 @@ C_contra = TypeVar("C_contra", bound=Connection, contravariant=True)
 
 
 class EventTables(Protocol[C_contra]):
-    """The statements on tables of events: a module of the database's own."""
+    """Statements on tables of events; each database has a module of them."""
 
     def make_table(self, db: C_contra, table: str, schema: EventSchema) -> None:
-        """Makes the table of an event, or the columns of it that are missing."""
+        """Create the table of an event, or add its missing columns."""
 
     def exchange(self, db: C_contra, one: str, other: str) -> None:
-        """Gives each of two tables the name of the other, inside a transaction."""
+        """Exchange the names of two tables, inside a transaction."""
 
     def insert(self, db: C_contra, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
-        """Adds the rows whose event is not there yet, and says how many they were."""
+        """Add the rows whose event is new; return their number."""
 
     def columns(self, db: C_contra, table: str) -> frozenset[str]:
-        """The columns that a table has; none where there is no such table."""
+        """Return the columns of a table; none if there is no such table."""
 
     def frames_of(self, db: C_contra, table: str, schema: EventSchema, *, batch_rows: int) -> Iterator[pl.DataFrame]:
-        """All rows, at most so many to a frame."""
+        """Yield all rows, at most ``batch_rows`` a frame."""
 
 
 class ProgressTable(Protocol[C_contra]):
-    """The statements on the table that keeps how far each source has come: a module of the database's own."""
+    """Statements on the progress table; each database has a module of them."""
 
     def make_progress_table(self, db: C_contra, table: str) -> None:
-        """Makes the table where it is missing."""
+        """Create the table if it is missing."""
 
     def claim(
         self, db: C_contra, table: str, source: str, partition: TopicPartition, description: str
     ) -> tuple[int | None, int]:
-        """The next offset of a partition, and the epoch of whoever has it from now on."""
+        """Claim a partition; return its next offset (None if nothing was written) and the epoch of the new claim."""
 
     def advance(self, db: C_contra, table: str, source: str, step: Advance) -> bool:
-        """Moves a partition on; False, and nothing is moved, where its epoch is another one by now."""
+        """Advance a partition; return False, having changed nothing, if its epoch is no longer ours."""
 
     def carry_claims(self, db: C_contra, old: str, new: str) -> None:
-        """Lets those who had claimed in one table write on in another, of which they have written nothing."""
+        """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
 
     def rows_of(self, db: C_contra, table: str) -> Iterable[ProgressRow]:
-        """All that is kept; nothing where there is no such table yet."""
+        """Yield all rows; none if there is no such table yet."""
 
 
 class DatabaseFileSink(ABC, Generic[C]):
-    """A ``Sink``; what differs from database to database is in the three parts that it is made of."""
+    """A sink with all four roles; its three parts hold what differs between databases."""
 
     def __init__(
         self,
@@ -76,9 +76,10 @@ class DatabaseFileSink(ABC, Generic[C]):
         progress: ProgressTable[C],
     ) -> None:
         self._path = path
-        # No event has two underscores in its name.
+        # No event has two underscores in its name, so prefix and name cannot be confused.
         self._prefix = f"{table_set}__" if table_set else ""
         self._progress_table = self._prefix + PROGRESS_TABLE
+        # This text must never change: the ids of replays are hashes of it (``ReplayRequest.run_id``).
         self._url = f"{scheme}:///{path}" + (f" (beside: {table_set})" if table_set else "")
         self._schemas: dict[str, EventSchema] = {}
         self._tables = tables
@@ -89,35 +90,35 @@ class DatabaseFileSink(ABC, Generic[C]):
 
     @abstractmethod
     def _open_database(self) -> DatabaseFile[C]:
-        """The file, which is not touched yet; its ``on_open`` is ``_make_tables``."""
+        """Return the file without touching it; its ``on_open`` is ``_make_tables``."""
 
     @abstractmethod
     def staging(self, name: str) -> Self:
-        """Tables in the same file, ``<name>__<event>``."""
+        """Return a sink whose tables are ``<name>__<event>`` in the same file."""
 
     @property
     def url(self) -> str:
-        """The address, and which tables when they are not the live ones; a file has no password."""
+        """The address, with the name of staging tables; a file has no password."""
         return self._url
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
-        """Makes the file, the tables and the columns that are missing."""
+        """Create the missing file, tables and columns."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
         with self._database.translate_errors():
-            # Makes the tables itself where it opens the file.
+            # Opening the file creates the tables.
             was_open = self._database.is_open
             db = self._database.connection()
             if was_open:
                 self._make_tables(db)
 
     def write(self, batch: Batch) -> WriteResult:
-        """Adds the events of a batch that are not there yet, and moves its source on, in one transaction."""
+        """Add the new events and advance the source, in one transaction."""
         require_prepared(self, batch, self._schemas)
         written: dict[str, int] = {}
         with self._database.translate_errors():
             db = self._database.connection()
             with self._database.transaction(db):
-                # First: nobody can claim meanwhile, and who is fenced need not write.
+                # First: nobody can claim meanwhile, and a fenced writer need not write.
                 for step in self._claims.advances(batch):
                     if not self._progress.advance(db, self._progress_table, batch.source, step):
                         raise self._claims.fenced(batch.source, step.partition)
@@ -131,7 +132,7 @@ class DatabaseFileSink(ABC, Generic[C]):
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
     ) -> Mapping[TopicPartition, int]:
-        """Makes this sink the one that writes these partitions, in one transaction."""
+        """Claim partitions, in one transaction."""
         offsets: dict[TopicPartition, int] = {}
         epochs: dict[TopicPartition, int] = {}
         with self._database.translate_errors():
@@ -143,20 +144,20 @@ class DatabaseFileSink(ABC, Generic[C]):
                     )
                     if offset is not None:
                         offsets[partition] = offset
-        self._claims.took(source, epochs)
+        self._claims.record(source, epochs)
         return offsets
 
     def progress(self) -> list[SourceProgress]:
-        """How far each source has come."""
+        """Return the progress of each source."""
         with self._database.translate_errors(), self._database.reading() as db:
             return sources_of(self._progress.rows_of(db, self._progress_table))
 
     def lock(self, name: str) -> None:
-        """Takes a lock: a file beside the database."""
+        """Acquire a lock: a file beside the database."""
         self._locks.take(name)
 
     def promote(self, name: str) -> None:
-        """Gives the tables each other's names. Views keep the name they read from, and so show the new rows."""
+        """Exchange the names of the tables. Views read by name, and so show the new rows."""
         other = self.staging(name)
         with self._database.translate_errors():
             with self._database.reading() as db:
@@ -176,7 +177,7 @@ class DatabaseFileSink(ABC, Generic[C]):
             self._database.require_same_file()
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
-        """The events of one table, from a connection of its own that sees the state at its start."""
+        """Yield the rows of one table, over a separate connection that sees the state at its start."""
         schema = self._known().get(event) or catalog().latest(event)
         with self._database.translate_errors(), self._database.reading() as db:
             table = self._prefix + event
@@ -184,11 +185,13 @@ class DatabaseFileSink(ABC, Generic[C]):
             missing = [field.column for field in schema.fields if field.column not in held]
             if missing:
                 what = f"columns {', '.join(missing)} in the table {table}" if held else f"table {table}"
-                raise SinkError(f"there are no {what} in {self.url}: a consumer makes them when it starts", event=event)
+                raise SinkError(
+                    f"there are no {what} in {self.url}: a consumer creates them when it starts", event=event
+                )
             yield from self._tables.frames_of(db, table, schema, batch_rows=batch_rows)
 
     def counts(self) -> dict[str, int]:
-        """The number of rows of each table, all as of one moment."""
+        """Return the number of rows of each table, all as of one moment."""
         counts: dict[str, int] = {}
         with self._database.translate_errors(), self._database.reading() as db:
             for event in sorted(self._known()):
@@ -198,7 +201,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         return counts
 
     def close(self) -> None:
-        """Closes the file and lets go of the locks."""
+        """Close the file and release the locks."""
         self._database.close()
         self._locks.release()
 

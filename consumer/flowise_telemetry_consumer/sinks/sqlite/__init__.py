@@ -10,5 +10,5 @@ __all__ = ["BUSY_TIMEOUT_SECONDS", "SqliteSink", "open_sqlite"]
 
 
 def open_sqlite(url: str) -> SqliteSink:
-    """The sink of an SQLite URL; the file is made by ``prepare``."""
+    """Return the sink of an SQLite URL; ``prepare`` creates the file."""
     return SqliteSink(file_of(url, "sqlite"))

@@ -1,4 +1,4 @@
-"""The file of an SQLite sink: its connection, transactions, and what it says when something fails."""
+"""The file of an SQLite sink: its connection, transactions and errors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 __all__ = ["BUSY_TIMEOUT_SECONDS", "Database"]
 
 BUSY_TIMEOUT_SECONDS = 10.0
-"""How long a write waits for another program's lock before it raises ``SinkUnavailableError``."""
+"""Time that a write waits for another program's lock before it raises ``SinkUnavailableError``."""
 
 _WAL_RETRY_SECONDS = 0.05
 _PAGE_BYTES = 16_384
 
 
 class Database(DatabaseFile[sqlite3.Connection]):
-    """One SQLite file, in WAL mode, every commit on the disk before it counts."""
+    """One SQLite file in WAL mode; every commit is synced to the disk."""
 
     def __init__(
         self, path: Path, *, url: str, busy_timeout_seconds: float, on_open: Callable[[sqlite3.Connection], None]
@@ -33,7 +33,7 @@ class Database(DatabaseFile[sqlite3.Connection]):
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection of its own that cannot write: the state of one moment. Does not make the file."""
+        """Open a read-only connection in a transaction, which sees the state of one moment. Never creates the file."""
         address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
         db = sqlite3.connect(address, uri=True, timeout=self._busy_timeout_seconds, isolation_level=None)
         with contextlib.closing(db):
@@ -42,15 +42,15 @@ class Database(DatabaseFile[sqlite3.Connection]):
 
     @contextlib.contextmanager
     def transaction(self, db: sqlite3.Connection) -> Iterator[None]:
-        """All of what is inside, or nothing."""
-        # IMMEDIATE: the lock is waited for here, where it can be had, and not in the middle, where SQLite gives up at
-        # once.
+        """Apply everything inside, or nothing."""
+        # IMMEDIATE takes the write lock here, where SQLite waits for it. A lock that is upgraded in the middle of a
+        # transaction fails at once.
         db.execute("BEGIN IMMEDIATE")
         try:
             yield
             db.execute("COMMIT")
         except BaseException:
-            # Some failures have rolled back already.
+            # Some failures roll back by themselves.
             if db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
@@ -60,14 +60,14 @@ class Database(DatabaseFile[sqlite3.Connection]):
         return sqlite3.connect(self._path, timeout=self._busy_timeout_seconds, isolation_level=None)
 
     def _set_up(self, db: sqlite3.Connection) -> None:
-        # Of a file that is made now. Events are large for the usual 4 KiB, which cost a fifth more time.
+        # Applies to a new file. Events are large for the default 4 KiB, which cost a fifth more time.
         db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         self._use_wal(db)
-        # NORMAL would lose the last commits with the power, and Kafka's offsets say that they were written.
+        # NORMAL could lose the last commits in a power cut, after their offsets were committed to Kafka.
         db.execute("PRAGMA synchronous = FULL")
 
     def _use_wal(self, db: sqlite3.Connection) -> None:
-        # SQLite does not wait for a lock while it changes the journal mode: two first starts at once collide here.
+        # SQLite does not wait for a lock when it changes the journal mode: two first starts at once collide here.
         deadline = time.monotonic() + self._busy_timeout_seconds
         while True:
             try:
@@ -79,7 +79,7 @@ class Database(DatabaseFile[sqlite3.Connection]):
             else:
                 return
 
-    def _told(self, error: Exception) -> SinkError:
+    def _translate(self, error: Exception) -> SinkError:
         code = _code(error)
         unavailable = {
             sqlite3.SQLITE_BUSY: f"has been locked by another program for {self._busy_timeout_seconds:g} s",
@@ -99,6 +99,6 @@ class Database(DatabaseFile[sqlite3.Connection]):
 
 
 def _code(error: Exception) -> int | None:
-    """The primary result code; misuse that Python finds itself has none."""
+    """Return the primary result code; errors that Python raises itself have none."""
     extended: int | None = getattr(error, "sqlite_errorcode", None)
     return None if extended is None else extended & 0xFF

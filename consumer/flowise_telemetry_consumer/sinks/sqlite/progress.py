@@ -1,24 +1,23 @@
-"""How far each source has come, in a table beside those of the events."""
+"""Progress of each source, in a table beside those of the events."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 
 from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow
 from flowise_telemetry_consumer.sinks.sql_file.database import quoted
 from flowise_telemetry_consumer.sinks.sqlite.tables import columns
+from flowise_telemetry_schemas.json_mapping import milliseconds_of
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["advance", "carry_claims", "claim", "make_progress_table", "rows_of"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
 
 def make_progress_table(db: sqlite3.Connection, table: str) -> None:
-    """Makes the table where it is missing."""
+    """Create the table if it is missing."""
     db.execute(
         f"CREATE TABLE IF NOT EXISTS {quoted(table)} ("
         "source TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER, "
@@ -30,7 +29,7 @@ def make_progress_table(db: sqlite3.Connection, table: str) -> None:
 def claim(
     db: sqlite3.Connection, table: str, source: str, partition: TopicPartition, description: str
 ) -> tuple[int | None, int]:
-    """The next offset of a partition, and the epoch of whoever has it from now on."""
+    """Claim a partition; return its next offset (None if nothing was written) and the epoch of the new claim."""
     statement = (
         f"INSERT INTO {quoted(table)} AS held (source, topic, partition, epoch, description, claimed_at, updated_at) "  # noqa: S608 - our table
         f"VALUES (?, ?, ?, 1, ?, {_NOW}, {_NOW}) ON CONFLICT DO UPDATE SET epoch = held.epoch + 1, "
@@ -42,7 +41,7 @@ def claim(
 
 
 def advance(db: sqlite3.Connection, table: str, source: str, step: Advance) -> bool:
-    """Moves a partition on; False, and nothing is moved, where its epoch is another one by now."""
+    """Advance a partition; return False, having changed nothing, if its epoch is no longer ours."""
     statement = (
         f"UPDATE {quoted(table)} SET next_offset = ?, updated_at = {_NOW} "  # noqa: S608 - our table
         "WHERE source = ? AND topic = ? AND partition = ? AND epoch = ?"
@@ -51,7 +50,7 @@ def advance(db: sqlite3.Connection, table: str, source: str, step: Advance) -> b
 
 
 def carry_claims(db: sqlite3.Connection, old: str, new: str) -> None:
-    """Lets those who had claimed in one table write on in another, of which they have written nothing."""
+    """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
     db.execute(
         f"INSERT INTO {quoted(new)} AS held (source, topic, partition, epoch, description, updated_at) "  # noqa: S608 - our tables
         f"SELECT source, topic, partition, epoch, description, {_NOW} FROM {quoted(old)} WHERE true "
@@ -60,7 +59,7 @@ def carry_claims(db: sqlite3.Connection, old: str, new: str) -> None:
 
 
 def rows_of(db: sqlite3.Connection, table: str) -> Iterable[ProgressRow]:
-    """All that is kept; nothing where there is no such table yet."""
+    """Yield all rows; none if there is no such table yet."""
     if not columns(db, table):
         return
     statement = (
@@ -73,10 +72,6 @@ def rows_of(db: sqlite3.Connection, table: str) -> Iterable[ProgressRow]:
             TopicPartition(topic, partition),
             next_offset,
             description,
-            claimed_at_ms=_ms(claimed_at) if claimed_at else None,
-            updated_at_ms=_ms(updated_at),
+            claimed_at_ms=milliseconds_of(claimed_at) if claimed_at else None,
+            updated_at_ms=milliseconds_of(updated_at),
         )
-
-
-def _ms(text: str) -> int:
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)

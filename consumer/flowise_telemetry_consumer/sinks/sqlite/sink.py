@@ -17,8 +17,8 @@ __all__ = ["SqliteSink"]
 class SqliteSink(DatabaseFileSink[sqlite3.Connection]):
     """Events in an SQLite file, one table for each.
 
-    The file is in WAL mode, so that it can be read while it is written, and every commit is on the disk before it
-    counts (``synchronous=FULL``). Timestamps are text such as ``2026-01-31T12:00:00.000Z``, graphs JSON text.
+    The file is in WAL mode, so that it can be read while it is written, and every commit is synced to the disk
+    (``synchronous=FULL``). Timestamps are text such as ``2026-01-31T12:00:00.000Z``, graphs JSON text.
     """
 
     def __init__(self, path: Path, *, table_set: str = "", busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
@@ -34,7 +34,7 @@ class SqliteSink(DatabaseFileSink[sqlite3.Connection]):
         )
 
     def staging(self, name: str) -> Self:
-        """Tables in the same file, ``<name>__<event>``."""
+        """Return a sink whose tables are ``<name>__<event>`` in the same file."""
         return type(self)(
             self._path,
             table_set=self._prefix + staging_name(name),

@@ -1,4 +1,4 @@
-"""The tables of an SQLite sink and the statements that use them. Identifiers come from schemas, never from values."""
+"""Tables of an SQLite sink and the statements that use them. Identifiers come from schemas, never from values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMBERS = ("int", "long", "boolean")
 
 
 def make_table(db: sqlite3.Connection, table: str, schema: EventSchema) -> None:
-    """Makes the table of an event, or the columns of it that are missing."""
+    """Create the table of an event, or add its missing columns."""
     held = columns(db, table)
     if held:
         for field in schema.fields:
@@ -27,22 +27,22 @@ def make_table(db: sqlite3.Connection, table: str, schema: EventSchema) -> None:
         return
     declared = ", ".join(_declaration(field) for field in schema.fields)
     db.execute(f"CREATE TABLE {quoted(table)} ({declared}, PRIMARY KEY (event_id))")
-    # Indexes cannot be renamed, and tables are: the name of one must not be in the way of a table made later.
+    # SQLite renames tables but not indexes: a fixed name would collide with the index of a later table.
     index = quoted(f"{table}_occurred_at_{secrets.token_hex(4)}")
     db.execute(f"CREATE INDEX {index} ON {quoted(table)} (occurred_at)")
 
 
 def exchange(db: sqlite3.Connection, one: str, other: str) -> None:
-    """Gives each of two tables the name of the other, inside a transaction. Their indexes go with them."""
-    # Off (the default), views would be rewritten to follow the old rows to their new name.
+    """Exchange the names of two tables, inside a transaction. Indexes stay with their table."""
+    # Otherwise ALTER TABLE rewrites views to follow the old rows to their new name.
     db.execute("PRAGMA legacy_alter_table = ON")
     exchange_names(db, one, other)
 
 
 def insert(db: sqlite3.Connection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
-    """Adds the rows whose event is not there yet, and says how many they were."""
+    """Add the rows whose event is new; return their number."""
     marks = ", ".join("?" * len(schema.fields))
-    # Not INSERT OR IGNORE: that would pass over a null in a column that takes none, too.
+    # Not INSERT OR IGNORE, which would also skip rows that violate NOT NULL.
     statement = (
         f"INSERT INTO {quoted(table)} ({_column_names(schema.fields)}) VALUES ({marks}) "  # noqa: S608 - names of the schema
         "ON CONFLICT (event_id) DO NOTHING"
@@ -51,14 +51,14 @@ def insert(db: sqlite3.Connection, table: str, schema: EventSchema, frame: pl.Da
 
 
 def frames_of(db: sqlite3.Connection, table: str, schema: EventSchema, *, batch_rows: int) -> Iterator[pl.DataFrame]:
-    """All rows, at most so many to a frame."""
+    """Yield all rows, at most ``batch_rows`` a frame."""
     cursor = db.execute(f"SELECT {_column_names(schema.fields)} FROM {quoted(table)}")  # noqa: S608 - names of the schema
     while rows := cursor.fetchmany(batch_rows):
         yield frame_of_rows(schema, rows)
 
 
 def columns(db: sqlite3.Connection, table: str) -> frozenset[str]:
-    """The columns that a table has; none where there is no such table."""
+    """Return the columns of a table; none if there is no such table."""
     rows = db.execute("SELECT name FROM pragma_table_info(?)", (table,))
     return frozenset(name for (name,) in rows)
 
@@ -73,7 +73,7 @@ def _declaration(field: Field) -> str:
         parts.append("NOT NULL")
     default = default_in_row(field)
     if default is not None:
-        # Declarations take no parameters; the default is the schema file's.
+        # DDL takes no parameters; the default comes from the schema file.
         literal = str(int(default)) if isinstance(default, int) else "'" + default.replace("'", "''") + "'"
         parts.append(f"DEFAULT {literal}")
     return " ".join(parts)

@@ -1,9 +1,9 @@
-"""kafka-python-ng 2.2.3: a fetcher that hides good records behind a broken one, and returns what are no records.
+"""kafka-python-ng 2.2.3: a fetcher that hides good records behind a broken one, and returns control records.
 
-It parses a whole fetch before it returns any of it, so that one record with a broken header hides all the others and
-nobody learns which it was. Transaction markers come out as records (dpkp/kafka-python#1853; kafka-python-ng#135 is
-open). The checksum of v2 batches is never verified. It does not get past an empty batch at offset 0, because it takes
-a last offset of 0 for "none". All of this is mended here, on one consumer.
+It parses a whole fetch before it returns any of it, so one record with a broken header hides all the others, and the
+error does not say which it is. Transaction markers are returned as records (dpkp/kafka-python#1853; kafka-python-ng#135
+is open). The checksum of v2 batches is never verified. It never gets past an empty batch at offset 0, because it takes
+a last offset of 0 for "none". This file patches all of that, on one consumer.
 
 Unnecessary with kafka-python 2.1.2 and later: control batches are skipped since 2.0.6 (#2499), checksums verified and
 records parsed one by one since 2.1.2 (#2555).
@@ -95,7 +95,7 @@ def records_of(batch: Any, position: int, topic: str, partition: int) -> Iterato
 def _plain_records(batch: Any, topic: str, partition: int) -> Iterator[Record]:
     """Yield the records of a v2 batch up to the first that has headers or is broken; leave the batch in front of it.
 
-    Twice as fast as the client, which still parses the rest and says what is wrong with a broken record.
+    Twice as fast as the client, which is left to parse the rest and to say what is wrong with a broken record.
     """
     data = bytes(batch._buffer)
     first_offset, first_ms = batch.base_offset, batch.first_timestamp
@@ -125,9 +125,9 @@ def _content(data: bytes, at: int) -> tuple[bytes | None, int]:
     return (None, at) if size < 0 else (data[at : at + size], at + size)
 
 
-# Not schemas.varint, which is Avro's: this one is the client's coding and goes when the patch goes.
+# Not ``schemas.varint``, which is Avro's: this one mirrors the client's and is removed with the patch.
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return a zig-zag number and the position after it as the client reads it, which drops no bits over 64."""
+    """Return a zig-zag number and the position after it, as the client does, without dropping bits over 64."""
     value = data[at]
     if value > 0x7F:
         shift = 7
@@ -157,6 +157,6 @@ def _skip_record(batch: Any) -> int | None:
         delta, _ = decode_varint(batch._buffer, position)
         batch._pos = start + length
         batch._next_record_index += 1
-    except Exception:  # whatever is in these bytes, the answer is the same
+    except Exception:  # of any class: the bytes may hold anything
         return None
     return int(batch.base_offset + delta)

@@ -3,11 +3,11 @@
 The join runs on the client's own thread and goes on after the ``poll`` that began it has timed out, as the broker
 answers only once all members have come. The next ``poll`` finds the task done and starts another one without looking at
 its result (``BaseCoordinator.join_group_async``). Usually the member then joins again, which, if it is the leader,
-revokes what every other member was just assigned. They learn of it by heartbeat, seconds later, so members that poll
-for short times can keep each other from settling for half a minute and more. A member that had joined because the
-number of partitions changed does not even join again: it stays without partitions and heartbeats.
+revokes what every other member was just assigned. They learn of it by heartbeat, seconds later, so members with short
+polls can keep a group from settling for half a minute and more. A member that joined because the number of partitions
+changed never joins again: it stays without partitions, sending heartbeats.
 
-Two smaller faults of groups are mended as well: the snapshot of partitions whose change makes the leader rejoin is
+Two smaller faults of groups are patched as well: the snapshot of partitions whose change makes the leader rejoin is
 taken before the topics are known, and pauses and positions outlive a rebalance.
 
 Unnecessary once ``join_group_async`` takes the result of a task that is done. ``make test-kafka-python-3`` without
@@ -39,7 +39,7 @@ def mend_joining(consumer: Any) -> None:
         if ended is not None and coordinator.state == MemberState.REBALANCING and coordinator._generation is ended[0]:
             return ended[1]
         ended = None
-        coordinator.request_rejoin()  # stays set until the result is used, whatever the reason to join was
+        coordinator.request_rejoin()  # stays set until the result is used, whatever the reason for joining
         assignment: bytes = await join()
         ended = coordinator._generation, assignment
         return assignment

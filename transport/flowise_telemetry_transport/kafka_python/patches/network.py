@@ -1,13 +1,12 @@
-"""kafka-python 3 (seen in 3.0.12): calls without a bound, and rebalance callbacks that may not call the consumer.
+"""kafka-python 3 (seen in 3.0.12): calls without a time limit, and rebalance callbacks that cannot call the consumer.
 
-The client does its I/O on a thread of its own. A blocking call waits for that thread in ``NetworkSelector.run``,
-without a timeout (dpkp/kafka-python#3121). A rebalance callback runs on that thread, where a blocking call such as
-``commit`` raises RuntimeError. Our selector waits no longer than the adapter's deadline, and meanwhile runs the
-callbacks on the thread that called ``poll``, as ``ports`` promises. A callback whose call has timed out by then is run
-by the next call.
+The client does its I/O on its own thread. A blocking call waits for that thread in ``NetworkSelector.run``, without a
+timeout (dpkp/kafka-python#3121). A rebalance callback runs on that thread, where a blocking call such as ``commit``
+raises RuntimeError. Our selector waits no longer than the adapter's deadline, and meanwhile runs the callbacks on the
+thread that called ``poll``, as ``ports`` promises. A callback whose call has timed out by then is run by the next call.
 
-Unnecessary in part when ``NetworkSelector.run`` takes a timeout. The callbacks need this file for as long as the client
-has them run on its I/O thread, which is its design (its own way out is ``AsyncConsumerRebalanceListener``).
+Unnecessary in part when ``NetworkSelector.run`` takes a timeout. The callbacks need this file as long as the client
+runs them on its I/O thread, which is by design (its alternative is ``AsyncConsumerRebalanceListener``).
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def bounded_network_client(deadline: Deadline) -> Any:
 
     def client(**configs: Any) -> Any:
         made = KafkaNetClient(net=BoundedSelector(**configs), **configs)
-        deadline.on_failure = made.close  # a consumer whose constructor fails leaves the thread and the sockets open
+        deadline.on_failure = made.close  # a constructor that fails leaves thread and sockets open
         return made
 
     return client

@@ -1,11 +1,11 @@
-"""kafka-python-ng 2.2.3: positions that move past records which ``poll`` did not return.
+"""kafka-python-ng 2.2.3: positions that move past records that ``poll`` did not return.
 
-What was fetched of a partition that is paused by then is thrown away, yet the end of that fetch is kept as the offset
-to go on from, so that pause and resume skip records (dpkp/kafka-python#2011). A ``poll`` that raises has moved past the
-records of other partitions that it had drained by then.
+Records fetched for a partition that has been paused since are discarded, yet the next fetch starts after them, so pause
+and resume skip records (dpkp/kafka-python#2011). A ``poll`` that raises has already moved past the records that it
+drained from other partitions.
 
 Unnecessary with kafka-python 2.1.2 and later, which unpack records when they are returned (dpkp/kafka-python#2555);
-``known_position`` remains for as long as there is no public way to see a position without asking the cluster.
+``known_position`` stays as long as no public method returns a position without asking the cluster.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def seek_back(consumer: Any, positions: Mapping[Any, int | None]) -> None:
 
 
 def resume(consumer: Any, client_partitions: Collection[Any]) -> None:
-    """Resume exactly after the last record returned: a seek makes the client forget the end of what it threw away."""
+    """Resume exactly after the last record returned: a seek undoes the jump over discarded records."""
     for client_tp in client_partitions:
         offset = known_position(consumer, client_tp)
         if offset is not None:

@@ -1,0 +1,83 @@
+"""Groups of commands: a folder is a group, and each file in it is one command."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import pkgutil
+from importlib import import_module
+from importlib.util import find_spec
+
+import click
+
+from flowise_telemetry_cli.invocation import Invocation
+
+__all__ = ["CommandFolder", "CommandGroup"]
+
+
+class CommandGroup(click.Group):
+    """A group whose commands are noted for errors, and whose options have environment twins."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve the command as click does, and note it in the ``Invocation``."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            ctx.ensure_object(Invocation).commands.append(command)
+            _name_twins(command, f"{ctx.auto_envvar_prefix}_{name}")
+        return name, command, rest
+
+
+def _name_twins(command: click.Command, prefix: str) -> None:
+    """Let ``--from`` be ``…_FROM`` in the environment: click would take the parameter's name, ``begin``."""
+    for option in command.params:
+        if isinstance(option, click.Option) and option.envvar is None:
+            option.envvar = f"{prefix}_{option.opts[0].lstrip('-')}".replace("-", "_").upper()
+
+
+class CommandFolder(CommandGroup):
+    """A group whose commands are the modules of a package, except those that begin with an underscore.
+
+    Module ``show`` defines its command as ``show`` or, if Python already uses the name, as with ``list``, as ``list_``.
+    A module is imported when its command is called, never for the help of its group: ``status`` must not wait for
+    polars.
+    """
+
+    def __init__(self, *args: object, package: str, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # click's own arguments, passed on
+        self.package = package
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the modules."""
+        path = import_module(self.package).__path__
+        return sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module; return None if there is none."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = import_module(f"{self.package}.{cmd_name}")
+        command: click.Command = getattr(module, f"{cmd_name}_", None) or getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands with the first sentence of each, read from its source."""
+        names = self.list_commands(ctx)
+        limit = formatter.width - 6 - max(map(len, names))
+        rows = [
+            (name, click.Command(name, help=_docstring(self.package, name)).get_short_help_str(limit)) for name in names
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@functools.cache
+def _docstring(package: str, command: str) -> str | None:
+    """Return the docstring of a command without importing its module, and with it polars."""
+    spec = find_spec(f"{package}.{command}")
+    source = spec.loader.get_source(spec.name) if spec and spec.loader else None  # type: ignore[attr-defined]  # InspectLoader
+    for node in ast.parse(source or "").body:
+        if isinstance(node, ast.FunctionDef) and node.name in (command, f"{command}_"):
+            return ast.get_docstring(node)
+    return None

@@ -1,0 +1,33 @@
+"""The user's stored choice about telemetry, which ``enable`` and ``disable`` write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from flowise_telemetry.consent.status import status
+from flowise_telemetry.consent.stored_choice import store_choice
+
+__all__ = ["env_file_option", "store"]
+
+env_file_option = click.option(
+    "--env-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The .env file that the app reads.  [default: .env in this folder]",
+)
+
+
+def store(enabled: bool, env_file: Path | None) -> None:
+    """Store the choice and print where; also what overrides it here, if anything does."""
+    try:
+        stored = store_choice(enabled, environ=os.environ, env_file=env_file)
+    except OSError as error:
+        raise click.ClickException(f"the choice cannot be stored: {error.filename}: {error.strerror}") from error
+    click.echo(f"telemetry is {'on' if enabled else 'off'} for this user ({stored.path})")
+    for path in stored.deleted:
+        click.echo(f"deleted {path}")
+    now = status(env_file=env_file)
+    if now.enabled != enabled:
+        click.echo(f"it is still {'on' if now.enabled else 'off'} here: {now.decided_by}", err=True)

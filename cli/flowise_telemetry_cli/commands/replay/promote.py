@@ -1,0 +1,37 @@
+"""``flowise-telemetry replay promote``: make staging tables the live ones."""
+
+from __future__ import annotations
+
+import click
+
+from flowise_telemetry_cli.commands.replay._options import sink_option
+from flowise_telemetry_cli.output.table import table
+from flowise_telemetry_consumer.sinks import Readable, Stageable, open_sink
+from flowise_telemetry_consumer.sinks.registry import no_staging
+
+__all__ = ["promote"]
+
+
+@click.command()
+@click.argument("name")
+@sink_option
+def promote(*, name: str, sink: str) -> None:
+    """Swap the live tables with the staging tables that a replay filled with --staging NAME, in one transaction.
+
+    Readers see all old rows or all new ones. Promoting NAME again brings the old ones back.
+
+    \b
+    Example:
+      flowise-telemetry replay promote rebuilt --sink postgresql://user@host/telemetry
+    """
+    target = open_sink(sink)
+    if not isinstance(target, Stageable):
+        raise no_staging(target)
+    try:
+        target.promote(name)
+        counts = target.counts() if isinstance(target, Readable) else {}
+    finally:
+        target.close()
+    if counts:
+        click.echo(table(("event", "rows now"), sorted(counts.items())))
+    click.echo(f"{target.url}: promoted {name}, which now holds the tables that were live before", err=True)

@@ -1,0 +1,74 @@
+"""``flowise-telemetry replay resume``: finish an unfinished replay."""
+
+from __future__ import annotations
+
+import click
+
+from flowise_telemetry_cli.commands.replay._execute import Job, run_replay
+from flowise_telemetry_cli.commands.replay._options import (
+    allow_missing_option,
+    no_progress_option,
+    result_option,
+    sink_option,
+    workers_option,
+)
+from flowise_telemetry_cli.commands.replay._report import missing_verdict
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import connection_options, kafka_settings
+from flowise_telemetry_consumer import Shard
+from flowise_telemetry_consumer.replay import open_target
+from flowise_telemetry_consumer.replay.checkpoints import find_run
+
+__all__ = ["resume"]
+
+
+@click.command()
+@connection_options
+@click.argument("run_id", metavar="ID")
+@sink_option
+@click.option("--staging", metavar="NAME", help="The NAME that the replay was started with.")
+@workers_option
+@click.option("--shard", metavar="I/N", help="The shard to resume.")
+@allow_missing_option
+@no_progress_option
+@result_option
+@pass_invocation
+def resume(
+    invocation: Invocation,
+    *,
+    run_id: str,
+    sink: str,
+    staging: str | None,
+    workers: int,
+    shard: str | None,
+    allow_missing: bool,
+    no_progress_seconds: float,
+    as_json: bool,
+) -> int:
+    """Resume a replay that was stopped or killed, up to the end offsets of its first start.
+
+    \b
+    Example:
+      flowise-telemetry replay resume 3f2a9c0d1b7e --sink sqlite:///copy.db
+    """
+    share = None if shard is None else Shard.parse(shard)
+    target = open_target(sink, staging)
+    try:
+        run = find_run(target, run_id, share)
+    finally:
+        target.close()
+    if run.finished:
+        click.echo(f"replay {run.id} is finished: nothing is left to do", err=True)
+        return missing_verdict(run.resolved.missing, allow_missing=allow_missing)
+    job = Job(
+        sink_url=sink,
+        request=run.request,
+        shard=share,
+        run_id=run.id,
+        staging=staging,
+        workers=workers,
+        allow_missing=allow_missing,
+        no_progress_seconds=no_progress_seconds,
+        as_json=as_json,
+    )
+    return run_replay(invocation, kafka_settings(invocation), job)

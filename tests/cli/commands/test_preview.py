@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from flowise_telemetry_schemas import catalog
+from tests.cli.in_process import run_command
+
+
+def test_preview_shows_the_bytes_and_the_purpose(tmp_path: Path) -> None:
+    shown = [json.loads(line) for line in run_command("preview", "--json", folder=tmp_path).stdout.splitlines()]
+    assert [document["event"] for document in shown] == list(catalog().events)
+    for document in shown:
+        assert document["value"].startswith("c301")
+        assert set(document["record"]) <= set(document["purposes"])
+        assert all(document["purposes"].values())
