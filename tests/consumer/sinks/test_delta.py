@@ -70,6 +70,22 @@ class FolderOfBadDays(Folder):
             super().copy([file])
 
 
+class FolderOfLostReads(Folder):
+    """Fails at the n-th reading of a file that has this in its path, once."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.lost: tuple[str, int] | None = None
+
+    def read(self, path: str) -> bytes | None:
+        if self.lost and self.lost[0] in path:
+            self.lost = (self.lost[0], self.lost[1] - 1)
+            if not self.lost[1]:
+                self.lost = None
+                raise InterruptedHereError
+        return super().read(path)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "lake"
@@ -654,3 +670,51 @@ def test_consumers_of_a_group_write_side_by_side_and_take_each_others_place(root
             thread.join(60)
         assert failures == []
         assert numbers(sink_in(root)) == list(range(300))
+
+
+@pytest.mark.parametrize("reading", [1, 2, 3])
+def test_a_look_at_the_log_that_fails_in_the_middle_forgets_nothing(root: Path, reading: int) -> None:
+    """Commits that were read before the failure count: their ids, too."""
+    store, other = FolderOfLostReads(root), sink_in(root)
+    sink = DeltaSink(store)
+    sink.prepare(catalog())
+    sink.write(tools(0))
+    sink.write(tools(1))  # its minute is in memory now
+    other.write(tools(2))
+    other.write(tools(3))
+    store.lost = ("tool_created/_delta_log", reading)
+    with pytest.raises(InterruptedHereError):
+        sink.write(tools(2, 3, 4))
+    assert sink.write(tools(2, 3, 4)).written == {"tool_created": 1}
+    assert numbers(sink) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("reading", range(1, 5))
+def test_a_look_at_the_progress_that_fails_in_the_middle_leaves_the_fence_up(root: Path, reading: int) -> None:
+    store, other = FolderOfLostReads(root), sink_in(root)
+    sink = DeltaSink(store)
+    sink.prepare(catalog())
+    sink.claim("group", [TP0])
+    sink.write(of_group(TP0, 0))
+    other.claim("group", [TP0])
+    other.write(of_group(TP0, 1))
+    store.lost = ("flowise_telemetry_progress/", reading)
+    with pytest.raises(InterruptedHereError):
+        sink.write(of_group(TP0, 2))
+    with pytest.raises(FencedError):
+        sink.write(of_group(TP0, 2))
+    assert other.claim("group", [TP0]) == {TP0: 2}
+    assert numbers(other) == [0, 1]
+
+
+def test_a_first_look_at_the_progress_that_fails_does_not_empty_it(root: Path) -> None:
+    first = sink_in(root)
+    first.claim("group", [TP0])
+    first.write(of_group(TP0, 0))
+    store = FolderOfLostReads(root)
+    sink = DeltaSink(store)
+    store.lost = ("flowise_telemetry_progress/", 1)
+    with pytest.raises(InterruptedHereError):
+        sink.prepare(catalog())
+    sink.prepare(catalog())
+    assert sink.claim("group", [TP0]) == {TP0: 1}

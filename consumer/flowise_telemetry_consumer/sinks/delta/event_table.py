@@ -50,7 +50,7 @@ class EventTable:
 
     def follow(self) -> None:
         """Bring the state up to the newest version."""
-        self._known.follow(self.log.refresh())
+        self.log.refresh(self._known.follow)
 
     def prepare(self, schema: EventSchema) -> None:
         """Create the table or add columns that it lacks. Raises ``SinkError`` where one is of another type."""
@@ -133,8 +133,7 @@ class EventTable:
         return counted + sum(file.rows or 0 for file in files)
 
     def _again(self, pending: Pending, check: Callable[[], bool]) -> bool:
-        changes = self.log.refresh()
-        self._known.follow(changes)
+        changes = self.log.refresh(self._known.follow)
         try:
             going_on = check()
         except BaseException:

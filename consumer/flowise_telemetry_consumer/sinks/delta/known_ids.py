@@ -47,15 +47,14 @@ class KnownIds:
         self._minutes = {}
         self._cached_ids = 0
 
-    def follow(self, changes: Iterable[Change]) -> None:
-        """Forget what commits of others made wrong: minutes of which they wrote, all where they took rows away."""
-        for change in changes:
-            if not change.moves_rows:
-                continue
-            if change.removed:
-                self.forget()
-            for minute in [minute for minute in self._minutes if any(_may_hold(it, [minute]) for it in change.added)]:
-                self._cached_ids -= len(self._minutes.pop(minute))
+    def follow(self, change: Change) -> None:
+        """Forget what a commit of others made wrong: minutes of which it wrote, all where it took rows away."""
+        if not change.moves_rows:
+            return
+        if change.removed:
+            self.forget()
+        for minute in [minute for minute in self._minutes if any(_may_hold(it, [minute]) for it in change.added)]:
+            self._cached_ids -= len(self._minutes.pop(minute))
 
     def among(self, event_ids: pl.Series) -> pl.Series:
         """Tell for each of these ids if the table holds it."""

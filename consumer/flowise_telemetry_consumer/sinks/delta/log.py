@@ -11,7 +11,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,13 +123,18 @@ class TableLog:
         opened = DeltaTable(self._store.location(self.table), storage_options=dict(self._store.options) or None)
         return opened.transaction_version(application)
 
-    def refresh(self) -> list[Change]:
-        """Read the commits since; return what they changed."""
+    def refresh(self, follow: Callable[[Change], None] = lambda change: None) -> list[Change]:
+        """Read the commits since; return what they changed.
+
+        Reading may fail after some of them were applied, and they are not returned again: who keeps more than this
+        state gives ``follow``, which is called for each before it is applied.
+        """
         if self.version is None:
             return []
         changes = []
         while (data := self._store.read(self._path(self.version + 1))) is not None:
             change = self._change(self.version + 1, data)
+            follow(change)
             self._apply(change)
             changes.append(change)
         return changes

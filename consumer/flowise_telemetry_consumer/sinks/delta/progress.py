@@ -66,6 +66,7 @@ class Progress:
         self._url = url
         self._log = TableLog(store, prefix + PROGRESS_TABLE)
         self._state = State()
+        self._read_version: int | None = None
 
     @property
     def state(self) -> State:
@@ -79,7 +80,7 @@ class Progress:
 
     def forget(self) -> None:
         """Forget what was read."""
-        self._log, self._state = TableLog(self._store, self._log.table), State()
+        self._log, self._state, self._read_version = TableLog(self._store, self._log.table), State(), None
 
     def create(self) -> None:
         """Create the table where it is missing, and read it."""
@@ -89,13 +90,15 @@ class Progress:
 
     def load(self) -> bool:
         """Read the newest state; return False where there is no table."""
-        if self._log.version is None:
-            if not self._log.load():
-                self._state = State()
-                return False
+        if self._log.version is not None:
+            self._log.refresh()
+        elif not self._log.load():
+            self._state, self._read_version = State(), None
+            return False
+        # Not only where there is something new: reading it may have failed the last time.
+        if self._read_version != self._log.version:
             self._state = self._read()
-        elif self._log.refresh():
-            self._state = self._read()
+            self._read_version = self._log.version
         return True
 
     def change(self, make: Callable[[State], State | None]) -> State:
@@ -192,7 +195,7 @@ class Progress:
         if not self._log.commit("OVERWRITE", [*removes, {"add": add}]):
             self._store.delete([f"{self._log.table}/{path}"])
             return False
-        self._state = state
+        self._state, self._read_version = state, self._log.version
         return True
 
     def _read(self) -> State:
