@@ -211,6 +211,22 @@ def test_an_oversize_record_is_a_dead_letter_with_all_its_bytes() -> None:
     assert header_texts(dead)["dlq.reason"] == "too_large"
 
 
+def test_dead_letters_alone_do_not_stop_the_consumer(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "flowise_telemetry")
+    world = World(partitions=1)
+    world.send_good(5)
+    for _ in range(3_000):
+        world.send_bad()
+    world.send_good(5)
+    counters = world.consumer(settings=settings(rows=500)).run(StopWhen(world.all_committed))
+    assert counters.dead == {"unknown_framing": 3_000}
+    assert len(world.dead_records()) == 3_000
+    assert world.sink.event_ids() == world.accepted()
+    first, summary = (each.getMessage() for each in caplog.records if "dead letter" in each.getMessage())
+    assert first.startswith("first dead letter with reason unknown_framing: events[0] offset 5, filed in events.dlq: ")
+    assert summary == "2,999 more dead letters in events.dlq: unknown_framing 2,999"
+
+
 def test_too_many_dead_letters_stop_the_consumer_before_anything_is_written() -> None:
     world = World(partitions=1)
     world.send_good(4)
