@@ -16,7 +16,7 @@ from flowise_telemetry_consumer import (
 from flowise_telemetry_consumer.errors import DeadLetterRefusedError
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import ConfigurationError
-from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError, MessageTooLargeError
+from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.world import DLQ, GROUP, TOPIC, StopWhen, World, header_texts
 
@@ -193,13 +193,17 @@ def test_a_dead_letter_that_is_refused_stops_the_consumer_without_a_commit() -> 
     assert world.committed() == {}
 
 
-def test_a_dead_letter_that_is_too_large_for_its_topic_names_the_mend() -> None:
+def test_a_dead_letter_that_is_too_large_for_its_topic_goes_without_its_value(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "flowise_telemetry")
     world = World(dlq_max_bytes=1_048_588)
     world.send_bad(b"x" * 1_048_577)
-    with pytest.raises(DeadLetterRefusedError, match=r"raise max\.message\.bytes of topic events\.dlq") as caught:
-        world.consumer(settings=settings()).run(StopWhen(lambda: False))
-    assert isinstance(caught.value.__cause__, MessageTooLargeError)
-    assert world.committed() == {}
+    world.send_good(3)
+    world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    (dead,) = world.dead_records()
+    assert (dead.key, dead.value) == (b"bad", None)
+    assert (header_texts(dead)["dlq.cut"], header_texts(dead)["dlq.value.bytes"]) == ("value", "1048577")
+    assert world.sink.event_ids() == world.accepted()
+    assert "raise max.message.bytes of topic events.dlq to keep them whole" in caplog.text
 
 
 def test_an_oversize_record_is_a_dead_letter_with_all_its_bytes() -> None:
