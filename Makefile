@@ -79,12 +79,9 @@ $(POLARS_OLDEST)/ready: requirements/dev.txt requirements/install.sh pyproject.t
 test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the oldest polars that is allowed
 	@$(POLARS_OLDEST)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/consumer/decoding tests/consumer/sinks $(ARGS)
 
-# Real programs that an app may be made of, each with the interpreter that it is asked for: PYTHONS="python3.11 python3.12".
-PYTHONS ?= $(PYTHON)
-
-.PHONY: test-apps
-test-apps: $(DEV_READY) ## the producer inside gevent and eventlet; PYTHONS="python3.11 python3.13" on those
-	@APP_PYTHONS=$$(tests/apps/install.sh $(VENV)/bin/uv .venvs $(PYTHONS)) && export APP_PYTHONS && $(PYTEST) tests/apps $(ARGS)
+.PHONY: test-objects
+test-objects: $(DEV_READY) ## Delta on a real object storage (SeaweedFS): contract, promotions, kill loops, faults; ten minutes
+	@TEST_OBJECTS=1 $(RUN) -m pytest tests/consumer/sinks -k "s3 or bucket" $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_READY) ## ruff, mypy, and whether the generated files are up to date; changes nothing

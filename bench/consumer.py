@@ -54,8 +54,8 @@ def _file_sink(scheme: str, filled: FilledTopic, client: str) -> Run:
     return run
 
 
-def parquet_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
-    """Reading, and the way to Parquet, with both clients; the peers decode and keep nothing."""
+def delta_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
+    """Reading, and the way to Delta, with both clients; the peers decode and keep nothing."""
     read: dict[str, list[Run]] = {client: [] for client in CLIENTS}
     polled: dict[str, list[Run]] = {client: [] for client in CLIENTS}
     kept: dict[str, list[Run]] = {client: [] for client in CLIENTS}
@@ -65,13 +65,13 @@ def parquet_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
         for client in CLIENTS:
             read[client].append(reading(client, filled))
             polled[client].append(reading(client, filled, through="transport"))
-            kept[client].append(_file_sink("parquet", filled, client))
+            kept[client].append(_file_sink("delta", filled, client))
         quixstreams.append(peer("quixstreams", "quix", filled, events=QUIXSTREAMS_EVENTS))
         faststream.append(peer("faststream", "fast_stream", filled, events=FASTSTREAM_EVENTS))
     for client in CLIENTS:
         yield from _speeds(f"merely reading, {client}", read[client])
         yield from _speeds(f"our reader, {client}", polled[client])
-        yield from _speeds(f"to Parquet, {client}", kept[client])
+        yield from _speeds(f"to Delta, {client}", kept[client])
         yield Row("  over merely reading, CPU", ratios(_cpu(kept[client]), _cpu(read[client])), "times", at_most(2.5))
         yield Row("  over our reader, CPU", ratios(_cpu(kept[client]), _cpu(polled[client])), "times")
     for name, runs, wanted in (("quixstreams", quixstreams, 8), ("FastStream", faststream, 40)):
@@ -79,7 +79,7 @@ def parquet_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
         if len(measured) == repeats:
             yield from _speeds(f"{name}, decoding only", measured)
             over = ratios(_cpu(measured), _cpu(kept["librdkafka"]))
-            yield Row("  over ours to Parquet, CPU", over, "times", at_least(wanted))
+            yield Row("  over ours to Delta, CPU", over, "times", at_least(wanted))
 
 
 def postgres_rows(filled: FilledTopic, repeats: int, service: PostgresService) -> Iterator[Row]:
@@ -122,13 +122,13 @@ def duckdb_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
 
 
 def group_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
-    """One consumer on one core, and two on two in one group, into one Parquet data set."""
+    """One consumer on one core, and two on two in one group, into one lake of Delta tables."""
     one: list[float] = []
     two: list[float] = []
     for _ in range(repeats):
         for rates, members in ((one, 1), (two, 2)):
             with tempfile.TemporaryDirectory() as folder:
-                url = f"parquet:///{folder}/bench"
+                url = f"delta:///{folder}/bench"
                 rates.append(members_per_second(filled, url, members))
                 sink_holds(url, filled.counts)
     yield Row("one consumer", one, "events/s")
@@ -141,9 +141,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.consumer", description=__doc__, allow_abbrev=False)
     parser.add_argument("--events", type=int, default=int(os.environ.get("BENCH_EVENTS", EVENTS)), help="on the topic")
     parser.add_argument("--repeats", type=int, default=REPEATS)
-    parser.add_argument("--only", choices=("parquet", "postgres", "duckdb", "group"), action="append")
+    parser.add_argument("--only", choices=("delta", "postgres", "duckdb", "group"), action="append")
     options = parser.parse_args()
-    chosen = options.only or ["parquet", "postgres", "duckdb", "group"]
+    chosen = options.only or ["delta", "postgres", "duckdb", "group"]
     kafka, _ = start_kafka()
     postgres = start_postgres()[0] if "postgres" in chosen else None
     try:
@@ -151,7 +151,7 @@ def main() -> None:
         longer = fill(kafka, GROUP_TIMES_EVENTS * options.events) if "group" in chosen else filled
         title = f"{filled.events:,} events, {options.repeats} times each"
         tables: dict[str, tuple[str, Callable[[], Iterator[Row]]]] = {
-            "parquet": ("topic to Parquet", lambda: parquet_rows(filled, options.repeats)),
+            "delta": ("topic to Delta", lambda: delta_rows(filled, options.repeats)),
             "duckdb": ("topic to DuckDB and SQLite", lambda: duckdb_rows(filled, options.repeats)),
             "group": ("two in one group", lambda: group_rows(longer, options.repeats)),
         }

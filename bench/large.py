@@ -26,19 +26,19 @@ __all__ = ["BACKLOGS", "SINKS"]
 BACKLOGS = (500_000, 5_000_000)
 HELD_EVENTS = 20_000_000
 EVENTS = 200_000
-SINKS = ("parquet", "duckdb", "sqlite", "postgresql")
+SINKS = ("delta", "duckdb", "sqlite", "postgresql")
 _PEAK_MEBIBYTES = 400
 _START_SECONDS = 60
 
 
 def memory_rows(kafka: KafkaService, backlogs: tuple[int, ...], repeats: int) -> Iterator[Row]:
-    """Peak memory by the length of the backlog, to Parquet."""
+    """Peak memory by the length of the backlog, to Delta."""
     peaks: dict[int, list[float]] = {}
     for backlog in backlogs:
         filled = fill(kafka, backlog)
         for _ in range(repeats):
             with tempfile.TemporaryDirectory() as folder:
-                url = f"parquet:///{folder}/bench"
+                url = f"delta:///{folder}/bench"
                 peaks.setdefault(backlog, []).append(ours("librdkafka", filled, url).peak_mebibytes)
                 sink_holds(url, filled.counts)
         wanted = at_most(_PEAK_MEBIBYTES)

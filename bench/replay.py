@@ -1,4 +1,4 @@
-"""How fast a topic is replayed into Parquet, next to ``kcat`` that merely reads it: ``python -m bench.replay``.
+"""How fast a topic is replayed into Delta, next to ``kcat`` that merely reads it: ``python -m bench.replay``.
 
 The command line as a user runs it, from its start to its end, with one worker and with two; so is ``kcat``, where it is
 installed. The rows in the sink are counted against the topic.
@@ -49,7 +49,7 @@ def _timed(command: Sequence[str]) -> tuple[float, float]:
 
 def _replayed(filled: FilledTopic, workers: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
-        url = f"parquet:///{folder}/bench"
+        url = f"delta:///{folder}/bench"
         where = ("--bootstrap-servers", filled.servers, "--topic", filled.topic)
         timed = _timed([*COMMAND, url, *where, "--workers", str(workers)])
         sink_holds(url, filled.counts)
@@ -89,7 +89,7 @@ def main() -> None:
     kafka, _ = start_kafka()
     try:
         filled = fill(kafka, options.events)
-        title = f"topic to Parquet by replay: {filled.events:,} events, {options.repeats} times each"
+        title = f"topic to Delta by replay: {filled.events:,} events, {options.repeats} times each"
         print_table(title, rows(filled, options.repeats))
     finally:
         kafka.stop()

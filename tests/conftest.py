@@ -11,17 +11,21 @@ from typing import Any, TypeVar
 import pytest
 
 from flowise_telemetry_transport import EmbeddedBroker
+from flowise_telemetry_transport.logging import quiet_kafka_python
 from tests.services.kafka import KafkaService, kafka_at, start_embedded, start_kafka
 from tests.services.ladder import NoServiceError, docker_is_required, require_permission
+from tests.services.object_store import ObjectStoreService, object_store_at, start_object_store
 from tests.services.postgres import PostgresService, postgres_at, start_postgres
 from tests.services.sharing import share
 from tests.services.usage import Usage
 from tests.thoroughness import load_hypothesis_profile
 
+# Before a test imports kafka itself: from then on that client would speak, depending on the order of the tests.
+quiet_kafka_python()
 load_hypothesis_profile()
 
 USAGE = pytest.StashKey[Usage]()
-SERVICES = frozenset({"kafka", "embedded_kafka", "postgres"})
+SERVICES = frozenset({"kafka", "embedded_kafka", "postgres", "object_store"})
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-S = TypeVar("S", KafkaService, PostgresService)
+S = TypeVar("S", KafkaService, PostgresService, ObjectStoreService)
 
 
 def _share(
@@ -77,6 +81,12 @@ def embedded_kafka() -> Iterator[KafkaService]:
 def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresService]:
     """The PostgreSQL server: given, in Docker, or out of a wheel."""
     yield from _share("database", request, start_postgres, postgres_at)
+
+
+@pytest.fixture(scope="session")
+def object_store(request: pytest.FixtureRequest) -> Iterator[ObjectStoreService]:
+    """A real object storage: given, or SeaweedFS out of a wheel."""
+    yield from _share("object storage", request, start_object_store, object_store_at)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,6 @@ Importing this loads no Kafka client, starts nothing and opens nothing.
 import logging
 from typing import TYPE_CHECKING, Any
 
-from flowise_telemetry.first_warning import FirstWarning
 from flowise_telemetry.stats import DropReason, Stats
 from flowise_telemetry.telemetry import Telemetry
 from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError, ValidationError
@@ -50,8 +49,8 @@ __all__ = [
     "VectorUpserted",
 ]
 
-# With it, an app that configures no logging gets the first of our warnings on stderr, not all (logging.lastResort).
-logging.getLogger("flowise_telemetry").addHandler(FirstWarning())
+# Without it, an app that configures no logging would get our warnings on stderr (logging.lastResort).
+logging.getLogger("flowise_telemetry").addHandler(logging.NullHandler())
 
 
 if not TYPE_CHECKING:  # a module with __getattr__ has, to type checkers, every name

@@ -43,7 +43,7 @@ class AcknowledgedBatch:
     """
 
     def __init__(self, writer: RecordWriter, records: Sequence[OutgoingRecord]) -> None:
-        self.records = records
+        self.records = list(records)
         self._writer = writer
         # Each place in ``records`` is in one of these until its record is acknowledged. The client may run callbacks on
         # its own thread; single operations on a dict are atomic.
@@ -51,14 +51,27 @@ class AcknowledgedBatch:
         self._awaited: dict[int, None] = {}
         self._failed: dict[int, TransportError] = {}
 
-    def deliver(self, *, timeout_seconds: float) -> None:
+    def replace(self, record: OutgoingRecord, by: OutgoingRecord) -> None:
+        """Send another record in place of one that was refused."""
+        place = next(at for at in self._unsent if self.records[at] is record)
+        self.records[place] = by
+
+    def unsent(self) -> list[OutgoingRecord]:
+        """Return the records that the next ``deliver`` will send."""
+        return [self.records[place] for place in self._unsent]
+
+    def deliver(self, *, timeout_seconds: float, only: OutgoingRecord | None = None) -> None:
         """Return once every record is acknowledged; after that, return at once.
 
-        A record that is neither acknowledged nor failed is waited for, never resent; a failed one is resent by the next
-        call. ``timeout_seconds`` bounds the wait for the answers, and each wait for room in the client's buffer. Raises
-        ``RecordRefusedError`` before ``UnacknowledgedError`` (retryable) if both apply.
+        A record whose fate is open is waited for and never sent again; one that failed is sent again by the next call.
+        With ``only`` no other record is sent: a broker refuses what a client sent together as a whole, also where one
+        of the records, or only their sum, is too large. ``timeout_seconds`` bounds the wait for the answers, and each
+        wait for room in the client's buffer. Raises ``RecordRefusedError`` before ``UnacknowledgedError`` (retryable)
+        where there is reason for both; of several that were refused it names the largest.
         """
         for place in list(self._unsent):
+            if only is not None and self.records[place] is not only:
+                continue
             try:
                 self._send(place, timeout_seconds)
             except TransportError as error:
@@ -74,7 +87,8 @@ class AcknowledgedBatch:
             del self._failed[place]
         if failed:
             # A refusal first; of several failures that a retry may mend, the latest.
-            place = next((at for at, error in failed.items() if not error.retryable), next(reversed(failed)))
+            refused = [at for at, error in failed.items() if not error.retryable]
+            place = max(refused, key=self._size_bytes) if refused else next(reversed(failed))
             raise self._error(place, failed[place]) from failed[place]
         if awaited:
             raise UnacknowledgedError(awaited, None)
@@ -97,6 +111,14 @@ class AcknowledgedBatch:
             del self._awaited[place]
             raise
         del self._unsent[place]
+
+    def _size_bytes(self, place: int) -> int:
+        record = self.records[place]
+        return (
+            len(record.key or b"")
+            + len(record.value or b"")
+            + sum(len(content or b"") for _, content in record.headers)
+        )
 
     def _settle(self, place: int, _delivery: Delivery | None, error: TransportError | None) -> None:
         if error is not None:

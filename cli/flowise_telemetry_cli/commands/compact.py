@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
 from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.parquet import ParquetSink
+from flowise_telemetry_consumer.sinks.delta import DeltaSink
 from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["compact"]
@@ -16,32 +17,28 @@ __all__ = ["compact"]
 
 @click.command()
 @click.option(
-    "--sink", metavar="URL", required=True, help="Data set to compact: parquet:///folder, parquet+s3://bucket/prefix."
+    "--sink", metavar="URL", required=True, help="Lake to compact: delta:///folder, delta+s3://bucket/prefix."
 )
 @json_option("Print the counts as one JSON object.")
 def compact(*, sink: str, as_json: bool) -> None:
-    """Merge the small Parquet files of each event and day, sorted by id, each event once.
+    """Merge the small files of each table and day, sorted by id, and remove files that nothing has named for a week.
 
-    Consumers may keep writing meanwhile. A program that reads while files are replaced may see events twice or miss a
-    file; let it read again.
+    Consumers and readers go on meanwhile. What is removed cannot be read by time travel any more.
 
     \b
     Example:
-      flowise-telemetry compact --sink parquet:///events
+      flowise-telemetry compact --sink delta:///events
     """
     target = open_sink(sink)
-    if not isinstance(target, ParquetSink):
-        raise ConfigurationError(
-            f"{target.url} is not a Parquet sink, and only those can be compacted", argument="sink"
-        )
+    if not isinstance(target, DeltaSink):
+        raise ConfigurationError(f"{target.url} is not a Delta sink, and only those can be compacted", argument="sink")
     try:
-        result = target.compact()
+        done = target.compact()
     finally:
         target.close()
     if as_json:
-        counts = {"files_before": result.files_before, "files_after": result.files_after}
-        click.echo(json.dumps({**counts, "duplicates": result.duplicates}))
+        click.echo(json.dumps(asdict(done)))
         return
-    click.echo(f"{target.url}: {result.files_before} files before, {result.files_after} after")
-    if result.duplicates:
-        click.echo(f"{result.duplicates} duplicate events removed")
+    click.echo(
+        f"{target.url}: {done.files_before} files before, {done.files_after} after, {done.removed} unused removed"
+    )

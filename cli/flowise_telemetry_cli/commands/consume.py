@@ -28,6 +28,7 @@ from flowise_telemetry_consumer import (
     Consumer,
     ConsumerCounters,
     ConsumerSettings,
+    DeadLetterLimits,
     open_dead_letter_writer,
 )
 from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
@@ -66,11 +67,23 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     type=click.FloatRange(0.01, 3600.0),
     default=BatchLimits().age_seconds,
     show_default=True,
-    help="Maximum batch age. A Parquet sink writes files per batch; use 60 or more.",
+    help="Maximum batch age. A Delta sink writes files per batch; use 60 or more.",
 )
 @click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Consumer group; one for each sink.")
 @click.option(
     "--dead-letter-topic", help="Topic for records that cannot be written.  [default: the topic's name with .dlq]"
+)
+@click.option(
+    "--max-dead-letter-ratio",
+    "max_ratio",
+    type=click.FloatRange(0.0, 1.0),
+    help="Stop where more of the latest 1,000 records are dead letters.  [default: go on]",
+)
+@click.option(
+    "--max-dead-letter-run",
+    "max_run_records",
+    type=click.IntRange(min=0),
+    help="Stop after more consecutive dead letters in one partition.  [default: go on]",
 )
 @click.option(
     "--http-address",
@@ -95,6 +108,8 @@ def consume(
     batch_seconds: float,
     group: str,
     dead_letter_topic: str | None,
+    max_ratio: float | None,
+    max_run_records: int | None,
     http_address: str | None,
     log_format: LogFormat,
     as_json: bool,
@@ -109,7 +124,11 @@ def consume(
     """
     limits = BatchLimits(rows=batch_rows, age_seconds=batch_seconds)
     consumer_settings = ConsumerSettings(
-        topic=topic, dead_letter_topic=dead_letter_topic or "", group=group, batch=limits
+        topic=topic,
+        dead_letter_topic=dead_letter_topic or "",
+        group=group,
+        batch=limits,
+        limits=DeadLetterLimits(max_ratio=max_ratio, max_run_records=max_run_records),
     )
     if http_address is not None:
         parse_http_address(http_address)  # refused before anything is tried

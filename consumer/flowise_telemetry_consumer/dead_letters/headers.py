@@ -6,6 +6,10 @@ out.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.dead_letters.stored import REDRIVEN, UNKNOWN, StoredDeadLetter
 from flowise_telemetry_schemas.json_mapping import rfc3339
@@ -14,6 +18,7 @@ from flowise_telemetry_transport.types import Headers, OutgoingRecord, Record
 __all__ = [
     "HEADERS",
     "MAX_HEADER_BYTES",
+    "cut",
     "decode",
     "decode_source",
     "encode",
@@ -38,6 +43,9 @@ _SCHEMA = "dlq.schema"
 _GROUP = "dlq.consumer.group"
 _FAILED_AT = "dlq.failed.at"
 _REDRIVE_COUNT = "dlq.redrive.count"
+_CUT = "dlq.cut"  # the last three: of letters that were too large for the topic alone
+_VALUE_BYTES = "dlq.value.bytes"
+_VALUE_SHA256 = "dlq.value.sha256"
 _REDRIVEN_AT = "dlq.redriven.at"  # of receipts alone
 
 HEADERS = (
@@ -54,15 +62,19 @@ HEADERS = (
     _GROUP,
     _FAILED_AT,
     _REDRIVE_COUNT,
+    _CUT,
+    _VALUE_BYTES,
+    _VALUE_SHA256,
 )
 """The headers of a dead letter, in the order in which they are written."""
 
 
-def encode(letter: DeadLetter, *, topic: str, group: str, failed_at_ms: int) -> OutgoingRecord:
-    """Return the record for the dead-letter topic: key, value, timestamp and headers unchanged, ours appended.
+def encode(letter: DeadLetter, *, topic: str, group: str, failed_at_ms: int, redrive_count: int = 0) -> OutgoingRecord:
+    """Return the record for the dead-letter topic: key, value and headers unchanged, ours appended.
 
-    A record that has been a dead letter before keeps its ``dlq.redrive.count``; the other headers of the earlier
-    failure are replaced. Foreign headers keep their order, repeated names included.
+    Its own timestamp is ``failed_at_ms``, as retention counts from there, and as a broker refuses a time in the future;
+    the source record's is in the headers. Headers that the record has under our names, of an earlier failure or put
+    there by its sender, are replaced. Foreign headers keep their order, repeated names included.
     """
     record = letter.record
     timestamp_ms = record.timestamp_ms if record.timestamp_ms >= 0 else None
@@ -76,11 +88,32 @@ def encode(letter: DeadLetter, *, topic: str, group: str, failed_at_ms: int) -> 
         _SCHEMA: letter.schema,
         _GROUP: group,
         _FAILED_AT: rfc3339(failed_at_ms),
-        _REDRIVE_COUNT: str(_number(_texts(record.headers).get(_REDRIVE_COUNT)) or 0),
+        _REDRIVE_COUNT: str(redrive_count),
     }
     foreign = tuple((name, value) for name, value in record.headers if name not in HEADERS)
-    ours = tuple((name, _shortened(text)) for name, text in texts.items() if text is not None)
-    return OutgoingRecord(topic, record.key, record.value, foreign + ours, timestamp_ms)
+    return OutgoingRecord(topic, record.key, record.value, foreign + _encoded(texts), failed_at_ms)
+
+
+def cut(record: OutgoingRecord) -> OutgoingRecord | None:
+    """Return a dead letter without its value, or where it has none any more without key and foreign headers too.
+
+    The headers say what was left out, and give the value's size and SHA-256: with the place of the source record it can
+    be fetched from there for as long as retention keeps it. None where there is nothing left to leave out.
+    """
+    texts = _texts(record.headers)
+    if record.value is not None:
+        told = {
+            _CUT: "value",
+            _VALUE_BYTES: str(len(record.value)),
+            _VALUE_SHA256: hashlib.sha256(record.value).hexdigest(),
+        }
+        kept = tuple((name, content) for name, content in record.headers if name not in told)
+        return dataclasses.replace(record, value=None, headers=kept + _encoded(told))
+    ours = tuple((name, content) for name, content in record.headers if name in HEADERS and name != _CUT)
+    if record.key is None and len(ours) + (_CUT in texts) == len(record.headers):
+        return None
+    everything = "value, key, headers" if _CUT in texts else "key, headers"
+    return dataclasses.replace(record, key=None, headers=ours + _encoded({_CUT: everything}))
 
 
 def encode_receipt(letter: StoredDeadLetter, *, topic: str, redriven_at_ms: int) -> OutgoingRecord:
@@ -122,6 +155,9 @@ def decode(record: Record) -> StoredDeadLetter:
         source_partition=_number(text.get(_SOURCE_PARTITION)),
         source_offset=_number(text.get(_SOURCE_OFFSET)),
         source_timestamp_ms=_number(text.get(_SOURCE_TIMESTAMP)),
+        cut=text.get(_CUT),
+        value_bytes=_number(text.get(_VALUE_BYTES)),
+        value_sha256=text.get(_VALUE_SHA256),
     )
 
 
@@ -160,6 +196,10 @@ def _texts(headers: Headers) -> dict[str, str]:
 def _number(text: str | None) -> int | None:
     """Parse what ``encode`` writes: ASCII digits, at most the 19 of a 64-bit offset."""
     return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+def _encoded(texts: Mapping[str, str | None]) -> Headers:
+    return tuple((name, _shortened(text)) for name, text in texts.items() if text is not None)
 
 
 def _shortened(text: str) -> bytes:

@@ -35,9 +35,10 @@ class RedriveResult:
     """Outcome for the dead letters that existed at the start.
 
     ``dead`` = ``written`` + ``already_there`` (by event) + ``still_bad`` (by reason) + ``not_chosen`` + ``given_up``
-    (already redriven too often) + ``without_bytes`` (the client could not read them, so there is nothing to redrive) +
-    ``left`` (over the maximum, or not reached). ``by_group`` counts the dead letters of every group, chosen or not.
-    ``incomplete`` says why the end was not reached, ``unread`` counts the records that could not be read.
+    (redriven too often already) + ``without_bytes`` (nothing to redrive: the client could not read them, or they were
+    too large to be filed) + ``left`` (over the maximum, or not reached). ``by_group`` counts the dead letters of every
+    group, chosen or not. ``incomplete`` says why the end was not reached, ``unread`` how many records could not be
+    read.
     """
 
     topic: str
@@ -159,7 +160,7 @@ class _Redrive:
         """Return whether to redrive a dead letter; count it if not."""
         if reasons and letter.reason not in reasons:
             self.result.not_chosen += 1
-        elif letter.reason == "unreadable":
+        elif letter.lacks_bytes:
             self.result.without_bytes += 1
         elif letter.redrive_count >= max_redrives:
             self.result.given_up += 1
@@ -203,7 +204,16 @@ class _Redrive:
         stored = [decode(record) for record in records]
         return [
             # Of the same group as before: its sink still lacks the record.
-            *(encode(letter, topic=topic, group=key.group, failed_at_ms=now_ms) for key, letter in bad.items()),
+            *(
+                encode(
+                    letter,
+                    topic=topic,
+                    group=key.group,
+                    failed_at_ms=now_ms,
+                    redrive_count=decode(letter.record).redrive_count,
+                )
+                for key, letter in bad.items()
+            ),
             *(
                 encode_receipt(letter, topic=topic, redriven_at_ms=now_ms)
                 for letter in stored

@@ -35,7 +35,11 @@ class DeadLetterKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """A record of the dead-letter topic with its headers decoded. A header that is missing or malformed is None."""
+    """A record of the dead-letter topic with its headers decoded. A header that is missing or malformed is None.
+
+    ``cut`` says what was left out because it was too large for the topic; ``value_bytes`` and ``value_sha256`` are of
+    the value then.
+    """
 
     record: Record
     reason: str
@@ -51,6 +55,14 @@ class StoredDeadLetter:
     source_partition: int | None
     source_offset: int | None
     source_timestamp_ms: int | None
+    cut: str | None = None
+    value_bytes: int | None = None
+    value_sha256: str | None = None
+
+    @property
+    def lacks_bytes(self) -> bool:
+        """True where the value is not in the topic: the client could not read it, or it was too large to be filed."""
+        return self.reason == "unreadable" or (self.cut is not None and self.record.value is None)
 
     @property
     def source(self) -> tuple[str | None, int | None, int | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.clock import Clock
+from flowise_telemetry_consumer.dead_letter import REASONS
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_consumer.monitoring.health import poll_age_seconds
 from flowise_telemetry_schemas import MissingExtraError
@@ -60,7 +61,10 @@ class _ConsumerCollector:
         )
         yield _counters("events_written", "Events added to the sink.", "event", counters.written)
         yield _counters("events_deduplicated", "Events that the sink already had.", "event", counters.duplicates)
-        yield _counters("dead_letters", "Records sent to the dead-letter topic.", "reason", counters.dead)
+        # All reasons from the start: Prometheus sees no increase in a series that begins above 0.
+        dead: dict[str, int] = dict.fromkeys(REASONS, 0)
+        dead |= dict(counters.dead)
+        yield _counters("dead_letters", "Records sent to the dead-letter topic.", "reason", dead)
         yield _counter("commits", "Offset commits.", counters.commits)
         yield _counter(
             "commits_rejected",

@@ -10,6 +10,7 @@ from random import Random
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
+from flowise_telemetry_consumer.dead_letters.notice import DeadLetterNotice
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.errors import FencedError
@@ -73,6 +74,7 @@ class Consumer:
         self._dead_letters = DeadLetterQueue(
             dlq_writer, topic=self.settings.dead_letter_topic, group=self.settings.group, clock=self._clock
         )
+        self._notice = DeadLetterNotice(self.settings.dead_letter_topic, self._clock)
         self._source = SkippingReader(reader, self._clock)
         self._committer = Committer(reader, self.counters, self._clock, timeout_seconds=self.settings.commit_seconds)
         self._monitor = PartitionMonitor(reader, self.counters, self._clock, topic=self.settings.topic)
@@ -103,6 +105,7 @@ class Consumer:
             self._committer.commit_last(budget_seconds=self.settings.commit_seconds)
             self._drop(self._in_hand())
         finally:
+            self._notice.look(last=True)
             closing = self._sink_thread.submit(self._sink.close)
             # A sink that hangs must not keep the caller from closing the reader, which leaves the group.
             wait([closing], timeout=_CLOSE_SECONDS)
@@ -116,6 +119,7 @@ class Consumer:
             self._reader.rejoin()
         polled = self._poll()
         self._monitor.look()
+        self._notice.look()
         self._settle()
         if self._attempt is None and self._open.is_due(self.settings.batch, now=self._clock.monotonic()):
             self._start()
@@ -200,6 +204,7 @@ class Consumer:
         outcome = attempt.outcome()
         self.counters.count(outcome)
         self._monitor.count(outcome)
+        self._notice.filed(attempt.dead)
         self._outage.end()
         self._committer.commit()
         self._report()
@@ -273,6 +278,7 @@ class Consumer:
         """Forget all that is known of partitions that are someone else's now."""
         self._committer.forget(partitions)
         self._source.forget(partitions)
+        self._limits.forget(partitions)
         self._unclaimed -= set(partitions)
         self._monitor.revoked(partitions)
         self._outage.revoked(partitions)

@@ -92,6 +92,11 @@ class WriteAttempt:
             frames=self._frames or {},
         )
 
+    @property
+    def dead(self) -> Sequence[DeadLetter]:
+        """Dead letters of the batch, known once it is decoded."""
+        return self._dead
+
     def _decode(self) -> Mapping[str, pl.DataFrame]:
         if self._frames is None:
             decoded = self._decoder.decode(self.batch.records)

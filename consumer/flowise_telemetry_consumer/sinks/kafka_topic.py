@@ -43,6 +43,7 @@ class TopicSink:
         self._batch: Batch | None = None
         self._encoded: Sequence[OutgoingRecord] = ()
         self._under_way: AcknowledgedBatch | None = None
+        self._delivered: Sequence[OutgoingRecord] = ()
 
     @property
     def url(self) -> str:
@@ -79,8 +80,8 @@ class TopicSink:
         After ``SinkUnavailableError``, call it again with the same object: it waits for the records that have no
         answer yet and sends those that failed, no others.
         """
-        if self._under_way is None or self._under_way.records is not records:
-            self._under_way = AcknowledgedBatch(self._writer, records)
+        if self._under_way is None or self._delivered is not records:
+            self._under_way, self._delivered = AcknowledgedBatch(self._writer, records), records
         try:
             self._under_way.deliver(timeout_seconds=self._flush_seconds)
         except TransportError as error:

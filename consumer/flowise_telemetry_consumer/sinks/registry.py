@@ -52,20 +52,25 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         extra="duckdb",
     ),
     SinkKind(
-        scheme="parquet",
-        open=_adapter("parquet", "open_parquet"),
-        example="parquet:///folder",
+        scheme="delta",
+        open=_adapter("delta", "open_delta"),
+        example="delta:///folder",
         writers="many",
-        roles=frozenset({KeepsProgress, Readable}),
+        roles=_DATABASE,
+        library="deltalake",
+        extra="delta",
     ),
-    SinkKind(
-        scheme="parquet+s3",
-        open=_adapter("parquet", "open_parquet_s3"),
-        example="parquet+s3://bucket/prefix",
-        writers="many",
-        roles=frozenset({KeepsProgress, Readable}),
-        library="obstore",
-        extra="s3",
+    *(
+        SinkKind(
+            scheme=f"delta+{kind}",
+            open=_adapter("delta", "open_delta_on_objects"),
+            example=f"delta+{kind}://{bucket}/prefix",
+            writers="many",
+            roles=_DATABASE,
+            library="deltalake",
+            extra="delta",
+        )
+        for kind, bucket in (("s3", "bucket"), ("az", "container"), ("gs", "bucket"))
     ),
     SinkKind(
         scheme="jsonl",

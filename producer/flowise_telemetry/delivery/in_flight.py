@@ -97,7 +97,7 @@ class InFlight:
         """Hand a bounded number of events to the client, unless it is known to fail now."""
         if not self._pending or self.backoff.wait_seconds() > 0 or self._clock() < self._client_full_until:
             return
-        writer = self.open()
+        writer = self._open()
         if writer is None:
             return
         for _ in range(min(len(self._pending), self._room(), _SEND_AT_ONCE_EVENTS)):
@@ -106,8 +106,7 @@ class InFlight:
                 self._pending.put_back([encoded])
                 return
 
-    def open(self) -> RecordWriter | None:
-        """Return the client, made now if there is none; None if it cannot be made."""
+    def _open(self) -> RecordWriter | None:
         if self._writer is None:
             try:
                 # No fork between making the client and keeping it: the child must never free it, see keep_forever.

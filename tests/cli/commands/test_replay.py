@@ -193,7 +193,7 @@ def test_a_dry_run_makes_no_sink(operator: Operator) -> None:
     }
 
 
-@pytest.mark.parametrize("scheme", ["sqlite", "parquet"])
+@pytest.mark.parametrize("scheme", ["sqlite", "delta"])
 def test_workers_share_the_partitions(operator: Operator, scheme: str) -> None:
     document = operator.document("--sink", f"{scheme}:///copy", "--workers", "2")
     assert (document["adds_up"], document["complete"]) == (True, True)
@@ -221,8 +221,8 @@ def test_staging_tables_are_filled_and_promoted(operator: Operator) -> None:
     assert again.errors[-1].endswith(" alone: drop its tables, or take another name")
     planned = operator.run("--sink", "sqlite:///live.db", "--staging", "whole", "--dry-run")
     assert (planned.status, planned.stdout, planned.errors[-1]) == (2, "", again.errors[-1])
-    operator.document("--sink", "parquet:///archive")
-    archived = ("--source", "parquet:///archive", "--sink", "sqlite:///live.db", "--staging")
+    operator.document("--sink", "delta:///archive")
+    archived = ("--source", "delta:///archive", "--sink", "sqlite:///live.db", "--staging")
     refused = operator.run(*archived, "whole")
     assert (refused.status, refused.stdout) == (2, "")
     assert "holds 10 rows that are not from an archive: drop its tables" in refused.errors[-1]
@@ -233,11 +233,11 @@ def test_staging_tables_are_filled_and_promoted(operator: Operator) -> None:
 
 
 def test_an_archive_and_a_copy_of_the_topic_hold_the_same(operator: Operator) -> None:
-    operator.document("--sink", "parquet:///archive")
-    document = operator.document("--source", "parquet:///archive", "--sink", "sqlite:///from.db")
+    operator.document("--sink", "delta:///archive")
+    document = operator.document("--source", "delta:///archive", "--sink", "sqlite:///from.db")
     assert document["adds_up"]
     assert counts(operator, "sqlite:///from.db") == EVENTS
-    for source in ((), ("--source", "parquet:///archive")):
+    for source in ((), ("--source", "delta:///archive")):
         topic = operator.new_topic()
         operator.document(*source, "--sink", f"kafka://{topic}")
         copied = operator.document("--topic", topic, "--sink", f"sqlite:///{topic}.db")

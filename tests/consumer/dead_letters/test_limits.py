@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from flowise_telemetry_consumer import DeadLetterLimitError, DeadLetterLimits
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_schemas import ConfigurationError
-from flowise_telemetry_transport.types import Record
+from flowise_telemetry_transport.types import Record, TopicPartition
 from tests.consumer.world import records
 
 
@@ -46,3 +48,26 @@ def test_a_run_goes_on_over_batches_and_ends_with_a_good_record() -> None:
         DeadLetterLimitError, match=r"^4 consecutive dead letters in one partition, over the limit of 3"
     ):
         observe(watch, records([b""] * 2), [0, 1])
+
+
+def test_a_run_outlives_batches_without_a_record_of_its_partition() -> None:
+    watch = LimitWatch(DeadLetterLimits(max_run_records=3))
+    elsewhere = [dataclasses.replace(each, partition=1) for each in records([b"good"] * 2)]
+    observe(watch, records([b""] * 2), [0, 1])
+    observe(watch, elsewhere, [])
+    with pytest.raises(DeadLetterLimitError, match=r"^4 consecutive dead letters") as caught:
+        observe(watch, records([b""] * 2), [0, 1])
+    assert caught.value.argument == "max_run_records"
+
+
+def test_a_run_ends_with_the_partition() -> None:
+    watch = LimitWatch(DeadLetterLimits(max_run_records=3))
+    observe(watch, records([b""] * 3), [0, 1, 2])
+    watch.forget([TopicPartition("events", 0)])
+    observe(watch, records([b""] * 3), [0, 1, 2])
+
+
+def test_without_limits_nothing_stops() -> None:
+    watch = LimitWatch(DeadLetterLimits())
+    for _ in range(3):
+        observe(watch, records([b""] * 2_000), list(range(2_000)))

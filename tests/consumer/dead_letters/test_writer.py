@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import hashlib
+import logging
 import threading
 
 import pytest
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
+from flowise_telemetry_consumer.dead_letters.headers import decode
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch, DeadLetterQueue
 from flowise_telemetry_consumer.errors import DeadLetterRefusedError, DeadLetterUnavailableError
 from flowise_telemetry_transport.errors import (
@@ -14,7 +17,7 @@ from flowise_telemetry_transport.errors import (
     MessageTooLargeError,
     TransportError,
 )
-from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
+from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord, Record
 from tests.consumer.world import DLQ, GROUP, FakeClock, record
 
 DELIVERED = None
@@ -135,8 +138,72 @@ def test_a_refusal_names_the_record() -> None:
     assert not caught.value.retryable
 
 
-def test_a_record_that_the_client_finds_too_large_is_a_refusal() -> None:
+def filed(writer: ScriptedWriter) -> list[tuple[bytes | None, bytes | None]]:
+    """The source offsets of what was sent, with what was left out."""
+    return [(dict(sent.headers)["dlq.source.offset"], dict(sent.headers).get("dlq.cut")) for sent in writer.sent]
+
+
+TOO_LARGE = MessageTooLargeError("2 bytes over")
+
+
+def test_a_record_that_the_client_finds_too_large_is_filed_without_its_value(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "flowise_telemetry")
     writer = ScriptedWriter()
-    writer.refusals = [MessageTooLargeError("2 bytes over")]
+    writer.refusals = [TOO_LARGE] * 2
+    writer.answers = [DELIVERED] * 2
+    batch(writer, 2).deliver(timeout_seconds=1)
+    assert filed(writer) == [(b"0", b"value"), (b"1", None)]
+    assert [sent.value for sent in writer.sent] == [None, b""]
+    assert "events[0] offset 0 is too large and filed without its value" in caplog.text
+
+
+def test_a_neighbour_of_one_that_is_too_large_keeps_its_bytes() -> None:
+    writer = ScriptedWriter()
+    writer.answers = [TOO_LARGE] * 3 + [TOO_LARGE] + [DELIVERED] * 3
+    letters = [
+        DeadLetter(record(value, offset=at), "malformed", "decode", "DecodeError", "what is this")
+        for at, value in enumerate((b"a", b"large", b"b"))
+    ]
+    DeadLetterQueue(writer, topic=DLQ, group=GROUP, clock=FakeClock()).batch(letters).deliver(timeout_seconds=1)
+    assert filed(writer)[:4] == [(b"0", None), (b"1", None), (b"2", None), (b"1", None)]
+    assert filed(writer)[4:] == [(b"0", None), (b"2", None), (b"1", b"value")]
+
+
+def test_where_only_the_sum_is_too_large_they_go_one_by_one() -> None:
+    writer = ScriptedWriter()
+    writer.answers = [TOO_LARGE] * 3 + [DELIVERED] * 3
+    it = batch(writer, 3)
+    it.deliver(timeout_seconds=1)
+    assert filed(writer)[3:] == [(b"0", None), (b"1", None), (b"2", None)]
+    it.deliver(timeout_seconds=1)
+    assert len(writer.sent) == 6
+
+
+def test_what_does_not_fit_even_without_its_value_loses_key_and_headers() -> None:
+    writer = ScriptedWriter()
+    writer.refusals = [TOO_LARGE] * 4
+    writer.answers = [DELIVERED]
+    large = record(b"value", headers=(("foreign", b"x" * 9),))
+    letter = DeadLetter(large, "malformed", "decode", "DecodeError", "what is this")
+    DeadLetterQueue(writer, topic=DLQ, group=GROUP, clock=FakeClock()).batch([letter]).deliver(timeout_seconds=1)
+    (sent,) = writer.sent
+    assert (sent.key, sent.value, "foreign" in dict(sent.headers)) == (None, None, False)
+    stored = decode(Record(DLQ, 0, 0, 1, sent.key, sent.value, sent.headers))
+    assert (stored.cut, stored.value_bytes) == ("value, key, headers", 5)
+    assert stored.value_sha256 == hashlib.sha256(b"value").hexdigest()
+    assert (stored.reason, stored.source, stored.lacks_bytes) == ("malformed", ("events", 0, 0), True)
+
+
+def test_a_topic_that_does_not_even_take_our_headers_is_a_refusal() -> None:
+    writer = ScriptedWriter()
+    writer.refusals = [TOO_LARGE] * 9
     with pytest.raises(DeadLetterRefusedError, match=r"raise max\.message\.bytes"):
         batch(writer, 1).deliver(timeout_seconds=1)
+
+
+def test_a_redrive_leaves_nothing_out() -> None:
+    writer = ScriptedWriter()
+    writer.refusals = [TOO_LARGE]
+    it = DeadLetterBatch(writer, [OutgoingRecord(DLQ, b"key", b"value")])
+    with pytest.raises(DeadLetterRefusedError, match=r"raise max\.message\.bytes"):
+        it.deliver(timeout_seconds=1)

@@ -35,7 +35,7 @@ def planned(world: World, url: str, request: ReplayRequest = ALL) -> ReplayPlan:
         sink.close()
 
 
-@pytest.mark.parametrize("scheme", ["sqlite", "duckdb", "parquet"])
+@pytest.mark.parametrize("scheme", ["sqlite", "duckdb", "delta"])
 def test_it_says_what_the_replay_then_does(world: World, tmp_path: Path, scheme: str) -> None:
     url = f"{scheme}:///{tmp_path / 'copy'}"
     request = ReplayRequest(topic=TOPIC, record_filter=RecordFilter.of(catalog(), events=["tool_created"]))

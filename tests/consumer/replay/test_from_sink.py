@@ -32,7 +32,7 @@ def world() -> World:
     return made
 
 
-@pytest.fixture(params=["parquet", "sqlite", "duckdb"])
+@pytest.fixture(params=["delta", "sqlite", "duckdb"])
 def archive(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Sink:
     sink = open_sink(f"{request.param}:///{tmp_path / 'archive'}")
     replay(world.reader(None), sink, catalog(), TOPIC, control=world.control)

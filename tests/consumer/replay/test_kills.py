@@ -35,7 +35,7 @@ def rows_of(url: str) -> dict[str, pl.DataFrame]:
         sink.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres", "duckdb", "parquet"])
+@pytest.fixture(params=["sqlite", "postgres", "duckdb", "delta"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param != "postgres":
         return f"{request.param}:///{tmp_path / 'killed'}"
@@ -57,9 +57,9 @@ def test_a_replay_killed_again_and_again_ends_with_the_rows_of_an_uninterrupted_
             assert running.stdin is not None
             assert running.stdout is not None
             for _ in range(dice.randint(1, BATCHES_BEFORE_A_KILL)):
-                # What was written is never read again, as rows and offsets are one transaction. In a folder of Parquet
-                # files there is none: the files of a batch come before its offsets.
-                assert running.stdout.readline().split()[1] == "0" or url.startswith("parquet")
+                # What was written is never read again, as rows and offsets are one transaction. In a lake of Delta
+                # tables there is none: the tables of a batch come before its offsets.
+                assert running.stdout.readline().split()[1] == "0" or url.startswith("delta")
                 running.stdin.write("\n")
                 running.stdin.flush()
             time.sleep(dice.random() / 100)
@@ -74,7 +74,7 @@ def test_a_replay_killed_again_and_again_ends_with_the_rows_of_an_uninterrupted_
     assert lines, "there was something left to do after the last kill"
     read, repeated, resumed = lines[-1].split()
     assert (read, resumed) == (str(EVENTS), "True")
-    assert repeated == "0" or url.startswith("parquet")
+    assert repeated == "0" or url.startswith("delta")
 
     sink = open_readable(url)
     (run,) = list_runs(sink)

@@ -16,7 +16,7 @@ from flowise_telemetry_consumer import (
 from flowise_telemetry_consumer.errors import DeadLetterRefusedError
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import ConfigurationError
-from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError, MessageTooLargeError
+from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.world import DLQ, GROUP, TOPIC, StopWhen, World, header_texts
 
@@ -193,13 +193,17 @@ def test_a_dead_letter_that_is_refused_stops_the_consumer_without_a_commit() -> 
     assert world.committed() == {}
 
 
-def test_a_dead_letter_that_is_too_large_for_its_topic_names_the_mend() -> None:
+def test_a_dead_letter_that_is_too_large_for_its_topic_goes_without_its_value(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "flowise_telemetry")
     world = World(dlq_max_bytes=1_048_588)
     world.send_bad(b"x" * 1_048_577)
-    with pytest.raises(DeadLetterRefusedError, match=r"raise max\.message\.bytes of topic events\.dlq") as caught:
-        world.consumer(settings=settings()).run(StopWhen(lambda: False))
-    assert isinstance(caught.value.__cause__, MessageTooLargeError)
-    assert world.committed() == {}
+    world.send_good(3)
+    world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    (dead,) = world.dead_records()
+    assert (dead.key, dead.value) == (b"bad", None)
+    assert (header_texts(dead)["dlq.cut"], header_texts(dead)["dlq.value.bytes"]) == ("value", "1048577")
+    assert world.sink.event_ids() == world.accepted()
+    assert "raise max.message.bytes of topic events.dlq to keep them whole" in caplog.text
 
 
 def test_an_oversize_record_is_a_dead_letter_with_all_its_bytes() -> None:
@@ -209,6 +213,22 @@ def test_an_oversize_record_is_a_dead_letter_with_all_its_bytes() -> None:
     (dead,) = world.dead_records()
     assert dead.value == b"\xc3\x01" + b"x" * 1_048_577
     assert header_texts(dead)["dlq.reason"] == "too_large"
+
+
+def test_dead_letters_alone_do_not_stop_the_consumer(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "flowise_telemetry")
+    world = World(partitions=1)
+    world.send_good(5)
+    for _ in range(3_000):
+        world.send_bad()
+    world.send_good(5)
+    counters = world.consumer(settings=settings(rows=500)).run(StopWhen(world.all_committed))
+    assert counters.dead == {"unknown_framing": 3_000}
+    assert len(world.dead_records()) == 3_000
+    assert world.sink.event_ids() == world.accepted()
+    first, summary = (each.getMessage() for each in caplog.records if "dead letter" in each.getMessage())
+    assert first.startswith("first dead letter with reason unknown_framing: events[0] offset 5, filed in events.dlq: ")
+    assert summary == "2,999 more dead letters in events.dlq: unknown_framing 2,999"
 
 
 def test_too_many_dead_letters_stop_the_consumer_before_anything_is_written() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks import Batch, WriteResult
-from flowise_telemetry_consumer.sinks.postgres import PostgresSink
+from flowise_telemetry_consumer.sinks.postgres import PostgresSink, durability
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
@@ -500,3 +501,37 @@ def test_events_are_added_in_the_order_of_their_ids_so_that_writers_cannot_deadl
     thread.join(60)
     assert [(result.written, result.duplicates) for result in written] == [({"tool_created": 7}, {"tool_created": 2})]
     assert sink.counts()["tool_created"] == before + 9
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("off", "on"), ("local", "local"), ("on", "on")])
+def test_a_commit_waits_for_the_disk_whatever_the_database_says(
+    url: str, admin: psycopg.Connection[Any], given: str, wanted: str
+) -> None:
+    name = urlsplit(url).path.removeprefix("/")
+    admin.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = {given}'.encode())
+    sink = open_database(url)
+    sink.prepare(catalog())
+    admin.execute("CREATE TABLE seen (setting text)")
+    admin.execute(
+        "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$"
+    )
+    admin.execute("CREATE TRIGGER see AFTER INSERT ON tool_created EXECUTE FUNCTION see()")
+    sink.write(batch())
+    sink.write(batch())
+    sink.close()
+    assert {setting for (setting,) in admin.execute("SELECT setting FROM seen")} == {wanted}
+
+
+def test_a_server_that_may_lose_commits_is_told_once(
+    url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of the server, so not to be changed here: one that is off everywhere in tests stands in for it.
+    monkeypatch.setattr(durability, "_SERVER_SETTINGS", ("archive_mode",))
+    caplog.set_level(logging.WARNING, "flowise_telemetry")
+    sink = open_database(url)
+    for _ in range(2):
+        sink.prepare(catalog())
+        sink.close()
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert "runs with archive_mode=off: a crash of its machine may lose events" in told

@@ -30,7 +30,8 @@ def test_a_file_needs_three_slashes_and_a_name(url: str) -> None:
     [
         ("postgresql://db/usage", "psycopg", "postgres"),
         ("duckdb:///usage.duckdb", "duckdb", "duckdb"),
-        ("parquet+s3://bucket/usage", "obstore", "s3"),
+        ("delta+s3://bucket/usage", "deltalake", "delta"),
+        ("delta:///usage", "deltalake", "delta"),
     ],
 )
 def test_a_missing_extra_says_what_to_install(

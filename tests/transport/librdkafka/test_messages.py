@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from flowise_telemetry_transport import KafkaSettings, Record, TopicPartition, UnknownTopicError, UnreadableRecordError
+from flowise_telemetry_transport import (
+    BrokerUnavailableError,
+    KafkaSettings,
+    Record,
+    TopicPartition,
+    UnknownTopicError,
+    UnreadableRecordError,
+)
 from flowise_telemetry_transport.librdkafka import reader as reader_module
 from flowise_telemetry_transport.librdkafka.reader import LibrdkafkaReader
 
@@ -23,6 +30,7 @@ class Message:
     place: int
     code: str | None = None
     broken: bool = False
+    text: str | None = None
 
     def topic(self) -> str:
         return "t"
@@ -36,7 +44,7 @@ class Message:
     def error(self) -> Any:
         from confluent_kafka import KafkaError
 
-        return None if self.code is None else KafkaError(getattr(KafkaError, self.code))
+        return None if self.code is None else KafkaError(getattr(KafkaError, self.code), self.text)
 
     def timestamp(self) -> tuple[int, int]:
         return 1, 0
@@ -57,6 +65,8 @@ class Client:
 
     queue: list[Message | Callable[[], None]] = field(default_factory=list)
     sought: dict[int, int] = field(default_factory=dict)
+    marks: tuple[int, int] = (0, 100)
+    is_away: bool = False
     on_assign: Any = None
 
     def poll(self, timeout: float) -> Message | None:
@@ -79,8 +89,17 @@ class Client:
     def subscribe(self, topics: Sequence[str], *, on_assign: Any, **callbacks: Any) -> None:
         self.on_assign = on_assign
 
-    def seek(self, partition: TopicPartition, offset: int) -> None:
+    def seek(self, partition: TopicPartition, offset: int) -> bool:
         self.sought[partition.partition] = offset
+        return True
+
+    def known_end(self, partition: TopicPartition) -> int:
+        return self.marks[1]
+
+    def watermarks(self, partition: TopicPartition) -> tuple[int, int]:
+        if self.is_away:
+            raise BrokerUnavailableError("no answer")
+        return self.marks
 
     def __getattr__(self, name: str) -> Any:
         return lambda *given: None
@@ -161,3 +180,52 @@ def test_what_a_rebalance_comes_between_is_read_again(client: Client) -> None:
     assert client.sought == {0: OFFSET_STORED, 1: OFFSET_STORED}
     client.queue += [Message(0, 5), Message(0, 6), Message(1, 3)]
     assert poll(reader) == [(0, 5), (0, 6), (1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("marks", "wanted"),
+    [((0, 100), 6), ((6, 6), 6), ((40, 100), 40), ((0, 3), 0)],
+    ids=["a garbage offset", "at the end", "retention", "a log that was cut"],
+)
+def test_an_offset_that_the_broker_does_not_have_never_takes_the_position_back(
+    client: Client, marks: tuple[int, int], wanted: int
+) -> None:
+    client.marks = marks
+    reader = reading(client, Message(0, 5), Message(0, -1001, "_AUTO_OFFSET_RESET"), Message(1, 3))
+    assert poll(reader) == [(0, 5), (1, 3)]
+    client.is_away = True
+    assert poll(reader) == []
+    client.is_away = False
+    assert poll(reader) == []
+    assert reader.position(ZERO) == client.sought[0] == wanted
+    assert reader.position(ONE) == 4
+
+
+def test_a_group_without_an_offset_starts_at_the_beginning(client: Client) -> None:
+    from confluent_kafka import OFFSET_BEGINNING
+    from confluent_kafka import TopicPartition as Place
+
+    reader = LibrdkafkaReader(KafkaSettings(bootstrap_servers=("localhost:9092",)), group="g", client_id="test")
+    reader.subscribe(["t"])
+    client.queue += [
+        lambda: client.on_assign(client, [Place("t", 0)]),
+        Message(0, -1001, "_AUTO_OFFSET_RESET"),
+    ]
+    poll(reader)
+    poll(reader)
+    assert client.sought == {0: int(OFFSET_BEGINNING)}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message(0, 92_369_362_235_700, "_NOT_IMPLEMENTED", text="Unsupported Message(Set) MagicByte 6 at offset 9"),
+        Message(0, 92_369_362_235_700, "_BAD_MSG"),
+    ],
+    ids=["magic", "checksum"],
+)
+def test_an_offset_out_of_damaged_bytes_is_none(client: Client, message: Message) -> None:
+    reader = reading(client, message)
+    with pytest.raises(UnreadableRecordError) as caught:
+        poll(reader)
+    assert caught.value.offset == 5

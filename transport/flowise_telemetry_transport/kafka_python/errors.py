@@ -74,6 +74,5 @@ def translate_delivery_error(error: BaseException, topic: str) -> TransportError
     mapped = translate_error(error, doing, topic=topic) if isinstance(error, Exception) else None
     if isinstance(mapped, TransportError) and type(mapped) is not TransportError:
         return mapped
-    # The client was closed while the record waited in it: that says nothing about the record.
-    retryable = bool(getattr(error, "retriable", False)) or type(error).__name__ == "IllegalStateError"
+    retryable = bool(getattr(error, "retriable", False))
     return DeliveryError(f"{doing}: {type(error).__name__}: {error}", topic=topic, retryable=retryable)

@@ -60,6 +60,11 @@ class Lookup:
             raise BrokerUnavailableError(f"{doing}: no answer from {self._servers}", topic=tp.topic)
         return int(marks[0]), int(marks[1])
 
+    def known_end(self, tp: TopicPartition) -> int | None:
+        """Return the offset after the last record as the latest fetch told it; None before the first."""
+        marks = self._consumer.get_watermark_offsets(self._kafka.TopicPartition(tp.topic, tp.partition), cached=True)
+        return int(marks[1]) if marks is not None and marks[1] > 0 else None
+
     def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
         """Return per partition the first offset of that time or later; None if there is none."""
         client_times = [self._kafka.TopicPartition(tp.topic, tp.partition, ms) for tp, ms in times_ms.items()]
@@ -123,16 +128,15 @@ class Lookup:
                 return translate_error(result.error, doing, topic=result.topic)
         return None
 
-    def seek(self, tp: TopicPartition, offset: int) -> None:
-        """Set the position of an assigned partition."""
-        end = time.monotonic() + self._request_seconds
-        while True:
-            try:
-                self._consumer.seek(self._kafka.TopicPartition(tp.topic, tp.partition, offset))
-            except self._kafka.KafkaException as error:
-                # Just assigned: librdkafka cannot seek before it has started to fetch.
-                if error.args[0].name() not in {"_STATE", "_PREV_IN_PROGRESS"} or time.monotonic() > end:
-                    raise translate_exception(error, "seek", topic=tp.topic) from error
-                time.sleep(_RETRY_SECONDS)
-            else:
-                return
+    def seek(self, tp: TopicPartition, offset: int) -> bool:
+        """Set the position of an assigned partition; return False where it has to be assigned anew to have one.
+
+        So it is where the client has not started to fetch, or has given up because the broker lacks the offset.
+        """
+        try:
+            self._consumer.seek(self._kafka.TopicPartition(tp.topic, tp.partition, offset))
+        except self._kafka.KafkaException as error:
+            if error.args[0].name() in {"_STATE", "_PREV_IN_PROGRESS"}:
+                return False
+            raise translate_exception(error, "seek", topic=tp.topic) from error
+        return True

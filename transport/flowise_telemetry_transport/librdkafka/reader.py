@@ -34,6 +34,11 @@ class LibrdkafkaReader:
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._positions: dict[TopicPartition, int] = {}
         self._unreadable: dict[TopicPartition, UnreadableRecordError] = {}
+        self._astray: set[TopicPartition] = set()  # of which the broker does not have the offset that was asked for
+        self._restart = False  # the positions are ours, and the client has yet to be given them
+        self._begun: set[TopicPartition] = (
+            set()
+        )  # that start at the beginning, as the group has committed nothing there
         self._paused: set[TopicPartition] = set()
         self._subscribe: Callable[[], None] | None = None
         self._assigning = False
@@ -51,7 +56,9 @@ class LibrdkafkaReader:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,  # gives the position past a gap at the end
-                "auto.offset.reset": "earliest",
+                # Never by itself: after a damaged batch the client asks for an offset out of that batch's bytes, which
+                # the broker does not have, and would begin again. ``_restore`` says where to go on.
+                "auto.offset.reset": "error",
                 # Enough fetched ahead for some batches; when it is full, the default is to look again after a second.
                 "queued.max.messages.kbytes": 16_384,
                 "fetch.queue.backoff.ms": 20,
@@ -107,8 +114,7 @@ class LibrdkafkaReader:
         finally:
             self._assigning = False
         # A seek inside the callback is not possible yet: it becomes the offset to start from.
-        stored = self._kafka.OFFSET_STORED
-        self._consumer.assign([self._client_tp(tp, self._positions.get(tp, stored)) for tp in self._assigned])
+        self._consumer.assign([self._client_tp(tp, self._start_of(tp)) for tp in self._assigned])
         self._consumer.resume(
             [self._client_tp(tp) for tp in self._assigned]
         )  # librdkafka keeps pauses across assignments
@@ -124,6 +130,9 @@ class LibrdkafkaReader:
     def _forget(self) -> None:
         self._positions.clear()
         self._unreadable.clear()
+        self._astray.clear()
+        self._begun.clear()
+        self._restart = False
         self._paused.clear()
 
     def _call(self, callback: RebalanceCallback | None) -> None:
@@ -155,6 +164,7 @@ class LibrdkafkaReader:
     def poll(self, *, timeout_seconds: float, max_records: int) -> list[Record]:
         """See ``RecordReader``."""
         self._raise_unreadable()
+        self._restore()
         first = self._consumer.poll(timeout_seconds)
         self._raise_from_callback([first])
         if first is None:
@@ -185,9 +195,13 @@ class LibrdkafkaReader:
     def _start_over(self) -> None:
         """Read again from where the partitions were assigned or sought to."""
         if self._assigned:
-            stored = self._kafka.OFFSET_STORED
-            self._consumer.assign([self._client_tp(tp, self._positions.get(tp, stored)) for tp in self._assigned])
-            self._consumer.pause([self._client_tp(tp) for tp in self._paused])
+            self._consumer.assign([self._client_tp(tp, self._start_of(tp)) for tp in self._assigned])
+            self._consumer.pause([self._client_tp(tp) for tp in self._paused.union(self._unreadable)])
+
+    def _start_of(self, tp: TopicPartition) -> int:
+        """Return the offset to read from; one of librdkafka's special values where nothing was read yet."""
+        begin = self._kafka.OFFSET_BEGINNING if tp in self._begun else self._kafka.OFFSET_STORED
+        return self._positions.get(tp, int(begin))
 
     def _records_of(self, messages: Sequence[Any]) -> list[Record]:
         """Return the records among messages, in their order; note ends of partitions and broken records."""
@@ -242,11 +256,43 @@ class LibrdkafkaReader:
         if name == "_PARTITION_EOF":
             if tp in self._assigned and offset is not None:
                 self._positions[tp] = max(offset, self._positions.get(tp, 0))
-        elif name in UNREADABLE and tp in self._assigned and offset is not None and offset >= 0:
-            # For a batch that is broken as a whole the offset is its first, even when reading began in its middle.
-            self._set_unreadable(tp, max(offset, self._positions.get(tp, offset)), error.str())
+        elif name == "_AUTO_OFFSET_RESET":
+            if tp in self._assigned:
+                self._astray.add(tp)
+        elif _is_unreadable(error) and tp in self._assigned and offset is not None and offset >= 0:
+            self._set_unreadable(tp, self._broken_offset(tp, offset), error.str())
         elif name not in UNAVAILABLE | {"UNKNOWN_TOPIC_OR_PART", "_MAX_POLL_EXCEEDED", "_STATE"}:
             raise translate_error(error, "poll", topic=tp.topic or None)
+
+    def _broken_offset(self, tp: TopicPartition, offset: int) -> int:
+        """Return which offset a broken batch stands for: the one that is read next.
+
+        The client names the batch's first, even when reading began in its middle, or one out of bytes that are none.
+        """
+        position = self._positions.get(tp)
+        if position is None:
+            return offset
+        end = self._lookup.known_end(tp)
+        return position if end is not None and offset >= end else max(offset, position)
+
+    def _restore(self) -> None:
+        """Go on where we were in partitions whose offset the broker does not have; past what retention removed.
+
+        From the beginning where nothing was read yet, or where the log now ends before our position.
+        """
+        if not self._astray and not self._restart:
+            return
+        try:
+            for tp in self._astray & self._positions.keys():
+                begin, end = self._lookup.watermarks(tp)
+                position = self._positions[tp]
+                self._positions[tp] = position if begin <= position <= end else begin
+        except BrokerUnavailableError:
+            return  # the next poll tries again
+        self._begun |= self._astray
+        self._astray.clear()
+        self._restart = False
+        self._start_over()  # the client has given these partitions up: a seek is refused
 
     def _set_unreadable(self, tp: TopicPartition, offset: int, reason: str) -> None:
         self._unreadable[tp] = unreadable(tp, offset, reason)
@@ -285,9 +331,11 @@ class LibrdkafkaReader:
 
     def _seek(self, partition: TopicPartition, offset: int) -> None:
         self._positions[partition] = offset
+        self._astray.discard(partition)
         if self._assigning:
             return
-        self._lookup.seek(partition, offset)
+        if not self._lookup.seek(partition, offset):
+            self._restart = True
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         """See ``RecordReader``."""
@@ -359,3 +407,9 @@ class LibrdkafkaReader:
         self._closed = True
         self._assigned = frozenset()
         within(timeout_seconds, self._consumer.close)
+
+
+def _is_unreadable(error: Any) -> bool:
+    # The second: bytes out of a damaged batch that are taken for the next one. A codec that this build of the client
+    # lacks has the same name, and is no fault of the record.
+    return error.name() in UNREADABLE or (error.name() == "_NOT_IMPLEMENTED" and "MagicByte" in error.str())

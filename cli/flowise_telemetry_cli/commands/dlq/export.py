@@ -73,6 +73,9 @@ def _document(stored: StoredDeadLetter) -> dict[str, Any]:
         "timestamp_ms": stored.record.timestamp_ms,
         "key": _base64(stored.record.key),
         "value": _base64(stored.record.value),
+        "left_out": stored.cut,
+        "value_bytes": stored.value_bytes,
+        "value_sha256": stored.value_sha256,
         "headers": [[name, _base64(content)] for name, content in stored.record.headers],
     }
 

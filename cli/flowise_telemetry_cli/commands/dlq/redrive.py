@@ -115,7 +115,7 @@ def _report(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
     others = (
         ("with another reason", result.not_chosen),
         ("redriven too often already (--max-redrives)", result.given_up),
-        ("without bytes: the client could not read them", result.without_bytes),
+        ("without bytes: unreadable, or too large to be filed (dlq show says where they are)", result.without_bytes),
         ("left for a later redrive", result.left),
     )
     rows = [

@@ -77,6 +77,10 @@ def _paragraph(stored: StoredDeadLetter, *, values: bool) -> list[str]:
     for name, content in original_headers(record):
         lines.append(f"header:    {_bytes_text(content, values=values, name=name)}")
     lines.append(f"key:       {_bytes_text(record.key, values=values)}")
+    if stored.cut is not None:
+        size = "" if stored.value_bytes is None else f"{stored.value_bytes:,} bytes, "
+        lines.append(f"left out:  {stored.cut}: too large for the topic ({size}SHA-256 {stored.value_sha256})")
+        lines.append("           the record above has it for as long as its topic's retention keeps it")
     return [*lines, *_value_lines(record.value, values=values)]
 
 

@@ -27,7 +27,7 @@ def replay(ctx: click.Context, /, **options: Any) -> int | None:
     Examples:
       flowise-telemetry replay --bootstrap-servers localhost:9092 --sink sqlite:///copy.db
       flowise-telemetry replay --from "2d ago" --event tool_created --sink postgresql://user@host/telemetry
-      flowise-telemetry replay --source parquet:///archive --sink postgresql://user@host/telemetry
+      flowise-telemetry replay --source delta:///archive --sink postgresql://user@host/telemetry
       flowise-telemetry replay --sink kafka://copy --sink-bootstrap-servers newcluster:9092
     """
     return None if ctx.invoked_subcommand is not None else run(ctx.ensure_object(Invocation), **options)

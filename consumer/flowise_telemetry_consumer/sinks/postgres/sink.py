@@ -12,6 +12,7 @@ from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.postgres.address import Address
+from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit, warn_of_unsafe_server
 from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, translate_errors
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, fenced, rows_of, try_lock
 from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
@@ -66,6 +67,7 @@ class PostgresSink:
         self._schemas: dict[str, EventSchema] = {}
         self._connection: Connection[Any] | None = None
         self._was_connected = False
+        self._looked_at_server = False
         # The first batch after a start or a failure has often been written before.
         self._expects_known = True
         self._claims = Claims(address.shown)
@@ -91,7 +93,7 @@ class PostgresSink:
         with self._translate_errors():
             connection = self._open()
             with connection.transaction():
-                self._limit_statements(connection)
+                self._begin(connection)
                 for event in sorted(batch.frames):
                     written[event] = self._add(connection, self._schemas[event], batch.frames[event])
                 self._advance(connection, batch)
@@ -110,7 +112,7 @@ class PostgresSink:
         with self._translate_errors():
             connection = self._open()
             with connection.transaction():
-                self._limit_statements(connection)
+                self._begin(connection)
                 claimed = claim(connection, self._address.schema, source, partitions, description)
         self._claims.record(source, {partition: epoch for partition, _, epoch in claimed})
         return {partition: offset for partition, offset, _ in claimed if offset is not None}
@@ -154,7 +156,7 @@ class PostgresSink:
         live, other = self._address, self._address.staging(staging_name(name))
         with self._translate_errors(), self._connect() as connection:
             with connection.transaction():
-                self._limit_statements(connection)
+                self._begin(connection)
                 known = self._schemas or newest(catalog())
                 there = [known[event] for event in known if columns_of(connection, other.schema, event)]
                 if not there:
@@ -162,7 +164,7 @@ class PostgresSink:
                 for address in (live, other):
                     make_tables(connection, address.schema, there)
             with connection.transaction():
-                self._limit_statements(connection)
+                self._begin(connection)
                 promote(
                     connection,
                     live.schema,
@@ -250,8 +252,11 @@ class PostgresSink:
         connection = self._connect()
         try:
             with connection.transaction():
-                self._limit_statements(connection)
+                self._begin(connection)
                 make_tables(connection, self._address.schema, self._schemas.values())
+                if not self._looked_at_server:
+                    warn_of_unsafe_server(connection, self.url)
+                    self._looked_at_server = True
         except BaseException:
             connection.close()
             raise
@@ -271,7 +276,8 @@ class PostgresSink:
         self._was_connected = True
         return connection
 
-    def _limit_statements(self, connection: Connection[Any]) -> None:
+    def _begin(self, connection: Connection[Any]) -> None:
+        """Set the limits of this transaction, and that its commit waits for the disk."""
         # For this transaction, not for the session: behind a pooler the session is someone else's next. Without the
         # second limit, a writer stopped in the middle would block the next writer of the same events forever.
         connection.execute(
@@ -279,6 +285,7 @@ class PostgresSink:
             "set_config('idle_in_transaction_session_timeout', %(ms)s, true)",
             {"ms": str(self._statement_timeout_ms)},
         )
+        flush_commit(connection)
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from flowise_telemetry_schemas.errors import MissingExtraError
+from flowise_telemetry_transport.kafka_python.patches.unpacking import unpack_batch
 from flowise_telemetry_transport.types import Record
 
 __all__ = ["Unreadable", "mend_fetcher", "record_of", "records_of"]
@@ -63,7 +65,7 @@ def mend_fetcher(consumer: Any) -> None:
 
 
 def records_of(batch: Any, position: int, topic: str, partition: int) -> Iterator[Record | Unreadable]:
-    """Yield each record of one batch, or ``Unreadable`` in its place."""
+    """Yield each record of one batch, or ``Unreadable`` in its place. Raises ``MissingExtraError``."""
     offset = position
     is_v2 = hasattr(batch, "base_offset")
     if is_v2:
@@ -71,7 +73,14 @@ def records_of(batch: Any, position: int, topic: str, partition: int) -> Iterato
         if not batch.validate_crc():
             yield Unreadable(max(position, offset), "the checksum of its batch is wrong")
             return
-    iterator = iter(batch)  # unpacks it
+    try:
+        unpack_batch(batch, topic, partition)
+        iterator = iter(batch)  # unpacks the rest
+    except MissingExtraError:
+        raise
+    except Exception as error:  # of whatever the codec's library raises for bytes that it did not write
+        yield Unreadable(max(position, offset), f"its batch cannot be unpacked: {type(error).__name__}")
+        return
     if is_v2:
         for record in _plain_records(batch, topic, partition):
             yield record

@@ -1,0 +1,37 @@
+"""A sink of Delta tables: ``delta:///folder``, or ``delta+s3://bucket/prefix`` on object storage (az, gs likewise)."""
+
+from __future__ import annotations
+
+import os
+
+from flowise_telemetry_consumer.sinks.delta.address import place_of
+from flowise_telemetry_consumer.sinks.delta.compaction import COMPACTED_ROWS, RETENTION_HOURS, Compacted
+from flowise_telemetry_consumer.sinks.delta.folder import Folder
+from flowise_telemetry_consumer.sinks.delta.object_store import LOCK_SECONDS, ObjectStore
+from flowise_telemetry_consumer.sinks.delta.sink import DeltaSink
+from flowise_telemetry_consumer.sinks.local_files import file_of
+
+__all__ = [
+    "COMPACTED_ROWS",
+    "LOCK_SECONDS",
+    "RETENTION_HOURS",
+    "Compacted",
+    "DeltaSink",
+    "open_delta",
+    "open_delta_on_objects",
+]
+
+
+def open_delta(url: str) -> DeltaSink:
+    """Return the sink of a folder; ``prepare`` creates it, the folder around it must be there."""
+    # Asked for here, so that a missing extra is told when the sink is opened.
+    import deltalake  # noqa: F401
+
+    return DeltaSink(Folder(file_of(url.rstrip("/") if url.count("/") > 3 else url, "delta")))
+
+
+def open_delta_on_objects(url: str) -> DeltaSink:
+    """Return the sink of a bucket; it must be there. Nothing is connected before the first use."""
+    import deltalake  # noqa: F401 - as above
+
+    return DeltaSink(ObjectStore(place_of(url, os.environ)))

@@ -1,0 +1,176 @@
+"""Which events the tables hold already."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+import polars as pl
+
+from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, made_at
+from flowise_telemetry_consumer.sinks.delta.log import Change, TableLog
+from flowise_telemetry_consumer.sinks.delta.rows import ROW_GROUP_ROWS
+from flowise_telemetry_consumer.sinks.delta.store import Store
+
+__all__ = ["MAX_CACHED_IDS", "KnownIds"]
+
+MAX_CACHED_IDS = 250_000
+"""How many ids of a table are kept in memory, about 60 bytes each."""
+
+_FILES_AT_ONCE = 16
+_SMALL_FILES_AT_ONCE = 256
+_SHARE = 0.01
+"""Of a batch's ids: from here on a minute is worth remembering."""
+
+_MINUTE_DIGITS = 8
+"""The digits of an id that change every 65 seconds: the ids that share them are looked up and remembered together."""
+
+
+class KnownIds:
+    """The ids of one table, for one writer, as of the version of its log.
+
+    An id starts with the time at which it was made, so those of a batch are of few minutes, and only files whose
+    statistics tell of these minutes can hold them. Minutes that have a share of the batch are read whole and
+    remembered, the least used is forgotten; ids of other minutes (late ones, those of a wrong clock) are looked up one
+    file after the other. Whatever the ids are, the answer is exact.
+    """
+
+    def __init__(self, store: Store, log: TableLog, *, max_cached_ids: int = MAX_CACHED_IDS) -> None:
+        self._store = store
+        self._log = log
+        self._max_cached_ids = max_cached_ids
+        self._minutes: dict[str, pl.Series] = {}
+        self._cached_ids = 0
+
+    def forget(self) -> None:
+        """Forget the ids in memory."""
+        self._minutes = {}
+        self._cached_ids = 0
+
+    def follow(self, change: Change) -> None:
+        """Forget what a commit of others made wrong: minutes of which it wrote, all where it took rows away."""
+        if not change.moves_rows:
+            return
+        if change.removed:
+            self.forget()
+        for minute in [minute for minute in self._minutes if any(_may_hold(it, [minute]) for it in change.added)]:
+            self._cached_ids -= len(self._minutes.pop(minute))
+
+    def among(self, event_ids: pl.Series) -> pl.Series:
+        """Tell for each of these ids if the table holds it."""
+        if event_ids.is_empty():
+            return pl.Series([], dtype=pl.Boolean())
+        first = str(event_ids.min())[:_MINUTE_DIGITS]
+        if first in self._minutes and str(event_ids.max())[:_MINUTE_DIGITS] == first:
+            # Last in the order of use.
+            held = self._minutes[first] = self._minutes.pop(first)
+            return _are_in(event_ids, held)
+        minutes = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
+        known = pl.repeat(False, len(event_ids), eager=True)
+        missing, odd, cached = [], [], []
+        for minute, count in minutes.value_counts().iter_rows():
+            ids = self._minutes.pop(minute, None)
+            if ids is not None:
+                # Last in the order of use.
+                self._minutes[minute] = ids
+                cached.append(ids)
+            elif count >= len(event_ids) * _SHARE:
+                missing.append(minute)
+            else:
+                odd.append(minute)
+        if cached:
+            known |= _are_in(event_ids, pl.concat(cached))
+        if missing:
+            known |= self._look_up(missing, event_ids)
+        if odd:
+            wanted = event_ids.filter(minutes.is_in(odd))
+            known |= _are_in(event_ids, self._find(wanted.sort().to_list()))
+        return known
+
+    def added(self, event_ids: pl.Series) -> None:
+        """Remember ids that were written."""
+        for minute, ids in _by_minute(event_ids):
+            before = self._minutes.get(minute)
+            # A minute that was too much to remember is not remembered in part.
+            if before is not None:
+                self._minutes[minute] = pl.concat([before, ids], rechunk=before.n_chunks() > 16)
+                self._cached_ids += len(ids)
+        while self._cached_ids > self._max_cached_ids:
+            self._cached_ids -= len(self._minutes.pop(next(iter(self._minutes))))
+
+    def _look_up(self, minutes: Sequence[str], event_ids: pl.Series) -> pl.Series:
+        """Read minutes whole, and remember them where they are not too many."""
+        known = pl.repeat(False, len(event_ids), eager=True)
+        held = [pl.Series("event_id", [], pl.String())]
+        total = 0
+        for ids in self._held_in(minutes):
+            known |= _are_in(event_ids, ids)
+            total += len(ids)
+            if total <= self._max_cached_ids:
+                held.append(ids)
+            else:
+                held = []
+        if total <= self._max_cached_ids:
+            self._minutes |= dict.fromkeys(minutes, held[0])
+            for minute, ids in _by_minute(pl.concat(held)):
+                self._minutes[minute] = ids
+            self._cached_ids += total
+        return known
+
+    def _find(self, event_ids: Sequence[str]) -> pl.Series:
+        """Return those of these sorted ids that the table holds."""
+        column = pl.col("event_id")
+        made = [made_at(event_id) for event_id in event_ids]
+        found = [pl.Series("event_id", [], pl.String())]
+        small: list[str] = []
+        for file in self._log.files.values():
+            wanted = event_ids[bisect_left(made, file.first) : bisect_right(made, file.last)]
+            if wanted and file.rows is not None and file.rows <= ROW_GROUP_ROWS:
+                small.append(self._path(file))
+            elif wanted:
+                # Narrow: only row groups between are read.
+                near = column.is_between(pl.lit(wanted[0]), pl.lit(wanted[-1])) & column.is_in(wanted)
+                found.append(self._store.scan([self._path(file)]).select(column).filter(near).collect()["event_id"])
+        for paths in _parts(small, _SMALL_FILES_AT_ONCE):
+            scanned = self._store.scan(paths).select(column).filter(column.is_in(event_ids))
+            found.append(scanned.collect()["event_id"])
+        return pl.concat(found)
+
+    def _held_in(self, minutes: Iterable[str]) -> Iterator[pl.Series]:
+        """Yield the ids of these minutes that the files hold, some files at a time."""
+        wanted = sorted(minutes)
+        files = [self._path(file) for file in self._log.files.values() if _may_hold(file, wanted)]
+        minute = pl.col("event_id").str.head(_MINUTE_DIGITS)
+        for paths in _parts(files, _FILES_AT_ONCE):
+            scanned = self._store.scan(paths).select("event_id")
+            # The first condition passes over row groups, by their smallest and largest id.
+            within = scanned.filter(pl.col("event_id").is_between(pl.lit(wanted[0]), pl.lit(f"{wanted[-1]}~")))
+            yield within.filter(minute.is_in(wanted)).collect()["event_id"]
+
+    def _path(self, file: DataFile) -> str:
+        return f"{self._log.table}/{file.path}"
+
+
+def _parts(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (paths[start : start + size] for start in range(0, len(paths), size))
+
+
+def _may_hold(file: DataFile, minutes: Sequence[str]) -> bool:
+    first, last = file.first[:_MINUTE_DIGITS], file.last[:_MINUTE_DIGITS]
+    return any(first <= minute <= last for minute in minutes)
+
+
+def _are_in(event_ids: pl.Series, known: pl.Series) -> pl.Series:
+    return event_ids.is_in(known.implode())
+
+
+def _by_minute(event_ids: pl.Series) -> Iterator[tuple[str, pl.Series]]:
+    if event_ids.is_empty():
+        return
+    first = str(event_ids.min())[:_MINUTE_DIGITS]
+    if str(event_ids.max())[:_MINUTE_DIGITS] == first:
+        yield first, event_ids
+        return
+    minute = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
+    minutes = pl.DataFrame([event_ids.alias("event_id"), minute]).group_by("minute").agg("event_id")
+    yield from zip(minutes["minute"], minutes["event_id"], strict=True)

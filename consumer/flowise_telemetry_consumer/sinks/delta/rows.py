@@ -1,0 +1,124 @@
+"""Frames to data files and back, and the schema of a table."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from flowise_telemetry_consumer.decoding.frames import column_of, polars_schema
+from flowise_telemetry_schemas import EventSchema, Field
+
+__all__ = ["DATE", "ROW_GROUP_ROWS", "encoded", "merged_fields", "null_column", "rows_of", "table_fields"]
+
+DATE = "date"
+"""The column that tables are partitioned by; it stands in the log and not in the files."""
+
+ROW_GROUP_ROWS = 25_000
+"""Rows that are read and found together."""
+
+_TYPES = {
+    "string": "string",
+    "uuid": "string",
+    "enum": "string",
+    "int": "integer",
+    "long": "long",
+    "boolean": "boolean",
+    "timestamp": "timestamp",
+}
+
+
+def null_column(schema: EventSchema, frame: pl.DataFrame) -> str | None:
+    """Return a column with a null where its field takes none: a database would refuse it, a file does not."""
+    columns = (field.column for field in schema.fields if not field.nullable and field.column in frame.columns)
+    return next((column for column in columns if frame[column].null_count()), None)
+
+
+def encoded(frame: pl.DataFrame) -> bytes:
+    """Return a frame as a data file, sorted by id. Timestamps of Delta have microseconds."""
+    if not frame["event_id"].is_sorted():
+        frame = frame.sort("event_id")
+    times = [pl.col(name).cast(pl.Datetime("us", "UTC")) for name, dtype in frame.schema.items() if _is_time(dtype)]
+    file = io.BytesIO()
+    # A higher level takes longer and saves nothing with files of this size.
+    frame.with_columns(times).write_parquet(
+        file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS
+    )
+    return file.getvalue()
+
+
+def rows_of(schema: EventSchema, scanned: pl.LazyFrame, *, batch_rows: int) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a file in the shape of the schema, at most ``batch_rows`` at a time.
+
+    Columns that came with a later version than that of the file have the field's default, or null.
+    """
+    there = scanned.collect_schema()
+    wanted = polars_schema(schema)
+    shaped = scanned.select(
+        pl.col(field.column).cast(wanted[field.column])
+        if field.column in there
+        else _default(field, wanted[field.column])
+        for field in schema.fields
+    )
+    rows: int = scanned.select(pl.len()).collect().item()
+    step = max(batch_rows, ROW_GROUP_ROWS // batch_rows * batch_rows)
+    for start in range(0, rows, step):
+        yield from shaped.slice(start, step).collect().iter_slices(batch_rows)
+
+
+def table_fields(schema: EventSchema) -> list[Any]:
+    """Return the columns of an event's table as the log spells them. All may be null: older files lack some."""
+    return [*(_column(field.column, _type(field)) for field in schema.fields), _column(DATE, "date")]
+
+
+def merged_fields(there: Sequence[Any], wanted: Sequence[Any]) -> list[Any] | str:
+    """Return columns with those that are missing added at the end, or the name of one that has another type."""
+    merged = {field["name"]: field for field in there}
+    for field in wanted:
+        old = merged.get(field["name"])
+        if old is None:
+            merged[field["name"]] = field
+        elif old["type"] != field["type"]:
+            inner = _merged_type(old["type"], field["type"])
+            if inner is None:
+                return str(field["name"])
+            merged[field["name"]] = {**old, "type": inner}
+    return list(merged.values())
+
+
+def _merged_type(there: Any, wanted: Any) -> Any:
+    """Return a nested type with the fields of both; None where they are two types."""
+    if there == wanted:
+        return there
+    if isinstance(there, dict) and isinstance(wanted, dict) and there["type"] == wanted["type"]:
+        if there["type"] == "struct":
+            fields = merged_fields(there["fields"], wanted["fields"])
+            return None if isinstance(fields, str) else {**there, "fields": fields}
+        if there["type"] == "array":
+            items = _merged_type(there["elementType"], wanted["elementType"])
+            return None if items is None else {**there, "elementType": items}
+    return None
+
+
+def _column(name: str, kind: Any) -> Any:
+    return {"name": name, "type": kind, "nullable": True, "metadata": {}}
+
+
+def _type(field: Field) -> Any:
+    if field.kind == "record":
+        return {"type": "struct", "fields": [_column(inner.column, _type(inner)) for inner in field.fields]}
+    if field.kind == "array" and field.items is not None:
+        return {"type": "array", "elementType": _type(field.items), "containsNull": True}
+    return _TYPES[field.kind]
+
+
+def _default(field: Field, dtype: pl.DataType) -> pl.Expr:
+    if not field.has_default:
+        return pl.lit(None, dtype).alias(field.column)
+    return pl.lit(column_of(field, [{}])).first().alias(field.column)
+
+
+def _is_time(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.Datetime)

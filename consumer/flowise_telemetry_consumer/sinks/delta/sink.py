@@ -1,0 +1,293 @@
+"""Events as Delta tables, one for each event, that other engines read as they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Self
+
+import polars as pl
+
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
+from flowise_telemetry_consumer.sinks.delta.compaction import Compacted, compact_table, vacuum
+from flowise_telemetry_consumer.sinks.delta.data_file import origin_of
+from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
+from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
+from flowise_telemetry_consumer.sinks.delta.progress import Progress, State
+from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, finish
+from flowise_telemetry_consumer.sinks.delta.rows import null_column
+from flowise_telemetry_consumer.sinks.delta.store import Store
+from flowise_telemetry_consumer.sinks.delta.visible import visible_table, warn_of_a_copy
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
+from flowise_telemetry_consumer.sinks.rows import newest
+from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["DeltaSink"]
+
+_WRITE_TRIES = 20
+_COMPACTING = "compact"
+_TRANSACTION = "flowise_telemetry"
+
+
+class DeltaSink:
+    """Events in tables ``<event>``, partitioned by ``date``, and ``flowise_telemetry_progress`` beside them.
+
+    A batch is a commit for each of its events and last one of the progress table, which tells up to which version each
+    event table counts. Whoever commits does so right after the state in which it looked for ids, or looks again:
+    consumers of one group, replays and sinks that claimed nothing write side by side. What a kill left half done is
+    not shown by ``read`` and ``counts``, and the next delivery completes it.
+    """
+
+    def __init__(self, store: Store, *, table_set: str = "", max_cached_ids: int = MAX_CACHED_IDS) -> None:
+        self._store = store
+        # No event has two underscores in its name.
+        self._prefix = f"{table_set}__" if table_set else ""
+        self._url = store.url + (f" (beside: {table_set})" if table_set else "")
+        self._max_cached_ids = max_cached_ids
+        self._schemas: dict[str, EventSchema] = {}
+        self._tables: dict[str, EventTable] = {}
+        self._progress = Progress(store, self._prefix, self._url)
+        self._written: dict[tuple[str, TopicPartition], int] = {}
+        self._exchanges = 0
+
+    @property
+    def url(self) -> str:
+        """The address, and which tables when they are not the live ones; it holds no secret."""
+        return self._url
+
+    def prepare(self, schemas: Iterable[EventSchema]) -> None:
+        """Create the tables and the columns that are missing, and finish a promotion that was killed."""
+        self._schemas |= newest([*self._schemas.values(), *schemas])
+        with self._store.translate_errors():
+            if self._store.open():
+                self._forget()
+            self._prepare()
+
+    def write(self, batch: Batch) -> WriteResult:
+        """Add the events of a batch that are not there yet, then record how far its source is."""
+        require_prepared(self, batch, self._schemas)
+        for event, frame in batch.frames.items():
+            if column := null_column(self._schemas[event], frame):
+                raise SinkError(f"{self._url} refused: {event}.{column} is null", event=event)
+        with self._store.translate_errors():
+            if self._store.open():
+                self._forget()
+                self._prepare()
+                raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
+            self._store.renew_locks()
+            written = dict.fromkeys(batch.frames, 0)
+            for _ in range(_WRITE_TRIES):
+                exchanges = self._settled().exchanges
+                self._progress.require_claims(batch)
+                if self._add(batch, exchanges, written):
+                    break
+            else:
+                raise SinkUnavailableError(f"{self._url}: its tables are promoted again and again")
+        self._written |= {(batch.source, partition): offset for partition, offset in batch.offsets.items()}
+        # Rows that were added before and after a promotion of meanwhile are counted once.
+        written = {event: min(count, batch.frames[event].height) for event, count in written.items()}
+        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
+        return WriteResult(written=written, duplicates=duplicates)
+
+    def claim(
+        self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
+    ) -> Mapping[TopicPartition, int]:
+        """Make this sink the only writer of these partitions: first in the progress, then by a fence in each table."""
+        with self._store.translate_errors():
+            self._store.open()
+            self._progress.create()
+            self._settled()
+            offsets = self._progress.claim(source, partitions, description)
+            for event in self._progress.state.versions:
+                self._table(event).fence()
+        self._written |= {(source, partition): offset for partition, offset in offsets.items()}
+        return offsets
+
+    def progress(self) -> list[SourceProgress]:
+        """Return the progress of each source."""
+        with self._store.translate_errors():
+            self._store.require_root()
+            self._progress.load()
+            return self._progress.sources()
+
+    def lock(self, name: str) -> None:
+        """Acquire a lock."""
+        with self._store.translate_errors():
+            self._store.open()
+            self._store.lock(self._prefix + name)
+
+    def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """Yield the rows of one table, as of the last batch that ended before this was called.
+
+        Raises ``SinkUnavailableError`` where files of that state are vacuumed meanwhile.
+        """
+        schema = self._schemas.get(event) or catalog().latest(event)
+        with self._store.translate_errors():
+            self._store.require_root()
+            self._progress.load()
+            table = self._visible(event)
+            if table is None:
+                raise SinkError(
+                    f"there is no table {self._prefix}{event} in {self._url}: a consumer makes it when it starts",
+                    event=event,
+                )
+            yield from table.read(schema, batch_rows)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of each table, all as of one moment."""
+        counts: dict[str, int] = {}
+        with self._store.translate_errors():
+            self._store.require_root()
+            self._progress.load()
+            for event in sorted(self._known()):
+                table = self._visible(event)
+                if table is not None:
+                    counts[event] = table.count()
+        return counts
+
+    def staging(self, name: str) -> Self:
+        """Return tables in the same place, ``<name>__<event>``."""
+        return type(self)(self._store.another(), table_set=staging_name(name))
+
+    def promote(self, name: str) -> None:
+        """Exchange the rows of the tables: commits that replace, the progress of both last."""
+        other = self.staging(name)
+        with self._store.translate_errors():
+            self._store.require_root()
+            self._progress.load()
+            if not other._progress.load() or not other._progress.state.versions:
+                raise SinkError(f"{other.url} has no tables: fill them first")
+            self._progress.create()
+            self._settled()
+            begin(self._progress, name, other._progress.state.versions)
+            self._finish_promotion(self._progress.state)
+
+    def compact(self) -> Compacted:
+        """Merge small files and remove those that no version of the last week names."""
+        with self._store.translate_errors():
+            self._store.require_root()
+            locked = self._store.another()
+            locked.lock(self._prefix + _COMPACTING)
+            try:
+                self._settled()
+                done = Compacted()
+                for event, schema in self._known().items():
+                    done += self._compact(event, schema)
+                vacuum(self._store, self._prefix + PROGRESS_TABLE)
+            finally:
+                locked.release()
+        return done
+
+    def close(self) -> None:
+        """Release the locks and what is in memory."""
+        self._store.release()
+        self._forget()
+
+    def _compact(self, event: str, schema: EventSchema) -> Compacted:
+        table = EventTable(self._store, self._prefix + event)
+        if not table.load():
+            return Compacted()
+        done = compact_table(self._store, table, schema)
+        version = table.log.version or 0
+        self._progress.move(Batch({}), {event: version}, self._progress.state.exchanges)
+        return done + Compacted(removed=vacuum(self._store, self._prefix + event))
+
+    def _prepare(self) -> None:
+        self._progress.create()
+        self._settled()
+        for event, schema in self._schemas.items():
+            self._table(event).prepare(schema)
+        versions = {event: self._table(event).log.version or 0 for event in self._schemas}
+
+        def registered(state: State) -> State | None:
+            missing = {event: version for event, version in versions.items() if event not in state.versions}
+            return replace(state, versions={**state.versions, **missing}) if missing else None
+
+        self._progress.change(registered)
+        for event, table in self._tables.items():
+            warn_of_a_copy(self._url, table, self._progress.state.versions.get(event, 0))
+
+    def _settled(self) -> State:
+        """Return the state of the progress once no promotion is under way; one that was killed is finished here."""
+        if not self._progress.load():
+            # The folder is there and the tables are not: whoever removed them did so while we were open.
+            self._forget()
+            self._progress.create()
+            for event, schema in self._schemas.items():
+                self._table(event).prepare(schema)
+        if self._progress.state.exchanges % 2:
+            self._finish_promotion(self._progress.state)
+        if self._progress.state.exchanges != self._exchanges:
+            # Rows that were there are elsewhere now.
+            for table in self._tables.values():
+                table.follow()
+            self._exchanges = self._progress.state.exchanges
+        return self._progress.state
+
+    def _finish_promotion(self, state: State) -> None:
+        promotion = Promotion.of(state)
+        live = Progress(self._store, "", self._store.url)
+        finish(self._store, live, Progress(self._store, promotion.staging_prefix, self._url))
+        self._progress.load()
+
+    def _add(self, batch: Batch, exchanges: int, written: dict[str, int]) -> bool:
+        """Commit the rows that are missing and the progress; False where tables were promoted meanwhile."""
+        starts = {
+            partition: start
+            for partition in batch.offsets
+            if (start := self._written.get((batch.source, partition))) is not None
+        }
+        origin = origin_of(starts, batch.offsets)
+        pending = {}
+        for event in sorted(batch.frames):
+            self._table(event).load()
+            pending[event] = self._table(event).pending(batch.frames[event], origin)
+        self._store.put([(path, data) for its in pending.values() for path, _, _, data in its.files])
+        transactions = self._transactions(batch)
+
+        def may_go_on() -> bool:
+            self._progress.load()
+            if self._progress.state.exchanges != exchanges:
+                return False
+            self._progress.require_claims(batch)
+            return True
+
+        for event, its in pending.items():
+            added = self._table(event).commit(its, transactions, may_go_on)
+            if added is None:
+                return False
+            written[event] += added
+        versions = {event: self._table(event).log.version or 0 for event in pending}
+        return self._progress.move(batch, versions, exchanges)
+
+    def _transactions(self, batch: Batch) -> list[Mapping[str, object]]:
+        """Return the next offsets as the protocol has it for applications, for whoever reads a log."""
+        return [
+            {
+                "txn": {
+                    "appId": json.dumps([_TRANSACTION, batch.source, *advance.partition]),
+                    "version": advance.next_offset,
+                }
+            }
+            for advance in self._progress.claims.advances(batch)
+        ]
+
+    def _table(self, event: str) -> EventTable:
+        if event not in self._tables:
+            table = EventTable(self._store, self._prefix + event, max_cached_ids=self._max_cached_ids)
+            self._tables[event] = table
+        return self._tables[event]
+
+    def _visible(self, event: str) -> EventTable | None:
+        recorded = self._progress.state.versions.get(event)
+        return visible_table(self._store, self._prefix + event, recorded)
+
+    def _known(self) -> Mapping[str, EventSchema]:
+        return self._schemas or newest(catalog())
+
+    def _forget(self) -> None:
+        self._tables = {}
+        self._progress.forget()

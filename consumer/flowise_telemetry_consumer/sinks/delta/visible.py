@@ -1,0 +1,50 @@
+"""What of a table is read: its state at the end of the last batch that was written whole."""
+
+from __future__ import annotations
+
+import logging
+
+from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
+from flowise_telemetry_consumer.sinks.delta.log import TableLog
+from flowise_telemetry_consumer.sinks.delta.store import Store
+
+__all__ = ["visible_table", "warn_of_a_copy"]
+
+_logger = logging.getLogger(__name__)
+
+
+def visible_table(store: Store, name: str, recorded: int | None) -> EventTable | None:
+    """Return a table as of the last batch that ended, which recorded this version; None where there is none."""
+    table = EventTable(store, name)
+    if not table.load():
+        return None
+    version = _visible_version(table.log, recorded)
+    if version != table.log.version:
+        table.log.load(version)
+    return table
+
+
+def warn_of_a_copy(url: str, table: EventTable, recorded: int) -> None:
+    """Warn where a table is of an older version than was recorded."""
+    if table.log.version is not None and table.log.version < recorded:
+        _logger.warning(
+            "%s: the table %s is of version %d, and %d was recorded: it was restored from a copy; "
+            "replay the topic to bring back what the copy lacks",
+            *(url, table.log.table, table.log.version, recorded),
+        )
+
+
+def _visible_version(log: TableLog, recorded: int | None) -> int | None:
+    """Return the version that was recorded last, where after it are only commits of ours that were not recorded yet.
+
+    Otherwise the newest one: others may alter the table (delete days, merge files), and that counts at once.
+    """
+    if log.version is None or recorded is None or recorded >= log.version:
+        return log.version
+    changes = log.changes_between(recorded, log.version)
+    if changes is None or not all(change.is_ours for change in changes):
+        return log.version
+    if any(change.operation == "OPTIMIZE" for change in changes):
+        # The files of before may be vacuumed by now.
+        return log.version
+    return recorded if any(change.moves_rows for change in changes) else log.version

@@ -1,0 +1,44 @@
+"""What a commit means on this server: on its disk, or only in its memory."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+__all__ = ["flush_commit", "warn_of_unsafe_server"]
+
+logger = logging.getLogger("flowise_telemetry.consumer")
+
+# PostgreSQL documentation, "Write Ahead Log": with either off, a crash may lose or damage what is committed.
+_SERVER_SETTINGS = ("fsync", "full_page_writes")
+
+
+def flush_commit(connection: Connection[Any]) -> None:
+    """Make the commit of this transaction wait for the disk, also where database or role say otherwise.
+
+    The offsets are committed to Kafka next, and nobody would send the events again. Any other value than off waits for
+    the disk at least, so it stays.
+    """
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+
+
+def warn_of_unsafe_server(connection: Connection[Any], shown: str) -> None:
+    """Warn where the server may lose what is committed, which no session can change."""
+    off = [
+        name
+        for (name,) in connection.execute(
+            "SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = 'off' ORDER BY name",
+            (list(_SERVER_SETTINGS),),
+        )
+    ]
+    if off:
+        logger.warning(
+            "%s runs with %s=off: a crash of its machine may lose events that are reported as written; switch it on",
+            shown,
+            "=off and ".join(off),
+        )

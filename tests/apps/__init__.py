@@ -1,1 +1,0 @@
-"""The producer embedded in real programs."""
