@@ -349,4 +349,7 @@ class Telemetry:
         self._begin(closed=self._closed or not usable)
 
     def _at_exit(self, budget_seconds: float) -> None:
-        self.close(timeout_seconds=budget_seconds)
+        if os.getpid() == self._pid:
+            self._worker.stop(
+                budget_seconds, patience_seconds=lifecycle.EXIT_PATIENCE_SECONDS if budget_seconds else 0.0
+            )

@@ -67,6 +67,8 @@ class InFlight:
         self._client_full_until = 0.0
         self._connected = False
         self._closing = False
+        self.has_sent = False
+        """True once the client took an event."""
         self.backoff = Backoff(clock)
 
     def __len__(self) -> int:
@@ -127,6 +129,7 @@ class InFlight:
         except Exception as error:
             del self._unanswered[encoded.event_id]
             return self._not_taken(encoded, error)
+        self.has_sent = True
         return True
 
     def _not_taken(self, encoded: Encoded, error: Exception) -> bool:
@@ -153,8 +156,8 @@ class InFlight:
         if self._writer is not None:
             self._writer.poll()
 
-    def take_answers(self) -> None:
-        """Settle each answered event: delivered, dropped, or put back to be sent again."""
+    def take_answers(self) -> bool:
+        """Settle each answered event: delivered, dropped, or put back to be sent again. True if any was delivered."""
         again: list[Encoded] = []
         delivered: list[Encoded] = []
         while self._answers:
@@ -183,6 +186,7 @@ class InFlight:
                 self._on_connected()
             if not again:
                 self.backoff.succeeded()
+        return bool(delivered)
 
     def close(self, timeout_seconds: float) -> list[Encoded]:
         """Close the client within the time, and return the events that it never answered."""

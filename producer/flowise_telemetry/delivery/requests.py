@@ -12,16 +12,15 @@ class Requests:
     and eventlet replace for everyone at once, whenever they were told to.
     """
 
-    __slots__ = ("_flushes", "keeping", "loaded", "lowest_unsettled", "over", "stop_at")
+    __slots__ = ("_flushes", "_stop", "keeping", "lowest_unsettled", "over", "progress_at")
 
     def __init__(self) -> None:
         self._flushes: list[None] = []
-        self.stop_at: float | None = None
-        """Asked: end at this monotonic time, or before if everything is settled."""
+        self._stop: tuple[float, float, float] | None = None
         self.lowest_unsettled = 0
         """Answered while a flush waits: every event with a lower sequence is delivered or dropped."""
-        self.loaded = False
-        """Answered: everything is imported, the Kafka client too."""
+        self.progress_at = float("-inf")
+        """Answered: when it last got on, by the monotonic clock: imports done, client connected, events delivered."""
         self.keeping = False
         """Answered: it writes to the spool, or closes; it does not hang in the client."""
         self.over = False
@@ -39,3 +38,18 @@ class Requests:
     def flushing(self) -> bool:
         """True while a thread asks for ``lowest_unsettled``."""
         return bool(self._flushes)
+
+    def ask_to_stop(self, now: float, seconds: float, patience_seconds: float = 0.0) -> None:
+        """Ask to end after the time, or before if everything is settled.
+
+        With ``patience_seconds`` the time begins anew whenever the thread gets on, and takes so much longer at most.
+        """
+        self._stop = (now, seconds, patience_seconds)
+
+    @property
+    def stop_at(self) -> float | None:
+        """The monotonic time of the end; None if nobody asked."""
+        if self._stop is None:
+            return None
+        asked_at, seconds, patience_seconds = self._stop
+        return seconds + min(asked_at + patience_seconds, max(asked_at, self.progress_at))

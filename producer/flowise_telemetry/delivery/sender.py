@@ -120,7 +120,7 @@ class Sender:
             if len(self._queue) and self._encoder is None:
                 self._encoder = self._make_encoder()
             self._in_flight.open()
-        self._requests.loaded = True
+        self._requests.progress_at = self._clock()
 
     def _close(self) -> None:
         """Keep what is left in the spool, if there is one, then close the client and count the rest."""
@@ -151,18 +151,22 @@ class Sender:
         return float("inf") if self._stop_at is None else max(0.0, self._stop_at - self._clock())
 
     def _turn(self) -> None:
-        self._in_flight.take_answers()
+        if self._in_flight.take_answers():
+            self._requests.progress_at = self._clock()
         if not self._may_send():
             self._queue.close()
             self._reason_for_rest = DropReason.OPTED_OUT
-            self._requests.stop_at = self._clock()
+            self._requests.ask_to_stop(self._clock(), 0.0)
             return
         self._requests.keeping = self._pending.keeps
         self._encode_some()
         self._pending.update()
         self._requests.keeping = False  # the client may hang
+        first = not self._in_flight.has_sent
         if self._may_send():  # again: the disk may have taken its time
             self._in_flight.send_some()
+        if first and self._in_flight.has_sent:
+            self._requests.progress_at = self._clock()
         self._in_flight.poll()
 
     def _has_work(self) -> bool:

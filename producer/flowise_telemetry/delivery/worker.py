@@ -23,8 +23,7 @@ __all__ = ["Worker"]
 
 logger = logging.getLogger("flowise_telemetry")
 
-_STOP_SENDING_AT = 0.9  # of the time that ``stop`` has; the rest is for closing client and spool
-_LOAD_SECONDS = 2.0
+_CLOSING = 0.1  # of the time that ``stop`` has, for closing client and spool
 _KEEP_SECONDS = 5.0  # that ``stop`` takes longer, at most, while events are written to the spool
 _FIRST_LOOK_SECONDS = 0.0005
 _LONGEST_LOOK_SECONDS = 0.02
@@ -94,33 +93,30 @@ class Worker:
                 return False  # called from on_drop: it would wait for itself
             if not self._has_thread():
                 self._work(lambda: requests.lowest_unsettled >= target or self._clock() >= deadline)
-            self._look_until(lambda: requests.over or requests.lowest_unsettled >= target, deadline)
+            self._look_until(lambda: requests.over or requests.lowest_unsettled >= target, lambda: deadline)
             return requests.lowest_unsettled >= target
         finally:
             requests.end_flush()
 
-    def stop(self, timeout_seconds: float) -> None:
+    def stop(self, timeout_seconds: float, *, patience_seconds: float = 0.0) -> None:
         """Deliver what is possible within the time, close the client, keep the rest in the spool.
 
-        Without a spool the rest is counted as ``closed``. Until everything is imported, two seconds do not count.
+        Without a spool the rest is counted as ``closed``. For ``patience_seconds`` see ``Requests.ask_to_stop``.
         """
         requests, before = self._requests, self._counts.closed
         self._queue.close()
-        self._stop_in(timeout_seconds + (0.0 if requests.loaded else _LOAD_SECONDS))
+        closing_seconds = timeout_seconds * _CLOSING
+        requests.ask_to_stop(self._clock(), timeout_seconds - closing_seconds, patience_seconds)
         if self._is_here() or requests.over:
             return
         if not self.running and not len(self._queue) and self._sender is None:
             return
         if not self._has_thread():
             self._work(lambda: False)
-        elif not requests.loaded:
-            # Imports take this machine's time, not the broker's: they do not count.
-            self._look_until(lambda: requests.loaded or requests.over, self._clock() + _LOAD_SECONDS)
-        self._stop_in(timeout_seconds)
-        deadline = self._clock() + timeout_seconds
-        if not self._look_until(lambda: requests.over, deadline):
+        if not self._look_until(lambda: requests.over, lambda: (requests.stop_at or 0.0) + closing_seconds):
+            latest = self._clock() + _KEEP_SECONDS
             keeps = self._sender is None or requests.keeping  # it loads, or writes to the disk
-            if not keeps or not self._look_until(lambda: requests.over, deadline + _KEEP_SECONDS):
+            if not keeps or not self._look_until(lambda: requests.over, lambda: latest):
                 self._give_up()
         elif self._thread is not None:
             # A sub-interpreter aborts the process if a thread's last steps are not done when it ends.
@@ -141,9 +137,6 @@ class Worker:
             self._work(lambda: False)
         self._look_until(lambda: self._requests.over, self._clock() + timeout_seconds)
 
-    def _stop_in(self, seconds: float) -> None:
-        self._requests.stop_at = self._clock() + seconds * _STOP_SENDING_AT
-
     def _has_thread(self) -> bool:
         if not self.running:
             self.start()
@@ -152,10 +145,10 @@ class Worker:
     def _is_here(self) -> bool:
         return self._ident == _thread.get_ident()
 
-    def _look_until(self, condition: Callable[[], bool], deadline: float) -> bool:
+    def _look_until(self, condition: Callable[[], bool], deadline: Callable[[], float]) -> bool:
         pause = _FIRST_LOOK_SECONDS
         while not condition():
-            remaining = deadline - self._clock()
+            remaining = deadline() - self._clock()
             if remaining <= 0:
                 return False
             self._wakeup.ring()
