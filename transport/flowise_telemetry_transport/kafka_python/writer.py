@@ -33,6 +33,7 @@ __all__ = ["KafkaPythonWriter"]
 _RETRY_BACKOFF_MS = 100
 _BATCH_BYTES = 65_536  # the client's default is 16 KiB; a larger batch costs less per record
 _TOPIC_LOOK_SECONDS = 1.0
+_API_VERSION = (2, 1, 0)  # the oldest that Kafka 4 speaks (KIP-896)
 
 _Pending = tuple[Any, float, OnDelivery]
 """The client's future, its deadline (monotonic), and the callback."""
@@ -102,6 +103,9 @@ class KafkaPythonWriter:
             config[name] = min(config[name], int(self._block_seconds * 1000))
         ours = {name: value for name, value in self._config.items() if name in client_class.DEFAULT_CONFIG}
         ours["value_serializer"] = _null_serializer()
+        if "api_version_auto_timeout_ms" in KafkaProducer.DEFAULT_CONFIG:  # kafka-python-ng
+            # To find the version out it asks for the metadata of all topics of the cluster, and reads them in Python.
+            ours["api_version"] = _API_VERSION
         try:
             producer, self._turns = make_producer({**ours, **config})
         except Exception as error:
