@@ -308,11 +308,11 @@ class Telemetry:
 
     def _load(self, watch: OptOutWatch, wakeup: Wakeup, requests: Requests) -> Sender | None:
         """Import and make the sender, on its thread: an app that never sends does not wait for it."""
-        if not self._may_send(watch):
-            self._queue.close()
-            self._queue.drop_all(self._counts, DropReason.OPTED_OUT)
-            return None
-        with lifecycle.loading():
+        with lifecycle.loading():  # the look for an opt-out imports too, and finds out where the user's home is
+            if not self._may_send(watch):
+                self._queue.close()
+                self._queue.drop_all(self._counts, DropReason.OPTED_OUT)
+                return None
             from flowise_telemetry.delivery.assembly import assemble
             from flowise_telemetry.encoding.encoder import new_stream_id
 
