@@ -37,8 +37,9 @@ READABLE = (UNDER_TEST,) if UNDER_TEST else tuple(kind.scheme for kind in KINDS 
 
 
 def _kinds(*kinds: str) -> list[Any]:
-    """Those that need a server carry the mark: the fixture is asked for by name only once the test runs."""
-    return [pytest.param(kind, marks=pytest.mark.services if kind == "postgresql" else ()) for kind in kinds]
+    """Those that need a server carry its mark: the fixture is asked for by name only once the test runs."""
+    marks = {"postgresql": pytest.mark.services, "delta+s3": pytest.mark.slow}
+    return [pytest.param(kind, marks=marks.get(kind, ())) for kind in kinds]
 
 
 def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:

@@ -35,6 +35,8 @@ from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.writer_process import ROOT
 from tests.schemas.records import EVENTS, record_of
 
+pytestmark = pytest.mark.slow  # each case makes tables and files of its own
+
 TP0, TP1 = (TopicPartition("flowise.telemetry.events", number) for number in range(2))
 DAY_MS = 86_400_000
 START_MS = 1_700_000_000_000

@@ -26,6 +26,8 @@ from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.test_delta import TP0, numbers, of_group, tools
 from tests.services.object_store import ACCESS_KEY, BUCKET, SECRET_KEY, ObjectStoreService, SeaweedFS
 
+pytestmark = pytest.mark.slow  # object storage runs in the tests' process
+
 IS_THOROUGH = os.environ.get("TEST_OBJECTS") == "1"
 FAULTY_BATCHES = 20 if IS_THOROUGH else 6
 KILLED_BATCHES = 60 if IS_THOROUGH else 15

@@ -20,6 +20,8 @@ from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.test_delta import TP0, TP1, numbers, of_group, sink_in, tools
 
 OpenSink = Callable[[], DeltaSink]
+pytestmark = pytest.mark.slow  # many writers, many orders
+
 EVENTS = 120
 
 
