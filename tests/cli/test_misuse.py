@@ -89,6 +89,7 @@ def test_a_missing_extra_is_named_with_its_command(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("without", "chosen", "said"),
     [

@@ -125,6 +125,7 @@ def test_progress_goes_with_the_rows_and_a_claim_stays_with_the_name(
     successor.close()
 
 
+@pytest.mark.slow
 def test_readers_see_all_of_the_old_or_all_of_the_new(
     live: DatabaseSink, staging: DatabaseSink, database_url: str, request: pytest.FixtureRequest
 ) -> None:

@@ -178,6 +178,7 @@ def test_turning_off_deletes_the_secret_and_the_spool(
     assert (found.enabled, found.active, found.spooled_events, found.instance_id) == (False, False, 0, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["environment", "stored choice"])
 def test_an_opt_out_after_the_start_is_obeyed(
     how: str,

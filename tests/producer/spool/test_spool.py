@@ -112,6 +112,7 @@ def test_events_on_disk_expire(make_telemetry: MakeTelemetry, broker: InMemoryBr
     assert list(spool_dir.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["not a database", "truncated", "empty"])
 def test_a_damaged_file_is_put_aside_and_the_others_are_sent(
     damage: str,
