@@ -615,6 +615,73 @@ def test_a_promotion_that_is_killed_anywhere_is_finished_by_whoever_comes_next(r
     assert steps_left > 20
 
 
+def test_a_reader_counts_one_side_whoever_promotes_meanwhile(root: Path) -> None:
+    """After each commit of a promotion, and with another process that does the same and is killed."""
+    live = DeltaSink(Folder(root))
+    staging = live.staging("next")
+    two = "chatflow_created", "tool_created"
+    for sink, repeat in ((live, 2), (staging, 3)):
+        sink.prepare([catalog().latest(event) for event in two])
+        made = batch(0, repeat=repeat).frames
+        sink.write(Batch(frames={event: made[event] for event in two}))
+    whole = [live.counts(), staging.counts()]
+
+    class Killed(Folder):
+        """Dies when it has exchanged the tables and wants to say so."""
+
+        def create(self, path: str, data: bytes) -> bool:
+            if path.startswith("flowise_telemetry_progress/"):
+                raise InterruptedHereError
+            return super().create(path, data)
+
+    class Watched(Folder):
+        """Is looked at after whatever is written, and gets help with its promotion before one of its openings."""
+
+        helped_at, steps = 0, 0
+
+        def create(self, path: str, data: bytes) -> bool:
+            created = super().create(path, data)
+            assert DeltaSink(Folder(root)).counts() in whole
+            return created
+
+        def location(self, table: str) -> str:
+            self.steps += 1
+            if self.steps == self.helped_at:
+                with contextlib.suppress(InterruptedHereError):
+                    DeltaSink(Killed(root)).claim("another", [TP1])
+            return super().location(table)
+
+    helped_at = steps = 0
+    while helped_at <= steps:
+        store = Watched(root)
+        store.helped_at = helped_at = helped_at + 1
+        before = live.counts(), staging.counts()
+        DeltaSink(store).promote("next")
+        assert (staging.counts(), live.counts()) == before, helped_at
+        steps = store.steps
+    assert steps > 10
+
+
+def test_a_table_that_a_promotion_brings_is_seen_when_it_ends(root: Path) -> None:
+    live = DeltaSink(Folder(root))
+    live.prepare([catalog().latest("tool_created")])
+    live.write(tools(1))
+    staging = live.staging("next")
+    staging.prepare(catalog())
+    staging.write(batch(0))
+    seen = []
+
+    class Watched(Folder):
+        def create(self, path: str, data: bytes) -> bool:
+            created = super().create(path, data)
+            seen.append(DeltaSink(Folder(root)).counts())
+            return created
+
+    DeltaSink(Watched(root)).promote("next")
+    assert all(counts in ({"tool_created": 1}, sizes(batch(0))) for counts in seen)
+    assert seen[-1] == sizes(batch(0))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_any_deliveries_restarts_failures_and_compactions_leave_each_event_once(root: Path, seed: int) -> None:

@@ -21,13 +21,16 @@ from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.delta.data_file import STATISTICS_TIME, DataFile, data_file_of
 from flowise_telemetry_consumer.sinks.delta.store import Store
 
-__all__ = ["CHECKPOINT_COMMITS", "ENGINE", "Change", "TableLog", "now_ms"]
+__all__ = ["CHECKPOINT_COMMITS", "ENGINE", "PROMOTION", "Change", "TableLog", "now_ms"]
 
 CHECKPOINT_COMMITS = 100
 """After so many commits a checkpoint sums the log up, so that opening a table reads no more than these."""
 
 ENGINE = "flowise-telemetry"
 """What commits of ours name as their engine."""
+
+PROMOTION = "flowise_telemetry/promotion"
+"""The application whose transaction in a commit is the number of a promotion."""
 
 _logger = logging.getLogger(__name__)
 

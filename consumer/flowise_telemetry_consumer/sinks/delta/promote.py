@@ -15,15 +15,14 @@ from typing import Any
 
 from flowise_telemetry_consumer.errors import SinkUnavailableError
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
-from flowise_telemetry_consumer.sinks.delta.log import TableLog, now_ms
+from flowise_telemetry_consumer.sinks.delta.log import PROMOTION, TableLog, now_ms
 from flowise_telemetry_consumer.sinks.delta.progress import Kept, Progress, State
 from flowise_telemetry_consumer.sinks.delta.rows import DATE, merged_fields
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["Promotion", "begin", "finish"]
+__all__ = ["Promotion", "begin", "finish", "last_promoted"]
 
-_APPLICATION = "flowise_telemetry/promotion"
 _TRIES = 200
 
 
@@ -64,6 +63,11 @@ class Promotion:
         return bool(state.promotion) and Promotion.of(state).token == self.token
 
 
+def last_promoted(state: State) -> int:
+    """Return the number of the last promotion that has ended in this state; 0 where there was none."""
+    return Promotion.of(state).number - state.exchanges % 2 if state.promotion else 0
+
+
 def begin(live: Progress, name: str, events: Iterable[str]) -> None:
     """Describe a promotion in the live progress. Raises ``SinkUnavailableError`` where one is under way."""
 
@@ -89,7 +93,8 @@ def finish(store: Store, live: Progress, staging: Progress) -> None:
     for event in promotion.events:
         here, there = EventTable(store, event), EventTable(store, promotion.staging_prefix + event)
         _exchange(store, here, there, promotion.number)
-        live_versions[event], staging_versions[event] = here.log.version or 0, there.log.version or 0
+        live_versions[event] = _promoted_version(here.log, promotion.number)
+        staging_versions[event] = _promoted_version(there.log, promotion.number)
     staging.load()
     incoming = _packed(staging.state.sources)
     live.change(lambda state: _with_incoming(state, promotion, incoming))
@@ -137,10 +142,10 @@ def _is_under_way(state: State, promotion: Promotion) -> bool:
 def _exchange(store: Store, here: EventTable, there: EventTable, number: int) -> None:
     """Exchange the rows of two tables, where that has not been done."""
     _same_columns(here, there)
-    if (here.log.transaction(_APPLICATION) or 0) < number:
+    if (here.log.transaction(PROMOTION) or 0) < number:
         there.log.refresh()
         _replace(store, here.log, there.log, number)
-    if (there.log.transaction(_APPLICATION) or 0) < number:
+    if (there.log.transaction(PROMOTION) or 0) < number:
         before = TableLog(store, here.log.table)
         before.load(_version_before(here.log, number))
         _replace(store, there.log, before, number)
@@ -171,12 +176,12 @@ def _replace(store: Store, log: TableLog, by: TableLog, number: int) -> None:
     store.copy([(f"{by.table}/{old}", f"{log.table}/{new}") for old, new in renamed.items()])
     for _ in range(_TRIES):
         now = now_ms()
-        transaction = {"txn": {"appId": _APPLICATION, "version": number, "lastUpdated": now}}
+        transaction = {"txn": {"appId": PROMOTION, "version": number, "lastUpdated": now}}
         removes = [file.remove(now) for file in log.files.values()]
         adds = [replace(file, path=renamed[file.path]).add(now) for file in by.files.values()]
         if log.commit("PROMOTE", [transaction, *removes, *adds]):
             return
-        if any(change.transactions.get(_APPLICATION, 0) >= number for change in log.refresh()):
+        if any(change.transactions.get(PROMOTION, 0) >= number for change in log.refresh()):
             store.delete([f"{log.table}/{new}" for new in renamed.values()])
             return
     raise SinkUnavailableError(f"{store.url}: others write the table {log.table} all the time")
@@ -191,14 +196,27 @@ def _renamed(path: str, token: str) -> str:
 
 def _version_before(log: TableLog, number: int) -> int:
     """Return the version of a table before it was promoted."""
+    version = _find(log, number)
+    if version is None:
+        raise SinkUnavailableError(f"the promotion {number} of the table {log.table} is not in its log any more")
+    return version - 1
+
+
+def _promoted_version(log: TableLog, number: int) -> int:
+    """Return the version that a promotion made, whoever committed it: what was loaded may be of before."""
+    found = _find(log, number)
+    return found if found is not None else log.version or 0
+
+
+def _find(log: TableLog, number: int) -> int | None:
     log.refresh()
-    version = log.version or 0
-    while version > 0:
+    for version in range(log.version or 0, 0, -1):
         changes = log.changes_between(version - 1, version)
-        if changes and changes[0].transactions.get(_APPLICATION) == number:
-            return version - 1
-        version -= 1
-    raise SinkUnavailableError(f"the promotion {number} of the table {log.table} is not in its log any more")
+        if changes is None:
+            return None
+        if changes[0].transactions.get(PROMOTION) == number:
+            return version
+    return None
 
 
 def _packed(sources: Mapping[tuple[str, TopicPartition], Kept]) -> tuple[Any, ...]:

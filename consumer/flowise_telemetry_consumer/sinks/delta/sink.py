@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Self
 
@@ -16,7 +18,7 @@ from flowise_telemetry_consumer.sinks.delta.data_file import origin_of
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
 from flowise_telemetry_consumer.sinks.delta.progress import Progress, State
-from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, finish
+from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, finish, last_promoted
 from flowise_telemetry_consumer.sinks.delta.rows import null_column
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.delta.visible import visible_table, warn_of_a_copy
@@ -108,9 +110,7 @@ class DeltaSink:
 
     def progress(self) -> list[SourceProgress]:
         """Return the progress of each source."""
-        with self._store.translate_errors():
-            self._store.require_root()
-            self._progress.load()
+        with self._read_back():
             return self._progress.sources()
 
     def lock(self, name: str) -> None:
@@ -125,9 +125,7 @@ class DeltaSink:
         Raises ``SinkUnavailableError`` where files of that state are vacuumed meanwhile.
         """
         schema = self._schemas.get(event) or catalog().latest(event)
-        with self._store.translate_errors():
-            self._store.require_root()
-            self._progress.load()
+        with self._read_back():
             table = self._visible(event)
             if table is None:
                 raise SinkError(
@@ -139,9 +137,7 @@ class DeltaSink:
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
         counts: dict[str, int] = {}
-        with self._store.translate_errors():
-            self._store.require_root()
-            self._progress.load()
+        with self._read_back():
             for event in sorted(self._known()):
                 table = self._visible(event)
                 if table is not None:
@@ -155,9 +151,7 @@ class DeltaSink:
     def promote(self, name: str) -> None:
         """Exchange the rows of the tables: commits that replace, the progress of both last."""
         other = self.staging(name)
-        with self._store.translate_errors():
-            self._store.require_root()
-            self._progress.load()
+        with self._read_back():
             if not other._progress.load() or not other._progress.state.versions:
                 raise SinkError(f"{other.url} has no tables: fill them first")
             self._progress.create()
@@ -167,8 +161,7 @@ class DeltaSink:
 
     def compact(self) -> Compacted:
         """Merge small files and remove those that no version of the last week names."""
-        with self._store.translate_errors():
-            self._store.require_root()
+        with self._read_back():
             locked = self._store.another()
             locked.lock(self._prefix + _COMPACTING)
             try:
@@ -197,18 +190,23 @@ class DeltaSink:
 
     def _prepare(self) -> None:
         self._progress.create()
-        self._settled()
-        for event, schema in self._schemas.items():
-            self._table(event).prepare(schema)
+        exchanges = -1  # Versions that were read while a promotion began are of neither side.
+        while exchanges != self._progress.state.exchanges:
+            exchanges = self._settled().exchanges
+            for event, schema in self._schemas.items():
+                self._table(event).prepare(schema)
+            self._register(exchanges)
+        for event, table in self._tables.items():
+            warn_of_a_copy(self._url, table, self._progress.state.versions.get(event, 0))
+
+    def _register(self, exchanges: int) -> None:
         versions = {event: self._table(event).log.version or 0 for event in self._schemas}
 
         def registered(state: State) -> State | None:
-            missing = {event: version for event, version in versions.items() if event not in state.versions}
-            return replace(state, versions={**state.versions, **missing}) if missing else None
+            anew = replace(state, versions={**versions, **state.versions})
+            return anew if anew != state and state.exchanges == exchanges else None
 
         self._progress.change(registered)
-        for event, table in self._tables.items():
-            warn_of_a_copy(self._url, table, self._progress.state.versions.get(event, 0))
 
     def _settled(self) -> State:
         """Return the state of the progress once no promotion is under way; one that was killed is finished here."""
@@ -281,9 +279,18 @@ class DeltaSink:
             self._tables[event] = table
         return self._tables[event]
 
+    @contextmanager
+    def _read_back(self) -> Iterator[None]:
+        with self._store.translate_errors():
+            self._store.require_root()
+            self._progress.load()
+            yield
+
     def _visible(self, event: str) -> EventTable | None:
-        recorded = self._progress.state.versions.get(event)
-        return visible_table(self._store, self._prefix + event, recorded)
+        # Tables without their progress table, such as a copy of these alone, are shown as they are.
+        state = self._progress.state
+        promoted = last_promoted(state) if state.versions else math.inf
+        return visible_table(self._store, self._prefix + event, state.versions.get(event), promoted)
 
     def _known(self) -> Mapping[str, EventSchema]:
         return self._schemas or newest(catalog())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
-from flowise_telemetry_consumer.sinks.delta.log import TableLog
+from flowise_telemetry_consumer.sinks.delta.log import PROMOTION, TableLog
 from flowise_telemetry_consumer.sinks.delta.store import Store
 
 __all__ = ["visible_table", "warn_of_a_copy"]
@@ -13,12 +14,18 @@ __all__ = ["visible_table", "warn_of_a_copy"]
 _logger = logging.getLogger(__name__)
 
 
-def visible_table(store: Store, name: str, recorded: int | None) -> EventTable | None:
-    """Return a table as of the last batch that ended, which recorded this version; None where there is none."""
+def visible_table(store: Store, name: str, recorded: int | None, promoted: float) -> EventTable | None:
+    """Return a table as of the last batch that ended, which recorded this version; None where there is none.
+
+    ``promoted`` is the number of the last promotion that ended: what a later one brought is not shown. With both from
+    one version of the progress table, all tables are of one side.
+    """
     table = EventTable(store, name)
     if not table.load():
         return None
-    version = _visible_version(table.log, recorded)
+    version = _visible_version(table.log, recorded, promoted)
+    if version is None:
+        return None
     if version != table.log.version:
         table.log.load(version)
     return table
@@ -34,17 +41,27 @@ def warn_of_a_copy(url: str, table: EventTable, recorded: int) -> None:
         )
 
 
-def _visible_version(log: TableLog, recorded: int | None) -> int | None:
+def _visible_version(log: TableLog, recorded: int | None, promoted: float) -> int | None:
     """Return the version that was recorded last, where after it are only commits of ours that were not recorded yet.
 
-    Otherwise the newest one: others may alter the table (delete days, merge files), and that counts at once.
+    Otherwise the newest one before a promotion that has not ended: others may alter the table (delete days, merge
+    files), and that counts at once. None for a table that such a promotion created.
     """
-    if log.version is None or recorded is None or recorded >= log.version:
-        return log.version
-    changes = log.changes_between(recorded, log.version)
-    if changes is None or not all(change.is_ours for change in changes):
-        return log.version
+    newest = log.version or 0
+    if recorded is not None and recorded >= newest:
+        return newest
+    changes = log.changes_between(recorded or 0, newest)
+    if changes is None:
+        return newest
+    later = [number for number, change in enumerate(changes) if change.transactions.get(PROMOTION, 0) > promoted]
+    if later:
+        changes = changes[: later[0]]
+        newest = (recorded or 0) + len(changes)
+    if recorded is None:
+        return None if later or not (log.files or promoted == math.inf) else newest
+    if not all(change.is_ours for change in changes):
+        return newest
     if any(change.operation == "OPTIMIZE" for change in changes):
         # The files of before may be vacuumed by now.
-        return log.version
-    return recorded if any(change.moves_rows for change in changes) else log.version
+        return newest
+    return recorded if any(change.moves_rows for change in changes) else newest
