@@ -11,6 +11,7 @@ import uuid
 from collections import UserDict
 from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -527,7 +528,8 @@ def test_a_server_that_may_lose_commits_is_told_once(
     url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of the server, so not to be changed here: one that is off everywhere in tests stands in for it.
-    monkeypatch.setattr(durability, "_SERVER_SETTINGS", ("archive_mode",))
+    stand_in = partial(durability.warn_of_unsafe_server, settings=("archive_mode",))
+    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink.warn_of_unsafe_server", stand_in)
     caplog.set_level(logging.WARNING, "flowise_telemetry")
     sink = open_database(url)
     for _ in range(2):
