@@ -50,6 +50,9 @@ _VALUE_SHA256 = "dlq.value.sha256"
 _REDRIVEN_AT = "dlq.redriven.at"  # the last two: of receipts alone
 _DISCARDED_AT = "dlq.discarded.at"
 
+_FORMER_REASONS = {"null_value": "tombstone"}
+"""Reasons as release 0.1.0 wrote them."""
+
 HEADERS = (
     _SOURCE_TOPIC,
     _SOURCE_PARTITION,
@@ -148,7 +151,7 @@ def decode(record: Record) -> StoredDeadLetter:
     text = _texts(record.headers)
     return StoredDeadLetter(
         record=record,
-        reason=text.get(_REASON, UNKNOWN),
+        reason=_FORMER_REASONS.get(reason := text.get(_REASON, UNKNOWN), reason),
         stage=text.get(_STAGE),
         field=text.get(_FIELD),
         error_class=text.get(_ERROR_CLASS),

@@ -211,3 +211,8 @@ def test_headers_of_any_bytes_are_decoded_and_their_receipt_is_theirs(headers: H
     stored = decode(Record(DLQ, 0, 7, 5, b"key", None, headers))
     receipt = decode(as_read(encode_receipt(stored, topic=DLQ, at_ms=1)))
     assert (receipt.identity, receipt.redrive_count) == (stored.identity, stored.redrive_count)
+
+
+def test_a_former_reason_is_read_by_its_new_name() -> None:
+    record = as_read(OutgoingRecord(DLQ, b"k", None, (("dlq.reason", b"null_value"),)))
+    assert decode(record).reason == "tombstone"
