@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "columns_of",
     "copy_statement",
+    "counts_of",
     "csv_of",
     "make_tables",
     "merge_statement",
@@ -88,6 +89,19 @@ def columns_of(connection: Connection[Any], schema_name: str, table: str) -> fro
         (schema_name, table),
     )
     return frozenset(name for (name,) in rows)
+
+
+def counts_of(connection: Connection[Any], schema_name: str, events: Iterable[str]) -> dict[str, int]:
+    """Return the number of rows of each table that is there."""
+    from psycopg.sql import SQL, Identifier
+
+    counts: dict[str, int] = {}
+    for event in events:
+        if columns_of(connection, schema_name, event):
+            table = Identifier(schema_name, event)
+            row = connection.execute(SQL("SELECT count(*) FROM {}").format(table)).fetchone()
+            counts[event] = row[0] if row else 0
+    return counts
 
 
 def stage_statement(schema_name: str, schema: EventSchema) -> Composed:
