@@ -51,11 +51,13 @@ def make_table(db: DuckDBPyConnection, table: str, schema: EventSchema) -> None:
     if not held:
         declared = ", ".join(_declaration(field) + ("" if field.nullable else " NOT NULL") for field in schema.fields)
         db.execute(f"CREATE TABLE {quoted(table)} ({declared})")
-        return
     for field in schema.fields:
-        if field.column not in held:
+        if held and field.column not in held:
             # ADD COLUMN takes no NOT NULL; the default keeps nulls out.
             db.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {_declaration(field)}")
+        if field.column not in held and field.doc:
+            doc = field.doc.replace("'", "''")
+            db.execute(f"COMMENT ON COLUMN {quoted(table)}.{quoted(field.column)} IS '{doc}'")
 
 
 def exchange(db: DuckDBPyConnection, one: str, other: str) -> None:

@@ -58,7 +58,7 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
     has_progress = bool(columns_of(connection, schema_name, PROGRESS_TABLE))
     if has_progress and not any(_missing(connection, schema_name, schema) for schema in schemas):
         return
-    from psycopg.sql import SQL, Identifier
+    from psycopg.sql import SQL, Identifier, Literal
 
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PREPARE_LOCK,))
@@ -75,9 +75,12 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
                 columns = SQL(", ").join(_declaration(field) for field in schema.fields)
                 connection.execute(SQL("CREATE TABLE {} ({}, PRIMARY KEY (event_id))").format(table, columns))
                 connection.execute(SQL("CREATE INDEX ON {} (occurred_at)").format(table))
-                continue
+            else:
+                for field in missing:
+                    connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(table, _declaration(field)))
             for field in missing:
-                connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(table, _declaration(field)))
+                column = Identifier(schema_name, schema.event, field.column)
+                connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column, Literal(field.doc)))
 
 
 def columns_of(connection: Connection[Any], schema_name: str, table: str) -> frozenset[str]:
