@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks import Batch, WriteResult
+from flowise_telemetry_consumer.sinks import Batch, Prunable, WriteResult
 from flowise_telemetry_consumer.sinks.postgres import PostgresSink, durability
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
 from flowise_telemetry_schemas import ConfigurationError, catalog
@@ -220,9 +220,9 @@ main({url!r}, "2", "50")
 
 def test_the_rights_that_the_guide_grants_are_enough(url: str, admin: psycopg.Connection[Any], role: str) -> None:
     database = f'DATABASE "{urlsplit(url).path[1:]}"'
-    roles = {name: f"{role}_{name}" for name in ("owner", "writer", "reader")}
+    roles = {name: f"{role}_{name}" for name in ("owner", "writer", "reader", "pruner")}
     once, daily = (
-        re.sub(r"telemetry_(owner|writer|reader)", lambda found: roles[found[1]], block)
+        re.sub(r"telemetry_(owner|writer|reader|pruner)", lambda found: roles[found[1]], block)
         .replace("DATABASE telemetry", database)
         .encode()
         for block in re.findall(r"```sql\n(-- .*?)```", (ROOT / "docs/sinks.md").read_text(), re.DOTALL)
@@ -230,7 +230,7 @@ def test_the_rights_that_the_guide_grants_are_enough(url: str, admin: psycopg.Co
     admin.execute(f"REVOKE TEMPORARY ON {database} FROM PUBLIC".encode())
     for name in roles.values():
         admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pa/s@s'")
-    owner, writer, reader = (open_database(changed(url, user=f"{name}:pa%2Fs%40s")) for name in roles.values())
+    owner, writer, reader, pruner = (open_database(changed(url, user=f"{name}:pa%2Fs%40s")) for name in roles.values())
     try:
         admin.execute(once)
         owner.prepare(catalog())
@@ -253,8 +253,13 @@ def test_the_rights_that_the_guide_grants_are_enough(url: str, admin: psycopg.Co
         reader.prepare(catalog())
         with pytest.raises(SinkError, match=r"permission denied .*: GRANT it"):
             reader.write(batch())
+        assert isinstance(pruner, Prunable)
+        assert isinstance(writer, Prunable)
+        with pytest.raises(SinkError, match="permission denied"):
+            next(iter(writer.prune(1_800_000_000_000)))
+        assert sum(sum(step.values()) for step in pruner.prune(1_800_000_000_000)) == sum(sizes(batch()).values())
     finally:
-        for sink in (owner, writer, reader):
+        for sink in (owner, writer, reader, pruner):
             sink.close()
         for name in roles.values():
             admin.execute(f"DROP OWNED BY {name} CASCADE")
