@@ -13,7 +13,7 @@ import pytest
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks import Batch
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
-from flowise_telemetry_consumer.sinks.clickhouse import ClickhouseSink, log, open_clickhouse, tables, turn
+from flowise_telemetry_consumer.sinks.clickhouse import ClickhouseSink, log, open_clickhouse, recent_ids, tables, turn
 from flowise_telemetry_consumer.sinks.clickhouse.address import address_of
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server
 from flowise_telemetry_schemas import ConfigurationError, catalog
@@ -68,19 +68,25 @@ def rows_there(server: Server) -> dict[str, int]:
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, table: str, act: Callable[[], None], *, after: bool = False) -> None:
     """Act once, before (or after) the next insert into a table."""
-    insert, done = Server.insert, False
+    done = False
 
-    def inserting(self: Server, into: str, frame: pl.DataFrame, *, token: str) -> None:
-        nonlocal done
-        its = into == table and not done and not token.startswith("begin")
-        done = done or its
-        if its and not after:
-            act()
-        insert(self, into, frame, token=token)
-        if its and after:
-            act()
+    def acting(method: str) -> None:
+        insert = getattr(Server, method)
 
-    monkeypatch.setattr(Server, "insert", inserting)
+        def inserting(self: Server, into: str, *rows: object, token: str) -> None:
+            nonlocal done
+            its = into == table and not done and not token.startswith("begin")
+            done = done or its
+            if its and not after:
+                act()
+            insert(self, into, *rows, token=token)
+            if its and after:
+                act()
+
+        monkeypatch.setattr(Server, method, inserting)
+
+    acting("insert")
+    acting("insert_rows")
 
 
 def test_other_programs_find_native_types(sink: ClickhouseSink, server: Server) -> None:
@@ -312,3 +318,60 @@ def test_a_server_that_is_not_there_is_an_outage() -> None:
         sink.counts()
     assert "geheim" not in str(caught.value)
     sink.close()
+
+
+def test_ids_are_remembered_only_while_nobody_else_writes(
+    sink: ClickhouseSink, second: ClickhouseSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    rows, frame = Server.rows, Server.frame
+
+    def counting(self: Server, statement: str, **options: Any) -> Any:
+        asked.append(statement)
+        return rows(self, statement, **options)
+
+    def framing(self: Server, statement: str, **options: Any) -> Any:
+        asked.append(statement)
+        return frame(self, statement, **options)
+
+    monkeypatch.setattr(Server, "rows", counting)
+    monkeypatch.setattr(Server, "frame", framing)
+    for number in range(3):
+        assert sink.write(batch(number)).written == times(1)
+    asked.clear()
+    assert sink.write(batch(3)).written == times(1)
+    assert sink.write(batch(1)).duplicates == times(1)
+    assert sink.write(batch(3)).duplicates == times(1)
+    assert not [statement for statement in asked if "tool_created" in statement]
+    assert second.write(batch(4)).written == times(1)
+    assert sink.write(batch(4)).duplicates == times(1)
+    # Alone again, it asks what is there from its ids on.
+    assert sink.write(batch(2)).duplicates == times(1)
+    assert sink.write(batch(1)).duplicates == times(1)
+    assert sink.counts() == times(5)
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_the_ids_of_a_batch_that_failed_are_not_remembered(
+    sink: ClickhouseSink, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    for number in range(before):
+        sink.write(batch(number))
+
+    def lost() -> None:
+        raise SinkUnavailableError("the connection was lost")
+
+    interrupt(monkeypatch, EVENTS[3], lost)
+    with pytest.raises(SinkUnavailableError):
+        sink.write(batch(before))
+    assert sink.write(batch(before)).written == times(1)
+    assert sink.counts() == times(before + 1)
+
+
+def test_only_so_many_ids_are_remembered(sink: ClickhouseSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_ids, "_MOST_IDS", 40)
+    for number in range(8):
+        assert sink.write(batch(number, repeat=10)).written == sizes(batch(repeat=10))
+    for number in range(8):
+        assert sink.write(batch(number, repeat=10)).duplicates == sizes(batch(repeat=10))
+    assert sink.counts() == {event: 80 * size for event, size in times(1).items()}

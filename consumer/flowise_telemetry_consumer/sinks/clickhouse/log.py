@@ -18,27 +18,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-import polars as pl
-
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, ProgressRow
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["Begun", "Entry", "Key", "Partition", "Promotion", "State", "append", "make_log", "read_log", "trim"]
+__all__ = [
+    "Begun",
+    "Entry",
+    "Key",
+    "Partition",
+    "Promotion",
+    "State",
+    "append",
+    "make_log",
+    "read_log",
+    "trim",
+    "was_annulled",
+]
 
 _COLUMNS = {
-    "kind": (pl.String(), "LowCardinality(String)"),
-    "table_set": (pl.String(), "LowCardinality(String)"),
-    "source": (pl.String(), "String"),
-    "topic": (pl.String(), "String"),
-    "partition": (pl.Int32(), "Int32"),
-    "next_offset": (pl.Int64(), "Nullable(Int64)"),
-    "claim": (pl.Int64(), "Int64"),
-    "description": (pl.String(), "String"),
-    "batch": (pl.Int64(), "Int64"),
-    "as_of": (pl.Int64(), "Int64"),
-    "claimed_at_ms": (pl.Int64(), "Nullable(Int64)"),
-    "updated_at_ms": (pl.Int64(), "Nullable(Int64)"),
+    "kind": "LowCardinality(String)",
+    "table_set": "LowCardinality(String)",
+    "source": "String",
+    "topic": "String",
+    "partition": "Int32",
+    "next_offset": "Nullable(Int64)",
+    "claim": "Int64",
+    "description": "String",
+    "batch": "Int64",
+    "as_of": "Int64",
+    "claimed_at_ms": "Nullable(Int64)",
+    "updated_at_ms": "Nullable(Int64)",
 }
 _RANKS = {kind: rank for rank, kind in enumerate(("state", "begin", "annul", "commit", "claim", "promote", "promoted"))}
 
@@ -154,7 +164,7 @@ class State:
 
 def make_log(server: Server) -> None:
     """Create the table. Every insert waits for the disk."""
-    declared = ", ".join(f"{name(column)} {kind}" for column, (_, kind) in _COLUMNS.items())
+    declared = ", ".join(f"{name(column)} {kind}" for column, kind in _COLUMNS.items())
     server.execute(
         f"CREATE TABLE IF NOT EXISTS {name(PROGRESS_TABLE)} ({declared}, at DateTime64(3, 'UTC') DEFAULT now64(3)) "
         "ENGINE = MergeTree ORDER BY tuple() SETTINGS enable_block_number_column = 1, fsync_after_insert = 1, "
@@ -164,17 +174,17 @@ def make_log(server: Server) -> None:
 
 def append(server: Server, entries: Iterable[Entry], *, token: str) -> None:
     """Add entries, in one insert: all of them or none."""
-    columns = [[getattr(entry, column) for column in _COLUMNS] for entry in entries]
-    schema = {column: dtype for column, (dtype, _) in _COLUMNS.items()}
-    server.insert(PROGRESS_TABLE, pl.DataFrame(columns, schema=schema, orient="row"), token=token)
+    rows = [[getattr(entry, column) for column in _COLUMNS] for entry in entries]
+    server.insert_rows(PROGRESS_TABLE, list(_COLUMNS), rows, token=token)
 
 
-def read_log(server: Server, *, lock_ms: int) -> State:
+def read_log(server: Server, *, lock_ms: int, quick: bool = True) -> State:
     """Return the state of this moment."""
     names = ", ".join(name(column) for column in _COLUMNS)
     rows = server.rows(
         f"SELECT _block_number, toUnixTimestamp64Milli(at), toUnixTimestamp64Milli(now64(3)), {names} "  # noqa: S608 - our table
-        f"FROM {name(PROGRESS_TABLE)}"
+        f"FROM {name(PROGRESS_TABLE)}",
+        quick=quick,
     )
     entries = [(number, at, now, Entry(**dict(zip(_COLUMNS, rest, strict=True)))) for number, at, now, *rest in rows]
     entries.sort(key=lambda row: (row[3].as_of or row[0], bool(row[3].as_of), row[0], _RANKS.get(row[3].kind, 9)))
@@ -193,6 +203,18 @@ def read_log(server: Server, *, lock_ms: int) -> State:
     for _, (lock, holder) in held:
         state.holders.setdefault(lock, holder)
     return state
+
+
+def was_annulled(server: Server, number: int) -> bool:
+    """Return True if a batch whose end was added was annulled before."""
+    its = f"FROM {name(PROGRESS_TABLE)} WHERE batch = {number:d} AND kind"
+    # A summary, which may have been added after the end, names those alone whose end came too late.
+    rows = server.rows(
+        f"SELECT kind, if(as_of > 0, 0, _block_number) {its} IN ('annul', 'commit', 'promoted')", quick=True
+    )
+    annulled = [at for kind, at in rows if kind == "annul"]
+    ended = [at for kind, at in rows if kind != "annul"]
+    return bool(annulled) and (not ended or min(annulled) < min(ended))
 
 
 def trim(server: Server, state: State) -> None:

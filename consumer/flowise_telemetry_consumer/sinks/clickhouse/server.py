@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 __all__ = ["Server", "name", "text"]
+
+Value = str | int | None
 
 _INSERT_SETTINGS: dict[str, Any] = {
     # An insert that the server only queues may be lost after it was reported as done.
@@ -43,8 +45,9 @@ class Server:
         with self._connected() as client:
             client.command(statement)
 
-    def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a small query."""
+    def rows(self, statement: str, *, quick: bool = False) -> list[tuple[Any, ...]]:
+        """Return the rows of a small query; a quick one takes less time than the server takes to start its threads."""
+        statement += " SETTINGS max_threads = 1" if quick else ""
         with self._connected() as client:
             return [tuple(row) for row in client.query(statement).result_rows]
 
@@ -67,6 +70,13 @@ class Server:
                 settings={**_INSERT_SETTINGS, "insert_deduplication_token": token},
                 fmt="ArrowStream",
             )
+
+    def insert_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]], *, token: str) -> None:
+        """Insert a few rows in one piece: as text they take half the time of a frame."""
+        names = ", ".join(map(name, columns))
+        values = ", ".join(f"({', '.join(map(_literal, row))})" for row in rows)
+        settings = f"async_insert = 0, insert_deduplication_token = {text(token)}"
+        self.execute(f"INSERT INTO {name(table)} ({names}) SETTINGS {settings} VALUES {values}")  # noqa: S608 - quoted
 
     def close(self) -> None:
         """Close the connection."""
@@ -100,6 +110,12 @@ def _connect(address: Address) -> Client:
         client.close()
         raise
     return client
+
+
+def _literal(value: Value) -> str:
+    if value is None:
+        return "NULL"
+    return text(value) if isinstance(value, str) else str(int(value))
 
 
 def name(identifier: str) -> str:

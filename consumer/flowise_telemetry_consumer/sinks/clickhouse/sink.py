@@ -15,12 +15,12 @@ from flowise_telemetry_consumer.sinks.clickhouse import promote as promotion
 from flowise_telemetry_consumer.sinks.clickhouse.address import Address
 from flowise_telemetry_consumer.sinks.clickhouse.locks import LogLocks
 from flowise_telemetry_consumer.sinks.clickhouse.log import Entry, State, append, make_log
+from flowise_telemetry_consumer.sinks.clickhouse.recent_ids import RecentIds, as_bytes
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name, text
 from flowise_telemetry_consumer.sinks.clickhouse.tables import (
     BATCH,
     columns_of,
     delete_batches,
-    known_ids,
     make_table,
     page_of,
     require_values,
@@ -55,6 +55,7 @@ class ClickhouseSink:
         self._schemas: dict[str, EventSchema] = {}
         self._swept: set[int] = set()
         self._server = Server(address)
+        self._ids = RecentIds(self._server)
         self._claims = Claims(self._url)
         self._locks = LogLocks(address, table_set)
         self._turns = Turns(self._server, lock_ms=self._locks.lock_ms, turn_seconds=turn_seconds)
@@ -90,6 +91,7 @@ class ClickhouseSink:
                 )
                 for step in steps
             )
+        self._ids.end(turn.number, turn.state)
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written=written, duplicates=duplicates)
 
@@ -212,15 +214,16 @@ class ClickhouseSink:
         rows = {event: first_of_each(frame) for event, frame in frames.items()}
         condition = visible(turn.number - 1, turn.state.annulled)
         ids = {self._table(event): frame["event_id"] for event, frame in rows.items()}
-        known = known_ids(self._server, ids, condition)
+        known = self._ids.known(turn.state, ids, condition)
         written: dict[str, int] = {}
         for event in sorted(rows):
             schema, table, frame = self._schemas[event], self._table(event), rows[event]
-            there = known.get(table)
+            its, there = as_bytes(frame["event_id"]), known.get(table)
             if there is not None and len(there):
-                as_bytes = frame["event_id"].str.replace_all("-", "", literal=True).str.decode("hex")
-                frame = frame.filter(~as_bytes.is_in(there.implode()))
+                is_new = ~its.is_in(there.implode())
+                frame, its = frame.filter(is_new), its.filter(is_new)
             written[event] = frame.height
+            self._ids.add(table, its)
             if frame.height:
                 columns = [field.column for field in schema.fields]
                 numbered = frame.select(*columns, pl.lit(turn.number, pl.UInt64()).alias(BATCH))
@@ -264,7 +267,7 @@ class ClickhouseSink:
             )
 
     def _read_state(self, held: Mapping[str, frozenset[str]]) -> State:
-        return self._turns.state() if PROGRESS_TABLE in held else State()
+        return self._turns.state(quick=False) if PROGRESS_TABLE in held else State()
 
     def _sweep(self, annulled: Set[int]) -> None:
         """Delete the rows of annulled batches, which we hide, for those who read the tables by themselves."""

@@ -19,6 +19,7 @@ __all__ = [
     "BATCH",
     "columns_of",
     "delete_batches",
+    "ids_from",
     "known_ids",
     "make_table",
     "page_of",
@@ -115,7 +116,8 @@ def known_ids(server: Server, event_ids: Mapping[str, pl.Series], condition: str
         " UNION ALL ".join(
             f"SELECT {text(table)}, count() FROM {name(table)} WHERE ({there}) AND {condition}"  # noqa: S608 - our table
             for table, there in near.items()
-        )
+        ),
+        quick=True,
     )
     known: dict[str, pl.Series] = {}
     for table, rows in counted:
@@ -135,6 +137,18 @@ def known_ids(server: Server, event_ids: Mapping[str, pl.Series], condition: str
             if found.height:
                 known[table].append(found["event_id"])
     return known
+
+
+def ids_from(server: Server, table: str, lowest: bytes, condition: str, *, limit: int) -> pl.Series | None:
+    """Return the ids, as 16 bytes, from the lowest on; None if there are more than the limit."""
+    found = server.frame(
+        # As text: a number of this size would be read as a float.
+        f"SELECT event_id FROM {name(table)} WHERE toUInt128(event_id) >= toUInt128('{int.from_bytes(lowest)}') "  # noqa: S608 - our table
+        f"AND {condition} LIMIT {limit + 1:d}"
+    )
+    if not found.width:
+        return pl.Series("event_id", [], pl.Binary())
+    return found["event_id"] if found.height <= limit else None
 
 
 def page_of(

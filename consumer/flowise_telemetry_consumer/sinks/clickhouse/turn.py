@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.clickhouse.log import Begun, Entry, State, append, read_log, trim
+from flowise_telemetry_consumer.sinks.clickhouse.log import Begun, Entry, State, append, read_log, trim, was_annulled
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server
 
 __all__ = ["TURN_SECONDS", "Turn", "Turns"]
@@ -42,9 +42,9 @@ class Turns:
         # Begun, and whether it is in the log was not answered: ours to annul.
         self._unsure: set[int] = set()
 
-    def state(self) -> State:
-        """Return the state of this moment."""
-        return read_log(self._server, lock_ms=self._lock_ms)
+    def state(self, *, quick: bool = True) -> State:
+        """Return the state of this moment; not ``quick`` for a login that may change no settings."""
+        return read_log(self._server, lock_ms=self._lock_ms, quick=quick)
 
     @contextlib.contextmanager
     def take(self, claims: Sequence[Entry], *, end: str = "commit") -> Iterator[Turn]:
@@ -70,7 +70,7 @@ class Turns:
                 self.annul(turn.number)
                 self._unsure.discard(nonce)
             raise
-        if turn.number in self.state().annulled:
+        if was_annulled(self._server, turn.number):
             raise SinkUnavailableError(
                 f"{self._server.address.shown}: a batch took longer than others wait for it, and was annulled"
             )
