@@ -44,7 +44,7 @@ READABLE = (UNDER_TEST,) if UNDER_TEST else tuple(kind.scheme for kind in KINDS 
 
 def _kinds(*kinds: str) -> list[Any]:
     """Those that need a server carry its mark: the fixture is asked for by name only once the test runs."""
-    marks = {"postgresql": pytest.mark.services, "delta+s3": pytest.mark.slow}
+    marks = {"postgresql": pytest.mark.services, "delta+s3": pytest.mark.slow, "clickhouse": pytest.mark.slow}
     return [pytest.param(kind, marks=marks.get(kind, ())) for kind in kinds]
 
 

@@ -20,6 +20,8 @@ from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, held, sizes
 
+pytestmark = pytest.mark.slow  # each starts the engine
+
 TP0 = TopicPartition("flowise.telemetry.events", 0)
 EVENTS = sorted(sizes(batch()))
 

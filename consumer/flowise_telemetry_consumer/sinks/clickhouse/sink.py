@@ -15,6 +15,7 @@ from flowise_telemetry_consumer.sinks.clickhouse import promote as promotion
 from flowise_telemetry_consumer.sinks.clickhouse.address import Address
 from flowise_telemetry_consumer.sinks.clickhouse.locks import LogLocks
 from flowise_telemetry_consumer.sinks.clickhouse.log import Entry, State, append, make_log
+from flowise_telemetry_consumer.sinks.clickhouse.pruning import count_before, months_before, remove_month
 from flowise_telemetry_consumer.sinks.clickhouse.recent_ids import RecentIds, as_bytes
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name, text
 from flowise_telemetry_consumer.sinks.clickhouse.tables import (
@@ -23,6 +24,7 @@ from flowise_telemetry_consumer.sinks.clickhouse.tables import (
     delete_batches,
     make_table,
     page_of,
+    require_order,
     require_values,
     table_ids,
     visible,
@@ -40,10 +42,10 @@ _LOOKS = 50
 
 
 class ClickhouseSink:
-    """Events in the tables of one ClickHouse server. Fulfils ``KeepsProgress``, ``Readable`` and ``Stageable``.
+    """Events in the tables of one ClickHouse server. Fulfils all roles.
 
-    ClickHouse has no transactions over tables, so the log (``clickhouse.log``) decides: writers take turns, rows carry
-    the number of their batch, and readers leave out the rows of batches that are not whole.
+    There are no transactions over tables, so the log (``clickhouse.log``) decides: writers take turns, rows carry the
+    number of their batch, and readers leave out the rows of batches that are not whole.
     """
 
     def __init__(self, address: Address, *, table_set: str = "", turn_seconds: float = TURN_SECONDS) -> None:
@@ -200,9 +202,25 @@ class ClickhouseSink:
             after = self._read_state(held)
             if not state.promotion and not after.promotion and state.promotions == after.promotions:
                 return {event: int(rows) for event, rows in sorted(counted)}
-        raise SinkUnavailableError(
-            f"{self._url}: a promotion is under way; the next write finishes one that was killed"
-        )
+        raise SinkUnavailableError(f"{self._url}: a promotion is under way; the next write finishes a killed one")
+
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Remove old events, a turn for each month of each table; months that hold nothing else go whole."""
+        held = columns_of(self._server)
+        state = self._read_state(held)
+        condition = visible(state.settled, state.annulled)
+        there = [event for event in sorted(self._schemas or newest(catalog())) if self._table(event) in held]
+        if dry_run:
+            counts = {event: count_before(self._server, self._table(event), before_ms, condition) for event in there}
+            yield {event: count for event, count in counts.items() if count}
+            there = []
+        for event in there:
+            for month in months_before(self._server, self._table(event), before_ms):
+                with self._turn([]) as turn:
+                    condition = visible(turn.number - 1, turn.state.annulled)
+                    removed = remove_month(self._server, self._table(event), month, before_ms, condition)
+                if removed:
+                    yield {event: removed}
 
     def close(self) -> None:
         """Release the locks and close the connections."""
@@ -249,22 +267,11 @@ class ClickhouseSink:
         held = columns_of(self._server)
         if PROGRESS_TABLE not in held:
             make_log(self._server)
-        self._require_order()
+        require_order(self._server, self._url)
         for table_set in table_sets:
             for event, schema in schemas.items():
                 table = promotion.table_of(table_set, event)
                 make_table(self._server, table, schema, held.get(table, frozenset()))
-
-    def _require_order(self) -> None:
-        """Raise ``SinkError`` where inserts into the log have no order: on several servers."""
-        there = f"database = {text(self._address.database)} AND name = {text(PROGRESS_TABLE)}"
-        engines = self._server.rows(f"SELECT engine FROM system.tables WHERE {there}")  # noqa: S608 - quoted
-        if engines != [("MergeTree",)]:
-            said = ", ".join(engine for (engine,) in engines) or "hidden from this login"
-            raise SinkError(
-                f"{self._url}: the engine of {PROGRESS_TABLE} is {said}, and only the MergeTree of one server has one "
-                "order of inserts: name a database on a single server"
-            )
 
     def _read_state(self, held: Mapping[str, frozenset[str]]) -> State:
         return self._turns.state(quick=False) if PROGRESS_TABLE in held else State()

@@ -10,6 +10,7 @@ import polars as pl
 
 from flowise_telemetry_consumer.decoding.frames import polars_schema
 from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name, text
 from flowise_telemetry_consumer.sinks.event_ids import id_ranges
 from flowise_telemetry_consumer.sinks.rows import NESTED_KINDS, default_in_row
@@ -23,6 +24,7 @@ __all__ = [
     "known_ids",
     "make_table",
     "page_of",
+    "require_order",
     "require_values",
     "table_ids",
     "visible",
@@ -66,6 +68,18 @@ def make_table(server: Server, table: str, schema: EventSchema, held: frozenset[
     for field in schema.fields:
         if field.column not in held:
             server.execute(f"ALTER TABLE {name(table)} ADD COLUMN IF NOT EXISTS {_declaration(field)}")
+
+
+def require_order(server: Server, url: str) -> None:
+    """Raise ``SinkError`` where inserts into the log have no order: on several servers."""
+    there = f"database = {text(server.address.database)} AND name = {text(PROGRESS_TABLE)}"
+    engines = server.rows(f"SELECT engine FROM system.tables WHERE {there}")  # noqa: S608 - quoted
+    if engines != [("MergeTree",)]:
+        said = ", ".join(engine for (engine,) in engines) or "hidden from this login"
+        raise SinkError(
+            f"{url}: the engine of {PROGRESS_TABLE} is {said}, and only the MergeTree of one server has one order of "
+            "inserts: name a database on a single server"
+        )
 
 
 def columns_of(server: Server) -> dict[str, frozenset[str]]:
@@ -186,10 +200,10 @@ def _near(event_ids: pl.Series) -> str:
 def _declaration(field: Field) -> str:
     declared = f"{name(field.column)} {_type(field)}"
     default = default_in_row(field)
-    if default is None:
-        return declared
-    value = json.loads(str(default)) if field.kind in NESTED_KINDS else default
-    return f"{declared} DEFAULT CAST({_literal(value)} AS {_type(field)})"
+    if default is not None:
+        value = json.loads(str(default)) if field.kind in NESTED_KINDS else default
+        declared += f" DEFAULT CAST({_literal(value)} AS {_type(field)})"
+    return f"{declared} COMMENT {text(field.doc)}"
 
 
 def _literal(value: Any) -> str:
