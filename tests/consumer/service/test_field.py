@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import logging
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from flowise_telemetry_consumer import open_dead_letter_writer, redrive
 from flowise_telemetry_consumer.dead_letters.headers import decode
 from flowise_telemetry_consumer.dead_letters.stored import StoredDeadLetter
 from flowise_telemetry_consumer.replay import ReplayRequest, TopicSink, copy_topic
@@ -113,6 +115,25 @@ def test_what_does_not_fit_the_topic_is_filed_without_its_value(start: Start) ->
     (cut,) = (letter for letter in letters if letter.cut)
     assert (cut.value_bytes, cut.value_sha256) == (60_000, hashlib.sha256(values[7]).hexdigest())
     assert (cut.record.key, cut.source_topic, cut.reason) == (b"bad", it.topic, "unknown_framing")
+
+
+def test_a_redrive_fetches_from_the_source_what_was_too_large(start: Start) -> None:
+    it = start({"max_message_bytes": "4194304"}, {"max_message_bytes": "20000"})
+    value = random.Random(1).randbytes(60_000)
+    produce(it, value)
+    (cut,) = consumed(it, 1)
+    assert cut.lacks_bytes
+    settings = it.kafka.settings(client=it.client)
+    with contextlib.ExitStack() as opened:
+        reader, writer = open_reader(settings), open_dead_letter_writer(settings)
+        opened.callback(reader.close)
+        opened.callback(writer.close, timeout_seconds=5)
+        result = redrive(
+            reader, it.sink, writer, catalog(), it.dlq, open_source=lambda: open_reader(settings), new_sink=True
+        )
+    assert (result.fetched, result.still_bad, result.adds_up) == (1, {"unknown_framing": 1}, True)
+    again = decode(it.dead_records()[-1])
+    assert (again.redrive_count, again.value_bytes, again.record.value) == (1, len(value), None)
 
 
 def test_a_copy_takes_what_its_source_took(start: Start) -> None:
