@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import lifecycle
+from flowise_telemetry.config_folder import last_opt_out_ms
 from flowise_telemetry.delivery.in_flight import InFlight, WriterFactory
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.sender import Sender
@@ -15,6 +16,7 @@ from flowise_telemetry.identity.instance_id import InstanceId, load_secret
 
 if TYPE_CHECKING:
     from flowise_telemetry.delivery.queue import EventQueue
+    from flowise_telemetry.delivery.requests import Requests
     from flowise_telemetry.delivery.wakeup import Wakeup
     from flowise_telemetry.ledger import Ledger
     from flowise_telemetry.settings import Limits, ProducerSettings
@@ -37,11 +39,12 @@ def assemble(
     stream_id: str,
     queue: EventQueue,
     wakeup: Wakeup,
+    requests: Requests,
     counts: Counts,
     may_send: Callable[[], bool],
     writer_factory: WriterFactory | None,
 ) -> Sender:
-    """Return a sender that is not started. Files and network are first used on its thread."""
+    """Return a sender. Files and network are first used when it runs."""
     pending = PendingEvents(
         queue,
         counts,
@@ -55,13 +58,10 @@ def assemble(
         lifecycle.connecting(stream_id)
         return writer
 
-    def on_connected() -> None:
-        lifecycle.connected(stream_id)
-        lifecycle.watch_exit()
-
     return Sender(
         queue=queue,
         wakeup=wakeup,
+        requests=requests,
         counts=counts,
         pending=pending,
         in_flight=InFlight(
@@ -69,7 +69,7 @@ def assemble(
             pending=pending,
             make_writer=make_writer,
             wakeup=wakeup,
-            on_connected=on_connected,
+            on_connected=lambda: lifecycle.connected(stream_id),
             ledger=_ledger(settings, limits),
         ),
         make_encoder=lambda: _make_encoder(settings, app_version, stream_id),
@@ -93,7 +93,9 @@ def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:
     except ImportError as error:  # a Python that was built without SQLite
         logger.warning("telemetry: no spool, events are kept in memory only: %s", error)
         return None
-    return Spool(settings.spool_dir, max_bytes=limits.spool_max_bytes)
+    return Spool(
+        settings.spool_dir, max_bytes=limits.spool_max_bytes, opted_out_at_ms=last_opt_out_ms(settings.environ)
+    )
 
 
 def _ledger(settings: ProducerSettings, limits: Limits) -> Ledger | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from flowise_telemetry.delivery.queue import EventQueue
@@ -21,6 +22,7 @@ logger = logging.getLogger("flowise_telemetry")
 
 _SPOOL_PAUSE_SECONDS = 60.0
 _ADOPT_EVERY_SECONDS = 60.0
+_PORTION_EVENTS = 50
 
 
 class PendingEvents:
@@ -54,6 +56,7 @@ class PendingEvents:
         self._spool_warned = False
         self._spool_paused_until = 0.0
         self._adopt_at = 0.0
+        self._kept_elsewhere = 0
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -61,7 +64,9 @@ class PendingEvents:
     @property
     def spooled(self) -> int:
         """Undelivered events on disk. Any thread may ask."""
-        return 0 if self._spool is None else max(0, self._spool.events - len(self._done_rows))
+        if self._spool is None:
+            return 0
+        return self._kept_elsewhere + max(0, self._spool.events - len(self._done_rows))
 
     @property
     def next_update_seconds(self) -> float:
@@ -79,9 +84,25 @@ class PendingEvents:
             self._ready.append(encoded)
             self._last_read_row = max(self._last_read_row, encoded.row)
 
-    def in_memory(self) -> list[Encoded]:
-        """Return a copy of what is in memory. Any thread may ask."""
-        return list(self._ready.copy())
+    @property
+    def keeps(self) -> bool:
+        """True if there is a spool."""
+        return self._spool is not None
+
+    def take_unspooled(self) -> list[Encoded]:
+        """Remove and return what is in memory alone. Any thread may call it, when the sender's hangs."""
+        return [encoded for encoded in _drained(self._ready) if not encoded.row]
+
+    def keep_elsewhere(self, events: list[Encoded]) -> list[Encoded]:
+        """Store events in a new file of the spool folder; return those that it cannot take. For any thread."""
+        if self._spool is None:
+            return events
+        other = self._spool.another()
+        left = _stored(other, events)
+        self._kept_elsewhere += len(events) - len(left)
+        with contextlib.suppress(Exception):
+            other.close()
+        return left
 
     def take(self) -> Encoded:
         """Remove and return the next event to send."""
@@ -120,6 +141,10 @@ class PendingEvents:
 
     def _adopt(self, spool: Spool) -> None:
         adopted = spool.adopt()
+        withdrawn, spool.withdrawn = spool.withdrawn, []
+        self._counts.recovered += len(withdrawn)
+        for event in withdrawn:
+            self._counts.drop(DropReason.OPTED_OUT, event)
         if adopted:
             self._counts.recovered += adopted
             self._more_on_disk = True
@@ -171,6 +196,10 @@ class PendingEvents:
         Return False if events are left on disk for the next start.
         """
         settled = reason is DropReason.OPTED_OUT or not self._more_on_disk
+        unsent = list(unsent)
+        if self._spool is not None and reason is not DropReason.OPTED_OUT:
+            # Once more, also if the disk was full a moment ago: some may fit that did not all at once.
+            _stored(self._spool, [encoded for encoded in [*self._ready, *unsent] if not encoded.row])
         for encoded in [*self._ready, *unsent]:
             if not encoded.row or reason is DropReason.OPTED_OUT:
                 self._counts.drop(reason, encoded.event)
@@ -186,3 +215,23 @@ class PendingEvents:
             self._with_spool(lambda spool: spool.remove(done))
         self._with_spool(lambda spool: spool.close())
         return settled
+
+
+def _drained(events: deque[Encoded]) -> Iterator[Encoded]:
+    with contextlib.suppress(IndexError):
+        while True:
+            yield events.popleft()
+
+
+def _stored(spool: Spool, events: list[Encoded]) -> list[Encoded]:
+    """Store events in portions, as a portion is stored whole or not at all; return what does not fit."""
+    from flowise_telemetry.spool.spool import SpoolError
+
+    left: list[Encoded] = []
+    for portion in (events[start : start + _PORTION_EVENTS] for start in range(0, len(events), _PORTION_EVENTS)):
+        try:
+            spool.add(portion)
+        except SpoolError as error:
+            logger.debug("telemetry: cannot spool %d events: %s", len(portion), error)
+            left += portion
+    return left

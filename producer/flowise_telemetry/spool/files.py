@@ -14,6 +14,7 @@ from pathlib import Path
 __all__ = [
     "OPEN_HERE",
     "connect",
+    "delete_orphans",
     "delete_spool",
     "folder_bytes",
     "is_corruption",
@@ -120,3 +121,18 @@ def delete_spool(folder: Path) -> list[Path]:
     for path in deleted:
         remove_file(path)
     return deleted
+
+
+def delete_orphans(folder: Path) -> None:
+    """Delete the files of ended processes; those of living ones are locked and stay."""
+    for path in orphans(folder):
+        try:
+            with closing(connect(path, wait_ms=0)) as connection:
+                connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            if not is_corruption(error):
+                continue
+        remove_file(path)
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"{_PREFIX}*{_CORRUPT_SUFFIX}"):
+            remove_file(path)

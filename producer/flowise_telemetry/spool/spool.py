@@ -18,6 +18,7 @@ from flowise_telemetry.encoding.encoder import Encoded
 from flowise_telemetry.spool.files import (
     OPEN_HERE,
     connect,
+    delete_orphans,
     folder_bytes,
     is_corruption,
     orphans,
@@ -46,10 +47,14 @@ class SpoolError(Exception):
 
 
 class Spool:
-    """The file of this process, for use by one thread. All methods raise ``SpoolError``."""
+    """The file of this process, for use by one thread. All methods raise ``SpoolError``.
 
-    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+    What occurred at ``opted_out_at_ms`` or before is never adopted: it was accepted before an opt-out.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int, opted_out_at_ms: int = 0) -> None:
         self._folder = folder
+        self._opted_out_at_ms = opted_out_at_ms
         self._max_bytes = max_bytes
         self._path = folder / spool_name()
         self._connection: sqlite3.Connection | None = None
@@ -58,6 +63,12 @@ class Spool:
         self._others_bytes = 0
         self.events = 0
         """Events in the file. Any thread may read it."""
+        self.withdrawn: list[str] = []
+        """Names of events that were found, and deleted because of an opt-out after them."""
+
+    def another(self) -> Spool:
+        """Return a spool with a file of its own in the same folder, for another thread."""
+        return Spool(self._folder, max_bytes=self._max_bytes)
 
     @contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection]:
@@ -177,12 +188,15 @@ class Spool:
                 found = orphan.execute(query).fetchall()
             orphan.rollback()
             # Stored here first, then deleted there: a crash in between sends them twice, under the same eventId.
+            kept = [row for row in found if row[2] > self._opted_out_at_ms]
+            if kept:
+                self.add(Encoded(*row) for row in kept)
             if found:
-                self.add(Encoded(*row) for row in found)
                 with orphan:
                     orphan.execute("DELETE FROM event")
             remove_file(path)
-        return len(found)
+        self.withdrawn += [row[0] for row in found if row[2] <= self._opted_out_at_ms]
+        return len(kept)
 
     def close(self) -> None:
         """Close the file, and delete it if it is empty."""
@@ -197,9 +211,10 @@ class Spool:
         self._connection = None
 
     def delete(self) -> None:
-        """Delete the file with all its events."""
+        """Delete the file with all its events, and the files that ended processes left."""
         if self._connection is not None:
             remove_file(self._path)
             self._connection.close()
             self._connection = None
             self._renew()
+        delete_orphans(self._folder)
