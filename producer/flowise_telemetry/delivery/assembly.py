@@ -28,7 +28,8 @@ __all__ = ["assemble"]
 
 logger = logging.getLogger("flowise_telemetry")
 
-_WINDOW_MAX_EVENTS = 5_000  # of a spool, in memory at once
+_WINDOW_MAX_EVENTS = 10_000  # of a spool, in memory at once, those in flight included
+_SPOOL_BLOCK_SECONDS = 0.1  # that the client may take of the thread that writes the spool
 
 
 def assemble(
@@ -50,7 +51,9 @@ def assemble(
         counts,
         max_age_seconds=limits.max_age_seconds,
         spool=_spool(settings, limits),
+        # The rest is for what the app sends while the disk or the client takes its time.
         window_events=max(1, min(_WINDOW_MAX_EVENTS, limits.buffer_max_events // 2)),
+        window_bytes=limits.buffer_max_bytes // 4,
     )
 
     def make_writer() -> RecordWriter:
@@ -115,4 +118,6 @@ def _open_writer(settings: ProducerSettings, limits: Limits, writer_factory: Wri
         return writer_factory()
     from flowise_telemetry.delivery.kafka import open_kafka_writer
 
-    return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes)
+    if settings.spool_dir is None:
+        return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes)
+    return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes, block_seconds=_SPOOL_BLOCK_SECONDS)

@@ -21,12 +21,6 @@ from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import stored, tool_created, wait_until
 
 
-@pytest.fixture
-def spool_dir(tmp_path: Path, environ: dict[str, str]) -> Path:
-    environ["FLOWISE_TELEMETRY_SPOOL_DIR"] = str(tmp_path / "spool")
-    return tmp_path / "spool"
-
-
 def leave_behind(count: int, make_telemetry: MakeTelemetry, broker: InMemoryBroker, spool_dir: Path) -> None:
     """Send to a broker that is away, and end."""
     broker.down = True
@@ -187,12 +181,12 @@ def test_a_full_disk_costs_one_warning_and_no_event(
 ) -> None:
     from flowise_telemetry.spool.files import connect
 
-    def connect_to_small_disk(path: Path, **settings: int) -> sqlite3.Connection:
+    def connect_to_small_disk(path: Path, **settings: Any) -> sqlite3.Connection:
         connection = connect(path, **settings)
         connection.execute("PRAGMA max_page_count = 8")  # SQLITE_FULL, as a full disk gives it
         return connection
 
-    monkeypatch.setattr("flowise_telemetry.spool.spool.connect", connect_to_small_disk)
+    monkeypatch.setattr("flowise_telemetry.spool.spool_file.connect", connect_to_small_disk)
     broker.down = True
     telemetry = make_telemetry()
     for number in range(1000):
