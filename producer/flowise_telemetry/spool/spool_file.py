@@ -17,6 +17,7 @@ __all__ = ["SpoolFile"]
 
 _REMOVE_AT_ONCE_ROWS = 50  # bounds what one transaction adds to the write-ahead log
 _VACUUM_AT_ONCE_PAGES = 64
+_LATEST_MS = (1 << 63) - 1  # of SQLite
 _TABLE = """
 CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY,
@@ -38,7 +39,7 @@ class SpoolFile:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._oldest_ms = 0
+        self._newer_than_ms = -1
         self._own = True
         self._last_id = 0
         self._read_id = 0
@@ -95,12 +96,12 @@ class SpoolFile:
         return file
 
     def _count(self, opted_out_at_ms: int) -> None:
-        self._own, self._oldest_ms = False, opted_out_at_ms + 1
+        self._own, self._newer_than_ms = False, min(opted_out_at_ms, _LATEST_MS)
         known = self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'event'").fetchone()
         if not known:  # the process died just after creating the file
             return
-        counts = "SELECT event, occurred_at_ms < ?, count(*), max(id) FROM event GROUP BY 1, 2"
-        for event, withdrawn, count, last_id in self._connection.execute(counts, (self._oldest_ms,)).fetchall():
+        counts = "SELECT event, occurred_at_ms <= ?, count(*), max(id) FROM event GROUP BY 1, 2"
+        for event, withdrawn, count, last_id in self._connection.execute(counts, (self._newer_than_ms,)).fetchall():
             if withdrawn:
                 self.withdrawn[event] += count
             else:
@@ -108,7 +109,7 @@ class SpoolFile:
                 self._last_id = max(self._last_id, last_id)
         if self.withdrawn:
             with contextlib.suppress(sqlite3.OperationalError), self._connection:
-                self._connection.execute("DELETE FROM event WHERE occurred_at_ms < ?", (self._oldest_ms,))
+                self._connection.execute("DELETE FROM event WHERE occurred_at_ms <= ?", (self._newer_than_ms,))
 
     @property
     def unread(self) -> bool:
@@ -150,8 +151,8 @@ class SpoolFile:
         """Return the next events with their ids, as they were stored; at least one, if there is one."""
         cursor = self._connection.execute(
             "SELECT id, event, event_id, occurred_at_ms, sequence, value FROM event"
-            " WHERE id > ? AND occurred_at_ms >= ? ORDER BY id LIMIT ?",
-            (self._read_id, self._oldest_ms, max_events),
+            " WHERE id > ? AND occurred_at_ms > ? ORDER BY id LIMIT ?",
+            (self._read_id, self._newer_than_ms, max_events),
         )
         found: list[tuple[int, Encoded]] = []
         held_bytes = 0
@@ -171,8 +172,8 @@ class SpoolFile:
 
     def unread_by_name(self) -> Counter[str]:
         """Return the number of unread events of each name."""
-        query = "SELECT event, count(*) FROM event WHERE id > ? AND occurred_at_ms >= ? GROUP BY event"
-        return Counter(dict(self._connection.execute(query, (self._read_id, self._oldest_ms)).fetchall()))
+        query = "SELECT event, count(*) FROM event WHERE id > ? AND occurred_at_ms > ? GROUP BY event"
+        return Counter(dict(self._connection.execute(query, (self._read_id, self._newer_than_ms)).fetchall()))
 
     def first_unread_sequence(self) -> int | None:
         """Return the lowest sequence of the unread events of this process; None if there are none."""
