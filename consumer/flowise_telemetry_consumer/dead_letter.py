@@ -12,7 +12,7 @@ from flowise_telemetry_transport.types import Record
 __all__ = ["REASONS", "DeadLetter", "Reason", "Stage"]
 
 Reason = Literal[
-    "null_value",
+    "tombstone",
     "empty",
     "too_large",
     "unknown_framing",

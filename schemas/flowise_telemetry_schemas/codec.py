@@ -40,11 +40,11 @@ def encode(schema: EventSchema, record: Mapping[str, Any]) -> bytes:
 def split(value: bytes | None, catalog: Catalog) -> tuple[EventSchema, bytes]:
     """Return the writer's schema and the body of a message.
 
-    Raises ``DecodeError`` with the reason ``null_value``, ``empty``, ``too_large``, ``unknown_framing``, ``truncated``
+    Raises ``DecodeError`` with the reason ``tombstone``, ``empty``, ``too_large``, ``unknown_framing``, ``truncated``
     or ``unknown_fingerprint``.
     """
     if value is None:
-        raise DecodeError("the record has no value", reason="null_value")
+        raise DecodeError("the record has no value", reason="tombstone")
     if not value:
         raise DecodeError("the value is empty", reason="empty")
     if len(value) > MAX_VALUE_BYTES:

@@ -88,6 +88,7 @@ def test_a_replay_that_can_be_started_again_is_incomplete(path: tuple[str, ...],
         (("replay", "resume"), "restart", "--restart"),  # an option of the group
         (("dlq", "redrive"), "group", "--group"),
         (("dlq", "redrive"), "reasons", "--reason"),
+        (("dlq", "redrive"), "new_sink", "--new-sink"),
         (("dlq", "redrive"), "max_letters", "--max"),
         (("compact",), "sink", "--sink"),
         (("consume",), "http_address", "--http-address"),

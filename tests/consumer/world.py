@@ -160,7 +160,7 @@ class MemorySink:
         return {}
 
     def progress(self) -> list[SourceProgress]:
-        return []
+        return [SourceProgress(source, "", {}, 0) for source in sorted({source for source, _ in self.claims})]
 
     def lock(self, name: str) -> None:
         pass

@@ -87,7 +87,7 @@ def test_an_unfinished_replay_resumes(kept: Path, broker: InMemoryBroker) -> Non
 
 def test_dead_letters_are_listed_and_redriven(kept: Path, broker: InMemoryBroker) -> None:
     listed = list_dead_letters(broker.open_reader(), DLQ)
-    assert listed.by_reason == {"unknown_framing": 1, "unknown_fingerprint": 1, "null_value": 1}
+    assert listed.by_reason == {"unknown_framing": 1, "unknown_fingerprint": 1, "tombstone": 1}
     sink = open_sqlite(f"sqlite:///{kept / 'sink.sqlite'}")
     result = redrive(broker.open_reader(), sink, broker.open_writer(), catalog(), DLQ, group=GROUP)
     assert (result.written.total(), result.still_bad.total()) == (0, 3)

@@ -78,7 +78,7 @@ def test_what_was_encoded_is_decoded(event: Event) -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (None, "null_value"),
+        (None, "tombstone"),
         (b"", "empty"),
         (b"\xc3\x01" + bytes(MAX_VALUE_BYTES), "too_large"),
         (b"{}", "unknown_framing"),

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
-from flowise_telemetry_consumer.dead_letters.stored import REDRIVEN, UNKNOWN, StoredDeadLetter
+from flowise_telemetry_consumer.dead_letters.stored import DISCARDED, REDRIVEN, UNKNOWN, StoredDeadLetter
 from flowise_telemetry_schemas.json_mapping import rfc3339
 from flowise_telemetry_transport.types import Headers, OutgoingRecord, Record
 
@@ -23,6 +23,7 @@ __all__ = [
     "decode_source",
     "encode",
     "encode_receipt",
+    "encode_restored",
     "original_headers",
     "with_redrive_count",
 ]
@@ -46,7 +47,11 @@ _REDRIVE_COUNT = "dlq.redrive.count"
 _CUT = "dlq.cut"  # the last three: of letters that were too large for the topic alone
 _VALUE_BYTES = "dlq.value.bytes"
 _VALUE_SHA256 = "dlq.value.sha256"
-_REDRIVEN_AT = "dlq.redriven.at"  # of receipts alone
+_REDRIVEN_AT = "dlq.redriven.at"  # the last two: of receipts alone
+_DISCARDED_AT = "dlq.discarded.at"
+
+_FORMER_REASONS = {"null_value": "tombstone"}
+"""Reasons as release 0.1.0 wrote them."""
 
 HEADERS = (
     _SOURCE_TOPIC,
@@ -116,22 +121,26 @@ def cut(record: OutgoingRecord) -> OutgoingRecord | None:
     return dataclasses.replace(record, key=None, headers=ours + _encoded({_CUT: everything}))
 
 
-def encode_receipt(letter: StoredDeadLetter, *, topic: str, redriven_at_ms: int) -> OutgoingRecord:
-    """Return the receipt that ends a dead letter: same key and source, no value.
+def encode_receipt(letter: StoredDeadLetter, *, topic: str, at_ms: int, discarded: bool = False) -> OutgoingRecord:
+    """Return the receipt that ends a dead letter, as redriven or as discarded: same key and source, no value.
 
     Dated now and not when the event was sent, so that it outlives the dead letter in the topic's retention.
     """
-    source = letter.identity
     texts = {
-        **_source(source.topic, source.partition, source.offset, source.timestamp_ms),
-        _REASON: REDRIVEN,
-        _GROUP: source.group,
-        _REDRIVEN_AT: rfc3339(redriven_at_ms),
+        **_source_of(letter),
+        _REASON: DISCARDED if discarded else REDRIVEN,
+        _GROUP: letter.identity.group,
+        _DISCARDED_AT if discarded else _REDRIVEN_AT: rfc3339(at_ms),
         _REDRIVE_COUNT: str(letter.redrive_count),
     }
-    # Not shortened: they have to say exactly what the dead letter says, to be its receipt.
-    headers = tuple((name, text.encode()) for name, text in texts.items() if text is not None)
-    return OutgoingRecord(topic, letter.record.key, None, headers, timestamp_ms=redriven_at_ms)
+    return OutgoingRecord(topic, letter.record.key, None, _exactly(texts), timestamp_ms=at_ms)
+
+
+def encode_restored(letter: StoredDeadLetter, *, topic: str, at_ms: int, redrive_count: int) -> OutgoingRecord:
+    """Return a dead letter once more, filed now, with a count above that of the receipt that ended it."""
+    texts = {**_source_of(letter), _GROUP: letter.identity.group, _REDRIVE_COUNT: str(redrive_count)}
+    kept = tuple((name, value) for name, value in letter.record.headers if name not in texts)
+    return OutgoingRecord(topic, letter.record.key, letter.record.value, kept + _exactly(texts), timestamp_ms=at_ms)
 
 
 def decode(record: Record) -> StoredDeadLetter:
@@ -142,7 +151,7 @@ def decode(record: Record) -> StoredDeadLetter:
     text = _texts(record.headers)
     return StoredDeadLetter(
         record=record,
-        reason=text.get(_REASON, UNKNOWN),
+        reason=_FORMER_REASONS.get(reason := text.get(_REASON, UNKNOWN), reason),
         stage=text.get(_STAGE),
         field=text.get(_FIELD),
         error_class=text.get(_ERROR_CLASS),
@@ -187,6 +196,16 @@ def _source(topic: str, partition: int, offset: int, timestamp_ms: int | None) -
         _SOURCE_OFFSET: str(offset),
         _SOURCE_TIMESTAMP: None if timestamp_ms is None else str(timestamp_ms),
     }
+
+
+def _source_of(letter: StoredDeadLetter) -> dict[str, str | None]:
+    source = letter.identity
+    return _source(source.topic, source.partition, source.offset, source.timestamp_ms)
+
+
+def _exactly(texts: Mapping[str, str | None]) -> Headers:
+    """Encode without shortening: the texts have to say exactly what the dead letter says."""
+    return tuple((name, text.encode()) for name, text in texts.items() if text is not None)
 
 
 def _texts(headers: Headers) -> dict[str, str]:

@@ -2,72 +2,29 @@
 
 The topic is append-only. The current dead letter of a source record is the latest one, with the highest
 ``dlq.redrive.count``: a failed redrive appends a dead letter that supersedes the one before, and a receipt (reason
-``redriven``, no value) ends it. So a source record counts once, however often it failed; once for each consumer group,
-because each group has its own sink, and a record that reached one sink may still be missing from another.
+``redriven`` or ``discarded``, no value) ends it. So a source record counts once, however often it failed; once for each
+consumer group, because each group has its own sink, and a record that reached one sink may still be missing from
+another.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flowise_telemetry_consumer.dead_letters.headers import decode
-from flowise_telemetry_consumer.dead_letters.stored import DeadLetterKey, StoredDeadLetter
+from flowise_telemetry_consumer.dead_letters.letter_filter import ALL_LETTERS, LetterFilter
+from flowise_telemetry_consumer.dead_letters.states import DeadLetterStates
+from flowise_telemetry_consumer.dead_letters.stored import StoredDeadLetter
 from flowise_telemetry_consumer.reading.offset_range import OffsetRange
 from flowise_telemetry_consumer.reading.range_reader import RangeReader
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_transport.ports import RecordReader
 
-__all__ = ["READ_CONTROL", "DeadLetterStates", "UnreadLetters", "current_dead_letters", "read_dead_letters"]
+__all__ = ["READ_CONTROL", "UnreadLetters", "current_dead_letters", "read_dead_letters"]
 
 READ_CONTROL = RunControl(no_progress_seconds=30.0)
 """For reads whose answer someone waits for: they give up sooner than a run that writes."""
-
-
-class DeadLetterStates:
-    """The current dead letter of each source record. Holds about 300 bytes per source record."""
-
-    def __init__(self) -> None:
-        self._letters = 0
-        self._latest: dict[DeadLetterKey, tuple[int, bool, int, int]] = {}
-
-    def add(self, letter: StoredDeadLetter) -> None:
-        """Take a dead letter or receipt into account; call in the order in which they are read."""
-        self._letters += not letter.is_receipt
-        rank = (letter.redrive_count, letter.is_receipt, letter.record.partition, letter.record.offset)
-        known = self._latest.get(letter.identity)
-        # Of two with the same rank the first counts: the other was repeated after a crash before the commit.
-        if known is None or rank[:2] > known[:2]:
-            self._latest[letter.identity] = rank
-
-    def is_current(self, letter: StoredDeadLetter) -> bool:
-        """Return whether this is the latest dead letter of a source record that was not redriven."""
-        found = self._latest[letter.identity]
-        return not found[1] and found[2:] == (letter.record.partition, letter.record.offset)
-
-    @property
-    def by_group(self) -> Counter[str]:
-        """Current dead letters by group; 0 for a group whose dead letters were all redriven."""
-        counts: Counter[str] = Counter()
-        for identity, (_, receipt, _, _) in self._latest.items():
-            counts[identity.group] += not receipt
-        return counts
-
-    @property
-    def redriven(self) -> int:
-        """Number of source records that have a receipt."""
-        return sum(receipt for _, receipt, _, _ in self._latest.values())
-
-    @property
-    def repeats(self) -> int:
-        """Number of dead letters that another one of the same source record repeats or supersedes."""
-        return max(0, self._letters - len(self._latest))
-
-    @property
-    def dead(self) -> int:
-        """Number of current dead letters."""
-        return len(self._latest) - self.redriven
 
 
 @dataclass(slots=True)
@@ -126,27 +83,27 @@ def current_dead_letters(
     reader: RecordReader,
     topic: str,
     *,
-    reasons: Collection[str] = (),
+    chosen: LetterFilter = ALL_LETTERS,
     group: str | None = None,
     control: RunControl = READ_CONTROL,
     unread: UnreadLetters | None = None,
 ) -> Iterator[StoredDeadLetter]:
-    """Yield the current dead letters: the latest of each source record that was not redriven. Reads the topic twice.
+    """Yield the current dead letters: the latest of each source record that no receipt ended. Reads the topic twice.
 
-    ``reasons`` and ``group`` select; empty and None select all. Raises as ``read_dead_letters``.
+    ``chosen`` and ``group`` select. Raises as ``read_dead_letters``.
     """
     offsets = OffsetRange.of(reader, topic)
 
     def letters() -> Iterator[StoredDeadLetter]:
         return read_dead_letters(reader, topic, offsets=offsets, control=control, unread=unread)
 
-    states = DeadLetterStates()
-    for letter in letters():
-        states.add(letter)
-    for letter in letters():
-        if (
-            states.is_current(letter)
-            and (not reasons or letter.reason in reasons)
-            and (group is None or letter.identity.group == group)
-        ):
-            yield letter
+    with DeadLetterStates() as states:
+        for letter in letters():
+            states.add(letter)
+        for letter in letters():
+            if (
+                chosen.admits(letter)
+                and (group is None or letter.identity.group == group)
+                and states.is_current(letter)
+            ):
+                yield letter

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from flowise_telemetry_consumer.dead_letters.headers import decode, encode, encode_receipt, with_redrive_count
-from flowise_telemetry_consumer.dead_letters.reader import DeadLetterStates, UnreadLetters, read_dead_letters
+from flowise_telemetry_consumer.dead_letters.known_group import require_known_group
+from flowise_telemetry_consumer.dead_letters.letter_filter import ALL_LETTERS, LetterFilter
+from flowise_telemetry_consumer.dead_letters.reader import UnreadLetters, read_dead_letters
+from flowise_telemetry_consumer.dead_letters.states import DeadLetterStates
 from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
@@ -68,8 +71,9 @@ def redrive(
     catalog: Catalog,
     topic: str,
     *,
-    reasons: Collection[str] = (),
+    chosen: LetterFilter = ALL_LETTERS,
     group: str | None = None,
+    new_sink: bool = False,
     max_letters: int | None = None,
     max_redrives: int = DEFAULT_MAX_REDRIVES,
     control: RunControl = DEFAULT_CONTROL,
@@ -85,37 +89,43 @@ def redrive(
     ``group``: only dead letters filed by this consumer group, whose sink it is. Without it all are redriven, provided
     that they are of one group: otherwise a receipt would claim that another group's sink has the record.
 
-    ``sink`` and ``writer`` None: a dry run, which changes nothing; ``written`` then includes events that the sink may
-    already hold. ``on_report`` is called with the result so far after each batch. Raises ``UnknownTopicError``,
-    ``SinkError``, ``DeadLetterRefusedError``, and ``ConfigurationError`` before anything is done if a group has to be
-    named.
+    The sink has to know the group, by the progress that the group's consumers left there, unless it is a ``new_sink``:
+    the receipts would say of a sink with a mistyped name that the events have arrived.
+
+    ``writer`` None: a dry run, which changes nothing and only asks ``sink``, if given, for the group; ``written`` then
+    includes events that the sink may already hold. ``on_report`` is called with the result so far after each batch.
+    Raises ``UnknownTopicError``, ``SinkError``, ``DeadLetterRefusedError``, and ``ConfigurationError`` before anything
+    is done if a group has to be named, or the sink does not know it.
     """
-    run = _Redrive(sink, writer, catalog, topic, control=control, on_report=on_report)
     topic_id = reader.topic_id(topic)
     offsets = OffsetRange.of(reader, topic)
+    with DeadLetterStates() as states:
+        run = _Redrive(states, sink, writer, catalog, topic, control=control, on_report=on_report)
 
-    def letters() -> Iterator[StoredDeadLetter]:
-        return read_dead_letters(
-            reader, topic, offsets=offsets, topic_id=topic_id, control=control, unread=run.result.unread
-        )
+        def letters() -> Iterator[StoredDeadLetter]:
+            return read_dead_letters(
+                reader, topic, offsets=offsets, topic_id=topic_id, control=control, unread=run.result.unread
+            )
 
-    try:
-        for letter in letters():
-            run.states.add(letter)
-        run.choose(group)
-        if sink is not None:
-            sink.prepare(list(catalog))
-        for letter in letters():
-            if group is not None and letter.identity.group != group:
-                continue
-            if run.states.is_current(letter) and run.wants(letter, reasons, max_redrives):
-                if max_letters is not None and run.taken >= max_letters:
-                    break
-                run.take(letter)
-        run.flush()
-    except IncompleteReadError as error:
-        run.result.incomplete = error.message
-    return run.result
+        try:
+            for letter in letters():
+                states.add(letter)
+            run.choose(group)
+            if sink is not None and not new_sink and run.result.dead:
+                retry_until(partial(require_known_group, sink, group or run.only_group), control, what="the sink")
+            if sink is not None and writer is not None:
+                sink.prepare(list(catalog))
+            for letter in letters():
+                if group is not None and letter.identity.group != group:
+                    continue
+                if states.is_current(letter) and run.wants(letter, chosen, max_redrives):
+                    if max_letters is not None and run.taken >= max_letters:
+                        break
+                    run.take(letter)
+            run.flush()
+        except IncompleteReadError as error:
+            run.result.incomplete = error.message
+        return run.result
 
 
 class _Redrive:
@@ -123,6 +133,7 @@ class _Redrive:
 
     def __init__(
         self,
+        states: DeadLetterStates,
         sink: Sink | None,
         writer: RecordWriter | None,
         catalog: Catalog,
@@ -131,10 +142,11 @@ class _Redrive:
         control: RunControl,
         on_report: Callable[[RedriveResult], None] | None,
     ) -> None:
-        self.states = DeadLetterStates()
+        self.only_group: str | None = None
         self.result = RedriveResult(topic)
         self.taken = 0
-        self._sink = sink
+        self._states = states
+        self._sink = sink if writer is not None else None
         self._writer = writer
         self._decoder = Decoder(catalog)
         self._control = control
@@ -143,7 +155,7 @@ class _Redrive:
 
     def choose(self, group: str | None) -> None:
         """Count the dead letters to redrive. Raises ``ConfigurationError`` if a group has to be named."""
-        by_group = self.result.by_group = self.states.by_group
+        by_group = self.result.by_group = self._states.by_group
         # Dead letters without a group belong to no particular sink. A group without any left still has a sink.
         named = sorted(by_group.keys() - {UNKNOWN})
         if group is None and len(named) > 1:
@@ -154,11 +166,12 @@ class _Redrive:
                 topic=self.result.topic,
                 argument="group",
             )
+        self.only_group = named[0] if named else None
         self.result.dead = self.result.left = by_group.total() if group is None else by_group[group]
 
-    def wants(self, letter: StoredDeadLetter, reasons: Collection[str], max_redrives: int) -> bool:
+    def wants(self, letter: StoredDeadLetter, chosen: LetterFilter, max_redrives: int) -> bool:
         """Return whether to redrive a dead letter; count it if not."""
-        if reasons and letter.reason not in reasons:
+        if not chosen.admits(letter):
             self.result.not_chosen += 1
         elif letter.lacks_bytes:
             self.result.without_bytes += 1
@@ -214,11 +227,7 @@ class _Redrive:
                 )
                 for key, letter in bad.items()
             ),
-            *(
-                encode_receipt(letter, topic=topic, redriven_at_ms=now_ms)
-                for letter in stored
-                if letter.identity not in bad
-            ),
+            *(encode_receipt(letter, topic=topic, at_ms=now_ms) for letter in stored if letter.identity not in bad),
         ]
 
 

@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 from flowise_telemetry_transport.types import Record
 
-__all__ = ["REDRIVEN", "UNKNOWN", "DeadLetterKey", "StoredDeadLetter"]
+__all__ = ["DISCARDED", "REDRIVEN", "UNKNOWN", "DeadLetterKey", "StoredDeadLetter"]
 
 REDRIVEN = "redriven"
 """The reason of a receipt: the record has reached the group's sink."""
+
+DISCARDED = "discarded"
+"""The reason of a receipt: someone decided that the record is not wanted."""
 
 UNKNOWN = "unknown"
 """Replaces what no header says, the name of a group included."""
@@ -82,8 +85,8 @@ class StoredDeadLetter:
 
     @property
     def is_receipt(self) -> bool:
-        """True for a receipt: it has no value and says that the source record was redriven."""
-        return self.reason == REDRIVEN
+        """True for a receipt: it has no value and says that the source record was redriven or discarded."""
+        return self.reason in (REDRIVEN, DISCARDED)
 
     @property
     def event(self) -> str | None:

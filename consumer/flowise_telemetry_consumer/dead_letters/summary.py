@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
 
+from flowise_telemetry_consumer.dead_letters.letter_filter import ALL_LETTERS, LetterFilter
 from flowise_telemetry_consumer.dead_letters.reader import (
     READ_CONTROL,
-    DeadLetterStates,
     UnreadLetters,
     read_dead_letters,
 )
-from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, DeadLetterKey, StoredDeadLetter
+from flowise_telemetry_consumer.dead_letters.states import DeadLetterStates
+from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, StoredDeadLetter
 from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_transport.ports import RecordReader
@@ -48,15 +49,16 @@ class DeadLetterSummary:
 
     ``by_schema``: by ``<event>.v<version>`` or fingerprint, ``unknown`` if there is neither. ``repeats`` are dead
     letters that are not current, from a crash between delivery and commit or from an earlier failure; ``redriven``
-    source records have reached a sink. Neither is in any other count. ``oldest_ms`` is the time of the oldest current
-    dead letter, in milliseconds since 1970. ``incomplete`` says why the topic's end was not reached, ``unread`` counts
-    the records that could not be read.
+    source records have reached a sink, and ``discarded`` ones are not wanted. None of them is in any other count.
+    ``oldest_ms`` is the time of the oldest current dead letter, in milliseconds since 1970. ``incomplete`` says why the
+    topic's end was not reached, ``unread`` counts the records that could not be read.
     """
 
     topic: str
     total: int = 0
     repeats: int = 0
     redriven: int = 0
+    discarded: int = 0
     by_reason: Counter[str] = field(default_factory=Counter)
     by_schema: Counter[str] = field(default_factory=Counter)
     by_reason_and_schema: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -70,37 +72,37 @@ def list_dead_letters(
     reader: RecordReader,
     topic: str,
     *,
+    chosen: LetterFilter = ALL_LETTERS,
     group: str | None = None,
     control: RunControl = READ_CONTROL,
 ) -> DeadLetterSummary:
-    """Count the dead letters that the topic holds now, or only those that ``group`` filed.
+    """Count the dead letters that the topic holds now, of them those ``chosen``, and those that ``group`` filed.
 
     Raises ``UnknownTopicError`` and ``BrokerUnavailableError``.
     """
     summary = DeadLetterSummary(topic)
-    states = DeadLetterStates()
-    found: dict[DeadLetterKey, tuple[DeadLetterGroup, int]] = {}
-    shared: dict[DeadLetterGroup, DeadLetterGroup] = {}
-    try:
-        for letter in read_dead_letters(reader, topic, control=control, unread=summary.unread):
-            if group is not None and letter.identity.group != group:
-                continue
-            states.add(letter)
-            if states.is_current(letter):
-                alike = DeadLetterGroup.from_dead_letter(letter)
-                found[letter.identity] = shared.setdefault(alike, alike), letter.record.timestamp_ms
-            elif letter.is_receipt:
-                found.pop(letter.identity, None)
-    except IncompleteReadError as error:
-        summary.incomplete = error.message
-    summary.total, summary.redriven = len(found), states.redriven
-    summary.repeats = states.repeats
-    for alike, timestamp_ms in found.values():
-        summary.groups[alike] += 1
-        if timestamp_ms >= 0:
-            summary.oldest_ms = min(timestamp_ms, summary.oldest_ms or timestamp_ms)
+    labels: dict[DeadLetterGroup, int] = {}
+    with DeadLetterStates() as states:
+        try:
+            for letter in read_dead_letters(reader, topic, control=control, unread=summary.unread):
+                if group is not None and letter.identity.group != group:
+                    continue
+                label = None
+                if not letter.is_receipt and chosen.admits(letter):
+                    label = labels.setdefault(DeadLetterGroup.from_dead_letter(letter), len(labels))
+                states.add(letter, label)
+        except IncompleteReadError as error:
+            summary.incomplete = error.message
+        counts = states.counts()
+        summary.redriven, summary.discarded = states.redriven, states.discarded
+        summary.repeats = states.repeats
+    summary.oldest_ms = min((each.oldest_ms for each in counts.values() if each.oldest_ms is not None), default=None)
+    for alike, label in labels.items():
+        if label in counts:
+            summary.groups[alike] = counts[label].count
     for alike, count in summary.groups.items():
         summary.by_reason[alike.reason] += count
         summary.by_schema[alike.schema] += count
         summary.by_reason_and_schema[alike.reason, alike.schema] += count
+    summary.total = summary.groups.total()
     return summary

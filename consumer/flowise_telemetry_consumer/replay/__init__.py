@@ -1,5 +1,6 @@
 """Replays: fill a sink from a topic or an archive, beside the live consumers and without touching their group."""
 
+from flowise_telemetry_consumer.replay.archive_mark import begin_archive, finish_archive
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
 from flowise_telemetry_consumer.replay.checkpoints import (
     ReplayCheckpoint,
@@ -11,7 +12,7 @@ from flowise_telemetry_consumer.replay.dry_run import PartitionPlan, ReplayPlan,
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.from_sink import ArchiveEvent, ArchiveResult, replay_archive
 from flowise_telemetry_consumer.replay.loop import advance_run, replay
-from flowise_telemetry_consumer.replay.preconditions import require_another_topic, require_own_rows
+from flowise_telemetry_consumer.replay.preconditions import require_another_topic, require_finished, require_own_rows
 from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult, ranges_text
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.replay.resume import open_run
@@ -39,8 +40,10 @@ __all__ = [
     "Shard",
     "TopicSink",
     "advance_run",
+    "begin_archive",
     "copy_topic",
     "find_run",
+    "finish_archive",
     "latest_run",
     "list_runs",
     "open_run",
@@ -51,6 +54,7 @@ __all__ = [
     "replay_archive",
     "replay_with_workers",
     "require_another_topic",
+    "require_finished",
     "require_many_writers",
     "require_own_rows",
     "time_text",

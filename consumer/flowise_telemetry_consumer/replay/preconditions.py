@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from flowise_telemetry_consumer.replay.checkpoints import list_runs
+from collections.abc import Iterable, Iterator
+
+from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.replay.archive_mark import is_archive, unfinished_archives
+from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, list_runs
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Readable, Sink
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.ports import RecordReader, TopicAdmin
 
-__all__ = ["require_another_topic", "require_own_rows"]
+__all__ = ["require_another_topic", "require_finished", "require_own_rows"]
 
 
 def require_own_rows(sink: Sink, run_id: str | None, *, resumes: bool) -> None:
@@ -21,6 +25,8 @@ def require_own_rows(sink: Sink, run_id: str | None, *, resumes: bool) -> None:
         return
     runs = list_runs(sink)
     sources = sink.progress() if isinstance(sink, KeepsProgress) else []
+    if run_id is None:
+        sources = [progress for progress in sources if not is_archive(progress)]
     others = len(sources) - sum(run.id == run_id for run in runs)
     if others == 0 and (runs or run_id is None):
         return
@@ -30,6 +36,39 @@ def require_own_rows(sink: Sink, run_id: str | None, *, resumes: bool) -> None:
         raise ConfigurationError(
             f"{sink.url} holds {rows} rows that are {whose}: drop its tables, or take another name", argument="staging"
         )
+
+
+def require_finished(sink: Sink) -> None:
+    """Raise ``SinkError`` if a replay into a staging sink did not reach its end: readers would lose the rest.
+
+    Counts the latest attempt of each replay and shard, shards that never began, and replays of an archive.
+    """
+    runs = list_runs(sink)
+    unfinished = [*_unfinished_runs(runs)]
+    if isinstance(sink, KeepsProgress):
+        if not runs and not sink.progress() and isinstance(sink, Readable) and set(sink.counts().values()) == {0}:
+            unfinished.append("it holds no events, and nothing says that a replay read its range to the end")
+        unfinished += [f"the replay of {source} did not reach its end" for source in unfinished_archives(sink)]
+    if unfinished:
+        raise SinkError(
+            f"{sink.url} is unfinished: {'; '.join(unfinished)}; finish it first, or promote it as it is",
+            argument="force",
+        )
+
+
+def _unfinished_runs(runs: Iterable[ReplayCheckpoint]) -> Iterator[str]:
+    latest = {run.lock_name: run for run in sorted(runs, key=lambda run: run.attempt)}
+    whole = {run.id for run in latest.values() if run.shard is None and run.finished}
+    for run in latest.values():
+        if not run.finished and not (run.shard is not None and run.id in whole):
+            shard = "" if run.shard is None else f"shard {run.shard.number}/{run.shard.of} of "
+            total = sum(run.offsets.ends[tp] - start for tp, start in run.offsets.starts.items())
+            yield f"{shard}replay {run.id} has read {run.offsets_read:,} of {total:,} offsets"
+    divided = {(run.id, run.shard.of) for run in latest.values() if run.shard is not None and run.id not in whole}
+    for run_id, of in sorted(divided):
+        begun = {run.shard.number for run in latest.values() if run.id == run_id and run.shard and run.shard.of == of}
+        if missing := sorted(set(range(1, of + 1)) - begun):
+            yield f"shards {', '.join(map(str, missing))} of {of} of replay {run_id} never began"
 
 
 def require_another_topic(

@@ -4,6 +4,7 @@ from flowise_telemetry_consumer.sinks.kind import SinkKind
 from flowise_telemetry_consumer.sinks.port import (
     Batch,
     KeepsProgress,
+    Prunable,
     Readable,
     Sink,
     SourceProgress,
@@ -15,6 +16,7 @@ from flowise_telemetry_consumer.sinks.registry import open_sink, sink_kind
 __all__ = [
     "Batch",
     "KeepsProgress",
+    "Prunable",
     "Readable",
     "Sink",
     "SinkKind",

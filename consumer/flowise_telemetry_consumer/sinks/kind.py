@@ -17,7 +17,8 @@ class SinkKind:
 
     ``open`` takes the URL and touches nothing yet; it is the place to import the sink's library. ``example`` is a URL
     for help texts. ``writers`` is "many" if several processes may write at once. ``roles`` are the Protocols of
-    ``sinks.port`` that its sinks implement beside ``Sink`` (``KeepsProgress``, ``Readable``, ``Stageable``); if that
+    ``sinks.port`` that its sinks implement beside ``Sink`` (``KeepsProgress``, ``Readable``, ``Stageable``,
+    ``Prunable``); if that
     depends on the rest of the URL, those of the most capable one.
 
     ``library`` and ``extra`` belong to sinks of this distribution: the module that ``open`` needs, and the extra that

@@ -73,6 +73,15 @@ class FileLocks:
         self._held = {}
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a crash of the machine."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def file_identity(file: Path | int) -> tuple[int, int] | None:
     """Return device and inode of a file, given by path or open descriptor; None if there is no file."""
     try:

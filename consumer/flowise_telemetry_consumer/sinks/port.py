@@ -1,12 +1,13 @@
 """The sink port: everything the consumer knows of a place that keeps events.
 
-A sink has up to four roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep the role's
+A sink has up to five roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep the role's
 promises, and callers check with ``isinstance``:
 
     Sink           url, prepare, write, close    every sink
     KeepsProgress  claim, progress, lock         stores each source's offsets with its rows
     Readable       read, counts                  its events can be read back
     Stageable      staging, promote              a second set of tables, filled unseen and made live at once
+    Prunable       prune                         events before a time can be removed
 
 One adapter per kind of place; their contract is the test suite ``tests/consumer/sinks/test_contract.py``, which runs
 on all of them. A sink belongs to the thread that uses it.
@@ -28,6 +29,7 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = [
     "Batch",
     "KeepsProgress",
+    "Prunable",
     "Readable",
     "Sink",
     "SourceProgress",
@@ -164,6 +166,20 @@ class Stageable(Protocol):
         staging sink was not prepared keeps its live table. Progress moves with its rows. Open sinks keep working: a
         claim made here holds for the new tables, a claim made there is fenced. Raises ``SinkError`` if nothing has that
         name, ``SinkUnavailableError`` if others do not release the tables.
+        """
+
+
+@runtime_checkable
+class Prunable(Protocol):
+    """A sink whose old events can be removed."""
+
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Remove the events that occurred before a time, in milliseconds since 1970; yield each step's count by event.
+
+        A step is one transaction, small enough not to hinder writers and readers; partitions or files that hold nothing
+        else go whole. Whoever stops iterating stops pruning, and what was yielded stays removed. Progress stays as it
+        is: consumers and replays go on, and nothing that is pruned comes back but by a replay of its offsets. Needs no
+        ``prepare``. ``dry_run``: count, and change nothing. Raises as ``write``.
         """
 
 

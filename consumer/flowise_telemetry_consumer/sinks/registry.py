@@ -8,10 +8,10 @@ from importlib import import_module
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.installed import installed_kind, installed_schemes
 from flowise_telemetry_consumer.sinks.kind import SinkKind
-from flowise_telemetry_consumer.sinks.port import KeepsProgress, Readable, Sink, Stageable
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Prunable, Readable, Sink, Stageable
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
 
-__all__ = ["SINK_FORMS", "SINK_KINDS", "no_staging", "open_sink", "sink_kind"]
+__all__ = ["SINK_FORMS", "SINK_KINDS", "no_pruning", "no_staging", "open_sink", "sink_kind"]
 
 
 def _adapter(folder: str, function: str) -> Callable[[str], Sink]:
@@ -24,7 +24,7 @@ def _adapter(folder: str, function: str) -> Callable[[str], Sink]:
     return open_url
 
 
-_DATABASE = frozenset({KeepsProgress, Readable, Stageable})
+_DATABASE = frozenset({KeepsProgress, Readable, Stageable, Prunable})
 SINK_KINDS: tuple[SinkKind, ...] = (
     SinkKind(
         scheme="sqlite",
@@ -77,7 +77,7 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         open=_adapter("jsonl", "open_jsonl"),
         example="jsonl:- or jsonl:///file",
         writers="one",
-        roles=frozenset({Readable}),
+        roles=frozenset({Readable, Prunable}),
     ),
 )
 """The kinds of this distribution."""
@@ -123,3 +123,9 @@ def no_staging(sink: Sink) -> SinkError:
     """Return the error for a sink that is not ``Stageable``; it names the kinds that are."""
     able = ", ".join(kind.scheme for kind in SINK_KINDS if Stageable in kind.roles)
     return SinkError(f"{sink.url} cannot have staging tables; these can: {able}")
+
+
+def no_pruning(sink: Sink) -> SinkError:
+    """Return the error for a sink that is not ``Prunable``; it names the kinds that are."""
+    able = ", ".join(kind.scheme for kind in SINK_KINDS if Prunable in kind.roles)
+    return SinkError(f"{sink.url} cannot be pruned; these can: {able}")

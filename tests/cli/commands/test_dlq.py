@@ -37,7 +37,7 @@ class Operator:
             "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": ",".join(kafka.bootstrap_servers),
             "FLOWISE_TELEMETRY_TOPIC": self.topic,
         }
-        for command in ("LIST", "SHOW", "REDRIVE", "EXPORT"):
+        for command in ("LIST", "SHOW", "REDRIVE", "EXPORT", "DISCARD", "RESTORE"):
             self.environ[f"FLOWISE_TELEMETRY_DLQ_{command}_DEAD_LETTER_TOPIC"] = self.dlq
         self.broker_is_real = kafka.is_real
         self.group = kafka.new_group()
@@ -199,3 +199,24 @@ def test_a_dead_letter_topic_that_is_missing_is_named_and_no_sink_is_made(operat
         assert (done.status, len(done.errors)) == (1, 1)
         assert "topic of-nobody does not exist" in done.errors[0]
     assert not (operator.folder / "new.db").exists()
+
+
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_a_redrive_into_the_wrong_sink_is_taken_back(operator: Operator, client: str) -> None:
+    def dlq(*arguments: str) -> Finished:
+        return operator.run("dlq", *arguments, "--client", client)
+
+    refused = dlq("redrive", "--sink", "sqlite:///typo.db")
+    assert (refused.status, refused.stdout, (operator.folder / "typo.db").exists()) == (2, "", False)
+    assert "error: --new-sink: sqlite:///typo.db does not know the group" in refused.errors[-1]
+    assert dlq("redrive", "--sink", "sqlite:///typo.db", "--new-sink").status == 0
+    assert dlq("redrive", "--sink", "sqlite:///telemetry.db").status == 0
+    assert not operator.rows().get("tool_created")  # nothing was left for the right one
+    restored = dlq("restore", "--ended-since", "1h ago", "--json")
+    assert json.loads(restored.stdout)["restored"] == {"unknown_fingerprint": TOOLS}
+    assert dlq("redrive", "--sink", "sqlite:///telemetry.db").status == 0
+    assert operator.rows()["tool_created"] == TOOLS
+    operator.send([b"not one of ours"])
+    operator.consume_with_the_older_release(1)
+    assert dlq("discard", "--reason", "unknown_framing").status == 0
+    assert dlq("list").errors[0].startswith(f"0 dead letters in {operator.dlq}, {TOOLS} redriven, 1 discarded")

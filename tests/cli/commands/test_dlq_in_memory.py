@@ -98,7 +98,7 @@ def test_the_list_shows_the_groups(operator: Operator) -> None:
 
 
 def test_each_group_is_redriven_into_its_own_sink(operator: Operator) -> None:
-    for command in (("--sink", "sqlite:///a.db"), ("--dry-run",)):
+    for command in (("--sink", "sqlite:///a.db", "--new-sink"), ("--dry-run",)):
         status, printed, errors = operator.run("redrive", *command)
         assert (status, printed) == (2, "")
         assert errors[-1] == (
@@ -107,7 +107,9 @@ def test_each_group_is_redriven_into_its_own_sink(operator: Operator) -> None:
         )
     assert not list(operator.folder.glob("*.db"))
     for group in GROUPS:
-        status, printed, _ = operator.run("redrive", "--group", group, "--sink", f"sqlite:///{group}.db", "--json")
+        status, printed, _ = operator.run(
+            "redrive", "--group", group, "--sink", f"sqlite:///{group}.db", "--new-sink", "--json"
+        )
         assert (status, json.loads(printed)["written"]) == (0, {"tool_created": TOOLS})
         assert operator.rows(group)["tool_created"] == TOOLS
     status, _, errors = operator.run("redrive", "--group", "pq", "--dry-run")
@@ -141,9 +143,108 @@ def test_what_stops_early_says_how_many_it_had(operator: Operator, command: tupl
 
 @pytest.mark.parametrize(
     "command",
-    [("list",), ("show", "--max", "100"), ("export",), ("redrive", "--group", "pg", "--sink", "sqlite:///a.db")],
+    [
+        ("list",),
+        ("show", "--max", "100"),
+        ("export",),
+        ("redrive", "--group", "pg", "--sink", "sqlite:///a.db", "--new-sink"),
+    ],
 )
 def test_letters_that_cannot_be_read_are_told_in_one_line(operator: Operator, command: tuple[str, ...]) -> None:
     operator.world.broker.break_record(TopicPartition(DLQ, 0), 3)
     status, _, errors = operator.run(*command)
     assert (status, errors[-1]) == (3, f"error: dead letters not read from {DLQ}: 1 that the Kafka client cannot read")
+
+
+def test_a_mistyped_sink_is_refused_and_nothing_filed(operator: Operator) -> None:
+    letters = len(operator.world.dead_records())
+    for dry_run in ((), ("--dry-run",)):
+        status, printed, errors = operator.run("redrive", "--group", "pg", "--sink", "sqlite:///typo.db", *dry_run)
+        assert (status, printed) == (2, "")
+        assert errors[-1].startswith("error: --new-sink: sqlite:///typo.db does not know the group pg")
+    assert (len(operator.world.dead_records()), list(operator.folder.glob("typo*"))) == (letters, [])
+
+
+def test_receipts_of_a_wrong_sink_are_taken_back(operator: Operator) -> None:
+    operator.run("redrive", "--group", "pg", "--sink", "sqlite:///wrong.db", "--new-sink")
+    _, _, errors = operator.run("restore", "--group", "pg", "--all", "--dry-run")
+    assert errors[-1] == f"{TOOLS} of {TOOLS} dead letters of {DLQ} would be restored"
+    _, printed, errors = operator.run("restore", "--group", "pg", "--offset", "0-29", "--json")
+    restored = json.loads(printed)["restored"]
+    assert (restored, errors[-1]) == ({"unknown_fingerprint": 5}, f"5 of {TOOLS} dead letters of {DLQ} restored")
+    operator.run("restore", "--group", "pg", "--ended-since", "1970-01-01")
+    status, printed, _ = operator.run("redrive", "--group", "pg", "--sink", "sqlite:///pg.db", "--new-sink", "--json")
+    assert (status, json.loads(printed)["written"]) == (0, {"tool_created": TOOLS})
+
+
+def test_discarded_letters_count_no_longer_and_come_back(operator: Operator) -> None:
+    mine = ("--group", "pg", "--offset", "0-29")
+    _, printed, errors = operator.run("discard", *mine, "--dry-run")
+    assert errors[-1] == f"5 of {TOOLS} dead letters of {DLQ} would be discarded"
+    assert operator.run("discard", *mine)[2][-1] == f"5 of {TOOLS} dead letters of {DLQ} discarded"
+    _, _, errors = operator.run("list", "--group", "pg")
+    assert errors[0] == f"5 dead letters in {DLQ}, 5 discarded"
+    status, printed, _ = operator.run("redrive", "--group", "pg", "--dry-run", "--json")
+    assert (status, json.loads(printed)["written"]) == (0, {"tool_created": 5})
+    operator.run("restore", "--all")
+    _, _, errors = operator.run("list", "--group", "pg")
+    assert errors[0] == f"{TOOLS} dead letters in {DLQ}, 5 superseded by a later one of the same record"
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--reason", "unknown_fingerprint"), 2 * TOOLS),
+        (("--reason", "constraint"), 0),
+        (("--schema", "48c820185f2477fe"), 2 * TOOLS),
+        (("--schema", "tool_created.v1"), 0),
+        (("--event", "tool_created"), 0),  # of an older release: it did not know the event
+        (("--field", "toolName"), 0),
+        (("--partition", "0"), 2 * TOOLS),
+        (("--partition", "1"), 0),
+        (("--offset", "0-29"), TOOLS),
+        (("--offset", "0-29", "--offset", "30 - 59"), 2 * TOOLS),
+        (("--since", "1970-01-01"), 2 * TOOLS),
+        (("--since", "2999-01-01"), 0),
+        (("--offset", "0-29", "--reason", "constraint"), 0),
+    ],
+)
+def test_every_command_chooses_alike(operator: Operator, options: tuple[str, ...], found: int) -> None:
+    assert operator.run("list", *options)[2][0].startswith(f"{found} dead letters in {DLQ}")
+    assert operator.run("show", "--max", "100", *options)[1].count("reason: ") == found
+    assert len(operator.run("export", *options)[1].splitlines()) == found
+    assert operator.run("discard", "--dry-run", *options)[2][-1] == (
+        f"{found} of {2 * TOOLS} dead letters of {DLQ} would be discarded"
+    )
+    document = json.loads(operator.run("redrive", "--group", "pg", "--dry-run", "--json", *options)[1])
+    assert (document["written"].get("tool_created", 0), document["not_chosen"]) == (found // 2, TOOLS - found // 2)
+
+
+@pytest.mark.parametrize("command", [("list",), ("show",), ("export",), ("redrive", "--dry-run"), ("discard",)])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--reason", "nonsense"), "'--reason': 'nonsense' is not one of"),
+        (("--reason", "redriven"), "'--reason': 'redriven' is not one of"),
+        (("--schema", "tool"), "--schema: 'tool' is not a schema"),
+        (("--event", "tool"), "--event: there is no event tool; there are: assistant_created"),
+        (("--partition", "-1"), "'--partition': -1 is not in the range x>=0"),
+        (("--offset", "9-3"), "--offset: '9-3' is not a range of offsets"),
+        (("--offset", "abc"), "--offset: 'abc' is not a range of offsets"),
+        (("--since", "yesterday"), "--since: 'yesterday' is not"),
+        (("--since", "1200"), "--since: '1200' is not a time"),
+    ],
+)
+def test_a_filter_that_nothing_can_meet_is_misuse(
+    operator: Operator, command: tuple[str, ...], options: tuple[str, ...], said: str
+) -> None:
+    status, printed, errors = operator.run(*command, *options)
+    assert (status, printed, len(errors)) == (2, "", 1)
+    assert said in errors[0]
+
+
+@pytest.mark.parametrize("command", ["discard", "restore"])
+def test_nothing_is_settled_by_omission(operator: Operator, command: str) -> None:
+    status, _, errors = operator.run(command)
+    assert status == 2
+    assert "Say which dead letters" in errors[0]

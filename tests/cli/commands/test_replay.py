@@ -232,6 +232,19 @@ def test_staging_tables_are_filled_and_promoted(operator: Operator) -> None:
     assert (unknown.status, len(unknown.errors)) == (1, 1)
 
 
+def test_unfinished_staging_is_promoted_by_force_alone(operator: Operator) -> None:
+    operator.document("--sink", "sqlite:///live.db")
+    operator.run("--sink", "sqlite:///live.db", "--staging", "part", "--shard", "1/4")
+    promote = ("promote", "part", "--sink", "sqlite:///live.db")
+    refused = operator.run(*promote)
+    assert (refused.status, refused.stdout) == (1, "")
+    (said,) = refused.errors
+    assert said.startswith("error: --force: sqlite:///live.db (beside: part) is unfinished: shards 2, 3, 4 of 4 of")
+    assert counts(operator, "sqlite:///live.db") == EVENTS
+    assert operator.run(*promote, "--force").status == 0
+    assert counts(operator, "sqlite:///live.db") < EVENTS
+
+
 def test_an_archive_and_a_copy_of_the_topic_hold_the_same(operator: Operator) -> None:
     operator.document("--sink", "delta:///archive")
     document = operator.document("--source", "delta:///archive", "--sink", "sqlite:///from.db")

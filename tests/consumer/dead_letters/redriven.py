@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowise_telemetry_consumer import Consumer, ConsumerSettings, RedriveResult, list_dead_letters, redrive
+from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 from flowise_telemetry_schemas import Catalog, catalog
 from tests.consumer.world import DLQ, GROUP, TOPIC, MemorySink, SameThread, StopWhen, World
 
@@ -55,7 +56,9 @@ class Redriven:
         *,
         dry: bool = False,
         reasons: tuple[str, ...] = (),
+        chosen: LetterFilter | None = None,
         group: str | None = None,
+        new_sink: bool = False,
         max_letters: int | None = None,
         max_redrives: int = 5,
         sink: MemorySink | None = None,
@@ -66,7 +69,8 @@ class Redriven:
             None if dry else self.world.broker.open_writer(),
             schemas or catalog(),
             DLQ,
-            reasons=reasons,
+            chosen=chosen or LetterFilter.of(catalog(), reasons=reasons),
+            new_sink=new_sink,
             group=group,
             max_letters=max_letters,
             max_redrives=max_redrives,

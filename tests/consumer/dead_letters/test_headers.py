@@ -74,7 +74,7 @@ def test_a_dead_letter_keeps_the_record_and_says_why() -> None:
 
 def test_a_receipt_keeps_the_key_and_the_source_and_has_no_value() -> None:
     letter = decode(as_read(written(LETTER)))
-    receipt = encode_receipt(letter, topic=DLQ, redriven_at_ms=1_700_000_002_000)
+    receipt = encode_receipt(letter, topic=DLQ, at_ms=1_700_000_002_000)
     assert receipt == OutgoingRecord(
         DLQ,
         b"key",
@@ -191,13 +191,13 @@ def test_what_is_encoded_is_decoded(letter: DeadLetter, group: str, failed_at_ms
     assert record.timestamp_ms == failed_at_ms
 
 
-@given(letter=LETTERS, group=TEXT, failed_at_ms=TIMES_MS, redriven_at_ms=TIMES_MS)
+@given(letter=LETTERS, group=TEXT, failed_at_ms=TIMES_MS, at_ms=TIMES_MS)
 @settings(deadline=None)
 def test_a_receipt_is_of_the_dead_letter_that_it_ends(
-    letter: DeadLetter, group: str, failed_at_ms: int, redriven_at_ms: int
+    letter: DeadLetter, group: str, failed_at_ms: int, at_ms: int
 ) -> None:
     stored = decode(as_read(encode(letter, topic=DLQ, group=group, failed_at_ms=failed_at_ms)))
-    receipt = decode(as_read(encode_receipt(stored, topic=DLQ, redriven_at_ms=redriven_at_ms)))
+    receipt = decode(as_read(encode_receipt(stored, topic=DLQ, at_ms=at_ms)))
     assert (receipt.is_receipt, receipt.record.value) == (True, None)
     assert (receipt.record.key, receipt.redrive_count) == (letter.record.key, stored.redrive_count)
     assert receipt.identity == stored.identity
@@ -209,5 +209,10 @@ def test_a_receipt_is_of_the_dead_letter_that_it_ends(
 @settings(deadline=None)
 def test_headers_of_any_bytes_are_decoded_and_their_receipt_is_theirs(headers: Headers) -> None:
     stored = decode(Record(DLQ, 0, 7, 5, b"key", None, headers))
-    receipt = decode(as_read(encode_receipt(stored, topic=DLQ, redriven_at_ms=1)))
+    receipt = decode(as_read(encode_receipt(stored, topic=DLQ, at_ms=1)))
     assert (receipt.identity, receipt.redrive_count) == (stored.identity, stored.redrive_count)
+
+
+def test_a_former_reason_is_read_by_its_new_name() -> None:
+    record = as_read(OutgoingRecord(DLQ, b"k", None, (("dlq.reason", b"null_value"),)))
+    assert decode(record).reason == "tombstone"

@@ -178,7 +178,7 @@ def test_a_topic_that_was_made_again_has_letters_of_its_own(it: Redriven) -> Non
         )
         writer.send(OutgoingRecord(DLQ, record.key, record.value, headers), lambda delivery, error: None)
     assert it.listed()[:2] == ({"unknown_fingerprint": TOOLS, "unknown_framing": 2}, TOOLS)
-    result = it.run(sink=_prepared())
+    result = it.run(sink=_prepared(), new_sink=True)
     assert (result.written, result.still_bad) == ({"tool_created": TOOLS}, {"unknown_framing": 2})
     assert it.listed()[:2] == ({"unknown_framing": 2}, 2 * TOOLS)
 
@@ -197,7 +197,7 @@ def test_a_dead_letter_topic_that_is_made_again_meanwhile_is_told(
 
     monkeypatch.setattr(sink, "prepare", make_again)
     with pytest.raises(TopicChangedError, match="was deleted and created again while it was read: its id has changed"):
-        it.run(sink=sink)
+        it.run(sink=sink, new_sink=True)
     assert sink.counts() == {}
 
 

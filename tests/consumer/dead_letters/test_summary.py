@@ -19,8 +19,8 @@ def test_listing_counts_each_record_once() -> None:
         writer.send(OutgoingRecord(DLQ, None, None, headers), lambda _delivery, _error: None)
     summary = list_dead_letters(world.reader(None), DLQ, control=world.control)
     assert (summary.total, summary.repeats, summary.incomplete) == (5, 1, None)
-    assert summary.by_reason == {"empty": 1, "null_value": 2, "unknown": 1, "\ufffd": 1}
-    assert summary.by_reason_and_schema["null_value", "unknown"] == 2
+    assert summary.by_reason == {"empty": 1, "tombstone": 2, "unknown": 1, "\ufffd": 1}
+    assert summary.by_reason_and_schema["tombstone", "unknown"] == 2
 
 
 def test_a_summary_groups_by_event_and_hour(it: Redriven) -> None:

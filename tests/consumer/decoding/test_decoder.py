@@ -53,7 +53,7 @@ def test_nothing_in_is_nothing_out() -> None:
 
 GOOD = value_of(3)
 BAD: dict[str, tuple[bytes | None, str, str | None]] = {
-    "null": (None, "null_value", None),
+    "null": (None, "tombstone", None),
     "empty": (b"", "empty", None),
     "oversize": (MARKER + b"x" * 1_048_576, "too_large", None),
     "framing": (b"{}", "unknown_framing", None),

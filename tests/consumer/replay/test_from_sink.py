@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry_consumer import RecordFilter, ReplayRequest, SinkError, SinkUnavailableError, replay
-from flowise_telemetry_consumer.replay import TopicSink, copy_topic, replay_archive, topic_of
+from flowise_telemetry_consumer.replay import copy_topic, replay_archive
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import KeepsProgress, Readable, Sink, Stageable
-from flowise_telemetry_schemas import ConfigurationError, catalog
+from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.errors import DeliveryTimeoutError
-from flowise_telemetry_transport.types import OutgoingRecord, TopicSpec
+from flowise_telemetry_transport.types import TopicSpec
 from tests.consumer.replay.archives import COPY, EVENTS, records, topic
 from tests.consumer.world import TOPIC, MemorySink, StopWhen, World
 
@@ -105,26 +105,3 @@ def test_only_the_records_that_failed_are_sent_again(archive: Sink, world: World
     world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"), count=7)
     assert replay_archive(archive, topic(world), catalog(), control=world.control).written == EVENTS
     assert len(records(world, COPY)) == 2 * EVENTS
-
-
-def test_records_that_are_still_on_their_way_are_waited_for(world: World) -> None:
-    sink = TopicSink(world.broker.open_writer(), COPY, catalog(), flush_seconds=0)
-    sent = [OutgoingRecord(COPY, b"key", b"value")] * 3
-    world.broker.down = True
-    with pytest.raises(SinkUnavailableError, match="3 records are not acknowledged yet"):
-        sink.deliver(sent)
-    world.broker.down = False
-    sink.deliver(sent)
-    assert len(records(world, COPY)) == 3
-
-
-def test_a_topic_is_a_sink_and_no_more(world: World) -> None:
-    sink: Sink = topic(world)
-    assert sink.url == "kafka://copy"
-    assert not isinstance(sink, KeepsProgress | Readable | Stageable)
-
-
-@pytest.mark.parametrize("url", ["kafka://", "kafka://host:9092/topic", "sqlite://x", "kafka://a b"])
-def test_what_is_no_topic_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="the URL of a topic is kafka://topic"):
-        topic_of(url)

@@ -11,7 +11,16 @@ import pytest
 
 from flowise_telemetry_consumer.decoding.frames import frame_of, polars_schema
 from flowise_telemetry_consumer.errors import SinkError
-from flowise_telemetry_consumer.sinks import Batch, KeepsProgress, Readable, Sink, Stageable, open_sink, sink_kind
+from flowise_telemetry_consumer.sinks import (
+    Batch,
+    KeepsProgress,
+    Prunable,
+    Readable,
+    Sink,
+    Stageable,
+    open_sink,
+    sink_kind,
+)
 from flowise_telemetry_schemas import ChatflowCreated, Edge, FlowGraph, ToolCreated, catalog
 from tests.consumer.sinks.batches import batch, batch_of, envelope, held, records, sizes, with_second_version
 from tests.consumer.sinks.conftest import DATABASES
@@ -25,7 +34,7 @@ NONE_HELD = dict.fromkeys(catalog().events, 0)
 def test_a_sink_has_the_roles_that_its_kind_says(sink_url: str) -> None:
     kind, sink = sink_kind(sink_url), open_sink(sink_url)
     assert isinstance(sink, Sink)
-    roles = {role for role in (KeepsProgress, Readable, Stageable) if isinstance(sink, role)}
+    roles = {role for role in (KeepsProgress, Prunable, Readable, Stageable) if isinstance(sink, role)}
     assert roles == kind.roles
     sink.close()
 

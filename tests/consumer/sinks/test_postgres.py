@@ -11,6 +11,7 @@ import uuid
 from collections import UserDict
 from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -20,7 +21,7 @@ import psycopg
 import pytest
 
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks import Batch, WriteResult
+from flowise_telemetry_consumer.sinks import Batch, Prunable, WriteResult
 from flowise_telemetry_consumer.sinks.postgres import PostgresSink, durability
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
 from flowise_telemetry_schemas import ConfigurationError, catalog
@@ -219,9 +220,9 @@ main({url!r}, "2", "50")
 
 def test_the_rights_that_the_guide_grants_are_enough(url: str, admin: psycopg.Connection[Any], role: str) -> None:
     database = f'DATABASE "{urlsplit(url).path[1:]}"'
-    roles = {name: f"{role}_{name}" for name in ("owner", "writer", "reader")}
+    roles = {name: f"{role}_{name}" for name in ("owner", "writer", "reader", "pruner")}
     once, daily = (
-        re.sub(r"telemetry_(owner|writer|reader)", lambda found: roles[found[1]], block)
+        re.sub(r"telemetry_(owner|writer|reader|pruner)", lambda found: roles[found[1]], block)
         .replace("DATABASE telemetry", database)
         .encode()
         for block in re.findall(r"```sql\n(-- .*?)```", (ROOT / "docs/sinks.md").read_text(), re.DOTALL)
@@ -229,7 +230,7 @@ def test_the_rights_that_the_guide_grants_are_enough(url: str, admin: psycopg.Co
     admin.execute(f"REVOKE TEMPORARY ON {database} FROM PUBLIC".encode())
     for name in roles.values():
         admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pa/s@s'")
-    owner, writer, reader = (open_database(changed(url, user=f"{name}:pa%2Fs%40s")) for name in roles.values())
+    owner, writer, reader, pruner = (open_database(changed(url, user=f"{name}:pa%2Fs%40s")) for name in roles.values())
     try:
         admin.execute(once)
         owner.prepare(catalog())
@@ -252,8 +253,13 @@ def test_the_rights_that_the_guide_grants_are_enough(url: str, admin: psycopg.Co
         reader.prepare(catalog())
         with pytest.raises(SinkError, match=r"permission denied .*: GRANT it"):
             reader.write(batch())
+        assert isinstance(pruner, Prunable)
+        assert isinstance(writer, Prunable)
+        with pytest.raises(SinkError, match="permission denied"):
+            next(iter(writer.prune(1_800_000_000_000)))
+        assert sum(sum(step.values()) for step in pruner.prune(1_800_000_000_000)) == sum(sizes(batch()).values())
     finally:
-        for sink in (owner, writer, reader):
+        for sink in (owner, writer, reader, pruner):
             sink.close()
         for name in roles.values():
             admin.execute(f"DROP OWNED BY {name} CASCADE")
@@ -527,7 +533,8 @@ def test_a_server_that_may_lose_commits_is_told_once(
     url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of the server, so not to be changed here: one that is off everywhere in tests stands in for it.
-    monkeypatch.setattr(durability, "_SERVER_SETTINGS", ("archive_mode",))
+    stand_in = partial(durability.warn_of_unsafe_server, settings=("archive_mode",))
+    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink.warn_of_unsafe_server", stand_in)
     caplog.set_level(logging.WARNING, "flowise_telemetry")
     sink = open_database(url)
     for _ in range(2):

@@ -9,21 +9,22 @@ from typing import IO, Any
 import click
 
 from flowise_telemetry_cli.commands.dlq._reading import (
+    choice_options,
     dead_letter_options,
     max_option,
     read_some,
-    reasons_option,
     report_unread,
 )
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_consumer import StoredDeadLetter
+from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 
 __all__ = ["export"]
 
 
 @click.command()
 @dead_letter_options
-@reasons_option
+@choice_options
 @max_option
 @click.option("--output", type=click.File("w"), default="-", show_default=True, help="A file; - is standard output.")
 @pass_invocation
@@ -32,7 +33,7 @@ def export(
     *,
     topic: str,
     group: str | None,
-    reasons: tuple[str, ...],
+    chosen: LetterFilter,
     max_letters: int | None,
     output: IO[str],
 ) -> int:
@@ -48,7 +49,7 @@ def export(
     def write(record: StoredDeadLetter) -> None:
         output.write(json.dumps(_document(record)) + "\n")
 
-    reading = read_some(invocation, topic, write, group=group, reasons=reasons, max_letters=max_letters)
+    reading = read_some(invocation, topic, write, group=group, chosen=chosen, max_letters=max_letters)
     click.echo(f"{reading.count:,} dead letters of {topic} exported", err=True)
     return report_unread(topic, unread=reading.unread, incomplete=reading.incomplete)
 

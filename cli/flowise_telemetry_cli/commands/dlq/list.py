@@ -8,11 +8,12 @@ from collections import Counter
 
 import click
 
-from flowise_telemetry_cli.commands.dlq._reading import dead_letter_options, read_control, report_unread
+from flowise_telemetry_cli.commands.dlq._reading import choice_options, dead_letter_options, read_control, report_unread
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, json_option, kafka_settings
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer import DeadLetterSummary, list_dead_letters
+from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 from flowise_telemetry_consumer.dead_letters.summary import DeadLetterGroup
 from flowise_telemetry_consumer.replay.bounds import time_text
 from flowise_telemetry_schemas import TelemetryError
@@ -25,6 +26,7 @@ _DAY_MS = 86_400_000
 
 @click.command(name="list")
 @dead_letter_options
+@choice_options
 @click.option(
     "--by",
     "columns",
@@ -36,10 +38,19 @@ _DAY_MS = 86_400_000
 )
 @json_option("Print one JSON object a line.")
 @pass_invocation
-def list_(invocation: Invocation, *, topic: str, group: str | None, columns: tuple[str, ...], as_json: bool) -> int:
+def list_(
+    invocation: Invocation,
+    *,
+    topic: str,
+    group: str | None,
+    chosen: LetterFilter,
+    columns: tuple[str, ...],
+    as_json: bool,
+) -> int:
     """Count the dead letters by reason, event, schema, group and hour, and say how long they can still be redriven.
 
-    A record counts once for each consumer group, by its latest dead letter, until it is redriven.
+    A record counts once for each consumer group, by its latest dead letter, until it is redriven or
+    discarded.
 
     \b
     Example:
@@ -47,16 +58,16 @@ def list_(invocation: Invocation, *, topic: str, group: str | None, columns: tup
     """
     reader = invocation.open_reader(kafka_settings(invocation))
     try:
-        summary = list_dead_letters(reader, topic, group=group, control=read_control(invocation))
+        summary = list_dead_letters(reader, topic, chosen=chosen, group=group, control=read_control(invocation))
     finally:
         reader.close(timeout_seconds=CLOSE_SECONDS)
-    chosen = [column for column in _COLUMNS if column in columns]
-    counts = _counted_by(chosen, summary.groups)
+    shown = [column for column in _COLUMNS if column in columns]
+    counts = _counted_by(shown, summary.groups)
     if as_json:
         for values, count in sorted(counts.items()):
-            click.echo(json.dumps({**dict(zip(chosen, values, strict=True)), "count": count}))
+            click.echo(json.dumps({**dict(zip(shown, values, strict=True)), "count": count}))
     elif counts:
-        click.echo(table((*chosen, "count"), [(*values, count) for values, count in sorted(counts.items())]))
+        click.echo(table((*shown, "count"), [(*values, count) for values, count in sorted(counts.items())]))
     click.echo(_total(summary), err=True)
     if summary.total:
         click.echo(_retention(invocation, summary), err=True)
@@ -74,6 +85,8 @@ def _total(summary: DeadLetterSummary) -> str:
     text = f"{summary.total:,} dead letters in {summary.topic}"
     if summary.redriven:
         text += f", {summary.redriven:,} redriven"
+    if summary.discarded:
+        text += f", {summary.discarded:,} discarded"
     if summary.repeats:
         text += f", {summary.repeats:,} superseded by a later one of the same record"
     return text

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import click
 
-from flowise_telemetry_cli.commands.dlq._reading import dead_letter_options, max_option, reasons_option, report_unread
+from flowise_telemetry_cli.commands.dlq._reading import choice_options, dead_letter_options, max_option, report_unread
 from flowise_telemetry_cli.errors import FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, SINK_HELP, json_option, kafka_settings
@@ -17,6 +17,7 @@ from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import RedriveResult, open_dead_letter_writer
 from flowise_telemetry_consumer import redrive as redrive_records
 from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 from flowise_telemetry_consumer.dead_letters.redrive import DEFAULT_MAX_REDRIVES
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
@@ -28,7 +29,7 @@ __all__ = ["redrive"]
 @click.command()
 @dead_letter_options
 @click.option("--sink", metavar="URL", help=SINK_HELP)
-@reasons_option
+@choice_options
 @max_option
 @click.option(
     "--max-redrives",
@@ -36,6 +37,9 @@ __all__ = ["redrive"]
     default=DEFAULT_MAX_REDRIVES,
     show_default=True,
     help="Skip dead letters that were already redriven this often.",
+)
+@click.option(
+    "--new-sink", is_flag=True, help="Write into a sink that has nothing of the consumer group, such as a new one."
 )
 @click.option("--dry-run", is_flag=True, help="Report what would happen; change nothing.")
 @json_option("Print the result as one JSON object.")
@@ -46,9 +50,10 @@ def redrive(
     topic: str,
     group: str | None,
     sink: str | None,
-    reasons: tuple[str, ...],
+    chosen: LetterFilter,
     max_letters: int | None,
     max_redrives: int,
+    new_sink: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -56,7 +61,8 @@ def redrive(
 
     For use after a fix, such as an added schema version or a wider bound. Records that are valid now are written and no
     longer count. Invalid ones stay dead letters, once each, with their latest reason. If several consumer groups have
-    dead letters, --group names the one whose sink this is. Exit status 3: some are still invalid or were left.
+    dead letters, --group names the one whose sink this is. A sink that no consumer of the group has written to is
+    refused: --new-sink says that it is no mistake. Exit status 3: some are still invalid or were left.
 
     \b
     Example:
@@ -67,13 +73,13 @@ def redrive(
     settings = kafka_settings(invocation)
     with ExitStack() as opened:
         target = writer = None
-        if sink is not None and not dry_run:
+        if sink is not None:
             target = open_sink(sink)
             opened.callback(target.close)
         reader = invocation.open_reader(settings)
         opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
         reader.partitions_of(topic)  # before the sink is created
-        if target is not None:
+        if target is not None and not dry_run:
             writer = open_dead_letter_writer(settings, open_writer=invocation.open_writer)
             opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
             click.echo(f"redriving {topic} into {target.url}", err=True)
@@ -85,8 +91,9 @@ def redrive(
             writer,
             catalog(),
             topic,
-            reasons=reasons,
+            chosen=chosen,
             group=group,
+            new_sink=new_sink,
             max_letters=max_letters,
             max_redrives=max_redrives,
             control=RunControl(stop=stop, clock=invocation.clock or SystemClock()),
@@ -113,7 +120,7 @@ def _report(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
         return
     good = "good now" if dry_run else "written"
     others = (
-        ("with another reason", result.not_chosen),
+        ("not chosen", result.not_chosen),
         ("redriven too often already (--max-redrives)", result.given_up),
         ("without bytes: unreadable, or too large to be filed (dlq show says where they are)", result.without_bytes),
         ("left for a later redrive", result.left),

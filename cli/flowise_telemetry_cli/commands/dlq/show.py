@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from flowise_telemetry_cli.commands.dlq._reading import dead_letter_options, read_some, reasons_option, report_unread
+from flowise_telemetry_cli.commands.dlq._reading import choice_options, dead_letter_options, read_some, report_unread
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.headers import original_headers
 from flowise_telemetry_consumer.dead_letters.inspect import hexdump, inspect
+from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 
@@ -19,7 +20,7 @@ _MAX_DUMP_BYTES = 512
 
 @click.command()
 @dead_letter_options
-@reasons_option
+@choice_options
 @click.option(
     "--max", "max_letters", type=click.IntRange(min=1), default=10, show_default=True, help="Maximum number shown."
 )
@@ -30,7 +31,7 @@ def show(
     *,
     topic: str,
     group: str | None,
-    reasons: tuple[str, ...],
+    chosen: LetterFilter,
     max_letters: int,
     values: bool,
 ) -> int:
@@ -49,7 +50,7 @@ def show(
         click.echo(between + "\n".join(_paragraph(record, values=values)))
         between = "\n"
 
-    reading = read_some(invocation, topic, print_one, group=group, reasons=reasons, max_letters=max_letters)
+    reading = read_some(invocation, topic, print_one, group=group, chosen=chosen, max_letters=max_letters)
     if reading.incomplete is not None:
         click.echo(f"{reading.count:,} dead letters of {topic} shown", err=True)
     elif not reading.count:

@@ -30,7 +30,9 @@ from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
     TopicSink,
     advance_run,
+    begin_archive,
     copy_topic,
+    finish_archive,
     latest_run,
     open_run,
     open_target,
@@ -185,6 +187,8 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
         click.echo(f"replaying {source.url} into {target.url}", err=True)
         display = opened.enter_context(ProgressDisplay(archive_status))
         stop = opened.enter_context(stopped_by_signals())
+        if job.staging is not None:
+            begin_archive(target, source.url)
         result = replay_archive(
             source,
             target,
@@ -193,6 +197,8 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
             control=RunControl(job.no_progress_seconds, stop),
             on_report=display.show,
         )
+        if job.staging is not None and result.incomplete is None:
+            finish_archive(target, source.url)
     report_archive(result, as_json=job.as_json, to_stderr=job.prints_events)
     return archive_verdict(result)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from flowise_telemetry_cli.commands.replay._options import sink_option
 from flowise_telemetry_cli.output.table import table
+from flowise_telemetry_consumer.replay import require_finished
 from flowise_telemetry_consumer.sinks import Readable, Stageable, open_sink
 from flowise_telemetry_consumer.sinks.registry import no_staging
 
@@ -15,10 +18,12 @@ __all__ = ["promote"]
 @click.command()
 @click.argument("name")
 @sink_option
-def promote(*, name: str, sink: str) -> None:
+@click.option("--force", is_flag=True, help="Promote staging tables whose replay did not reach its end.")
+def promote(*, name: str, sink: str, force: bool) -> None:
     """Swap the live tables with the staging tables that a replay filled with --staging NAME, in one transaction.
 
-    Readers see all old rows or all new ones. Promoting NAME again brings the old ones back.
+    Readers see all old rows or all new ones. Promoting NAME again brings the old ones back. Tables that a replay has
+    not filled to its end are refused, unless --force is given.
 
     \b
     Example:
@@ -28,6 +33,9 @@ def promote(*, name: str, sink: str) -> None:
     if not isinstance(target, Stageable):
         raise no_staging(target)
     try:
+        if not force:
+            with contextlib.closing(target.staging(name)) as staging:
+                require_finished(staging)
         target.promote(name)
         counts = target.counts() if isinstance(target, Readable) else {}
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["Kept", "Progress", "State"]
 
+_TRANSACTION = "flowise_telemetry"
 _COMMIT_TRIES = 200
 _LONGS = ("partition", "next_offset", "epoch", "claimed_at_ms", "updated_at_ms")
 _TEXTS = ("kind", "source", "topic", "description")
@@ -140,6 +142,18 @@ class Progress:
             kept = self._state.sources.get((batch.source, advance.partition))
             if kept is None or kept.epoch != advance.epoch:
                 raise self._claims.fenced(batch.source, advance.partition)
+
+    def transactions(self, batch: Batch) -> list[Mapping[str, object]]:
+        """Return the next offsets as the protocol has it for applications, for whoever reads a log."""
+        return [
+            {
+                "txn": {
+                    "appId": json.dumps([_TRANSACTION, batch.source, *advance.partition]),
+                    "version": advance.next_offset,
+                }
+            }
+            for advance in self._claims.advances(batch)
+        ]
 
     def move(self, batch: Batch, versions: Mapping[str, int], exchanges: int) -> bool:
         """Record a batch that is written; False, and nothing is recorded, where tables were promoted meanwhile.

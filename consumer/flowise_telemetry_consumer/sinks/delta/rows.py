@@ -70,7 +70,7 @@ def rows_of(schema: EventSchema, scanned: pl.LazyFrame, *, batch_rows: int) -> I
 
 def table_fields(schema: EventSchema) -> list[Any]:
     """Return the columns of an event's table as the log spells them. All may be null: older files lack some."""
-    return [*(_column(field.column, _type(field)) for field in schema.fields), _column(DATE, "date")]
+    return [*(_column(field.column, _type(field), field.doc) for field in schema.fields), _column(DATE, "date")]
 
 
 def merged_fields(there: Sequence[Any], wanted: Sequence[Any]) -> list[Any] | str:
@@ -102,8 +102,8 @@ def _merged_type(there: Any, wanted: Any) -> Any:
     return None
 
 
-def _column(name: str, kind: Any) -> Any:
-    return {"name": name, "type": kind, "nullable": True, "metadata": {}}
+def _column(name: str, kind: Any, comment: str = "") -> Any:
+    return {"name": name, "type": kind, "nullable": True, "metadata": {"comment": comment} if comment else {}}
 
 
 def _type(field: Field) -> Any:

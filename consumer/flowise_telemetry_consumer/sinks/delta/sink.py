@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Self
@@ -17,6 +16,7 @@ from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
 from flowise_telemetry_consumer.sinks.delta.progress import Progress, State
 from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, finish
+from flowise_telemetry_consumer.sinks.delta.pruning import prune_table
 from flowise_telemetry_consumer.sinks.delta.rows import null_column
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.delta.visible import visible_table, warn_of_a_copy
@@ -29,7 +29,6 @@ __all__ = ["DeltaSink"]
 
 _WRITE_TRIES = 20
 _COMPACTING = "compact"
-_TRANSACTION = "flowise_telemetry"
 
 
 class DeltaSink:
@@ -165,6 +164,17 @@ class DeltaSink:
             begin(self._progress, name, other._progress.state.versions)
             self._finish_promotion(self._progress.state)
 
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Remove old events, a commit for each table and day. Their files go with a ``compact`` a week later."""
+        with self._store.translate_errors():
+            self._store.require_root()
+            self._settled()
+            for event, table in [(event, EventTable(self._store, self._prefix + event)) for event in self._known()]:
+                for count in prune_table(self._store, table, before_ms, dry_run=dry_run) if table.load() else ():
+                    self._progress.move(Batch({}), {event: table.log.version or 0}, self._progress.state.exchanges)
+                    self._tables.pop(event, None)  # it remembers ids that are gone
+                    yield {event: count}
+
     def compact(self) -> Compacted:
         """Merge small files and remove those that no version of the last week names."""
         with self._store.translate_errors():
@@ -246,7 +256,7 @@ class DeltaSink:
             self._table(event).load()
             pending[event] = self._table(event).pending(batch.frames[event], origin)
         self._store.put([(path, data) for its in pending.values() for path, _, _, data in its.files])
-        transactions = self._transactions(batch)
+        transactions = self._progress.transactions(batch)
 
         def may_go_on() -> bool:
             self._progress.load()
@@ -262,18 +272,6 @@ class DeltaSink:
             written[event] += added
         versions = {event: self._table(event).log.version or 0 for event in pending}
         return self._progress.move(batch, versions, exchanges)
-
-    def _transactions(self, batch: Batch) -> list[Mapping[str, object]]:
-        """Return the next offsets as the protocol has it for applications, for whoever reads a log."""
-        return [
-            {
-                "txn": {
-                    "appId": json.dumps([_TRANSACTION, batch.source, *advance.partition]),
-                    "version": advance.next_offset,
-                }
-            }
-            for advance in self._progress.claims.advances(batch)
-        ]
 
     def _table(self, event: str) -> EventTable:
         if event not in self._tables:

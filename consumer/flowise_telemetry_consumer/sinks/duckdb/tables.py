@@ -16,7 +16,7 @@ from flowise_telemetry_schemas import EventSchema, Field
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["columns", "exchange", "frames_of", "insert", "make_table"]
+__all__ = ["columns", "count_before", "delete_before", "exchange", "frames_of", "insert", "make_table"]
 
 _TYPES = {
     "string": "VARCHAR",
@@ -27,6 +27,7 @@ _TYPES = {
     "boolean": "BOOLEAN",
     "timestamp": "TIMESTAMP",
 }
+_DAY_MS = 86_400_000
 _BATCH = "flowise_telemetry_batch"
 
 
@@ -50,11 +51,13 @@ def make_table(db: DuckDBPyConnection, table: str, schema: EventSchema) -> None:
     if not held:
         declared = ", ".join(_declaration(field) + ("" if field.nullable else " NOT NULL") for field in schema.fields)
         db.execute(f"CREATE TABLE {quoted(table)} ({declared})")
-        return
     for field in schema.fields:
-        if field.column not in held:
+        if held and field.column not in held:
             # ADD COLUMN takes no NOT NULL; the default keeps nulls out.
             db.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {_declaration(field)}")
+        if field.column not in held and field.doc:
+            doc = field.doc.replace("'", "''")
+            db.execute(f"COMMENT ON COLUMN {quoted(table)}.{quoted(field.column)} IS '{doc}'")
 
 
 def exchange(db: DuckDBPyConnection, one: str, other: str) -> None:
@@ -121,6 +124,27 @@ def _rows_between(db: DuckDBPyConnection, table: str, schema: EventSchema, start
     frame = pl.DataFrame(_Stream(db.sql(statement)))
     timestamps = [field.column for field in schema.fields if field.kind == "timestamp"]
     return frame.with_columns(pl.col(timestamps).dt.replace_time_zone("UTC")).cast(dict(wanted))  # type: ignore[arg-type]
+
+
+def count_before(db: DuckDBPyConnection, table: str, before_ms: int) -> int:
+    """Return the number of events that occurred before a time."""
+    statement = f"SELECT count(*) FROM {quoted(table)} WHERE occurred_at < epoch_ms(?)"  # noqa: S608 - a name of the schema
+    ((count,),) = db.execute(statement, [before_ms]).fetchall()
+    return int(count)
+
+
+def delete_before(db: DuckDBPyConnection, table: str, before_ms: int) -> int:
+    """Delete the oldest day of the events that occurred before a time; return their number, 0 at the end.
+
+    A day at a time: there is no index, so each step costs a look through the column.
+    """
+    ((first_ms,),) = db.execute(f"SELECT epoch_ms(min(occurred_at)) FROM {quoted(table)}").fetchall()  # noqa: S608 - a name of the schema
+    if first_ms is None or first_ms >= before_ms:
+        return 0
+    until_ms = min(before_ms, (first_ms // _DAY_MS + 1) * _DAY_MS)
+    statement = f"DELETE FROM {quoted(table)} WHERE occurred_at < epoch_ms(?)"  # noqa: S608 - as above
+    ((count,),) = db.execute(statement, [until_ms]).fetchall()
+    return int(count)
 
 
 def columns(db: DuckDBPyConnection, table: str) -> frozenset[str]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.jsonl.lines import LINE_START, frame_of_lines, id_number, lines_of, without_known
-from flowise_telemetry_consumer.sinks.local_files import file_identity, os_failure, why_not_opened
+from flowise_telemetry_consumer.sinks.local_files import file_identity, os_failure, sync_folder, why_not_opened
 from flowise_telemetry_consumer.sinks.port import Batch, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_schemas.json_mapping import milliseconds_of
 
 __all__ = ["MAX_FILE_EVENTS", "JsonLinesFile"]
 
@@ -95,6 +99,42 @@ class JsonLinesFile:
                 if event in counts:
                     counts[event] += 1
         return counts
+
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Write the file anew without old events, in one step, and exchange the two; no other program may write.
+
+        Lines of events that are not known stay.
+        """
+        if dry_run:
+            with self._translate_errors():
+                yield self._old_lines(before_ms)
+            return
+        with self._translate_errors():
+            if not self._path.exists():
+                raise FileNotFoundError(self._path)
+            self._open()
+            deleted = self._old_lines(before_ms)
+            if deleted:
+                self._rewrite(before_ms)
+        yield deleted
+
+    def _old_lines(self, before_ms: int) -> dict[str, int]:
+        old = (document["event"] for line in self._lines() if _is_before(document := json.loads(line), before_ms))
+        return dict(sorted(Counter(old).items()))
+
+    def _rewrite(self, before_ms: int) -> None:
+        anew = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            with anew.open("xb") as file:
+                shutil.copymode(self._path, anew)
+                file.writelines(line for line in self._lines() if not _is_before(json.loads(line), before_ms))
+                file.flush()
+                os.fsync(file.fileno())
+            anew.replace(self._path)
+            sync_folder(self._path.parent)
+        finally:
+            anew.unlink(missing_ok=True)
+            self._close_file()
 
     def close(self) -> None:
         """Close the file, which lets other writers in."""
@@ -194,3 +234,7 @@ class JsonLinesFile:
             raise SinkError(f"{self.url} may not be written by this user: give it the file and its folder") from error
         except OSError as error:
             raise os_failure(error, self.url) from error
+
+
+def _is_before(document: Mapping[str, Any], before_ms: int) -> bool:
+    return milliseconds_of(document["properties"]["occurredAt"]) < before_ms

@@ -6,14 +6,16 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from psycopg import Connection
 
-__all__ = ["flush_commit", "warn_of_unsafe_server"]
+__all__ = ["SERVER_SETTINGS", "flush_commit", "warn_of_unsafe_server"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
-# PostgreSQL documentation, "Write Ahead Log": with either off, a crash may lose or damage what is committed.
-_SERVER_SETTINGS = ("fsync", "full_page_writes")
+SERVER_SETTINGS = ("fsync", "full_page_writes")
+"""With either off, a crash may lose or damage what is committed (PostgreSQL documentation, "Write Ahead Log")."""
 
 
 def flush_commit(connection: Connection[Any]) -> None:
@@ -27,13 +29,13 @@ def flush_commit(connection: Connection[Any]) -> None:
     )
 
 
-def warn_of_unsafe_server(connection: Connection[Any], shown: str) -> None:
-    """Warn where the server may lose what is committed, which no session can change."""
+def warn_of_unsafe_server(connection: Connection[Any], shown: str, settings: Sequence[str] = SERVER_SETTINGS) -> None:
+    """Warn where one of the settings is off and the server may lose what is committed; no session can change that."""
     off = [
         name
         for (name,) in connection.execute(
             "SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = 'off' ORDER BY name",
-            (list(_SERVER_SETTINGS),),
+            (list(settings),),
         )
     ]
     if off:

@@ -16,9 +16,11 @@ from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit, w
 from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, translate_errors
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, fenced, rows_of, try_lock
 from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
+from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
     copy_statement,
+    counts_of,
     csv_of,
     make_tables,
     merge_statement,
@@ -45,9 +47,8 @@ class PostgresSink:
 
     A batch is copied into temporary tables and merged from there in the same transaction. After a batch that was all
     new, the next is copied straight into the tables, until one contains a known event: that costs the server a third
-    less. The role needs ``CREATE`` on the schema only if something is missing, otherwise ``SELECT`` and ``INSERT`` on
-    the tables, ``UPDATE`` on the progress table, and ``TEMPORARY`` on the database. The next call replaces a lost
-    connection.
+    less. The role needs ``CREATE`` on the schema only if something is missing, else ``SELECT`` and ``INSERT`` on the
+    tables, ``UPDATE`` on the progress table, ``TEMPORARY`` on the database. The next call replaces a lost connection.
     """
 
     def __init__(
@@ -190,17 +191,17 @@ class PostgresSink:
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
-        from psycopg.sql import SQL, Identifier
-
-        counts: dict[str, int] = {}
         with self._translate_errors(), self._connect() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            for event in sorted(self._schemas or newest(catalog())):
-                if columns_of(connection, self._address.schema, event):
-                    table = Identifier(self._address.schema, event)
-                    row = connection.execute(SQL("SELECT count(*) FROM {}").format(table)).fetchone()
-                    counts[event] = row[0] if row else 0
-        return counts
+            return counts_of(connection, self._address.schema, sorted(self._schemas or newest(catalog())))
+
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Delete old events, a transaction for each step; the role needs ``DELETE`` on the tables."""
+        with self._translate_errors(), contextlib.closing(self._connect()) as connection:
+            known = sorted(self._schemas or newest(catalog()))
+            there = [event for event in known if columns_of(connection, self._address.schema, event)]
+            act = count_before if dry_run else delete_before
+            yield from act(connection, self._address.schema, there, before_ms, self._begin)
 
     def close(self) -> None:
         """Close the connections, which releases the locks."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "columns_of",
     "copy_statement",
+    "counts_of",
     "csv_of",
     "make_tables",
     "merge_statement",
@@ -57,7 +58,7 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
     has_progress = bool(columns_of(connection, schema_name, PROGRESS_TABLE))
     if has_progress and not any(_missing(connection, schema_name, schema) for schema in schemas):
         return
-    from psycopg.sql import SQL, Identifier
+    from psycopg.sql import SQL, Identifier, Literal
 
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PREPARE_LOCK,))
@@ -74,9 +75,12 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
                 columns = SQL(", ").join(_declaration(field) for field in schema.fields)
                 connection.execute(SQL("CREATE TABLE {} ({}, PRIMARY KEY (event_id))").format(table, columns))
                 connection.execute(SQL("CREATE INDEX ON {} (occurred_at)").format(table))
-                continue
+            else:
+                for field in missing:
+                    connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(table, _declaration(field)))
             for field in missing:
-                connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(table, _declaration(field)))
+                column = Identifier(schema_name, schema.event, field.column)
+                connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column, Literal(field.doc)))
 
 
 def columns_of(connection: Connection[Any], schema_name: str, table: str) -> frozenset[str]:
@@ -88,6 +92,19 @@ def columns_of(connection: Connection[Any], schema_name: str, table: str) -> fro
         (schema_name, table),
     )
     return frozenset(name for (name,) in rows)
+
+
+def counts_of(connection: Connection[Any], schema_name: str, events: Iterable[str]) -> dict[str, int]:
+    """Return the number of rows of each table that is there."""
+    from psycopg.sql import SQL, Identifier
+
+    counts: dict[str, int] = {}
+    for event in events:
+        if columns_of(connection, schema_name, event):
+            table = Identifier(schema_name, event)
+            row = connection.execute(SQL("SELECT count(*) FROM {}").format(table)).fetchone()
+            counts[event] = row[0] if row else 0
+    return counts
 
 
 def stage_statement(schema_name: str, schema: EventSchema) -> Composed:

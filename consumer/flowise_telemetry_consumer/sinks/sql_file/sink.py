@@ -35,6 +35,12 @@ class EventTables(Protocol[C_contra]):
     def insert(self, db: C_contra, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
         """Add the rows whose event is new; return their number."""
 
+    def count_before(self, db: C_contra, table: str, before_ms: int) -> int:
+        """Return the number of events that occurred before a time."""
+
+    def delete_before(self, db: C_contra, table: str, before_ms: int) -> int:
+        """Delete some of the events that occurred before a time, oldest first; return their number, 0 at the end."""
+
     def columns(self, db: C_contra, table: str) -> frozenset[str]:
         """Return the columns of a table; none if there is no such table."""
 
@@ -199,6 +205,24 @@ class DatabaseFileSink(ABC, Generic[C]):
                 if self._held(db, table):
                     ((counts[event],),) = db.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()  # noqa: S608 - a name of the schema
         return counts
+
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Delete old events, a transaction for each step. The file keeps its size, and new events use the space."""
+        with self._database.translate_errors(), self._database.reading() as db:
+            there = [event for event in sorted(self._known()) if self._held(db, self._prefix + event)]
+            old = {event: self._tables.count_before(db, self._prefix + event, before_ms) for event in there}
+        if dry_run:
+            yield {event: count for event, count in old.items() if count}
+            return
+        for event in there:
+            deleted = old[event]
+            while deleted:
+                with self._database.translate_errors():
+                    db = self._database.connection()
+                    with self._database.transaction(db):
+                        deleted = self._tables.delete_before(db, self._prefix + event, before_ms)
+                    self._database.require_same_file()
+                yield {event: deleted}
 
     def close(self) -> None:
         """Close the file and release the locks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
@@ -12,7 +13,11 @@ from flowise_telemetry_consumer.sinks.rows import default_in_row, frame_of_rows,
 from flowise_telemetry_consumer.sinks.sql_file.database import exchange_names, quoted
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["columns", "exchange", "frames_of", "insert", "make_table"]
+__all__ = ["columns", "count_before", "delete_before", "exchange", "frames_of", "insert", "make_table"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DELETED_ROWS = 10_000
+"""Rows of one transaction: some 0.1 s, while which others wait."""
 
 _NUMBERS = ("int", "long", "boolean")
 
@@ -57,6 +62,22 @@ def frames_of(db: sqlite3.Connection, table: str, schema: EventSchema, *, batch_
         yield frame_of_rows(schema, rows)
 
 
+def count_before(db: sqlite3.Connection, table: str, before_ms: int) -> int:
+    """Return the number of events that occurred before a time."""
+    statement = f"SELECT count(*) FROM {quoted(table)} WHERE occurred_at < ?"  # noqa: S608 - a name of the schema
+    ((count,),) = db.execute(statement, (_spelled(before_ms),)).fetchall()
+    return int(count)
+
+
+def delete_before(db: sqlite3.Connection, table: str, before_ms: int) -> int:
+    """Delete some of the events that occurred before a time, the oldest first; return their number, 0 at the end."""
+    statement = (
+        f"DELETE FROM {quoted(table)} WHERE rowid IN "  # noqa: S608 - a name of the schema
+        f"(SELECT rowid FROM {quoted(table)} WHERE occurred_at < ? ORDER BY occurred_at LIMIT {_DELETED_ROWS})"
+    )
+    return db.execute(statement, (_spelled(before_ms),)).rowcount
+
+
 def columns(db: sqlite3.Connection, table: str) -> frozenset[str]:
     """Return the columns of a table; none if there is no such table."""
     rows = db.execute("SELECT name FROM pragma_table_info(?)", (table,))
@@ -77,3 +98,8 @@ def _declaration(field: Field) -> str:
         literal = str(int(default)) if isinstance(default, int) else "'" + default.replace("'", "''") + "'"
         parts.append(f"DEFAULT {literal}")
     return " ".join(parts)
+
+
+def _spelled(time_ms: int) -> str:
+    """Return a time as the rows have it: text that sorts."""
+    return f"{(_EPOCH + timedelta(milliseconds=time_ms)).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

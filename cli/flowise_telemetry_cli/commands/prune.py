@@ -1,0 +1,92 @@
+"""``flowise-telemetry prune``: remove old events from a sink."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from contextlib import ExitStack
+
+import click
+
+from flowise_telemetry_cli.errors import DONE, INCOMPLETE
+from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
+from flowise_telemetry_cli.output.table import table
+from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_consumer.replay.bounds import Bound, time_text
+from flowise_telemetry_consumer.sinks import Prunable, open_sink
+from flowise_telemetry_consumer.sinks.registry import no_pruning
+from flowise_telemetry_schemas import ConfigurationError
+
+__all__ = ["prune"]
+
+_AGE = re.compile(r"\s*\d+\s*[a-zA-Z]+\s*")
+
+
+@click.command()
+@click.option("--sink", metavar="URL", required=True, help="Sink to remove events from.")
+@click.option(
+    "--before",
+    metavar="DATE|AGE",
+    required=True,
+    help="Remove what occurred before this time, in UTC, or is older than this age: 2026-01-31, 90d.",
+)
+@click.option("--dry-run", is_flag=True, help="Count the events; change nothing.")
+@json_option("Print the counts as one JSON object.")
+def prune(*, sink: str, before: str, dry_run: bool, as_json: bool) -> int:
+    """Remove the events that occurred before a time, in small steps beside consumers and readers.
+
+    Consumers and replays go on as before; a replay of old offsets brings the events back. After a stop, start it again.
+    A Delta lake frees the space with a compact a week later.
+
+    \b
+    Example:
+      flowise-telemetry prune --sink sqlite:///telemetry.db --before 90d --dry-run
+    """
+    before_ms = _before_ms(before)
+    removed: Counter[str] = Counter()
+    with ExitStack() as opened:
+        target = open_sink(sink)
+        opened.callback(target.close)
+        if not isinstance(target, Prunable):
+            raise no_pruning(target)
+        display = opened.enter_context(ProgressDisplay(_status))
+        stop = opened.enter_context(stopped_by_signals())
+        for step in target.prune(before_ms, dry_run=dry_run):
+            removed.update(step)
+            display.show(removed)
+            if stop.is_set():
+                break
+        stopped = stop.is_set()
+    done = "would be removed" if dry_run else "removed"
+    if as_json:
+        counts = dict(sorted(removed.items()))
+        click.echo(
+            json.dumps({"before": time_text(before_ms), "dry_run": dry_run, "complete": not stopped, "removed": counts})
+        )
+    elif removed:
+        click.echo(table(("event", done), sorted(removed.items())))
+    click.echo(f"{target.url}: {removed.total():,} events before {time_text(before_ms)} {done}", err=True)
+    if stopped:
+        click.echo("error: incomplete: stopped before the end; start it again", err=True)
+    return INCOMPLETE if stopped else DONE
+
+
+def _before_ms(text: str) -> int:
+    now_ms = time.time_ns() // 1_000_000
+    given = f"{text} ago" if _AGE.fullmatch(text) else text
+    bound = Bound.parse(given, now_ms=now_ms, argument="before")
+    if bound.time_ms is None:
+        raise ConfigurationError(
+            f"{text[:40]!r} is not a time: give a date (2026-01-31), a time (2026-01-31T12:00Z) or an age (90d)",
+            argument="before",
+        )
+    if bound.time_ms > now_ms:
+        raise ConfigurationError(f"{text[:40]!r} is in the future: that would remove every event", argument="before")
+    return bound.time_ms
+
+
+def _status(removed: Counter[str], _seconds: float) -> Status:
+    return Status(f"{removed.total():,} events before that time so far")
