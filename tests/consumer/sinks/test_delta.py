@@ -615,6 +615,38 @@ def test_a_promotion_that_is_killed_anywhere_is_finished_by_whoever_comes_next(r
     assert steps_left > 20
 
 
+@pytest.mark.parametrize("steps_left", [3, 5, 7, 9, 12, 40])
+def test_two_that_finish_one_promotion_record_what_either_exchanged(root: Path, steps_left: int) -> None:
+    """At each opening of a table another process goes on with the promotion, and is killed after some steps."""
+
+    class Overtaken(Folder):
+        opens_left = 0
+
+        def location(self, table: str) -> str:
+            self.opens_left -= 1
+            if self.opens_left == 0:
+                store = FolderOfBadDays(root)
+                store.steps_left = steps_left
+                with contextlib.suppress(InterruptedHereError):
+                    DeltaSink(store).prepare([])
+            return super().location(table)
+
+    live = sink_in(root)
+    live.write(tools(0, 1))
+    staging = live.staging("next")
+    staging.prepare([catalog().latest("tool_created")])
+    staging.write(tools(7, 8, 9))
+    sets = [[0, 1], [7, 8, 9]]
+    store, opens = Overtaken(root), 0
+    while store.opens_left <= 0:
+        opens += 1
+        store.opens_left = opens
+        DeltaSink(store).promote("next")
+        sets.reverse()
+        assert [numbers(live), numbers(staging)] == sets
+    assert opens > 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_any_deliveries_restarts_failures_and_compactions_leave_each_event_once(root: Path, seed: int) -> None:

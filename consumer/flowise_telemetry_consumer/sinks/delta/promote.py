@@ -89,6 +89,9 @@ def finish(store: Store, live: Progress, staging: Progress) -> None:
     for event in promotion.events:
         here, there = EventTable(store, event), EventTable(store, promotion.staging_prefix + event)
         _exchange(store, here, there, promotion.number)
+        # What another process exchanged meanwhile is in the log, and not yet in the state that was loaded before.
+        here.log.refresh()
+        there.log.refresh()
         live_versions[event], staging_versions[event] = here.log.version or 0, there.log.version or 0
     staging.load()
     incoming = _packed(staging.state.sources)
