@@ -20,15 +20,19 @@ def is_secret_name(name: str) -> bool:
 
 
 def mask_servers(text: str) -> str:
-    """Return an address for messages, with ``***`` for all that is no server.
+    """Return an address for messages, with ``***`` for all from the first part on that is no server.
 
-    Where there is an ``@``, that is all before the last one, and what has no port behind it.
+    What follows may belong to it: a password can have a comma in it. Where there is an ``@``, all before the last one
+    is masked as well, and a part is a server only with a port.
     """
     _, at, servers = text.rpartition("@")
     shown = []
     for server in servers.split(","):
         found = _SERVER.fullmatch(server)
-        shown.append(server if found and (found[1] or not at) else MASK)
+        if not (found and (found[1] or not at)):
+            shown.append(MASK)
+            break
+        shown.append(server)
     return f"{MASK}@{','.join(shown)}" if at else ",".join(shown)
 
 
