@@ -10,7 +10,7 @@ __all__ = ["MASK", "is_secret_name", "mask_servers", "mask_values"]
 MASK = "***"
 
 _SECRET_WORDS = ("password", "secret", "token", "pem", "sasl_jaas", "oauthbearer_config")
-_SERVER = re.compile(r"\s*(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)?(:[0-9]{0,6})?\s*")
+_SERVER = re.compile(r"\s*(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)?(:[0-9]{1,6})?\s*")
 _SHORTEST_CHARACTERS = 4  # a shorter secret is part of too many words
 
 
