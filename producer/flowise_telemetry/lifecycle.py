@@ -16,6 +16,7 @@ from typing import Any, Protocol
 __all__ = [
     "connected",
     "connecting",
+    "expect_forks",
     "flush_on_sigterm",
     "keep_forever",
     "loading",
@@ -48,6 +49,7 @@ _living: weakref.WeakSet[Any] = weakref.WeakSet()
 _watched_in_pid = -1
 _noticed: dict[int, Any] = {}  # by process, the lock of those who notice the fork that no hook told of
 _began_in_pid = os.getpid()
+_add_reference: Callable[[object], object] | None = None
 
 
 @contextlib.contextmanager
@@ -169,16 +171,27 @@ def notice_fork() -> None:
         _after_fork_in_child()
 
 
+def expect_forks() -> None:
+    """Import what ``keep_forever`` needs; call it, within ``loading``, before a Kafka client is made.
+
+    The child cannot import it: a thread of the parent that was importing the same leaves its module locked there.
+    """
+    global _add_reference  # noqa: PLW0603 - imported once, and inherited by the children
+    with contextlib.suppress(ImportError):  # a Python built without ctypes
+        import ctypes
+
+        increment, wrap = ctypes.pythonapi.Py_IncRef, ctypes.py_object
+        _add_reference = lambda inherited: increment(wrap(inherited))  # noqa: E731
+
+
 def keep_forever(inherited: object) -> None:
     """Leak a reference, so that the object is never freed, not even at the end of the interpreter.
 
     In the child of a fork a Kafka client of the parent has no threads, and its sockets are still the parent's:
-    librdkafka's destructor would wait for ever for threads that do not exist.
+    librdkafka's destructor would wait for ever for threads that do not exist. Does nothing if no client was made.
     """
-    import ctypes
-
-    increment: Callable[[Any], None] = ctypes.pythonapi.Py_IncRef
-    increment(ctypes.py_object(inherited))
+    if _add_reference is not None:
+        _add_reference(inherited)
 
 
 # At the import, because exit handlers run in reverse order: what those of the app send that were registered later is

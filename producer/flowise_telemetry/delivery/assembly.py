@@ -57,6 +57,7 @@ def assemble(
     )
 
     def make_writer() -> RecordWriter:
+        lifecycle.expect_forks()
         writer = _open_writer(settings, limits, writer_factory)
         lifecycle.connecting(stream_id)
         return writer
