@@ -52,6 +52,15 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         extra="duckdb",
     ),
     SinkKind(
+        scheme="clickhouse",
+        open=_adapter("clickhouse", "open_clickhouse"),
+        example="clickhouse://user@host:8443/database",
+        writers="many",
+        roles=_DATABASE,
+        library="clickhouse_connect",
+        extra="clickhouse",
+    ),
+    SinkKind(
         scheme="delta",
         open=_adapter("delta", "open_delta"),
         example="delta:///folder",

@@ -9,11 +9,14 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from moto.server import ThreadedMotoServer
 
 from flowise_telemetry_consumer.sinks import KeepsProgress, Readable, Stageable
+from flowise_telemetry_consumer.sinks.clickhouse.address import address_of
+from flowise_telemetry_consumer.sinks.clickhouse.server import Server
 from flowise_telemetry_consumer.sinks.registry import SINK_KINDS
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.roles import ReadableSink, open_readable
@@ -25,10 +28,13 @@ KINDS = tuple(kind for kind in SINK_KINDS if kind.scheme not in UNTRIED)
 # Minutes where object storage runs in the tests' process: `make test-objects` has a real one, test_delta_s3 a smoke.
 ON_OBJECTS = () if os.environ.get("TEST_OBJECTS") == "1" else ("delta+s3",)
 DATABASES = tuple(kind.scheme for kind in KINDS if Stageable in kind.roles and kind.scheme not in ON_OBJECTS)
+# The engine in the tests' own process lets no second one in; a server of `CLICKHOUSE_URL` does.
+CLICKHOUSE_SERVER = os.environ.get("CLICKHOUSE_URL")
+IN_PROCESS = () if CLICKHOUSE_SERVER else ("clickhouse",)
 SHARED = tuple(
     kind.scheme
     for kind in KINDS
-    if Stageable in kind.roles and kind.writers == "many" and kind.scheme not in ON_OBJECTS
+    if Stageable in kind.roles and kind.writers == "many" and kind.scheme not in (*ON_OBJECTS, *IN_PROCESS)
 )
 CLAIMED = tuple(kind.scheme for kind in KINDS if KeepsProgress in kind.roles)
 # For whoever writes a sink of their own: a URL in which {folder} stands for an empty one.
@@ -38,7 +44,7 @@ READABLE = (UNDER_TEST,) if UNDER_TEST else tuple(kind.scheme for kind in KINDS 
 
 def _kinds(*kinds: str) -> list[Any]:
     """Those that need a server carry its mark: the fixture is asked for by name only once the test runs."""
-    marks = {"postgresql": pytest.mark.services, "delta+s3": pytest.mark.slow}
+    marks = {"postgresql": pytest.mark.services, "delta+s3": pytest.mark.slow, "clickhouse": pytest.mark.slow}
     return [pytest.param(kind, marks=marks.get(kind, ())) for kind in kinds]
 
 
@@ -47,11 +53,22 @@ def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
         # A schema of its own is made in no time, a database takes a second where every write goes to the disk.
         url: str = request.getfixturevalue("postgres_url")
         return f"{url}{'&' if '?' in url else '?'}schema=test_{uuid.uuid4().hex}"
+    if kind == "clickhouse" and CLICKHOUSE_SERVER:
+        return _database_of(CLICKHOUSE_SERVER)
     if kind == UNDER_TEST:
         return kind.format(folder=folder)
     if kind == "delta+s3":
         return str(request.getfixturevalue("s3_url"))
     return f"{kind}:///{folder}/events"
+
+
+def _database_of(server: str) -> str:
+    """The URL of a new database on a ClickHouse server."""
+    address = address_of(server)
+    database = f"test_{uuid.uuid4().hex}"
+    Server(address).execute(f"CREATE DATABASE {database}")
+    parts = urlsplit(server)
+    return urlunsplit(parts._replace(path=f"/{database}"))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,9 @@ import psycopg
 import pytest
 from deltalake import DeltaTable
 
+from flowise_telemetry_consumer.sinks.clickhouse.address import address_of
+from flowise_telemetry_consumer.sinks.clickhouse.server import Server
+from flowise_telemetry_consumer.sinks.clickhouse.tables import BATCH
 from flowise_telemetry_schemas import EventSchema, catalog
 from tests.consumer.sinks.batches import batch, with_second_version
 from tests.consumer.sinks.roles import open_database
@@ -54,11 +57,19 @@ def in_delta(url: str) -> dict[str, str | None]:
     return {field.name: field.metadata.get("comment") for field in fields if field.name != "date"}
 
 
+def in_clickhouse(url: str) -> dict[str, str | None]:
+    server = Server(address_of(url))
+    rows = server.rows("SELECT name, comment FROM system.columns WHERE table = 'tool_created'")
+    server.close()
+    return {column: comment or None for column, comment in rows if column != BATCH}
+
+
 @pytest.mark.parametrize(
     ("kind", "comments_of"),
     [
         pytest.param("postgresql", in_postgres, marks=pytest.mark.services),
         ("duckdb", in_duckdb),
+        ("clickhouse", in_clickhouse),
         ("delta", in_delta),
     ],
 )

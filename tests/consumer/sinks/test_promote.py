@@ -259,7 +259,7 @@ def test_files_have_no_staging_tables(tmp_path: Path, kind: str) -> None:
     url = kind.format(tmp_path)
     assert not isinstance(open_sink(url), Stageable)
     with pytest.raises(
-        SinkError, match=r"cannot have staging tables; these can: sqlite, postgresql, duckdb, delta, "
+        SinkError, match=r"cannot have staging tables; these can: sqlite, postgresql, duckdb, clickhouse, delta, "
     ) as caught:
         open_target(url, "next")
     assert url in str(caught.value)

@@ -31,6 +31,7 @@ def test_a_file_needs_three_slashes_and_a_name(url: str) -> None:
         ("postgresql://db/usage", "psycopg", "postgres"),
         ("duckdb:///usage.duckdb", "duckdb", "duckdb"),
         ("delta+s3://bucket/usage", "deltalake", "delta"),
+        ("clickhouse://me@host/usage", "clickhouse_connect", "clickhouse"),
         ("delta:///usage", "deltalake", "delta"),
     ],
 )

@@ -1,0 +1,78 @@
+"""Translate clickhouse-connect's errors.
+
+The server's text may quote values, so only the name of the error is repeated, except for refused grants and logins,
+whose texts contain names alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.clickhouse.address import Address
+
+__all__ = ["translate_errors"]
+
+_OUTAGES = {
+    "ABORTED",
+    "CANNOT_ALLOCATE_MEMORY",
+    "CANNOT_OPEN_FILE",
+    "CANNOT_WRITE_TO_FILE_DESCRIPTOR",
+    "ERRNO_EXCEPTION",
+    "MEMORY_LIMIT_EXCEEDED",
+    "NETWORK_ERROR",
+    "NOT_ENOUGH_SPACE",
+    "QUERY_WAS_CANCELLED",
+    "SOCKET_TIMEOUT",
+    "TABLE_IS_READ_ONLY",
+    "TIMEOUT_EXCEEDED",
+    "TOO_MANY_PARTS",
+    "TOO_MANY_SIMULTANEOUS_QUERIES",
+}
+_DENIED = "ACCESS_DENIED"
+_LOGIN = ("AUTHENTICATION_FAILED", "REQUIRED_PASSWORD", "WRONG_PASSWORD", "UNKNOWN_USER")
+_MISSING = ("UNKNOWN_DATABASE", "UNKNOWN_TABLE", "UNKNOWN_IDENTIFIER", "NO_SUCH_COLUMN_IN_TABLE")
+
+
+@contextlib.contextmanager
+def translate_errors(address: Address) -> Iterator[None]:
+    """Raise ``SinkError`` or ``SinkUnavailableError`` for clickhouse-connect's errors inside."""
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    try:
+        yield
+    except ClickHouseError as error:
+        raise _failure(error, address) from None
+
+
+def _failure(error: Exception, address: Address) -> SinkError:
+    """Return our error for one of the client or the server."""
+    name, shown = str(getattr(error, "name", None) or ""), address.shown
+    if not name:
+        return _unreached(error, address)
+    if name in _OUTAGES:
+        return SinkUnavailableError(f"{shown} is not available: {name}")
+    if name in _LOGIN:
+        return SinkError(f"{shown} rejected the login: check user, password and database")
+    if name == _DENIED:
+        return SinkError(f"{shown} refused: {_grant(str(error))}: GRANT it to the role of docs/sinks.md")
+    if name in _MISSING:
+        return SinkError(f"{shown}: {name}: a database is made by its owner, a consumer makes tables when it starts")
+    return SinkError(f"{shown} refused: {name}")
+
+
+def _unreached(error: Exception, address: Address) -> SinkError:
+    """Return our error for one that no server sent."""
+    shown = address.shown
+    if "engine" in str(error) and address.makes_database:
+        return SinkUnavailableError(
+            f"{shown} cannot be opened: one process at a time has a folder, and a process one folder; close it there"
+        )
+    return SinkUnavailableError(f"{shown} cannot be reached: {type(error).__name__}")
+
+
+def _grant(text: str) -> str:
+    """Return the right that is missing, as the server names it."""
+    _, found, rest = text.partition("necessary to have the grant ")
+    return f"the grant {rest.partition('.')[0].splitlines()[0]} is missing" if found else "a grant is missing"

@@ -1,0 +1,70 @@
+"""Ids of the newest events of each table, remembered as long as nobody else writes: most batches need no question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from flowise_telemetry_consumer.sinks.clickhouse.log import State
+from flowise_telemetry_consumer.sinks.clickhouse.server import Server
+from flowise_telemetry_consumer.sinks.clickhouse.tables import ids_from, known_ids
+
+__all__ = ["RecentIds", "as_bytes"]
+
+_MOST_IDS = 250_000
+"""Ids of a table, of 16 bytes."""
+
+
+class RecentIds:
+    """For each table a lowest id and all ids that it holds from there on, as of our last batch."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._lowest: dict[str, bytes] = {}
+        self._held: dict[str, pl.Series] = {}
+        self._as_of: tuple[int, int] | None = None
+
+    def known(self, state: State, ids: Mapping[str, pl.Series], condition: str) -> dict[str, pl.Series]:
+        """Return for each table those ids (and others), as 16 bytes, that it holds in rows under the condition."""
+        is_current = state.promotion is None and self._as_of == _moment(state)
+        # Until our batch is whole: a failed one has added ids that are not there.
+        self._as_of = None
+        if not is_current:
+            self._lowest, self._held = {}, {}
+            return known_ids(self._server, ids, condition)
+        lowest: dict[str, bytes] = {table: as_bytes(its).sort()[0] for table, its in ids.items() if len(its)}
+        for table, low in lowest.items():
+            if table not in self._lowest:
+                held = ids_from(self._server, table, low, condition, limit=_MOST_IDS)
+                if held is not None:
+                    self._lowest[table], self._held[table] = low, held
+        known = {
+            table: self._held[table].to_frame("id").filter(pl.col("id") >= pl.lit(low, pl.Binary())).to_series()
+            for table, low in lowest.items()
+            if table in self._lowest and low >= self._lowest[table]
+        }
+        return known | known_ids(self._server, {t: its for t, its in ids.items() if t not in known}, condition)
+
+    def add(self, table: str, added: pl.Series) -> None:
+        """Remember ids, as 16 bytes, that were inserted."""
+        if table not in self._lowest:
+            return
+        held = pl.concat([self._held[table], added])
+        if len(held) > _MOST_IDS:
+            held = held.sort().tail(_MOST_IDS // 2)
+            self._lowest[table] = max(held[0], self._lowest[table])
+        self._held[table] = held
+
+    def end(self, number: int, state: State) -> None:
+        """Take note that our batch of that number is whole."""
+        self._as_of = (number, state.promotions)
+
+
+def as_bytes(event_ids: pl.Series) -> pl.Series:
+    """Return ids as 16 bytes, which sort as their text does."""
+    return event_ids.str.replace_all("-", "", literal=True).str.decode("hex")
+
+
+def _moment(state: State) -> tuple[int, int]:
+    return max(state.committed, default=0), state.promotions
