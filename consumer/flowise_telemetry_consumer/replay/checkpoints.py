@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Self, TypedDict
+from typing import NotRequired, Self, TypedDict
 
 from flowise_telemetry_consumer.errors import UnknownRunError
 from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
@@ -42,6 +42,7 @@ class _StoredRun(TypedDict):
     topic_id: str | None
     range: dict[str, tuple[int, int]]
     missing: dict[str, list[tuple[int, int]]]
+    held_back: NotRequired[dict[str, tuple[int, int]]]
     started_at_ms: int
 
 
@@ -103,6 +104,8 @@ class ReplayCheckpoint:
             "missing": {str(tp.partition): list(ranges) for tp, ranges in self.resolved.missing.items()},
             "started_at_ms": self.started_at_ms,
         }
+        if self.resolved.held_back:
+            stored["held_back"] = {str(tp.partition): pair for tp, pair in self.resolved.held_back.items()}
         return json.dumps(stored_json.to_json(stored, _StoredRun), sort_keys=True)
 
     @classmethod
@@ -137,6 +140,7 @@ def _resolved(topic: str, stored: _StoredRun) -> ResolvedRange:
         ),
         {TopicPartition(topic, int(number)): pairs for number, pairs in stored["missing"].items()},
         stored["topic_id"],
+        {TopicPartition(topic, int(number)): pair for number, pair in stored.get("held_back", {}).items()},
     )
 
 

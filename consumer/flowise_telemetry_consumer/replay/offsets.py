@@ -21,11 +21,15 @@ class ResolvedRange:
 
     If the beginning is a time, the ``missing`` offsets may or may not have belonged to the range: the times of removed
     records are not known. ``topic_id`` is None if the client or the cluster does not report it.
+
+    ``held_back`` are the offsets after the range's end that the topic held and no reader got, half-open: another
+    producer's transaction was open.
     """
 
     offsets: OffsetRange
     missing: MissingOffsets = field(default_factory=dict)
     topic_id: str | None = None
+    held_back: Mapping[TopicPartition, tuple[int, int]] = field(default_factory=dict)
 
 
 def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = None) -> ResolvedRange:
@@ -34,6 +38,8 @@ def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = 
     Raises ``UnknownTopicError``, ``BrokerUnavailableError``, and ``ConfigurationError`` for a partition that does not
     exist and for a range that is empty in every partition.
     """
+    # The first look-up: what arrives after it is not taken for records of an open transaction.
+    high_watermarks = reader.high_watermarks(reader.partitions_of(request.topic))
     whole = OffsetRange.of(reader, request.topic)
     partitions = _chosen(whole, request)
     begins = {tp: whole.starts[tp] for tp in partitions}
@@ -45,11 +51,12 @@ def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = 
                 f"the range is empty: {request.topic} has nothing left before offset {limit}", argument="end"
             )
         ends = {tp: min(end, limit) for tp, end in ends.items()}
+        high_watermarks = {tp: min(high, limit) for tp, high in high_watermarks.items()}
     starts = begins
     missing: dict[TopicPartition, tuple[int, int]] = {}
     if request.begin is not None and request.begin.offset is not None:
         starts, missing = _from_offset(request.topic, request.begin.offset, begins, whole.ends)
-    elif request.begin is not None:
+    elif request.begin is not None and not request.begin.is_beginning:
         starts, missing = _from_time(reader, request.begin, begins, whole.ends)
     if shard is not None:
         partitions = shard.share_of(partitions)
@@ -64,6 +71,7 @@ def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = 
         offsets,
         {tp: [(first, last)] for tp, (first, last) in within.items() if first < last},
         reader.topic_id(request.topic),
+        {tp: (ends[tp], high_watermarks[tp]) for tp in partitions if ends[tp] < high_watermarks.get(tp, 0)},
     )
 
 
