@@ -90,14 +90,21 @@ class LibrdkafkaWriter:
 
     def poll(self) -> None:
         """See ``RecordWriter``."""
-        self._producer.poll(0)
+        producer = self._producer
+        if producer is not None:
+            producer.poll(0)
 
     def flush(self, *, timeout_seconds: float) -> int:
         """See ``RecordWriter``."""
-        return int(self._producer.flush(timeout_seconds))
+        producer = self._producer
+        return 0 if producer is None else int(producer.flush(timeout_seconds))
 
     def close(self, *, timeout_seconds: float) -> None:
-        """See ``RecordWriter``; may take a second longer, to run the callbacks of abandoned records."""
+        """See ``RecordWriter``; may take a second longer, to run the callbacks of abandoned records.
+
+        librdkafka then waits for its threads, for as long as one of them looks up a name. That happens here, and not
+        where the interpreter, at its end, would free the client and wait.
+        """
         if self._closed:
             return
         self._closed = True
@@ -105,6 +112,7 @@ class LibrdkafkaWriter:
         if self._producer.flush(max(0.0, timeout_seconds)):
             self._producer.purge()
             self._producer.flush(max(_PURGE_SECONDS, end - time.monotonic()))
+        self._produce = self._producer = None
 
 
 def _report(on_delivery: OnDelivery, error: Any, message: Any) -> None:
