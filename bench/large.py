@@ -26,7 +26,7 @@ __all__ = ["BACKLOGS", "SINKS"]
 BACKLOGS = (500_000, 5_000_000)
 HELD_EVENTS = 20_000_000
 EVENTS = 200_000
-SINKS = ("delta", "duckdb", "sqlite", "postgresql")
+SINKS = ("delta", "duckdb", "sqlite", "postgresql", "clickhouse")
 _PEAK_MEBIBYTES = 400
 _START_SECONDS = 60
 

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import pytest
 
 from flowise_telemetry_transport import EmbeddedBroker
-from flowise_telemetry_transport.logging import quiet_kafka_python
 from tests.services.kafka import KafkaService, kafka_at, start_embedded, start_kafka
 from tests.services.ladder import NoServiceError, docker_is_required, require_permission
 from tests.services.object_store import ObjectStoreService, object_store_at, start_object_store
@@ -20,8 +19,6 @@ from tests.services.sharing import share
 from tests.services.usage import Usage
 from tests.thoroughness import load_hypothesis_profile
 
-# Before a test imports kafka itself: from then on that client would speak, depending on the order of the tests.
-quiet_kafka_python()
 load_hypothesis_profile()
 
 USAGE = pytest.StashKey[Usage]()

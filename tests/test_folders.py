@@ -14,8 +14,8 @@ SOURCES = {
     "schemas": "schemas/flowise_telemetry_schemas",
     "transport": "transport/flowise_telemetry_transport",
 }
-ACROSS = {"flows", "formats", "java", "services", "typing"}
-"""Folders of no single room: a path through all of them, what lay on disk before, and what the tests run on."""
+ACROSS = {"apps", "flows", "formats", "java", "services", "typing"}
+"""Folders of no single room: real apps, a path through all rooms, what lay on disk before, what the tests run on."""
 
 
 def folders(below: Path) -> set[Path]:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 import click
 
 from flowise_telemetry_cli.invocation import Invocation
+from flowise_telemetry_schemas import MissingExtraError
 
 __all__ = ["CommandFolder", "CommandGroup"]
 
@@ -54,10 +55,16 @@ class CommandFolder(CommandGroup):
         return sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command's module; return None if there is none."""
+        """Import the command's module; return None if there is none.
+
+        If its extra is not installed, the command still has its help, which names the extra, and fails when it is run.
+        """
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = import_module(f"{self.package}.{cmd_name}")
+        try:
+            module = import_module(f"{self.package}.{cmd_name}")
+        except MissingExtraError as error:
+            return _without_extra(self.package, cmd_name, error)
         command: click.Command = getattr(module, f"{cmd_name}_", None) or getattr(module, cmd_name)
         return command
 
@@ -70,6 +77,18 @@ class CommandFolder(CommandGroup):
         ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _without_extra(package: str, name: str, error: MissingExtraError) -> click.Command:
+    def fail() -> None:
+        raise error
+
+    return click.Command(
+        name,
+        callback=fail,
+        help=f"{_docstring(package, name) or ''}\n\n\b\nIt needs an extra: {error}",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
 
 
 @functools.cache

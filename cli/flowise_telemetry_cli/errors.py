@@ -79,7 +79,9 @@ def message_of(error: Exception, invocation: Invocation) -> str:
 
 def _is_outage(error: Exception, invocation: Invocation) -> bool:
     """Return whether the command may succeed later and is one that supervisors restart."""
-    if not isinstance(error, TelemetryError) or not _RESTARTABLE & {command.name for command in invocation.commands}:
+    if not isinstance(error, TelemetryError) or isinstance(error, MissingExtraError):
+        return False
+    if not _RESTARTABLE & {command.name for command in invocation.commands}:
         return False
     from flowise_telemetry_consumer import SinkInUseError  # already loaded during a replay, and slow to load elsewhere
 

@@ -9,6 +9,7 @@ Importing this loads no Kafka client, starts nothing and opens nothing.
 import logging
 from typing import TYPE_CHECKING, Any
 
+from flowise_telemetry.first_warning import FirstWarning
 from flowise_telemetry.stats import DropReason, Stats
 from flowise_telemetry.telemetry import Telemetry
 from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError, ValidationError
@@ -49,8 +50,8 @@ __all__ = [
     "VectorUpserted",
 ]
 
-# Without it, an app that configures no logging would get our warnings on stderr (logging.lastResort).
-logging.getLogger("flowise_telemetry").addHandler(logging.NullHandler())
+# With it, an app that configures no logging gets the first of our warnings on stderr, not all (logging.lastResort).
+logging.getLogger("flowise_telemetry").addHandler(FirstWarning())
 
 
 if not TYPE_CHECKING:  # a module with __getattr__ has, to type checkers, every name

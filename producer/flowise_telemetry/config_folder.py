@@ -1,15 +1,17 @@
-"""The user's folder for the stored choice, the local secret and the mark that the first-run notice was shown."""
+"""The user's folder for stored choices, the local secret and the mark that the first-run notice was shown."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from flowise_telemetry import environment
 
-__all__ = ["config_folder", "write_privately"]
+__all__ = ["OPT_OUT_TIME_FILE", "config_folder", "last_opt_out_ms", "write_privately"]
 
+OPT_OUT_TIME_FILE = "last-opt-out"
 _FOLDER = "flowise-telemetry"
 
 
@@ -26,6 +28,22 @@ def config_folder(environ: Mapping[str, str]) -> Path | None:
         return Path.home() / ".config" / _FOLDER
     except RuntimeError:
         return None
+
+
+def last_opt_out_ms(environ: Mapping[str, str]) -> int:
+    """Return when the last opt-out was stored, in milliseconds since 1970; 0 if none ever was.
+
+    A file that cannot be understood is later than everything, so that nothing from before it leaves.
+    """
+    folder = config_folder(environ)
+    if folder is None:
+        return 0
+    try:
+        return int((folder / OPT_OUT_TIME_FILE).read_text(encoding="ascii"))
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except (OSError, ValueError):
+        return sys.maxsize
 
 
 def write_privately(path: Path, text: str, *, replace: bool) -> bool:

@@ -19,6 +19,8 @@ __all__ = [
     "SPOOL_DIR",
     "TOPIC",
     "is_set",
+    "is_yes",
+    "over_file",
 ]
 
 PREFIX = "FLOWISE_TELEMETRY_"
@@ -59,9 +61,23 @@ INSTANCE_SECRET_FILE = PREFIX + "INSTANCE_SECRET_FILE"
 """A mounted file that holds the local secret."""
 
 _NO = frozenset({"", "0", "false", "no", "off"})
+_YES = frozenset({"1", "true", "yes", "on"})
 
 
 def is_set(environ: Mapping[str, str], name: str) -> bool | None:
     """Return the state of a switch: None if missing or empty, False for 0, false, no and off, else True."""
     text = environ.get(name, "").strip().lower()
     return None if not text else text not in _NO
+
+
+def is_yes(value: object) -> bool:
+    """Return True for what says yes: ``True``, 1, ``"true"``, ``"yes"``, ``"on"``. All else says no."""
+    try:
+        return str(value).strip().lower() in _YES
+    except Exception:
+        return False
+
+
+def over_file(environ: Mapping[str, str], env_file: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a ``.env`` file under those of the environment; a blank one there counts as not set."""
+    return {**env_file, **{name: text for name, text in environ.items() if text.strip()}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import os
@@ -12,15 +13,27 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-__all__ = ["connected", "connecting", "flush_on_sigterm", "keep_forever", "loading", "register", "watch_exit"]
+__all__ = [
+    "connected",
+    "connecting",
+    "expect_forks",
+    "flush_on_sigterm",
+    "keep_forever",
+    "loading",
+    "notice_fork",
+    "register",
+    "watch_end",
+]
 
 EXIT_BUDGET_SECONDS = 1.0
-"""Longest delay of the end of the process, however many ``Telemetry`` objects there are."""
+"""Longest delay of the end of the process in which nothing gets on, however many ``Telemetry`` objects there are."""
+EXIT_PATIENCE_SECONDS = 4.0
+"""Longest delay beyond it while something does: a busy machine imports and connects slowly, and then delivers."""
 
 _FORK_WAIT_SECONDS = 10.0
 _CONNECT_WAIT_SECONDS = 1.0
 _CONNECT_CHECK_SECONDS = 0.002
-_WORKER_FINALIZERS = ("multiprocessing", "billiard")  # billiard: Celery's
+_WORKER_FINALIZERS = ("multiprocessing", "billiard")
 
 
 class _Living(Protocol):
@@ -34,6 +47,9 @@ _fork_is_clean = True
 _connecting: dict[object, float] = {}  # by client, the monotonic time until which a fork waits for it
 _living: weakref.WeakSet[Any] = weakref.WeakSet()
 _watched_in_pid = -1
+_noticed: dict[int, Any] = {}  # by process, the lock of those who notice the fork that no hook told of
+_began_in_pid = os.getpid()
+_add_reference: Callable[[object], object] | None = None
 
 
 @contextlib.contextmanager
@@ -79,24 +95,30 @@ def register(telemetry: _Living) -> None:
     _living.add(telemetry)
 
 
-def watch_exit() -> None:
-    """Close every ``Telemetry`` at the end of this process, before the Kafka client's own exit handlers run.
+def watch_end() -> None:
+    """Close every ``Telemetry`` also where a process ends without exit handlers, as workers do.
 
-    Exit handlers run in reverse order of registration, and kafka-python's discards unsent records; so call this again
-    after the client was created.
+    Call it in the process that sends: workers of multiprocessing forget what was registered before the fork.
     """
     global _watched_in_pid  # noqa: PLW0603 - one process, one set of exit handlers
-    atexit.unregister(_close_all)
-    atexit.register(_close_all)
     if _watched_in_pid == os.getpid():
         return
     _watched_in_pid = os.getpid()
-    # Children of multiprocessing and of Celery's prefork pool end by os._exit, which runs these finalizers only.
+    # Children of multiprocessing end by os._exit, which runs these finalizers only.
     for package in _WORKER_FINALIZERS:
         util = sys.modules.get(f"{package}.util")
         if util is not None and hasattr(util, "Finalize"):
             with contextlib.suppress(Exception):
                 util.Finalize(None, _close_all, exitpriority=100)
+    # Children of Celery's prefork pool end by os._exit, which runs not even those.
+    signals = sys.modules.get("celery.signals")
+    if signals is not None:
+        with contextlib.suppress(Exception):
+            signals.worker_process_shutdown.connect(_on_worker_process_shutdown, weak=False)
+
+
+def _on_worker_process_shutdown(**_: object) -> None:
+    _close_all()
 
 
 def flush_on_sigterm() -> None:
@@ -127,24 +149,54 @@ def _close_all() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _loading  # noqa: PLW0603 - the old lock may be held by a thread that the child does not have
+    global _loading, _began_in_pid  # noqa: PLW0603 - the old lock may be held by a thread that the child does not have
     _loading = threading.RLock()
     _connecting.clear()
     for telemetry in list(_living):
         telemetry._after_fork_in_child(usable=_fork_is_clean)
+    _began_in_pid = os.getpid()
+
+
+def notice_fork() -> None:
+    """Do what the hooks do, in the child of a fork that ran none, as uWSGI's without ``--py-call-osafterfork``.
+
+    If another thread was importing at that moment, nothing is sent in this process: events are counted as ``closed``.
+    """
+    global _fork_is_clean  # noqa: PLW0603 - as after a fork with hooks
+    pid = os.getpid()
+    with _noticed.setdefault(pid, _thread.RLock()):
+        if _began_in_pid == pid:
+            return
+        _fork_is_clean = _loading.acquire(blocking=False)
+        _after_fork_in_child()
+
+
+def expect_forks() -> None:
+    """Import what ``keep_forever`` needs; call it, within ``loading``, before a Kafka client is made.
+
+    The child cannot import it: a thread of the parent that was importing the same leaves its module locked there.
+    """
+    global _add_reference  # noqa: PLW0603 - imported once, and inherited by the children
+    with contextlib.suppress(ImportError):  # a Python built without ctypes
+        import ctypes
+
+        increment, wrap = ctypes.pythonapi.Py_IncRef, ctypes.py_object
+        _add_reference = lambda inherited: increment(wrap(inherited))  # noqa: E731
 
 
 def keep_forever(inherited: object) -> None:
     """Leak a reference, so that the object is never freed, not even at the end of the interpreter.
 
     In the child of a fork a Kafka client of the parent has no threads, and its sockets are still the parent's:
-    librdkafka's destructor would wait for ever for threads that do not exist.
+    librdkafka's destructor would wait for ever for threads that do not exist. Does nothing if no client was made.
     """
-    import ctypes
+    if _add_reference is not None:
+        _add_reference(inherited)
 
-    increment: Callable[[Any], None] = ctypes.pythonapi.Py_IncRef
-    increment(ctypes.py_object(inherited))
 
+# At the import, because exit handlers run in reverse order: what those of the app send that were registered later is
+# delivered.
+atexit.register(_close_all)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -33,10 +33,10 @@ class ProducerSettings:
     """The settings of one ``Telemetry``.
 
     ``kafka`` holds the variables that the transport reads (servers, client, ``FLOWISE_TELEMETRY_KAFKA_*``). ``environ``
-    is the environment over the variables of ``.env``. The repr shows neither, because both may hold passwords.
+    is the environment over the variables of ``.env``. The repr shows neither, nor the servers: they may hold passwords.
     """
 
-    bootstrap_servers: str
+    bootstrap_servers: str = field(repr=False)
     given_topic: str
     debug: bool
     spool_dir: Path | None
@@ -74,7 +74,7 @@ class ProducerSettings:
         ledger_path: str | Path | None = None,
     ) -> ProducerSettings:
         """Return the settings: arguments override the environment, which overrides the ``.env`` file."""
-        merged = {**env_file, **{name: text for name, text in environ.items() if text.strip()}}
+        merged = environment.over_file(environ, env_file)
         if bootstrap_servers is not None:
             merged[environment.BOOTSTRAP_SERVERS] = bootstrap_servers
         spool = spool_dir if spool_dir is not None else merged.get(environment.SPOOL_DIR, "").strip()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 __all__ = ["Counts", "DropReason", "OnDrop", "Stats"]
 
@@ -65,11 +64,13 @@ class Counts:
     """Counters behind ``Stats``, for use by any thread."""
 
     def __init__(self, on_drop: OnDrop | None) -> None:
-        self._lock = threading.RLock()
+        self._lock = _thread.RLock()  # see EventQueue
         self._on_drop = on_drop
         self._dropped: dict[DropReason, int] = {}
+        self._telling: dict[int, None] = {}  # threads that log, or call ``on_drop``, at this moment
         self.frozen = False
         self.refused = 0
+        self._refused_closed = 0
         self.sent = 0
         self.recovered = 0
 
@@ -92,6 +93,17 @@ class Counts:
             first = reason not in self._dropped
             self._dropped[reason] = self._dropped.get(reason, 0) + 1
             self.refused += refused
+            self._refused_closed += refused and reason is DropReason.CLOSED
+        thread = _thread.get_ident()
+        if thread in self._telling:
+            return  # a logging handler or ``on_drop`` sends, and that event is dropped too: counted, but not told again
+        self._telling[thread] = None
+        try:
+            self._tell(reason, event, detail, first=first)
+        finally:
+            self._telling.pop(thread, None)
+
+    def _tell(self, reason: DropReason, event: str | None, detail: object, *, first: bool) -> None:
         quiet = reason in (DropReason.CLOSED, DropReason.OPTED_OUT)
         logger.log(
             logging.WARNING if first and not quiet else logging.DEBUG,
@@ -107,10 +119,16 @@ class Counts:
             except Exception:
                 logger.debug("telemetry: on_drop raised", exc_info=True)
 
+    @property
+    def closed(self) -> int:
+        """Drops as ``closed``, without those that came after ``close``."""
+        with self._lock:
+            return self._dropped.get(DropReason.CLOSED, 0) - self._refused_closed
+
     def dropped(self) -> Mapping[str, int]:
         """Return the drops by reason, without reasons that did not occur."""
         with self._lock:
-            return MappingProxyType({reason.value: count for reason, count in self._dropped.items()})
+            return {reason.value: count for reason, count in self._dropped.items()}
 
     @property
     def dropped_events(self) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry import environment, lifecycle
+from flowise_telemetry.app_version import NOT_A_VERSION, normalized_version
+from flowise_telemetry.copies import Identity
 from flowise_telemetry.delivery.queue import EventQueue
+from flowise_telemetry.delivery.requests import Requests
 from flowise_telemetry.delivery.wakeup import Wakeup
-from flowise_telemetry.encoding.size import event_bytes
+from flowise_telemetry.delivery.worker import Worker
+from flowise_telemetry.encoding.size import event_bytes, unusual_bytes
 from flowise_telemetry.stats import Counts, DropReason, OnDrop, Stats
-from flowise_telemetry_schemas.errors import ValidationError
+from flowise_telemetry_schemas.errors import ConfigurationError, ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
 
 if TYPE_CHECKING:  # the functions below import what they need: an app with telemetry off loads none of it
@@ -21,7 +25,7 @@ if TYPE_CHECKING:  # the functions below import what they need: an app with tele
     from types import TracebackType
 
     from flowise_telemetry.consent.decision import Consent
-    from flowise_telemetry.consent.env_file import EnvFile
+    from flowise_telemetry.consent.watch import OptOutWatch
     from flowise_telemetry.delivery.in_flight import WriterFactory
     from flowise_telemetry.delivery.sender import Sender
     from flowise_telemetry.settings import Limits
@@ -30,6 +34,7 @@ __all__ = ["Telemetry"]
 
 logger = logging.getLogger("flowise_telemetry")
 
+_TURN_OFF_SECONDS = 2.0
 _EVENT_TYPES = frozenset(EVENT_CLASSES.values())
 
 
@@ -39,9 +44,12 @@ class Telemetry:
     It is off if someone opted out (``consent`` says who) or no bootstrap servers are set. Settings are read here and
     never again, except that a later opt-out is obeyed: events that wait are then dropped as ``opted_out``.
 
-    ``app_version`` fills the events' ``version``. Arguments override the environment, which overrides the ``.env`` file
-    (``env_file``, else ``.env`` in the working directory); but no argument overrides an opt-out. ``environ`` replaces
-    ``os.environ``.
+    ``app_version`` fills the events' ``version``, as the schemas take it: ``3.0.1rc1`` becomes ``3.0.1-rc.1``. With
+    what is no version nothing is sent, which one WARNING says.
+
+    Arguments override the environment, which overrides the ``.env`` file (``env_file``, else ``.env`` in the working
+    directory); but no argument overrides an opt-out. ``enabled`` takes what the environment takes (``True``, 1,
+    ``"yes"``, …); what is not plainly a yes is a no, except None, the default. ``environ`` replaces ``os.environ``.
 
     ``strict`` is for development and tests: ``send_telemetry`` raises ``ValidationError`` for a bad event, even if
     nothing is sent, and wrong settings raise ``ConfigurationError`` here. Without it nothing is ever raised into the
@@ -52,7 +60,9 @@ class Telemetry:
     thread; it does nothing if the app has a handler of its own); without it the default SIGTERM loses what is in
     memory.
 
-    Safe to use from any thread, before and after a fork: a child has its own stream, counts and connection.
+    Safe to use from any thread, before and after a fork: a child has its own stream, counts and connection. A copy is
+    the same object. A pickle carries no password, callback or ``environ``: where it is loaded, one is made from the
+    environment there, and one that is off stays off.
     """
 
     def __init__(
@@ -62,7 +72,7 @@ class Telemetry:
         bootstrap_servers: str | None = None,
         topic: str | None = None,
         strict: bool = False,
-        enabled: bool | None = None,
+        enabled: bool | int | str | None = None,
         env_file: str | Path | None = None,
         environ: Mapping[str, str] | None = None,
         limits: Limits | None = None,
@@ -73,44 +83,59 @@ class Telemetry:
         first_run_notice: bool = True,
         flush_on_sigterm: bool = False,
     ) -> None:
-        from flowise_telemetry.consent.decision import decide
-        from flowise_telemetry.consent.env_file import read_env_file
+        from flowise_telemetry.consent.switch import ConsentSwitch
         from flowise_telemetry.settings import Limits, ProducerSettings
 
         self._silent = True
-        self._app_version = app_version
+        self._app_version = normalized_version(app_version) or ""
         self._strict = strict
         self._environ: Mapping[str, str] = os.environ if environ is None else environ
         self._limits = limits or Limits()
         self._on_drop = on_drop
         self._writer_factory = writer_factory
-        file: EnvFile | None = None
-
-        def read_file() -> EnvFile:
-            nonlocal file
-            file = read_env_file(env_file)
-            return file
-
-        self._consent = decide(self._environ, read_file, argument=enabled)
-        self._settings = ProducerSettings.read(
-            self._environ if self._consent.enabled else {},
-            file.values if file and self._consent.enabled else {},
+        self._switch = ConsentSwitch(self._environ, env_file, enabled)
+        self._given_spool_dir = spool_dir
+        self._read_settings = functools.partial(
+            ProducerSettings.read,
             bootstrap_servers=bootstrap_servers,
             topic=topic,
             spool_dir=spool_dir,
             ledger_path=ledger_path,
         )
-        self._active = self._consent.enabled and bool(
-            self._settings.bootstrap_servers or self._settings.debug or writer_factory
+        self._identity = Identity(
+            self,
+            {
+                **self._read_settings.keywords,
+                "app_version": self._app_version,
+                "strict": strict,
+                "enabled": enabled,
+                "env_file": env_file,
+                "limits": limits,
+                "first_run_notice": first_run_notice,
+            },
         )
+        self._decide()
+        if self._consent.enabled and not self._app_version:
+            if strict:
+                raise ConfigurationError(NOT_A_VERSION, argument="app_version")
+            logger.warning("telemetry: nothing is sent: %s", NOT_A_VERSION)
         if self._active and strict:
             self._check_settings()
-        if self._consent.enabled and not self._active:
+        elif self._consent.enabled and not self._active:
             logger.debug("telemetry: nothing is sent because %s is not set", environment.BOOTSTRAP_SERVERS)
         self._begin()
         lifecycle.register(self)
         if self._active:
             self._welcome(first_run_notice=first_run_notice, flush_on_sigterm=flush_on_sigterm)
+
+    def _decide(self) -> None:
+        self._consent = self._switch.decide()
+        on = self._consent.enabled
+        self._settings = self._read_settings(self._environ if on else {}, self._switch.values if on else {})
+        somewhere = self._settings.bootstrap_servers or self._settings.debug or self._writer_factory
+        self._active = on and bool(somewhere and self._app_version)
+        if not on:
+            self._switch.forget_spool(self._given_spool_dir)
 
     def _welcome(self, *, first_run_notice: bool, flush_on_sigterm: bool) -> None:
         if flush_on_sigterm:
@@ -122,20 +147,27 @@ class Telemetry:
         if self._settings.spool_has_files:  # recover them now, not with the first event
             self._start()
 
-    def _begin(self) -> None:
+    def _begin(self, *, closed: bool = False) -> None:
         """Create what belongs to one process: at the start, and again in the child of a fork."""
-        from flowise_telemetry.consent.decision import OptOutWatch
-
-        self._start_lock = threading.RLock()
-        self._wakeup = Wakeup()
+        wakeup, requests = Wakeup(), Requests()
         self._queue = EventQueue(
-            max_events=self._limits.buffer_max_events, max_bytes=self._limits.buffer_max_bytes, wakeup=self._wakeup
+            max_events=self._limits.buffer_max_events, max_bytes=self._limits.buffer_max_bytes, wakeup=wakeup
         )
         self._counts = Counts(self._on_drop)
-        self._sender: Sender | None = None
         self._stream_id = ""
-        self._opt_out_watch = OptOutWatch(self._environ, self._settings.environ)
+        watch = self._opt_out_watch = self._switch.watch()
+        self._worker = Worker(
+            queue=self._queue,
+            counts=self._counts,
+            wakeup=wakeup,
+            requests=requests,
+            load=lambda: self._load(watch, wakeup, requests),
+        )
         self._silent = not self._active
+        self._pid = os.getpid()
+        self._closed = closed
+        if closed:
+            self._queue.close()
 
     # -- sending --------------------------------------------------------------------------------------------------
 
@@ -147,29 +179,23 @@ class Telemetry:
         """
         if self._silent and not self._strict:
             return
-        try:
-            if self._strict:
-                self._check(event)
-                if self._silent:
-                    return
-            if type(event) not in _EVENT_TYPES and not isinstance(event, tuple(_EVENT_TYPES)):
-                self._counts.drop(DropReason.INVALID, None, f"a {type(event).__name__}", refused=True)
+        if os.getpid() != self._pid:
+            lifecycle.notice_fork()
+        if self._strict:
+            self._check(event)
+            if self._silent:
                 return
-            reason = self._queue.put(event, event_bytes(event))
-            if reason is not None:
-                self._counts.drop(reason, event.EVENT, refused=True)
-            elif self._sender is None:
-                self._start()
-        except Exception as error:
-            if self._strict:
-                raise
-            # Only our own messages are known to name no value; any other may hold what must not be logged.
-            self._counts.drop(
-                DropReason.INVALID,
-                error.event if isinstance(error, ValidationError) else None,
-                error if isinstance(error, ValidationError) else type(error).__name__,
-                refused=True,
-            )
+        # Nothing here catches what a signal handler of the app raises meanwhile, as one that limits its time does.
+        try:
+            size_bytes = event_bytes(event) if type(event) in _EVENT_TYPES else unusual_bytes(event)
+        except ValidationError as error:
+            self._counts.drop(DropReason.INVALID, error.event, error, refused=True)
+            return
+        reason = self._queue.put(event, size_bytes)
+        if reason is not None:
+            self._counts.drop(reason, event.EVENT, refused=True)
+        elif not self._worker.running:
+            self._start()
 
     def _check(self, event: Event) -> None:
         from flowise_telemetry.encoding.encoder import check_event
@@ -181,19 +207,21 @@ class Telemetry:
 
         ``stats`` tells the two apart. In asyncio: ``await asyncio.to_thread(telemetry.flush, 5.0)``.
         """
-        sender = self._sender
-        return not len(self._queue) if sender is None else sender.flush(timeout_seconds)
+        if os.getpid() != self._pid:
+            lifecycle.notice_fork()
+        return self._worker.flush(timeout_seconds)
 
     def close(self, *, timeout_seconds: float = 5.0) -> None:
         """Deliver what is possible within the time, then end the thread and the connection. May be called again.
 
-        Events that are not delivered by then are counted as ``closed``, and so is every later one. Also called at the
-        end of the process, where all ``Telemetry`` objects share one second.
+        Events that are not delivered by then stay in the spool; without one they are counted as ``closed``, with one
+        WARNING, and so is every later event. Also called at the end of the process, where all ``Telemetry`` objects
+        share one second.
         """
-        self._queue.close()
-        sender = self._sender
-        if sender is not None:
-            sender.stop(timeout_seconds)
+        if os.getpid() != self._pid:
+            lifecycle.notice_fork()
+        self._closed = True
+        self._worker.stop(timeout_seconds)
 
     def __enter__(self) -> Telemetry:
         return self
@@ -203,12 +231,46 @@ class Telemetry:
     ) -> None:
         self.close()
 
+    def __copy__(self) -> Telemetry:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Telemetry:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._identity.pickled(self, closed=self._closed)
+
     # -- state ----------------------------------------------------------------------------------------------------
 
     @property
     def consent(self) -> Consent:
         """The decision whether events may be sent, and the place that made it."""
         return self._consent
+
+    def set_enabled(self, enabled: bool) -> bool:
+        """Turn telemetry off or on for the settings page of an app, from now on and after restarts.
+
+        ``False`` drops what waits, and returns once that is done, or after two seconds. ``True`` takes it back, and no
+        opt-out made elsewhere. Other processes of the app obey ``False`` within seconds, and ``True`` from their next
+        start. Return False, with one WARNING, if it could not be stored: ``False`` then lasts as long as this process.
+        """
+        on = environment.is_yes(enabled)
+        stored = self._switch.store(on)
+        if on and not self._consent.enabled:
+            self._decide()
+            if self._active:
+                self._begin(closed=self._closed)
+        elif not on and self._consent.enabled:
+            self._turn_off()
+        return stored
+
+    def _turn_off(self) -> None:
+        from flowise_telemetry.consent.decision import APP_OPT_OUT
+
+        self._opt_out_watch.opt_out_now(APP_OPT_OUT)
+        self._may_send(self._opt_out_watch)
+        self._worker.wait_for_end(_TURN_OFF_SECONDS)
+        self._switch.forget_spool(self._given_spool_dir)
 
     @property
     def active(self) -> bool:
@@ -217,7 +279,9 @@ class Telemetry:
 
     def stats(self) -> Stats:
         """Return the counts of this process's events so far."""
-        counts, sender = self._counts, self._sender
+        if os.getpid() != self._pid:
+            lifecycle.notice_fork()
+        counts = self._counts
         accepted, dropped = self._queue.accepted, counts.dropped()
         outcome = counts.sent + sum(dropped.values()) - counts.refused
         return Stats(
@@ -227,55 +291,50 @@ class Telemetry:
             sent=counts.sent,
             dropped=dropped,
             buffered=max(0, accepted + counts.recovered - outcome),
-            spooled=0 if sender is None else sender.spooled,
+            spooled=self._worker.spooled,
             stream_id=self._stream_id,
         )
 
     # -- the sender -----------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        with self._start_lock, lifecycle.loading():
-            if self._sender is not None:
-                return
-            # Imported at the first send, so that an app that never sends does not wait for it.
-            if not self._may_send():
-                from flowise_telemetry.encoding.encoder import event_name
+        # An opt-out in the environment needs no thread to be seen; the sender asks for the others first.
+        opted_out = any(environment.is_set(self._environ, name) for name in environment.OPT_OUTS)
+        if opted_out and not self._may_send(self._opt_out_watch):
+            self._queue.close()
+            self._queue.drop_all(self._counts, DropReason.OPTED_OUT)
+        else:
+            self._worker.start()
 
+    def _load(self, watch: OptOutWatch, wakeup: Wakeup, requests: Requests) -> Sender | None:
+        """Import and make the sender, on its thread: an app that never sends does not wait for it."""
+        with lifecycle.loading():  # the look for an opt-out imports too, and finds out where the user's home is
+            if not self._may_send(watch):
                 self._queue.close()
-                for item in self._queue.take_all():
-                    self._counts.drop(DropReason.OPTED_OUT, event_name(item[0]))
-                return
+                self._queue.drop_all(self._counts, DropReason.OPTED_OUT)
+                return None
             from flowise_telemetry.delivery.assembly import assemble
             from flowise_telemetry.encoding.encoder import new_stream_id
 
             self._stream_id = self._stream_id or new_stream_id()
-            sender = assemble(
+            return assemble(
                 self._settings,
                 self._limits,
                 app_version=self._app_version,
                 stream_id=self._stream_id,
                 queue=self._queue,
-                wakeup=self._wakeup,
+                wakeup=wakeup,
+                requests=requests,
                 counts=self._counts,
-                may_send=self._may_send,
+                may_send=functools.partial(self._may_send, watch),
                 writer_factory=self._writer_factory,
             )
-            lifecycle.watch_exit()
-            try:
-                sender.start()
-            except RuntimeError as error:  # no more threads, or the interpreter is ending: the next send tries again
-                logger.debug("telemetry: %s", error)
-                return
-            self._sender = sender
 
-    def _may_send(self) -> bool:
-        opt_out = self._opt_out_watch.opt_out()
-        if opt_out is None:
-            return True
-        self._consent = opt_out
-        self._active = False
-        self._silent = True
-        return False
+    def _may_send(self, watch: OptOutWatch) -> bool:
+        opt_out = watch.opt_out()
+        if opt_out is not None and watch is self._opt_out_watch:  # else the app has turned it on again
+            self._consent, self._active, self._silent = opt_out, False, True
+        return opt_out is None
 
     def _check_settings(self) -> None:
         if self._settings.bootstrap_servers and self._writer_factory is None:
@@ -284,12 +343,13 @@ class Telemetry:
             KafkaSettings.from_env(self._settings.kafka)
 
     def _after_fork_in_child(self, *, usable: bool) -> None:
-        if self._sender is not None:
-            lifecycle.keep_forever(self._sender)
-        closed = self._queue.closed
-        self._begin()
-        if closed or not usable:
-            self._queue.close()
+        if self._pid == os.getpid():
+            return
+        lifecycle.keep_forever(self._worker)
+        self._begin(closed=self._closed or not usable)
 
     def _at_exit(self, budget_seconds: float) -> None:
-        self.close(timeout_seconds=budget_seconds)
+        if os.getpid() == self._pid:
+            self._worker.stop(
+                budget_seconds, patience_seconds=lifecycle.EXIT_PATIENCE_SECONDS if budget_seconds else 0.0
+            )

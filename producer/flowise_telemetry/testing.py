@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,7 @@ from flowise_telemetry.telemetry import Telemetry
 from flowise_telemetry_schemas import codec
 from flowise_telemetry_schemas.catalog import catalog
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
+from flowise_telemetry_schemas.flow_graph import FlowGraph
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
 
 __all__ = ["RecordedEvent", "TelemetryRecorder"]
@@ -96,15 +98,16 @@ class TelemetryRecorder:
     def assert_sent(self, event: Event | str, *, times: int | None = None, **properties: Any) -> list[RecordedEvent]:
         """Fail unless an equal event, or one of that name with these properties, was sent; return the matches.
 
-        ``times`` is the exact number of matches. Properties have the names of the schema: ``toolName="get_weather"``.
-        Raises ``AssertionError``, and ``ValueError`` for an unknown event name.
+        ``times`` is the exact number of matches. Properties have the names of the constructors or those of the schema:
+        ``tool_name="get_weather"`` or ``toolName="get_weather"``. Raises ``AssertionError``, and ``ValueError`` for an
+        unknown name of an event or a property.
         """
-        if isinstance(event, str):
-            name, wanted = event, properties
-            if name not in EVENT_CLASSES:
-                raise ValueError(f"unknown event {name!r}; there are: {', '.join(EVENT_CLASSES)}")
-        else:
-            name, wanted = event.EVENT, {**event.properties(), **properties}
+        name = event if isinstance(event, str) else event.EVENT
+        if name not in EVENT_CLASSES:
+            raise ValueError(f"unknown event {name!r}; there are: {', '.join(EVENT_CLASSES)}")
+        wanted = _in_wire_form(name, properties)
+        if not isinstance(event, str):
+            wanted = {**event.properties(), **wanted}
             if wanted["version"] is None:
                 del wanted["version"]
         all_sent = self.events()
@@ -147,3 +150,16 @@ class TelemetryRecorder:
 
 
 _MISSING = object()
+
+
+def _in_wire_form(event: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties with the names and values of the schema."""
+    fields = catalog().latest(event).fields
+    names = {spelling: field.name for field in fields for spelling in (field.name, field.column, *field.aliases)}
+    unknown = [name for name in properties if name not in names]
+    if unknown:
+        known = ", ".join(field.column for field in fields)
+        raise ValueError(f"{event} has no {', '.join(unknown)}; there are: {known}")
+    return {
+        names[name]: value.properties() if isinstance(value, FlowGraph) else value for name, value in properties.items()
+    }

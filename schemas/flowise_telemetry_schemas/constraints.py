@@ -7,9 +7,10 @@ A message names the field and the rule, never the value.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,8 @@ __all__ = ["INT_RANGE", "LONG_RANGE", "Violation", "as_error", "properties_viola
 
 INT_RANGE = (-(2**31), 2**31 - 1)
 LONG_RANGE = (-(2**63), 2**63 - 1)
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_HINTS = 3  # a document may have any number of names
+_HINT_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +107,21 @@ def _record_check(fields: tuple[Field, ...], also_optional: Set[str] = frozenset
             elif name not in optional:
                 found.append(Violation(name, "required", "is missing"))
         if len(value) > len(checks) or not value.keys() <= checks.keys():
-            found += [_unknown(name) for name in value if name not in checks]
+            found += _unknown((name for name in value if name not in checks), checks)
         return found
 
     return check
 
 
-def _unknown(name: object) -> Violation:
-    # The name of an unknown field is input too, and may itself be confidential.
-    shown = name if isinstance(name, str) and _IDENTIFIER.fullmatch(name) else "(a name that is no identifier)"
-    return Violation(shown, "unknown", "is not a field of the schema")
+def _unknown(names: Iterable[object], known: Collection[str]) -> Iterator[Violation]:
+    """Name the fields that no schema has; a name that is none of ours is input too, and may itself be a secret."""
+    for number, name in enumerate(names):
+        spoken = name if isinstance(name, str) and name in ENVELOPE_FIELDS else "(a name of no field)"
+        close: list[str] = []
+        if number < _HINTS and isinstance(name, str) and len(name) <= _HINT_CHARACTERS:
+            close = difflib.get_close_matches(name, known, 1)
+        hint = f": did you mean {close[0]}?" if close else ""
+        yield Violation(spoken, "unknown", f"is not a field of the schema{hint}")
 
 
 def _check_of(field: Field) -> _Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,14 +42,27 @@ class FlowGraph:
             object.__setattr__(self, "edges", tuple(self.edges))
 
     @classmethod
-    def from_react_flow(cls, nodes: Iterable[Mapping[str, Any]], edges: Iterable[Mapping[str, Any]]) -> FlowGraph:
+    def from_react_flow(
+        cls,
+        nodes: Iterable[Mapping[str, Any]] | Mapping[str, Any] | str | bytes,
+        edges: Iterable[Mapping[str, Any]] | str | bytes | None = None,
+    ) -> FlowGraph:
         """Reduce an exported flow: of a node its ``id`` is kept, of an edge its ``source`` and ``target``.
 
-        A node without an id is left out and counted, and so is an edge whose source or target is not one of the nodes.
-        Never raises for odd content: it is the users' data, not a mistake of the app.
+        Takes the nodes and the edges, or the flow as one: the object ``{"nodes": …, "edges": …}``, or its JSON text, as
+        Flowise stores it (``flowData``). A node without an id is left out and counted, and so is an edge whose source
+        or target is not one of the nodes. Never raises for odd content: it is the users' data, not a mistake of the
+        app. Anything else becomes a graph that no event can be sent with: with ``strict`` that raises
+        ``ValidationError``.
         """
+        given = _parsed(nodes)
+        if edges is None and isinstance(given, Mapping):
+            given, edges = _parsed(given.get("nodes")), given.get("edges", ())
+        given_edges = _parsed(edges)
+        if not _is_list(given) or not _is_list(given_edges):
+            return _NO_FLOW
         ids, dropped_nodes = [], 0
-        for node in nodes if isinstance(nodes, Iterable) else ():
+        for node in given:
             node_id = node.get("id") if isinstance(node, Mapping) else None
             if isinstance(node_id, str):
                 ids.append(node_id)
@@ -56,7 +70,7 @@ class FlowGraph:
                 dropped_nodes += 1
         known = set(ids)
         kept, dropped_edges = [], 0
-        for edge in edges if isinstance(edges, Iterable) else ():
+        for edge in given_edges:
             source, target = (edge.get("source"), edge.get("target")) if isinstance(edge, Mapping) else (None, None)
             if isinstance(source, str) and isinstance(target, str) and source in known and target in known:
                 kept.append(Edge(source, target))
@@ -73,3 +87,21 @@ class FlowGraph:
             else self.edges
         )
         return {"nodes": nodes, "edges": edges}
+
+
+def _parsed(given: object) -> Any:
+    """Return what JSON text says; None if it is none. Anything else stays as it is."""
+    if not isinstance(given, str | bytes | bytearray):
+        return given
+    try:
+        return json.loads(given)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_list(given: object) -> bool:
+    return isinstance(given, Iterable) and not isinstance(given, str | bytes | bytearray | Mapping)
+
+
+_NOTHING: Any = None
+_NO_FLOW = FlowGraph(nodes=_NOTHING, edges=_NOTHING)

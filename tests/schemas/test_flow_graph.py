@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowise_telemetry_schemas import Edge, FlowGraph
+from flowise_telemetry_schemas import ChatflowCreated, Edge, FlowGraph, catalog, violations
 
 PROMPT = "You are a helpful assistant. Never mention the secret recipe."
 
@@ -58,6 +59,38 @@ def test_odd_content_never_raises(nodes: list[Any], edges: list[Any]) -> None:
     assert len(graph.edges) + graph.dropped_edges == len(edges)
 
 
-@pytest.mark.parametrize("nodes", [None, 5])
-def test_no_list_of_nodes_is_an_empty_graph(nodes: Any) -> None:
-    assert FlowGraph.from_react_flow(nodes, []).nodes == ()
+def test_a_flow_is_taken_as_flowise_stores_it() -> None:
+    flow = {"nodes": [node("a_0"), node("b_0"), {}], "edges": [edge("a_0", "b_0")], "viewport": {"x": 1}}
+    wanted = FlowGraph.from_react_flow(flow["nodes"], flow["edges"])  # type: ignore[arg-type]  # of a mixed dict
+    assert wanted.nodes == ("a_0", "b_0")
+    for whole in (flow, json.dumps(flow), json.dumps(flow).encode()):
+        assert FlowGraph.from_react_flow(whole) == wanted
+    assert FlowGraph.from_react_flow(json.dumps(flow["nodes"]), json.dumps(flow["edges"])) == wanted
+    assert FlowGraph.from_react_flow(json.dumps({"nodes": [node("a_0")]})).nodes == ("a_0",)
+
+
+NO_FLOWS: list[tuple[Any, ...]] = [
+    (None, []),
+    (5, []),
+    (5,),
+    ("{broken",),
+    ("",),
+    ('"text"',),
+    ("[]",),
+    ("{}",),
+    ({"edges": []},),
+    ({"nodes": None, "edges": []},),
+    ([node("a_0")],),
+    ([node("a_0")], 7),
+    ("[" * 100_000,),
+    (b"\xff\xfe",),
+    ('{"nodes": [], "edges": []}', []),
+]
+
+
+@pytest.mark.parametrize("given", NO_FLOWS, ids=lambda given: str(given)[:30])
+def test_what_is_no_flow_is_refused_with_its_event_and_raises_nothing(given: tuple[Any, ...]) -> None:
+    graph = FlowGraph.from_react_flow(*given)
+    event = ChatflowCreated(chatflow_id="0e0f0a0b-1c2d-4e3f-8a9b-0123456789ab", flow_graph=graph)
+    found = violations(catalog().latest("chatflow_created"), event.properties())
+    assert "flowGraph.nodes" in {violation.field for violation in found}

@@ -50,7 +50,7 @@ def test_the_version_may_be_left_to_the_producer() -> None:
         ({"event": "tool_created", "properties": None}, "must be a record"),
         ({"event": "tool_created", "properties": TOOL | {"toolName": "a b"}}, "toolName: must match"),
         ({"event": "tool_created", "properties": TOOL | {"toolName": None}}, "toolName: must be a string"),
-        ({"event": "tool_created", "properties": TOOL | {"prompt": "x"}}, "prompt: is not a field"),
+        ({"event": "tool_created", "properties": TOOL | {"prompt": "x"}}, r"\(a name of no field\): is not a field"),
         ({"event": "tool_created", "properties": TOOL | {"eventId": "x"}}, "eventId: is not a field"),
         ({"event": "tool_created", "properties": {"toolName": "a"}}, "toolId: is missing"),
     ],

@@ -214,7 +214,7 @@ REFUSED: Mapping[str, str] = {
     "exported flow for a graph": 'ChatflowCreated(chatflow_id="a", flow_graph={"nodes": [], "edges": []})',
     "list for nodes": 'FlowGraph(nodes=["a_0"], edges=())',
     "pair for an edge": 'FlowGraph(nodes=("a_0", "b_0"), edges=(("a_0", "b_0"),))',
-    "whole flow for its nodes": "FlowGraph.from_react_flow(exported)",
+    "number for a flow": "FlowGraph.from_react_flow(7)",
     "event changed after it was made": 'ToolCreated(tool_id="a", tool_name="b").tool_name = "c"',
     # telemetry
     "no app version": "Telemetry()",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.masking import MASK, is_secret_name, mask_servers
 
 __all__ = ["ClientName", "KafkaSettings", "WriterOptions", "parse_bootstrap_servers"]
 
@@ -15,9 +15,6 @@ ClientName = Literal["kafka-python", "librdkafka"]
 """The names in ``clients.CLIENTS``, where a client is added."""
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
-
-_SECRET_WORDS = ("password", "secret", "token", "pem", "sasl_jaas", "oauthbearer_config")
-_MASK = "***"
 
 # Option names from the clients' own documentation, and the field that holds them here.
 _FIELD_OF_OPTION = {
@@ -47,8 +44,14 @@ _SECONDS_OF_OPTION = {
 def parse_bootstrap_servers(text: str, *, source: str = "bootstrap servers") -> tuple[str, ...]:
     """Parse ``host:port[,host:port…]`` into ``("host:port", …)``; ``source`` names the setting in the error.
 
-    Raises ``ConfigurationError`` for an empty list, a URL, or a server without a port.
+    Raises ``ConfigurationError`` for an empty list, a URL, a user or password, or a server without a port. Its text
+    repeats none of what may be a password.
     """
+    if "@" in text:
+        raise ConfigurationError(
+            f"{source}: {mask_servers(text)} names a user: give host:port, and user and password as the settings"
+            " KAFKA_SASL_PLAIN_USERNAME and KAFKA_SASL_PLAIN_PASSWORD"
+        )
     servers = tuple(part.strip() for part in text.split(",") if part.strip())
     if not servers:
         raise ConfigurationError(f"{source} is empty: give host:port[,host:port…]")
@@ -58,13 +61,16 @@ def parse_bootstrap_servers(text: str, *, source: str = "bootstrap servers") -> 
 
 
 def _check_server(server: str, source: str) -> None:
+    shown = mask_servers(server)
     if "://" in server:
-        raise ConfigurationError(f"{source}: {server!r} is a URL: give host:port without a scheme")
+        raise ConfigurationError(f"{source}: {shown!r} is a URL: give host:port without a scheme")
+    if "@" in server:
+        raise ConfigurationError(f"{source}: {shown!r} names a user: give host:port")
     host, colon, port = server.rpartition(":")
     if not colon or not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
-        raise ConfigurationError(f"{source}: {server!r} has no port: write {server}:9092")
+        raise ConfigurationError(f"{source}: {shown!r} has no port: write {shown}:9092")
     if not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise ConfigurationError(f"{source}: {server!r}: the port must be a number from 1 to 65535")
+        raise ConfigurationError(f"{source}: {shown!r}: the port must be a number from 1 to 65535")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +117,7 @@ class KafkaSettings:
                 raise ConfigurationError(f"{name} must be over 0")
         if self.request_timeout_seconds <= self.session_timeout_seconds:
             raise ConfigurationError("request_timeout_seconds must be over session_timeout_seconds")
-        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+        object.__setattr__(self, "options", dict(self.options))
 
     def __repr__(self) -> str:
         shown = []
@@ -119,10 +125,10 @@ class KafkaSettings:
             value: Any = getattr(self, spec.name)
             if value is None or value == {}:
                 continue
-            if _is_secret(spec.name):
-                value = _MASK
+            if is_secret_name(spec.name):
+                value = MASK
             elif spec.name == "options":
-                value = {name: _MASK if _is_secret(name) else text for name, text in value.items()}
+                value = {name: MASK if is_secret_name(name) else text for name, text in value.items()}
             shown.append(f"{spec.name}={value!r}")
         return f"KafkaSettings({', '.join(shown)})"
 
@@ -130,6 +136,12 @@ class KafkaSettings:
     def servers_text(self) -> str:
         """The bootstrap servers, comma-separated, for the client and for messages."""
         return ",".join(self.bootstrap_servers)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values of secret settings, which no message and no line of a log may show."""
+        options = [text for name, text in self.options.items() if is_secret_name(name)]
+        return tuple(secret for secret in (self.sasl_password, self.ssl_key_password, *options) if secret)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], prefix: str = "FLOWISE_TELEMETRY_") -> KafkaSettings:
@@ -173,10 +185,6 @@ class WriterOptions:
     max_record_bytes: int
     buffer_bytes: int
     compression: str | None
-
-
-def _is_secret(name: str) -> bool:
-    return any(word in name for word in _SECRET_WORDS)
 
 
 def _seconds(variable: str, text: str) -> float:

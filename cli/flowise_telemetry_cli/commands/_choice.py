@@ -24,10 +24,14 @@ def store(enabled: bool, env_file: Path | None) -> None:
     try:
         stored = store_choice(enabled, environ=os.environ, env_file=env_file)
     except OSError as error:
-        raise click.ClickException(f"the choice cannot be stored: {error.filename}: {error.strerror}") from error
-    click.echo(f"telemetry is {'on' if enabled else 'off'} for this user ({stored.path})")
+        # Ours has a text of its own and no file; that of the system has both.
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise click.ClickException(f"the choice cannot be stored: {reason}") from error
+    now = status(env_file=env_file)
+    if now.enabled == enabled:
+        click.echo(f"telemetry is {'on' if enabled else 'off'} for this user ({stored.path})")
+    else:
+        click.echo(f"stored for this user ({stored.path})")
+        click.echo(f"telemetry is still {'on' if now.enabled else 'off'} here: {now.decided_by}", err=True)
     for path in stored.deleted:
         click.echo(f"deleted {path}")
-    now = status(env_file=env_file)
-    if now.enabled != enabled:
-        click.echo(f"it is still {'on' if now.enabled else 'off'} here: {now.decided_by}", err=True)

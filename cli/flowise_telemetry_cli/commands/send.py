@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from flowise_telemetry import Telemetry
+from flowise_telemetry.app_version import NOT_A_VERSION, normalized_version
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, topic_option
@@ -56,9 +57,11 @@ def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: st
         "toolId": "0b7ac60e-51a4-4bb5-a6a5-f1ae0fd1cf8f", "toolName": "get_weather"}}' \\
         | tr -d '\\n' | flowise-telemetry send --bootstrap-servers localhost:9092
     """
+    if app_version is not None and normalized_version(app_version) is None:
+        raise click.BadParameter(NOT_A_VERSION, param_hint="--app-version")
     settings = kafka_settings(invocation)
     telemetry = Telemetry(
-        app_version=app_version or "",  # without one, every event has to bring its own version
+        app_version=app_version or "0.0.0",  # every event that is sent then has its own
         bootstrap_servers=settings.servers_text,
         topic=topic,
         environ={**os.environ, **invocation.connection},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from flowise_telemetry.app_version import NOT_A_VERSION
 from flowise_telemetry.consent.status import status as telemetry_status
 from flowise_telemetry_cli.commands._choice import env_file_option
 from flowise_telemetry_cli.options import json_option
@@ -17,19 +18,22 @@ __all__ = ["status"]
 
 @click.command()
 @env_file_option
+@click.option("--app-version", metavar="VERSION", help="Version of the app, to see what is sent as it.")
 @json_option("Print one JSON object.")
-def status(*, env_file: Path | None, as_json: bool) -> None:
+def status(*, env_file: Path | None, app_version: str | None, as_json: bool) -> None:
     """Show whether telemetry is on here, what decided it, and where events would go. Connects to nothing.
 
     \b
     Example:
       flowise-telemetry status
     """
-    found = telemetry_status(env_file=env_file)
+    found = telemetry_status(env_file=env_file, app_version=app_version)
     if as_json:
         click.echo(json.dumps(asdict(found), default=str))
         return
-    if found.enabled and not found.active:
+    if found.enabled and app_version is not None and found.app_version is None:
+        state = f"on, but nothing is sent: {NOT_A_VERSION}"
+    elif found.enabled and not found.active:
         state = "on, but nothing is sent: FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS is not set"
     else:
         state = "on" if found.enabled else "off"
@@ -45,5 +49,7 @@ def status(*, env_file: Path | None, as_json: bool) -> None:
         ("spool", f"{found.spool_dir}, {found.spooled_events} events waiting" if found.spool_dir else "none"),
         ("ledger", found.ledger or "none"),
     ]
+    if app_version is not None:
+        lines.append(("app version", found.app_version or "none"))
     for name, value in lines:
         click.echo(f"{name + ':':<14}{value}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,6 +13,7 @@ from flowise_telemetry_consumer.dead_letters.headers import decode, encode, enco
 from flowise_telemetry_consumer.dead_letters.known_group import require_known_group
 from flowise_telemetry_consumer.dead_letters.letter_filter import ALL_LETTERS, LetterFilter
 from flowise_telemetry_consumer.dead_letters.reader import UnreadLetters, read_dead_letters
+from flowise_telemetry_consumer.dead_letters.source_values import SourceValues
 from flowise_telemetry_consumer.dead_letters.states import DeadLetterStates
 from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch
@@ -39,9 +41,9 @@ class RedriveResult:
 
     ``dead`` = ``written`` + ``already_there`` (by event) + ``still_bad`` (by reason) + ``not_chosen`` + ``given_up``
     (redriven too often already) + ``without_bytes`` (nothing to redrive: the client could not read them, or they were
-    too large to be filed) + ``left`` (over the maximum, or not reached). ``by_group`` counts the dead letters of every
-    group, chosen or not. ``incomplete`` says why the end was not reached, ``unread`` how many records could not be
-    read.
+    too large to be filed and the source topic no longer has them) + ``left`` (over the maximum, or not reached).
+    ``fetched`` are those whose value came from the source topic. ``by_group`` counts the dead letters of every group,
+    chosen or not. ``incomplete`` says why the end was not reached, ``unread`` how many records could not be read.
     """
 
     topic: str
@@ -52,6 +54,7 @@ class RedriveResult:
     not_chosen: int = 0
     given_up: int = 0
     without_bytes: int = 0
+    fetched: int = 0
     left: int = 0
     by_group: Counter[str] = field(default_factory=Counter)
     incomplete: str | None = None
@@ -76,6 +79,7 @@ def redrive(
     new_sink: bool = False,
     max_letters: int | None = None,
     max_redrives: int = DEFAULT_MAX_REDRIVES,
+    open_source: Callable[[], RecordReader] | None = None,
     control: RunControl = DEFAULT_CONTROL,
     on_report: Callable[[RedriveResult], None] | None = None,
 ) -> RedriveResult:
@@ -92,6 +96,9 @@ def redrive(
     The sink has to know the group, by the progress that the group's consumers left there, unless it is a ``new_sink``:
     the receipts would say of a sink with a mistyped name that the events have arrived.
 
+    ``open_source`` opens a second reader without a group, once a value that was too large to be filed has to be fetched
+    from its source topic; it is closed again. Without it such dead letters are left.
+
     ``writer`` None: a dry run, which changes nothing and only asks ``sink``, if given, for the group; ``written`` then
     includes events that the sink may already hold. ``on_report`` is called with the result so far after each batch.
     Raises ``UnknownTopicError``, ``SinkError``, ``DeadLetterRefusedError``, and ``ConfigurationError`` before anything
@@ -99,7 +106,8 @@ def redrive(
     """
     topic_id = reader.topic_id(topic)
     offsets = OffsetRange.of(reader, topic)
-    with DeadLetterStates() as states:
+    with DeadLetterStates() as states, ExitStack() as opened:
+        values = None if open_source is None else opened.enter_context(SourceValues(open_source, control))
         run = _Redrive(states, sink, writer, catalog, topic, control=control, on_report=on_report)
 
         def letters() -> Iterator[StoredDeadLetter]:
@@ -118,10 +126,11 @@ def redrive(
             for letter in letters():
                 if group is not None and letter.identity.group != group:
                     continue
-                if states.is_current(letter) and run.wants(letter, chosen, max_redrives):
-                    if max_letters is not None and run.taken >= max_letters:
-                        break
-                    run.take(letter)
+                if not states.is_current(letter) or not run.wants(letter, chosen, max_redrives):
+                    continue
+                if max_letters is not None and run.taken >= max_letters:
+                    break
+                run.take(letter, values)
             run.flush()
         except IncompleteReadError as error:
             run.result.incomplete = error.message
@@ -173,8 +182,6 @@ class _Redrive:
         """Return whether to redrive a dead letter; count it if not."""
         if not chosen.admits(letter):
             self.result.not_chosen += 1
-        elif letter.lacks_bytes:
-            self.result.without_bytes += 1
         elif letter.redrive_count >= max_redrives:
             self.result.given_up += 1
         else:
@@ -182,8 +189,16 @@ class _Redrive:
         self.result.left -= 1
         return False
 
-    def take(self, letter: StoredDeadLetter) -> None:
-        """Add a dead letter to the batch, and flush the batch once it is full."""
+    def take(self, letter: StoredDeadLetter, values: SourceValues | None) -> None:
+        """Add a dead letter to the batch, and flush the batch once it is full; count one that has no value anywhere."""
+        if letter.lacks_bytes:
+            whole = None if values is None else values.restore(letter)
+            if whole is None:
+                self.result.without_bytes += 1
+                self.result.left -= 1
+                return
+            letter = whole
+            self.result.fetched += 1
         self.taken += 1
         self._batch.add([_source_record(letter)], now=self._control.clock.monotonic())
         if self._batch.is_full(_BATCH_LIMITS):
@@ -199,7 +214,8 @@ class _Redrive:
         if self._sink is not None and decoded.frames:
             done = retry_until(partial(self._sink.write, Batch(frames=decoded.frames)), self._control, what="the sink")
         if self._writer is not None:
-            follow_ups = DeadLetterBatch(self._writer, self._follow_ups(records, decoded))
+            # One that was fetched from its source and is still bad is still too large.
+            follow_ups = DeadLetterBatch(self._writer, self._follow_ups(records, decoded), on_cut=lambda _: None)
             retry_until(
                 partial(follow_ups.deliver, timeout_seconds=_FLUSH_SECONDS), self._control, what="the dead-letter topic"
             )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.port import Batch, WriteResult
+from flowise_telemetry_consumer.sinks.record_times import RecordTimes
 from flowise_telemetry_schemas import Catalog, ConfigurationError, EventSchema, Field
 from flowise_telemetry_schemas.codec import encode
 from flowise_telemetry_transport.acknowledged import AcknowledgedBatch
+from flowise_telemetry_transport.clients import open_writer
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordWriter
+from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.topics import MAX_UNCOMPRESSED_BYTES
 from flowise_telemetry_transport.types import OutgoingRecord
 
-__all__ = ["TOPIC_SCHEME", "TopicSink", "topic_of"]
+__all__ = ["TOPIC_SCHEME", "TopicSink", "open_topic_writer", "topic_of"]
 
 TOPIC_SCHEME = "kafka://"
 
@@ -27,16 +31,42 @@ def topic_of(url: str) -> str:
     return topic
 
 
+def open_topic_writer(
+    settings: KafkaSettings, *, open_writer: Callable[..., RecordWriter] = open_writer
+) -> RecordWriter:
+    """Open a writer that compresses: a record that fits its topic only that way has to fit the other one too.
+
+    It takes records of up to ``MAX_UNCOMPRESSED_BYTES``, whatever the topic's limit. Raises as ``open_writer``.
+    """
+    return open_writer(
+        settings,
+        client_id="flowise-telemetry-replay",
+        linger_ms=20,
+        max_record_bytes=MAX_UNCOMPRESSED_BYTES,
+        buffer_bytes=2 * MAX_UNCOMPRESSED_BYTES,
+        compression="gzip",
+    )
+
+
 class TopicSink:
     """A ``Sink`` and no more: events as records of a topic, keyed by event id and dated when they occurred.
 
     A topic keeps no progress and cannot tell what it holds: an event that is written twice is there twice, and its
-    consumers deduplicate by ``eventId``. ``flush_seconds`` bounds each wait for acknowledgements. The writer stays the
-    caller's to close.
+    consumers deduplicate by ``eventId``. ``times`` are the topic's bounds on the times of records. ``flush_seconds``
+    bounds each wait for acknowledgements. The writer stays the caller's to close.
     """
 
-    def __init__(self, writer: RecordWriter, topic: str, catalog: Catalog, *, flush_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        writer: RecordWriter,
+        topic: str,
+        catalog: Catalog,
+        *,
+        times: RecordTimes | None = None,
+        flush_seconds: float = 60.0,
+    ) -> None:
         self.topic = topic
+        self.times = times or RecordTimes()
         self._writer = writer
         self._catalog = catalog
         self._flush_seconds = flush_seconds
@@ -81,7 +111,7 @@ class TopicSink:
         answer yet and sends those that failed, no others.
         """
         if self._under_way is None or self._delivered is not records:
-            self._under_way, self._delivered = AcknowledgedBatch(self._writer, records), records
+            self._under_way, self._delivered = AcknowledgedBatch(self._writer, self.times.keep_within(records)), records
         try:
             self._under_way.deliver(timeout_seconds=self._flush_seconds)
         except TransportError as error:

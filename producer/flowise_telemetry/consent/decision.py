@@ -3,11 +3,12 @@
 One opt-out anywhere is enough: no opt-in, not even an argument in the program, overrides it. The places are checked in
 this order, and the first opt-out decides:
 
-1. the argument ``enabled=False``
+1. the argument ``enabled``: ``False``, or anything else that is not plainly a yes
 2. ``DISABLE_FLOWISE_TELEMETRY`` in the process environment
 3. ``DO_NOT_TRACK`` in the process environment
 4. either variable in the ``.env`` file (``env_file=``, else ``.env`` in the working directory)
 5. the choice stored by ``flowise-telemetry disable``
+6. the choice stored by the app itself, ``Telemetry.set_enabled(False)``
 
 A place that exists and cannot be read (a file without permission, a broken line that names an opt-out) counts as an
 opt-out. Without any opt-out, the first opt-in in the same order is named as the decider; without either, the default is
@@ -16,15 +17,16 @@ on. Nothing is checked after an opt-out, so one in the environment opens no file
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flowise_telemetry import environment
 from flowise_telemetry.consent.env_file import EnvFile
-from flowise_telemetry.consent.stored_choice import StoredChoiceError, read_choice
+from flowise_telemetry.consent.stored_choice import StoredChoiceError, read_app_choice, read_choice
 
-__all__ = ["Consent", "OptOutWatch", "decide"]
+__all__ = ["APP_OPT_OUT", "Consent", "decide", "environment_opt_out", "stored_consent"]
+
+_SHOWN_CHARACTERS = 5  # "false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +37,42 @@ class Consent:
     decided_by: str
 
 
-def _environment_opt_out(environ: Mapping[str, str]) -> str | None:
+APP_OPT_OUT = Consent(False, "the app's own settings (set_enabled(False))")
+
+
+def environment_opt_out(environ: Mapping[str, str]) -> str | None:
     """Return the name of the opt-out variable that is set, if any."""
     for name in environment.OPT_OUTS:
-        if environment.is_set(environ, name):
-            return name
+        for spelling in (name, name.lower()):  # as for http_proxy, people write either
+            if environment.is_set(environ, spelling):
+                return spelling
     return None
 
 
-def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argument: bool | None = None) -> Consent:
-    """Return the decision. ``read_file`` is called only if no place before it opted out."""
-    if argument is False:
-        return Consent(False, "the argument enabled=False")
-    if name := _environment_opt_out(environ):
+def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argument: object = None) -> Consent:
+    """Return the decision. ``read_file`` is called only if no place before it opted out.
+
+    ``argument`` is a bool or any spelling of one (``environment.is_yes``); None if there is none.
+    """
+    if argument is not None and not environment.is_yes(argument):
+        return Consent(False, f"the argument enabled={_spelling(argument)}")
+    if name := environment_opt_out(environ):
         return Consent(False, f"{name} in the environment")
     file = read_file()
-    name = _environment_opt_out(file.values)
-    if name or file.unreadable_opt_out:
-        return Consent(False, file.unreadable_opt_out or f"{name} in {file.path}")
-    stored = _stored({**file.values, **environ})
+    if file.opt_out:
+        return Consent(False, file.opt_out)
+    stored = stored_consent(environment.over_file(environ, file.values))
     if stored is not None and not stored.enabled:
         return stored
-    if argument:
-        return Consent(True, "the argument enabled=True")
+    if argument is not None:
+        return Consent(True, f"the argument enabled={_spelling(argument)}")
     return _environment_opt_in(environ, file) or stored or Consent(True, "the default")
+
+
+def _spelling(argument: object) -> str:
+    """Return the argument as the program spelled it; no more than a type for what is neither a yes nor a no."""
+    known = isinstance(argument, bool | int | str) and len(str(argument)) <= _SHOWN_CHARACTERS
+    return repr(argument) if known else f"<{type(argument).__name__}>"
 
 
 def _environment_opt_in(environ: Mapping[str, str], file: EnvFile) -> Consent | None:
@@ -69,44 +83,14 @@ def _environment_opt_in(environ: Mapping[str, str], file: EnvFile) -> Consent | 
     return None
 
 
-def _stored(environ: Mapping[str, str]) -> Consent | None:
+def stored_consent(environ: Mapping[str, str]) -> Consent | None:
+    """Return what is stored: an opt-out by command, an opt-out by the app, an opt-in by command, or None."""
     try:
-        choice = read_choice(environ)
+        choice, app_choice = read_choice(environ), read_app_choice(environ)
     except StoredChoiceError as error:
         return Consent(False, str(error))
+    if choice is not False and app_choice is False:
+        return APP_OPT_OUT
     if choice is None:
         return None
     return Consent(choice, f"the stored choice (flowise-telemetry {'enable' if choice else 'disable'})")
-
-
-class OptOutWatch:
-    """Notices an opt-out that is set while the app runs.
-
-    The environment is checked at every call; the stored choice, which is a file, at most every
-    ``choice_check_seconds``. ``choice_environ`` says where that file is.
-    """
-
-    def __init__(
-        self,
-        environ: Mapping[str, str],
-        choice_environ: Mapping[str, str],
-        *,
-        choice_check_seconds: float = 5.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._environ = environ
-        self._choice_environ = choice_environ
-        self._choice_check_seconds = choice_check_seconds
-        self._clock = clock
-        self._choice_checked_at = float("-inf")
-
-    def opt_out(self) -> Consent | None:
-        """Return the opt-out; None while there is none."""
-        if name := _environment_opt_out(self._environ):
-            return Consent(False, f"{name} in the environment")
-        now = self._clock()
-        if now - self._choice_checked_at < self._choice_check_seconds:
-            return None
-        self._choice_checked_at = now
-        stored = _stored(self._choice_environ)
-        return stored if stored is not None and not stored.enabled else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import os
@@ -11,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowise_telemetry import environment
+from flowise_telemetry.consent.opt_out_lines import opt_out_in
 
-__all__ = ["EnvFile", "read_env_file"]
+__all__ = ["EnvFile", "find_opt_out", "read_env_file"]
 
 logger = logging.getLogger("flowise_telemetry")
 
@@ -23,13 +25,12 @@ MAX_FILE_BYTES = 1_048_576
 class EnvFile:
     """Telemetry's variables in a file; all others are discarded.
 
-    ``unreadable_opt_out`` describes the place of a possible opt-out that could not be read: the whole file, or a broken
-    line that names one. Doubt counts as an opt-out.
+    ``opt_out`` names the opt-out in the file, for people; a file that cannot be read counts as one.
     """
 
     path: Path
     values: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold a password
-    unreadable_opt_out: str | None = None
+    opt_out: str | None = None
 
 
 def read_env_file(path: str | Path | None) -> EnvFile:
@@ -41,22 +42,39 @@ def read_env_file(path: str | Path | None) -> EnvFile:
     """
     file = Path(path) if path is not None else Path(".env")
     try:
-        status = file.stat()
-    except (FileNotFoundError, NotADirectoryError):
+        raw = _read(file)
+    except FileNotFoundError:
         if path is not None:
             logger.warning("telemetry: env_file %s does not exist", file)
         return EnvFile(file)
-    except (OSError, ValueError):
-        return EnvFile(file, unreadable_opt_out=f"{file} cannot be read")
-    if stat.S_ISDIR(status.st_mode) or _is_null_device(status):
-        return EnvFile(file)
-    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-        return EnvFile(file, unreadable_opt_out=f"{file} is not a regular file of at most 1 MiB")
+    except OSError as error:
+        return EnvFile(file, opt_out=f"{file} {error.strerror}")
+    return _parse(file, raw)
+
+
+def find_opt_out(path: Path) -> str | None:
+    """Return the name of the switch that the file turns on, or why that cannot be known; None if it turns on none."""
     try:
-        text = file.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError:
-        return EnvFile(file, unreadable_opt_out=f"{file} cannot be read")
-    return _parse(file, text)
+        return opt_out_in(_read(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error.strerror
+
+
+def _read(file: Path) -> bytes:
+    """Return the bytes. Raises ``FileNotFoundError``, and ``OSError`` with our own text if it cannot be read."""
+    try:
+        status = file.stat()
+        if stat.S_ISDIR(status.st_mode) or _is_null_device(status):
+            return b""
+        if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_FILE_BYTES:
+            return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(error.errno, "does not exist", str(file)) from error
+    except (OSError, ValueError) as error:
+        raise OSError(0, "cannot be read") from error
+    raise OSError(0, "is not a regular file of at most 1 MiB")
 
 
 def _is_null_device(status: os.stat_result) -> bool:
@@ -68,7 +86,14 @@ def _is_null_device(status: os.stat_result) -> bool:
         return False
 
 
-def _parse(file: Path, text: str) -> EnvFile:
+def _text(raw: bytes) -> str:
+    """Decode UTF-8, or UTF-16 as Windows' editors and shells write it: with or without its mark, whole or in part."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", errors="replace")
+    return raw.replace(b"\0", b"").decode("utf-8-sig", errors="replace")
+
+
+def _parse(file: Path, raw: bytes) -> EnvFile:
     # Imported only if there is a file: it takes longer to load than this whole package. dotenv_values, the documented
     # way in, logs a WARNING for each bad line and does not say which lines were bad; the module dotenv.parser does, but
     # python-dotenv does not document it. If a release renames parse_stream or the attributes of a Binding (key, value,
@@ -77,21 +102,17 @@ def _parse(file: Path, text: str) -> EnvFile:
     from dotenv.parser import parse_stream
 
     values: dict[str, str] = {}
-    unreadable: str | None = None
+    name = opt_out_in(raw)
     broken: list[int] = []
-    for binding in parse_stream(io.StringIO(text)):
+    for binding in parse_stream(io.StringIO(_text(raw))):
         if binding.error:
             broken.append(binding.original.line)
-            if any(name in binding.original.string for name in environment.OPT_OUTS):
-                unreadable = unreadable or f"{file} line {binding.original.line} cannot be parsed"
-        elif binding.key in environment.OPT_OUTS and binding.value is None:
-            unreadable = unreadable or f"{file} line {binding.original.line} has no value"
         elif binding.key is not None and binding.value is not None and _is_ours(binding.key):
             values[binding.key] = binding.value
     if broken:
         lines = ", ".join(map(str, broken[:5])) + (", …" if len(broken) > 5 else "")
         logger.warning("telemetry: %s: skipped lines that cannot be parsed: %s", file, lines)
-    return EnvFile(file, values, unreadable)
+    return EnvFile(file, values, f"{name} in {file}" if name else None)
 
 
 def _is_ours(name: str) -> bool:

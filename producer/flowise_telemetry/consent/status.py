@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowise_telemetry.app_version import normalized_version
 from flowise_telemetry.consent.decision import decide
 from flowise_telemetry.consent.env_file import read_env_file
 from flowise_telemetry.consent.stored_choice import choice_path
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret, secret_path
 from flowise_telemetry.settings import ProducerSettings
+from flowise_telemetry_transport.masking import mask_servers
 
 __all__ = ["Status", "status"]
 
@@ -23,7 +25,8 @@ class Status:
 
     ``enabled`` tells if events may be sent, ``decided_by`` who decided that. ``active`` is False also if a
     ``Telemetry`` would have nowhere to send (no servers, no debug). ``instance_id`` is this month's; None while there
-    is no local secret. ``spooled_events`` counts those in ``spool_dir`` that ended processes left.
+    is no local secret. ``spooled_events`` counts those in ``spool_dir`` that ended processes left. ``app_version`` is
+    the given one as the schemas take it; None if none was given, or if it is no version: then nothing is sent.
     """
 
     enabled: bool
@@ -39,20 +42,29 @@ class Status:
     spool_dir: Path | None
     spooled_events: int
     ledger: Path | None
+    app_version: str | None
 
 
-def status(*, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None) -> Status:
-    """Return the state of a ``Telemetry()`` created here without arguments. Creates no file and connects to nothing."""
+def status(
+    *,
+    environ: Mapping[str, str] | None = None,
+    env_file: str | Path | None = None,
+    app_version: str | None = None,
+) -> Status:
+    """Return the state of a ``Telemetry(app_version=…)`` created here. Creates no file and connects to nothing."""
     environ = os.environ if environ is None else environ
     file = read_env_file(env_file)
     consent = decide(environ, lambda: file)
     settings = ProducerSettings.read(environ, file.values)
+    version = normalized_version(app_version)
     secret = find_secret(settings.environ)
     return Status(
         enabled=consent.enabled,
         decided_by=consent.decided_by,
-        active=consent.enabled and bool(settings.bootstrap_servers or settings.debug),
-        bootstrap_servers=settings.bootstrap_servers,
+        active=consent.enabled
+        and bool(settings.bootstrap_servers or settings.debug)
+        and (app_version is None or version is not None),
+        bootstrap_servers=mask_servers(settings.bootstrap_servers),
         topic=settings.topic,
         debug=settings.debug,
         env_file=file.path,
@@ -62,6 +74,7 @@ def status(*, environ: Mapping[str, str] | None = None, env_file: str | Path | N
         spool_dir=settings.spool_dir,
         spooled_events=_spooled(settings.spool_dir),
         ledger=settings.ledger_path,
+        app_version=version,
     )
 
 

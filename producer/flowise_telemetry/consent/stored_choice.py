@@ -1,26 +1,34 @@
-"""The user's choice, stored by ``flowise-telemetry enable`` and ``disable``."""
+"""The user's choice, stored by ``flowise-telemetry enable`` and ``disable``, and the one made in the app's settings.
+
+Each opt-out also leaves its time: what was accepted before never leaves, whatever is chosen later.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowise_telemetry.config_folder import config_folder, write_privately
+from flowise_telemetry.config_folder import OPT_OUT_TIME_FILE, config_folder, write_privately
 
 __all__ = [
+    "APP_CHOICE_FILE",
     "CHOICE_FILE",
     "StoredChoice",
     "StoredChoiceError",
     "choice_path",
+    "read_app_choice",
     "read_choice",
+    "store_app_choice",
     "store_choice",
     "write_choice",
 ]
 
 CHOICE_FILE = "choice"
+APP_CHOICE_FILE = "app-choice"
 _WORDS = {"enabled": True, "disabled": False}
 _MAX_FILE_BYTES = 64
 
@@ -46,9 +54,19 @@ def choice_path(environ: Mapping[str, str]) -> Path | None:
 
 def read_choice(environ: Mapping[str, str]) -> bool | None:
     """Return True for enabled, False for disabled, None if none is stored. Raises ``StoredChoiceError``."""
-    path = choice_path(environ)
-    if path is None:
+    return _read(CHOICE_FILE, environ)
+
+
+def read_app_choice(environ: Mapping[str, str]) -> bool | None:
+    """Return the app's own choice, as ``read_choice`` does the user's."""
+    return _read(APP_CHOICE_FILE, environ)
+
+
+def _read(name: str, environ: Mapping[str, str]) -> bool | None:
+    folder = config_folder(environ)
+    if folder is None:
         return None
+    path = folder / name
     try:
         with path.open("rb") as file:
             word = file.read(_MAX_FILE_BYTES).decode("ascii", "replace").strip()
@@ -61,13 +79,24 @@ def read_choice(environ: Mapping[str, str]) -> bool | None:
     return _WORDS[word]
 
 
-def write_choice(enabled: bool, environ: Mapping[str, str]) -> Path:
-    """Store the choice and return its file. Raises ``OSError`` if it cannot be written."""
-    path = choice_path(environ)
-    if path is None:
+def write_choice(enabled: bool, environ: Mapping[str, str], name: str = CHOICE_FILE) -> Path:
+    """Store the choice, and the time of an opt-out, and return its file. Raises ``OSError`` if it cannot be written."""
+    folder = config_folder(environ)
+    if folder is None:
         raise StoredChoiceError("this user has no home folder: set FLOWISE_TELEMETRY_CONFIG_DIR")
+    path = folder / name
     write_privately(path, "enabled\n" if enabled else "disabled\n", replace=True)
+    if not enabled:
+        write_privately(folder / OPT_OUT_TIME_FILE, f"{time.time_ns() // 1_000_000}\n", replace=True)
     return path
+
+
+def store_app_choice(enabled: bool, environ: Mapping[str, str]) -> None:
+    """Store the app's own opt-out, or take it back, which touches no other. Raises ``OSError``."""
+    if not enabled:
+        write_choice(False, environ, APP_CHOICE_FILE)
+    elif (folder := config_folder(environ)) is not None:
+        (folder / APP_CHOICE_FILE).unlink(missing_ok=True)
 
 
 def store_choice(

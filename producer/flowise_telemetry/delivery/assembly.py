@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import lifecycle
+from flowise_telemetry.config_folder import last_opt_out_ms
 from flowise_telemetry.delivery.in_flight import InFlight, WriterFactory
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.sender import Sender
@@ -15,6 +16,7 @@ from flowise_telemetry.identity.instance_id import InstanceId, load_secret
 
 if TYPE_CHECKING:
     from flowise_telemetry.delivery.queue import EventQueue
+    from flowise_telemetry.delivery.requests import Requests
     from flowise_telemetry.delivery.wakeup import Wakeup
     from flowise_telemetry.ledger import Ledger
     from flowise_telemetry.settings import Limits, ProducerSettings
@@ -26,7 +28,8 @@ __all__ = ["assemble"]
 
 logger = logging.getLogger("flowise_telemetry")
 
-_WINDOW_MAX_EVENTS = 5_000  # of a spool, in memory at once
+_WINDOW_MAX_EVENTS = 10_000  # of a spool, in memory at once, those in flight included
+_SPOOL_BLOCK_SECONDS = 0.1  # that the client may take of the thread that writes the spool
 
 
 def assemble(
@@ -37,31 +40,32 @@ def assemble(
     stream_id: str,
     queue: EventQueue,
     wakeup: Wakeup,
+    requests: Requests,
     counts: Counts,
     may_send: Callable[[], bool],
     writer_factory: WriterFactory | None,
 ) -> Sender:
-    """Return a sender that is not started. Files and network are first used on its thread."""
+    """Return a sender. Files and network are first used when it runs."""
     pending = PendingEvents(
         queue,
         counts,
         max_age_seconds=limits.max_age_seconds,
         spool=_spool(settings, limits),
+        # The rest is for what the app sends while the disk or the client takes its time.
         window_events=max(1, min(_WINDOW_MAX_EVENTS, limits.buffer_max_events // 2)),
+        window_bytes=limits.buffer_max_bytes // 4,
     )
 
     def make_writer() -> RecordWriter:
+        lifecycle.expect_forks()
         writer = _open_writer(settings, limits, writer_factory)
         lifecycle.connecting(stream_id)
         return writer
 
-    def on_connected() -> None:
-        lifecycle.connected(stream_id)
-        lifecycle.watch_exit()
-
     return Sender(
         queue=queue,
         wakeup=wakeup,
+        requests=requests,
         counts=counts,
         pending=pending,
         in_flight=InFlight(
@@ -69,7 +73,7 @@ def assemble(
             pending=pending,
             make_writer=make_writer,
             wakeup=wakeup,
-            on_connected=on_connected,
+            on_connected=lambda: lifecycle.connected(stream_id),
             ledger=_ledger(settings, limits),
         ),
         make_encoder=lambda: _make_encoder(settings, app_version, stream_id),
@@ -93,7 +97,9 @@ def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:
     except ImportError as error:  # a Python that was built without SQLite
         logger.warning("telemetry: no spool, events are kept in memory only: %s", error)
         return None
-    return Spool(settings.spool_dir, max_bytes=limits.spool_max_bytes)
+    return Spool(
+        settings.spool_dir, max_bytes=limits.spool_max_bytes, opted_out_at_ms=last_opt_out_ms(settings.environ)
+    )
 
 
 def _ledger(settings: ProducerSettings, limits: Limits) -> Ledger | None:
@@ -113,4 +119,6 @@ def _open_writer(settings: ProducerSettings, limits: Limits, writer_factory: Wri
         return writer_factory()
     from flowise_telemetry.delivery.kafka import open_kafka_writer
 
-    return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes)
+    if settings.spool_dir is None:
+        return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes)
+    return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes, block_seconds=_SPOOL_BLOCK_SECONDS)

@@ -67,6 +67,8 @@ class InFlight:
         self._client_full_until = 0.0
         self._connected = False
         self._closing = False
+        self.has_sent = False
+        """True once the client took an event."""
         self.backoff = Backoff(clock)
 
     def __len__(self) -> int:
@@ -97,7 +99,7 @@ class InFlight:
         """Hand a bounded number of events to the client, unless it is known to fail now."""
         if not self._pending or self.backoff.wait_seconds() > 0 or self._clock() < self._client_full_until:
             return
-        writer = self._open()
+        writer = self.open()
         if writer is None:
             return
         for _ in range(min(len(self._pending), self._room(), _SEND_AT_ONCE_EVENTS)):
@@ -106,7 +108,8 @@ class InFlight:
                 self._pending.put_back([encoded])
                 return
 
-    def _open(self) -> RecordWriter | None:
+    def open(self) -> RecordWriter | None:
+        """Return the client, made now if there is none; None if it cannot be made."""
         if self._writer is None:
             try:
                 # No fork between making the client and keeping it: the child must never free it, see keep_forever.
@@ -126,6 +129,7 @@ class InFlight:
         except Exception as error:
             del self._unanswered[encoded.event_id]
             return self._not_taken(encoded, error)
+        self.has_sent = True
         return True
 
     def _not_taken(self, encoded: Encoded, error: Exception) -> bool:
@@ -152,8 +156,8 @@ class InFlight:
         if self._writer is not None:
             self._writer.poll()
 
-    def take_answers(self) -> None:
-        """Settle each answered event: delivered, dropped, or put back to be sent again."""
+    def take_answers(self) -> bool:
+        """Settle each answered event: delivered, dropped, or put back to be sent again. True if any was delivered."""
         again: list[Encoded] = []
         delivered: list[Encoded] = []
         while self._answers:
@@ -182,6 +186,7 @@ class InFlight:
                 self._on_connected()
             if not again:
                 self.backoff.succeeded()
+        return bool(delivered)
 
     def close(self, timeout_seconds: float) -> list[Encoded]:
         """Close the client within the time, and return the events that it never answered."""

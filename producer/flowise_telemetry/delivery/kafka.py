@@ -14,9 +14,13 @@ _BLOCK_SECONDS = 1.0
 
 
 def open_kafka_writer(
-    environ: Mapping[str, str], *, buffer_bytes: int, delivery_timeout_seconds: float = 30.0
+    environ: Mapping[str, str],
+    *,
+    buffer_bytes: int,
+    delivery_timeout_seconds: float = 30.0,
+    block_seconds: float = _BLOCK_SECONDS,
 ) -> RecordWriter:
-    """Return a writer for ``FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS``.
+    """Return a writer for ``FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS`` whose ``send`` waits at most ``block_seconds``.
 
     Imports the client, so call it within ``lifecycle.loading``. Raises ``ConfigurationError`` and
     ``MissingExtraError``.
@@ -31,6 +35,6 @@ def open_kafka_writer(
     return open_writer(
         settings,
         delivery_timeout_seconds=delivery_timeout_seconds,
-        block_seconds=_BLOCK_SECONDS,
+        block_seconds=block_seconds,
         buffer_bytes=buffer_bytes,
     )

@@ -1,18 +1,20 @@
-"""The one thread that encodes, sends and counts."""
+"""The sender: encodes, sends and counts, on the worker's thread."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from flowise_telemetry.delivery.in_flight import InFlight
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent
+from flowise_telemetry.delivery.requests import Requests
 from flowise_telemetry.delivery.wakeup import Wakeup
-from flowise_telemetry.encoding.encoder import Encoded, Encoder, event_name
+from flowise_telemetry.encoding.encoder import Encoded, Encoder
 from flowise_telemetry.stats import Counts, DropReason
 from flowise_telemetry_schemas.errors import ValidationError
 
@@ -22,9 +24,7 @@ logger = logging.getLogger("flowise_telemetry")
 
 _ENCODE_AT_ONCE_EVENTS = 500
 _UNEXPECTED_WAIT_SECONDS = 1.0
-_FLUSH_CHECK_SECONDS = 0.1
 _ANNOUNCE_SECONDS = 0.02
-_STOP_SENDING_AT = 0.8  # of the time that ``stop`` has; the rest is for closing client and spool
 
 
 class Sender:
@@ -39,6 +39,7 @@ class Sender:
         *,
         queue: EventQueue,
         wakeup: Wakeup,
+        requests: Requests,
         counts: Counts,
         pending: PendingEvents,
         in_flight: InFlight,
@@ -48,6 +49,7 @@ class Sender:
     ) -> None:
         self._queue = queue
         self._wakeup = wakeup
+        self._requests = requests
         self._counts = counts
         self._pending = pending
         self._in_flight = in_flight
@@ -57,12 +59,8 @@ class Sender:
         self._encoder: Encoder | None = None
         self._unencoded: deque[QueuedEvent] = deque()
         self._reason_for_rest = DropReason.CLOSED
-        self._stop_at: float | None = None
-        self._flushing = 0
+        self._given_up = False
         self._announce_at = 0.0
-        self._settled = threading.Condition()
-        self._lowest_unsettled = 0
-        self._thread: threading.Thread | None = None
 
     # -- for the app's threads ------------------------------------------------------------------------------------
 
@@ -71,57 +69,33 @@ class Sender:
         """Undelivered events on disk."""
         return self._pending.spooled
 
-    def start(self) -> None:
-        """Start the thread. Raises ``RuntimeError`` if the process cannot have another one."""
-        thread = threading.Thread(target=self._run, name="flowise-telemetry", daemon=True)
-        thread.start()
-        self._thread = thread
-
-    def flush(self, timeout_seconds: float) -> bool:
-        """Wait until everything accepted before the call is delivered or dropped; return False at the time limit."""
-        target = self._queue.accepted
-        if self._thread is threading.current_thread():
-            return False  # called from on_drop: it would wait for itself
-        deadline = self._clock() + timeout_seconds
+    def retry_now(self) -> None:
+        """End a wait for the next attempt, because a caller waits for its delivery."""
         self._in_flight.backoff.retry_now()
-        with self._settled:
-            self._flushing += 1
-            try:
-                while self._lowest_unsettled < target:
-                    remaining = deadline - self._clock()
-                    if remaining <= 0 or self._thread is None or not self._thread.is_alive():
-                        return False
-                    self._wakeup.ring()
-                    # In short waits, as the thread may end without a notice.
-                    self._settled.wait(min(remaining, _FLUSH_CHECK_SECONDS))
-            finally:
-                self._flushing -= 1
-        return True
 
-    def stop(self, timeout_seconds: float) -> None:
-        """Deliver what is possible within the time, close the client, and count the rest as ``closed``."""
-        self._queue.close()
-        self._stop_at = self._clock() + timeout_seconds * _STOP_SENDING_AT
-        thread = self._thread
-        if thread is None or thread is threading.current_thread():
-            return
-        self._wakeup.ring()
-        thread.join(timeout_seconds)
-        if thread.is_alive():
-            self._give_up()
+    def give_up(self) -> None:
+        """Settle what is in memory alone, because the thread hangs: into a spool of this thread's own, else ``closed``.
 
-    def _give_up(self) -> None:
-        """Count everything as dropped, for good, because the thread hangs in the client."""
-        # Counts only: the thread may come back, and owns its collections and its spool.
-        names = [event_name(item[0]) for item in [*self._queue.take_all(), *self._unencoded.copy()]]
-        held = [*self._pending.in_memory(), *self._in_flight.unanswered()]
-        for name in [*names, *(encoded.event for encoded in held if not encoded.row)]:
-            self._counts.drop(DropReason.CLOSED, name)
-        self._counts.freeze()
+        The thread may come back, and then finds nothing left to do.
+        """
+        self._given_up = True
+        rest = [*self._queue.take_all(), *_taken(self._unencoded)]
+        held = [*self._pending.take_unspooled(), *self._in_flight.unanswered()]
+        fresh = [encoded for encoded in held if not encoded.row]
+        if self._pending.keeps and self._encoder is not None:
+            fresh += [encoded for item in rest if (encoded := self._encoded(self._encoder, item)) is not None]
+            fresh = self._pending.keep_elsewhere(fresh)
+        else:
+            for event, *_ in rest:
+                self._counts.drop(DropReason.CLOSED, type(event).EVENT)
+        for encoded in fresh:
+            self._counts.drop(DropReason.CLOSED, encoded.event)
 
     # -- the thread -----------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def run(self, done: Callable[[], bool]) -> bool:
+        """Work until it is asked to stop, then close everything and return True; False once it is ``done``."""
+        self._prepare()
         while not self._is_over():
             try:
                 self._turn()
@@ -131,12 +105,36 @@ class Sender:
                 logger.debug("telemetry: the sender failed", exc_info=True)
                 wait = _UNEXPECTED_WAIT_SECONDS
             self._announce()
-            if wait != 0.0:
+            if done():
+                return False
+            if wait == 0.0:
+                time.sleep(0)  # lets the app's greenlets work, where this is one
+            else:
                 self._wakeup.wait(wait, has_work=self._has_work)
+        self._close()
+        return True
+
+    def _prepare(self) -> None:
+        """Import what the first event needs."""
+        with contextlib.suppress(Exception):  # the first turn meets it again
+            if len(self._queue) and self._encoder is None:
+                self._encoder = self._make_encoder()
+            self._in_flight.open()
+        self._requests.progress_at = self._clock()
+
+    def _close(self) -> None:
+        """Keep what is left in the spool, if there is one, then close the client and count the rest."""
+        self._requests.keeping = self._pending.keeps
+        if self._pending.keeps and self._reason_for_rest is not DropReason.OPTED_OUT:
+            with contextlib.suppress(Exception):  # what cannot be kept is counted below
+                while len(self._queue) or self._unencoded:
+                    self._encode_some()
         unanswered = self._in_flight.close(self._remaining_seconds())
         self._drop_rest(unanswered)
 
     def _is_over(self) -> bool:
+        if self._given_up:
+            return True
         if self._stop_at is None:
             return False
         waiting = len(self._queue) + len(self._unencoded) + len(self._pending)
@@ -145,19 +143,30 @@ class Sender:
         remaining = self._remaining_seconds()
         return remaining <= 0 or (not len(self._in_flight) and self._in_flight.backoff.wait_seconds() >= remaining)
 
+    @property
+    def _stop_at(self) -> float | None:
+        return self._requests.stop_at
+
     def _remaining_seconds(self) -> float:
         return float("inf") if self._stop_at is None else max(0.0, self._stop_at - self._clock())
 
     def _turn(self) -> None:
-        self._in_flight.take_answers()
+        if self._in_flight.take_answers():
+            self._requests.progress_at = self._clock()
         if not self._may_send():
             self._queue.close()
             self._reason_for_rest = DropReason.OPTED_OUT
-            self._stop_at = self._clock()
+            self._requests.ask_to_stop(self._clock(), 0.0)
             return
+        self._requests.keeping = self._pending.keeps
         self._encode_some()
         self._pending.update()
-        self._in_flight.send_some()
+        self._requests.keeping = False  # the client may hang
+        first = not self._in_flight.has_sent
+        if self._may_send():  # again: the disk may have taken its time
+            self._in_flight.send_some()
+        if first and self._in_flight.has_sent:
+            self._requests.progress_at = self._clock()
         self._in_flight.poll()
 
     def _has_work(self) -> bool:
@@ -178,35 +187,37 @@ class Sender:
         encoder = self._encoder = self._encoder or self._make_encoder()
         fresh: list[Encoded] = []
         grown_bytes = 0
-        for _ in range(min(len(self._unencoded), _ENCODE_AT_ONCE_EVENTS)):
-            event, sequence, occurred_at_ms, size_bytes = self._unencoded.popleft()
-            try:
-                encoded = encoder.encode(event, sequence, occurred_at_ms)
-            except Exception as error:
-                # An object that lies about its class can raise anything, with a text that must not be logged.
-                detail = error if isinstance(error, ValidationError) else type(error).__name__
-                self._queue.release(1, size_bytes)
-                self._counts.drop(DropReason.INVALID, event_name(event), detail)
+        for item in _taken(self._unencoded, _ENCODE_AT_ONCE_EVENTS):
+            encoded = self._encoded(encoder, item)
+            if encoded is None:
+                self._queue.release(1, item[3])
                 continue
-            grown_bytes += encoded.held_bytes - size_bytes
+            grown_bytes += encoded.held_bytes - item[3]
             fresh.append(encoded)
         self._queue.hold(0, grown_bytes)
         self._pending.add(fresh)
 
+    def _encoded(self, encoder: Encoder, item: QueuedEvent) -> Encoded | None:
+        """Return None, counted, for what violates its schema."""
+        event, sequence, occurred_at_ms, _ = item
+        try:
+            return encoder.encode(event, sequence, occurred_at_ms)
+        except Exception as error:
+            # A subclass can raise anything, with a text that must not be logged.
+            detail = error if isinstance(error, ValidationError) else type(error).__name__
+            self._counts.drop(DropReason.INVALID, type(event).EVENT, detail)
+            return None
+
     def _drop_rest(self, unanswered: list[Encoded]) -> None:
         """Settle the counts of everything that is left, except what a spool keeps for the next start."""
-        rest = [*self._queue.take_all(), *self._unencoded]
-        self._unencoded.clear()
-        for item in rest:
-            self._counts.drop(self._reason_for_rest, event_name(item[0]))
+        for event, *_ in [*self._queue.take_all(), *_taken(self._unencoded)]:
+            self._counts.drop(self._reason_for_rest, type(event).EVENT)
         if self._pending.close(unanswered, self._reason_for_rest):
-            with self._settled:
-                self._lowest_unsettled = self._queue.accepted
-                self._settled.notify_all()
+            self._requests.lowest_unsettled = self._queue.numbered
 
     def _announce(self) -> None:
         """Let waiting flushes know up to which sequence every event is settled."""
-        if not self._flushing:
+        if not self._requests.flushing:
             return
         now = self._clock()
         many = len(self._in_flight) + len(self._pending) > _ENCODE_AT_ONCE_EVENTS
@@ -220,6 +231,14 @@ class Sender:
             lowest = min(lowest, waiting)
         in_flight = (encoded.sequence for encoded in self._in_flight.unanswered() if encoded.sequence >= 0)
         lowest = min(lowest, min(in_flight, default=lowest))
-        with self._settled:
-            self._lowest_unsettled = lowest
-            self._settled.notify_all()
+        self._requests.lowest_unsettled = lowest
+
+
+def _taken(items: deque[QueuedEvent], most: int | None = None) -> Iterator[QueuedEvent]:
+    """Take items out, until there are none or ``most``; another thread may do so too."""
+    for _ in itertools.count() if most is None else range(most):
+        try:
+            item = items.popleft()
+        except IndexError:
+            return
+        yield item

@@ -12,9 +12,12 @@ from contextlib import closing
 from pathlib import Path
 
 __all__ = [
-    "OPEN_HERE",
+    "claim",
     "connect",
+    "delete_damaged",
+    "delete_orphans",
     "delete_spool",
+    "disown",
     "folder_bytes",
     "is_corruption",
     "orphans",
@@ -33,7 +36,7 @@ _CORRUPT_MAX_FILES = 3
 _BUSY_MS = 1000
 _CORRUPTION = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
-OPEN_HERE: set[str] = set()
+_open_here: dict[str, object] = {}
 """Files that this process, or the one it was forked from, has open; they are no orphans.
 
 SQLite's locks do not protect them within one process, nor in the child of a fork, which inherits SQLite's belief that
@@ -41,15 +44,26 @@ it holds its parent's locks (sqlite.org/howtocorrupt.html, "Carrying an open dat
 """
 
 
+def claim(path: Path) -> bool:
+    """Take a file for one user in this process; False if it has one already."""
+    mine = object()
+    return _open_here.setdefault(str(path), mine) is mine
+
+
+def disown(path: Path) -> None:
+    """Give a file back that was claimed."""
+    _open_here.pop(str(path), None)
+
+
 def spool_name() -> str:
     """Return a new file name; names sort by their time of creation."""
     return f"{_PREFIX}{time.time_ns() // 1_000_000:013d}-{uuid.uuid4().hex[:12]}{_SUFFIX}"
 
 
-def orphans(folder: Path, *, except_for: Path | None = None) -> list[Path]:
+def orphans(folder: Path) -> list[Path]:
     """Return the files of other processes, oldest first. Those processes may still be alive: try the lock."""
     with contextlib.suppress(OSError):
-        return [path for path in _files(folder) if path != except_for and str(path) not in OPEN_HERE]
+        return [path for path in _files(folder) if str(path) not in _open_here]
     return []
 
 
@@ -57,24 +71,30 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
 
 
-def folder_bytes(folder: Path, *, except_for: Path) -> int:
-    """Return the size on disk of the files in the folder, without the file ``except_for``."""
+def folder_bytes(folder: Path) -> int:
+    """Return the size on disk of all spool files in the folder, with their write-ahead logs."""
     total = 0
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(_PREFIX) and not entry.name.startswith(except_for.name):
+            if entry.name.startswith(_PREFIX):
                 with contextlib.suppress(OSError):
                     total += entry.stat(follow_symlinks=False).st_size
     return total
 
 
-def connect(path: Path, *, wait_ms: int = _BUSY_MS) -> sqlite3.Connection:
+def connect(path: Path, *, wait_ms: int = _BUSY_MS, new: bool = False) -> sqlite3.Connection:
     """Open a spool file, locked exclusively from its first use until it is closed. Raises ``sqlite3.Error``."""
     # mode=rw, so that a file that was deleted meanwhile is not created again.
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=wait_ms / 1000)
+    # Any thread, because one after the other may do the sender's work.
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=wait_ms / 1000, check_same_thread=False
+    )
     try:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        if new:  # else it would write, which a full disk refuses
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # see SpoolFile.trim
         connection.execute("PRAGMA synchronous = NORMAL")
     except sqlite3.Error:
         connection.close()
@@ -105,6 +125,13 @@ def set_aside(path: Path) -> None:
             old.unlink(missing_ok=True)
 
 
+def delete_damaged(folder: Path) -> None:
+    """Delete the files that were set aside."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"{_PREFIX}*{_CORRUPT_SUFFIX}"):
+            remove_file(path)
+
+
 def spooled_events(folder: Path) -> int:
     """Return the number of events in files of ended processes; those of living ones are locked."""
     count = 0
@@ -120,3 +147,16 @@ def delete_spool(folder: Path) -> list[Path]:
     for path in deleted:
         remove_file(path)
     return deleted
+
+
+def delete_orphans(folder: Path) -> None:
+    """Delete the files of ended processes; those of living ones are locked and stay."""
+    for path in orphans(folder):
+        try:
+            with closing(connect(path, wait_ms=0)) as connection:
+                connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            if not is_corruption(error):
+                continue
+        remove_file(path)
+    delete_damaged(folder)

@@ -15,22 +15,26 @@ TOOLS = 10  # of 60 events in turn
 class Redriven:
     """A world whose consumer did not know ``tool_created``, with one record that no schema will ever mend."""
 
-    def __init__(self) -> None:
-        self.world = World()
+    def __init__(self, world: World | None = None) -> None:
+        self.world = world or World()
         self.world.send_good(60)
         self.world.send_bad()
+        self.consume()
+        self.sink = self.world.sink
+
+    def consume(self) -> None:
+        """The service of the older release reads all that there is."""
         reader = self.world.reader()
         Consumer(
             reader,
             self.world.sink,
-            self.world.broker.open_writer(),
+            self.world.broker.open_writer(max_record_bytes=64 * 1_048_576),
             OLD,
             SETTINGS,
             clock=self.world.clock,
             sink_thread=SameThread(),
         ).run(StopWhen(self.world.all_committed))
         reader.close()
-        self.sink = self.world.sink
 
     def consume_as(self, group: str) -> MemorySink:
         """Another service of the older release, with a group and a sink of its own, reads all that there is."""
@@ -74,6 +78,7 @@ class Redriven:
             group=group,
             max_letters=max_letters,
             max_redrives=max_redrives,
+            open_source=lambda: self.world.reader(None),
             control=self.world.control,
         )
         assert result.adds_up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import logging
@@ -13,9 +14,16 @@ from typing import Any
 
 import pytest
 
+from flowise_telemetry_consumer import open_dead_letter_writer, redrive
 from flowise_telemetry_consumer.dead_letters.headers import decode
 from flowise_telemetry_consumer.dead_letters.stored import StoredDeadLetter
+from flowise_telemetry_consumer.replay import ReplayRequest, TopicSink, copy_topic
+from flowise_telemetry_consumer.sinks.kafka_topic import open_topic_writer
+from flowise_telemetry_consumer.sinks.record_times import RecordTimes
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport import open_admin, open_reader
 from tests.consumer.service.running import Service, wait_until
+from tests.consumer.world import value_of
 from tests.services.kafka import KafkaService
 
 pytestmark = pytest.mark.real_broker
@@ -107,3 +115,44 @@ def test_what_does_not_fit_the_topic_is_filed_without_its_value(start: Start) ->
     (cut,) = (letter for letter in letters if letter.cut)
     assert (cut.value_bytes, cut.value_sha256) == (60_000, hashlib.sha256(values[7]).hexdigest())
     assert (cut.record.key, cut.source_topic, cut.reason) == (b"bad", it.topic, "unknown_framing")
+
+
+def test_a_redrive_fetches_from_the_source_what_was_too_large(start: Start) -> None:
+    it = start({"max_message_bytes": "4194304"}, {"max_message_bytes": "20000"})
+    value = random.Random(1).randbytes(60_000)
+    produce(it, value)
+    (cut,) = consumed(it, 1)
+    assert cut.lacks_bytes
+    settings = it.kafka.settings(client=it.client)
+    with contextlib.ExitStack() as opened:
+        reader, writer = open_reader(settings), open_dead_letter_writer(settings)
+        opened.callback(reader.close)
+        opened.callback(writer.close, timeout_seconds=5)
+        result = redrive(
+            reader, it.sink, writer, catalog(), it.dlq, open_source=lambda: open_reader(settings), new_sink=True
+        )
+    assert (result.fetched, result.still_bad, result.adds_up) == (1, {"unknown_framing": 1}, True)
+    again = decode(it.dead_records()[-1])
+    assert (again.redrive_count, again.value_bytes, again.record.value) == (1, len(value), None)
+
+
+def test_a_copy_takes_what_its_source_took(start: Start) -> None:
+    it = start({"message_timestamp_after_max_ms": str(9_000 * DAY_MS), "retention_ms": "-1"})
+    now_ms = time.time_ns() // 1_000_000
+    produce(it, bytes(3_000_000))
+    produce(it, value_of(1), timestamp=now_ms + 30 * DAY_MS)
+    produce(it, value_of(2), timestamp=now_ms - 400 * DAY_MS)
+    settings = it.kafka.settings(client=it.client)
+    admin, reader, writer = open_admin(settings), open_reader(settings), open_topic_writer(settings)
+    try:
+        times = RecordTimes.from_settings(admin.settings_of(it.dlq))
+        assert "keeps records for 7.0 days" in str(times.warning())
+        target = TopicSink(writer, it.dlq, catalog(), times=times)
+        result = copy_topic(reader, target, catalog(), ReplayRequest(topic=it.topic))
+    finally:
+        admin.close()
+        reader.close()
+        writer.close(timeout_seconds=5)
+    assert (result.complete, result.written.total()) == (True, 3)
+    assert (times.redated, times.expiring) == (1, 1)
+    assert {bytes(3_000_000), value_of(1)} <= {record.value for record in it.dead_records()}

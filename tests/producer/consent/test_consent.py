@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry import Telemetry
-from flowise_telemetry.consent.decision import Consent, OptOutWatch
+from flowise_telemetry.consent.decision import Consent
 from flowise_telemetry.consent.status import status
 from flowise_telemetry.consent.stored_choice import store_choice
+from flowise_telemetry.consent.watch import OptOutWatch
 from flowise_telemetry_transport import InMemoryBroker
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import stored, tool_created, wait_until
@@ -32,6 +33,33 @@ def test_anything_but_a_no_turns_it_off(name: str, value: str, environ: dict[str
 @pytest.mark.parametrize("name", ["DISABLE_FLOWISE_TELEMETRY", "DO_NOT_TRACK"])
 def test_a_no_or_nothing_leaves_it_on(name: str, value: str, environ: dict[str, str]) -> None:
     assert consent({**environ, name: value}).enabled
+
+
+@pytest.mark.parametrize("name", ["disable_flowise_telemetry", "do_not_track"])
+def test_a_variable_in_lower_case_counts(name: str, environ: dict[str, str]) -> None:
+    assert consent({**environ, name: "1"}) == Consent(False, f"{name} in the environment")
+
+
+@pytest.mark.parametrize("value", [False, 0, "", " ", "0", "false", "False", "no", "NO ", "off", "n", "disabled", b"1"])
+def test_an_argument_that_is_not_plainly_a_yes_is_a_no(value: object, environ: dict[str, str]) -> None:
+    found = consent(environ, enabled=value)
+    assert not found.enabled
+    assert found.decided_by.startswith("the argument enabled=")
+    assert "True" not in found.decided_by
+
+
+@pytest.mark.parametrize("value", [True, 1, "1", "true", "TRUE", "yes", "on"])
+def test_an_argument_that_is_a_yes_decides(value: object, environ: dict[str, str]) -> None:
+    assert consent(environ, enabled=value) == Consent(True, f"the argument enabled={value!r}")
+
+
+def test_a_blank_variable_is_no_other_place_for_the_choice(environ: dict[str, str], working_directory: Path) -> None:
+    (working_directory / ".env").write_text("FLOWISE_TELEMETRY_CONFIG_DIR=theirs\n")
+    environ = {"FLOWISE_TELEMETRY_CONFIG_DIR": " ", "HOME": str(working_directory)}
+    assert store_choice(False, environ=environ).path == Path("theirs/choice")
+    found = status(environ=environ)
+    assert (found.enabled, found.choice_file) == (False, Path("theirs/choice"))
+    assert not consent(environ).enabled
 
 
 def test_on_by_default(environ: dict[str, str]) -> None:
@@ -179,25 +207,33 @@ def test_turning_off_deletes_the_secret_and_the_spool(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["environment", "stored choice"])
+@pytest.mark.parametrize("how", ["environment", "stored choice", ".env", "set_enabled"])
 def test_an_opt_out_after_the_start_is_obeyed(
     how: str,
     make_telemetry: MakeTelemetry,
     broker: InMemoryBroker,
     environ: dict[str, str],
     tmp_path: Path,
+    working_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     broker.down = True
     telemetry = make_telemetry(spool_dir=tmp_path / "spool")
+    monkeypatch.chdir(tmp_path)  # the file that was read at the start is meant
     for number in range(3):
         telemetry.send_telemetry(tool_created(number))
     wait_until((tmp_path / "spool").exists)
     if how == "environment":
         environ["DO_NOT_TRACK"] = "1"
+    elif how == ".env":
+        (working_directory / ".env").write_text("DISABLE_FLOWISE_TELEMETRY=true\n")
+    elif how == "set_enabled":
+        assert telemetry.set_enabled(False)
     else:
         store_choice(False, environ=environ)
     telemetry.send_telemetry(tool_created())
-    wait_until(lambda: telemetry.stats().dropped.get("opted_out") == 4, timeout_seconds=30.0)
+    accepted = 3 if how == "set_enabled" else 4  # which is obeyed at once
+    wait_until(lambda: telemetry.stats().dropped.get("opted_out") == accepted, timeout_seconds=30.0)
     assert not telemetry.active
     assert not telemetry.consent.enabled
     wait_until(lambda: list((tmp_path / "spool").iterdir()) == [])
@@ -207,7 +243,7 @@ def test_an_opt_out_after_the_start_is_obeyed(
 
 def test_the_stored_choice_is_checked_again_after_its_interval(environ: dict[str, str]) -> None:
     now = 100.0
-    watch = OptOutWatch(environ, environ, choice_check_seconds=5.0, clock=lambda: now)
+    watch = OptOutWatch(environ, environ, file_check_seconds=5.0, clock=lambda: now)
     assert watch.opt_out() is None
     store_choice(False, environ=environ)
     now += 4.9

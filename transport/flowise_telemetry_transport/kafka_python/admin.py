@@ -11,8 +11,9 @@ from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError
 from flowise_telemetry_transport.kafka_python.errors import translate_error
 from flowise_telemetry_transport.kafka_python.patches.blocking import bounded_client
-from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
+from flowise_telemetry_transport.kafka_python.release import import_kafka, is_kafka_python_3
 from flowise_telemetry_transport.leaders import wait_for_leaders
+from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 
@@ -28,13 +29,12 @@ class KafkaPythonAdmin:
         self._servers = settings.servers_text
         self._request_seconds = settings.request_timeout_seconds
         self._deadline = Deadline()
-        client_config(settings, {})  # silence the client before its first import
-        from kafka import KafkaAdminClient
-
-        config = client_config(settings, KafkaAdminClient.DEFAULT_CONFIG)
+        client_class = import_kafka().KafkaAdminClient
+        quiet_threads_of(client_id)
+        config = client_config(settings, client_class.DEFAULT_CONFIG)
         with self._request(f"no connection to {self._servers}", settings.connect_timeout_seconds):
             try:
-                self._client: Any = KafkaAdminClient(
+                self._client: Any = client_class(
                     **config, client_id=client_id, kafka_client=bounded_client(self._deadline)
                 )
             except BaseException:

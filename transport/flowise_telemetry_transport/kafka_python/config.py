@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.kafka_python.release import import_kafka
 from flowise_telemetry_transport.logging import quiet_kafka_python
 from flowise_telemetry_transport.settings import KafkaSettings
 
@@ -43,13 +44,13 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 
 
 def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments for the client whose ``DEFAULT_CONFIG`` is ``known``; imports ``kafka``, silenced.
+    """Return the arguments for the client whose ``DEFAULT_CONFIG`` is ``known``; imports ``kafka``.
 
     Options of the client's other roles (consumer, producer, admin) are left out. Raises ``ConfigurationError`` naming
     an option that is unknown to all of them.
     """
-    quiet_kafka_python()
-    from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+    kafka = import_kafka()
+    quiet_kafka_python(settings.secrets)
 
     wanted: dict[str, Any] = {
         "bootstrap_servers": list(settings.bootstrap_servers),
@@ -67,7 +68,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
         "bootstrap_timeout_ms": int(settings.connect_timeout_seconds * 1000),  # kafka-python 3's name for it
     }
     all_known: dict[str, Any] = {}
-    for client in (KafkaAdminClient, KafkaProducer, KafkaConsumer):
+    for client in (kafka.KafkaAdminClient, kafka.KafkaProducer, kafka.KafkaConsumer):
         all_known.update(client.DEFAULT_CONFIG)
     for name, text in settings.options.items():
         if name in _OURS:
@@ -83,7 +84,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
 def _typed(name: str, text: str, default: Any) -> Any:
     """Convert the option's text to the type of the client's default; a default of None tells no type."""
     if name == "api_version":
-        return tuple(int(part) for part in text.split("."))
+        return tuple(_number(name, part) for part in text.split("."))
     if isinstance(default, bool):
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE

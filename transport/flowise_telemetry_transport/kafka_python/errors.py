@@ -74,5 +74,6 @@ def translate_delivery_error(error: BaseException, topic: str) -> TransportError
     mapped = translate_error(error, doing, topic=topic) if isinstance(error, Exception) else None
     if isinstance(mapped, TransportError) and type(mapped) is not TransportError:
         return mapped
-    retryable = bool(getattr(error, "retriable", False))
+    # The client was closed while the record waited in it: that says nothing about the record.
+    retryable = bool(getattr(error, "retriable", False)) or type(error).__name__ == "IllegalStateError"
     return DeliveryError(f"{doing}: {type(error).__name__}: {error}", topic=topic, retryable=retryable)

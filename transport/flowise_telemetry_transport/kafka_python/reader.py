@@ -25,7 +25,8 @@ from flowise_telemetry_transport.kafka_python.patches.fetching import Unreadable
 from flowise_telemetry_transport.kafka_python.patches.joining import forget_assignment, mend_joining, note_partitions
 from flowise_telemetry_transport.kafka_python.patches.listener import rebalance_listener
 from flowise_telemetry_transport.kafka_python.patches.positions import known_position, resume, seek_back
-from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
+from flowise_telemetry_transport.kafka_python.release import import_kafka, is_kafka_python_3
+from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import Record, TopicPartition
@@ -54,15 +55,14 @@ class KafkaPythonReader:
         mend_joining(self._consumer)
 
     def _open(self, settings: KafkaSettings, client_id: str) -> Any:
-        client_config(settings, {})  # silence the client before its first import
-        from kafka import KafkaConsumer
-
-        config = client_config(settings, KafkaConsumer.DEFAULT_CONFIG)
-        if "isolation_level" in KafkaConsumer.DEFAULT_CONFIG:
+        client_class = import_kafka().KafkaConsumer
+        quiet_threads_of(client_id, self._group)
+        config = client_config(settings, client_class.DEFAULT_CONFIG)
+        if "isolation_level" in client_class.DEFAULT_CONFIG:
             config["isolation_level"] = "read_committed"
         try:
             with self._deadline.within(settings.connect_timeout_seconds):
-                return KafkaConsumer(
+                return client_class(
                     **config,
                     client_id=client_id,
                     group_id=self._group,

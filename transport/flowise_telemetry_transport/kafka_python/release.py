@@ -2,11 +2,56 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__all__ = ["is_kafka_python_3"]
+from flowise_telemetry_schemas.errors import ConfigurationError
+
+__all__ = ["import_kafka", "is_kafka_python_3"]
+
+logger = logging.getLogger("flowise_telemetry.transport")
+
+_OWNERS = ("kafka-python", "kafka-python-ng")
 
 
 def is_kafka_python_3(client: Any) -> bool:
     """Return True if a consumer or admin client is one of kafka-python 3, whose I/O runs on its own thread."""
     return hasattr(client, "_net")
+
+
+def import_kafka() -> Any:
+    """Return the module ``kafka``, with one WARNING if two distributions have written their files into it.
+
+    Raises ``ConfigurationError`` if it cannot be imported for that reason.
+    """
+    mixed = _mixed_install()
+    try:
+        import kafka
+    except Exception as error:
+        if mixed:
+            raise ConfigurationError(mixed) from error
+        raise
+    if mixed:
+        _warn(mixed)
+    return kafka
+
+
+def _mixed_install() -> str | None:
+    found = []
+    for name in _OWNERS:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            return None
+    return (
+        f"{' and '.join(found)} are both installed, and pip has mixed their files in the module kafka. Either keep one:"
+        f" pip uninstall -y {' '.join(_OWNERS)} && pip install {_OWNERS[0]} (or {_OWNERS[1]}), or have two modules:"
+        " pip install 'flowise-telemetry[librdkafka]' and FLOWISE_TELEMETRY_CLIENT=librdkafka"
+    )
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    logger.warning("telemetry: %s", message)

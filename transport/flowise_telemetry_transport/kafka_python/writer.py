@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import selectors
 import threading
 import time
 from collections import deque
@@ -19,6 +21,9 @@ from flowise_telemetry_transport.errors import (
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.errors import translate_delivery_error, translate_error
+from flowise_telemetry_transport.kafka_python.patches.threadless import Turns, make_producer
+from flowise_telemetry_transport.kafka_python.release import import_kafka
+from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.partitioning import partition_for
 from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
@@ -28,6 +33,7 @@ __all__ = ["KafkaPythonWriter"]
 _RETRY_BACKOFF_MS = 100
 _BATCH_BYTES = 65_536  # the client's default is 16 KiB; a larger batch costs less per record
 _TOPIC_LOOK_SECONDS = 1.0
+_API_VERSION = (2, 1, 0)  # the oldest that Kafka 4 speaks (KIP-896)
 
 _Pending = tuple[Any, float, OnDelivery]
 """The client's future, its deadline (monotonic), and the callback."""
@@ -72,37 +78,45 @@ class KafkaPythonWriter:
             "max_request_size": options.max_record_bytes,
             "buffer_memory": options.buffer_bytes,
             "compression_type": options.compression,
+            # The client's default is that of its import: gevent and eventlet may have replaced it since.
+            "selector": selectors.DefaultSelector,
         }
         self._block_seconds = options.block_seconds
         self._lock = threading.Lock()
         self._topics: dict[str, _Topic] = {}
         self._producer: Any = None
+        self._turns: Turns | None = None  # of a producer without a thread
         self._closed = False
 
     def _connected(self) -> Any:
         with self._lock:
-            if self._producer is None and not self._closed:
+            if not self._closed and (self._producer is None or _is_closed(self._producer)):
                 self._producer = self._open()
             return self._producer
 
     def _open(self) -> Any:
-        client_config(self._settings, {})  # silence the client before its first import
-        from kafka import KafkaProducer
-
-        config = client_config(self._settings, KafkaProducer.DEFAULT_CONFIG)
+        client_class = import_kafka().KafkaProducer
+        quiet_threads_of(self._config["client_id"])
+        config = client_config(self._settings, client_class.DEFAULT_CONFIG)
         # ``send`` waits for this, so its own bound applies.
         for name in {"api_version_auto_timeout_ms", "bootstrap_timeout_ms"} & config.keys():
             config[name] = min(config[name], int(self._block_seconds * 1000))
-        ours = {name: value for name, value in self._config.items() if name in KafkaProducer.DEFAULT_CONFIG}
+        ours = {name: value for name, value in self._config.items() if name in client_class.DEFAULT_CONFIG}
         ours["value_serializer"] = _null_serializer()
+        if "api_version_auto_timeout_ms" in client_class.DEFAULT_CONFIG:  # kafka-python-ng
+            # To find the version out it asks for the metadata of all topics of the cluster, and reads them in Python.
+            ours["api_version"] = _API_VERSION
         try:
-            return KafkaProducer(**{**ours, **config})
+            producer, self._turns = make_producer({**ours, **config})
         except Exception as error:
             raise translate_error(error, f"no connection to {self._settings.servers_text}") from error
+        return producer
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
         """See ``RecordWriter``."""
-        producer = self._producer or self._connected()
+        producer = self._producer
+        if producer is None or _is_closed(producer):
+            producer = self._connected()
         if self._closed:
             raise TransportError("the writer is closed")
         name, key, partition = record.topic, record.key, record.partition
@@ -157,6 +171,8 @@ class KafkaPythonWriter:
 
     def poll(self) -> None:
         """See ``RecordWriter``."""
+        if self._turns is not None and self._waiting():
+            self._turns(lambda: True, 0.0)
         self._settle(time.monotonic())
 
     def _settle(self, now: float, *, reason: str = "no acknowledgement in time") -> None:
@@ -190,9 +206,13 @@ class KafkaPythonWriter:
             if not waiting or now >= end:
                 return sum(map(len, waiting))
             nearest = min(pending[0][1] for pending in waiting)
+            future, seconds = waiting[0][0][0], max(0.0, min(end, nearest) - now)
             # The next iteration looks at the outcome.
             with contextlib.suppress(Exception):
-                waiting[0][0][0].get(timeout=max(0.0, min(end, nearest) - now))
+                if self._turns is None:
+                    future.get(timeout=seconds)
+                else:
+                    self._turns(functools.partial(getattr, future, "is_done"), seconds)
 
     def close(self, *, timeout_seconds: float) -> None:
         """See ``RecordWriter``."""
@@ -206,6 +226,11 @@ class KafkaPythonWriter:
         if producer is not None:
             producer.close(timeout=max(0.0, end - time.monotonic()))
         self._settle(float("inf"), reason="not acknowledged before the writer was closed")
+
+
+def _is_closed(producer: Any) -> bool:
+    """Return True if something else than we closed the producer, as its own exit handler does."""
+    return getattr(producer, "_closed", False) is True
 
 
 _NULL = object()

@@ -11,6 +11,7 @@ from flowise_telemetry_schemas.errors import ConfigurationError, MissingExtraErr
 from flowise_telemetry_transport.errors import BrokerUnavailableError
 from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, translate_exception
 from flowise_telemetry_transport.logging import ClientLog
+from flowise_telemetry_transport.masking import mask_values
 from flowise_telemetry_transport.settings import KafkaSettings
 
 __all__ = ["check_connection", "confluent_kafka", "make_client", "within"]
@@ -80,12 +81,15 @@ def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, A
         config[name] = value
         given[name] = option
     try:
-        return client_class(config, logger=ClientLog())
+        return client_class(config, logger=ClientLog(settings.secrets))
     except confluent_kafka().KafkaException as error:
         for name, option in given.items():
             if f'"{name}"' in str(error):
-                reason = error.args[0].str()
-                raise ConfigurationError(f"librdkafka refuses the Kafka setting {option}: {reason}") from error
+                reason = mask_values(error.args[0].str(), settings.secrets)
+                hides = reason != error.args[0].str()  # a trace would show it
+                raise ConfigurationError(f"librdkafka refuses the Kafka setting {option}: {reason}") from (
+                    None if hides else error
+                )
         raise translate_exception(error, f"no client for {settings.servers_text}") from error
 
 

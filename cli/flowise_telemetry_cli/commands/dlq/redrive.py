@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from functools import partial
 
 import click
 
@@ -96,10 +97,13 @@ def redrive(
             new_sink=new_sink,
             max_letters=max_letters,
             max_redrives=max_redrives,
+            open_source=partial(invocation.open_reader, settings),
             control=RunControl(stop=stop, clock=invocation.clock or SystemClock()),
             on_report=display.show,
         )
     _report(result, dry_run=dry_run, as_json=as_json)
+    if result.fetched:
+        click.echo(f"{result.fetched:,} were too large to be filed: fetched from the source topic", err=True)
     if group is not None and result.by_group and group not in result.by_group:
         there = ", ".join(sorted(result.by_group))
         click.echo(f"{topic} has no dead letters of group {group}, only of {there}", err=True)
@@ -122,7 +126,7 @@ def _report(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
     others = (
         ("not chosen", result.not_chosen),
         ("redriven too often already (--max-redrives)", result.given_up),
-        ("without bytes: unreadable, or too large to be filed (dlq show says where they are)", result.without_bytes),
+        ("without bytes: unreadable, or too large to be filed and gone from the source topic", result.without_bytes),
         ("left for a later redrive", result.left),
     )
     rows = [
@@ -146,5 +150,6 @@ def _document(result: RedriveResult, *, dry_run: bool) -> dict[str, object]:
         "not_chosen": result.not_chosen,
         "given_up": result.given_up,
         "without_bytes": result.without_bytes,
+        "fetched": result.fetched,
         "left": result.left,
     }

@@ -19,8 +19,8 @@ from flowise_telemetry_cli.commands.replay._report import (
     report_plan,
     verdict,
 )
+from flowise_telemetry_cli.commands.replay._topic import open_topic_reader, open_topic_sink, report_times
 from flowise_telemetry_cli.invocation import Invocation
-from flowise_telemetry_cli.options import CLOSE_SECONDS, require_topic
 from flowise_telemetry_cli.output.progress import ProgressDisplay
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import ReplayRequest, ReplayResult, Shard, SinkError
@@ -28,7 +28,6 @@ from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
-    TopicSink,
     advance_run,
     begin_archive,
     copy_topic,
@@ -55,8 +54,6 @@ from flowise_telemetry_transport import (
 )
 
 __all__ = ["Job", "run_archive", "run_copy", "run_plan", "run_replay"]
-
-_MAX_RECORD_BYTES = 16 * 1_048_576
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +85,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)
-        reader = _open_reader(opened, invocation, settings, job.request.topic)
+        reader = open_topic_reader(opened, invocation, settings, job.request.topic)
         click.echo(f"replaying {job.request.topic} into {target.url}", err=True)
         display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
@@ -146,10 +143,10 @@ def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     place = _target_settings(settings, job)
     onto_itself = topic_of(job.sink_url) == job.request.topic
     with ExitStack() as opened:
-        reader = _open_reader(opened, invocation, settings, job.request.topic)
+        reader = open_topic_reader(opened, invocation, settings, job.request.topic)
         if onto_itself:
             _require_another_topic(opened, invocation, settings, reader, place, job)
-        target = _topic_sink(opened, invocation, place, job)
+        target = open_topic_sink(opened, invocation, place, job.sink_url)
         click.echo(f"copying {job.request.topic} to {target.url}", err=True)
         display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
@@ -163,6 +160,7 @@ def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
             on_report=display.show,
         )
     report(result, as_json=job.as_json)
+    report_times(target)
     return verdict(
         result, allow_missing=job.allow_missing, mend="start it again, from the beginning: a topic keeps no progress"
     )
@@ -175,7 +173,7 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
         opened.callback(source.close)
         target: Sink
         if job.sink_url.startswith(TOPIC_SCHEME):
-            target = _topic_sink(opened, invocation, _target_settings(settings, job), job)
+            target = open_topic_sink(opened, invocation, _target_settings(settings, job), job.sink_url)
         else:
             target = open_target(job.sink_url, job.staging)
             opened.callback(target.close)
@@ -200,6 +198,7 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
         if job.staging is not None and result.incomplete is None:
             finish_archive(target, source.url)
     report_archive(result, as_json=job.as_json, to_stderr=job.prints_events)
+    report_times(target)
     return archive_verdict(result)
 
 
@@ -208,7 +207,7 @@ def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)
-        reader = _open_reader(opened, invocation, settings, job.request.topic)
+        reader = open_topic_reader(opened, invocation, settings, job.request.topic)
         stop = opened.enter_context(stopped_by_signals())
         if job.staging is not None:
             with contextlib.suppress(SinkError):  # not created yet, or unavailable: the plan says so
@@ -270,25 +269,8 @@ def _require_another_topic(  # noqa: PLR0917 - one step of run_copy
             f"--sink kafka://{topic} is the topic itself: name another one, or another cluster with"
             " --sink-bootstrap-servers."
         )
-    looking = _open_reader(opened, invocation, place, topic)
+    looking = open_topic_reader(opened, invocation, place, topic)
     here, there = invocation.open_admin(settings), invocation.open_admin(place)
     for admin in (here, there):
         opened.callback(admin.close)
     require_another_topic(topic, (reader, here), (looking, there))
-
-
-def _open_reader(opened: ExitStack, invocation: Invocation, settings: KafkaSettings, topic: str) -> RecordReader:
-    reader = invocation.open_reader(settings)
-    opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
-    require_topic(reader, topic)
-    return reader
-
-
-def _topic_sink(opened: ExitStack, invocation: Invocation, settings: KafkaSettings, job: Job) -> TopicSink:
-    topic = topic_of(job.sink_url)
-    _open_reader(opened, invocation, settings, topic)
-    writer = invocation.open_writer(
-        settings, client_id="flowise-telemetry-replay", linger_ms=20, max_record_bytes=_MAX_RECORD_BYTES
-    )
-    opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
-    return TopicSink(writer, topic, catalog())

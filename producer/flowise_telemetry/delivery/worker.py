@@ -1,0 +1,219 @@
+"""The thread behind one ``Telemetry`` in one process: it loads the sender and runs it."""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flowise_telemetry import lifecycle
+from flowise_telemetry.delivery.requests import Requests
+from flowise_telemetry.stats import DropReason
+
+if TYPE_CHECKING:
+    from flowise_telemetry.delivery.queue import EventQueue
+    from flowise_telemetry.delivery.sender import Sender
+    from flowise_telemetry.delivery.wakeup import Wakeup
+    from flowise_telemetry.stats import Counts
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger("flowise_telemetry")
+
+_CLOSING = 0.1  # of the time that ``stop`` has, for closing client and spool
+_KEEP_SECONDS = 5.0  # that ``stop`` takes longer, at most, while events are written to the spool
+_FIRST_LOOK_SECONDS = 0.0005
+_LONGEST_LOOK_SECONDS = 0.02
+_FIRST_RELOAD_SECONDS = 1.0
+_LONGEST_RELOAD_SECONDS = 60.0
+
+
+class Worker:
+    """Has a thread from ``start`` to ``stop``; where the process cannot have one, ``flush`` and ``stop`` do its work.
+
+    ``load`` imports and makes the sender, on the thread; it returns None if nothing may be sent. An app's thread that
+    starts, flushes or stops holds no lock, so it may be a signal handler in the middle of another one.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: EventQueue,
+        counts: Counts,
+        wakeup: Wakeup,
+        requests: Requests,
+        load: Callable[[], Sender | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._counts = counts
+        self._wakeup = wakeup
+        self._requests = requests
+        self._load = load
+        self._clock = clock
+        self._unclaimed = {"work": True}  # whoever takes it out is the one thread that works
+        self._ident: int | None = None
+        self._thread: threading.Thread | None = None
+        self._sender: Sender | None = None
+        self.running = False
+        """True once there is a thread. Starting one twice is harmless: the second has nothing to do."""
+
+    @property
+    def spooled(self) -> int:
+        """Undelivered events on disk."""
+        return 0 if self._sender is None else self._sender.spooled
+
+    # -- for the app's threads ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread, without waiting for it. Does nothing if the process cannot have another one."""
+        lifecycle.watch_end()
+        try:
+            _thread.start_new_thread(self._start_thread, ())
+        except RuntimeError as error:
+            if "thread" not in str(error):  # an exception of the app's own signal handler
+                raise
+            return
+        self.running = True
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait until everything accepted before the call is delivered or dropped; return False at the time limit."""
+        target, requests = self._queue.numbered, self._requests
+        if not self.running and not len(self._queue) and self._sender is None:
+            return True
+        deadline = self._clock() + timeout_seconds
+        if self._sender is not None:
+            self._sender.retry_now()
+        requests.begin_flush()
+        try:
+            if self._is_here():
+                return False  # called from on_drop: it would wait for itself
+            if not self._has_thread():
+                self._work(lambda: requests.lowest_unsettled >= target or self._clock() >= deadline)
+            self._look_until(lambda: requests.over or requests.lowest_unsettled >= target, lambda: deadline)
+            return requests.lowest_unsettled >= target
+        finally:
+            requests.end_flush()
+
+    def stop(self, timeout_seconds: float, *, patience_seconds: float = 0.0) -> None:
+        """Deliver what is possible within the time, close the client, keep the rest in the spool.
+
+        Without a spool the rest is counted as ``closed``. For ``patience_seconds`` see ``Requests.ask_to_stop``.
+        """
+        requests, before = self._requests, self._counts.closed
+        self._queue.close()
+        closing_seconds = timeout_seconds * _CLOSING
+        requests.ask_to_stop(self._clock(), timeout_seconds - closing_seconds, patience_seconds)
+        if self._is_here() or requests.over:
+            return
+        if not self.running and not len(self._queue) and self._sender is None:
+            return
+        if not self._has_thread():
+            self._work(lambda: False)
+        if not self._look_until(lambda: requests.over, lambda: (requests.stop_at or 0.0) + closing_seconds):
+            latest = self._clock() + _KEEP_SECONDS
+            keeps = self._sender is None or requests.keeping  # it loads, or writes to the disk
+            if not keeps or not self._look_until(lambda: requests.over, lambda: latest):
+                self._give_up()
+        elif self._thread is not None:
+            # A sub-interpreter aborts the process if a thread's last steps are not done when it ends.
+            self._thread.join(_LONGEST_LOOK_SECONDS)
+        lost = self._counts.closed - before
+        if lost:
+            logger.warning(
+                "telemetry: %d event%s not delivered by the end and lost (closed): no spool is set, or it took no more",
+                lost,
+                " was" if lost == 1 else "s were",
+            )
+
+    def wait_for_end(self, timeout_seconds: float) -> None:
+        """Wait until the thread has seen an opt-out and dropped everything."""
+        if self._is_here() or not (self.running or len(self._queue)):
+            return
+        if not self._has_thread():
+            self._work(lambda: False)
+        deadline = self._clock() + timeout_seconds
+        self._look_until(lambda: self._requests.over, lambda: deadline)
+
+    def _has_thread(self) -> bool:
+        if not self.running:
+            self.start()
+        return self.running
+
+    def _is_here(self) -> bool:
+        return self._ident == _thread.get_ident()
+
+    def _look_until(self, condition: Callable[[], bool], deadline: Callable[[], float]) -> bool:
+        pause = _FIRST_LOOK_SECONDS
+        while not condition():
+            remaining = deadline() - self._clock()
+            if remaining <= 0:
+                return False
+            self._wakeup.ring()
+            time.sleep(min(pause, remaining))
+            pause = min(2 * pause, _LONGEST_LOOK_SECONDS)
+        return True
+
+    def _give_up(self) -> None:
+        """Settle the counts for good, because the thread hangs in the client or the disk; it may come back."""
+        if self._sender is not None:
+            self._sender.give_up()
+        else:
+            self._queue.drop_all(self._counts, DropReason.CLOSED)
+        self._counts.freeze()
+
+    # -- the thread -----------------------------------------------------------------------------------------------
+
+    def _start_thread(self) -> None:
+        # On a thread of its own, because ``Thread.start`` waits, which the hub of gevent or eventlet may not do, and
+        # breaks if a signal handler raises in the middle of it.
+        thread = threading.Thread(target=self._run, name="flowise-telemetry", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # there was no room for a second one
+            self._run()
+        else:
+            self._thread = thread
+
+    def _run(self) -> None:
+        try:
+            self._work(lambda: False)
+        finally:
+            if not self._requests.over:
+                self.running = False  # it was killed, as a greenlet can be: the next send starts another one
+
+    def _work(self, done: Callable[[], bool]) -> None:
+        """Load the sender and let it work until it has stopped or is ``done``, unless another thread does."""
+        if self._requests.over or self._unclaimed.pop("work", None) is None:
+            return
+        self._ident = _thread.get_ident()
+        try:
+            if self._sender is None:
+                self._sender = self._loaded(done)
+            if self._sender is None:
+                self._requests.lowest_unsettled = self._queue.numbered
+                self._requests.over = True
+            elif self._sender.run(done):
+                self._requests.over = True
+        finally:
+            self._ident = None
+            self._unclaimed["work"] = True
+
+    def _loaded(self, done: Callable[[], bool]) -> Sender | None:
+        wait_seconds = 0.0
+        while True:
+            try:
+                return self._load()
+            except Exception as error:  # a broken installation; an import that a fork or the end of Python cut short
+                level = logging.DEBUG if wait_seconds else logging.WARNING
+                logger.log(level, "telemetry: the sender cannot be loaded and is tried again: %r", error)
+            wait_seconds = min(_LONGEST_RELOAD_SECONDS, 2 * wait_seconds or _FIRST_RELOAD_SECONDS)
+            again_at = self._clock() + wait_seconds
+            while (remaining := again_at - self._clock()) > 0:
+                if done() or self._requests.stop_at is not None:
+                    self._queue.drop_all(self._counts, DropReason.CLOSED)
+                    return None
+                self._wakeup.wait(remaining, has_work=lambda: self._requests.stop_at is not None)

@@ -1,0 +1,39 @@
+"""The first warning on stderr, for an app that has configured no logging and would never see one."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+
+__all__ = ["FirstWarning"]
+
+
+class FirstWarning(logging.Handler):
+    """Writes one record, the first WARNING, to stderr if no handler of the app gets it, and none after it.
+
+    A handler of the app on our loggers or the root logger, and a logger that does not propagate, count as configured:
+    then the app has decided who reads what.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._written = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, once."""
+        if self._written or self._is_configured(record.name):
+            return
+        self._written = True
+        # AttributeError: there is no stderr, under pythonw. ValueError: it is closed.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            said_once = "said once, as the app configures no logging"
+            sys.stderr.write(f"{record.levelname} {record.name}: {record.getMessage()} ({said_once})\n")
+
+    def _is_configured(self, name: str) -> bool:
+        logger: logging.Logger | None = logging.getLogger(name)
+        while logger is not None:
+            if any(handler is not self for handler in logger.handlers) or not logger.propagate:
+                return True
+            logger = logger.parent
+        return False

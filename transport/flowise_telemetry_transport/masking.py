@@ -1,0 +1,44 @@
+"""Secrets as ``***`` in everything that people read: errors, log lines, ``repr``, ``status``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+__all__ = ["MASK", "is_secret_name", "mask_servers", "mask_values"]
+
+MASK = "***"
+
+_SECRET_WORDS = ("password", "secret", "token", "pem", "sasl_jaas", "oauthbearer_config")
+_SERVER = re.compile(r"\s*(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)?(:[0-9]{1,6})?\s*")
+_SHORTEST_CHARACTERS = 4  # a shorter secret is part of too many words
+
+
+def is_secret_name(name: str) -> bool:
+    """Return True for a setting, spelled with underscores, whose value is secret."""
+    return any(word in name for word in _SECRET_WORDS)
+
+
+def mask_servers(text: str) -> str:
+    """Return an address for messages, with ``***`` for all from the first part on that is no server.
+
+    What follows may belong to it: a password can have a comma in it. Where there is an ``@``, all before the last one
+    is masked as well, and a part is a server only with a port.
+    """
+    _, at, servers = text.rpartition("@")
+    shown = []
+    for server in servers.split(","):
+        found = _SERVER.fullmatch(server)
+        if not (found and (found[1] or not at)):
+            shown.append(MASK)
+            break
+        shown.append(server)
+    return f"{MASK}@{','.join(shown)}" if at else ",".join(shown)
+
+
+def mask_values(text: str, secrets: Iterable[str | None]) -> str:
+    """Return a text from a library with these values masked."""
+    for secret in sorted((secret for secret in secrets if secret), key=len, reverse=True):
+        if len(secret) >= _SHORTEST_CHARACTERS:
+            text = text.replace(secret, MASK).replace(repr(secret)[1:-1], MASK)
+    return text
