@@ -1,6 +1,7 @@
 #!/bin/sh
 # install.sh UV FOLDER PYTHON...: an environment in the folder for each interpreter, with the project and what
-# requirements.txt pins; prints their interpreters, joined by colons. Safe to repeat.
+# requirements.txt pins, and an older gunicorn in a folder of its own; prints their interpreters, joined by colons. Safe
+# to repeat.
 set -eu
 uv=$1 folder=$2
 shift 2
@@ -12,6 +13,8 @@ for python in "$@"; do
   if ! cmp -s "$wanted" "$venv/installed.txt"; then
     "$uv" venv --quiet --system-certs --clear --python "$python" "$venv" >&2
     "$uv" pip install --quiet --system-certs --python "$venv/bin/python" --editable . --requirement "$wanted" >&2
+    "$uv" pip install --quiet --system-certs --python "$venv/bin/python" --target "$venv/gunicorn-22" --no-deps \
+      gunicorn==22.0.0 >&2
     cp "$wanted" "$venv/installed.txt"
   fi
   found=${found:+$found:}$(pwd)/$venv/bin/python

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flowise_telemetry import lifecycle
 from flowise_telemetry.delivery.requests import Requests
+from flowise_telemetry.delivery.uwsgi_master import is_about_to_fork, let_it_fork
 from flowise_telemetry.stats import DropReason
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["Worker"]
 logger = logging.getLogger("flowise_telemetry")
 
 _CLOSING = 0.1  # of the time that ``stop`` has, for closing client and spool
+_REST_SECONDS = 0.1
 _KEEP_SECONDS = 5.0  # that ``stop`` takes longer, at most, while events are written to the spool
 _FIRST_LOOK_SECONDS = 0.0005
 _LONGEST_LOOK_SECONDS = 0.02
@@ -58,6 +60,7 @@ class Worker:
         self._ident: int | None = None
         self._thread: threading.Thread | None = None
         self._sender: Sender | None = None
+        self._rests = False  # or has done so
         self.running = False
         """True once there is a thread. Starting one twice is harmless: the second has nothing to do."""
 
@@ -71,6 +74,7 @@ class Worker:
     def start(self) -> None:
         """Start the thread, without waiting for it. Does nothing if the process cannot have another one."""
         lifecycle.watch_end()
+        deadline = self._clock() + _REST_SECONDS
         try:
             _thread.start_new_thread(self._start_thread, ())
         except RuntimeError as error:
@@ -78,6 +82,8 @@ class Worker:
                 raise
             return
         self.running = True
+        if is_about_to_fork():  # the thread has to be asleep by then, and it cannot be while this one holds the GIL
+            self._look_until(lambda: self._rests, lambda: deadline)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until everything accepted before the call is delivered or dropped; return False at the time limit."""
@@ -180,6 +186,8 @@ class Worker:
 
     def _run(self) -> None:
         try:
+            self._rests = True
+            let_it_fork(lambda: self._requests.flushing or self._requests.stop_at is not None)
             self._work(lambda: False)
         finally:
             if not self._requests.over:
