@@ -9,7 +9,6 @@ from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["require_known_group"]
 
-
 _REPLAYS = ("replay/", "archive/")
 """Beginnings of the sources that are no consumer groups."""
 
@@ -26,7 +25,7 @@ def require_known_group(sink: Sink, group: str | None) -> None:
         why = f"{sink.url} keeps no progress, so nothing says that it is the sink of {whose}"
     else:
         try:
-            known = {progress.source for progress in sink.progress() if "/" not in progress.source}
+            known = {source for progress in sink.progress() if not (source := progress.source).startswith(_REPLAYS)}
         except SinkUnavailableError:
             raise
         except SinkError as error:  # there is no such file, folder or database
