@@ -130,11 +130,13 @@ def open_sink(url: str) -> Sink:
 
 def no_staging(sink: Sink) -> SinkError:
     """Return the error for a sink that is not ``Stageable``; it names the kinds that are."""
-    able = ", ".join(kind.scheme for kind in SINK_KINDS if Stageable in kind.roles)
-    return SinkError(f"{sink.url} cannot have staging tables; these can: {able}")
+    return SinkError(f"{sink.url} cannot have staging tables; these can: {_schemes_with(Stageable)}")
 
 
 def no_pruning(sink: Sink) -> SinkError:
     """Return the error for a sink that is not ``Prunable``; it names the kinds that are."""
-    able = ", ".join(kind.scheme for kind in SINK_KINDS if Prunable in kind.roles)
-    return SinkError(f"{sink.url} cannot be pruned; these can: {able}")
+    return SinkError(f"{sink.url} cannot be pruned; these can: {_schemes_with(Prunable)}")
+
+
+def _schemes_with(role: type) -> str:
+    return ", ".join(kind.scheme for kind in SINK_KINDS if role in kind.roles)

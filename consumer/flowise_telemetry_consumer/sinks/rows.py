@@ -6,14 +6,24 @@ record is JSON; other values are unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 import polars as pl
 
 from flowise_telemetry_consumer.decoding.frames import column_of, polars_schema
+from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["NESTED_KINDS", "TIMESTAMP_FORMAT", "default_in_row", "frame_of_rows", "newest", "rows_frame"]
+__all__ = [
+    "NESTED_KINDS",
+    "TIMESTAMP_FORMAT",
+    "default_in_row",
+    "frame_of_rows",
+    "newest",
+    "require_columns",
+    "require_values",
+    "rows_frame",
+]
 
 NESTED_KINDS = ("array", "record")
 TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S%.3fZ"
@@ -23,6 +33,23 @@ def newest(schemas: Iterable[EventSchema]) -> dict[str, EventSchema]:
     """Return the newest version of each event by name, sorted: writers that lock in one order cannot deadlock."""
     ordered = sorted(schemas, key=lambda schema: (schema.event, schema.version))
     return {schema.event: schema for schema in ordered}
+
+
+def require_columns(url: str, table: str, schema: EventSchema, held: Set[str]) -> None:
+    """Raise ``SinkError`` unless a table holds every column of the schema. ``held`` is empty if there is no table."""
+    missing = [field.column for field in schema.fields if field.column not in held]
+    if missing:
+        what = f"columns {', '.join(missing)} in the table {table}" if held else f"table {table}"
+        raise SinkError(f"{url} has no {what}: a consumer creates them when it starts", event=schema.event)
+
+
+def require_values(url: str, schema: EventSchema, frame: pl.DataFrame) -> None:
+    """Raise ``SinkError`` for a null where a field takes none: for sinks that would store it, or a default instead."""
+    for field in schema.fields:
+        if not field.nullable and field.column in frame.columns and frame[field.column].null_count():
+            raise SinkError(
+                f"{url} refused: {schema.event}.{field.column} is null", event=schema.event, field=field.name
+            )
 
 
 def rows_frame(schema: EventSchema, frame: pl.DataFrame) -> pl.DataFrame:

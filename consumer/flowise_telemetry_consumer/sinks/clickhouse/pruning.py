@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name
+from flowise_telemetry_consumer.sinks.clickhouse.server import Server, instant, name
 
 __all__ = ["count_before", "months_before", "remove_month"]
 
@@ -37,4 +37,4 @@ def remove_month(server: Server, table: str, month: int, before_ms: int, conditi
 
 
 def _older(before_ms: int) -> str:
-    return f"(occurred_at < fromUnixTimestamp64Milli(toInt64({before_ms:d}), 'UTC'))"
+    return f"(occurred_at < {instant(before_ms)})"

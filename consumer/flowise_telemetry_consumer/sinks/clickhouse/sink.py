@@ -25,14 +25,13 @@ from flowise_telemetry_consumer.sinks.clickhouse.tables import (
     make_table,
     page_of,
     require_order,
-    require_values,
     table_ids,
     visible,
 )
 from flowise_telemetry_consumer.sinks.clickhouse.turn import TURN_SECONDS, Turn, Turns
 from flowise_telemetry_consumer.sinks.event_ids import first_of_each
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
-from flowise_telemetry_consumer.sinks.rows import newest
+from flowise_telemetry_consumer.sinks.rows import newest, require_columns, require_values
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -162,11 +161,7 @@ class ClickhouseSink:
         """Yield the rows of one table in the order of their time, of the batches that were whole at the start."""
         schema = self._schemas.get(event) or catalog().latest(event)
         table, held = self._table(event), columns_of(self._server)
-        columns = held.get(table, frozenset())
-        missing = [field.column for field in schema.fields if field.column not in columns]
-        if missing:
-            what = f"columns {', '.join(missing)} in the table {table}" if columns else f"table {table}"
-            raise SinkError(f"there are no {what} in {self._url}: a consumer creates them when it starts", event=event)
+        require_columns(self._url, table, schema, held.get(table, frozenset()))
         state = self._read_state(held)
         condition = visible(state.settled, state.annulled)
         table_id = table_ids(self._server)[table]

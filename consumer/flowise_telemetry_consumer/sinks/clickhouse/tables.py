@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import polars as pl
 
 from flowise_telemetry_consumer.decoding.frames import polars_schema
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
-from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name, text
+from flowise_telemetry_consumer.sinks.clickhouse.server import Server, instant, literal, name, text
 from flowise_telemetry_consumer.sinks.event_ids import id_ranges
 from flowise_telemetry_consumer.sinks.rows import NESTED_KINDS, default_in_row
 from flowise_telemetry_schemas import EventSchema, Field
@@ -25,7 +24,6 @@ __all__ = [
     "make_table",
     "page_of",
     "require_order",
-    "require_values",
     "table_ids",
     "visible",
 ]
@@ -111,15 +109,6 @@ def delete_batches(server: Server, table: str, batches: Iterable[int]) -> None:
         server.execute(f"DELETE {its}")
 
 
-def require_values(url: str, schema: EventSchema, frame: pl.DataFrame) -> None:
-    """Raise ``SinkError`` for a null where there may be none: ClickHouse would store the type's own default."""
-    for field in schema.fields:
-        if not field.nullable and frame[field.column].null_count():
-            raise SinkError(
-                f"{url} refused: {schema.event} without a value in {field.column}", event=schema.event, field=field.name
-            )
-
-
 def known_ids(server: Server, event_ids: Mapping[str, pl.Series], condition: str) -> dict[str, pl.Series]:
     """Return those of the ids that each table has in rows that fulfil the condition, as 16 bytes."""
     near = {table: _near(ids) for table, ids in event_ids.items() if len(ids)}
@@ -172,7 +161,7 @@ def page_of(
     beyond = ""
     if after is not None:
         ms, event_id = after
-        time = f"fromUnixTimestamp64Milli(toInt64({ms:d}), 'UTC')"
+        time = instant(ms)
         beyond = f" AND occurred_at >= {time} AND (occurred_at > {time} OR event_id > toUUID({text(event_id)}))"
     names = ", ".join(
         f"toString({name(field.column)}) AS {name('_' + field.column)}" if field.kind == "uuid" else name(field.column)
@@ -202,20 +191,8 @@ def _declaration(field: Field) -> str:
     default = default_in_row(field)
     if default is not None:
         value = json.loads(str(default)) if field.kind in NESTED_KINDS else default
-        declared += f" DEFAULT CAST({_literal(value)} AS {_type(field)})"
+        declared += f" DEFAULT CAST({literal(value)} AS {_type(field)})"
     return f"{declared} COMMENT {text(field.doc)}"
-
-
-def _literal(value: Any) -> str:
-    match value:
-        case bool() | int():
-            return str(int(value))
-        case list():
-            return f"[{', '.join(map(_literal, value))}]"
-        case dict():
-            return f"tuple({', '.join(map(_literal, value.values()))})"
-        case _:
-            return text(str(value))
 
 
 def _type(field: Field, *, inner: bool = False) -> str:

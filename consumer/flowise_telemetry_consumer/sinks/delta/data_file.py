@@ -6,19 +6,18 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
 import polars as pl
 
+from flowise_telemetry_schemas.json_mapping import rfc3339
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["STATISTICS_TIME", "DataFile", "data_file_of", "made_at", "new_path", "origin_of", "parts_by_date"]
 
 _MAX_TOPIC_CHARACTERS = 60
 _MAX_PARTITIONS = 2
-_EPOCH = datetime(1970, 1, 1)
 _SAFE = "/=+:,@"
 _FIRST, _LAST = "0" * 12, "f" * 12
 STATISTICS_TIME = "%Y-%m-%dT%H:%M:%S%.3fZ"
@@ -74,7 +73,7 @@ class DataFile:
         """Return the file that holds these rows."""
         ids, times = frame["event_id"], frame["occurred_at"].to_physical()
         least, greatest = str(ids.min()), str(ids.max())
-        earliest, latest = (_spelled(time_ms) for time_ms in (times.min(), times.max()))
+        earliest, latest = (rfc3339(int(str(time_ms))) for time_ms in (times.min(), times.max()))
         return cls.of(
             path,
             date=date,
@@ -165,15 +164,10 @@ def parts_by_date(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     if frame.is_empty():
         return
     times = frame["occurred_at"].to_physical()
-    first, last = (_spelled(time_ms)[:10] for time_ms in (times.min(), times.max()))
+    first, last = (rfc3339(int(str(time_ms)))[:10] for time_ms in (times.min(), times.max()))
     if first == last:
         yield first, frame
         return
     dates = frame["occurred_at"].dt.date()
     for date in dates.unique().sort():
         yield str(date), frame.filter(dates == date)
-
-
-def _spelled(time_ms: object) -> str:
-    """Return milliseconds since 1970 as the log spells a time, whatever the year."""
-    return f"{(_EPOCH + timedelta(milliseconds=int(str(time_ms)))).isoformat(timespec='milliseconds')}Z"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 import polars as pl
@@ -14,11 +13,11 @@ from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.log import now_ms
 from flowise_telemetry_consumer.sinks.delta.rows import encoded
 from flowise_telemetry_consumer.sinks.delta.store import Store
+from flowise_telemetry_schemas.json_mapping import rfc3339
 
 __all__ = ["prune_table"]
 
 _TRIES = 200
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def prune_table(store: Store, table: EventTable, before_ms: int, *, dry_run: bool = False) -> Iterator[int]:
@@ -46,20 +45,20 @@ def _candidates(table: EventTable, before_ms: int) -> list[DataFile]:
 
 def _delete(store: Store, table: EventTable, group: list[DataFile], before_ms: int, *, whole: bool) -> int:
     log = table.log
-    deleted, kept, adds = 0, [], []
+    deleted, gone, adds = 0, [], []
     for file in group:
         old, rest = _old(store, table, file, before_ms, whole=whole)
-        deleted += old
         if not whole and not old:
-            kept.append(file.path)
-        elif rest is not None and rest.height:
+            continue
+        deleted += old
+        gone.append(file)
+        if rest is not None and rest.height:
             path, data = new_path(file.date, "pruned"), encoded(rest)
             store.put([(f"{log.table}/{path}", data)])
             adds.append(DataFile.of_frame(path, file.date, len(data), rest))
-    gone = [file for file in group if file.path not in kept]
+    if not gone:
+        return 0
     for _ in range(_TRIES):
-        if not gone:
-            return 0
         if any(file.path not in log.files for file in gone):
             store.delete([f"{log.table}/{file.path}" for file in adds])
             raise SinkUnavailableError(f"{store.url}: others changed {log.table} meanwhile: prune it again")
@@ -77,7 +76,7 @@ def _old(
     scanned = store.scan([f"{table.log.table}/{file.path}"])
     if whole:
         return file.rows if file.rows is not None else scanned.select(pl.len()).collect().item(), None
-    if file.times is not None and file.times[0] >= _spelled(before_ms):
+    if file.times is not None and file.times[0] >= rfc3339(before_ms):
         return 0, None
     rows = scanned.collect()
     rest = rows.filter(pl.col("occurred_at") >= pl.lit(before_ms).cast(pl.Datetime("ms", "UTC")))
@@ -86,9 +85,4 @@ def _old(
 
 
 def _day(time_ms: int) -> str:
-    return _spelled(time_ms)[:10]
-
-
-def _spelled(time_ms: int) -> str:
-    moment = (_EPOCH + timedelta(milliseconds=time_ms)).replace(tzinfo=None)
-    return f"{moment.isoformat(timespec='milliseconds')}Z"
+    return rfc3339(time_ms)[:10]

@@ -11,7 +11,7 @@ import polars as pl
 from flowise_telemetry_consumer.decoding.frames import column_of, polars_schema
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["DATE", "ROW_GROUP_ROWS", "encoded", "merged_fields", "null_column", "rows_of", "table_fields"]
+__all__ = ["DATE", "ROW_GROUP_ROWS", "encoded", "merged_fields", "rows_of", "table_fields"]
 
 DATE = "date"
 """The column that tables are partitioned by; it stands in the log and not in the files."""
@@ -28,12 +28,6 @@ _TYPES = {
     "boolean": "boolean",
     "timestamp": "timestamp",
 }
-
-
-def null_column(schema: EventSchema, frame: pl.DataFrame) -> str | None:
-    """Return a column with a null where its field takes none: a database would refuse it, a file does not."""
-    columns = (field.column for field in schema.fields if not field.nullable and field.column in frame.columns)
-    return next((column for column in columns if frame[column].null_count()), None)
 
 
 def encoded(frame: pl.DataFrame) -> bytes:

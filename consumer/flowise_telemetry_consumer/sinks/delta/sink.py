@@ -17,11 +17,10 @@ from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
 from flowise_telemetry_consumer.sinks.delta.progress import Progress, State
 from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, finish
 from flowise_telemetry_consumer.sinks.delta.pruning import prune_table
-from flowise_telemetry_consumer.sinks.delta.rows import null_column
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.delta.visible import visible_table, warn_of_a_copy
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
-from flowise_telemetry_consumer.sinks.rows import newest
+from flowise_telemetry_consumer.sinks.rows import newest, require_values
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -69,8 +68,7 @@ class DeltaSink:
         """Add the events of a batch that are not there yet, then record how far its source is."""
         require_prepared(self, batch, self._schemas)
         for event, frame in batch.frames.items():
-            if column := null_column(self._schemas[event], frame):
-                raise SinkError(f"{self._url} refused: {event}.{column} is null", event=event)
+            require_values(self._url, self._schemas[event], frame)
         with self._store.translate_errors():
             if self._store.open():
                 self._forget()
@@ -169,7 +167,8 @@ class DeltaSink:
         with self._store.translate_errors():
             self._store.require_root()
             self._settled()
-            for event, table in [(event, EventTable(self._store, self._prefix + event)) for event in self._known()]:
+            for event in self._known():
+                table = EventTable(self._store, self._prefix + event)
                 for count in prune_table(self._store, table, before_ms, dry_run=dry_run) if table.load() else ():
                     self._progress.move(Batch({}), {event: table.log.version or 0}, self._progress.state.exchanges)
                     self._tables.pop(event, None)  # it remembers ids that are gone

@@ -27,7 +27,7 @@ from flowise_telemetry_consumer.sinks.postgres.tables import (
     select_statement,
     stage_statement,
 )
-from flowise_telemetry_consumer.sinks.rows import frame_of_rows, newest, rows_frame
+from flowise_telemetry_consumer.sinks.rows import frame_of_rows, newest, require_columns, rows_frame
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -179,11 +179,7 @@ class PostgresSink:
         """Yield the rows of one table, over a separate connection that sees the state at its start."""
         schema = self._schemas.get(event) or catalog().latest(event)
         with self._translate_errors(), self._connect() as connection, connection.transaction():
-            held = columns_of(connection, self._address.schema, event)
-            missing = [field.column for field in schema.fields if field.column not in held]
-            if missing:
-                what = f"columns {', '.join(missing)} in the table {event}" if held else f"table {event}"
-                raise SinkError(f"{self.url} has no {what}: a consumer creates them when it starts", event=event)
+            require_columns(self.url, event, schema, columns_of(connection, self._address.schema, event))
             with connection.cursor(name="read") as cursor:
                 cursor.execute(select_statement(self._address.schema, schema))
                 while rows := cursor.fetchmany(batch_rows):

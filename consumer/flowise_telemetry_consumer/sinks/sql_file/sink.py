@@ -13,7 +13,7 @@ from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Advance, Claims, ProgressRow, sources_of
 from flowise_telemetry_consumer.sinks.local_files import FileLocks
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
-from flowise_telemetry_consumer.sinks.rows import newest
+from flowise_telemetry_consumer.sinks.rows import newest, require_columns
 from flowise_telemetry_consumer.sinks.sql_file.database import C, Connection, DatabaseFile, quoted
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
@@ -187,13 +187,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         schema = self._known().get(event) or catalog().latest(event)
         with self._database.translate_errors(), self._database.reading() as db:
             table = self._prefix + event
-            held = self._held(db, table)
-            missing = [field.column for field in schema.fields if field.column not in held]
-            if missing:
-                what = f"columns {', '.join(missing)} in the table {table}" if held else f"table {table}"
-                raise SinkError(
-                    f"there are no {what} in {self.url}: a consumer creates them when it starts", event=event
-                )
+            require_columns(self.url, table, schema, self._held(db, table))
             yield from self._tables.frames_of(db, table, schema, batch_rows=batch_rows)
 
     def counts(self) -> dict[str, int]:
@@ -210,19 +204,22 @@ class DatabaseFileSink(ABC, Generic[C]):
         """Delete old events, a transaction for each step. The file keeps its size, and new events use the space."""
         with self._database.translate_errors(), self._database.reading() as db:
             there = [event for event in sorted(self._known()) if self._held(db, self._prefix + event)]
-            old = {event: self._tables.count_before(db, self._prefix + event, before_ms) for event in there}
+            counted = there if dry_run else ()
+            old = {event: self._tables.count_before(db, self._prefix + event, before_ms) for event in counted}
         if dry_run:
             yield {event: count for event, count in old.items() if count}
             return
         for event in there:
-            deleted = old[event]
-            while deleted:
-                with self._database.translate_errors():
-                    db = self._database.connection()
-                    with self._database.transaction(db):
-                        deleted = self._tables.delete_before(db, self._prefix + event, before_ms)
-                    self._database.require_same_file()
+            while deleted := self._delete_before(event, before_ms):
                 yield {event: deleted}
+
+    def _delete_before(self, event: str, before_ms: int) -> int:
+        with self._database.translate_errors():
+            db = self._database.connection()
+            with self._database.transaction(db):
+                deleted = self._tables.delete_before(db, self._prefix + event, before_ms)
+            self._database.require_same_file()
+        return deleted
 
     def close(self) -> None:
         """Close the file and release the locks."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from flowise_telemetry_consumer.sinks.rows import default_in_row, frame_of_rows, rows_frame
 from flowise_telemetry_consumer.sinks.sql_file.database import exchange_names, quoted
 from flowise_telemetry_schemas import EventSchema, Field
+from flowise_telemetry_schemas.json_mapping import rfc3339
 
 __all__ = ["columns", "count_before", "delete_before", "exchange", "frames_of", "insert", "make_table"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DELETED_ROWS = 10_000
 """Rows of one transaction: some 0.1 s, while which others wait."""
 
@@ -65,7 +64,7 @@ def frames_of(db: sqlite3.Connection, table: str, schema: EventSchema, *, batch_
 def count_before(db: sqlite3.Connection, table: str, before_ms: int) -> int:
     """Return the number of events that occurred before a time."""
     statement = f"SELECT count(*) FROM {quoted(table)} WHERE occurred_at < ?"  # noqa: S608 - a name of the schema
-    ((count,),) = db.execute(statement, (_spelled(before_ms),)).fetchall()
+    ((count,),) = db.execute(statement, (rfc3339(before_ms),)).fetchall()
     return int(count)
 
 
@@ -75,7 +74,7 @@ def delete_before(db: sqlite3.Connection, table: str, before_ms: int) -> int:
         f"DELETE FROM {quoted(table)} WHERE rowid IN "  # noqa: S608 - a name of the schema
         f"(SELECT rowid FROM {quoted(table)} WHERE occurred_at < ? ORDER BY occurred_at LIMIT {_DELETED_ROWS})"
     )
-    return db.execute(statement, (_spelled(before_ms),)).rowcount
+    return db.execute(statement, (rfc3339(before_ms),)).rowcount
 
 
 def columns(db: sqlite3.Connection, table: str) -> frozenset[str]:
@@ -98,8 +97,3 @@ def _declaration(field: Field) -> str:
         literal = str(int(default)) if isinstance(default, int) else "'" + default.replace("'", "''") + "'"
         parts.append(f"DEFAULT {literal}")
     return " ".join(parts)
-
-
-def _spelled(time_ms: int) -> str:
-    """Return a time as the rows have it: text that sorts."""
-    return f"{(_EPOCH + timedelta(milliseconds=time_ms)).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
