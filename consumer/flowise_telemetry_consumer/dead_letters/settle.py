@@ -14,6 +14,7 @@ from flowise_telemetry_consumer.dead_letters.states import DeadLetterStates
 from flowise_telemetry_consumer.dead_letters.stored import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch
 from flowise_telemetry_consumer.errors import IncompleteReadError
+from flowise_telemetry_consumer.reading.batch import BatchLimits, RecordBatch
 from flowise_telemetry_consumer.reading.offset_range import OffsetRange
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
@@ -21,8 +22,7 @@ from flowise_telemetry_transport.types import OutgoingRecord
 
 __all__ = ["SettledLetters", "discard", "restore"]
 
-_BATCH_RECORDS = 5_000
-_BATCH_BYTES = 32 * 1_048_576
+_BATCH_LIMITS = BatchLimits(rows=5_000, size_bytes=32 * 1_048_576)
 _FLUSH_SECONDS = 5.0
 
 _FollowUp = Callable[[StoredDeadLetter, DeadLetterStates, int], OutgoingRecord | None]
@@ -122,7 +122,7 @@ def _settle(
             on_report(result)
 
     pending: list[tuple[str, OutgoingRecord]] = []
-    pending_bytes = 0
+    letters_pending = RecordBatch()
     with DeadLetterStates() as states:
         try:
             for letter in letters():
@@ -137,10 +137,10 @@ def _settle(
                 if not chosen.admits(letter):
                     continue
                 pending.append((letter.reason, record))
-                pending_bytes += len(record.value or b"")
-                if len(pending) >= _BATCH_RECORDS or pending_bytes >= _BATCH_BYTES:
+                letters_pending.add([letter.record], now=control.clock.monotonic())
+                if letters_pending.is_full(_BATCH_LIMITS):
                     deliver(pending)
-                    pending, pending_bytes = [], 0
+                    pending, letters_pending = [], RecordBatch()
             deliver(pending)
         except IncompleteReadError as error:
             result.incomplete = error.message

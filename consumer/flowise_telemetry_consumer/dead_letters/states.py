@@ -89,20 +89,12 @@ class DeadLetterStates:
 
     def is_current(self, letter: StoredDeadLetter) -> bool:
         """Return whether this is the latest dead letter of a source record that no receipt ended."""
-        return self._is_latest(letter) and self.receipt_of(letter) is None
+        return self._look_up(letter) == (True, None)
 
     def ended_by(self, letter: StoredDeadLetter) -> Receipt | None:
         """Return the receipt that ended a dead letter, if this is the latest one of its source record."""
-        return self.receipt_of(letter) if self._is_latest(letter) else None
-
-    def receipt_of(self, letter: StoredDeadLetter) -> Receipt | None:
-        """Return the receipt that ended the source record's dead letters, if one did."""
-        self._store()
-        row = self._db.execute(
-            f"SELECT receipt_count, receipt_ms FROM states WHERE key = ? AND {_ENDED}",  # noqa: S608 - a constant
-            (_key(letter.identity),),
-        ).fetchone()
-        return None if row is None else Receipt(*row)
+        is_latest, receipt = self._look_up(letter)
+        return receipt if is_latest else None
 
     def counts(self) -> dict[int, LetterCount]:
         """Return the current dead letters by label."""
@@ -146,12 +138,18 @@ class DeadLetterStates:
     ) -> None:
         self.close()
 
-    def _is_latest(self, letter: StoredDeadLetter) -> bool:
+    def _look_up(self, letter: StoredDeadLetter) -> tuple[bool, Receipt | None]:
+        """Return whether this is the latest letter of its source record, and the receipt that ended its letters."""
         self._store()
         row = self._db.execute(
-            "SELECT partition, offset FROM states WHERE key = ? AND letter_count IS NOT NULL", (_key(letter.identity),)
+            f"SELECT partition, offset, {_ENDED}, receipt_count, receipt_ms FROM states WHERE key = ?",  # noqa: S608 - a constant
+            (_key(letter.identity),),
         ).fetchone()
-        return not letter.is_receipt and row == (letter.record.partition, letter.record.offset)
+        if row is None:
+            return False, None
+        partition, offset, ended, receipt_count, receipt_ms = row
+        is_latest = not letter.is_receipt and (partition, offset) == (letter.record.partition, letter.record.offset)
+        return is_latest, Receipt(receipt_count, receipt_ms) if ended else None
 
     def _count(self, condition: str) -> int:
         ((count,),) = self._rows(f"SELECT count(*) FROM states WHERE {condition}")  # noqa: S608 - ours

@@ -7,6 +7,7 @@ import functools
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -15,19 +16,26 @@ import click
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, connection_options, kafka_settings, topic_option
-from flowise_telemetry_consumer import IncompleteReadError, StoredDeadLetter, current_dead_letters
+from flowise_telemetry_consumer import (
+    IncompleteReadError,
+    StoredDeadLetter,
+    current_dead_letters,
+    open_dead_letter_writer,
+)
 from flowise_telemetry_consumer.dead_letters.letter_filter import LETTER_REASONS, LetterFilter
 from flowise_telemetry_consumer.dead_letters.reader import READ_CONTROL, UnreadLetters
 from flowise_telemetry_consumer.replay.bounds import Bound
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.service.settings import dead_letter_topic_of
 from flowise_telemetry_schemas import ConfigurationError, catalog
+from flowise_telemetry_transport import RecordReader, RecordWriter
 
 __all__ = [
     "Reading",
     "choice_options",
     "dead_letter_options",
     "max_option",
+    "open_letters",
     "read_control",
     "read_some",
     "report_unread",
@@ -135,6 +143,21 @@ def require_choice(*, is_chosen: bool, everything: bool) -> None:
     """Raise ``UsageError`` unless either something is chosen, or all of it is asked for."""
     if is_chosen == everything:
         raise click.UsageError("Say which dead letters: give --reason, --offset or another filter, or else --all.")
+
+
+def open_letters(
+    opened: ExitStack, invocation: Invocation, topic: str, *, writes: bool
+) -> tuple[RecordReader, RecordWriter | None]:
+    """Open a reader and, if the command ``writes``, a writer; both close with the stack."""
+    settings = kafka_settings(invocation)
+    reader = invocation.open_reader(settings)
+    opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
+    reader.partitions_of(topic)
+    if not writes:
+        return reader, None
+    writer = open_dead_letter_writer(settings, open_writer=invocation.open_writer)
+    opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
+    return reader, writer
 
 
 def read_control(invocation: Invocation) -> RunControl:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -15,10 +15,7 @@ from flowise_telemetry_cli.commands.dlq._settling import settle
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
-from flowise_telemetry_consumer.dead_letters.settle import SettledLetters
 from flowise_telemetry_consumer.dead_letters.settle import discard as discard_letters
-from flowise_telemetry_consumer.retry import RunControl
-from flowise_telemetry_transport import RecordReader, RecordWriter
 
 __all__ = ["discard"]
 
@@ -50,21 +47,5 @@ def discard(
       flowise-telemetry dlq discard --reason tombstone --since '2d ago' --dry-run
     """
     require_choice(is_chosen=bool(chosen), everything=everything)
-
-    def act(
-        reader: RecordReader,
-        writer: RecordWriter | None,
-        control: RunControl,
-        on_report: Callable[[SettledLetters], None],
-    ) -> SettledLetters:
-        return discard_letters(
-            reader,
-            writer,
-            topic,
-            chosen,
-            group=group,
-            control=control,
-            on_report=on_report,
-        )
-
+    act = partial(discard_letters, chosen=chosen, group=group)
     return settle(invocation, act, topic=topic, done="discarded", dry_run=dry_run, as_json=as_json)

@@ -8,14 +8,20 @@ from functools import partial
 
 import click
 
-from flowise_telemetry_cli.commands.dlq._reading import choice_options, dead_letter_options, max_option, report_unread
+from flowise_telemetry_cli.commands.dlq._reading import (
+    choice_options,
+    dead_letter_options,
+    max_option,
+    open_letters,
+    report_unread,
+)
 from flowise_telemetry_cli.errors import FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
-from flowise_telemetry_cli.options import CLOSE_SECONDS, SINK_HELP, json_option, kafka_settings
+from flowise_telemetry_cli.options import SINK_HELP, json_option, kafka_settings
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
-from flowise_telemetry_consumer import RedriveResult, open_dead_letter_writer
+from flowise_telemetry_consumer import RedriveResult
 from flowise_telemetry_consumer import redrive as redrive_records
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
@@ -73,16 +79,12 @@ def redrive(
         raise click.UsageError("Missing option '--sink' (or --dry-run).")
     settings = kafka_settings(invocation)
     with ExitStack() as opened:
-        target = writer = None
+        target = None
         if sink is not None:
             target = open_sink(sink)
             opened.callback(target.close)
-        reader = invocation.open_reader(settings)
-        opened.callback(reader.close, timeout_seconds=CLOSE_SECONDS)
-        reader.partitions_of(topic)  # before the sink is created
-        if target is not None and not dry_run:
-            writer = open_dead_letter_writer(settings, open_writer=invocation.open_writer)
-            opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
+        reader, writer = open_letters(opened, invocation, topic, writes=not dry_run)  # before the sink is created
+        if target is not None and writer is not None:
             click.echo(f"redriving {topic} into {target.url}", err=True)
         display = opened.enter_context(ProgressDisplay(_status))
         stop = opened.enter_context(stopped_by_signals())

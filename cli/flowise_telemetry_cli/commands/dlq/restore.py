@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -16,10 +16,7 @@ from flowise_telemetry_cli.commands.dlq._settling import settle
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
-from flowise_telemetry_consumer.dead_letters.settle import SettledLetters
 from flowise_telemetry_consumer.dead_letters.settle import restore as restore_letters
-from flowise_telemetry_consumer.retry import RunControl
-from flowise_telemetry_transport import RecordReader, RecordWriter
 
 __all__ = ["restore"]
 
@@ -58,22 +55,5 @@ def restore(
     """
     require_choice(is_chosen=bool(chosen) or ended_since is not None, everything=everything)
     ended_since_ms = since_ms_of(ended_since, argument="ended_since")
-
-    def act(
-        reader: RecordReader,
-        writer: RecordWriter | None,
-        control: RunControl,
-        on_report: Callable[[SettledLetters], None],
-    ) -> SettledLetters:
-        return restore_letters(
-            reader,
-            writer,
-            topic,
-            chosen,
-            group=group,
-            ended_since_ms=ended_since_ms,
-            control=control,
-            on_report=on_report,
-        )
-
+    act = partial(restore_letters, chosen=chosen, group=group, ended_since_ms=ended_since_ms)
     return settle(invocation, act, topic=topic, done="restored", dry_run=dry_run, as_json=as_json)
