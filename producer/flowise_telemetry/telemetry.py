@@ -202,13 +202,16 @@ class Telemetry:
 
         check_event(event, self._app_version)
 
+    def _notice_fork(self) -> None:
+        if os.getpid() != self._pid:
+            lifecycle.notice_fork()
+
     def flush(self, timeout_seconds: float = 5.0) -> bool:
         """Wait until every event accepted before is delivered or dropped; return False at the time limit.
 
         ``stats`` tells the two apart. In asyncio: ``await asyncio.to_thread(telemetry.flush, 5.0)``.
         """
-        if os.getpid() != self._pid:
-            lifecycle.notice_fork()
+        self._notice_fork()
         return self._worker.flush(timeout_seconds)
 
     def close(self, *, timeout_seconds: float = 5.0) -> None:
@@ -218,8 +221,7 @@ class Telemetry:
         WARNING, and so is every later event. Also called at the end of the process, where all ``Telemetry`` objects
         share one second.
         """
-        if os.getpid() != self._pid:
-            lifecycle.notice_fork()
+        self._notice_fork()
         self._closed = True
         self._worker.stop(timeout_seconds)
 
@@ -279,8 +281,7 @@ class Telemetry:
 
     def stats(self) -> Stats:
         """Return the counts of this process's events so far."""
-        if os.getpid() != self._pid:
-            lifecycle.notice_fork()
+        self._notice_fork()
         counts = self._counts
         accepted, dropped = self._queue.accepted, counts.dropped()
         outcome = counts.sent + sum(dropped.values()) - counts.refused

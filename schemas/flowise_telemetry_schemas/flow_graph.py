@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,6 +92,8 @@ def _parsed(given: object) -> Any:
     """Return what JSON text says; None if it is none. Anything else stays as it is."""
     if not isinstance(given, str | bytes | bytearray):
         return given
+    import json  # an app that gives no text does not wait for it
+
     try:
         return json.loads(given)
     except (ValueError, RecursionError):

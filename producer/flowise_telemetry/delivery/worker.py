@@ -82,7 +82,7 @@ class Worker:
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until everything accepted before the call is delivered or dropped; return False at the time limit."""
         target, requests = self._queue.numbered, self._requests
-        if not self.running and not len(self._queue) and self._sender is None:
+        if self._is_unused:
             return True
         deadline = self._clock() + timeout_seconds
         if self._sender is not None:
@@ -109,7 +109,7 @@ class Worker:
         requests.ask_to_stop(self._clock(), timeout_seconds - closing_seconds, patience_seconds)
         if self._is_here() or requests.over:
             return
-        if not self.running and not len(self._queue) and self._sender is None:
+        if self._is_unused:
             return
         if not self._has_thread():
             self._work(lambda: False)
@@ -137,6 +137,11 @@ class Worker:
             self._work(lambda: False)
         deadline = self._clock() + timeout_seconds
         self._look_until(lambda: self._requests.over, lambda: deadline)
+
+    @property
+    def _is_unused(self) -> bool:
+        """True if nothing was sent yet."""
+        return not self.running and not len(self._queue) and self._sender is None
 
     def _has_thread(self) -> bool:
         if not self.running:

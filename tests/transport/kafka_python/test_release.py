@@ -22,7 +22,7 @@ REMEDIES = ("pip uninstall -y kafka-python kafka-python-ng && pip install", "FLO
 @pytest.fixture
 def mixed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release, "version", {"kafka-python": "2.0.2", "kafka-python-ng": "2.2.3"}.__getitem__)
-    release._warn.cache_clear()
+    release.import_kafka.cache_clear()
 
 
 @pytest.mark.usefixtures("mixed")

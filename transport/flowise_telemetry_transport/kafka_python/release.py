@@ -21,6 +21,7 @@ def is_kafka_python_3(client: Any) -> bool:
     return hasattr(client, "_net")
 
 
+@functools.cache
 def import_kafka() -> Any:
     """Return the module ``kafka``, with one WARNING if two distributions have written their files into it.
 
@@ -34,7 +35,7 @@ def import_kafka() -> Any:
             raise ConfigurationError(mixed) from error
         raise
     if mixed:
-        _warn(mixed)
+        logger.warning("telemetry: %s", mixed)
     return kafka
 
 
@@ -50,8 +51,3 @@ def _mixed_install() -> str | None:
         f" pip uninstall -y {' '.join(_OWNERS)} && pip install {_OWNERS[0]} (or {_OWNERS[1]}), or have two modules:"
         " pip install 'flowise-telemetry[librdkafka]' and FLOWISE_TELEMETRY_CLIENT=librdkafka"
     )
-
-
-@functools.cache
-def _warn(message: str) -> None:
-    logger.warning("telemetry: %s", message)
