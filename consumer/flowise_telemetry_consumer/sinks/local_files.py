@@ -18,7 +18,7 @@ from flowise_telemetry_schemas import ConfigurationError
 if TYPE_CHECKING:
     from portalocker import TemporaryFileLock
 
-__all__ = ["FileLocks", "file_identity", "file_of", "os_failure", "why_not_opened"]
+__all__ = ["FileLocks", "file_identity", "file_of", "os_failure", "sync_path", "why_not_opened"]
 
 _MAX_NAME_BYTES = 100
 """A longer name is hashed: file systems take 255 bytes, of which the sink's own name needs some."""
@@ -73,9 +73,9 @@ class FileLocks:
         self._held = {}
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a crash of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a crash of the machine."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -14,7 +14,7 @@ import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.delta.failures import failure_of, is_of_deltalake
-from flowise_telemetry_consumer.sinks.local_files import FileLocks, file_identity, os_failure
+from flowise_telemetry_consumer.sinks.local_files import FileLocks, file_identity, os_failure, sync_path
 
 __all__ = ["Folder"]
 
@@ -119,7 +119,7 @@ class Folder:
                 if error.errno not in _NO_LINKS:
                     raise
                 shutil.copyfile(old, new)
-                _sync_file(new)
+                sync_path(new)
         self._sync(folders)
 
     def delete(self, paths: Sequence[str]) -> None:
@@ -133,8 +133,8 @@ class Folder:
         newest = max((file.stat().st_mtime for file in place.iterdir()), default=0.0)
         for file in place.iterdir():
             if file.is_file() and file.stat().st_mtime > newest - 60:
-                _sync_file(file)
-        _sync_file(place)
+                sync_path(file)
+        sync_path(place)
 
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
         """Return data files as one lazy frame."""
@@ -192,7 +192,7 @@ class Folder:
 
     def _sync(self, folders: set[Path]) -> None:
         for folder in sorted(folders, reverse=True):
-            _sync_file(folder)
+            sync_path(folder)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -201,11 +201,3 @@ def _write(path: Path, data: bytes) -> None:
         while rest:
             rest = rest[file.write(rest) :]
         os.fsync(file.fileno())
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,7 @@ import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.jsonl.lines import LINE_START, frame_of_lines, id_number, lines_of, without_known
-from flowise_telemetry_consumer.sinks.local_files import file_identity, os_failure, sync_folder, why_not_opened
+from flowise_telemetry_consumer.sinks.local_files import file_identity, os_failure, sync_path, why_not_opened
 from flowise_telemetry_consumer.sinks.port import Batch, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
@@ -131,7 +131,7 @@ class JsonLinesFile:
                 file.flush()
                 os.fsync(file.fileno())
             anew.replace(self._path)
-            sync_folder(self._path.parent)
+            sync_path(self._path.parent)
         finally:
             anew.unlink(missing_ok=True)
             self._close_file()
