@@ -48,12 +48,14 @@ class Batch:
 
     ``frames`` are in the shape of ``polars_schema``, keyed by event name, none of them empty. ``offsets`` are the next
     offsets of its source after this batch; ``source`` is the consumer group or the id of the replay. A batch may have
-    offsets and no frames, if all records were filtered out or became dead letters.
+    offsets and no frames, if all records were filtered out or became dead letters. ``held`` are next offsets that the
+    sink is known to have stored for the source before.
     """
 
     frames: Mapping[str, pl.DataFrame]
     offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
     source: str = ""
+    held: Mapping[TopicPartition, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ class Sink(Protocol):
 
         A sink that ``KeepsProgress`` stores, in the same transaction, the offsets of the partitions that it claimed for
         ``batch.source``, and ignores those of others. It raises ``FencedError`` when another sink has claimed one of
-        the partitions since.
+        the partitions since, and ``SinkBehindError`` when a stored offset is lower than that of ``batch.held``: the
+        place was restored or failed over, and the rows between are missing. Nothing is written then.
         """
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, ProgressRow
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, ProgressRow, Stored, carried_offset
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -84,6 +84,12 @@ class Partition:
     claimed_at_ms: int | None = None
     updated_at_ms: int = 0
 
+    def row(self, source: str, partition: TopicPartition) -> ProgressRow:
+        """Return it as a row of progress."""
+        return ProgressRow(
+            source, partition, self.next_offset, self.description, self.claimed_at_ms, self.updated_at_ms
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -133,10 +139,18 @@ class State:
         its = self.partitions.get(key)
         return its.claim if its else 0
 
+    def stored_of(self, table_set: str, source: str) -> dict[TopicPartition, Stored]:
+        """Return what is stored of a source in one set of tables."""
+        return {
+            partition: Stored(its.next_offset, its.claim)
+            for (where, whose, partition), its in self.partitions.items()
+            if (where, whose) == (table_set, source)
+        }
+
     def progress_of(self, table_set: str) -> list[ProgressRow]:
         """Return the progress in one set of tables."""
         return [
-            ProgressRow(source, partition, its.next_offset, its.description, its.claimed_at_ms, its.updated_at_ms)
+            its.row(source, partition)
             for (where, source, partition), its in self.partitions.items()
             if where == table_set
         ]
@@ -274,9 +288,11 @@ def _exchange(state: State, promotion: Promotion, at_ms: int) -> None:
         (other.get(where, where), source, partition): its
         for (where, source, partition), its in state.partitions.items()
     }
+    incoming = [its.row(*key[1:]) for key, its in moved.items() if key[0] == promotion.live]
     for key, its in state.partitions.items():
         if key[0] == promotion.live:
-            held = moved.get(key) or Partition(None, 0, its.description, None, at_ms)
+            offset = carried_offset(its.row(*key[1:]), incoming)
+            held = moved.get(key) or Partition(offset, 0, its.description, None, at_ms)
             moved[key] = replace(held, claim=its.claim)
     state.partitions = moved
 
