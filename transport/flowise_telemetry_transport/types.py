@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from flowise_telemetry_transport.errors import TransportError
 
-__all__ = ["Delivery", "Headers", "OnDelivery", "OutgoingRecord", "Record", "TopicPartition", "TopicSpec"]
+__all__ = ["Commit", "Delivery", "Headers", "OnDelivery", "OutgoingRecord", "Record", "TopicPartition", "TopicSpec"]
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -18,6 +18,13 @@ class TopicPartition(NamedTuple):
 
     topic: str
     partition: int
+
+
+class Commit(NamedTuple):
+    """A group's committed next offset of a partition, and the text that was committed with it."""
+
+    offset: int
+    metadata: str = ""
 
 
 # These three are not frozen: a frozen dataclass takes a microsecond to create, eight times as long, for every record.

@@ -42,7 +42,8 @@ class ConsumerCounters:
 
     ``written`` and ``duplicates`` are by event, ``dead`` by reason. ``dropped_records`` were polled and not written,
     because their partitions were assigned to another member or the time to stop was up; they were not committed, and
-    are read again. ``flush_seconds`` observes the duration of each batch once metrics are served.
+    are read again. ``reread`` are records that the group had committed and that were read again because the sink did
+    not have them any more. ``flush_seconds`` observes the duration of each batch once metrics are served.
 
     The current state: ``outage``, the message of the error that is being waited out; ``assigned`` and ``paused``
     partitions; ``polled_at`` (monotonic); ``lag`` in records, looked up only after a scrape has set ``watched``;
@@ -61,6 +62,7 @@ class ConsumerCounters:
     rejected_commits: int = 0
     retries: int = 0
     dropped_records: int = 0
+    reread: int = 0
     rebalances: int = 0
     outage: str | None = None
     assigned: frozenset[TopicPartition] = frozenset()

@@ -77,6 +77,11 @@ class _ConsumerCollector:
         yield _counter(
             "records_left", "Records polled and left to the next owner of their partition.", counters.dropped_records
         )
+        yield _counter(
+            "records_reread",
+            "Records read again because the sink had lost what the group had committed.",
+            counters.reread,
+        )
         yield _counter("rebalances", "Assignments of partitions to this consumer.", counters.rebalances)
         yield self._flushes()
         yield _gauge("partitions_assigned", "Partitions assigned to this consumer.", len(counters.assigned))

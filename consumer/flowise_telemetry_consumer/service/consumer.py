@@ -13,18 +13,21 @@ from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_consumer.dead_letters.notice import DeadLetterNotice
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
-from flowise_telemetry_consumer.errors import FencedError
+from flowise_telemetry_consumer.errors import FencedError, SinkBehindError
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters, OnChange
 from flowise_telemetry_consumer.monitoring.partitions import PartitionMonitor
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.reading.source import SkippingReader
 from flowise_telemetry_consumer.retry import Backoff
+from flowise_telemetry_consumer.service.claim import GroupState
 from flowise_telemetry_consumer.service.committer import Committer
+from flowise_telemetry_consumer.service.held_offsets import HeldOffsets, listed
 from flowise_telemetry_consumer.service.outage import Outage
 from flowise_telemetry_consumer.service.settings import ConsumerSettings
 from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
 from flowise_telemetry_schemas import Catalog, TelemetryError
+from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -87,7 +90,10 @@ class Consumer:
         self._open = RecordBatch()
         self._attempt: WriteAttempt | None = None
         self._advancing: Future[None] | None = None
-        self._unclaimed: set[TopicPartition] = set()
+        self._keeps_progress = isinstance(sink, KeepsProgress)
+        self._held = HeldOffsets(
+            reader, self.counters, topic=self.settings.topic, group=self.settings.group, sink=sink.url
+        )
         self._fenced = False
 
     def run(self, stop: threading.Event) -> ConsumerCounters:
@@ -121,8 +127,8 @@ class Consumer:
         self._monitor.look()
         self._notice.look()
         self._settle()
-        if self._attempt is None and self._open.is_due(self.settings.batch, now=self._clock.monotonic()):
-            self._start()
+        if self._attempt is None and not self._outage.seconds_until_retry():
+            self._begin()
         if self._attempt is not None and self._advancing is None and not self._outage.seconds_until_retry():
             self._advance(self._attempt)
         if not polled and self._attempt is None and not self._open:
@@ -157,16 +163,44 @@ class Consumer:
             seconds = self._open.seconds_left(self.settings.batch, now=self._clock.monotonic())
         return min(self.settings.poll_seconds, seconds)
 
+    def _begin(self) -> None:
+        """Begin what is next: go back to what the sink holds, claim what is newly ours, write a batch that is due."""
+        try:
+            if self._held.is_behind:
+                self._go_back()
+            if self._held.unclaimed:
+                state = self._held.look_up()
+                self._attempt = self._attempt_at(RecordBatch(), claim=self._held.unclaimed, state=state)
+            elif self._open.is_due(self.settings.batch, now=self._clock.monotonic()):
+                self._start()
+        except TransportError as error:
+            if not error.retryable:
+                raise
+            if self._outage.begin(error):
+                self._report()
+
+    def _go_back(self) -> None:
+        back = self._held.go_back()
+        self._let_go(back)
+        self._committer.forget(back)
+        self._source.forget(back)
+        self._limits.forget(back)
+        self._outage.end()
+
     def _start(self) -> WriteAttempt:
         """Close the open batch and begin its way to the sink."""
-        self._attempt = self._attempt_at(self._open, claim=self._unclaimed)
+        self._attempt = self._attempt_at(self._open)
         self._open = RecordBatch()
         return self._attempt
 
-    def _attempt_at(self, batch: RecordBatch, *, claim: Collection[TopicPartition]) -> WriteAttempt:
+    def _attempt_at(
+        self, batch: RecordBatch, *, claim: Collection[TopicPartition] = (), state: GroupState | None = None
+    ) -> WriteAttempt:
         return WriteAttempt(
             batch,
             claim=claim,
+            state=state,
+            held=self._held.of(batch.next_offsets),
             decoder=self._decoder,
             sink=self._sink,
             source=self.settings.group,
@@ -188,6 +222,11 @@ class Consumer:
         except FencedError as error:
             self._leave_partitions(error)
             return False
+        except SinkBehindError as error:
+            self._held.lacks(error.next_offsets)
+            self._let_go(error.next_offsets)
+            self._outage.end()
+            return False
         except TelemetryError as error:
             if not error.retryable:
                 raise
@@ -199,7 +238,12 @@ class Consumer:
 
     def _completed(self, attempt: WriteAttempt) -> None:
         self._attempt = None
-        self._unclaimed -= attempt.claim
+        if attempt.claimed is not None:
+            self._held.claimed(attempt.claim, attempt.claimed)
+        if not attempt.batch:
+            self._outage.end()
+            return
+        self._held.wrote(attempt.stored_offsets if self._keeps_progress else {})
         self._committer.handled(attempt.batch.next_offsets)
         outcome = attempt.outcome()
         self.counters.count(outcome)
@@ -221,8 +265,9 @@ class Consumer:
         self._fenced = True
 
     def _on_assigned(self, partitions: Collection[TopicPartition]) -> None:
-        logger.info("assigned: %s", _listed(partitions))
-        self._unclaimed |= set(partitions)
+        logger.info("assigned: %s", listed(partitions))
+        if self._keeps_progress:
+            self._held.assigned(partitions)
         self._monitor.assigned(partitions)
         self._outage.assigned(partitions)
 
@@ -233,13 +278,15 @@ class Consumer:
         self._drop(partitions)
         self._forget(partitions)
         self._fenced = self._fenced and not self._reader.assignment() <= set(partitions)
-        logger.info("revoked: %s", _listed(partitions))
+        logger.info("revoked: %s", listed(partitions))
 
     def _drain(self, *, budget_seconds: float) -> None:
         """Write everything in hand, as far as the budget lasts; each batch gets one try."""
         deadline = self._clock.monotonic() + budget_seconds
         tries = 0
         while self._attempt is not None or self._open:
+            if self._attempt is None and self._held.unclaimed:
+                return  # no requests to the brokers inside a rebalance; the next owner reads these records
             attempt = self._attempt or self._start()
             if self._advancing is None:
                 if tries and self._outage.retry_at >= deadline:
@@ -254,32 +301,37 @@ class Consumer:
             tries = 0 if self._settle() else tries + 1
 
     def _drop(self, partitions: Collection[TopicPartition]) -> None:
-        """Let go of records that were polled from these partitions and are not completed; they are not committed."""
+        """Leave records that were polled from these partitions, and are not completed, to the next owner."""
+        dropped = self._let_go(partitions)
+        if dropped:
+            self.counters.dropped_records += dropped
+            logger.warning("%d polled records are left to the next owner of %s", dropped, listed(partitions))
+        if self._attempt is None:
+            self._outage.end()
+
+    def _let_go(self, partitions: Collection[TopicPartition]) -> int:
+        """Let go of what was polled from these partitions and is not completed, nor committed; return the records."""
         before = len(self._open)
         self._open = self._open.without(partitions)
         dropped = before - len(self._open)
         if self._attempt is not None:
             rest = self._attempt.batch.without(partitions)
             dropped += len(self._attempt.batch) - len(rest)
-            if len(rest) < len(self._attempt.batch):
+            if len(rest) < len(self._attempt.batch) or self._attempt.claim.intersection(partitions):
                 # An attempt that is already writing goes on: its events are written, and read again.
                 self._attempt.abandon()
                 if self._advancing is not None:
                     self._advancing.cancel()
                     self._advancing = None
-                self._attempt = self._attempt_at(rest, claim=self._unclaimed - set(partitions)) if rest else None
-        if dropped:
-            self.counters.dropped_records += dropped
-            logger.warning("%d polled records are left to the next owner of %s", dropped, _listed(partitions))
-        if self._attempt is None:
-            self._outage.end()
+                self._attempt = self._attempt_at(rest) if rest else None
+        return dropped
 
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
         """Forget all that is known of partitions that are someone else's now."""
         self._committer.forget(partitions)
         self._source.forget(partitions)
         self._limits.forget(partitions)
-        self._unclaimed -= set(partitions)
+        self._held.forget(partitions)
         self._monitor.revoked(partitions)
         self._outage.revoked(partitions)
 
@@ -290,7 +342,3 @@ class Consumer:
     def _report(self) -> None:
         if self._on_change is not None:
             self._on_change(self.counters)
-
-
-def _listed(partitions: Collection[TopicPartition]) -> str:
-    return ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(set(partitions)))

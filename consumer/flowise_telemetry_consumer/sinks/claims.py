@@ -145,6 +145,7 @@ def sources_of(rows: Iterable[ProgressRow]) -> list[SourceProgress]:
             description=max(its, key=lambda row: row.claimed_at_ms or 0).description,
             next_offsets={row.partition: row.next_offset for row in its if row.next_offset is not None},
             updated_at_ms=max(row.updated_at_ms for row in its),
+            descriptions={row.partition: row.description for row in its},
         )
         for source, its in sorted(by_source.items())
     ]

@@ -70,14 +70,15 @@ class WriteResult:
 class SourceProgress:
     """Progress of one source: the offset after the last one written, by partition.
 
-    ``description`` was given with the last ``claim``; ``updated_at_ms`` is the time of the source's last write or
-    claim, in milliseconds since 1970.
+    ``description`` was given with the last ``claim``, ``descriptions`` with the last one of each partition;
+    ``updated_at_ms`` is the time of the source's last write or claim, in milliseconds since 1970.
     """
 
     source: str
     description: str
     next_offsets: Mapping[TopicPartition, int]
     updated_at_ms: int
+    descriptions: Mapping[TopicPartition, str] = field(default_factory=dict)
 
 
 @runtime_checkable

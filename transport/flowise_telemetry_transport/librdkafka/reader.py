@@ -19,7 +19,7 @@ from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, UNREADABL
 from flowise_telemetry_transport.librdkafka.lookup import Lookup
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.settings import KafkaSettings
-from flowise_telemetry_transport.types import Record, TopicPartition
+from flowise_telemetry_transport.types import Commit, Record, TopicPartition
 
 __all__ = ["LibrdkafkaReader"]
 
@@ -40,6 +40,7 @@ class LibrdkafkaReader:
             set()
         )  # that start at the beginning, as the group has committed nothing there
         self._paused: set[TopicPartition] = set()
+        self._commit_metadata: dict[TopicPartition, str] = {}
         self._subscribe: Callable[[], None] | None = None
         self._assigning = False
         self._in_callback = False
@@ -357,7 +358,7 @@ class LibrdkafkaReader:
             raise ConfigurationError("commit needs a reader that was opened with a group")
         if self._subscribe is not None:
             check_commit(self._group, offsets, self._assigned)
-        client_offsets = [self._client_tp(tp, offset) for tp, offset in offsets.items()]
+        client_offsets = [self._client_commit(tp, offset) for tp, offset in offsets.items()]
         doing = f"commit of group {self._group}"
         done: list[Any] = []
         if self._in_callback:
@@ -373,7 +374,17 @@ class LibrdkafkaReader:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("committed needs a reader that was opened with a group")
-        return self._lookup.committed(partitions, self._group)
+        return {tp: its and its.offset for tp, its in self._lookup.commits(partitions, self._group).items()}
+
+    def set_commit_metadata(self, metadata: Mapping[TopicPartition, str]) -> None:
+        """See ``RecordReader``."""
+        self._commit_metadata = dict(metadata)
+
+    def commits(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+        """See ``RecordReader``."""
+        if self._group is None:
+            raise ConfigurationError("commits needs a reader that was opened with a group")
+        return self._lookup.commits(partitions, self._group)
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """See ``RecordReader``."""
@@ -399,6 +410,9 @@ class LibrdkafkaReader:
         if offset is None:
             return self._kafka.TopicPartition(tp.topic, tp.partition)
         return self._kafka.TopicPartition(tp.topic, tp.partition, offset)
+
+    def _client_commit(self, tp: TopicPartition, offset: int) -> Any:
+        return self._kafka.TopicPartition(tp.topic, tp.partition, offset, self._commit_metadata.get(tp, ""))
 
     def close(self, *, timeout_seconds: float = 10.0) -> None:
         """See ``RecordReader``."""
