@@ -97,9 +97,9 @@ PUBLIC: dict[str, str] = {
     """,
     "flowise_telemetry_transport": """
         AuthenticationError AuthorizationError BrokerUnavailableError BufferFullError ClientName CommitRejectedError
-        DEFAULT_CLIENT_ID Delivery DeliveryError DeliveryTimeoutError EmbeddedBroker Headers InMemoryBroker
-        KafkaSettings MessageTooLargeError OnDelivery OutgoingRecord RebalanceCallback Record RecordReader
-        RecordWriter TopicAdmin TopicExistsError TopicPartition TopicSpec TransportError UnknownTopicError
+        DEFAULT_CLIENT_ID Delivery DeliveryError DeliveryTimeoutError EmbeddedBroker ExpiredOffsets Headers
+        InMemoryBroker KafkaSettings MessageTooLargeError OnDelivery OutgoingRecord RebalanceCallback Record
+        RecordReader RecordWriter TopicAdmin TopicExistsError TopicPartition TopicSpec TransportError UnknownTopicError
         UnreadableRecordError open_admin open_reader open_writer parse_bootstrap_servers partition_for
     """,
     "flowise_telemetry_consumer": """

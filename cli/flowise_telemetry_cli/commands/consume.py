@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 import click
 
@@ -166,7 +167,15 @@ def _run(
         else:
             log = log_now_and_then(logger)
             show = lambda now: log(_summary(now))  # noqa: E731 - the other branch assigns a method
-        consumer = Consumer(reader, target, writer, catalog(), settings, on_change=show)
+        consumer = Consumer(
+            reader,
+            target,
+            writer,
+            catalog(),
+            settings,
+            on_change=show,
+            open_reader=partial(invocation.open_reader, kafka, group=settings.group),
+        )
         if http_address is not None:
             where = opened.enter_context(status_server(http_address, consumer.counters))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
@@ -194,6 +203,7 @@ def _report(counters: ConsumerCounters, as_json: bool) -> None:
                     "written": dict(+counters.written),
                     "duplicates": dict(+counters.duplicates),
                     "dead": dict(+counters.dead),
+                    "expired": counters.expired,
                 }
             )
         )

@@ -17,9 +17,10 @@ from flowise_telemetry_transport.errors import (
 from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, make_client, within
 from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, UNREADABLE, translate_error
 from flowise_telemetry_transport.librdkafka.lookup import Lookup
+from flowise_telemetry_transport.librdkafka.offsets import ClusterOffsets
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.settings import KafkaSettings
-from flowise_telemetry_transport.types import Record, TopicPartition
+from flowise_telemetry_transport.types import ExpiredOffsets, Record, TopicPartition
 
 __all__ = ["LibrdkafkaReader"]
 
@@ -36,9 +37,8 @@ class LibrdkafkaReader:
         self._unreadable: dict[TopicPartition, UnreadableRecordError] = {}
         self._astray: set[TopicPartition] = set()  # of which the broker does not have the offset that was asked for
         self._restart = False  # the positions are ours, and the client has yet to be given them
-        self._begun: set[TopicPartition] = (
-            set()
-        )  # that start at the beginning, as the group has committed nothing there
+        self._begun: set[TopicPartition] = set()  # of which the group has committed nothing: from the beginning
+        self._expired: list[ExpiredOffsets] = []
         self._paused: set[TopicPartition] = set()
         self._subscribe: Callable[[], None] | None = None
         self._assigning = False
@@ -67,6 +67,7 @@ class LibrdkafkaReader:
             },
         )
         self._lookup = Lookup(self._consumer, settings)
+        self._offsets = ClusterOffsets(settings, self._lookup.partitions_of)
         try:
             check_connection(self._consumer, settings)
         except BaseException:
@@ -283,16 +284,27 @@ class LibrdkafkaReader:
         if not self._astray and not self._restart:
             return
         try:
-            for tp in self._astray & self._positions.keys():
-                begin, end = self._lookup.watermarks(tp)
-                position = self._positions[tp]
-                self._positions[tp] = position if begin <= position <= end else begin
+            if self._astray:
+                self._find_way()
         except BrokerUnavailableError:
             return  # the next poll tries again
-        self._begun |= self._astray
-        self._astray.clear()
         self._restart = False
         self._start_over()  # the client has given these partitions up: a seek is refused
+
+    def _find_way(self) -> None:
+        """Choose where to go on in the partitions whose offset the broker does not have."""
+        begins, ends = self.beginning_offsets(self._astray), self.high_watermarks(self._astray)
+        unread = self._astray - self._positions.keys()
+        committed = self.committed(unread) if unread and self._group is not None else {}
+        for tp in self._astray:
+            position = self._positions.get(tp, committed.get(tp))
+            if position is None:
+                self._begun.add(tp)
+                continue
+            if position < begins[tp]:
+                self._expired.append(ExpiredOffsets(tp, position, begins[tp]))
+            self._positions[tp] = position if begins[tp] <= position <= ends[tp] else begins[tp]
+        self._astray.clear()
 
     def _set_unreadable(self, tp: TopicPartition, offset: int, reason: str) -> None:
         self._unreadable[tp] = unreadable(tp, offset, reason)
@@ -321,6 +333,15 @@ class LibrdkafkaReader:
         if known is None and self._group is not None:
             known = self.committed([partition])[partition]
         return self.beginning_offsets([partition])[partition] if known is None else known
+
+    def known_positions(self) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
+        return dict(self._positions)
+
+    def expired(self) -> list[ExpiredOffsets]:
+        """See ``RecordReader``."""
+        expired, self._expired = self._expired, []
+        return expired
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See ``RecordReader``."""
@@ -381,11 +402,15 @@ class LibrdkafkaReader:
 
     def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
-        return {tp: self._lookup.watermarks(tp)[0] for tp in partitions}
+        return self._offsets.beginnings(partitions)
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
-        return {tp: self._lookup.watermarks(tp)[1] for tp in partitions}
+        return self._offsets.ends(partitions, committed=True)
+
+    def high_watermarks(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
+        return self._offsets.ends(partitions, committed=False)
 
     def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""
@@ -393,7 +418,7 @@ class LibrdkafkaReader:
 
     def topic_id(self, topic: str) -> str | None:
         """See ``RecordReader``."""
-        return self._lookup.topic_id(topic)
+        return self._offsets.topic_id(topic)
 
     def _client_tp(self, tp: TopicPartition, offset: int | None = None) -> Any:
         if offset is None:
@@ -406,6 +431,7 @@ class LibrdkafkaReader:
             return
         self._closed = True
         self._assigned = frozenset()
+        self._offsets.close()
         within(timeout_seconds, self._consumer.close)
 
 

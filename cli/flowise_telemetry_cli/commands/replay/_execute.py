@@ -95,7 +95,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
             if latest is not None and latest.finished and latest.resolved.missing:
                 # Deleted offsets do not come back: a Job that restarts this would read the rest for nothing.
                 click.echo(f"replay {latest.id} is finished; --restart reads the topic again", err=True)
-                return missing_verdict(latest.resolved.missing, allow_missing=False)
+                return missing_verdict(latest.resolved.missing, {}, allow_missing=False)
         run = open_run(
             reader,
             target,
