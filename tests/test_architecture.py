@@ -79,7 +79,6 @@ ADAPTERS: dict[str, str] = {
 MAX_LINES = 300
 LONGER = {
     "producer/flowise_telemetry/telemetry.py": "the one object that an app has, and what it says of each argument",
-    "transport/flowise_telemetry_transport/librdkafka/reader.py": "one Protocol, its callbacks share state",
     "transport/flowise_telemetry_transport/kafka_python/reader.py": "one Protocol, over one client",
 }
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from flowise_telemetry_transport.errors import BrokerUnavailableError
-from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.client import confluent_kafka, free, make_client
 from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicPartition
@@ -102,9 +102,10 @@ class ClusterOffsets:
             self._client = make_client(_admin_module().AdminClient, self._settings, {})
         return self._client
 
-    def close(self) -> None:
-        """Drop the client; librdkafka disconnects once nothing refers to it."""
-        self._client = None
+    def close(self, *, timeout_seconds: float) -> None:
+        """Free the client."""
+        client, self._client = [self._client], None
+        free(client, timeout_seconds)
 
 
 def _admin_module() -> ModuleType:
