@@ -10,7 +10,7 @@ from functools import partial
 
 import click
 
-from flowise_telemetry_cli.errors import DONE, message_of, status_of
+from flowise_telemetry_cli.errors import DONE, log_error, status_of
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import (
     CLOSE_SECONDS,
@@ -33,11 +33,11 @@ from flowise_telemetry_consumer import (
     open_dead_letter_writer,
 )
 from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
-from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
-from flowise_telemetry_schemas import TelemetryError, catalog
+from flowise_telemetry_schemas import catalog
 
 __all__ = ["consume"]
 
@@ -123,6 +123,7 @@ def consume(
     Example:
       flowise-telemetry consume --bootstrap-servers localhost:9092 --sink sqlite:///telemetry.db
     """
+    separate_stderr()
     limits = BatchLimits(rows=batch_rows, age_seconds=batch_seconds)
     consumer_settings = ConsumerSettings(
         topic=topic,
@@ -136,10 +137,10 @@ def consume(
     start_logging(log_format)
     try:
         counters = _run(invocation, sink, consumer_settings, http_address, as_text=log_format == "text")
-    except TelemetryError as error:
+    except Exception as error:
         if log_format == "text":
             raise
-        logger.critical("%s", message_of(error, invocation))
+        log_error(logger, error, invocation)
         return status_of(error, invocation)
     _report(counters, as_json)
     return DONE
