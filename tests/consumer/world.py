@@ -22,6 +22,7 @@ from flowise_telemetry_schemas.codec import encode
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.memory import InMemoryBroker
 from flowise_telemetry_transport.memory.reader import InMemoryReader
+from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Delivery, Headers, OutgoingRecord, Record, TopicPartition, TopicSpec
 from tests.schemas.records import ENVELOPE, EVENTS, record_of
 
@@ -131,6 +132,8 @@ class MemorySink:
         self.on_write: Callable[[Batch], None] = lambda batch: None
         self.batches: list[Batch] = []
         self.claims: list[tuple[str, frozenset[TopicPartition]]] = []
+        self.next_offsets: dict[tuple[str, TopicPartition], int] = {}
+        self.descriptions: dict[tuple[str, TopicPartition], str] = {}
         # A batch that was given up may still be on its way in, on the sink's thread, while the test looks.
         self._lock = threading.Lock()
 
@@ -150,17 +153,30 @@ class MemorySink:
                 for row in frame.iter_rows(named=True):
                     self.rows[event].setdefault(row["event_id"], row)
                 written[event] = len(self.rows[event]) - before
+        claimed = {tp for source, partitions in self.claims if source == batch.source for tp in partitions}
+        self.next_offsets |= {(batch.source, tp): offset for tp, offset in batch.offsets.items() if tp in claimed}
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written, duplicates)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
     ) -> Mapping[TopicPartition, int]:
-        self.claims.append((source, frozenset(partitions)))
-        return {}
+        ours = frozenset(partitions)
+        self.claims.append((source, ours))
+        self.descriptions |= {(source, tp): description for tp in ours}
+        return {tp: self.next_offsets[source, tp] for tp in ours if (source, tp) in self.next_offsets}
 
     def progress(self) -> list[SourceProgress]:
-        return [SourceProgress(source, "", {}, 0) for source in sorted({source for source, _ in self.claims})]
+        return [
+            SourceProgress(
+                source,
+                "",
+                {tp: offset for (whose, tp), offset in self.next_offsets.items() if whose == source},
+                0,
+                {tp: text for (whose, tp), text in self.descriptions.items() if whose == source},
+            )
+            for source in sorted({source for source, _ in self.claims})
+        ]
 
     def lock(self, name: str) -> None:
         pass
@@ -262,6 +278,7 @@ class World:
         on_change: OnChange | None = None,
         *,
         sink_thread: Executor | None = None,
+        open_reader: Callable[[], RecordReader] | None = None,
     ) -> Consumer:
         """A consumer; the one before it has left its group by then. It writes on the thread that calls ``run``."""
         if self._latest is not None:
@@ -277,6 +294,7 @@ class World:
             clock=self.clock,
             random=LongestWaits(),
             sink_thread=sink_thread or SameThread(),
+            open_reader=open_reader,
         )
 
     def check_commit(self, offsets: Mapping[TopicPartition, int]) -> None:

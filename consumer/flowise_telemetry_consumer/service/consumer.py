@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from random import Random
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
@@ -22,7 +22,9 @@ from flowise_telemetry_consumer.retry import Backoff
 from flowise_telemetry_consumer.service.claim import GroupState
 from flowise_telemetry_consumer.service.committer import Committer
 from flowise_telemetry_consumer.service.held_offsets import HeldOffsets, listed
+from flowise_telemetry_consumer.service.in_hand import InHand
 from flowise_telemetry_consumer.service.outage import Outage
+from flowise_telemetry_consumer.service.polling import Polling
 from flowise_telemetry_consumer.service.settings import ConsumerSettings
 from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
@@ -35,8 +37,6 @@ __all__ = ["Consumer"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
-_POLL_RECORDS = 2_000
-_POLL_WHILE_WRITING_SECONDS = 0.05
 _ONE_TRY_SECONDS = 1.0
 _CLOSE_SECONDS = 10.0
 
@@ -49,6 +49,8 @@ class Consumer:
     crash at any moment, a rebalance, or an outage of sink or broker loses nothing. Records that are read twice
     because of one are written once, as the sink knows its events; a dead letter may be filed twice when the process
     dies between its delivery and the commit.
+
+    ``open_reader`` opens a second reader for the metrics' thread; it never joins the group. Without it, ``reader``.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Consumer:
         clock: Clock | None = None,
         random: Random | None = None,
         sink_thread: Executor | None = None,
+        open_reader: Callable[[], RecordReader] | None = None,
     ) -> None:
         self.settings = settings or ConsumerSettings()
         self._clock = clock or SystemClock()
@@ -80,16 +83,22 @@ class Consumer:
         self._notice = DeadLetterNotice(self.settings.dead_letter_topic, self._clock)
         self._source = SkippingReader(reader, self._clock)
         self._committer = Committer(reader, self.counters, self._clock, timeout_seconds=self.settings.commit_seconds)
-        self._monitor = PartitionMonitor(reader, self.counters, self._clock, topic=self.settings.topic)
+        self._monitor = PartitionMonitor(reader, self.counters, self._clock, self.settings.topic, open_reader)
         backoff = Backoff(
             initial_seconds=self.settings.retry_initial_seconds,
             max_seconds=self.settings.retry_max_seconds,
             random=random,
         )
         self._outage = Outage(reader, self.counters, self._clock, backoff)
-        self._open = RecordBatch()
-        self._attempt: WriteAttempt | None = None
-        self._advancing: Future[None] | None = None
+        self._in_hand = InHand(self._attempt_of, self._sink_thread, flush_seconds=self.settings.flush_seconds)
+        self._polling = Polling(
+            self._source,
+            in_hand=self._in_hand,
+            outage=self._outage,
+            counters=self.counters,
+            clock=self._clock,
+            settings=self.settings,
+        )
         self._keeps_progress = isinstance(sink, KeepsProgress)
         self._held = HeldOffsets(
             reader, self.counters, topic=self.settings.topic, group=self.settings.group, sink=sink.url
@@ -109,9 +118,10 @@ class Consumer:
                 self.turn()
             self._drain(budget_seconds=self.settings.stop_budget_seconds)
             self._committer.commit_last(budget_seconds=self.settings.commit_seconds)
-            self._drop(self._in_hand())
+            self._drop(self._in_hand.partitions())
         finally:
             self._notice.look(last=True)
+            self._monitor.close()
             closing = self._sink_thread.submit(self._sink.close)
             # A sink that hangs must not keep the caller from closing the reader, which leaves the group.
             wait([closing], timeout=_CLOSE_SECONDS)
@@ -123,45 +133,18 @@ class Consumer:
         if self._fenced:
             self._fenced = False
             self._reader.rejoin()
-        polled = self._poll()
+        polled = self._polling.poll()
         self._monitor.look()
         self._notice.look()
         self._settle()
-        if self._attempt is None and not self._outage.seconds_until_retry():
+        if self._in_hand.attempt is None and not self._outage.seconds_until_retry():
             self._begin()
-        if self._attempt is not None and self._advancing is None and not self._outage.seconds_until_retry():
-            self._advance(self._attempt)
-        if not polled and self._attempt is None and not self._open:
+        attempt = self._in_hand.attempt
+        if attempt is not None and self._in_hand.advancing is None and not self._outage.seconds_until_retry():
+            self._in_hand.advance(attempt)
+        if not polled and not self._in_hand:
             self._committer.take_idle_positions()
         self._committer.commit_if_due()
-
-    def _poll(self) -> bool:
-        """Poll once into the open batch; return True where that brought anything."""
-        full = self._open.is_full(self.settings.batch)
-        if self._advancing is not None:
-            if full:
-                # The batch is full. Pausing throws away prefetched records, so first give the sink a moment.
-                wait([self._advancing], timeout=self.settings.poll_seconds)
-            if self._advancing.done():
-                return False  # the outcome comes first: it may pause the partitions
-            if full:
-                self._outage.pause()
-        room = max(1, min(_POLL_RECORDS, self.settings.batch.rows - len(self._open)))
-        polled = self._source.poll(timeout_seconds=self._poll_seconds(full=full), max_records=room)
-        now = self.counters.polled_at = self._clock.monotonic()
-        self._open.add(polled.records, now=now)
-        for letter in polled.unreadable:
-            self._open.add_unreadable(letter, now=now)
-        return bool(polled.records or polled.unreadable)
-
-    def _poll_seconds(self, *, full: bool) -> float:
-        if self._advancing is not None:
-            seconds = 0.0 if full else _POLL_WHILE_WRITING_SECONDS
-        elif self._attempt is not None:
-            seconds = self._outage.seconds_until_retry()
-        else:
-            seconds = self._open.seconds_left(self.settings.batch, now=self._clock.monotonic())
-        return min(self.settings.poll_seconds, seconds)
 
     def _begin(self) -> None:
         """Begin what is next: go back to what the sink holds, claim what is newly ours, write a batch that is due."""
@@ -170,9 +153,9 @@ class Consumer:
                 self._go_back()
             if self._held.unclaimed:
                 state = self._held.look_up()
-                self._attempt = self._attempt_at(RecordBatch(), claim=self._held.unclaimed, state=state)
-            elif self._open.is_due(self.settings.batch, now=self._clock.monotonic()):
-                self._start()
+                self._in_hand.attempt = self._attempt_of(RecordBatch(), claim=self._held.unclaimed, state=state)
+            elif self._in_hand.open.is_due(self.settings.batch, now=self._clock.monotonic()):
+                self._in_hand.start()
         except TransportError as error:
             if not error.retryable:
                 raise
@@ -181,19 +164,13 @@ class Consumer:
 
     def _go_back(self) -> None:
         back = self._held.go_back()
-        self._let_go(back)
+        self._in_hand.let_go(back)
         self._committer.forget(back)
         self._source.forget(back)
         self._limits.forget(back)
         self._outage.end()
 
-    def _start(self) -> WriteAttempt:
-        """Close the open batch and begin its way to the sink."""
-        self._attempt = self._attempt_at(self._open)
-        self._open = RecordBatch()
-        return self._attempt
-
-    def _attempt_at(
+    def _attempt_of(
         self, batch: RecordBatch, *, claim: Collection[TopicPartition] = (), state: GroupState | None = None
     ) -> WriteAttempt:
         return WriteAttempt(
@@ -208,23 +185,20 @@ class Consumer:
             limits=self._limits,
         )
 
-    def _advance(self, attempt: WriteAttempt) -> None:
-        """Have the sink's thread take the batch through the steps that are left."""
-        self._advancing = self._sink_thread.submit(attempt.advance, flush_seconds=self.settings.flush_seconds)
-
     def _settle(self) -> bool:
         """Take the outcome of what the sink's thread did, if it is done; return True where the batch is completed."""
-        if self._attempt is None or self._advancing is None or not self._advancing.done():
+        attempt, advancing = self._in_hand.attempt, self._in_hand.advancing
+        if attempt is None or advancing is None or not advancing.done():
             return False
-        advanced, self._advancing = self._advancing, None
+        self._in_hand.advancing = None
         try:
-            advanced.result()
+            advancing.result()
         except FencedError as error:
             self._leave_partitions(error)
             return False
         except SinkBehindError as error:
             self._held.lacks(error.next_offsets)
-            self._let_go(error.next_offsets)
+            self._in_hand.let_go(error.next_offsets)
             self._outage.end()
             return False
         except TelemetryError as error:
@@ -233,11 +207,11 @@ class Consumer:
             if self._outage.begin(error):
                 self._report()
             return False
-        self._completed(self._attempt)
+        self._completed(attempt)
         return True
 
     def _completed(self, attempt: WriteAttempt) -> None:
-        self._attempt = None
+        self._in_hand.attempt = None
         if attempt.claimed is not None:
             self._held.claimed(attempt.claim, attempt.claimed)
         if not attempt.batch:
@@ -259,7 +233,7 @@ class Consumer:
         We were fenced: another member claimed our partitions, or we claimed after losing them.
         """
         logger.warning("giving up all partitions and rejoining the group: %s", error.message)
-        lost = self._reader.assignment() | self._in_hand()
+        lost = self._reader.assignment() | self._in_hand.partitions()
         self._drop(lost)
         self._forget(lost)
         self._fenced = True
@@ -284,47 +258,30 @@ class Consumer:
         """Write everything in hand, as far as the budget lasts; each batch gets one try."""
         deadline = self._clock.monotonic() + budget_seconds
         tries = 0
-        while self._attempt is not None or self._open:
-            if self._attempt is None and self._held.unclaimed:
+        while self._in_hand:
+            if self._in_hand.attempt is None and self._held.unclaimed:
                 return  # no requests to the brokers inside a rebalance; the next owner reads these records
-            attempt = self._attempt or self._start()
-            if self._advancing is None:
+            attempt = self._in_hand.attempt or self._in_hand.start()
+            advancing = self._in_hand.advancing
+            if advancing is None:
                 if tries and self._outage.retry_at >= deadline:
                     return
                 if tries:
                     self._clock.sleep(self._outage.seconds_until_retry())
-                self._advance(attempt)
-            assert self._advancing is not None  # noqa: S101 - it was started
-            wait([self._advancing], timeout=max(_ONE_TRY_SECONDS, deadline - self._clock.monotonic()))
-            if not self._advancing.done():
+                advancing = self._in_hand.advance(attempt)
+            wait([advancing], timeout=max(_ONE_TRY_SECONDS, deadline - self._clock.monotonic()))
+            if not advancing.done():
                 return
             tries = 0 if self._settle() else tries + 1
 
     def _drop(self, partitions: Collection[TopicPartition]) -> None:
         """Leave records that were polled from these partitions, and are not completed, to the next owner."""
-        dropped = self._let_go(partitions)
+        dropped = self._in_hand.let_go(partitions)
         if dropped:
             self.counters.dropped_records += dropped
             logger.warning("%d polled records are left to the next owner of %s", dropped, listed(partitions))
-        if self._attempt is None:
+        if self._in_hand.attempt is None:
             self._outage.end()
-
-    def _let_go(self, partitions: Collection[TopicPartition]) -> int:
-        """Let go of what was polled from these partitions and is not completed, nor committed; return the records."""
-        before = len(self._open)
-        self._open = self._open.without(partitions)
-        dropped = before - len(self._open)
-        if self._attempt is not None:
-            rest = self._attempt.batch.without(partitions)
-            dropped += len(self._attempt.batch) - len(rest)
-            if len(rest) < len(self._attempt.batch) or self._attempt.claim.intersection(partitions):
-                # An attempt that is already writing goes on: its events are written, and read again.
-                self._attempt.abandon()
-                if self._advancing is not None:
-                    self._advancing.cancel()
-                    self._advancing = None
-                self._attempt = self._attempt_at(rest) if rest else None
-        return dropped
 
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
         """Forget all that is known of partitions that are someone else's now."""
@@ -334,10 +291,6 @@ class Consumer:
         self._held.forget(partitions)
         self._monitor.revoked(partitions)
         self._outage.revoked(partitions)
-
-    def _in_hand(self) -> frozenset[TopicPartition]:
-        attempted = self._attempt.batch.next_offsets if self._attempt is not None else ()
-        return frozenset(self._open.next_offsets).union(attempted)
 
     def _report(self) -> None:
         if self._on_change is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,10 +12,10 @@ import pytest
 from flowise_telemetry_consumer import BatchLimits, Consumer, ConsumerCounters, ConsumerSettings
 from flowise_telemetry_consumer.service.claim import CommitNote
 from flowise_telemetry_schemas import catalog
-from flowise_telemetry_transport.types import TopicPartition, TopicSpec
+from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.service.restored import KINDS, copy_of, drop
 from tests.consumer.sinks.roles import ClaimedSink, open_claimed
-from tests.consumer.world import DLQ, GROUP, TOPIC, InstantReader, LongestWaits, SameThread, StopWhen, World
+from tests.consumer.world import GROUP, TOPIC, InstantReader, LongestWaits, SameThread, StopWhen, World
 
 WARNINGS = logging.WARNING
 SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=50))
@@ -292,6 +292,17 @@ def test_progress_of_an_earlier_version_is_compared_with_the_commit(
     consume(world, sqlite_url)
     assert ids_in(sqlite_url) == sorted(world.accepted())
     assert "events[0] at 30, committed 60" in told(caplog)[-1]
+
+
+def test_a_sink_that_keeps_nothing_of_its_claims_is_taken_at_kafkas_word() -> None:
+    world = World(partitions=1)
+    world.send_good(30)
+    world.consumer().run(StopWhen(world.all_committed))
+    world.sink.next_offsets.clear()
+    world.sink.descriptions.clear()
+    world.send_good(1)
+    counters = world.consumer().run(StopWhen(world.all_committed))
+    assert (counters.reread, counters.consumed) == (0, 1)
 
 
 def commit(world: World, offsets: dict[TopicPartition, int]) -> None:

@@ -32,8 +32,6 @@ __all__ = [
     "append",
     "make_log",
     "read_log",
-    "trim",
-    "was_annulled",
 ]
 
 _COLUMNS = {
@@ -217,28 +215,6 @@ def read_log(server: Server, *, lock_ms: int, quick: bool = True) -> State:
     for _, (lock, holder) in held:
         state.holders.setdefault(lock, holder)
     return state
-
-
-def was_annulled(server: Server, number: int) -> bool:
-    """Return True if a batch whose end was added was annulled before."""
-    its = f"FROM {name(PROGRESS_TABLE)} WHERE batch = {number:d} AND kind"
-    # A summary, which may have been added after the end, names those alone whose end came too late.
-    rows = server.rows(
-        f"SELECT kind, if(as_of > 0, 0, _block_number) {its} IN ('annul', 'commit', 'promoted')", quick=True
-    )
-    annulled = [at for kind, at in rows if kind == "annul"]
-    ended = [at for kind, at in rows if kind != "annul"]
-    return bool(annulled) and (not ended or min(annulled) < min(ended))
-
-
-def trim(server: Server, state: State) -> None:
-    """Delete what a summary of this state says too."""
-    under_way = ", ".join(str(number) for number in sorted(state.begun)) or "0"
-    server.execute(
-        f"DELETE FROM {name(PROGRESS_TABLE)} WHERE _block_number <= {state.last:d} "  # noqa: S608 - our table
-        f"AND NOT (kind = 'begin' AND _block_number IN ({under_way})) "
-        "AND (kind NOT IN ('lock', 'unlock') OR at < now64(3) - INTERVAL 1 HOUR)"
-    )
 
 
 def _begin(state: State, number: int, age_ms: int, entry: Entry) -> None:
