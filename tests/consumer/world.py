@@ -16,6 +16,7 @@ import polars as pl
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
 from flowise_telemetry_consumer.monitoring.counters import OnChange
 from flowise_telemetry_consumer.retry import RunControl
+from flowise_telemetry_consumer.sinks.claims import is_group
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_schemas.codec import encode
@@ -122,7 +123,10 @@ class InstantReader(InMemoryReader):
 
 
 class MemorySink:
-    """A sink that keeps events in a dict. The next writes raise ``failures``; ``on_write`` is called before each."""
+    """A sink that keeps events in a dict. The next writes raise ``failures``; ``on_write`` is called before each.
+
+    It keeps the progress of consumer groups only.
+    """
 
     url = "memory:"
 
@@ -153,8 +157,9 @@ class MemorySink:
                 for row in frame.iter_rows(named=True):
                     self.rows[event].setdefault(row["event_id"], row)
                 written[event] = len(self.rows[event]) - before
-        claimed = {tp for source, partitions in self.claims if source == batch.source for tp in partitions}
-        self.next_offsets |= {(batch.source, tp): offset for tp, offset in batch.offsets.items() if tp in claimed}
+        for tp, offset in batch.offsets.items():
+            if (batch.source, tp) in self.descriptions:
+                self.next_offsets[batch.source, tp] = offset
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written, duplicates)
 
@@ -163,6 +168,8 @@ class MemorySink:
     ) -> Mapping[TopicPartition, int]:
         ours = frozenset(partitions)
         self.claims.append((source, ours))
+        if not is_group(source):
+            return {}
         self.descriptions |= {(source, tp): description for tp in ours}
         return {tp: self.next_offsets[source, tp] for tp in ours if (source, tp) in self.next_offsets}
 

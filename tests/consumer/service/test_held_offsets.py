@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer import BatchLimits, Consumer, ConsumerCounters, ConsumerSettings
+from flowise_telemetry_consumer import BatchLimits, Consumer, ConsumerCounters, ConsumerSettings, replay
+from flowise_telemetry_consumer.errors import SinkBehindError
 from flowise_telemetry_consumer.service.claim import CommitNote
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.service.restored import KINDS, copy_of, drop
-from tests.consumer.sinks.roles import ClaimedSink, open_claimed
+from tests.consumer.sinks.roles import ClaimedSink, open_claimed, open_database
 from tests.consumer.world import GROUP, TOPIC, InstantReader, LongestWaits, SameThread, StopWhen, World
 
 WARNINGS = logging.WARNING
@@ -251,16 +253,14 @@ def test_a_topic_that_was_made_again_is_read_from_its_beginning(url: str, caplog
 
 
 def test_a_promotion_is_followed_by_what_the_new_tables_lack(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    from flowise_telemetry_consumer import replay
-    from tests.consumer.sinks.roles import open_database
-
-    world = World(partitions=1)
-    world.send_good(100)
+    world = World(partitions=2)
+    world.send_good(100, partition=0)
     consume(world, url)
     staging = open_database(url).staging("next")
     replay(world.broker.open_reader(), staging, catalog(), TOPIC)
     staging.close()
-    world.send_good(50)
+    world.send_good(50, partition=0)
+    world.send_good(3, partition=1)
     consume(world, url)
     live = open_database(url)
     live.prepare(catalog())
@@ -268,8 +268,26 @@ def test_a_promotion_is_followed_by_what_the_new_tables_lack(url: str, caplog: p
     live.close()
     counters = consume(world, url)
     assert ids_in(url) == sorted(world.accepted())
-    assert (counters.written.total(), counters.duplicates.total()) == (50, 0)
-    assert "events[0] at 100, committed 150" in told(caplog)[0]
+    assert (counters.written.total(), counters.duplicates.total()) == (53, 0)
+    assert "events[0] at 100, committed 150, events[1] at 0, committed 3" in told(caplog)[0]
+
+
+def test_a_replay_does_not_write_over_what_its_sink_has_lost(sqlite_url: str) -> None:
+    world = World(partitions=1)
+    world.send_good(30)
+    steps = iter([True])
+
+    def lose(_result: object) -> None:
+        if next(steps, False):
+            with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as file, file:
+                file.execute("UPDATE flowise_telemetry_progress SET next_offset = 4")
+
+    with opened(sqlite_url) as sink:
+        with pytest.raises(SinkBehindError, match=r"events\[0\] at 4, was at 10"):
+            replay(world.broker.open_reader(), sink, catalog(), TOPIC, batch=BatchLimits(rows=10), on_report=lose)
+        again = replay(world.broker.open_reader(), sink, catalog(), TOPIC)
+    assert (again.resumed, again.complete) == (True, True)
+    assert ids_in(sqlite_url) == sorted(world.accepted())
 
 
 def test_progress_of_an_earlier_version_is_compared_with_the_commit(
