@@ -204,7 +204,7 @@ def _document(result: ReplayResult) -> dict[str, Any]:
                 "filtered": part.filtered,
                 "gaps": part.gaps,
                 "missing": part.missing,
-                "held_back": part.held_back,
+                **({"held_back": [part.held_back]} if part.held_back else {}),
             }
             for tp, part in sorted(result.partitions.items())
         },
