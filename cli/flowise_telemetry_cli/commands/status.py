@@ -49,6 +49,8 @@ def status(*, env_file: Path | None, app_version: str | None, as_json: bool) -> 
         ("spool", f"{found.spool_dir}, {found.spooled_events} events waiting" if found.spool_dir else "none"),
         ("ledger", found.ledger or "none"),
     ]
+    if found.passed_over:
+        lines.append(("passed over", f"{', '.join(found.passed_over)}: {found.env_file} was found, not named"))
     if app_version is not None:
         lines.append(("app version", found.app_version or "none"))
     for name, value in lines:
