@@ -21,6 +21,7 @@ from flowise_telemetry_cli.options import (
 )
 from flowise_telemetry_cli.output.logging import LOG_FORMATS, LogFormat, log_now_and_then, start_logging
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import (
@@ -187,7 +188,7 @@ def _summary(counters: ConsumerCounters) -> str:
 
 def _report(counters: ConsumerCounters, as_json: bool) -> None:
     if as_json:
-        click.echo(
+        echo(
             json.dumps(
                 {
                     "consumed": counters.consumed,
@@ -199,12 +200,12 @@ def _report(counters: ConsumerCounters, as_json: bool) -> None:
         )
         return
     events = sorted({*counters.written, *counters.duplicates})
-    click.echo(
+    echo(
         table(
             ("event", "written", "already there"),
             [(event, counters.written[event], counters.duplicates[event]) for event in events],
         )
     )
     if counters.dead:
-        click.echo()
-        click.echo(table(("dead letters", "count"), sorted(counters.dead.items())))
+        echo()
+        echo(table(("dead letters", "count"), sorted(counters.dead.items())))

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
-__all__ = ["LOG_FORMATS", "LogFormat", "log_now_and_then", "start_logging"]
+from flowise_telemetry_schemas.printable import printable, printable_lines
+
+__all__ = ["LOG_FORMATS", "LogFormat", "formatter_of", "log_now_and_then", "start_logging"]
 
 LogFormat = Literal["text", "json"]
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
@@ -21,8 +23,13 @@ _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 def start_logging(log_format: LogFormat) -> None:
     """Send log records of the program and its libraries, from INFO on, to stderr."""
     handler = _StderrHandler()
-    handler.setFormatter(_JsonFormatter() if log_format == "json" else logging.Formatter(_TEXT))
+    handler.setFormatter(formatter_of(log_format))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def formatter_of(log_format: LogFormat) -> logging.Formatter:
+    """Return the formatter of a line; what a record took from elsewhere cannot control a terminal."""
+    return _JsonFormatter() if log_format == "json" else _TextFormatter(_TEXT)
 
 
 def log_now_and_then(logger: logging.Logger, *, every_seconds: float = 10.0) -> Callable[[str], None]:
@@ -48,6 +55,11 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
+
+
 class _JsonFormatter(logging.Formatter):
     """``time`` is RFC 3339 in UTC; ``error`` is the traceback of an exception, if there is one."""
 
@@ -61,4 +73,4 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return printable(json.dumps(line, ensure_ascii=False))
