@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 import click
 
@@ -32,7 +33,7 @@ from flowise_telemetry_consumer import (
     DeadLetterLimits,
     open_dead_letter_writer,
 )
-from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
+from flowise_telemetry_consumer.monitoring.http import Door, parse_http_address, status_server
 from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
@@ -92,6 +93,18 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     help="Serve /metrics (Prometheus), /healthz and /readyz there.  [default: nothing is served]",
 )
 @click.option(
+    "--http-tls",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="PEM file with certificate and key: serve HTTPS there.",
+)
+@click.option(
+    "--http-token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File with a token that clients of /metrics have to send.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(LOG_FORMATS),
     default="text",
@@ -112,6 +125,8 @@ def consume(
     max_ratio: float | None,
     max_run_records: int | None,
     http_address: str | None,
+    http_tls: Path | None,
+    http_token_file: Path | None,
     log_format: LogFormat,
     as_json: bool,
 ) -> int:
@@ -133,9 +148,10 @@ def consume(
     )
     if http_address is not None:
         parse_http_address(http_address)  # refused before anything is tried
+    door = Door(tls=http_tls, token_file=http_token_file)
     start_logging(log_format)
     try:
-        counters = _run(invocation, sink, consumer_settings, http_address, as_text=log_format == "text")
+        counters = _run(invocation, sink, consumer_settings, http_address, door, as_text=log_format == "text")
     except TelemetryError as error:
         if log_format == "text":
             raise
@@ -146,7 +162,13 @@ def consume(
 
 
 def _run(
-    invocation: Invocation, sink: str, settings: ConsumerSettings, http_address: str | None, *, as_text: bool
+    invocation: Invocation,
+    sink: str,
+    settings: ConsumerSettings,
+    http_address: str | None,
+    door: Door,
+    *,
+    as_text: bool,
 ) -> ConsumerCounters:
     with ExitStack() as opened:
         # The sink first, so that an unwritable one does not cost the group a rebalance. It is closed again, because the
@@ -169,7 +191,7 @@ def _run(
             show = lambda now: log(_summary(now))  # noqa: E731 - the other branch assigns a method
         consumer = Consumer(reader, target, writer, catalog(), settings, on_change=show)
         if http_address is not None:
-            where = opened.enter_context(status_server(http_address, consumer.counters))
+            where = opened.enter_context(status_server(http_address, consumer.counters, door=door))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
         stop = opened.enter_context(stopped_by_signals())
         tune_gc()
