@@ -111,9 +111,8 @@ class _Handler(WSGIRequestHandler):
             return
         if not self.parse_request():
             return
-        handler = _Answer(
-            cast("IO[bytes]", self.rfile), self.wfile, io.StringIO(), self.get_environ(), multithread=False
-        )
+        read, write = cast("IO[bytes]", self.rfile), cast("IO[bytes]", self.wfile)
+        handler = _Answer(read, write, io.StringIO(), self.get_environ(), multithread=False)
         handler.request_handler = self  # type: ignore[attr-defined]  # as WSGIRequestHandler.handle does
         handler.run(self.server.get_app())  # type: ignore[attr-defined]  # it is a WSGIServer
 
