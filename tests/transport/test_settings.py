@@ -41,7 +41,13 @@ def test_settings_come_from_the_environment() -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    settings = from_env(KAFKA_SASL_PLAIN_PASSWORD="hush", KAFKA_SSL_PASSWORD="hush", KAFKA_SSL_KEYSTORE_PASSWORD="hush")
+    settings = from_env(
+        KAFKA_SECURITY_PROTOCOL="SASL_SSL",
+        KAFKA_SASL_PLAIN_PASSWORD="hush",
+        KAFKA_SSL_PASSWORD="hush",
+        KAFKA_SSL_KEYSTORE_PASSWORD="hush",
+        KAFKA_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_PASSPHRASE="hush",
+    )
     assert "hush" not in repr(settings)
     assert "sasl_password='***'" in repr(settings)
 
