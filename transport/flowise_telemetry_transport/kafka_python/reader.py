@@ -31,6 +31,7 @@ from flowise_telemetry_transport.kafka_python.patches.positions import (
     resume,
     seek_back,
 )
+from flowise_telemetry_transport.kafka_python.patches.topic_ids import topic_id_of
 from flowise_telemetry_transport.kafka_python.release import import_kafka, is_kafka_python_3
 from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.ports import RebalanceCallback
@@ -322,8 +323,9 @@ class KafkaPythonReader:
         return {tp: place.offset if place is not None and place.offset >= 0 else None for tp, place in places.items()}
 
     def topic_id(self, topic: str) -> str | None:
-        """Return None: kafka-python does not request topic ids."""
-        return None
+        """See ``RecordReader``; None with kafka-python 3."""
+        with self._request(f"id of topic {topic}", self._request_seconds):
+            return topic_id_of(self._consumer._client, topic)
 
     def _require_known(self, partitions: Collection[TopicPartition]) -> None:
         """Raise ``UnknownTopicError`` for a partition that does not exist: the client would wait for it forever."""
