@@ -135,6 +135,9 @@ class Consumer:
             self._reader.rejoin()
         polled = self._polling.poll()
         self._monitor.look()
+        if self._held.is_of_another_topic(self._monitor.topic_id):
+            self._leave_partitions(f"topic {self.settings.topic} was deleted and created again")
+            return
         self._notice.look()
         self._settle()
         if self._in_hand.attempt is None and not self._outage.seconds_until_retry():
@@ -194,7 +197,7 @@ class Consumer:
         try:
             advancing.result()
         except FencedError as error:
-            self._leave_partitions(error)
+            self._leave_partitions(error.message)
             return False
         except SinkBehindError as error:
             self._held.lacks(error.next_offsets)
@@ -227,12 +230,9 @@ class Consumer:
         self._committer.commit()
         self._report()
 
-    def _leave_partitions(self, error: FencedError) -> None:
-        """Drop all partitions and rejoin the group at the next turn.
-
-        We were fenced: another member claimed our partitions, or we claimed after losing them.
-        """
-        logger.warning("giving up all partitions and rejoining the group: %s", error.message)
+    def _leave_partitions(self, why: str) -> None:
+        """Drop all partitions and rejoin the group at the next turn: fenced, or with offsets of a deleted topic."""
+        logger.warning("giving up all partitions and rejoining the group: %s", why)
         lost = self._reader.assignment() | self._in_hand.partitions()
         self._drop(lost)
         self._forget(lost)

@@ -31,6 +31,7 @@ class HeldOffsets:
         self._group = group
         self._shown = sink
         self._sink_id: str | None = None
+        self._topic_id: str | None = None
         self._held: dict[TopicPartition, int] = {}
         self._behind: dict[TopicPartition, tuple[int, int]] = {}
         self._why = ""
@@ -54,7 +55,12 @@ class HeldOffsets:
 
     def look_up(self) -> GroupState:
         """Ask Kafka what a claim of the unclaimed partitions is compared with. Raises ``TransportError``."""
-        return GroupState(self._reader.commits(self.unclaimed), self._reader.topic_id(self._topic))
+        self._topic_id = self._reader.topic_id(self._topic) or self._topic_id
+        return GroupState(self._reader.commits(self.unclaimed), self._topic_id)
+
+    def is_of_another_topic(self, topic_id: str | None) -> bool:
+        """Return True if the topic has another id than when partitions were claimed: it was created again."""
+        return None not in {topic_id, self._topic_id} and topic_id != self._topic_id
 
     def claimed(self, partitions: Collection[TopicPartition], claimed: Claimed) -> None:
         """Note what a claim said."""

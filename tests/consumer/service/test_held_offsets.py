@@ -252,6 +252,27 @@ def test_a_topic_that_was_made_again_is_read_from_its_beginning(url: str, caplog
     assert len(told(caplog)) == lines
 
 
+def test_a_topic_that_is_made_again_under_a_consumer_is_read_from_its_beginning(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(partitions=2)
+    world.send_good(100)
+    before: set[str] = set()
+
+    def between_turns() -> bool:
+        if not before and world.all_committed():
+            before.update(world.accepted())
+            world.broker.recreate(TOPIC)
+            world.sent.clear()
+            world.send_good(300)
+        return bool(before) and len(ids_in(sqlite_url)) == 400
+
+    counters = consume(world, sqlite_url, until=between_turns)
+    assert ids_in(sqlite_url) == sorted(before | world.accepted())
+    assert counters.rebalances == 2
+    assert any("was deleted and created again" in line for line in told(caplog))
+
+
 def test_a_promotion_is_followed_by_what_the_new_tables_lack(url: str, caplog: pytest.LogCaptureFixture) -> None:
     world = World(partitions=2)
     world.send_good(100, partition=0)
