@@ -78,7 +78,7 @@ class SourceProgress:
     description: str
     next_offsets: Mapping[TopicPartition, int]
     updated_at_ms: int
-    descriptions: Mapping[TopicPartition, str] = field(default_factory=dict)
+    descriptions: Mapping[TopicPartition, str] = field(default_factory=dict, compare=False)
 
 
 @runtime_checkable
