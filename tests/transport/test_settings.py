@@ -127,7 +127,7 @@ def test_what_cannot_be_served_is_refused_by_name_at_the_start(
     client: ClientName, name: str, text: str, said: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"(?s){name}.*{said}|{said}.*{name}"):
-        open_reader(KafkaSettings(("127.0.0.1:1",), client=client, options={name: text}), group="g")
+        open_reader(KafkaSettings(bootstrap_servers=("127.0.0.1:1",), client=client, options={name: text}), group="g")
 
 
 @pytest.mark.parametrize("client", sorted(CLIENTS))

@@ -52,6 +52,7 @@ def test_a_database_that_is_set_back_loses_nothing(service: Service) -> None:
     service.sink.close()
 
 
+@pytest.mark.slow  # as in test_held_offsets, on the clients
 def test_a_database_that_is_set_back_under_a_consumer_loses_nothing(service: Service) -> None:
     service.send(range(100))
     written(service)
@@ -68,6 +69,7 @@ def test_a_database_that_is_set_back_under_a_consumer_loses_nothing(service: Ser
     service.sink.close()
 
 
+@pytest.mark.slow  # as in test_held_offsets, on the clients
 def test_a_database_that_is_made_again_gets_all_that_the_topic_has(service: Service) -> None:
     service.send(range(100))
     written(service)
@@ -78,7 +80,10 @@ def test_a_database_that_is_made_again_gets_all_that_the_topic_has(service: Serv
 
 
 @pytest.mark.real_broker
-@pytest.mark.parametrize("running", [False, True], ids=["while nobody reads", "under a consumer"])
+@pytest.mark.parametrize(
+    "running",
+    [pytest.param(False, id="while nobody reads", marks=pytest.mark.slow), pytest.param(True, id="under a consumer")],
+)
 def test_a_topic_that_is_made_again_is_read_from_its_beginning(
     service: Service, *, running: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
