@@ -21,7 +21,10 @@ __all__ = [
     "kafka_settings",
     "require_topic",
     "topic_option",
+    "umask_option",
 ]
+
+DEFAULT_UMASK = "027"
 
 CLOSE_SECONDS = 10.0
 
@@ -74,6 +77,38 @@ def require_topic(reader: RecordReader, topic: str) -> None:
         reader.partitions_of(topic)
     except UnknownTopicError as error:
         raise UnknownTopicError(f"{error}: create it with flowise-telemetry topics create", topic=topic) from error
+
+
+class _Umask(click.ParamType):
+    name = "octal"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the mask of an octal number such as 027."""
+        text = str(value)
+        if not text.isdecimal() or set(text) & {"8", "9"} or int(text, 8) > 0o777:
+            self.fail(f"{text!r} is no octal number of at most 777, such as 027", param, ctx)
+        return int(text, 8)
+
+
+def umask_option(command: _Command) -> _Command:
+    """Add ``--umask``: the bits that the files and folders of this run do not have, whoever makes them."""
+
+    def apply(ctx: click.Context, param: click.Parameter, value: int) -> int:
+        before = os.umask(value)
+        ctx.call_on_close(lambda: os.umask(before))
+        return value
+
+    option = click.option(
+        "--umask",
+        type=_Umask(),
+        default=DEFAULT_UMASK,
+        show_default=True,
+        metavar="OCTAL",
+        help="Rights that new files and folders do not get; 027: the group may read, others nothing.",
+        expose_value=False,
+        callback=apply,
+    )
+    return option(command)
 
 
 def json_option(text: str) -> Callable[[_Command], _Command]:
