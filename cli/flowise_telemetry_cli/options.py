@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -79,28 +80,17 @@ def require_topic(reader: RecordReader, topic: str) -> None:
         raise UnknownTopicError(f"{error}: create it with flowise-telemetry topics create", topic=topic) from error
 
 
-class _Umask(click.ParamType):
-    name = "octal"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the mask of an octal number such as 027."""
-        text = str(value)
-        if not text.isdecimal() or set(text) & {"8", "9"} or int(text, 8) > 0o777:
-            self.fail(f"{text!r} is no octal number of at most 777, such as 027", param, ctx)
-        return int(text, 8)
-
-
 def umask_option(command: _Command) -> _Command:
     """Add ``--umask``: the bits that the files and folders of this run do not have, whoever makes them."""
 
-    def apply(ctx: click.Context, param: click.Parameter, value: int) -> int:
-        before = os.umask(value)
+    def apply(ctx: click.Context, param: click.Parameter, value: str) -> None:
+        if re.fullmatch("0*[0-7]{1,3}", value) is None:
+            raise click.BadParameter(f"{value!r} is no octal number of at most 777, such as 027", ctx, param)
+        before = os.umask(int(value, 8))
         ctx.call_on_close(lambda: os.umask(before))
-        return value
 
     option = click.option(
         "--umask",
-        type=_Umask(),
         default=DEFAULT_UMASK,
         show_default=True,
         metavar="OCTAL",
