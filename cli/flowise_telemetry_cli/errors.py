@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import traceback
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError, TelemetryError
 from flowise_telemetry_schemas.printable import printable
 
-__all__ = ["DONE", "FAILED", "INCOMPLETE", "MISUSE", "PROGRAM", "message_of", "report_error", "status_of"]
+__all__ = ["DONE", "FAILED", "INCOMPLETE", "MISUSE", "PROGRAM", "log_error", "message_of", "report_error", "status_of"]
 
 PROGRAM = "flowise-telemetry"
 
@@ -49,6 +50,12 @@ def report_error(error: Exception, invocation: Invocation) -> int:
         traceback.print_exception(error)
     echo(f"error: {message_of(error, invocation)}", err=True)
     return status_of(error, invocation)
+
+
+def log_error(logger: logging.Logger, error: Exception, invocation: Invocation) -> None:
+    """Log the error as one line, for a service whose stderr has log lines only."""
+    shown = bool(os.environ.get(TRACEBACK_VARIABLE)) and _is_bug(error)
+    logger.critical("%s", message_of(error, invocation), exc_info=error if shown else None)
 
 
 def status_of(error: Exception, invocation: Invocation) -> int:

@@ -6,11 +6,12 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
 
-from flowise_telemetry_cli.errors import DONE, message_of, status_of
+from flowise_telemetry_cli.errors import DONE, log_error, status_of
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import (
     CLOSE_SECONDS,
@@ -35,11 +36,11 @@ from flowise_telemetry_consumer import (
     open_dead_letter_writer,
 )
 from flowise_telemetry_consumer.monitoring.http import Door, parse_http_address, status_server
-from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
-from flowise_telemetry_schemas import TelemetryError, catalog
+from flowise_telemetry_schemas import catalog
 
 __all__ = ["consume"]
 
@@ -140,6 +141,7 @@ def consume(
     Example:
       flowise-telemetry consume --bootstrap-servers localhost:9092 --sink sqlite:///telemetry.db
     """
+    separate_stderr()
     limits = BatchLimits(rows=batch_rows, age_seconds=batch_seconds)
     consumer_settings = ConsumerSettings(
         topic=topic,
@@ -154,10 +156,10 @@ def consume(
     start_logging(log_format)
     try:
         counters = _run(invocation, sink, consumer_settings, http_address, door, as_text=log_format == "text")
-    except TelemetryError as error:
+    except Exception as error:
         if log_format == "text":
             raise
-        logger.critical("%s", message_of(error, invocation))
+        log_error(logger, error, invocation)
         return status_of(error, invocation)
     _report(counters, as_json)
     return DONE
@@ -191,7 +193,15 @@ def _run(
         else:
             log = log_now_and_then(logger)
             show = lambda now: log(_summary(now))  # noqa: E731 - the other branch assigns a method
-        consumer = Consumer(reader, target, writer, catalog(), settings, on_change=show)
+        consumer = Consumer(
+            reader,
+            target,
+            writer,
+            catalog(),
+            settings,
+            on_change=show,
+            open_reader=partial(invocation.open_reader, kafka, group=settings.group),
+        )
         if http_address is not None:
             where = opened.enter_context(status_server(http_address, consumer.counters, door=door))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
@@ -219,6 +229,7 @@ def _report(counters: ConsumerCounters, as_json: bool) -> None:
                     "written": dict(+counters.written),
                     "duplicates": dict(+counters.duplicates),
                     "dead": dict(+counters.dead),
+                    "expired": counters.expired,
                 }
             )
         )

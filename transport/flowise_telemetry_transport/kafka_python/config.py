@@ -39,7 +39,15 @@ _OURS = frozenset({
     "selector",
     "metric_reporters",
     "default_offset_commit_callback",
+    "check_crcs",
+    "transactional_id",
 })  # fmt: skip
+
+# Settings of groups that rebalance otherwise than all at once; see ADR 0020.
+_OTHER_CLIENT = frozenset({"partition_assignment_strategy", "group_protocol", "group_remote_assignor"})
+# With a default of None, and no text.
+_OBJECTS = frozenset({"ssl_context", "sasl_oauth_token_provider"})
+_CODECS = frozenset({"gzip", "snappy", "lz4", "zstd"})
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -85,6 +93,10 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
             raise ConfigurationError(
                 f"Kafka setting {name} cannot be set: the pipeline depends on its own value; remove it"
             )
+        if name in _OTHER_CLIENT:
+            raise ConfigurationError(
+                f"Kafka setting {name}: kafka-python's groups rebalance by its own choice; remove it, or use librdkafka"
+            )
         if name not in all_known:
             raise ConfigurationError(f"kafka-python does not know the Kafka setting {name}")
         wanted[name] = _typed(name, text, all_known[name])
@@ -124,6 +136,9 @@ def _token_source(settings: KafkaSettings) -> Any:
 
 def _typed(name: str, text: str, default: Any) -> Any:
     """Convert the option's text to the type of the client's default; a default of None tells no type."""
+    if name == "compression_type" and text not in _CODECS:
+        # The client would say so when the first record is sent.
+        raise ConfigurationError(f"Kafka setting {name}: {text!r} is not one of {', '.join(sorted(_CODECS))}")
     if name == "api_version":
         return tuple(_number(name, part) for part in text.split("."))
     if isinstance(default, bool):
@@ -132,9 +147,9 @@ def _typed(name: str, text: str, default: Any) -> Any:
         raise ConfigurationError(f"Kafka setting {name}: {text!r} is neither true nor false")
     if isinstance(default, int | float):
         return _number(name, text)
-    if default is None and text.isdecimal():
-        return int(text)
-    if default is None or isinstance(default, str):
+    if default is None and name.endswith(("_ms", "_bytes")):
+        return _number(name, text)
+    if name not in _OBJECTS and (default is None or isinstance(default, str)):
         return text
     raise ConfigurationError(f"Kafka setting {name} cannot be given as text")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -14,7 +15,7 @@ from flowise_telemetry_transport.logging import ClientLog
 from flowise_telemetry_transport.masking import mask_values
 from flowise_telemetry_transport.settings import KafkaSettings
 
-__all__ = ["check_connection", "confluent_kafka", "make_client", "within"]
+__all__ = ["check_connection", "confluent_kafka", "free", "make_client", "within"]
 
 # kafka-python's option names that differ from librdkafka's by more than dots for underscores.
 _RENAMED = {
@@ -44,6 +45,13 @@ _OURS = frozenset({
     "message.timeout.ms",
     "message.max.bytes",
     "queue.buffering.max.kbytes",
+    "check.crcs",
+    "delivery.report.only.error",
+    "offset.store.method",
+    "transactional.id",
+    "plugin.library.paths",  # loads code
+    "default.topic.config",  # an object
+    "logger",
 })  # fmt: skip
 
 
@@ -86,7 +94,7 @@ def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, A
         return client_class(config, logger=ClientLog(settings.secrets))
     except confluent_kafka().KafkaException as error:
         for name, option in given.items():
-            if f'"{name}"' in str(error):
+            if re.search(rf"""["`]{re.escape(name)}["`]""", str(error)):
                 reason = mask_values(error.args[0].str(), settings.secrets)
                 hides = reason != error.args[0].str()  # a trace would show it
                 raise ConfigurationError(f"librdkafka refuses the Kafka setting {option}: {reason}") from (
@@ -114,6 +122,18 @@ def within(seconds: float, work: Callable[[], object]) -> bool:
     thread.start()
     thread.join(seconds)
     return not thread.is_alive()
+
+
+def free(client: list[Any], seconds: float) -> None:
+    """Take a client out of a list, and wait a bounded time for its end.
+
+    Once nothing refers to a client, librdkafka waits for its threads, of which one may be looking a name up. Left to
+    the interpreter's end, that wait has no bound.
+    """
+    try:
+        within(seconds, client.clear)
+    except RuntimeError:  # Python 3.12 starts no thread once the interpreter shuts down
+        client.clear()
 
 
 def _renamed(option: str, text: str) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from flowise_telemetry_consumer import redrive as redrive_records
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 from flowise_telemetry_consumer.dead_letters.redrive import DEFAULT_MAX_REDRIVES
+from flowise_telemetry_consumer.process import separate_stderr
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
@@ -79,6 +80,7 @@ def redrive(
     """
     if sink is None and not dry_run:
         raise click.UsageError("Missing option '--sink' (or --dry-run).")
+    separate_stderr()
     settings = kafka_settings(invocation)
     with ExitStack() as opened:
         target = None

@@ -28,7 +28,7 @@ from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import ReplayRequest, ReplayResult, Shard, SinkError
 from flowise_telemetry_consumer.clock import SystemClock
-from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
     advance_run,
@@ -85,6 +85,7 @@ class Job:
 def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Replay the topic into a sink and return the exit status."""
     require_many_writers(job.sink_url, job.workers)
+    separate_stderr()
     tune_gc()
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
@@ -99,7 +100,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
             if latest is not None and latest.finished and latest.resolved.missing:
                 # Deleted offsets do not come back: a Job that restarts this would read the rest for nothing.
                 echo(f"replay {latest.id} is finished; --restart reads the topic again", err=True)
-                return missing_verdict(latest.resolved.missing, allow_missing=False)
+                return missing_verdict(latest.resolved.missing, {}, allow_missing=False)
         run = open_run(
             reader,
             target,
@@ -144,6 +145,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
 
 def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Copy the topic onto another one and return the exit status."""
+    separate_stderr()
     place = _target_settings(settings, job)
     onto_itself = topic_of(job.sink_url) == job.request.topic
     with ExitStack() as opened:
@@ -210,6 +212,7 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
 
 def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Print what a replay would do and return the exit status."""
+    separate_stderr()
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)

@@ -27,6 +27,8 @@ __all__ = [
     "verdict",
 ]
 
+_Ranges = Mapping[TopicPartition, Sequence[tuple[int, int]]]
+
 
 def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> None:
     """Print the result: tables, or one JSON object; ``to_stderr`` if the events themselves go to stdout."""
@@ -71,7 +73,7 @@ def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
     wrong = result.discrepancies()
     for line in wrong:
         echo(f"error: the offsets do not add up: {line}", err=True)
-    incomplete = missing_verdict(result.missing, allow_missing=allow_missing)
+    incomplete = missing_verdict(result.missing, result.held_back, allow_missing=allow_missing)
     status = FAILED if wrong else incomplete
     if result.incomplete is not None:
         echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
@@ -79,16 +81,18 @@ def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
     return status
 
 
-def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]], *, allow_missing: bool) -> int:
-    """Return the exit status, and name on stderr what retention deleted from the range."""
-    if not missing:
-        return DONE
-    text = f"retention deleted offsets of the range, by partition {ranges_text(missing)}"
-    if allow_missing:
-        echo(f"note: {text}", err=True)
-        return DONE
-    echo(f"error: incomplete: {text} (--allow-missing accepts that)", err=True)
-    return INCOMPLETE
+def missing_verdict(missing: _Ranges, held_back: _Ranges, *, allow_missing: bool) -> int:
+    """Return the exit status; name on stderr what retention deleted, and what an open transaction kept back."""
+    lines = []
+    if missing:
+        accepts = " (--allow-missing accepts that)"
+        lines.append((f"retention deleted offsets of the range, by partition {ranges_text(missing)}", accepts))
+    if held_back:
+        text = f"a transaction was open, and what is behind it was not read, by partition {ranges_text(held_back)}"
+        lines.append((text, ": run it again once that is committed or aborted (--allow-missing accepts that)"))
+    for text, mend in lines:
+        echo(f"note: {text}" if allow_missing else f"error: incomplete: {text}{mend}", err=True)
+    return INCOMPLETE if lines and not allow_missing else DONE
 
 
 def report_archive(
@@ -175,7 +179,7 @@ def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
         " nothing was changed",
         err=True,
     )
-    status = missing_verdict(plan.missing, allow_missing=allow_missing)
+    status = missing_verdict(plan.missing, plan.held_back, allow_missing=allow_missing)
     if plan.incomplete is not None:
         echo(f"error: incomplete: {plan.incomplete}", err=True)
         status = INCOMPLETE
@@ -221,6 +225,7 @@ def _document(result: ReplayResult) -> dict[str, Any]:
                 "filtered": part.filtered,
                 "gaps": part.gaps,
                 "missing": part.missing,
+                **({"held_back": [part.held_back]} if part.held_back else {}),
             }
             for tp, part in sorted(result.partitions.items())
         },

@@ -61,7 +61,8 @@ def resume(
         target.close()
     if run.finished:
         echo(f"replay {run.id} is finished: nothing is left to do", err=True)
-        return missing_verdict(run.resolved.missing, allow_missing=allow_missing)
+        held_back = {tp: [pair] for tp, pair in run.resolved.held_back.items()}
+        return missing_verdict(run.resolved.missing, held_back, allow_missing=allow_missing)
     job = Job(
         sink_url=sink,
         request=run.request,
