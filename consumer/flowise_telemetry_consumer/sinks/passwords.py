@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from flowise_telemetry_consumer.errors import SinkUnavailableError
+from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.password_files import read_password
 
 __all__ = ["NO_PASSWORD", "Password"]
@@ -24,9 +26,19 @@ class Password:
             return cls(url_value)
         return cls(None, url_file or environ.get(f"{variable}_FILE", "").strip() or None)
 
-    def read(self) -> str | None:
-        """Return the password as of now; None if there is none. Raises ``ConfigurationError`` that names the file."""
-        return self.value if self.file is None else read_password(self.file, "password_file")
+    def read(self, *, after: str | None = None) -> str | None:
+        """Return the password as of now; None if there is none. Raises ``ConfigurationError`` that names the file.
+
+        Where the sink of this URL was connected before, that is ``SinkUnavailableError``: the file is being replaced.
+        """
+        if self.file is None:
+            return self.value
+        try:
+            return read_password(self.file, "password_file")
+        except ConfigurationError as error:
+            if after is None:
+                raise
+            raise SinkUnavailableError(f"{after}: {error}") from error
 
 
 NO_PASSWORD = Password()

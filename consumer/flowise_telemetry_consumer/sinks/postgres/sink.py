@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
-from flowise_telemetry_consumer.errors import SinkError, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.postgres.address import Address
@@ -28,7 +28,7 @@ from flowise_telemetry_consumer.sinks.postgres.tables import (
     stage_statement,
 )
 from flowise_telemetry_consumer.sinks.rows import frame_of_rows, newest, require_columns, rows_frame
-from flowise_telemetry_schemas import ConfigurationError, EventSchema, catalog
+from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
 if TYPE_CHECKING:
@@ -263,20 +263,11 @@ class PostgresSink:
     def _connect(self) -> Connection[Any]:
         import psycopg
 
-        try:
-            password = self._address.password.read()
-        except ConfigurationError as error:
-            if self._was_connected:  # it is being rotated
-                raise SinkUnavailableError(f"{self.url}: {error}") from error
-            raise
+        secret = self._address.password.read(after=self.url if self._was_connected else None)
         try:
             # Statements are few and large: preparing them saves nothing, and a pooler loses prepared statements.
             connection = self._connect_to(
-                self._address.conninfo,
-                autocommit=True,
-                prepare_threshold=None,
-                client_encoding="utf8",
-                password=password,
+                self._address.conninfo, password=secret, autocommit=True, prepare_threshold=None, client_encoding="utf8"
             )
         except psycopg.OperationalError as error:
             raise connect_failure(error, self._address, was_connected=self._was_connected) from error
