@@ -98,7 +98,10 @@ def report_archive(
     """Print the result of a replay from an archive; otherwise as ``report``. ``rejects`` is the file of rejects."""
     echo = partial(click.echo, err=to_stderr)
     if as_json:
-        events = {name: dataclasses.asdict(event) for name, event in result.events.items()}
+        events = {
+            name: {**dataclasses.asdict(event), "total": event.read if event.total is None else event.total}
+            for name, event in sorted(result.events.items())
+        }
         echo(
             json.dumps(
                 {
