@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Literal, get_args
 
+from flowise_telemetry_consumer.archives.csv_rows import CsvRows, event_of_path
 from flowise_telemetry_consumer.archives.gathering import Gathering
 from flowise_telemetry_consumer.archives.json_lines import LineParser
 from flowise_telemetry_consumer.archives.portion import Portion
@@ -12,7 +15,15 @@ from flowise_telemetry_consumer.errors import IncompleteReadError, SinkError
 from flowise_telemetry_schemas import EventSchema
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["FileArchive", "place_of"]
+__all__ = ["FORMATS", "FileArchive", "Format", "format_of", "place_of"]
+
+Format = Literal["jsonl", "csv"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def format_of(path: str) -> Format:
+    """Return the format that a file's name tells, such as ``tool_created.csv.gz``; else JSON lines."""
+    return "csv" if ".csv" in PurePath(path).suffixes else "jsonl"
 
 
 def place_of(number: int) -> TopicPartition:
@@ -24,7 +35,8 @@ class FileArchive:
     """Files that are read one after the other, each line once; small ones are written together.
 
     ``starts`` are the offsets of a portion, from which reading goes on. ``make_ids`` gives an event without an id one
-    that its content decides. A file in which nothing has the shape of an event is refused, naming its first line.
+    that its content decides. Names tell the formats unless ``form`` does; ``event`` is that of rows of CSV which name
+    none. A file in which nothing has the shape of an event is refused, naming its first line.
     """
 
     def __init__(
@@ -34,7 +46,11 @@ class FileArchive:
         *,
         starts: Mapping[TopicPartition, int] | None = None,
         make_ids: bool = False,
+        form: Format | None = None,
+        event: str | None = None,
     ) -> None:
+        self._forms = [form or format_of(path) for path in paths]
+        self._events = [event or event_of_path(path, schemas) for path in paths]
         self._files = [TextFile(path) for path in paths]
         self._schemas = schemas
         self._starts = starts or {}
@@ -77,9 +93,36 @@ class FileArchive:
         start = self._starts.get(place, 0)
         if start:
             self._recognised.add(file.name)
+            if place_of(number + 1) in self._starts:
+                return  # read to its end
+        if self._forms[number] == "csv":
+            yield from self._read_csv(file, number, start)
+            return
         parser = LineParser(file.name, self._schemas, make_ids=self._make_ids)
         for block in file.blocks(start):
             self._gathering.add_lines(block, parser, place)
+            yield
+
+    def _read_csv(self, file: TextFile, number: int, start: int) -> Iterator[None]:
+        rows = CsvRows(file.name, self._schemas, event=self._events[number], make_ids=self._make_ids)
+        if start:
+            rows.read_header(next(file.blocks()).lines[0])
+        place, end, size_bytes = place_of(number), start, 0
+        for block in file.blocks(start):
+            lines = block.lines
+            if not end:
+                rows.read_header(lines[0])
+                self._recognised.add(file.name)
+                lines = lines[1:]
+            rows.add(lines, block.first + len(block.lines) - len(lines))
+            end, size_bytes = block.end, sum(map(len, lines))
+            found = rows.rows(at_end=block.is_cut)
+            self._gathering.add_records(found, file.name)
+            self._gathering.add_end(place, end - rows.waiting_bytes, size_bytes)
+            yield
+        if rows.waiting_bytes:
+            self._gathering.add_records(rows.rows(at_end=True), file.name)
+            self._gathering.add_end(place, end, size_bytes)
             yield
 
     def _portion(self, done: int, total: int) -> Portion:

@@ -74,13 +74,14 @@ class Gathering:
         self._size_bytes += sum(map(len, block.lines))
         self._offsets[place] = block.end
 
-    def add_records(
-        self, found: Iterable[Parsed | Reject], source: str, place: TopicPartition, *, end: int, size_bytes: int
-    ) -> None:
-        """Add what is parsed already."""
+    def add_records(self, found: Iterable[Parsed | Reject], source: str) -> None:
+        """Add rows that are parsed already."""
         for one in found:
             self._add(len(self._lines), one, source)
             self._lines.append(b"")
+
+    def add_end(self, place: TopicPartition, end: int, size_bytes: int) -> None:
+        """Record where reading of a file goes on, and how much was read."""
         self._size_bytes += size_bytes
         self._offsets[place] = end
 

@@ -136,7 +136,7 @@ def record_or_reject(
     if found:
         return Reject.of_violations(source, found, line=number, event=schema.event)
     if lacks_id:
-        record["eventId"] = content_id(schema.event, record)
+        record["eventId"] = content_id(schema, record)
     return Parsed(schema.event, record)
 
 

@@ -81,6 +81,17 @@ class TextFile:
                 f"{self.name} is damaged or cut after line {reached:,}: bring it again"
             ) from error
 
+    def line_at(self, start: int) -> int:
+        """Return the number of the line that begins at a byte of the uncompressed file."""
+        number, end = 1, 0
+        with self._translate_errors(), self._opened() as raw:
+            for chunk in self._unpacked(raw):
+                if end + len(chunk) >= start:
+                    return number + chunk.count(b"\n", 0, start - end)
+                number += chunk.count(b"\n")
+                end += len(chunk)
+        return number
+
     @contextlib.contextmanager
     def _opened(self) -> Iterator[io.BufferedReader]:
         with contextlib.ExitStack() as opened:

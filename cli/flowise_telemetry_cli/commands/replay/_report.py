@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,16 +13,14 @@ import click
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer import ReplayResult
-from flowise_telemetry_consumer.replay import ArchiveResult, ReplayPlan
+from flowise_telemetry_consumer.replay import ReplayPlan
 from flowise_telemetry_consumer.replay.report import ranges_text
 from flowise_telemetry_transport import TopicPartition
 
 __all__ = [
-    "archive_verdict",
     "missing_verdict",
     "plan_verdict",
     "report",
-    "report_archive",
     "report_plan",
     "verdict",
 ]
@@ -90,55 +87,6 @@ def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]],
         return DONE
     click.echo(f"error: incomplete: {text} (--allow-missing accepts that)", err=True)
     return INCOMPLETE
-
-
-def report_archive(
-    result: ArchiveResult, *, as_json: bool, rejects: Path | None = None, to_stderr: bool = False
-) -> None:
-    """Print the result of a replay from an archive; otherwise as ``report``. ``rejects`` is the file of rejects."""
-    echo = partial(click.echo, err=to_stderr)
-    if as_json:
-        events = {
-            name: {**dataclasses.asdict(event), "total": event.read if event.total is None else event.total}
-            for name, event in sorted(result.events.items())
-        }
-        echo(
-            json.dumps(
-                {
-                    "complete": result.incomplete is None,
-                    "adds_up": not result.discrepancies(),
-                    "events": events,
-                    "rejected": dict(sorted(result.rejects.items())),
-                    "rejects": str(rejects) if rejects is not None and result.rejects else None,
-                }
-            )
-        )
-        return
-    rows = [
-        (name, event.read, event.written, event.already_there, event.filtered, event.rejected)
-        for name, event in sorted(result.events.items())
-    ]
-    echo(table(("event", "read", "written", "already there", "filtered", "rejected"), rows))
-    if result.rejects:
-        echo()
-        echo(table(("rejected for", "count"), sorted(result.rejects.items())))
-
-
-def archive_verdict(result: ArchiveResult, rejects: Path | None = None, *, mend: str = "") -> int:
-    """Return the exit status, with a line on stderr for every shortfall."""
-    wrong = result.discrepancies()
-    for line in wrong:
-        click.echo(f"error: the rows do not add up: {line}", err=True)
-    status = FAILED if wrong else DONE
-    if result.incomplete is not None:
-        mend = mend or "run it again; events already written stay"
-        click.echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
-        status = status or INCOMPLETE
-    if result.rejects:
-        where = f": {rejects} says which, and why" if rejects is not None else ""
-        click.echo(f"error: incomplete: {result.rejected:,} are no valid events and were set aside{where}", err=True)
-        status = status or INCOMPLETE
-    return status
 
 
 def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
