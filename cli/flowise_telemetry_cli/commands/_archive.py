@@ -9,9 +9,8 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import click
-
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer.archives.rejects import Reject, RejectsFile
 from flowise_telemetry_consumer.replay import ArchivePlan, ArchiveResult
@@ -47,42 +46,42 @@ class FirstRejects:
         """Say on stderr what is wrong with the first few."""
         for reject in rejects[: _SHOWN_REJECTS - self._shown]:
             self._shown += 1
-            click.echo(f"{reject.source}: {reject}", err=True)
+            echo(f"{reject.source}: {reject}", err=True)
 
 
 def report_archive(
     result: ArchiveResult, *, as_json: bool, rejects: RejectsFile | None = None, to_stderr: bool = False
 ) -> None:
     """Print the result: a table, or one JSON object; ``to_stderr`` if the events themselves go to stdout."""
-    echo = partial(click.echo, err=to_stderr)
+    say = partial(echo, err=to_stderr)
     if as_json:
-        echo(json.dumps(_document(result) | {"rejects": _path_text(rejects)}))
+        say(json.dumps(_document(result) | {"rejects": _path_text(rejects)}))
         return
     rows = [
         (name, event.read, event.written, event.already_there, event.filtered, event.rejected)
         for name, event in sorted(result.events.items())
     ]
-    echo(table(("event", "read", "written", "already there", "filtered", "rejected"), rows))
+    say(table(("event", "read", "written", "already there", "filtered", "rejected"), rows))
     if result.rejects:
-        echo()
-        echo(table(("rejected for", "count"), sorted(result.rejects.items())))
+        say()
+        say(table(("rejected for", "count"), sorted(result.rejects.items())))
 
 
 def archive_verdict(result: ArchiveResult, rejects: RejectsFile | None = None, *, mend: str | None = None) -> int:
     """Return the exit status, with a line on stderr for every shortfall; ``mend`` says how to go on."""
     wrong = result.discrepancies()
     for line in wrong:
-        click.echo(f"error: the rows do not add up: {line}", err=True)
+        echo(f"error: the rows do not add up: {line}", err=True)
     status = FAILED if wrong else DONE
     if result.incomplete is not None:
         mend = mend or "run it again; events already written stay"
-        click.echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
+        echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
         status = status or INCOMPLETE
     rejected = result.rejected if rejects is None else rejects.count
     if rejected:
         are = "1 is no valid event and was" if rejected == 1 else f"{rejected:,} are no valid events and were"
         where = "" if rejects is None else f": {rejects.path} says which, and why"
-        click.echo(f"error: incomplete: {are} set aside{where}", err=True)
+        echo(f"error: incomplete: {are} set aside{where}", err=True)
         status = status or INCOMPLETE
     return status
 
@@ -91,19 +90,19 @@ def report_archive_plan(plan: ArchivePlan, *, as_json: bool) -> int:
     """Print what would be written and return the exit status that the work itself would have."""
     result = plan.result
     if as_json:
-        click.echo(json.dumps(_document(result) | {"dry_run": True, "sink_error": plan.sink_error}))
+        echo(json.dumps(_document(result) | {"dry_run": True, "sink_error": plan.sink_error}))
     else:
         rows = [
             (name, event.read, event.already_there, event.filtered, event.rejected, event.written)
             for name, event in sorted(result.events.items())
         ]
-        click.echo(table(("event", "read", "already there", "filtered", "rejected", "to write"), rows))
+        echo(table(("event", "read", "already there", "filtered", "rejected", "to write"), rows))
         if result.rejects:
-            click.echo()
-            click.echo(table(("rejected for", "count"), sorted(result.rejects.items())))
+            echo()
+            echo(table(("rejected for", "count"), sorted(result.rejects.items())))
     if plan.sink_error is not None:
-        click.echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
-    click.echo("dry run: nothing was changed", err=True)
+        echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
+    echo("dry run: nothing was changed", err=True)
     return archive_verdict(result)
 
 

@@ -21,10 +21,11 @@ from flowise_telemetry_cli.commands.replay._topic import open_topic_sink, report
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import SINK_HELP, connection_options, json_option, kafka_settings
 from flowise_telemetry_cli.output.progress import ProgressDisplay
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer.archives.file_archive import FORMATS, Format
 from flowise_telemetry_consumer.archives.rejects import RejectsFile
-from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
     Bound,
@@ -100,6 +101,7 @@ def import_(
             f"there is no event of this name; there are: {', '.join(catalog().events)}", argument="event"
         )
     request = ImportRequest(files=files, form=form, event=event, record_filter=_times(begin, end))
+    separate_stderr()
     tune_gc()
     with ExitStack() as opened:
         stop = opened.enter_context(stopped_by_signals())
@@ -128,7 +130,7 @@ def import_(
             place = open_sink(sink)
             opened.callback(place.close)
         aside = RejectsFile(rejects or rejects_beside(_name(files)))
-        click.echo(f"importing {_named(files)} into {place.url}", err=True)
+        echo(f"importing {_named(files)} into {place.url}", err=True)
         with ProgressDisplay(archive_status) as display:
             result = import_files(
                 request,
@@ -137,7 +139,7 @@ def import_(
                 rejects=aside,
                 restart=restart,
                 control=control,
-                on_resume=lambda: click.echo("note: goes on where it stopped; --restart begins anew", err=True),
+                on_resume=lambda: echo("note: goes on where it stopped; --restart begins anew", err=True),
                 on_report=display.show,
             )
     report_archive(result, as_json=as_json, rejects=aside, to_stderr=sink == "jsonl:-")

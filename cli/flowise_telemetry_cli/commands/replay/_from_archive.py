@@ -19,7 +19,9 @@ from flowise_telemetry_cli.commands.replay._execute import Job
 from flowise_telemetry_cli.commands.replay._topic import open_topic_sink, report_times, target_settings
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.output.progress import ProgressDisplay
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_consumer.process import separate_stderr
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
     archive_of,
@@ -41,6 +43,7 @@ __all__ = ["run_archive", "run_archive_plan"]
 
 def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_url: str, job: Job) -> int:
     """Replay one sink into another, or onto a topic, and return the exit status."""
+    separate_stderr()
     with ExitStack() as opened:
         source = open_sink(source_url)
         opened.callback(source.close)
@@ -54,7 +57,7 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
                 target.prepare(list(catalog()))
                 require_own_rows(target, None, resumes=False)
         _require_another_place(source, target)
-        click.echo(f"replaying {source.url} into {target.url}", err=True)
+        echo(f"replaying {source.url} into {target.url}", err=True)
         display = opened.enter_context(ProgressDisplay(archive_status))
         stop = opened.enter_context(stopped_by_signals())
         if job.staging is not None:
@@ -78,6 +81,7 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
 
 def run_archive_plan(source_url: str, job: Job) -> int:
     """Print what a replay from an archive would do and return the exit status; no broker is asked for a topic."""
+    separate_stderr()
     with ExitStack() as opened:
         source = open_sink(source_url)
         opened.callback(source.close)
