@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import click
 
@@ -22,6 +23,7 @@ from flowise_telemetry_cli.options import (
 )
 from flowise_telemetry_cli.output.logging import LOG_FORMATS, LogFormat, log_now_and_then, start_logging
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import (
@@ -32,7 +34,7 @@ from flowise_telemetry_consumer import (
     DeadLetterLimits,
     open_dead_letter_writer,
 )
-from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
+from flowise_telemetry_consumer.monitoring.http import Door, parse_http_address, status_server
 from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
@@ -92,6 +94,18 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     help="Serve /metrics (Prometheus), /healthz and /readyz there.  [default: nothing is served]",
 )
 @click.option(
+    "--http-tls",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="PEM file with certificate and key: serve HTTPS there.",
+)
+@click.option(
+    "--http-token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File with a token that clients of /metrics have to send.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(LOG_FORMATS),
     default="text",
@@ -112,6 +126,8 @@ def consume(
     max_ratio: float | None,
     max_run_records: int | None,
     http_address: str | None,
+    http_tls: Path | None,
+    http_token_file: Path | None,
     log_format: LogFormat,
     as_json: bool,
 ) -> int:
@@ -134,9 +150,10 @@ def consume(
     )
     if http_address is not None:
         parse_http_address(http_address)  # refused before anything is tried
+    door = Door(tls=http_tls, token_file=http_token_file)
     start_logging(log_format)
     try:
-        counters = _run(invocation, sink, consumer_settings, http_address, as_text=log_format == "text")
+        counters = _run(invocation, sink, consumer_settings, http_address, door, as_text=log_format == "text")
     except Exception as error:
         if log_format == "text":
             raise
@@ -147,7 +164,13 @@ def consume(
 
 
 def _run(
-    invocation: Invocation, sink: str, settings: ConsumerSettings, http_address: str | None, *, as_text: bool
+    invocation: Invocation,
+    sink: str,
+    settings: ConsumerSettings,
+    http_address: str | None,
+    door: Door,
+    *,
+    as_text: bool,
 ) -> ConsumerCounters:
     with ExitStack() as opened:
         # The sink first, so that an unwritable one does not cost the group a rebalance. It is closed again, because the
@@ -178,7 +201,7 @@ def _run(
             open_reader=partial(invocation.open_reader, kafka, group=settings.group),
         )
         if http_address is not None:
-            where = opened.enter_context(status_server(http_address, consumer.counters))
+            where = opened.enter_context(status_server(http_address, consumer.counters, door=door))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
         stop = opened.enter_context(stopped_by_signals())
         tune_gc()
@@ -197,7 +220,7 @@ def _summary(counters: ConsumerCounters) -> str:
 
 def _report(counters: ConsumerCounters, as_json: bool) -> None:
     if as_json:
-        click.echo(
+        echo(
             json.dumps(
                 {
                     "consumed": counters.consumed,
@@ -210,12 +233,12 @@ def _report(counters: ConsumerCounters, as_json: bool) -> None:
         )
         return
     events = sorted({*counters.written, *counters.duplicates})
-    click.echo(
+    echo(
         table(
             ("event", "written", "already there"),
             [(event, counters.written[event], counters.duplicates[event]) for event in events],
         )
     )
     if counters.dead:
-        click.echo()
-        click.echo(table(("dead letters", "count"), sorted(counters.dead.items())))
+        echo()
+        echo(table(("dead letters", "count"), sorted(counters.dead.items())))

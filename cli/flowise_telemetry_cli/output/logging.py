@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TextIO
 
-__all__ = ["LOG_FORMATS", "LogFormat", "log_now_and_then", "start_logging"]
+from flowise_telemetry_schemas.printable import printable, printable_lines
+
+__all__ = ["LOG_FORMATS", "LogFormat", "formatter_of", "log_now_and_then", "start_logging"]
 
 LogFormat = Literal["text", "json"]
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
@@ -31,7 +33,7 @@ def start_logging(log_format: LogFormat) -> None:
     Warnings, and errors that end a thread, become log records too: Python would print their texts, values included.
     """
     handler = _StderrHandler()
-    handler.setFormatter(_JsonFormatter() if log_format == "json" else logging.Formatter(_TEXT))
+    handler.setFormatter(formatter_of(log_format))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     warnings.showwarning = _log_warning
     # Only in place of Python's own, which print.
@@ -60,6 +62,11 @@ def _log_error(error: BaseException | None, what: str) -> None:
     logger.error("%s%s %s", type(error).__name__, where, what)
 
 
+def formatter_of(log_format: LogFormat) -> logging.Formatter:
+    """Return the formatter of a line; what a record took from elsewhere cannot control a terminal."""
+    return _JsonFormatter() if log_format == "json" else _TextFormatter(_TEXT)
+
+
 def log_now_and_then(logger: logging.Logger, *, every_seconds: float = 10.0) -> Callable[[str], None]:
     """Return a function that logs a text at most every ``every_seconds``: the progress display of a log."""
     shown_at = time.monotonic()
@@ -83,6 +90,11 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
+
+
 class _JsonFormatter(logging.Formatter):
     """``time`` is RFC 3339 in UTC; ``error`` is the traceback of an exception, if there is one."""
 
@@ -96,4 +108,4 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return printable(json.dumps(line, ensure_ascii=False))
