@@ -72,10 +72,10 @@ class Outage:
             self._remember(assigned)
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
-        """Pause newly assigned partitions too; the rebalance has ended all earlier pauses."""
+        """Pause newly assigned partitions too."""
         if self._paused or self.is_on:
             self._reader.pause(partitions)
-            self._remember(partitions)
+            self._remember(self._paused.union(partitions))
 
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Forget partitions that are assigned to another member."""
