@@ -48,8 +48,9 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "decoding": frozenset(),
         "monitoring": frozenset(),
         "sinks": frozenset({"decoding"}),
+        "archives": frozenset({"decoding", "sinks"}),
         "dead_letters": frozenset({"reading", "decoding", "sinks"}),
-        "replay": frozenset({"reading", "decoding", "sinks"}),
+        "replay": frozenset({"reading", "decoding", "sinks", "archives"}),
         "service": frozenset({"reading", "decoding", "monitoring", "sinks", "dead_letters"}),
     },
     "transport": {

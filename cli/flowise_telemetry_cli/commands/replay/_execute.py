@@ -6,10 +6,12 @@ import contextlib
 import dataclasses
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from flowise_telemetry_cli.commands.replay._display import archive_status, replay_document, replay_status
+from flowise_telemetry_cli.commands.replay._rejects import open_rejects, rejects_beside
 from flowise_telemetry_cli.commands.replay._report import (
     archive_verdict,
     missing_verdict,
@@ -71,6 +73,7 @@ class Job:
     no_progress_seconds: float = 60.0
     as_json: bool = False
     sink_servers: str | None = None
+    rejects: Path | None = None
 
     @property
     def prints_events(self) -> bool:
@@ -187,6 +190,7 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
         stop = opened.enter_context(stopped_by_signals())
         if job.staging is not None:
             begin_archive(target, source.url)
+        rejects = open_rejects(opened, job.rejects or rejects_beside(source.url))
         result = replay_archive(
             source,
             target,
@@ -194,12 +198,13 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
             job.request.record_filter,
             control=RunControl(job.no_progress_seconds, stop),
             on_report=display.show,
+            on_rejects=rejects.keep,
         )
         if job.staging is not None and result.incomplete is None:
             finish_archive(target, source.url)
-    report_archive(result, as_json=job.as_json, to_stderr=job.prints_events)
+    report_archive(result, as_json=job.as_json, rejects=rejects.path, to_stderr=job.prints_events)
     report_times(target)
-    return archive_verdict(result)
+    return archive_verdict(result, rejects.path)
 
 
 def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
