@@ -66,7 +66,7 @@ def advance_archive(
         raise SinkError(f"{archive.url} holds no events: name the place that a consumer wrote to")
     known = [event for event in sorted(counts) if not record_filter.events or event in record_filter.events]
     result = ArchiveResult({event: ArchiveEvent(counts[event]) for event in known})
-    wanted = [event for event in known if counts[event]] if counts else list(record_filter.events or catalog.events)
+    wanted = [event for event in known if counts[event]] if counts else list(record_filter.events or catalog.names)
     try:
         for portion in archive.portions(wanted):
             if on_rejects is not None and portion.rejects:
