@@ -130,6 +130,11 @@ class Catalog:
         return tuple(name for name, schema in self._latest.items() if not schema.control)
 
     @property
+    def control(self) -> frozenset[str]:
+        """The names of the control records."""
+        return frozenset(name for name, schema in self._latest.items() if schema.control)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of all kinds of record, control records included, sorted."""
         return tuple(self._latest)

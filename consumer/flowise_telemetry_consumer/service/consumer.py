@@ -70,7 +70,6 @@ class Consumer:
         self._reader = reader
         self._sink = sink
         self._catalog = catalog
-        self._control = frozenset(catalog.names) - frozenset(catalog.events)
         self._on_change = on_change
         self._sink_thread = sink_thread or ThreadPoolExecutor(1, thread_name_prefix="flowise-telemetry-sink")
         self._decoder = Decoder(catalog)
@@ -206,7 +205,7 @@ class Consumer:
         self._attempt = None
         self._unclaimed -= attempt.claim
         self._committer.handled(attempt.batch.next_offsets)
-        outcome = attempt.outcome(self._control)
+        outcome = attempt.outcome(self._catalog.control)
         self.counters.count(outcome)
         self._monitor.count(outcome)
         self._notice.filed(attempt.dead)
