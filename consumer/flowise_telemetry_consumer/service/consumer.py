@@ -222,7 +222,7 @@ class Consumer:
             return
         self._held.wrote(attempt.stored_offsets if self._keeps_progress else {})
         self._committer.handled(attempt.batch.next_offsets)
-        outcome = attempt.outcome()
+        outcome = attempt.outcome(self._catalog.control)
         self.counters.count(outcome)
         self._monitor.count(outcome)
         self._notice.filed(attempt.dead)
