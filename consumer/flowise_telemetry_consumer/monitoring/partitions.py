@@ -113,7 +113,7 @@ class PartitionMonitor:
             self._look_at = now + LAG_SECONDS
             self._counters.watched = False
             assigned = self._reader.assignment()
-        self._lookup.ask(EndsQuestion(assigned, assigned - self._reader.known_positions().keys(), self._topic))
+        self._lookup.ask(EndsQuestion(assigned, assigned - self._counters.committed.keys(), self._topic))
 
     def close(self) -> None:
         """End the look-ups."""
@@ -137,11 +137,11 @@ class PartitionMonitor:
         )
 
     def _take(self, found: PartitionEnds) -> None:
-        """Set the lag: up to what a reader gets, and behind that what an open transaction keeps from it."""
+        """Set the lag: from what is committed up to what a reader gets; and what an open transaction keeps from it."""
         self.topic_id = found.topic_id or self.topic_id
         if not found.ends:
             return
-        positions, now = {**found.starts, **self._reader.known_positions()}, self._clock.monotonic()
+        positions, now = {**found.starts, **self._counters.committed}, self._clock.monotonic()
         ours = positions.keys() & found.ends.keys() & self._counters.assigned
         self._counters.lag = {tp: max(0, found.ends[tp] - positions[tp]) for tp in ours}
         self._counters.held_back = {tp: max(0, found.high_watermarks[tp] - found.ends[tp]) for tp in ours}
