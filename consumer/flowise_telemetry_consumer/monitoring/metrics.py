@@ -96,6 +96,8 @@ class _ConsumerCollector:
         text = "Records behind the end of the partition that wait for a transaction to end, refreshed every 15 s."
         yield _by_partition("partition_held_back_records", text, self._counters.held_back)
         yield _gauge("last_poll_age_seconds", "Time since the last poll.", poll_age_seconds(counters, self._clock))
+        reachable = counters.brokers_away is None
+        yield _gauge("brokers_reachable", "1 if the brokers answered when they were last asked.", reachable)
         since = counters.in_hand_since
         age = 0.0 if since is None else max(0.0, self._clock.monotonic() - since)
         yield _gauge("oldest_record_age_seconds", "Time since the oldest record in hand was polled.", age)

@@ -283,7 +283,7 @@ class Consumer:
             self.counters.dropped_records += dropped
             logger.warning("%d polled records are left to the next owner of %s", dropped, listed(partitions))
         if self._in_hand.attempt is None:
-            self._outage.end()
+            self._outage.forget()
         return dropped
 
     def _forget(self, partitions: Collection[TopicPartition]) -> None:

@@ -57,12 +57,16 @@ class Outage:
         return True
 
     def end(self) -> None:
-        """Resume reading: an attempt succeeded, or nothing is left to attempt."""
-        self._backoff.reset()
-        self.retry_at = 0.0
+        """Resume reading: an attempt succeeded."""
         if self._message is not None:
             logger.warning("the outage is over, reading again")
-            self._message = self._counters.outage = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Resume reading: nothing is left to attempt, whether the outage is over or not."""
+        self._backoff.reset()
+        self.retry_at = 0.0
+        self._message = self._counters.outage = None
         if self._resumes:
             self._remember(())
             self._resumes = False

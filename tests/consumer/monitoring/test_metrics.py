@@ -120,6 +120,7 @@ EXPOSED = {
     ("records_expired_total", "counter", ""),
     ("records_reread_total", "counter", ""),
     ("oldest_record_age_seconds", "gauge", ""),
+    ("brokers_reachable", "gauge", ""),
     ("rebalances_total", "counter", ""),
     ("flush_seconds_bucket", "histogram", "le"),
     ("flush_seconds_count", "histogram", ""),
