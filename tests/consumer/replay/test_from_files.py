@@ -189,3 +189,12 @@ def test_a_sink_without_progress_begins_anew(files: tuple[str, ...], tmp_path: P
         run(tmp_path, files, url, write=dies(5, acknowledged=True))
     again = run(tmp_path, files, url)
     assert (again.read, again.rejected, counts(url)) == (GOOD, len(BAD), sizes(batch(0, 20)))
+
+
+@pytest.mark.services
+def test_postgresql_keeps_progress_too(files: tuple[str, ...], tmp_path: Path, new_postgres_url: str) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, files, new_postgres_url, write=dies(4, acknowledged=True))
+    rest = run(tmp_path, files, new_postgres_url)
+    assert (0 < rest.read < GOOD, len(rejects(tmp_path))) == (True, len(BAD))
+    assert counts(new_postgres_url) == sizes(batch(0, 20))
