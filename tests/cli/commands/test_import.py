@@ -16,11 +16,14 @@ from typing import Any
 import pytest
 import zstandard
 
+from flowise_telemetry_cli.invocation import Invocation
+from flowise_telemetry_transport.types import TopicPartition
 from tests.cli.in_process import run_command
 from tests.cli.program import Finished, start
 from tests.consumer.archives.lines import changed, documents, own_lines, spaced
 from tests.consumer.sinks.batches import batch as batch_of_all
 from tests.consumer.sinks.batches import sizes
+from tests.consumer.world import TOPIC, World
 
 TOOLS = [document for document in documents(0, 40) if document["event"] == "tool_created"]
 PROMPT = "Please summarise the mail of name@example.com"
@@ -233,6 +236,26 @@ def test_an_empty_file_has_no_events(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"")
     done, document = imported("a.jsonl", folder=tmp_path)
     assert (done.status, document["events"], document["complete"]) == (0, {}, True)
+
+
+def test_into_a_topic_only_where_it_is_named(tmp_path: Path) -> None:
+    world = World(partitions=1)
+    invocation = Invocation(
+        open_reader=lambda settings: world.reader(None),
+        open_writer=lambda settings, **options: world.broker.open_writer(),
+        open_admin=lambda settings: world.broker.open_admin(),
+    )
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join([*own_lines(), b"hello"]))
+    options = ("--sink", f"kafka://{TOPIC}", "--bootstrap-servers", "b:1", "--json")
+    planned = run_command("import", "a.jsonl", *options, "--dry-run", folder=tmp_path)
+    assert (planned.status, total(json.loads(planned.stdout), "written")) == (3, 6)
+    done = run_command("import", "a.jsonl", *options, folder=tmp_path, invocation=invocation)
+    assert (done.status, total(json.loads(done.stdout), "written")) == (3, 6)
+    sent = [document["properties"]["eventId"].encode() for document in documents()]
+    log = world.broker.log(TopicPartition(TOPIC, 0))
+    assert [record.key for record in log.records.values()] == sent
+    nowhere = run_command("import", "a.jsonl", folder=tmp_path)
+    assert (nowhere.status, "Missing option '--sink'" in nowhere.stderr) == (2, True)
 
 
 @pytest.mark.slow
