@@ -69,7 +69,7 @@ def advance_archive(
         raise _no_events(archive)
     known = [event for event in sorted(counts) if not record_filter.events or event in record_filter.events]
     result = ArchiveResult({event: ArchiveEvent(counts[event]) for event in known})
-    wanted = [event for event in known if counts[event]] if counts else list(record_filter.events or catalog.events)
+    wanted = [event for event in known if counts[event]] if counts else list(record_filter.events or catalog.names)
     try:
         for portion in archive.portions(wanted):
             if on_rejects is not None and portion.rejects:

@@ -20,7 +20,7 @@ from flowise_telemetry_cli.commands.replay._options import (
     workers_option,
 )
 from flowise_telemetry_cli.invocation import Invocation
-from flowise_telemetry_cli.options import SINK_HELP, connection_options, kafka_settings, topic_option
+from flowise_telemetry_cli.options import SINK_HELP, connection_options, kafka_settings, topic_option, umask_option
 from flowise_telemetry_consumer.replay import TOPIC_SCHEME
 
 __all__ = ["run", "run_options"]
@@ -28,6 +28,7 @@ __all__ = ["run", "run_options"]
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS = (
+    umask_option,
     connection_options,
     topic_option,
     click.option("--sink", metavar="URL", help=SINK_HELP),

@@ -103,7 +103,7 @@ class JsonLinesFile:
 
     def counts(self) -> dict[str, int]:
         """Return the number of lines by event."""
-        counts = dict.fromkeys(self._schemas or catalog().events, 0)
+        counts = dict.fromkeys(self._schemas or catalog().names, 0)
         with self._translate_errors():
             for line in self._lines():
                 event = event_of(line)
