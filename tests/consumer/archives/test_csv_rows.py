@@ -29,7 +29,7 @@ for _document in DOCUMENTS:
     _text = io.StringIO()
     _cells = [_document["properties"].get(name) for name in NAMES]
     csv.writer(_text).writerow(
-        [_document["event"], *(json.dumps(cell) if isinstance(cell, dict) else cell for cell in _cells)]
+        [_document["event"], *(json.dumps(cell) if isinstance(cell, dict | list) else cell for cell in _cells)]
     )
     ROWS.append(_text.getvalue().strip().encode())
 
