@@ -49,7 +49,8 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "monitoring": frozenset(),
         "sinks": frozenset({"decoding"}),
         "dead_letters": frozenset({"reading", "decoding", "sinks"}),
-        "replay": frozenset({"reading", "decoding", "sinks"}),
+        "export": frozenset({"sinks"}),
+        "replay": frozenset({"reading", "decoding", "sinks", "export"}),
         "service": frozenset({"reading", "decoding", "monitoring", "sinks", "dead_letters"}),
     },
     "transport": {

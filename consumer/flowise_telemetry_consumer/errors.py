@@ -13,6 +13,7 @@
         ├── FencedError             another writer has claimed the partitions since
         ├── SinkInUseError          another process holds the lock
         └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
+            └── SnapshotGoneError   what was being read was removed meanwhile: read the newest state
 
 Messages name the sink with its password masked and never contain the value of a field.
 """
@@ -31,6 +32,7 @@ __all__ = [
     "SinkError",
     "SinkInUseError",
     "SinkUnavailableError",
+    "SnapshotGoneError",
     "TopicChangedError",
     "UnknownRunError",
     "WorkerError",
@@ -90,3 +92,7 @@ class SinkUnavailableError(SinkError):
     """The sink is unavailable for now. The same write may be made again: rows that got through are not repeated."""
 
     retryable = True
+
+
+class SnapshotGoneError(SinkUnavailableError):
+    """A state that was being read was removed by a vacuum or an overwrite. The newest state can be read."""

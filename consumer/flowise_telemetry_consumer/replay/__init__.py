@@ -1,6 +1,7 @@
 """Replays: fill a sink from a topic or an archive, beside the live consumers and without touching their group."""
 
 from flowise_telemetry_consumer.replay.archive_mark import begin_archive, finish_archive
+from flowise_telemetry_consumer.replay.archive_run import Archive, archive_run_id
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
 from flowise_telemetry_consumer.replay.checkpoints import (
     ReplayCheckpoint,
@@ -16,6 +17,7 @@ from flowise_telemetry_consumer.replay.preconditions import require_another_topi
 from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult, ranges_text
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.replay.resume import open_run
+from flowise_telemetry_consumer.replay.sources import open_source
 from flowise_telemetry_consumer.replay.to_topic import copy_topic
 from flowise_telemetry_consumer.replay.workers import (
     open_target,
@@ -26,6 +28,7 @@ from flowise_telemetry_consumer.sinks.kafka_topic import TOPIC_SCHEME, TopicSink
 
 __all__ = [
     "TOPIC_SCHEME",
+    "Archive",
     "ArchiveEvent",
     "ArchiveResult",
     "Bound",
@@ -40,6 +43,7 @@ __all__ = [
     "Shard",
     "TopicSink",
     "advance_run",
+    "archive_run_id",
     "begin_archive",
     "copy_topic",
     "find_run",
@@ -47,6 +51,7 @@ __all__ = [
     "latest_run",
     "list_runs",
     "open_run",
+    "open_source",
     "open_target",
     "plan_replay",
     "ranges_text",

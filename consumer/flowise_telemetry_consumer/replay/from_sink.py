@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 import polars as pl
 
-from flowise_telemetry_consumer.errors import OutageError, SinkError
+from flowise_telemetry_consumer.errors import OutageError, SinkError, SnapshotGoneError
+from flowise_telemetry_consumer.replay.archive_run import Archive, ArchiveRun, archive_run_id, open_archive_run
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
-from flowise_telemetry_consumer.sinks.port import Batch, Readable, Sink
+from flowise_telemetry_consumer.sinks.port import HasSnapshots, KeepsProgress, Readable, Sink
 from flowise_telemetry_schemas import Catalog
 
 __all__ = ["ArchiveEvent", "ArchiveResult", "replay_archive"]
 
 _BATCH_ROWS = 20_000
+_MAX_BEGINNINGS = 3
+
+logger = logging.getLogger("flowise_telemetry.consumer")
 
 
 @dataclass(slots=True)
 class ArchiveEvent:
-    """The accounts of the ``total`` rows of one event; ``read`` = ``written`` + ``already_there`` + ``filtered``."""
+    """The accounts of the ``total`` rows of one event; ``read`` = ``written`` + ``already_there`` + ``filtered``.
+
+    ``before`` were read by an earlier process, which this one resumes.
+    """
 
     total: int
+    before: int = 0
     read: int = 0
     written: int = 0
     already_there: int = 0
@@ -53,6 +63,11 @@ class ArchiveResult:
         return sum(event.read for event in self.events.values())
 
     @property
+    def before(self) -> int:
+        """Count the rows that were read before this process resumed."""
+        return sum(event.before for event in self.events.values())
+
+    @property
     def written(self) -> int:
         """Count the rows that the sink did not have."""
         return sum(event.written for event in self.events.values())
@@ -62,43 +77,70 @@ class ArchiveResult:
         lines = [f"{name}: {event}" for name, event in self.events.items() if not event.adds_up]
         if self.incomplete is None:
             lines += [
-                f"{name}: {event.read} rows read of {event.total}"
+                f"{name}: {event.before + event.read} rows read of {event.total}"
                 for name, event in self.events.items()
-                if event.read < event.total
+                if event.before + event.read < event.total
             ]
         return lines
 
 
 def replay_archive(
-    source: Sink,
+    source: Archive,
     sink: Sink,
     catalog: Catalog,
     record_filter: RecordFilter | None = None,
     *,
+    run_id: str | None = None,
+    restart: bool = False,
     control: RunControl = DEFAULT_CONTROL,
     on_report: Callable[[ArchiveResult], None] | None = None,
 ) -> ArchiveResult:
-    """Write what one sink holds into another. The filter's times are those of the events (``occurred_at``).
+    """Write what one sink, or a folder of exported files, holds into a sink.
 
-    A killed one begins again: rows come in no fixed order, and the sink recognises its events. An outage of the sink is
-    waited out, for ``control.no_progress_seconds`` at most. Raises ``SinkError`` if source or sink refuse.
+    The filter's times are those of the events (``occurred_at``). From a source that has snapshots (Delta, an export)
+    into a sink that keeps progress, a replay that was killed resumes when it is started with the same arguments, or
+    with its ``run_id``, and reads the state of its first start. Where that is gone, with ``restart``, and between
+    others it begins again: the sink recognises its events. An outage of the sink is waited out, for
+    ``control.no_progress_seconds`` at most. Raises ``SinkError`` if source or sink refuse.
     """
-    record_filter = record_filter or RecordFilter()
     if not isinstance(source, Readable):
         raise SinkError(f"{source.url} cannot be read back: name the place that a consumer wrote to")
-    counts = source.counts()
-    wanted = [event for event in sorted(counts) if not record_filter.events or event in record_filter.events]
-    result = ArchiveResult({event: ArchiveEvent(counts[event]) for event in wanted})
-    if not any(counts.values()):
-        raise SinkError(f"{source.url} holds no events: name the place that a consumer wrote to")
-    sink.prepare(list(catalog))
+    record_filter = record_filter or RecordFilter()
+    run_id = run_id or archive_run_id(source, sink, dataclasses.asdict(record_filter))
+    for _ in range(_MAX_BEGINNINGS):
+        newest = source.snapshot() if isinstance(source, HasSnapshots) else None
+        counts = (newest or source).counts()
+        if not any(counts.values()):
+            raise SinkError(f"{source.url} holds no events: name the place that a consumer wrote to")
+        sink.prepare(list(catalog))
+        run = ArchiveRun(source.url, source, record_filter, newest, counts)
+        if isinstance(source, HasSnapshots) and newest is not None and isinstance(sink, KeepsProgress):
+            run = open_archive_run(source, sink, run, run_id, restart=restart, clock=control.clock)
+        try:
+            return _advance(run, sink, catalog, control, on_report)
+        except SnapshotGoneError as error:
+            logger.warning("%s; the replay begins again", error.message)
+            restart = True
+    raise SinkError(f"{source.url}: files are removed while it is read, again and again: stop what removes them")
+
+
+def _advance(
+    run: ArchiveRun,
+    sink: Sink,
+    catalog: Catalog,
+    control: RunControl,
+    on_report: Callable[[ArchiveResult], None] | None,
+) -> ArchiveResult:
+    record_filter = run.record_filter
+    wanted = [event for event in sorted(run.counts) if not record_filter.events or event in record_filter.events]
+    result = ArchiveResult({event: ArchiveEvent(run.counts[event], run.starts.get(event, 0)) for event in wanted})
     try:
         for event in wanted:
             done = result.events[event]
-            for frame in source.read(event, batch_rows=_BATCH_ROWS) if done.total else ():
+            for next_row, frame in run.read(event, batch_rows=_BATCH_ROWS) if done.total else ():
                 kept = _wanted(frame, event, catalog, record_filter)
-                if kept.height:
-                    batch = Batch(frames={event: kept})
+                batch = run.batch(event, kept, next_row)
+                if batch.frames or batch.offsets:
                     put = retry_until(partial(sink.write, batch), control, what="the sink")
                     done.written += put.written.get(event, 0)
                     done.already_there += put.duplicates.get(event, 0)
@@ -109,6 +151,8 @@ def replay_archive(
                 if control.stopped:
                     result.incomplete = "stopped before the end"
                     return result
+        if (end := run.end()) is not None:
+            retry_until(partial(sink.write, end), control, what="the sink")
     except OutageError as error:
         result.incomplete = error.message
     return result

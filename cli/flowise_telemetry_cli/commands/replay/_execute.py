@@ -29,11 +29,13 @@ from flowise_telemetry_consumer.process import tune_gc
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
     advance_run,
+    archive_run_id,
     begin_archive,
     copy_topic,
     finish_archive,
     latest_run,
     open_run,
+    open_source,
     open_target,
     plan_replay,
     replay_archive,
@@ -167,9 +169,9 @@ def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
 
 
 def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_url: str, job: Job) -> int:
-    """Replay one sink into another, or onto a topic, and return the exit status."""
+    """Replay a sink or exported files into a sink, or onto a topic, and return the exit status."""
     with ExitStack() as opened:
-        source = open_sink(source_url)
+        source = open_source(source_url, catalog())
         opened.callback(source.close)
         target: Sink
         if job.sink_url.startswith(TOPIC_SCHEME):
@@ -192,6 +194,8 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
             target,
             catalog(),
             job.request.record_filter,
+            run_id=archive_run_id(source, target, job.request.run_id(target.url)),
+            restart=job.restart,
             control=RunControl(job.no_progress_seconds, stop),
             on_report=display.show,
         )

@@ -94,6 +94,8 @@ def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]],
 def report_archive(result: ArchiveResult, *, as_json: bool, to_stderr: bool = False) -> None:
     """Print the result of a replay from a sink; otherwise as ``report``."""
     echo = partial(click.echo, err=to_stderr)
+    if result.before:
+        click.echo(f"note: resumed after {result.before:,} events that were read before", err=True)
     if as_json:
         events = {name: dataclasses.asdict(event) for name, event in result.events.items()}
         document = {"complete": result.incomplete is None, "adds_up": not result.discrepancies(), "events": events}

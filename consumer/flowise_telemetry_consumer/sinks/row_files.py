@@ -1,0 +1,93 @@
+"""Rows of many files, a batch at a time: small files are fetched together, so that many cost no more than few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+__all__ = ["RowFile", "in_batches", "rows_of_files"]
+
+_SMALL_BYTES = 1_048_576
+_TOGETHER_FILES = 64
+_TOGETHER_BYTES = 8 * 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class RowFile:
+    """A file with rows of one event: its path, as its reader takes it, its size and the number of its rows."""
+
+    path: str
+    size_bytes: int
+    rows: int
+
+
+def rows_of_files(
+    files: Iterable[RowFile],
+    *,
+    small: Callable[[Sequence[str]], Iterator[pl.DataFrame]],
+    large: Callable[[str], Iterator[pl.DataFrame]],
+    start_row: int,
+    batch_rows: int,
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of files in their order, from ``start_row`` on, ``batch_rows`` a frame; the last one has the rest.
+
+    ``small`` reads files of at most 8 MiB together, whole; ``large`` reads one file in pieces.
+    """
+    rest = list(files)
+    skipped = 0
+    while rest and skipped + rest[0].rows <= start_row:
+        skipped += rest.pop(0).rows
+    frames = (frame for group in _groups(rest) for frame in _read(group, small, large))
+    yield from in_batches(_without_head(frames, start_row - skipped), batch_rows)
+
+
+def in_batches(frames: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[pl.DataFrame]:
+    """Yield the same rows in frames of ``batch_rows``; the last one has the rest."""
+    held: list[pl.DataFrame] = []
+    rows = 0
+    for frame in frames:
+        if frame.height:
+            held.append(frame)
+            rows += frame.height
+        if rows >= batch_rows:
+            whole = rows - rows % batch_rows
+            joined = pl.concat(held)
+            yield from joined.head(whole).iter_slices(batch_rows)
+            held, rows = [joined.tail(rows - whole)] if rows > whole else [], rows - whole
+    if held:
+        yield pl.concat(held)
+
+
+def _groups(files: Iterable[RowFile]) -> Iterator[list[RowFile]]:
+    group: list[RowFile] = []
+    size_bytes = 0
+    for file in files:
+        fits = len(group) < _TOGETHER_FILES and size_bytes + file.size_bytes <= _TOGETHER_BYTES
+        if group and not (fits and file.size_bytes <= _SMALL_BYTES):
+            yield group
+            group, size_bytes = [], 0
+        if file.size_bytes > _SMALL_BYTES:
+            yield [file]
+        else:
+            group.append(file)
+            size_bytes += file.size_bytes
+    if group:
+        yield group
+
+
+def _read(
+    group: Sequence[RowFile],
+    small: Callable[[Sequence[str]], Iterator[pl.DataFrame]],
+    large: Callable[[str], Iterator[pl.DataFrame]],
+) -> Iterator[pl.DataFrame]:
+    if len(group) == 1 and group[0].size_bytes > _SMALL_BYTES:
+        return large(group[0].path)
+    return small([file.path for file in group])
+
+
+def _without_head(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+    for frame in frames:
+        yield frame.slice(rows) if rows else frame
+        rows = max(0, rows - frame.height)
