@@ -50,7 +50,7 @@ class DeltaSnapshot:
         """Yield the rows of one table, day after day."""
         table = self._tables.get(event)
         if table is None:
-            raise SinkError(f"{self._url} has no table for {event}: a consumer makes it when it starts", event=event)
+            raise SinkError(f"{self._url} has no table {event}: a consumer makes it when it starts", event=event)
         with self._translate_errors():
             yield from table.read(self._schema_of(event), batch_rows, start_row=start_row)
 
