@@ -48,9 +48,10 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "decoding": frozenset(),
         "monitoring": frozenset(),
         "sinks": frozenset({"decoding"}),
+        "archives": frozenset({"decoding", "sinks"}),
         "dead_letters": frozenset({"reading", "decoding", "sinks"}),
         "export": frozenset({"sinks"}),
-        "replay": frozenset({"reading", "decoding", "sinks", "export"}),
+        "replay": frozenset({"reading", "decoding", "sinks", "archives", "export"}),
         "service": frozenset({"reading", "decoding", "monitoring", "sinks", "dead_letters"}),
     },
     "transport": {

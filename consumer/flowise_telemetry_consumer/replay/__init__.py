@@ -1,7 +1,7 @@
 """Replays: fill a sink from a topic or an archive, beside the live consumers and without touching their group."""
 
 from flowise_telemetry_consumer.replay.archive_mark import begin_archive, finish_archive
-from flowise_telemetry_consumer.replay.archive_run import Archive, archive_run_id
+from flowise_telemetry_consumer.replay.archive_result import ArchiveEvent, ArchiveResult
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
 from flowise_telemetry_consumer.replay.checkpoints import (
     ReplayCheckpoint,
@@ -11,7 +11,8 @@ from flowise_telemetry_consumer.replay.checkpoints import (
 )
 from flowise_telemetry_consumer.replay.dry_run import PartitionPlan, ReplayPlan, plan_replay
 from flowise_telemetry_consumer.replay.filters import RecordFilter
-from flowise_telemetry_consumer.replay.from_sink import ArchiveEvent, ArchiveResult, replay_archive
+from flowise_telemetry_consumer.replay.from_sink import replay_archive
+from flowise_telemetry_consumer.replay.from_snapshot import archive_run_id, replay_source
 from flowise_telemetry_consumer.replay.loop import advance_run, replay
 from flowise_telemetry_consumer.replay.preconditions import require_another_topic, require_finished, require_own_rows
 from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult, ranges_text
@@ -28,7 +29,6 @@ from flowise_telemetry_consumer.sinks.kafka_topic import TOPIC_SCHEME, TopicSink
 
 __all__ = [
     "TOPIC_SCHEME",
-    "Archive",
     "ArchiveEvent",
     "ArchiveResult",
     "Bound",
@@ -57,6 +57,7 @@ __all__ = [
     "ranges_text",
     "replay",
     "replay_archive",
+    "replay_source",
     "replay_with_workers",
     "require_another_topic",
     "require_finished",

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from flowise_telemetry_consumer.export import ExportedFolder
-from flowise_telemetry_consumer.replay.archive_run import Archive
+from flowise_telemetry_consumer.replay.from_snapshot import Source
 from flowise_telemetry_consumer.sinks.registry import open_sink
 from flowise_telemetry_schemas import Catalog, ConfigurationError, MissingExtraError
 
@@ -16,7 +16,7 @@ _LAKE = re.compile(r"delta(\+\w+)?:")
 _TABLE_LOG = "_delta_log"
 
 
-def open_source(text: str, catalog: Catalog) -> Archive:
+def open_source(text: str, catalog: Catalog) -> Source:
     """Return the archive that a URL or the path of a folder names.
 
     ``delta:///lake`` (or with ``+s3`` and so on) may be a lake or one of its tables. Raises ``ConfigurationError``.
@@ -36,7 +36,7 @@ def open_source(text: str, catalog: Catalog) -> Archive:
     return ExportedFolder(folder, catalog)
 
 
-def _table_in(url: str, catalog: Catalog) -> Archive | None:
+def _table_in(url: str, catalog: Catalog) -> Source | None:
     try:
         from flowise_telemetry_consumer.sinks.delta import open_table
 

@@ -46,12 +46,11 @@ def replay_document(result: ReplayResult, seconds: float) -> dict[str, Any]:
 
 def archive_status(result: ArchiveResult, seconds: float) -> Status:
     """Return the state of a replay that reads a sink."""
-    done = result.before + result.read
     return Status(
         _joined(
-            f"replayed {done:,} of {result.total:,} events",
+            f"replayed {result.read:,} of {result.total:,} events",
             rate_text(result.read, seconds),
-            time_left_text(result.total - done, result.read, seconds),
+            time_left_text(result.total - result.read, result.read, seconds),
             f"written {result.written:,}",
         )
     )

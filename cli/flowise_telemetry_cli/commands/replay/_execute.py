@@ -6,10 +6,13 @@ import contextlib
 import dataclasses
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import click
 
 from flowise_telemetry_cli.commands.replay._display import archive_status, replay_document, replay_status
+from flowise_telemetry_cli.commands.replay._rejects import begin_rejects, open_rejects, rejects_beside
 from flowise_telemetry_cli.commands.replay._report import (
     archive_verdict,
     missing_verdict,
@@ -38,7 +41,7 @@ from flowise_telemetry_consumer.replay import (
     open_source,
     open_target,
     plan_replay,
-    replay_archive,
+    replay_source,
     replay_with_workers,
     require_another_topic,
     require_many_writers,
@@ -73,6 +76,7 @@ class Job:
     no_progress_seconds: float = 60.0
     as_json: bool = False
     sink_servers: str | None = None
+    rejects: Path | None = None
 
     @property
     def prints_events(self) -> bool:
@@ -189,7 +193,8 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
         stop = opened.enter_context(stopped_by_signals())
         if job.staging is not None:
             begin_archive(target, source.url)
-        result = replay_archive(
+        rejects = open_rejects(opened, job.rejects or rejects_beside(source.url))
+        result = replay_source(
             source,
             target,
             catalog(),
@@ -197,13 +202,15 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
             run_id=archive_run_id(source, target, job.request.run_id(target.url)),
             restart=job.restart,
             control=RunControl(job.no_progress_seconds, stop),
+            on_begin=partial(begin_rejects, rejects, source.url),
             on_report=display.show,
+            on_rejects=rejects.keep,
         )
         if job.staging is not None and result.incomplete is None:
             finish_archive(target, source.url)
-    report_archive(result, as_json=job.as_json, to_stderr=job.prints_events)
+    report_archive(result, as_json=job.as_json, rejects=rejects.path, to_stderr=job.prints_events)
     report_times(target)
-    return archive_verdict(result)
+    return archive_verdict(result, rejects.path)
 
 
 def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:

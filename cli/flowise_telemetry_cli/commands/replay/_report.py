@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -91,31 +92,53 @@ def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]],
     return INCOMPLETE
 
 
-def report_archive(result: ArchiveResult, *, as_json: bool, to_stderr: bool = False) -> None:
-    """Print the result of a replay from a sink; otherwise as ``report``."""
+def report_archive(
+    result: ArchiveResult, *, as_json: bool, rejects: Path | None = None, to_stderr: bool = False
+) -> None:
+    """Print the result of a replay from an archive; otherwise as ``report``. ``rejects`` is the file of rejects."""
     echo = partial(click.echo, err=to_stderr)
     if result.before:
         click.echo(f"note: resumed after {result.before:,} events that were read before", err=True)
     if as_json:
         events = {name: dataclasses.asdict(event) for name, event in result.events.items()}
-        document = {"complete": result.incomplete is None, "adds_up": not result.discrepancies(), "events": events}
-        echo(json.dumps(document))
+        echo(
+            json.dumps(
+                {
+                    "complete": result.incomplete is None,
+                    "adds_up": not result.discrepancies(),
+                    "before": result.before,
+                    "events": events,
+                    "rejected": dict(sorted(result.rejects.items())),
+                    "rejects": str(rejects) if rejects is not None and result.rejects else None,
+                }
+            )
+        )
         return
     rows = [
-        (name, event.total, event.read, event.written, event.already_there, event.filtered)
-        for name, event in result.events.items()
+        (name, event.read, event.written, event.already_there, event.filtered, event.rejected)
+        for name, event in sorted(result.events.items())
     ]
-    echo(table(("event", "there", "read", "written", "already there", "filtered"), rows))
+    echo(table(("event", "read", "written", "already there", "filtered", "rejected"), rows))
+    if result.rejects:
+        echo()
+        echo(table(("rejected for", "count"), sorted(result.rejects.items())))
 
 
-def archive_verdict(result: ArchiveResult) -> int:
+def archive_verdict(result: ArchiveResult, rejects: Path | None = None, *, mend: str = "") -> int:
     """Return the exit status, with a line on stderr for every shortfall."""
     wrong = result.discrepancies()
     for line in wrong:
         click.echo(f"error: the rows do not add up: {line}", err=True)
+    status = FAILED if wrong else DONE
     if result.incomplete is not None:
-        click.echo(f"error: incomplete: {result.incomplete}: run it again; events already written stay", err=True)
-    return FAILED if wrong else INCOMPLETE if result.incomplete is not None else DONE
+        mend = mend or "run it again; events already written stay"
+        click.echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
+        status = status or INCOMPLETE
+    if result.rejects:
+        where = f": {rejects} says which, and why" if rejects is not None else ""
+        click.echo(f"error: incomplete: {result.rejected:,} are no valid events and were set aside{where}", err=True)
+        status = status or INCOMPLETE
+    return status
 
 
 def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -14,8 +14,9 @@ import polars as pl
 import pytest
 
 from flowise_telemetry_consumer import RecordFilter, SinkInUseError
+from flowise_telemetry_consumer.archives.rejects import RejectsFile
 from flowise_telemetry_consumer.export import export_events
-from flowise_telemetry_consumer.replay import ArchiveResult, from_sink, open_source, replay_archive
+from flowise_telemetry_consumer.replay import ArchiveResult, from_snapshot, open_source, replay_source
 from flowise_telemetry_consumer.sinks import Batch, WriteResult
 from flowise_telemetry_consumer.sinks.delta import open_delta
 from flowise_telemetry_schemas import ConfigurationError, catalog
@@ -32,7 +33,7 @@ TOTAL = sum(EVENTS.values())
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(from_sink, "_BATCH_ROWS", BATCH_ROWS)
+    monkeypatch.setattr(from_snapshot, "PORTION_ROWS", BATCH_ROWS)
     caplog.set_level(logging.CRITICAL, "flowise_telemetry")
 
 
@@ -58,7 +59,7 @@ def run(
     with closing(open_source(archive, catalog())) as source, closing(open_claimed(url)) as sink:
         if die_after is not None:
             let_die(sink, die_after)
-        result = replay_archive(source, sink, catalog(), restart=restart, **options)  # type: ignore[arg-type]
+        result = replay_source(source, sink, catalog(), restart=restart, **options)  # type: ignore[arg-type]
     assert result.discrepancies() == []
     return result
 
@@ -110,7 +111,7 @@ def test_it_goes_on_with_the_state_of_its_start(lake: ReadableSink, tmp_path: Pa
     lake.write(batch(100))
     open_delta(lake.url).compact()
     result = run(lake.url, url)
-    assert (result.total, result.before, result.written) == (TOTAL, TWO_BATCHES, TOTAL - TWO_BATCHES)
+    assert (result.total, result.before, result.written) == (TOTAL - TWO_BATCHES, TWO_BATCHES, TOTAL - TWO_BATCHES)
     assert run(lake.url, url).written == len(batch(100).frames) + 1
     assert same(contents(url), contents(lake.url))
 
@@ -133,7 +134,7 @@ def test_two_of_the_same_are_kept_apart(archive: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'copy'}"
     clock = World(partitions=1).control
     with closing(open_source(archive, catalog())) as source, closing(open_claimed(url)) as first:
-        replay_archive(source, first, catalog(), control=clock)
+        replay_source(source, first, catalog(), control=clock)
         with pytest.raises(SinkInUseError):
             run(archive, url, control=clock)
     assert isinstance(clock.clock, FakeClock)
@@ -179,10 +180,10 @@ def test_many_small_files_are_a_few_batches(
 ) -> None:
     for number in range(50, 90):
         lake.write(batch(number))
-    monkeypatch.setattr(from_sink, "_BATCH_ROWS", 10_000)
+    monkeypatch.setattr(from_snapshot, "PORTION_ROWS", 10_000)
     target = MemorySink()
     with closing(open_source(lake.url, catalog())) as source:
-        replay_archive(source, target, catalog())
+        replay_source(source, target, catalog())
     assert sum(bool(its.frames) for its in target.batches) == len(EVENTS)
     assert {event: len(rows) for event, rows in target.rows.items()} == lake.counts()
 
@@ -228,7 +229,7 @@ def test_a_sink_without_progress_begins_again(archive: str, tmp_path: Path) -> N
     for written in (TOTAL, 0):
         target = open_readable(f"jsonl:///{tmp_path}/copy")
         with closing(open_source(archive, catalog())) as source, closing(target):
-            result = replay_archive(source, target, catalog())
+            result = replay_source(source, target, catalog())
         assert (result.written, result.before) == (written, 0)
 
 
@@ -242,10 +243,36 @@ def test_rows_and_progress_are_one_transaction(archive: str, tmp_path: Path) -> 
             return write(batch)
 
         sink.write = noted  # type: ignore[method-assign]  # to see what is written
-        replay_archive(source, sink, catalog())
+        replay_source(source, sink, catalog())
     rows = dict.fromkeys(EVENTS, 0)
     for its in seen[:-1]:
         ((event, frame),) = its.frames.items()
         rows[event] += frame.height
         assert {partition.topic: offset for partition, offset in its.offsets.items()} == {event: rows[event]}
     assert rows == EVENTS
+
+
+def test_rejects_of_a_resumed_replay_are_those_of_a_whole_one(lake: ReadableSink, tmp_path: Path) -> None:
+    made = batch(100, 20).frames["tool_created"]
+    bad = pl.int_range(pl.len()).is_in([1, 8, 9])
+    lake.write(
+        Batch({"tool_created": made.with_columns(tool_name=pl.when(bad).then(pl.lit("a b")).otherwise("tool_name"))})
+    )
+    url = f"sqlite:///{tmp_path / 'copy'}"
+    rejects = RejectsFile(tmp_path / "copy.rejects.jsonl")
+
+    def begun(starts: Mapping[str, int]) -> None:
+        rejects.close()
+        rejects.begin({(f"{lake.url}/tool_created", event): row + 1 for event, row in starts.items()})
+
+    with pytest.raises(KilledError):
+        # Killed after the rejects of its last batch were kept and before its rows were written.
+        run(f"{lake.url}/tool_created", url, die_after=3, on_begin=begun, on_rejects=rejects.keep)
+    result = run(f"{lake.url}/tool_created", url, on_begin=begun, on_rejects=rejects.keep)
+    assert result.before == 3 * BATCH_ROWS
+    rejects.close()
+    rows = [json.loads(line)["row"] for line in rejects.path.read_text().splitlines()]
+    # Whichever of the two files comes first: ids of one moment have no order.
+    assert rows in ([2, 9, 10], [EVENTS["tool_created"] + number for number in (2, 9, 10)])
+    with closing(open_readable(url)) as sink:
+        assert sink.counts()["tool_created"] == lake.counts()["tool_created"] - 3

@@ -1,0 +1,33 @@
+"""The file of what an archive holds beside valid events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from flowise_telemetry_consumer.archives.rejects import RejectsFile
+
+__all__ = ["begin_rejects", "open_rejects", "rejects_beside"]
+
+_MAX_NAME_CHARACTERS = 100
+
+
+def open_rejects(opened: ExitStack, path: Path) -> RejectsFile:
+    """Open a file of rejects, closed with ``opened``; ``begin_rejects`` comes before the first of them."""
+    rejects = RejectsFile(path)
+    opened.callback(rejects.close)
+    return rejects
+
+
+def begin_rejects(rejects: RejectsFile, source: str, starts: Mapping[str, int]) -> None:
+    """Remove what an earlier run set aside, but for rows that are not read again: ``starts`` of each event."""
+    rejects.close()
+    rejects.begin({(source, event): row + 1 for event, row in starts.items()})
+
+
+def rejects_beside(source: str) -> Path:
+    """Return the default path for an archive: named after it, in this folder."""
+    name = source.rstrip("/").rpartition("/")[2].partition("?")[0]
+    plain = "".join(char if char.isalnum() or char in "._-" else "_" for char in name)
+    return Path(f"{plain[-_MAX_NAME_CHARACTERS:] or 'archive'}.rejects.jsonl")
