@@ -23,7 +23,7 @@ from flowise_telemetry_schemas import Catalog, ConfigurationError, EventSchema
 
 __all__ = ["ExportResult", "export_events"]
 
-_BATCH_ROWS = 10_000
+_BATCH_ROWS = 2_500
 
 
 @dataclass(slots=True)

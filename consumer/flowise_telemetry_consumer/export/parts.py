@@ -11,7 +11,7 @@ __all__ = ["MAX_HELD_BYTES", "PART_BYTES", "PART_ROWS", "Parts"]
 PART_ROWS = 100_000
 """From so many rows on the rows of a day become a file; it has at most those of one batch more."""
 
-PART_BYTES = 32 * 1_048_576
+PART_BYTES = 16 * 1_048_576
 """From this size on, in memory, the rows of a day become a file."""
 
 MAX_HELD_BYTES = 64 * 1_048_576

@@ -9,7 +9,6 @@ import polars as pl
 
 __all__ = ["RowFile", "in_batches", "rows_of_files"]
 
-_SMALL_BYTES = 1_048_576
 _TOGETHER_FILES = 64
 _TOGETHER_BYTES = 8 * 1_048_576
 
@@ -33,13 +32,13 @@ def rows_of_files(
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of files in their order, from ``start_row`` on, ``batch_rows`` a frame; the last one has the rest.
 
-    ``small`` reads files of at most 8 MiB together, whole; ``large`` reads one file in pieces.
+    ``small`` reads files of at most ``batch_rows`` together, whole; ``large`` reads one file in pieces.
     """
     rest = list(files)
     skipped = 0
     while rest and skipped + rest[0].rows <= start_row:
         skipped += rest.pop(0).rows
-    frames = (frame for group in _groups(rest) for frame in _read(group, small, large))
+    frames = (frame for group in _groups(rest, batch_rows) for frame in _read(group, small, large, batch_rows))
     yield from in_batches(_without_head(frames, start_row - skipped), batch_rows)
 
 
@@ -60,19 +59,22 @@ def in_batches(frames: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[pl.D
         yield pl.concat(held)
 
 
-def _groups(files: Iterable[RowFile]) -> Iterator[list[RowFile]]:
+def _groups(files: Iterable[RowFile], batch_rows: int) -> Iterator[list[RowFile]]:
+    """Yield neighbours that are read together. Rows bound them as well: compressed, a file's size says little."""
     group: list[RowFile] = []
-    size_bytes = 0
+    size_bytes = rows = 0
     for file in files:
-        fits = len(group) < _TOGETHER_FILES and size_bytes + file.size_bytes <= _TOGETHER_BYTES
-        if group and not (fits and file.size_bytes <= _SMALL_BYTES):
+        fits = (
+            len(group) < _TOGETHER_FILES
+            and size_bytes + file.size_bytes <= _TOGETHER_BYTES
+            and rows + file.rows <= batch_rows
+        )
+        if group and not fits:
             yield group
-            group, size_bytes = [], 0
-        if file.size_bytes > _SMALL_BYTES:
-            yield [file]
-        else:
-            group.append(file)
-            size_bytes += file.size_bytes
+            group, size_bytes, rows = [], 0, 0
+        group.append(file)
+        size_bytes += file.size_bytes
+        rows += file.rows
     if group:
         yield group
 
@@ -81,9 +83,11 @@ def _read(
     group: Sequence[RowFile],
     small: Callable[[Sequence[str]], Iterator[pl.DataFrame]],
     large: Callable[[str], Iterator[pl.DataFrame]],
+    batch_rows: int,
 ) -> Iterator[pl.DataFrame]:
-    if len(group) == 1 and group[0].size_bytes > _SMALL_BYTES:
-        return large(group[0].path)
+    first = group[0]
+    if first.size_bytes > _TOGETHER_BYTES or first.rows > batch_rows:
+        return large(first.path)
     return small([file.path for file in group])
 
 
