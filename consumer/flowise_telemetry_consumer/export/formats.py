@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from flowise_telemetry_consumer.sinks.row_files import parquet_rows
 from flowise_telemetry_consumer.sinks.rows import rows_frame, shape_of, text_columns
 from flowise_telemetry_schemas import EventSchema
 
@@ -32,11 +32,11 @@ def encoded(schema: EventSchema, frame: pl.DataFrame, file_format: str) -> bytes
     return file.getvalue()
 
 
-def decoded(schema: EventSchema, files: Iterable[Path]) -> Iterator[pl.DataFrame]:
-    """Yield the rows of whole files in the shape of the schema, those of neighbours with the same columns together."""
-    raw = ((file.suffix == ".csv", _read(schema, file)) for file in files)
-    for (is_csv, _), alike in groupby(raw, key=lambda its: (its[0], its[1].schema)):
-        rows = pl.concat(frame for _, frame in alike)
+def decoded(schema: EventSchema, files: Sequence[Path]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of whole files, all of one format, in the shape of the schema."""
+    is_csv = files[0].suffix == ".csv"
+    data = (file.read_bytes() for file in files)
+    for rows in _csv_rows(schema, data) if is_csv else parquet_rows(data):
         yield rows.select(shape_of(schema, rows.columns, nested_as_text=is_csv))
 
 
@@ -53,9 +53,6 @@ def in_pieces(schema: EventSchema, file: Path, *, batch_rows: int) -> Iterator[p
         yield shaped.slice(start, step).collect()
 
 
-def _read(schema: EventSchema, file: Path) -> pl.DataFrame:
-    data = io.BytesIO(file.read_bytes())
-    if file.suffix == ".csv":
-        # Columns that the file lacks may be named here.
-        return pl.read_csv(data, schema_overrides=text_columns(schema))
-    return pl.read_parquet(data, hive_partitioning=False)
+def _csv_rows(schema: EventSchema, files: Iterable[bytes]) -> Iterator[pl.DataFrame]:
+    # Columns that a file lacks may be named here.
+    return (pl.read_csv(io.BytesIO(data), schema_overrides=text_columns(schema)) for data in files)

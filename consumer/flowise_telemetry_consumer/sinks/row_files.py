@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import polars as pl
 
-__all__ = ["RowFile", "in_batches", "rows_of_files"]
+__all__ = ["RowFile", "in_batches", "parquet_rows", "rows_of_files"]
 
 _TOGETHER_FILES = 64
 _TOGETHER_BYTES = 8 * 1_048_576
@@ -40,6 +42,12 @@ def rows_of_files(
         skipped += rest.pop(0).rows
     frames = (frame for group in _groups(rest, batch_rows) for frame in _read(group, small, large, batch_rows))
     yield from in_batches(_without_head(frames, start_row - skipped), batch_rows)
+
+
+def parquet_rows(files: Iterable[bytes]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of whole Parquet files, those of neighbours with the same columns together."""
+    for _, alike in groupby(files, key=lambda data: pl.read_parquet_schema(io.BytesIO(data))):
+        yield pl.read_parquet(list(alike), hive_partitioning=False)
 
 
 def in_batches(frames: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[pl.DataFrame]:

@@ -25,10 +25,11 @@ from flowise_telemetry_cli.commands.replay._report import (
 from flowise_telemetry_cli.commands.replay._topic import open_topic_reader, open_topic_sink, report_times
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.output.progress import ProgressDisplay
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import ReplayRequest, ReplayResult, Shard, SinkError
 from flowise_telemetry_consumer.clock import SystemClock
-from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
     advance_run,
@@ -87,12 +88,13 @@ class Job:
 def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Replay the topic into a sink and return the exit status."""
     require_many_writers(job.sink_url, job.workers)
+    separate_stderr()
     tune_gc()
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)
         reader = open_topic_reader(opened, invocation, settings, job.request.topic)
-        click.echo(f"replaying {job.request.topic} into {target.url}", err=True)
+        echo(f"replaying {job.request.topic} into {target.url}", err=True)
         display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
         target.prepare(list(catalog()))
@@ -100,8 +102,8 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
             latest = latest_run(target, job.run_id or job.request.run_id(target.url), job.shard)
             if latest is not None and latest.finished and latest.resolved.missing:
                 # Deleted offsets do not come back: a Job that restarts this would read the rest for nothing.
-                click.echo(f"replay {latest.id} is finished; --restart reads the topic again", err=True)
-                return missing_verdict(latest.resolved.missing, allow_missing=False)
+                echo(f"replay {latest.id} is finished; --restart reads the topic again", err=True)
+                return missing_verdict(latest.resolved.missing, {}, allow_missing=False)
         run = open_run(
             reader,
             target,
@@ -146,6 +148,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
 
 def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Copy the topic onto another one and return the exit status."""
+    separate_stderr()
     place = _target_settings(settings, job)
     onto_itself = topic_of(job.sink_url) == job.request.topic
     with ExitStack() as opened:
@@ -153,7 +156,7 @@ def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         if onto_itself:
             _require_another_topic(opened, invocation, settings, reader, place, job)
         target = open_topic_sink(opened, invocation, place, job.sink_url)
-        click.echo(f"copying {job.request.topic} to {target.url}", err=True)
+        echo(f"copying {job.request.topic} to {target.url}", err=True)
         display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
         result = copy_topic(
@@ -188,7 +191,7 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
                 require_own_rows(target, None, resumes=False)
         if target.url == source.url:
             raise click.UsageError(f"--source and --sink are both {source.url}.")
-        click.echo(f"replaying {source.url} into {target.url}", err=True)
+        echo(f"replaying {source.url} into {target.url}", err=True)
         display = opened.enter_context(ProgressDisplay(archive_status))
         stop = opened.enter_context(stopped_by_signals())
         if job.staging is not None:
@@ -215,6 +218,7 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
 
 def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Print what a replay would do and return the exit status."""
+    separate_stderr()
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)

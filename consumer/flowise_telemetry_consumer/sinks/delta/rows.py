@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 import polars as pl
 
+from flowise_telemetry_consumer.sinks.row_files import parquet_rows
 from flowise_telemetry_consumer.sinks.rows import shape_of
 from flowise_telemetry_schemas import EventSchema, Field
 
@@ -46,9 +46,7 @@ def encoded(frame: pl.DataFrame) -> bytes:
 
 def decoded(schema: EventSchema, files: Iterable[bytes]) -> Iterator[pl.DataFrame]:
     """Yield the rows of whole files in the shape of the schema, those of neighbours with the same columns together."""
-    raw = (pl.read_parquet(io.BytesIO(data), hive_partitioning=False) for data in files)
-    for _, alike in groupby(raw, key=lambda frame: frame.schema):
-        rows = pl.concat(alike)
+    for rows in parquet_rows(files):
         yield rows.select(shape_of(schema, rows.columns))
 
 
