@@ -89,10 +89,9 @@ class KnownIds:
         odd: list[str] = []
         cached: list[pl.Series] = []
         for minute, count in minutes.value_counts().iter_rows():
-            held = self._minutes.pop(minute) if minute in self._minutes else None
-            if held is not None:
+            if minute in self._minutes:
                 # Last in the order of use.
-                self._minutes[minute] = held
+                held = self._minutes[minute] = self._minutes.pop(minute)
                 cached += [its.ids for its in held if its.first <= greatest and its.last >= least]
             elif count >= len(event_ids) * _SHARE:
                 missing.append(minute)
