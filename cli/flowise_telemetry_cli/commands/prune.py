@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import click
 
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
-from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.options import json_option, umask_option
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
@@ -23,6 +23,7 @@ __all__ = ["prune"]
 
 
 @click.command()
+@umask_option
 @click.option("--sink", metavar="URL", required=True, help="Sink to remove events from.")
 @click.option(
     "--before",

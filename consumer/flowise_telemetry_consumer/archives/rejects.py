@@ -14,7 +14,7 @@ from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.local_files import os_failure, why_not_opened
 from flowise_telemetry_schemas import ConfigurationError, Violation
 
-__all__ = ["OnRejects", "Reject", "RejectsFile"]
+__all__ = ["OnRejects", "ReadFrom", "Reject", "RejectsFile"]
 
 _LINE_START = b'{"source": '
 """The start of every line that this module writes."""
@@ -73,6 +73,9 @@ class Reject:
         return {"source": self.source, **place, **found, "more": self.more}
 
 
+ReadFrom = Mapping[str | tuple[str, str], int]
+"""The first line of each file, or the first row of each table and event, that is read, counted from 1."""
+
 OnRejects = Callable[[Sequence[Reject]], None]
 """Called with what a portion sets aside, before the portion's good events are written."""
 
@@ -88,7 +91,7 @@ class RejectsFile:
         self.count = 0
         self._file: BinaryIO | None = None
 
-    def begin(self, keep_before: Mapping[str | tuple[str, str], int] | None = None) -> None:
+    def begin(self, keep_before: ReadFrom | None = None) -> None:
         """Start anew, or with those of an earlier run on lines before those that are read now, by source.
 
         Of tables, on rows before those that are read now, by source and event.
@@ -126,7 +129,7 @@ class RejectsFile:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _earlier(self, before: Mapping[str | tuple[str, str], int]) -> Iterator[bytes]:
+    def _earlier(self, before: ReadFrom) -> Iterator[bytes]:
         if not self.path.exists():
             return
         with self.path.open("rb") as file:

@@ -13,8 +13,8 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
 
+from flowise_telemetry_consumer.archives.opening import Source
 from flowise_telemetry_consumer.archives.portion import PORTION_ROWS, Portion, checked_portion
 from flowise_telemetry_consumer.archives.rejects import OnRejects
 from flowise_telemetry_consumer.clock import Clock
@@ -30,23 +30,12 @@ from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["Source", "archive_run_id", "replay_source"]
+__all__ = ["archive_run_id", "replay_source"]
 
 _ID_CHARACTERS = 12
 _MAX_BEGINNINGS = 3
 
 logger = logging.getLogger("flowise_telemetry.consumer")
-
-
-class Source(Protocol):
-    """A place that is read: a sink, a table, a folder that ``export`` wrote."""
-
-    @property
-    def url(self) -> str:
-        """The address, for messages: its password is masked."""
-
-    def close(self) -> None:
-        """Release files and connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +102,6 @@ def replay_source(
     """
     record_filter = record_filter or RecordFilter()
     if not isinstance(source, HasSnapshots):
-        if not isinstance(source, Sink):
-            raise SinkError(f"{source.url} cannot be read back: name the place that a consumer wrote to")
         on_begin({})
         return replay_archive(
             source, sink, catalog, record_filter, control=control, on_report=on_report, on_rejects=on_rejects

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from flowise_telemetry_consumer.archives.opening import Source
 from flowise_telemetry_consumer.export import ExportedFolder
-from flowise_telemetry_consumer.replay.from_snapshot import Source
 from flowise_telemetry_consumer.sinks.registry import open_sink
 from flowise_telemetry_schemas import Catalog, ConfigurationError, MissingExtraError
 
