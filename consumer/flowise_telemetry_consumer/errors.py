@@ -14,6 +14,7 @@
         ├── SinkBehindError         the sink holds less than it held before: it was restored or failed over
         ├── SinkInUseError          another process holds the lock
         └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
+            └── SnapshotGoneError   what was being read was removed meanwhile: read the newest state
 
 Messages name the sink with its password masked and never contain the value of a field.
 """
@@ -36,6 +37,7 @@ __all__ = [
     "SinkError",
     "SinkInUseError",
     "SinkUnavailableError",
+    "SnapshotGoneError",
     "TopicChangedError",
     "UnknownRunError",
     "WorkerError",
@@ -107,3 +109,7 @@ class SinkUnavailableError(SinkError):
     """The sink is unavailable for now. The same write may be made again: rows that got through are not repeated."""
 
     retryable = True
+
+
+class SnapshotGoneError(SinkUnavailableError):
+    """A state that was being read was removed by a vacuum or an overwrite. The newest state can be read."""
