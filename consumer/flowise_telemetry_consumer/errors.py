@@ -11,6 +11,7 @@
     ├── DeadLetterUnavailableError  dead letters are not acknowledged yet (retryable)
     └── SinkError                   the sink refused, and will refuse again until someone mends it
         ├── FencedError             another writer has claimed the partitions since
+        ├── SinkDeniedError         it refuses credentials or rights, which its owner can give back meanwhile
         ├── SinkInUseError          another process holds the lock
         └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
 
@@ -28,6 +29,7 @@ __all__ = [
     "FencedError",
     "IncompleteReadError",
     "OutageError",
+    "SinkDeniedError",
     "SinkError",
     "SinkInUseError",
     "SinkUnavailableError",
@@ -80,6 +82,14 @@ class SinkError(TelemetryError):
 
 class FencedError(SinkError):
     """Another sink has since claimed a partition of this batch. Nothing was written: the new owner writes it."""
+
+
+class SinkDeniedError(SinkError):
+    """The sink refuses our credentials, or a right. Nothing was written.
+
+    Not retryable, so that a wrong password shows at once. A consumer that has written before waits for its end, as for
+    that of an outage: the owner of the sink can mend it meanwhile.
+    """
 
 
 class SinkInUseError(SinkError):

@@ -193,7 +193,7 @@ class Consumer:
             self._leave_partitions(error)
             return False
         except TelemetryError as error:
-            if not error.retryable:
+            if not self._outage.is_waited_for(error):
                 raise
             if self._outage.begin(error):
                 self._report()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.local_files import why_not_opened
 from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 
@@ -89,13 +89,16 @@ class Database(DatabaseFile[sqlite3.Connection]):
         }
         if code in unavailable:
             return SinkUnavailableError(f"{self._url} {unavailable[code]}")
-        refused = {
-            sqlite3.SQLITE_NOTADB: "is not an SQLite database: name another file",
+        denied = {
             sqlite3.SQLITE_READONLY: "may not be written by this user: give it the file and its folder",
             sqlite3.SQLITE_PERM: "may not be used by this user: give it the file and its folder",
             sqlite3.SQLITE_CANTOPEN: f"cannot be opened: {why_not_opened(self._path)}",
         }
-        return SinkError(f"{self._url} {refused.get(code or 0, f'refused: {error}')}")
+        if code in denied:
+            return SinkDeniedError(f"{self._url} {denied[code]}")
+        if code == sqlite3.SQLITE_NOTADB:
+            return SinkError(f"{self._url} is not an SQLite database: name another file")
+        return SinkError(f"{self._url} refused: {error}")
 
 
 def _code(error: Exception) -> int | None:
