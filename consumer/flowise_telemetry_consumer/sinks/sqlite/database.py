@@ -20,6 +20,8 @@ BUSY_TIMEOUT_SECONDS = 10.0
 
 _WAL_RETRY_SECONDS = 0.05
 _PAGE_BYTES = 16_384
+_LARGE_LOG_BYTES = 2 * 1_000 * _PAGE_BYTES
+"""Twice the size at which SQLite starts its log over."""
 
 
 class Database(DatabaseFile[sqlite3.Connection]):
@@ -49,12 +51,27 @@ class Database(DatabaseFile[sqlite3.Connection]):
         try:
             yield
             db.execute("COMMIT")
+            self._shrink_log(db)
         except BaseException:
             # Some failures roll back by themselves.
             if db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
             raise
+
+    def _shrink_log(self, db: sqlite3.Connection) -> None:
+        """Cut the write-ahead log where it grew: a reader of an older state keeps it from starting over.
+
+        SQLite starts it over at 1,000 pages, and leaves the file as large as it was.
+        """
+        log = self._path.with_name(f"{self._path.name}-wal")
+        with contextlib.suppress(OSError, sqlite3.Error):  # what was written is written
+            if log.stat().st_size > _LARGE_LOG_BYTES:
+                db.execute("PRAGMA busy_timeout = 0")
+                try:
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                finally:
+                    db.execute(f"PRAGMA busy_timeout = {int(self._busy_timeout_seconds * 1000)}")
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=self._busy_timeout_seconds, isolation_level=None)
