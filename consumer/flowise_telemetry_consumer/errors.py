@@ -12,6 +12,7 @@
     └── SinkError                   the sink refused, and will refuse again until someone mends it
         ├── FencedError             another writer has claimed the partitions since
         ├── SinkBehindError         the sink holds less than it held before: it was restored or failed over
+        ├── SinkDeniedError         it refuses credentials or rights, which its owner can give back meanwhile
         ├── SinkInUseError          another process holds the lock
         └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
             └── SnapshotGoneError   what was being read was removed meanwhile: read the newest state
@@ -34,6 +35,7 @@ __all__ = [
     "IncompleteReadError",
     "OutageError",
     "SinkBehindError",
+    "SinkDeniedError",
     "SinkError",
     "SinkInUseError",
     "SinkUnavailableError",
@@ -99,6 +101,14 @@ class SinkBehindError(SinkError):
     def __init__(self, message: str, next_offsets: Mapping[TopicPartition, int]) -> None:
         super().__init__(message)
         self.next_offsets = dict(next_offsets)
+
+
+class SinkDeniedError(SinkError):
+    """The sink refuses our credentials, or a right. Nothing was written.
+
+    Not retryable, so that a wrong password shows at once. A consumer that has written before waits for its end, as for
+    that of an outage: the owner of the sink can mend it meanwhile.
+    """
 
 
 class SinkInUseError(SinkError):
