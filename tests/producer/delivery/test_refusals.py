@@ -53,7 +53,7 @@ def sent_to(kafka: KafkaService, environ: dict[str, str]) -> Sent:
 @pytest.mark.real_broker
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_batch_that_the_topic_refuses_is_sent_in_smaller_ones(client: str, sent_to: Sent) -> None:
-    events = [tool_created(number) for number in range(300)]
+    events: list[Any] = [tool_created(number) for number in range(300)]
     events.insert(150, prediction_sent(40))  # over the limit by itself
     found, telemetry = sent_to(client, events, max_message_bytes="1000")
     stats = telemetry.stats()
