@@ -20,6 +20,7 @@ from flowise_telemetry_cli.options import (
     kafka_settings,
     require_topic,
     topic_option,
+    umask_option,
 )
 from flowise_telemetry_cli.output.logging import LOG_FORMATS, LogFormat, log_now_and_then, start_logging
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
@@ -49,6 +50,7 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
 
 
 @click.command()
+@umask_option
 @connection_options
 @topic_option
 @click.option(
