@@ -23,7 +23,8 @@ __all__ = ["Sender"]
 logger = logging.getLogger("flowise_telemetry")
 
 _ENCODE_AT_ONCE_EVENTS = 500
-_UNEXPECTED_WAIT_SECONDS = 1.0
+_FIRST_REST_SECONDS = 1.0
+_LONGEST_REST_SECONDS = 60.0
 _ANNOUNCE_SECONDS = 0.02
 
 
@@ -61,6 +62,7 @@ class Sender:
         self._reason_for_rest = DropReason.CLOSED
         self._given_up = False
         self._announce_at = 0.0
+        self._rest_seconds = 0.0  # after a failure of ours; 0 while there is none
 
     # -- for the app's threads ------------------------------------------------------------------------------------
 
@@ -100,19 +102,37 @@ class Sender:
             try:
                 self._turn()
                 wait = self._idle_seconds()
-            except Exception as error:  # a bug of ours must not end the deliveries
-                logger.warning("telemetry: the sender failed and continues: %r", error)
-                logger.debug("telemetry: the sender failed", exc_info=True)
-                wait = _UNEXPECTED_WAIT_SECONDS
+                self._rest_seconds = 0.0
+            except Exception as error:  # a bug of ours, or a broken installation, must not end the deliveries
+                self._failed(error)
             self._announce()
             if done():
                 return False
-            if wait == 0.0:
+            if self._rest_seconds:
+                self._rest(done)
+            elif wait == 0.0:
                 time.sleep(0)  # lets the app's greenlets work, where this is one
             else:
                 self._wakeup.wait(wait, has_work=self._has_work)
         self._close()
         return True
+
+    def _failed(self, error: Exception) -> None:
+        level = logging.DEBUG if self._rest_seconds else logging.WARNING
+        logger.log(
+            level, "telemetry: the sender failed, events are kept within the limits and it is tried again: %r", error
+        )
+        logger.debug("telemetry: the sender failed", exc_info=True)
+        self._rest_seconds = min(_LONGEST_REST_SECONDS, 2 * self._rest_seconds or _FIRST_REST_SECONDS)
+
+    def _rest(self, done: Callable[[], bool]) -> None:
+        """Wait however often somebody rings, but try once more when asked to stop."""
+        again_at, stopping = self._clock() + self._rest_seconds, self._stop_at is not None
+        while not done() and self._may_send() and (self._stop_at is not None) == stopping:
+            remaining = min(again_at - self._clock(), self._remaining_seconds())
+            if remaining <= 0:
+                return
+            self._wakeup.wait(remaining, has_work=lambda: False)
 
     def _prepare(self) -> None:
         """Import what the first event needs."""
