@@ -210,11 +210,13 @@ class Worker:
     def _loaded(self, done: Callable[[], bool]) -> Sender | None:
         wait_seconds = 0.0
         while True:
+            self._requests.progress_at = float("inf")
             try:
                 return self._load()
             except Exception as error:  # a broken installation; an import that a fork or the end of Python cut short
                 level = logging.DEBUG if wait_seconds else logging.WARNING
                 logger.log(level, "telemetry: the sender cannot be loaded and is tried again: %r", error)
+            self._requests.progress_at = self._clock()
             wait_seconds = min(_LONGEST_RELOAD_SECONDS, 2 * wait_seconds or _FIRST_RELOAD_SECONDS)
             again_at = self._clock() + wait_seconds
             while (remaining := again_at - self._clock()) > 0:
