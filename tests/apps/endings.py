@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import json
+import os
 import sys
 import threading
 import time
@@ -20,25 +21,26 @@ def send_all() -> None:
         send(number)
 
 
-def show_counts() -> None:
-    from sending import telemetry
-
-    stats = telemetry.stats()
-    counted = {"accepted": stats.accepted, "refused": stats.refused, "sent": stats.sent, "dropped": dict(stats.dropped)}
-    sys.stdout.write(json.dumps({**counted, "buffered": stats.buffered}))
+def show_counts(stats: Any) -> None:
+    counts = {name: getattr(stats, name) for name in ("accepted", "refused", "sent", "buffered")}
+    os.write(1, json.dumps({**counts, "closed": stats.dropped.get("closed", 0)}).encode())
 
 
 class SendsLast:
     """Sends when it is taken apart, which for what hangs on a module is the end of the interpreter."""
 
+    def __init__(self, sending: Any) -> None:
+        self.send, self.stats, self.show = sending.send, sending.telemetry.stats, show_counts
+
     def __del__(self) -> None:
-        send_all()
-        show_counts()
+        for number in range(EVENTS):
+            self.send(number)
+        self.show(self.stats())
 
 
 def run_in_a_sub_interpreter() -> None:
     code = f"import sys\nsys.argv = ['endings.py', 'ends', '{EVENTS}']\nsys.path[:] = {sys.path!r}\n"
-    code += "import endings\nendings.send_all()\n"
+    code += "import endings, sending\nendings.send_all()\nsending.telemetry.close()\n"
     newer = sys.version_info >= (3, 13)
     interpreters: Any = importlib.import_module("_interpreters" if newer else "_xxsubinterpreters")
     run = interpreters.create("legacy") if newer else interpreters.create(isolated=False)
@@ -54,13 +56,13 @@ def main(ending: str) -> None:
 
         atexit.register(send_all)
     elif ending == "in an earlier exit handler":
-        atexit.register(show_counts)
+        atexit.register(lambda: show_counts(sending.telemetry.stats()))
         atexit.register(send_all)
         import sending
     elif ending == "in a destructor":
         import sending
 
-        sending.last = SendsLast()
+        sending.last = SendsLast(sending)
     elif ending == "in a thread that ends last":
 
         def send_later() -> None:
@@ -68,7 +70,7 @@ def main(ending: str) -> None:
             send_all()
 
         threading.Thread(target=send_later).start()
-    elif ending == "in a sub-interpreter":
+    elif ending == "in a sub-interpreter, closed":
         run_in_a_sub_interpreter()
 
 

@@ -64,6 +64,11 @@ class App:
             check=False,
         )
 
+    def go_without_posthog(self) -> None:
+        """Let the producer send alone, because posthog-python does not survive the program."""
+        self.posthog = None
+        self.environ.pop("APP_POSTHOG", None)
+
     def arrived(self, program: str, sent: int) -> Arrivals:
         """Read the topic, and put a row into the table. Fails if an event is there twice, or a stream has a gap."""
         found = arrivals(self.kafka, self.topic)

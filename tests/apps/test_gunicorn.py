@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 LONGEST_STANDSTILL_SECONDS = 10.0  # what stood still did so for 30 s and more
 
-OLDER = "gunicorn-22"
-"""The last release with workers of eventlet is in a folder of its own; see ``install.sh``."""
+RELEASES = {"27": "", "22": "gunicorn-22"}
+"""The folders beside the environment's own release; see ``install.sh``. Only the older one has workers of eventlet."""
 
 MODES = {
     "sync": ["--worker-class", "sync"],
@@ -28,18 +28,16 @@ MODES = {
     "gevent, preload": ["--worker-class", "gevent", "--preload"],
     "eventlet, preload": ["--worker-class", "eventlet", "--preload"],
 }
-CASES = [
-    (release, mode) for release in ("newest", OLDER) for mode in MODES if "eventlet" not in mode or release == OLDER
-]
-SMOKE = [("newest", "gthread, preload"), ("newest", "gevent, preload"), (OLDER, "eventlet, preload")]
+CASES = [(release, mode) for release in RELEASES for mode in MODES if "eventlet" not in mode or release == "22"]
+SMOKE = [("27", "gthread, preload"), ("27", "gevent, preload"), ("22", "eventlet, preload")]
 
 
 @pytest.mark.parametrize(("release", "mode"), SMOKE if IS_SMOKE else CASES)
 def test_what_every_worker_sent_arrives(app: App, release: str, mode: str) -> None:
     require(app.python, "gunicorn", *(name for name in ("gevent", "eventlet") if name in mode))
     requests, of_a_worker = (2_000, 200) if mode == "gthread, preload" and not IS_SMOKE else (400, 100)
-    if release == OLDER:
-        app.environ["PYTHONPATH"] += f":{Path(app.python).parents[1] / OLDER}"
+    if RELEASES[release]:
+        app.environ["PYTHONPATH"] += f":{Path(app.python).parents[1] / RELEASES[release]}"
     if "preload" in mode:
         app.environ["APP_SENDS_FIRST"] = "1"
     socket = app.folder / "server"
