@@ -48,8 +48,9 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "decoding": frozenset(),
         "monitoring": frozenset(),
         "sinks": frozenset({"decoding"}),
+        "archives": frozenset({"decoding", "sinks"}),
         "dead_letters": frozenset({"reading", "decoding", "sinks"}),
-        "replay": frozenset({"reading", "decoding", "sinks"}),
+        "replay": frozenset({"reading", "decoding", "sinks", "archives"}),
         "service": frozenset({"reading", "decoding", "monitoring", "sinks", "dead_letters"}),
     },
     "transport": {
@@ -79,7 +80,6 @@ ADAPTERS: dict[str, str] = {
 MAX_LINES = 300
 LONGER = {
     "producer/flowise_telemetry/telemetry.py": "the one object that an app has, and what it says of each argument",
-    "transport/flowise_telemetry_transport/librdkafka/reader.py": "one Protocol, its callbacks share state",
     "transport/flowise_telemetry_transport/kafka_python/reader.py": "one Protocol, over one client",
 }
 
@@ -97,9 +97,9 @@ PUBLIC: dict[str, str] = {
     """,
     "flowise_telemetry_transport": """
         AuthenticationError AuthorizationError BrokerUnavailableError BufferFullError ClientName CommitRejectedError
-        DEFAULT_CLIENT_ID Delivery DeliveryError DeliveryTimeoutError EmbeddedBroker Headers InMemoryBroker
-        KafkaSettings MessageTooLargeError OnDelivery OutgoingRecord RebalanceCallback Record RecordReader
-        RecordWriter TopicAdmin TopicExistsError TopicPartition TopicSpec TransportError UnknownTopicError
+        DEFAULT_CLIENT_ID Delivery DeliveryError DeliveryTimeoutError EmbeddedBroker ExpiredOffsets Headers
+        InMemoryBroker KafkaSettings MessageTooLargeError OnDelivery OutgoingRecord RebalanceCallback Record
+        RecordReader RecordWriter TopicAdmin TopicExistsError TopicPartition TopicSpec TransportError UnknownTopicError
         UnreadableRecordError open_admin open_reader open_writer parse_bootstrap_servers partition_for
     """,
     "flowise_telemetry_consumer": """

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from hypothesis import settings
 
-__all__ = ["KILL_ROUNDS", "examples", "load_hypothesis_profile"]
+__all__ = ["IS_CI", "KILL_ROUNDS", "examples", "load_hypothesis_profile"]
 
-_IS_CI = os.environ.get("CI") == "true"
+IS_CI = os.environ.get("CI") == "true"
 
-KILL_ROUNDS = 10 if _IS_CI else 4
+KILL_ROUNDS = 10 if IS_CI else 4
 """How many times a process is killed and started again by tests that try moments at random."""
 
 # What hypothesis calls "ci" by itself, and takes for the default where it sees CI, tries the same examples every time.
@@ -23,7 +23,7 @@ for _name, _examples in (("dev", 25), ("ci", 100)):
 
 def load_hypothesis_profile(environ: Mapping[str, str] = os.environ) -> None:
     """Load what ``HYPOTHESIS_PROFILE`` names, or else ``ci`` where ``CI=true`` and ``dev`` elsewhere."""
-    settings.load_profile(environ.get("HYPOTHESIS_PROFILE") or ("ci" if _IS_CI else "dev"))
+    settings.load_profile(environ.get("HYPOTHESIS_PROFILE") or ("ci" if IS_CI else "dev"))
 
 
 def examples(times: float) -> int:

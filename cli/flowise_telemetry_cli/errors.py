@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import traceback
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from flowise_telemetry_cli.invocation import Invocation
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError, TelemetryError
+from flowise_telemetry_schemas.printable import printable
 
-__all__ = ["DONE", "FAILED", "INCOMPLETE", "MISUSE", "PROGRAM", "message_of", "report_error", "status_of"]
+__all__ = ["DONE", "FAILED", "INCOMPLETE", "MISUSE", "PROGRAM", "log_error", "message_of", "report_error", "status_of"]
 
 PROGRAM = "flowise-telemetry"
 
@@ -41,12 +44,18 @@ TRACEBACK_VARIABLE = "FLOWISE_TELEMETRY_TRACEBACK"
 def report_error(error: Exception, invocation: Invocation) -> int:
     """Print the error as one line on stderr and return the exit status."""
     if isinstance(error, NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
+        echo(error.format_message(), err=True)
         return MISUSE
     if os.environ.get(TRACEBACK_VARIABLE) and _is_bug(error):
         traceback.print_exception(error)
-    click.echo(f"error: {message_of(error, invocation)}", err=True)
+    echo(f"error: {message_of(error, invocation)}", err=True)
     return status_of(error, invocation)
+
+
+def log_error(logger: logging.Logger, error: Exception, invocation: Invocation) -> None:
+    """Log the error as one line, for a service whose stderr has log lines only."""
+    shown = bool(os.environ.get(TRACEBACK_VARIABLE)) and _is_bug(error)
+    logger.critical("%s", message_of(error, invocation), exc_info=error if shown else None)
 
 
 def status_of(error: Exception, invocation: Invocation) -> int:
@@ -112,7 +121,7 @@ def _typed(parameter: click.Parameter) -> str:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    return printable(" ".join(message.split()))
 
 
 def _place_of(error: Exception) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowise_telemetry import environment
+from flowise_telemetry import environment, found_file
 
 __all__ = ["Limits", "ProducerSettings"]
 
@@ -34,6 +34,8 @@ class ProducerSettings:
 
     ``kafka`` holds the variables that the transport reads (servers, client, ``FLOWISE_TELEMETRY_KAFKA_*``). ``environ``
     is the environment over the variables of ``.env``. The repr shows neither, nor the servers: they may hold passwords.
+    ``passed_over`` names the variables of a ``.env`` in the working directory that have no effect. ``given`` are client
+    settings of the program, which override the variables.
     """
 
     bootstrap_servers: str = field(repr=False)
@@ -43,6 +45,8 @@ class ProducerSettings:
     ledger_path: Path | None
     kafka: Mapping[str, str] = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
+    passed_over: tuple[str, ...] = ()
+    given: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     @property
     def topic(self) -> str:
@@ -68,12 +72,22 @@ class ProducerSettings:
         environ: Mapping[str, str],
         env_file: Mapping[str, str],
         *,
+        named: bool = False,
+        passed_over: tuple[str, ...] = (),
         bootstrap_servers: str | None = None,
         topic: str | None = None,
+        kafka: Mapping[str, object] | None = None,
         spool_dir: str | Path | None = None,
         ledger_path: str | Path | None = None,
     ) -> ProducerSettings:
-        """Return the settings: arguments override the environment, which overrides the ``.env`` file."""
+        """Return the settings: arguments override the environment, which overrides the ``.env`` file.
+
+        A connection comes whole from one source, unless the program ``named`` the file. ``passed_over`` names what the
+        reader of the file has left out.
+        """
+        if not named:
+            env_file, left = found_file.connection_of(environ, env_file, servers_given=bool(bootstrap_servers))
+            passed_over = tuple(sorted({*passed_over, *left}))
         merged = environment.over_file(environ, env_file)
         if bootstrap_servers is not None:
             merged[environment.BOOTSTRAP_SERVERS] = bootstrap_servers
@@ -87,4 +101,6 @@ class ProducerSettings:
             ledger_path=Path(ledger) if ledger else None,
             kafka={name: text for name, text in merged.items() if name.startswith(environment.PREFIX)},
             environ=merged,
+            passed_over=passed_over,
+            given=dict(kafka or {}),
         )

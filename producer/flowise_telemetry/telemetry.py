@@ -48,8 +48,11 @@ class Telemetry:
     what is no version nothing is sent, which one WARNING says.
 
     Arguments override the environment, which overrides the ``.env`` file (``env_file``, else ``.env`` in the working
-    directory); but no argument overrides an opt-out. ``enabled`` takes what the environment takes (``True``, 1,
-    ``"yes"``, …); what is not plainly a yes is a no, except None, the default. ``environ`` replaces ``os.environ``.
+    directory); but no argument overrides an opt-out. A ``.env`` that was not named sets less: no folder to write to,
+    and nothing of a connection that an argument or the environment names. ``kafka`` are further settings of the client,
+    such as ``{"security_protocol": "SASL_SSL", "token_provider": function}``. ``enabled`` takes what the environment
+    takes (``True``, 1, ``"yes"``, …); what is not plainly a yes is a no, except None, the default. ``environ`` replaces
+    ``os.environ``.
 
     ``strict`` is for development and tests: ``send_telemetry`` raises ``ValidationError`` for a bad event, even if
     nothing is sent, and wrong settings raise ``ConfigurationError`` here. Without it nothing is ever raised into the
@@ -71,6 +74,7 @@ class Telemetry:
         app_version: str,
         bootstrap_servers: str | None = None,
         topic: str | None = None,
+        kafka: Mapping[str, object] | None = None,
         strict: bool = False,
         enabled: bool | int | str | None = None,
         env_file: str | Path | None = None,
@@ -99,6 +103,7 @@ class Telemetry:
             ProducerSettings.read,
             bootstrap_servers=bootstrap_servers,
             topic=topic,
+            kafka=kafka,
             spool_dir=spool_dir,
             ledger_path=ledger_path,
         )
@@ -106,6 +111,7 @@ class Telemetry:
             self,
             {
                 **self._read_settings.keywords,
+                "kafka": None,  # may hold a password, or a function that makes tokens
                 "app_version": self._app_version,
                 "strict": strict,
                 "enabled": enabled,
@@ -131,13 +137,23 @@ class Telemetry:
     def _decide(self) -> None:
         self._consent = self._switch.decide()
         on = self._consent.enabled
-        self._settings = self._read_settings(self._environ if on else {}, self._switch.values if on else {})
+        file = self._switch.file
+        self._settings = self._read_settings(
+            self._environ if on else {},
+            file.values if on else {},
+            named=file.named,
+            passed_over=file.passed_over if on else (),
+        )
         somewhere = self._settings.bootstrap_servers or self._settings.debug or self._writer_factory
         self._active = on and bool(somewhere and self._app_version)
         if not on:
             self._switch.forget_spool(self._given_spool_dir)
 
     def _welcome(self, *, first_run_notice: bool, flush_on_sigterm: bool) -> None:
+        if self._settings.passed_over:
+            from flowise_telemetry.found_file import warning_of
+
+            logger.warning("telemetry: %s", warning_of(self._switch.file.path, self._settings.passed_over))
         if flush_on_sigterm:
             lifecycle.flush_on_sigterm()
         if first_run_notice and self._writer_factory is None:
@@ -341,7 +357,7 @@ class Telemetry:
         if self._settings.bootstrap_servers and self._writer_factory is None:
             from flowise_telemetry_transport.settings import KafkaSettings
 
-            KafkaSettings.from_env(self._settings.kafka)
+            KafkaSettings.from_env(self._settings.kafka, given=self._settings.given)
 
     def _after_fork_in_child(self, *, usable: bool) -> None:
         if self._pid == os.getpid():

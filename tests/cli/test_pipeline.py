@@ -25,7 +25,7 @@ def test_what_was_sent_is_consumed_replayed_and_its_dead_letters_listed(operator
     service.send_signal(signal.SIGTERM)
     stdout, stderr = service.communicate(timeout=60)
     assert service.returncode == 0, stderr
-    assert json.loads(stdout) == {"consumed": 6, "written": TOTALS, "duplicates": {}, "dead": {}}
+    assert json.loads(stdout) == {"consumed": 6, "written": TOTALS, "duplicates": {}, "dead": {}, "expired": 0}
 
     replayed = operator.run("replay", "--sink", "sqlite:///copy.db", "--json")
     document = json.loads(replayed.stdout)

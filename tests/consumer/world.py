@@ -22,6 +22,7 @@ from flowise_telemetry_schemas.codec import encode
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.memory import InMemoryBroker
 from flowise_telemetry_transport.memory.reader import InMemoryReader
+from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Delivery, Headers, OutgoingRecord, Record, TopicPartition, TopicSpec
 from tests.schemas.records import ENVELOPE, EVENTS, record_of
 
@@ -262,6 +263,7 @@ class World:
         on_change: OnChange | None = None,
         *,
         sink_thread: Executor | None = None,
+        open_reader: Callable[[], RecordReader] | None = None,
     ) -> Consumer:
         """A consumer; the one before it has left its group by then. It writes on the thread that calls ``run``."""
         if self._latest is not None:
@@ -277,6 +279,7 @@ class World:
             clock=self.clock,
             random=LongestWaits(),
             sink_thread=sink_thread or SameThread(),
+            open_reader=open_reader,
         )
 
     def check_commit(self, offsets: Mapping[TopicPartition, int]) -> None:

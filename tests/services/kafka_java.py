@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.services.docker_engine import wait_until
@@ -28,8 +28,15 @@ _STOP_TIMEOUT_SECONDS = 20
 class JavaKafka:
     """One broker in KRaft mode, its data in a temporary folder, its jars in the user's cache folder."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, properties: Mapping[str, str] | None = None, listeners: Sequence[str] = (), users: Sequence[str] = ()
+    ) -> None:
+        """``properties`` are set beside ours; ``listeners`` have ports beside the plain one; ``users`` are SCRAM's."""
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
+        self._properties = dict(properties or {})
+        self._listeners = listeners
+        self._users = users
+        self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
@@ -38,12 +45,17 @@ class JavaKafka:
         """``host:port``."""
         return f"127.0.0.1:{self._port}"
 
+    def server_of(self, listener: str) -> str:
+        """``host:port`` of one of the ``listeners``."""
+        return f"127.0.0.1:{self._ports[listener]}"
+
     def start(self) -> JavaKafka:
         """Returns when the broker is up; raises ``RungUnavailableError``."""
         try:
             classpath = f"{_jars()}/*"
-            with _free_ports(2) as ports:
+            with _free_ports(2 + len(self._listeners)) as ports:
                 self._port = ports[0]
+                self._ports = dict(zip(self._listeners, ports[2:], strict=True))
                 config = self._write_config(ports[0], ports[1])
             self._format(classpath, config)
             log = (self._folder / "broker.log").open("wb")
@@ -68,11 +80,14 @@ class JavaKafka:
         return self
 
     def _write_config(self, port: int, controller_port: int) -> Path:
+        more = [f"{name}://127.0.0.1:{number}" for name, number in self._ports.items()]
         settings = {
             "node.id": "1",
             "process.roles": "broker,controller",
-            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "listeners": ",".join(
+                [f"PLAINTEXT://127.0.0.1:{port}", f"CONTROLLER://127.0.0.1:{controller_port}", *more]
+            ),
+            "advertised.listeners": ",".join([f"PLAINTEXT://127.0.0.1:{port}", *more]),
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
@@ -82,6 +97,7 @@ class JavaKafka:
             "transaction.state.log.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
             "auto.create.topics.enable": "false",
+            **self._properties,
         }
         file = self._folder / "server.properties"
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
@@ -89,8 +105,9 @@ class JavaKafka:
 
     def _format(self, classpath: str, config: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        users = [part for user in self._users for part in ("--add-scram", user)]
         done = subprocess.run(
-            ["java", "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)],
+            ["java", "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), *users],
             capture_output=True,
             text=True,
             timeout=_FORMAT_TIMEOUT_SECONDS,

@@ -165,6 +165,18 @@ def test_beginning_and_end_offsets(backend: Backend) -> None:
     assert list(reader.end_offsets(partitions).values()) == [3, 0, 1, 0]
 
 
+def test_positions_known_without_a_request(backend: Backend) -> None:
+    topic = backend.new_topic()
+    places = write(backend, [OutgoingRecord(topic, b"k", b"v")] * 3)
+    tp = TopicPartition(topic, places[0].partition)
+    reader = backend.reader()
+    reader.assign({tp: 1})
+    assert reader.known_positions() == {tp: 1}
+    read(reader, count=2)
+    assert (reader.known_positions(), reader.expired()) == ({tp: 3}, [])
+    assert reader.high_watermarks([tp]) == reader.end_offsets([tp]) == {tp: 3}
+
+
 def test_an_empty_poll_takes_its_time_and_returns(backend: Backend) -> None:
     topic = backend.new_topic()
     reader = backend.reader()

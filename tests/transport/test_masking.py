@@ -63,6 +63,7 @@ SECRET_SETTINGS = [
     {"options": {"ssl_key_pem": SECRET}},
     {"options": {"ssl_keystore_password": SECRET}},
     {"options": {"sasl_oauthbearer_client_secret": SECRET}},
+    {"options": {"sasl_oauthbearer_assertion_private_key_passphrase": SECRET}},
     {"options": {"sasl_oauthbearer_config": SECRET}},
     {"options": {"no_such_password": SECRET}},
 ]

@@ -41,7 +41,13 @@ def test_settings_come_from_the_environment() -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    settings = from_env(KAFKA_SASL_PLAIN_PASSWORD="hush", KAFKA_SSL_PASSWORD="hush", KAFKA_SSL_KEYSTORE_PASSWORD="hush")
+    settings = from_env(
+        KAFKA_SECURITY_PROTOCOL="SASL_SSL",
+        KAFKA_SASL_PLAIN_PASSWORD="hush",
+        KAFKA_SSL_PASSWORD="hush",
+        KAFKA_SSL_KEYSTORE_PASSWORD="hush",
+        KAFKA_SASL_OAUTHBEARER_ASSERTION_PRIVATE_KEY_PASSPHRASE="hush",
+    )
     assert "hush" not in repr(settings)
     assert "sasl_password='***'" in repr(settings)
 
@@ -89,11 +95,39 @@ def test_a_setting_that_the_client_does_not_know_is_named(client: ClientName) ->
 
 
 @pytest.mark.parametrize("client", sorted(CLIENTS))
-@pytest.mark.parametrize("name", ["enable_auto_commit", "auto_offset_reset", "isolation_level"])
+@pytest.mark.parametrize(
+    "name", ["enable_auto_commit", "auto_offset_reset", "isolation_level", "check_crcs", "transactional_id"]
+)
 def test_a_setting_that_the_pipeline_depends_on_is_refused(client: ClientName, name: str) -> None:
     settings = KafkaSettings(bootstrap_servers=("127.0.0.1:1",), client=client, options={name: "true"})
     with pytest.raises(ConfigurationError, match=f"{name} cannot be set"):
         open_reader(settings)
+
+
+@pytest.mark.parametrize(
+    ("client", "name", "text", "said"),
+    [
+        ("librdkafka", "delivery_report_only_error", "true", "cannot be set"),
+        ("librdkafka", "default_topic_config", "{}", "cannot be set"),
+        ("librdkafka", "plugin_library_paths", "/tmp/any.so", "cannot be set"),
+        ("librdkafka", "rebalance_cb", "x", "librdkafka refuses"),
+        ("librdkafka", "partition_assignment_strategy", "sticky", "no assignor 'sticky'"),
+        ("librdkafka", "partition.assignment.strategy", "range, cooperative-sticky", "cannot be combined"),
+        ("librdkafka", "group_protocol", "new", "librdkafka refuses"),
+        ("librdkafka", "max_poll_interval_ms", "1", "librdkafka refuses"),
+        ("kafka-python", "partition_assignment_strategy", "cooperative-sticky", "use librdkafka"),
+        ("kafka-python", "group_protocol", "consumer", "use librdkafka"),
+        ("kafka-python", "ssl_context", "x", "security_protocol is not set"),
+        ("kafka-python", "socket_options", "x", "cannot be given as text"),
+        ("kafka-python", "receive_buffer_bytes", "x", "not a whole number"),
+        ("kafka-python", "compression_type", "x", "not one of gzip"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_by_name_at_the_start(
+    client: ClientName, name: str, text: str, said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"(?s){name}.*{said}|{said}.*{name}"):
+        open_reader(KafkaSettings(bootstrap_servers=("127.0.0.1:1",), client=client, options={name: text}), group="g")
 
 
 @pytest.mark.parametrize("client", sorted(CLIENTS))

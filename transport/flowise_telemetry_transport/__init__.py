@@ -25,6 +25,7 @@ from flowise_telemetry_transport.ports import RebalanceCallback, RecordReader, R
 from flowise_telemetry_transport.settings import ClientName, KafkaSettings, parse_bootstrap_servers
 from flowise_telemetry_transport.types import (
     Delivery,
+    ExpiredOffsets,
     Headers,
     OnDelivery,
     OutgoingRecord,
@@ -45,6 +46,7 @@ __all__ = [
     "DeliveryError",
     "DeliveryTimeoutError",
     "EmbeddedBroker",
+    "ExpiredOffsets",
     "Headers",
     "InMemoryBroker",
     "KafkaSettings",

@@ -7,6 +7,7 @@ A client is a folder here whose ``__init__.py`` fulfils ``KafkaClient``, an entr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Protocol
@@ -24,7 +25,12 @@ __all__ = [
     "open_reader",
     "open_writer",
     "warm_up",
+    "warn_of_dangers",
 ]
+
+logger = logging.getLogger("flowise_telemetry.transport")
+
+_warned: set[str] = set()
 
 DEFAULT_CLIENT_ID = "flowise-telemetry"
 
@@ -61,6 +67,14 @@ def fastest_client() -> ClientName:
     return next((name for name, client in CLIENTS.items() if find_spec(client.LIBRARY)), "kafka-python")
 
 
+def warn_of_dangers(settings: KafkaSettings) -> None:
+    """Log one WARNING a process for each setting that sends a secret in clear, or trusts anyone."""
+    for danger in settings.dangers:
+        if danger not in _warned:
+            _warned.add(danger)
+            logger.warning("telemetry: %s", danger)
+
+
 def open_reader(
     settings: KafkaSettings, *, group: str | None = None, client_id: str = DEFAULT_CLIENT_ID
 ) -> RecordReader:
@@ -69,6 +83,7 @@ def open_reader(
     Raises ``BrokerUnavailableError`` (naming the servers) after ``connect_timeout_seconds``, ``ConfigurationError`` for
     a setting unknown to the client, ``MissingExtraError``, ``AuthenticationError``.
     """
+    warn_of_dangers(settings)
     return CLIENTS[settings.client].open_reader(settings, group=group, client_id=client_id)
 
 
@@ -90,6 +105,7 @@ def open_writer(
     client's ``buffer_bytes``. ``max_record_bytes`` bounds key, value and headers of one record, framing included.
     ``compression``: gzip, snappy, lz4 or zstd. Raises ``ConfigurationError``, ``MissingExtraError``.
     """
+    warn_of_dangers(settings)
     options = WriterOptions(
         delivery_timeout_seconds=delivery_timeout_seconds,
         block_seconds=block_seconds,
@@ -103,6 +119,7 @@ def open_writer(
 
 def open_admin(settings: KafkaSettings, *, client_id: str = DEFAULT_CLIENT_ID) -> TopicAdmin:
     """Open an admin client. Raises as ``open_reader``."""
+    warn_of_dangers(settings)
     return CLIENTS[settings.client].open_admin(settings, client_id=client_id)
 
 

@@ -9,14 +9,14 @@ __all__ = ["MASK", "is_secret_name", "mask_servers", "mask_values"]
 
 MASK = "***"
 
-_SECRET_WORDS = ("password", "secret", "token", "pem", "sasl_jaas", "oauthbearer_config")
+_SECRET_WORDS = ("password", "passphrase", "secret", "token", "pem", "sasl_jaas", "oauthbearer_config")
 _SERVER = re.compile(r"\s*(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)?(:[0-9]{1,6})?\s*")
 _SHORTEST_CHARACTERS = 4  # a shorter secret is part of too many words
 
 
 def is_secret_name(name: str) -> bool:
-    """Return True for a setting, spelled with underscores, whose value is secret."""
-    return any(word in name for word in _SECRET_WORDS)
+    """Return True for a setting, spelled with underscores, whose value is secret; a file that holds it is none."""
+    return any(word in name for word in _SECRET_WORDS) and not name.endswith(("_file", "_url", "_provider"))
 
 
 def mask_servers(text: str) -> str:

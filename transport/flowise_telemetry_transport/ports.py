@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from flowise_telemetry_transport.types import OnDelivery, OutgoingRecord, Record, TopicPartition, TopicSpec
+from flowise_telemetry_transport.types import (
+    ExpiredOffsets,
+    OnDelivery,
+    OutgoingRecord,
+    Record,
+    TopicPartition,
+    TopicSpec,
+)
 
 __all__ = ["RebalanceCallback", "RecordReader", "RecordWriter", "TopicAdmin"]
 
@@ -58,6 +65,15 @@ class RecordReader(Protocol):
     def position(self, partition: TopicPartition) -> int:
         """Return the offset of the next record that ``poll`` will return, past gaps that the client has seen."""
 
+    def known_positions(self) -> dict[TopicPartition, int]:
+        """Return the positions that need no request to the cluster: of every partition that was read or sought."""
+
+    def expired(self) -> list[ExpiredOffsets]:
+        """Return, once, the offsets that ``poll`` went past because the log no longer has them.
+
+        Up to the next offset that is there: as many records as that at most, since offsets may have been gaps.
+        """
+
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Make the next ``poll`` read this partition from ``offset``."""
 
@@ -84,7 +100,13 @@ class RecordReader(Protocol):
         """Return the first offset that still exists, per partition."""
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the offset after the last record, per partition."""
+        """Return the offset after the last record that ``poll`` returns, per partition.
+
+        Records after the first open transaction are not among them where the client reads committed records only.
+        """
+
+    def high_watermarks(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the offset after the last record, those of open transactions and after them included."""
 
     def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
         """Return per partition the first offset whose record is of that time (milliseconds since 1970) or later.

@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 from flowise_telemetry_transport.errors import TransportError
 
-__all__ = ["Delivery", "Headers", "OnDelivery", "OutgoingRecord", "Record", "TopicPartition", "TopicSpec"]
+__all__ = [
+    "Delivery",
+    "ExpiredOffsets",
+    "Headers",
+    "OnDelivery",
+    "OutgoingRecord",
+    "Record",
+    "TopicPartition",
+    "TopicSpec",
+]
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -18,6 +27,14 @@ class TopicPartition(NamedTuple):
 
     topic: str
     partition: int
+
+
+class ExpiredOffsets(NamedTuple):
+    """Offsets of a partition, from ``first`` to before ``end``, that retention removed before they were read."""
+
+    partition: TopicPartition
+    first: int
+    end: int
 
 
 # These three are not frozen: a frozen dataclass takes a microsecond to create, eight times as long, for every record.

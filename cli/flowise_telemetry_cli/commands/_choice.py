@@ -9,6 +9,7 @@ import click
 
 from flowise_telemetry.consent.status import status
 from flowise_telemetry.consent.stored_choice import store_choice
+from flowise_telemetry_cli.output.safe import echo
 
 __all__ = ["env_file_option", "store"]
 
@@ -29,9 +30,9 @@ def store(enabled: bool, env_file: Path | None) -> None:
         raise click.ClickException(f"the choice cannot be stored: {reason}") from error
     now = status(env_file=env_file)
     if now.enabled == enabled:
-        click.echo(f"telemetry is {'on' if enabled else 'off'} for this user ({stored.path})")
+        echo(f"telemetry is {'on' if enabled else 'off'} for this user ({stored.path})")
     else:
-        click.echo(f"stored for this user ({stored.path})")
-        click.echo(f"telemetry is still {'on' if now.enabled else 'off'} here: {now.decided_by}", err=True)
+        echo(f"stored for this user ({stored.path})")
+        echo(f"telemetry is still {'on' if now.enabled else 'off'} here: {now.decided_by}", err=True)
     for path in stored.deleted:
-        click.echo(f"deleted {path}")
+        echo(f"deleted {path}")

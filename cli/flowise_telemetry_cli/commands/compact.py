@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.delta import DeltaSink
 from flowise_telemetry_schemas import ConfigurationError
@@ -37,8 +38,6 @@ def compact(*, sink: str, as_json: bool) -> None:
     finally:
         target.close()
     if as_json:
-        click.echo(json.dumps(asdict(done)))
+        echo(json.dumps(asdict(done)))
         return
-    click.echo(
-        f"{target.url}: {done.files_before} files before, {done.files_after} after, {done.removed} unused removed"
-    )
+    echo(f"{target.url}: {done.files_before} files before, {done.files_after} after, {done.removed} unused removed")

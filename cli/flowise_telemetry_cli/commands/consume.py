@@ -6,10 +6,12 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
 import click
 
-from flowise_telemetry_cli.errors import DONE, message_of, status_of
+from flowise_telemetry_cli.errors import DONE, log_error, status_of
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import (
     CLOSE_SECONDS,
@@ -21,6 +23,7 @@ from flowise_telemetry_cli.options import (
 )
 from flowise_telemetry_cli.output.logging import LOG_FORMATS, LogFormat, log_now_and_then, start_logging
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import (
@@ -31,12 +34,12 @@ from flowise_telemetry_consumer import (
     DeadLetterLimits,
     open_dead_letter_writer,
 )
-from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
-from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.monitoring.http import Door, parse_http_address, status_server
+from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
-from flowise_telemetry_schemas import TelemetryError, catalog
+from flowise_telemetry_schemas import catalog
 
 __all__ = ["consume"]
 
@@ -91,6 +94,18 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     help="Serve /metrics (Prometheus), /healthz and /readyz there.  [default: nothing is served]",
 )
 @click.option(
+    "--http-tls",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="PEM file with certificate and key: serve HTTPS there.",
+)
+@click.option(
+    "--http-token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File with a token that clients of /metrics have to send.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(LOG_FORMATS),
     default="text",
@@ -111,6 +126,8 @@ def consume(
     max_ratio: float | None,
     max_run_records: int | None,
     http_address: str | None,
+    http_tls: Path | None,
+    http_token_file: Path | None,
     log_format: LogFormat,
     as_json: bool,
 ) -> int:
@@ -122,6 +139,7 @@ def consume(
     Example:
       flowise-telemetry consume --bootstrap-servers localhost:9092 --sink sqlite:///telemetry.db
     """
+    separate_stderr()
     limits = BatchLimits(rows=batch_rows, age_seconds=batch_seconds)
     consumer_settings = ConsumerSettings(
         topic=topic,
@@ -132,20 +150,27 @@ def consume(
     )
     if http_address is not None:
         parse_http_address(http_address)  # refused before anything is tried
+    door = Door(tls=http_tls, token_file=http_token_file)
     start_logging(log_format)
     try:
-        counters = _run(invocation, sink, consumer_settings, http_address, as_text=log_format == "text")
-    except TelemetryError as error:
+        counters = _run(invocation, sink, consumer_settings, http_address, door, as_text=log_format == "text")
+    except Exception as error:
         if log_format == "text":
             raise
-        logger.critical("%s", message_of(error, invocation))
+        log_error(logger, error, invocation)
         return status_of(error, invocation)
     _report(counters, as_json)
     return DONE
 
 
 def _run(
-    invocation: Invocation, sink: str, settings: ConsumerSettings, http_address: str | None, *, as_text: bool
+    invocation: Invocation,
+    sink: str,
+    settings: ConsumerSettings,
+    http_address: str | None,
+    door: Door,
+    *,
+    as_text: bool,
 ) -> ConsumerCounters:
     with ExitStack() as opened:
         # The sink first, so that an unwritable one does not cost the group a rebalance. It is closed again, because the
@@ -166,9 +191,17 @@ def _run(
         else:
             log = log_now_and_then(logger)
             show = lambda now: log(_summary(now))  # noqa: E731 - the other branch assigns a method
-        consumer = Consumer(reader, target, writer, catalog(), settings, on_change=show)
+        consumer = Consumer(
+            reader,
+            target,
+            writer,
+            catalog(),
+            settings,
+            on_change=show,
+            open_reader=partial(invocation.open_reader, kafka, group=settings.group),
+        )
         if http_address is not None:
-            where = opened.enter_context(status_server(http_address, consumer.counters))
+            where = opened.enter_context(status_server(http_address, consumer.counters, door=door))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
         stop = opened.enter_context(stopped_by_signals())
         tune_gc()
@@ -187,24 +220,25 @@ def _summary(counters: ConsumerCounters) -> str:
 
 def _report(counters: ConsumerCounters, as_json: bool) -> None:
     if as_json:
-        click.echo(
+        echo(
             json.dumps(
                 {
                     "consumed": counters.consumed,
                     "written": dict(+counters.written),
                     "duplicates": dict(+counters.duplicates),
                     "dead": dict(+counters.dead),
+                    "expired": counters.expired,
                 }
             )
         )
         return
     events = sorted({*counters.written, *counters.duplicates})
-    click.echo(
+    echo(
         table(
             ("event", "written", "already there"),
             [(event, counters.written[event], counters.duplicates[event]) for event in events],
         )
     )
     if counters.dead:
-        click.echo()
-        click.echo(table(("dead letters", "count"), sorted(counters.dead.items())))
+        echo()
+        echo(table(("dead letters", "count"), sorted(counters.dead.items())))

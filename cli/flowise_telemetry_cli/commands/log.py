@@ -12,6 +12,7 @@ import click
 from flowise_telemetry.consent.status import status
 from flowise_telemetry.ledger import LedgerEntry, read_ledger
 from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.output.safe import echo
 
 __all__ = ["log"]
 
@@ -39,7 +40,7 @@ def log(*, file: Path | None, last: int, as_json: bool) -> None:
     except OSError as error:
         raise click.ClickException(f"{path} cannot be read: {error.strerror}") from error
     for entry in entries:
-        click.echo(json.dumps(asdict(entry), default=str) if as_json else _line(entry))
+        echo(json.dumps(asdict(entry), default=str) if as_json else _line(entry))
 
 
 def _line(entry: LedgerEntry) -> str:

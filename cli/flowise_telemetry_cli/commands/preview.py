@@ -10,6 +10,7 @@ from flowise_telemetry.encoding.preview import Preview
 from flowise_telemetry.encoding.preview import preview as preview_event
 from flowise_telemetry_cli.commands.demo.app import APP_VERSION, example_events
 from flowise_telemetry_cli.options import json_option, topic_option
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_schemas import catalog
 
@@ -40,9 +41,9 @@ def preview(*, event: str | None, topic: str, as_json: bool) -> None:
     ]
     for number, shown in enumerate(sorted(previews, key=lambda one: one.event)):
         if as_json:
-            click.echo(json.dumps(_document(shown)))
+            echo(json.dumps(_document(shown)))
         else:
-            click.echo(("\n" if number else "") + _text(shown))
+            echo(("\n" if number else "") + _text(shown))
 
 
 def _document(shown: Preview) -> dict[str, object]:

@@ -13,6 +13,7 @@ import click
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
@@ -63,14 +64,14 @@ def prune(*, sink: str, before: str, dry_run: bool, as_json: bool) -> int:
     done = "would be removed" if dry_run else "removed"
     if as_json:
         counts = dict(sorted(removed.items()))
-        click.echo(
+        echo(
             json.dumps({"before": time_text(before_ms), "dry_run": dry_run, "complete": not stopped, "removed": counts})
         )
     elif removed:
-        click.echo(table(("event", done), sorted(removed.items())))
-    click.echo(f"{target.url}: {removed.total():,} events before {time_text(before_ms)} {done}", err=True)
+        echo(table(("event", done), sorted(removed.items())))
+    echo(f"{target.url}: {removed.total():,} events before {time_text(before_ms)} {done}", err=True)
     if stopped:
-        click.echo("error: incomplete: stopped before the end; start it again", err=True)
+        echo("error: incomplete: stopped before the end; start it again", err=True)
     return INCOMPLETE if stopped else DONE
 
 

@@ -10,6 +10,7 @@ import click
 from flowise_telemetry_cli.command_group import CommandGroup
 from flowise_telemetry_cli.errors import DONE, FAILED
 from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_schemas.check import problems
@@ -35,9 +36,9 @@ def list_schemas(as_json: bool) -> None:
     rows = [(schema.event, f"v{schema.version}", schema.fingerprint_hex, schema.doc) for schema in catalog()]
     if as_json:
         for event, version, fingerprint, doc in rows:
-            click.echo(json.dumps({"event": event, "version": version, "fingerprint": fingerprint, "doc": doc}))
+            echo(json.dumps({"event": event, "version": version, "fingerprint": fingerprint, "doc": doc}))
     else:
-        click.echo(table(("event", "version", "fingerprint", "description"), rows))
+        echo(table(("event", "version", "fingerprint", "description"), rows))
 
 
 @schemas.command()
@@ -53,15 +54,15 @@ def show(event: str, version: int | None, as_json: bool) -> None:
     """
     schema = catalog().latest(event) if version is None else catalog().get(event, version)
     if as_json:
-        click.echo(json.dumps(schema.source, indent=2, ensure_ascii=False))
+        echo(json.dumps(schema.source, indent=2, ensure_ascii=False))
         return
-    click.echo(f"{schema.event} v{schema.version}  {schema.fingerprint_hex}\n{schema.doc}\n")
+    echo(f"{schema.event} v{schema.version}  {schema.fingerprint_hex}\n{schema.doc}\n")
     rows = [
         (path, field.classification, field.purpose, bound(field))
         for top in schema.fields
         for path, field in flatten(top)
     ]
-    click.echo(table(("field", "kind", "why it is collected", "bound"), rows))
+    echo(table(("field", "kind", "why it is collected", "bound"), rows))
 
 
 @schemas.command()
@@ -78,6 +79,6 @@ def check(folder: Path | None) -> int:
     checked = catalog() if folder is None else Catalog.load(folder)
     found = problems(checked)
     for problem in found:
-        click.echo(str(problem))
-    click.echo(f"{len(list(checked))} schemas, {len(found)} problems", err=True)
+        echo(str(problem))
+    echo(f"{len(list(checked))} schemas, {len(found)} problems", err=True)
     return FAILED if found else DONE

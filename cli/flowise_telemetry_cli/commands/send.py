@@ -15,6 +15,7 @@ from flowise_telemetry.app_version import NOT_A_VERSION, normalized_version
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, topic_option
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_schemas import Event, ValidationError, event_from_json
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
 
@@ -35,7 +36,7 @@ class _Rejected:
     def report(self, line: int, problem: str) -> None:
         """Say on stderr what is wrong with a line, and count it."""
         self.lines += 1
-        click.echo(f"line {line}: {problem}", err=True)
+        echo(f"line {line}: {problem}", err=True)
 
 
 @click.command()
@@ -67,7 +68,7 @@ def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: st
         environ={**os.environ, **invocation.connection},
     )
     if not telemetry.consent.enabled:
-        click.echo(f"error: telemetry is off ({telemetry.consent.decided_by}): nothing was sent", err=True)
+        echo(f"error: telemetry is off ({telemetry.consent.decided_by}): nothing was sent", err=True)
         return INCOMPLETE
     invocation.open_admin(settings).close()  # fails at once, with a clear message, when no broker answers
     rejected = _Rejected()
@@ -112,9 +113,9 @@ def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator
 def _report(stats: Stats, rejected: int, as_json: bool) -> int:
     undelivered = stats.accepted - stats.sent
     if as_json:
-        click.echo(json.dumps({"sent": stats.sent, "rejected": rejected, "undelivered": undelivered}))
+        echo(json.dumps({"sent": stats.sent, "rejected": rejected, "undelivered": undelivered}))
     else:
-        click.echo(f"sent {stats.sent}, rejected {rejected}, undelivered {undelivered}")
+        echo(f"sent {stats.sent}, rejected {rejected}, undelivered {undelivered}")
     if undelivered:
         return INCOMPLETE
     return FAILED if rejected else DONE

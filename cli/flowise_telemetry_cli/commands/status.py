@@ -12,6 +12,7 @@ from flowise_telemetry.app_version import NOT_A_VERSION
 from flowise_telemetry.consent.status import status as telemetry_status
 from flowise_telemetry_cli.commands._choice import env_file_option
 from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.output.safe import echo
 
 __all__ = ["status"]
 
@@ -29,7 +30,7 @@ def status(*, env_file: Path | None, app_version: str | None, as_json: bool) -> 
     """
     found = telemetry_status(env_file=env_file, app_version=app_version)
     if as_json:
-        click.echo(json.dumps(asdict(found), default=str))
+        echo(json.dumps(asdict(found), default=str))
         return
     if found.enabled and app_version is not None and found.app_version is None:
         state = f"on, but nothing is sent: {NOT_A_VERSION}"
@@ -49,7 +50,9 @@ def status(*, env_file: Path | None, app_version: str | None, as_json: bool) -> 
         ("spool", f"{found.spool_dir}, {found.spooled_events} events waiting" if found.spool_dir else "none"),
         ("ledger", found.ledger or "none"),
     ]
+    if found.passed_over:
+        lines.append(("passed over", f"{', '.join(found.passed_over)}: {found.env_file} was found, not named"))
     if app_version is not None:
         lines.append(("app version", found.app_version or "none"))
     for name, value in lines:
-        click.echo(f"{name + ':':<14}{value}")
+        echo(f"{name + ':':<14}{value}")

@@ -7,6 +7,7 @@ import click
 from flowise_telemetry_cli.command_group import CommandGroup
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, kafka_settings, topic_option
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_transport import TopicExistsError, TopicSpec
 from flowise_telemetry_transport.topics import MAX_DEAD_LETTER_BYTES, dead_letter_topic_of
 
@@ -74,8 +75,8 @@ def create(
         for spec in specs:
             try:
                 admin.create_topic(spec)
-                click.echo(f"{spec.name}: created, {spec.partitions} partitions")
+                echo(f"{spec.name}: created, {spec.partitions} partitions")
             except TopicExistsError:
-                click.echo(f"{spec.name}: exists")
+                echo(f"{spec.name}: exists")
     finally:
         admin.close()

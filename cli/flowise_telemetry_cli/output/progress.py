@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-import click
-
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.terminal import Bar, Terminal, open_terminal
+from flowise_telemetry_schemas.printable import printable
 
 __all__ = ["ProgressDisplay", "Status", "percent", "rate_text", "time_left_text"]
 
@@ -64,13 +64,13 @@ class ProgressDisplay(Generic[_State]):
 
     def _write(self, state: _State, seconds: float) -> None:
         if self._document is not None:
-            click.echo(json.dumps(self._document(state, seconds)), err=True)
+            echo(json.dumps(self._document(state, seconds)), err=True)
             return
         status = self._status(state, seconds)
         if self._terminal is not None:
-            self._terminal.show(status.text, status.bars)
+            self._terminal.show(printable(status.text), status.bars)
         else:
-            click.echo(status.text, err=True)
+            echo(status.text, err=True)
 
     def __enter__(self) -> Self:
         self._began = self._shown_at = self._monotonic()

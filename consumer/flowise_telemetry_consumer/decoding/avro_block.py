@@ -18,6 +18,7 @@ from typing import IO, Any
 import polars as pl
 from polars.exceptions import PanicException
 
+from flowise_telemetry_consumer.process import muted_native_code
 from flowise_telemetry_schemas import EventSchema, Field
 from flowise_telemetry_schemas.codec import is_canonical
 from flowise_telemetry_schemas.varint import encode_long
@@ -55,7 +56,8 @@ def read_block(schema: EventSchema, bodies: Sequence[bytes], read_avro: ReadAvro
     content = b"".join(itertools.chain.from_iterable(zip(bodies, itertools.repeat(guard))))
     file = b"".join((_header(schema), guard, encode_long(len(bodies)), encode_long(len(content)), content, guard))
     try:
-        frame = read_avro(io.BytesIO(file))
+        with muted_native_code():
+            frame = read_avro(io.BytesIO(file))
     except (Exception, PanicException):
         # polars raises many kinds of errors for broken bytes; a panic is not an Exception.
         return None

@@ -14,7 +14,7 @@ import polars as pl
 from flowise_telemetry_schemas import EventSchema, Field
 from flowise_telemetry_schemas.constraints import INT_RANGE, LONG_RANGE
 
-__all__ = ["rows_within_bounds"]
+__all__ = ["rows_within_bounds", "valid_rows"]
 
 
 def rows_within_bounds(columns: pl.DataFrame, schema: EventSchema) -> pl.Series:
@@ -25,6 +25,66 @@ def rows_within_bounds(columns: pl.DataFrame, schema: EventSchema) -> pl.Series:
     """
     all_items_are_good: bool = columns.select(_items_of_all_rows(schema)).item()
     return columns.select(_rows(schema, with_items=not all_items_are_good)).to_series()
+
+
+def valid_rows(columns: pl.DataFrame, schema: EventSchema) -> pl.Series:
+    """Return one boolean a row, as ``rows_within_bounds``, for columns that no Avro reader made.
+
+    There an enum may hold any text, and an item of an array may be null where the wire has no null.
+    """
+    named = columns.select(_symbols(schema)).to_series()
+    whole: bool = columns.select(_no_item_is_null(schema)).item()
+    if whole:
+        return named & rows_within_bounds(columns, schema)
+    return named & columns.select(_rows(schema, with_items=True)).to_series()
+
+
+@functools.cache
+def _symbols(schema: EventSchema) -> pl.Expr:
+    # repeat(): a schema without enums has a row for each of its rows too.
+    return _all(
+        (
+            pl.repeat(value=True, n=pl.len()),
+            *(_is_symbol(pl.col(field.column), field) for field in schema.fields),
+        )
+    )
+
+
+def _is_symbol(value: pl.Expr, field: Field) -> pl.Expr:
+    """Return whether every enum in a field is one of its symbols; a null is left to the other checks."""
+    match field.kind:
+        case "enum":
+            return value.is_in(field.symbols).fill_null(value=True)
+        case "record":
+            return _all(_is_symbol(value.struct.field(inner.column), inner) for inner in field.fields)
+        case "array" if field.items is not None and _has_enum(field.items):
+            return value.list.eval(_is_symbol(pl.element(), field.items)).list.all().fill_null(value=True)
+        case _:
+            return pl.lit(value=True)
+
+
+def _has_enum(field: Field) -> bool:
+    return field.kind == "enum" or any(map(_has_enum, (*field.fields, *([field.items] if field.items else ()))))
+
+
+@functools.cache
+def _no_item_is_null(schema: EventSchema) -> pl.Expr:
+    return _all(check for field in schema.fields for check in _null_checks(pl.col(field.column), field))
+
+
+def _null_checks(value: pl.Expr, field: Field) -> Iterator[pl.Expr]:
+    """Yield one check for each array in a field: True if no item of any row is null, in itself or in a field."""
+    match field.kind:
+        case "record":
+            for inner in field.fields:
+                yield from _null_checks(value.struct.field(inner.column), inner)
+        case "array" if field.items is not None:
+            # explode() makes one null of an empty array and of a null.
+            empty = (value.list.len() == 0).sum() + value.null_count()
+            items = value.list.explode()
+            yield items.null_count() == empty
+            for inner in field.items.fields:
+                yield items.struct.field(inner.column).null_count() == empty
 
 
 @functools.cache

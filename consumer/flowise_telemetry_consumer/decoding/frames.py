@@ -11,7 +11,7 @@ resolves an older writer's schema to the newest one (Avro 1.12, "Schema Resoluti
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -19,7 +19,16 @@ import polars as pl
 from flowise_telemetry_consumer.decoding.avro_block import decoded_value, is_readable
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["column_of", "frame_of", "polars_schema", "renamed_inside", "resolved_columns", "typed_columns"]
+__all__ = [
+    "column_of",
+    "frame_of",
+    "polars_schema",
+    "renamed_inside",
+    "resolved_columns",
+    "times_as_numbers",
+    "typed_columns",
+    "wire_records",
+]
 
 _SCALARS: dict[str, pl.DataType] = {
     "string": pl.String(),
@@ -60,17 +69,40 @@ def column_of(field: Field, records: Sequence[Mapping[str, Any]]) -> pl.Series:
     return pl.Series(field.column, values, dtype)
 
 
+def wire_records(schema: EventSchema, frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a frame as records on the wire: what ``frame_of`` made the frame of."""
+    for row in frame.with_columns(times_as_numbers(schema)).iter_rows(named=True):
+        yield {field.name: _on_the_wire(field, row[field.column]) for field in schema.fields}
+
+
+def _on_the_wire(field: Field, value: Any) -> Any:
+    if value is None:
+        return None
+    if field.kind == "record":
+        return {inner.name: _on_the_wire(inner, value[inner.column]) for inner in field.fields}
+    if field.kind == "array" and field.items is not None:
+        return [_on_the_wire(field.items, item) for item in value]
+    return value
+
+
+@functools.cache
+def times_as_numbers(schema: EventSchema) -> Sequence[pl.Expr]:
+    """Return the columns that hold a timestamp, at any depth, with numbers in its place, as on the wire."""
+    numbers = [(field, _dtype(field, timestamp=pl.Int64())) for field in schema.fields]
+    return [pl.col(field.column).cast(dtype) for field, dtype in numbers if dtype != _dtype(field)]
+
+
 @functools.cache
 def _dtypes(schema: EventSchema) -> dict[str, pl.DataType]:
     return {field.column: _dtype(field) for field in schema.fields}
 
 
-def _dtype(field: Field) -> pl.DataType:
+def _dtype(field: Field, *, timestamp: pl.DataType = _SCALARS["timestamp"]) -> pl.DataType:
     if field.kind == "record":
-        return pl.Struct({inner.column: _dtype(inner) for inner in field.fields})
+        return pl.Struct({inner.column: _dtype(inner, timestamp=timestamp) for inner in field.fields})
     if field.kind == "array" and field.items is not None:
-        return pl.List(_dtype(field.items))
-    return _SCALARS[field.kind]
+        return pl.List(_dtype(field.items, timestamp=timestamp))
+    return timestamp if field.kind == "timestamp" else _SCALARS[field.kind]
 
 
 def renamed_inside(field: Field) -> bool:

@@ -42,10 +42,12 @@ class ConsumerCounters:
 
     ``written`` and ``duplicates`` are by event, ``dead`` by reason. ``dropped_records`` were polled and not written,
     because their partitions were assigned to another member or the time to stop was up; they were not committed, and
-    are read again. ``flush_seconds`` observes the duration of each batch once metrics are served.
+    are read again. ``expired`` are offsets that retention removed before they were read. ``flush_seconds`` observes the
+    duration of each batch once metrics are served.
 
     The current state: ``outage``, the message of the error that is being waited out; ``assigned`` and ``paused``
-    partitions; ``polled_at`` (monotonic); ``lag`` in records, looked up only after a scrape has set ``watched``;
+    partitions; ``polled_at`` (monotonic); ``lag`` in records, and ``held_back``, those behind it that wait for the end
+    of a transaction, both looked up only after a scrape has set ``watched``;
     ``event_age_seconds`` of the newest event of the latest batch; ``missing_events`` (see ``MissingEvents``; None where
     this consumer does not read the whole topic).
 
@@ -70,6 +72,8 @@ class ConsumerCounters:
     watched: bool = False
     event_age_seconds: float | None = None
     missing_events: int | None = None
+    expired: int = 0
+    held_back: dict[TopicPartition, int] = field(default_factory=dict)
     flush_seconds: Observer | None = field(default=None, repr=False)
 
     def count(self, outcome: BatchOutcome) -> None:

@@ -1,17 +1,20 @@
-"""Metrics and health over HTTP: ``/metrics``, ``/healthz``, ``/readyz``."""
+"""Metrics and health over HTTP or HTTPS: ``/metrics``, ``/healthz``, ``/readyz``."""
 
 from __future__ import annotations
 
+import hmac
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, ClassVar
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
+from flowise_telemetry_consumer.monitoring.connections import StatusServer
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_consumer.monitoring.health import why_not_alive, why_not_ready
 from flowise_telemetry_consumer.monitoring.metrics import registry_of
@@ -20,11 +23,65 @@ from flowise_telemetry_schemas import ConfigurationError
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["parse_http_address", "status_server"]
+__all__ = ["Door", "parse_http_address", "status_server"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
-_REQUEST_SECONDS = 5.0
+_MIN_TOKEN_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Who is let in: over TLS with a certificate, and with a token.
+
+    ``tls`` is a PEM file with the certificate's chain and its key. ``token_file`` holds what a client has to send as
+    ``Authorization: Bearer <token>`` to be served metrics, and the reason of a 503; probes without it get the status.
+    Both files are read when the server starts. Raises ``ConfigurationError`` that names the file.
+    """
+
+    tls: Path | None = None
+    token_file: Path | None = None
+    context: ssl.SSLContext | None = field(init=False, default=None, repr=False)
+    token: bytes | None = field(init=False, default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.tls is not None:
+            object.__setattr__(self, "context", _context_of(self.tls))
+        if self.token_file is not None:
+            object.__setattr__(self, "token", _token_of(self.token_file))
+
+    def admits(self, authorization: str) -> bool:
+        """Return True for a request that may be told everything."""
+        if self.token is None:
+            return True
+        kind, _, given = authorization.partition(" ")
+        return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1", "replace"), self.token)
+
+
+def _context_of(file: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # A passphrase would be asked for on the terminal.
+        context.load_cert_chain(file, password=lambda: "")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or "it cannot be used"
+        raise ConfigurationError(
+            f"{file}: {why}: name a PEM file with the certificate's chain and its key, without a passphrase",
+            argument="http_tls",
+        ) from None
+    return context
+
+
+def _token_of(file: Path) -> bytes:
+    try:
+        token = file.read_bytes().strip()
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}", argument="http_token_file") from None
+    if len(token) < _MIN_TOKEN_CHARACTERS:
+        raise ConfigurationError(
+            f"{file} holds no token of at least {_MIN_TOKEN_CHARACTERS} characters", argument="http_token_file"
+        )
+    return token
 
 
 def parse_http_address(text: str) -> tuple[str, int]:
@@ -37,41 +94,47 @@ def parse_http_address(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def status_server(address: str, counters: ConsumerCounters, *, clock: Clock | None = None) -> Iterator[str]:
+def status_server(
+    address: str, counters: ConsumerCounters, *, clock: Clock | None = None, door: Door | None = None
+) -> Iterator[str]:
     """Serve on ``address`` (``host:port``; port 0 for any free one) inside the context; yield the server's URL.
 
     Raises ``ConfigurationError`` if the address cannot be bound, ``MissingExtraError`` without prometheus-client.
     """
     host, port = parse_http_address(address)
-    app = _application(counters, clock or SystemClock())
+    door = door or Door()
+    app = _application(counters, clock or SystemClock(), door)
 
-    class Server(_Server):
+    class Server(StatusServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     try:
-        server = Server((host, port), _Handler)
+        server = Server((host, port), context=door.context)
     except OSError as error:
         raise ConfigurationError(f"HTTP address {address}: {error.strerror or error}") from error
     server.set_app(app)
     thread = threading.Thread(target=server.serve_forever, name="flowise-telemetry-status", daemon=True)
     thread.start()
     try:
-        yield f"http://{host}:{server.server_port}"
+        yield f"http{'s' if door.context else ''}://{host}:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def _application(counters: ConsumerCounters, clock: Clock) -> WSGIApplication:
+def _application(counters: ConsumerCounters, clock: Clock, door: Door) -> WSGIApplication:
     registry = registry_of(counters, clock)
     from prometheus_client import make_wsgi_app
 
     metrics: WSGIApplication = make_wsgi_app(registry)
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        admitted = door.admits(environ.get("HTTP_AUTHORIZATION", ""))
         match environ["REQUEST_METHOD"], environ["PATH_INFO"]:
             case _, "/metrics":
+                if not admitted:
+                    return _refusal(start_response)
                 return metrics(environ, start_response)
             case "GET", "/healthz":
                 why_not = why_not_alive(counters, clock)
@@ -81,29 +144,18 @@ def _application(counters: ConsumerCounters, clock: Clock) -> WSGIApplication:
                 return _text(start_response, "405 Method Not Allowed", "only GET is answered")
             case _:
                 return _text(start_response, "404 Not Found", "there are /metrics, /healthz and /readyz")
-        return _text(start_response, "503 Service Unavailable" if why_not else "200 OK", why_not or "ok")
+        if why_not is None:
+            return _text(start_response, "200 OK", "ok")
+        return _text(start_response, "503 Service Unavailable", why_not if admitted else "not ok")
 
     return app
+
+
+def _refusal(start_response: StartResponse) -> Iterable[bytes]:
+    start_response("401 Unauthorized", [("Content-Type", "text/plain; charset=utf-8"), ("WWW-Authenticate", "Bearer")])
+    return [b"send the token of --http-token-file as Authorization: Bearer\n"]
 
 
 def _text(start_response: StartResponse, status: str, line: str) -> Iterable[bytes]:
     start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [f"{line}\n".encode()]
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Log at DEBUG that a client hung up or was too slow. Exceptions of the application never get here."""
-        logger.debug("HTTP request from %s failed", client_address, exc_info=True)
-
-
-class _Handler(WSGIRequestHandler):
-    timeout: ClassVar[float] = _REQUEST_SECONDS
-    server_version = "flowise-telemetry"
-    sys_version = ""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Log nothing: probes come every few seconds."""

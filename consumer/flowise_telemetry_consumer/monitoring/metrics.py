@@ -10,6 +10,7 @@ from flowise_telemetry_consumer.dead_letter import REASONS
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_consumer.monitoring.health import poll_age_seconds
 from flowise_telemetry_schemas import MissingExtraError
+from flowise_telemetry_transport.types import TopicPartition
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Histogram, Metric
@@ -77,11 +78,17 @@ class _ConsumerCollector:
         yield _counter(
             "records_left", "Records polled and left to the next owner of their partition.", counters.dropped_records
         )
+        yield _counter(
+            "records_expired", "Offsets that retention removed before they were read.", self._counters.expired
+        )
         yield _counter("rebalances", "Assignments of partitions to this consumer.", counters.rebalances)
         yield self._flushes()
         yield _gauge("partitions_assigned", "Partitions assigned to this consumer.", len(counters.assigned))
         yield _gauge("partitions_paused", "Partitions paused until the sink accepts writes.", len(counters.paused))
-        yield self._lag()
+        text = "Records between the position and the end of the partition, refreshed every 15 s."
+        yield _by_partition("partition_lag_records", text, self._counters.lag)
+        text = "Records behind the end of the partition that wait for a transaction to end, refreshed every 15 s."
+        yield _by_partition("partition_held_back_records", text, self._counters.held_back)
         yield _gauge("last_poll_age_seconds", "Time since the last poll.", poll_age_seconds(counters, self._clock))
         if counters.event_age_seconds is not None:
             text = "Age of the latest batch's newest event when the batch was completed."
@@ -97,14 +104,14 @@ class _ConsumerCollector:
         family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
         return family
 
-    def _lag(self) -> Metric:
-        from prometheus_client.core import GaugeMetricFamily
 
-        text = "Records between the position and the end of the partition, refreshed every 15 s."
-        family = GaugeMetricFamily(f"{PREFIX}partition_lag_records", text, labels=["topic", "partition"])
-        for (topic, partition), lag in sorted(self._counters.lag.items()):
-            family.add_metric([topic, str(partition)], lag)
-        return family
+def _by_partition(name: str, text: str, values: Mapping[TopicPartition, int]) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    family = GaugeMetricFamily(PREFIX + name, text, labels=["topic", "partition"])
+    for (topic, partition), value in sorted(dict(values).items()):
+        family.add_metric([topic, str(partition)], value)
+    return family
 
 
 def _counter(name: str, text: str, value: int) -> Metric:

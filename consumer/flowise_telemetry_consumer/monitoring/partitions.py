@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome, ConsumerCounters
+from flowise_telemetry_consumer.monitoring.ends import EndsLookup, EndsOnDemand, EndsQuestion, EndsThread, PartitionEnds
 from flowise_telemetry_consumer.monitoring.missing_events import MissingEvents
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
@@ -13,15 +16,38 @@ from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["LAG_SECONDS", "PartitionMonitor"]
 
+logger = logging.getLogger("flowise_telemetry.consumer")
+
 LAG_SECONDS = 15.0
 """Interval between two look-ups of the partitions' ends, while metrics are scraped."""
+
+_SHOWN = 20
+_HELD_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class _Held:
+    """An open transaction: its first offset, when it was seen first, and whether it was told."""
+
+    at: int
+    since: float
+    told: bool = False
 
 
 class PartitionMonitor:
     """Watch over the assigned partitions: lag, age of events, missing events. Runs on the consumer's thread."""
 
-    def __init__(self, reader: RecordReader, counters: ConsumerCounters, clock: Clock, *, topic: str) -> None:
+    def __init__(
+        self,
+        reader: RecordReader,
+        counters: ConsumerCounters,
+        clock: Clock,
+        topic: str,
+        open_reader: Callable[[], RecordReader] | None = None,
+    ) -> None:
         self._reader = reader
+        self._lookup: EndsLookup = EndsOnDemand(reader) if open_reader is None else EndsThread(open_reader)
+        self._held: dict[TopicPartition, _Held] = {}
         self._counters = counters
         self._clock = clock
         self._topic = topic
@@ -39,7 +65,9 @@ class PartitionMonitor:
         """Note partitions that are no longer ours."""
         counters = self._counters
         counters.assigned -= frozenset(partitions)
-        counters.lag = {tp: lag for tp, lag in counters.lag.items() if tp in counters.assigned}
+        for states in (counters.lag, counters.held_back, self._held):
+            for tp in states.keys() - counters.assigned:
+                del states[tp]
         self._missing = counters.missing_events = None
 
     def count(self, outcome: BatchOutcome) -> None:
@@ -53,22 +81,70 @@ class PartitionMonitor:
             self._counters.missing_events = self._missing.count
 
     def look(self) -> None:
-        """Look up the partitions' ends every ``LAG_SECONDS``, and only if the metrics were scraped since."""
+        """Take notice of what retention removed, and of the partitions' ends if the metrics were scraped.
+
+        The ends are asked for every ``LAG_SECONDS`` at most. Nothing here waits for the brokers, but for the count of
+        the topic's partitions after a rebalance.
+        """
         if self._was_assigned:
             self._was_assigned = False
             self._count_missing_events()
+        self._note_expired()
+        answer = self._lookup.answer()
+        if answer is not None:
+            self._take(answer)
         now = self._clock.monotonic()
         if not self._counters.watched or now < self._look_at:
             return
         self._look_at = now + LAG_SECONDS
         self._counters.watched = False
         assigned = self._reader.assignment()
-        try:
-            ends = self._reader.end_offsets(assigned)
-            positions = {tp: self._reader.position(tp) for tp in assigned}
-        except TransportError:
-            return  # a missing metric must not end the service; the next poll raises a lasting error
-        self._counters.lag = {tp: max(0, end - positions[tp]) for tp, end in ends.items()}
+        self._lookup.ask(EndsQuestion(assigned, assigned - self._reader.known_positions().keys()))
+
+    def close(self) -> None:
+        """End the look-ups."""
+        self._lookup.close()
+
+    def _note_expired(self) -> None:
+        expired = [each for each in self._reader.expired() if each.partition in self._counters.assigned]
+        if not expired:
+            return
+        count = sum(end - first for _, first, end in expired)
+        self._counters.expired += count
+        shown = ", ".join(f"{tp.topic}[{tp.partition}] {first} to {end - 1}" for tp, first, end in expired[:_SHOWN])
+        more = f" and in {len(expired) - _SHOWN} more partitions" if len(expired) > _SHOWN else ""
+        logger.warning(
+            "%s offsets were removed by retention before they were read: %s%s; raise retention.ms of topic %s, or look"
+            " at what stopped or slowed the consumer",
+            f"{count:,}",
+            shown,
+            more,
+            self._topic,
+        )
+
+    def _take(self, found: PartitionEnds) -> None:
+        """Set the lag: up to what a reader gets, and behind that what an open transaction keeps from it."""
+        positions, now = {**found.starts, **self._reader.known_positions()}, self._clock.monotonic()
+        ours = positions.keys() & found.ends.keys() & self._counters.assigned
+        self._counters.lag = {tp: max(0, found.ends[tp] - positions[tp]) for tp in ours}
+        self._counters.held_back = {tp: max(0, found.high_watermarks[tp] - found.ends[tp]) for tp in ours}
+        for tp, count in self._counters.held_back.items():
+            held = self._held.get(tp)
+            if not count:
+                self._held.pop(tp, None)
+            elif held is None or held.at != found.ends[tp]:
+                self._held[tp] = _Held(found.ends[tp], now)
+            elif not held.told and now - held.since >= _HELD_SECONDS:
+                held.told = True
+                logger.warning(
+                    "a transaction that began at offset %s of %s[%s] has been open for %.0f s: %s records wait behind"
+                    " it; end it with kafka-transactions.sh abort",
+                    held.at,
+                    tp.topic,
+                    tp.partition,
+                    now - held.since,
+                    f"{count:,}",
+                )
 
     def _count_missing_events(self) -> None:
         """Count missing events if all partitions are ours: an event may be in any of them."""

@@ -1,6 +1,7 @@
 """Replays: fill a sink from a topic or an archive, beside the live consumers and without touching their group."""
 
 from flowise_telemetry_consumer.replay.archive_mark import begin_archive, finish_archive
+from flowise_telemetry_consumer.replay.archive_result import ArchiveEvent, ArchiveResult
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
 from flowise_telemetry_consumer.replay.checkpoints import (
     ReplayCheckpoint,
@@ -10,7 +11,7 @@ from flowise_telemetry_consumer.replay.checkpoints import (
 )
 from flowise_telemetry_consumer.replay.dry_run import PartitionPlan, ReplayPlan, plan_replay
 from flowise_telemetry_consumer.replay.filters import RecordFilter
-from flowise_telemetry_consumer.replay.from_sink import ArchiveEvent, ArchiveResult, replay_archive
+from flowise_telemetry_consumer.replay.from_sink import replay_archive
 from flowise_telemetry_consumer.replay.loop import advance_run, replay
 from flowise_telemetry_consumer.replay.preconditions import require_another_topic, require_finished, require_own_rows
 from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult, ranges_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from flowise_telemetry_schemas import ConfigurationError
@@ -24,18 +24,29 @@ _UNIT_MS = {
     for name in names
 }
 _MAX_OFFSET_DIGITS = 18
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
     """One end of a range: either an ``offset``, for every partition, or a ``time_ms``, for the records' timestamps.
 
-    ``text`` is the bound as given: "2d ago" is the same request tomorrow, but another time.
+    ``text`` is the bound as given: "2d ago" is the same request tomorrow, but another time. A time before 1970 is the
+    beginning, as no record can be older: brokers take negative times for something else.
     """
 
     text: str
     offset: int | None = None
     time_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.time_ms is not None and self.time_ms < 0:
+            object.__setattr__(self, "time_ms", 0)
+
+    @property
+    def is_beginning(self) -> bool:
+        """True for a time that takes in every record, those without a time included."""
+        return self.time_ms == 0
 
     @classmethod
     def parse(cls, text: str, *, now_ms: int, argument: str) -> Self:
@@ -45,13 +56,13 @@ class Bound:
             return cls(given, offset=int(given))
         ago = _AGO.fullmatch(given.lower())
         if ago is not None and ago[2] in _UNIT_MS:
-            return cls(given, time_ms=max(0, now_ms - int(ago[1]) * _UNIT_MS[ago[2]]))
+            return cls(given, time_ms=now_ms - int(ago[1]) * _UNIT_MS[ago[2]])
         if given.lower() == "now":
             return cls(given, time_ms=now_ms)
         try:
             moment = datetime.fromisoformat(given)
             moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-            return cls(given, time_ms=int(moment.timestamp() * 1000))
+            return cls(given, time_ms=(moment - _EPOCH) // timedelta(milliseconds=1))
         except (ValueError, OverflowError):
             raise ConfigurationError(
                 f"{text!r} is not a bound: give an offset (1200), a time (2026-01-31T12:00Z) or an age (2d ago)",

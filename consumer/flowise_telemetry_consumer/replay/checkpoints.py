@@ -12,9 +12,9 @@ from typing import Self, TypedDict
 from flowise_telemetry_consumer.errors import UnknownRunError
 from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
 from flowise_telemetry_consumer.replay import stored_json
-from flowise_telemetry_consumer.replay.offsets import ResolvedRange
 from flowise_telemetry_consumer.replay.report import merged_ranges
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard, StoredRequest
+from flowise_telemetry_consumer.replay.resolved_range import ResolvedRange
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, SourceProgress
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.types import TopicPartition
@@ -34,7 +34,13 @@ _KEEP_TRIES = 5
 _SOURCE = re.compile(r"(replay/([0-9a-f]{12})(?:/(\d+)-of-(\d+))?)/(\d+)")
 
 
-class _StoredRun(TypedDict):
+class _StoredRemainder(TypedDict, total=False):
+    """What a description has only where there is some."""
+
+    held_back: dict[str, tuple[int, int]]
+
+
+class _StoredRun(_StoredRemainder):
     """The description of a run, kept in the sink beside its offsets. Partitions are strings, as JSON keys."""
 
     replay: StoredRequest
@@ -103,6 +109,8 @@ class ReplayCheckpoint:
             "missing": {str(tp.partition): list(ranges) for tp, ranges in self.resolved.missing.items()},
             "started_at_ms": self.started_at_ms,
         }
+        if self.resolved.held_back:
+            stored["held_back"] = {str(tp.partition): pair for tp, pair in self.resolved.held_back.items()}
         return json.dumps(stored_json.to_json(stored, _StoredRun), sort_keys=True)
 
     @classmethod
@@ -137,6 +145,7 @@ def _resolved(topic: str, stored: _StoredRun) -> ResolvedRange:
         ),
         {TopicPartition(topic, int(number)): pairs for number, pairs in stored["missing"].items()},
         stored["topic_id"],
+        {TopicPartition(topic, int(number)): pair for number, pair in stored.get("held_back", {}).items()},
     )
 
 

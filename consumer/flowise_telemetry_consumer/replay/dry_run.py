@@ -40,6 +40,7 @@ class PartitionPlan:
     gaps: int = 0
     value_bytes: int = 0
     missing: list[tuple[int, int]] = field(default_factory=list)
+    held_back: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -67,6 +68,11 @@ class ReplayPlan:
     def missing(self) -> Mapping[TopicPartition, list[tuple[int, int]]]:
         """Return the offsets that retention removed, of the partitions that have any."""
         return {tp: part.missing for tp, part in sorted(self.partitions.items()) if part.missing}
+
+    @property
+    def held_back(self) -> Mapping[TopicPartition, list[tuple[int, int]]]:
+        """Return the offsets that an open transaction keeps from a replay, of the partitions that have any."""
+        return {tp: [part.held_back] for tp, part in sorted(self.partitions.items()) if part.held_back}
 
 
 def plan_replay(
@@ -103,7 +109,12 @@ def plan_replay(
         request.topic,
         run_id,
         {
-            tp: PartitionPlan(start, offsets.ends[tp], missing=list(resolved.missing.get(tp, ())))
+            tp: PartitionPlan(
+                start,
+                offsets.ends[tp],
+                missing=list(resolved.missing.get(tp, ())),
+                held_back=resolved.held_back.get(tp),
+            )
             for tp, start in starts.items()
         },
         resumes=resumes,

@@ -82,7 +82,7 @@ def advance_run(
     positions = {tp: max(run.offsets.starts[tp], written.get(tp, 0)) for tp in ours}
     result = ReplayResult(
         run.offsets.topic,
-        unread_partitions(run.offsets, run.resolved.missing, positions),
+        unread_partitions(run.resolved, positions),
         run=run.id,
         resumed=bool(written),
     )

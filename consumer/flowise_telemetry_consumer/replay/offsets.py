@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
+from flowise_telemetry_consumer.reading.offset_range import OffsetRange
 from flowise_telemetry_consumer.replay.bounds import Bound
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
+from flowise_telemetry_consumer.replay.resolved_range import ResolvedRange
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["ResolvedRange", "resolve"]
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedRange:
-    """The offsets that a replay reads, and those of the request that retention had removed (``missing``).
-
-    If the beginning is a time, the ``missing`` offsets may or may not have belonged to the range: the times of removed
-    records are not known. ``topic_id`` is None if the client or the cluster does not report it.
-    """
-
-    offsets: OffsetRange
-    missing: MissingOffsets = field(default_factory=dict)
-    topic_id: str | None = None
+__all__ = ["resolve"]
 
 
 def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = None) -> ResolvedRange:
@@ -34,6 +21,8 @@ def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = 
     Raises ``UnknownTopicError``, ``BrokerUnavailableError``, and ``ConfigurationError`` for a partition that does not
     exist and for a range that is empty in every partition.
     """
+    # The first look-up: what arrives after it is not taken for records of an open transaction.
+    high_watermarks = reader.high_watermarks(reader.partitions_of(request.topic))
     whole = OffsetRange.of(reader, request.topic)
     partitions = _chosen(whole, request)
     begins = {tp: whole.starts[tp] for tp in partitions}
@@ -45,11 +34,12 @@ def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = 
                 f"the range is empty: {request.topic} has nothing left before offset {limit}", argument="end"
             )
         ends = {tp: min(end, limit) for tp, end in ends.items()}
+        high_watermarks = {tp: min(high, limit) for tp, high in high_watermarks.items()}
     starts = begins
     missing: dict[TopicPartition, tuple[int, int]] = {}
     if request.begin is not None and request.begin.offset is not None:
         starts, missing = _from_offset(request.topic, request.begin.offset, begins, whole.ends)
-    elif request.begin is not None:
+    elif request.begin is not None and not request.begin.is_beginning:
         starts, missing = _from_time(reader, request.begin, begins, whole.ends)
     if shard is not None:
         partitions = shard.share_of(partitions)
@@ -64,6 +54,7 @@ def resolve(reader: RecordReader, request: ReplayRequest, shard: Shard | None = 
         offsets,
         {tp: [(first, last)] for tp, (first, last) in within.items() if first < last},
         reader.topic_id(request.topic),
+        {tp: (ends[tp], high_watermarks[tp]) for tp in partitions if ends[tp] < high_watermarks.get(tp, 0)},
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange
+from flowise_telemetry_consumer.reading.offset_range import MissingOffsets
+from flowise_telemetry_consumer.replay.resolved_range import ResolvedRange
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = [
@@ -28,7 +29,8 @@ class PartitionResult:
     Everything before ``position`` was read and written; in an incomplete replay it is below ``end``. This process began
     at ``resumed_at``, which is above ``start`` in a resumed replay, and counts the offsets from there to ``position``.
     ``gaps`` are offsets without a record: compacted away, expired, or transaction markers. ``missing`` are those that
-    retention is known to have removed, as half-open ranges (first, end).
+    retention is known to have removed, as half-open ranges (first, end). ``held_back`` is the range of offsets after
+    ``end`` that the topic held at the start and no reader got, as another producer's transaction was open.
     """
 
     start: int
@@ -41,6 +43,7 @@ class PartitionResult:
     filtered: int = 0
     gaps: int = 0
     missing: list[tuple[int, int]] = field(default_factory=list)
+    held_back: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.resumed_at < 0:
@@ -115,6 +118,11 @@ class ReplayResult:
         """Return the offsets that retention removed, of the partitions that have any."""
         return {tp: part.missing for tp, part in sorted(self.partitions.items()) if part.missing}
 
+    @property
+    def held_back(self) -> Mapping[TopicPartition, list[tuple[int, int]]]:
+        """Return the offsets that an open transaction kept from the replay, of the partitions that have any."""
+        return {tp: [part.held_back] for tp, part in sorted(self.partitions.items()) if part.held_back}
+
     def discrepancies(self) -> list[str]:
         """Return one line for each partition whose offsets do not add up: none, unless there is a bug."""
         lines = [
@@ -133,11 +141,18 @@ class ReplayResult:
 
 
 def unread_partitions(
-    offsets: OffsetRange, missing: MissingOffsets, positions: Mapping[TopicPartition, int]
+    resolved: ResolvedRange, positions: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, PartitionResult]:
     """Return the results of partitions before anything is read from ``positions``."""
+    offsets = resolved.offsets
     return {
-        tp: PartitionResult(offsets.starts[tp], offsets.ends[tp], position, missing=list(missing.get(tp, ())))
+        tp: PartitionResult(
+            offsets.starts[tp],
+            offsets.ends[tp],
+            position,
+            missing=list(resolved.missing.get(tp, ())),
+            held_back=resolved.held_back.get(tp),
+        )
         for tp, position in positions.items()
     }
 

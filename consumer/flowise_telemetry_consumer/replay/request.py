@@ -76,7 +76,7 @@ class ReplayRequest:
         object.__setattr__(self, "partitions", tuple(sorted(set(self.partitions))))
         timed = dataclasses.replace(
             self.record_filter,
-            from_ms=None if self.begin is None else self.begin.time_ms,
+            from_ms=None if self.begin is None or self.begin.is_beginning else self.begin.time_ms,
             to_ms=None if self.end is None else self.end.time_ms,
         )
         object.__setattr__(self, "record_filter", timed)

@@ -46,7 +46,7 @@ def copy_topic(
     """
     resolved = resolve(reader, request, shard)
     offsets = resolved.offsets
-    result = ReplayResult(offsets.topic, unread_partitions(offsets, resolved.missing, offsets.starts))
+    result = ReplayResult(offsets.topic, unread_partitions(resolved, offsets.starts))
     source = RangeReader(reader, offsets, control, topic_id=resolved.topic_id)
     try:
         for poll in source:

@@ -18,7 +18,7 @@ from multiprocessing.synchronize import Event
 from typing import Any, Literal, cast
 
 from flowise_telemetry_consumer.errors import SinkInUseError, SinkUnavailableError, WorkerError
-from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint
 from flowise_telemetry_consumer.replay.loop import advance_run
 from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult
@@ -199,6 +199,7 @@ def _work(task: _Task, channel: Connection, stopping: Event) -> None:
     """Run a worker from start to end. The parent handles Ctrl-C and SIGTERM, and stops the workers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    separate_stderr()
     tune_gc()
     threading.Thread(target=_end_with_parent, name="flowise-telemetry-parent", daemon=True).start()
     try:

@@ -61,14 +61,8 @@ class Committer:
         if now < self._idle_at:
             return
         self._idle_at = now + _IDLE_SECONDS
-        assigned = self._reader.assignment()
-        try:
-            positions = {tp: self._reader.position(tp) for tp in self._handled if tp in assigned}
-        except TransportError as error:
-            if not error.retryable:
-                raise
-            return
-        self._advance(positions)
+        known = self._reader.known_positions()
+        self._advance({tp: known[tp] for tp in self._handled if tp in known})
 
     def commit(self) -> None:
         """Commit what is handled. A failure is counted or logged, and repeated later. Raises permanent errors."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from random import Random
 
@@ -46,6 +46,8 @@ class Consumer:
     crash at any moment, a rebalance, or an outage of sink or broker loses nothing. Records that are read twice
     because of one are written once, as the sink knows its events; a dead letter may be filed twice when the process
     dies between its delivery and the commit.
+
+    ``open_reader`` opens a second reader for the metrics' thread; it never joins the group. Without it, ``reader``.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Consumer:
         clock: Clock | None = None,
         random: Random | None = None,
         sink_thread: Executor | None = None,
+        open_reader: Callable[[], RecordReader] | None = None,
     ) -> None:
         self.settings = settings or ConsumerSettings()
         self._clock = clock or SystemClock()
@@ -77,7 +80,7 @@ class Consumer:
         self._notice = DeadLetterNotice(self.settings.dead_letter_topic, self._clock)
         self._source = SkippingReader(reader, self._clock)
         self._committer = Committer(reader, self.counters, self._clock, timeout_seconds=self.settings.commit_seconds)
-        self._monitor = PartitionMonitor(reader, self.counters, self._clock, topic=self.settings.topic)
+        self._monitor = PartitionMonitor(reader, self.counters, self._clock, self.settings.topic, open_reader)
         backoff = Backoff(
             initial_seconds=self.settings.retry_initial_seconds,
             max_seconds=self.settings.retry_max_seconds,
@@ -106,6 +109,7 @@ class Consumer:
             self._drop(self._in_hand())
         finally:
             self._notice.look(last=True)
+            self._monitor.close()
             closing = self._sink_thread.submit(self._sink.close)
             # A sink that hangs must not keep the caller from closing the reader, which leaves the group.
             wait([closing], timeout=_CLOSE_SECONDS)

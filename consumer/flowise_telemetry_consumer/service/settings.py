@@ -18,7 +18,7 @@ DEFAULT_GROUP = "flowise-telemetry"
 class ConsumerSettings:
     """Settings of ``Consumer``.
 
-    ``group`` must be the reader's. ``dead_letter_topic`` defaults to the topic's name with ``.dlq``.
+    ``group`` must be the reader's. ``dead_letter_topic`` defaults to ``dead_letter_topic_of(topic)``.
     ``revoke_budget_seconds`` must be well below the session timeout, as no heartbeats are sent meanwhile, and
     ``stop_budget_seconds`` below the time after which a service manager kills the process.
     """

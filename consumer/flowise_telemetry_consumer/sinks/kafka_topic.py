@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
+from flowise_telemetry_consumer.decoding.frames import wire_records
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.port import Batch, WriteResult
 from flowise_telemetry_consumer.sinks.record_times import RecordTimes
-from flowise_telemetry_schemas import Catalog, ConfigurationError, EventSchema, Field
+from flowise_telemetry_schemas import Catalog, ConfigurationError, EventSchema
 from flowise_telemetry_schemas.codec import encode
 from flowise_telemetry_transport.acknowledged import AcknowledgedBatch
 from flowise_telemetry_transport.clients import open_writer
@@ -98,10 +98,10 @@ class TopicSink:
         records = []
         for event, frame in sorted(batch.frames.items()):
             schema = self._catalog.latest(event)
-            times = frame["occurred_at"].dt.epoch("ms").to_list()
-            for row, time_ms in zip(frame.iter_rows(named=True), times, strict=True):
-                value = encode(schema, {field.name: _on_the_wire(field, row[field.column]) for field in schema.fields})
-                records.append(OutgoingRecord(self.topic, row["event_id"].encode(), value, timestamp_ms=time_ms))
+            for record in wire_records(schema, frame):
+                value = encode(schema, record)
+                key = record["eventId"].encode()
+                records.append(OutgoingRecord(self.topic, key, value, timestamp_ms=record["occurredAt"]))
         return records
 
     def deliver(self, records: Sequence[OutgoingRecord]) -> None:
@@ -121,16 +121,3 @@ class TopicSink:
 
     def close(self) -> None:
         """Do nothing: the writer is the caller's."""
-
-
-def _on_the_wire(field: Field, value: Any) -> Any:
-    """Convert a value of a frame to what the codec takes."""
-    if value is None:
-        return None
-    if field.kind == "timestamp":
-        return int(value.timestamp() * 1000 + 0.5)
-    if field.kind == "record":
-        return {inner.name: _on_the_wire(inner, value[inner.column]) for inner in field.fields}
-    if field.kind == "array" and field.items is not None:
-        return [_on_the_wire(field.items, item) for item in value]
-    return value

@@ -62,8 +62,9 @@ def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argu
     if file.opt_out:
         return Consent(False, file.opt_out)
     stored = stored_consent(environment.over_file(environ, file.values))
-    if stored is not None and not stored.enabled:
-        return stored
+    for each in (stored, earlier_choice(file)):
+        if each is not None and not each.enabled:
+            return each
     if argument is not None:
         return Consent(True, f"the argument enabled={_spelling(argument)}")
     return _environment_opt_in(environ, file) or stored or Consent(True, "the default")
@@ -81,6 +82,11 @@ def _environment_opt_in(environ: Mapping[str, str], file: EnvFile) -> Consent | 
             if environment.is_set(values, name) is False:
                 return Consent(True, f"{name} in {place}")
     return None
+
+
+def earlier_choice(file: EnvFile) -> Consent | None:
+    """Return what is stored in a folder that a found ``.env`` names: nothing is written there, but a no counts."""
+    return stored_consent(file.choice_values) if file.choice_values else None
 
 
 def stored_consent(environ: Mapping[str, str]) -> Consent | None:

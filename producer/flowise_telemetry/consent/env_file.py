@@ -13,6 +13,7 @@ from pathlib import Path
 
 from flowise_telemetry import environment
 from flowise_telemetry.consent.opt_out_lines import opt_out_in
+from flowise_telemetry.found_file import permitted
 
 __all__ = ["EnvFile", "find_opt_out", "read_env_file"]
 
@@ -25,16 +26,21 @@ MAX_FILE_BYTES = 1_048_576
 class EnvFile:
     """Telemetry's variables in a file; all others are discarded.
 
-    ``opt_out`` names the opt-out in the file, for people; a file that cannot be read counts as one.
+    ``opt_out`` names the opt-out in the file, for people; a file that cannot be read counts as one. ``named`` is True
+    if the program named the file. One that was only found sets less: ``passed_over`` names what it may not set, and
+    ``choice_values`` say where an earlier release may have stored a choice because of it.
     """
 
     path: Path
     values: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold a password
     opt_out: str | None = None
+    named: bool = False
+    passed_over: tuple[str, ...] = ()
+    choice_values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read_env_file(path: str | Path | None) -> EnvFile:
-    """Read the given file, or ``.env`` in the working directory; a missing file is empty.
+    """Read the given file, or ``.env`` in the working directory, if there is one; a missing file is empty.
 
     Lines that are not ``NAME=value`` are skipped, with one WARNING for the file. Values are literal: ``$NAME`` is not
     expanded. The null device counts as empty under any name, because containers mount it over files to hide them.
@@ -46,10 +52,10 @@ def read_env_file(path: str | Path | None) -> EnvFile:
     except FileNotFoundError:
         if path is not None:
             logger.warning("telemetry: env_file %s does not exist", file)
-        return EnvFile(file)
+        return EnvFile(file, named=path is not None)
     except OSError as error:
-        return EnvFile(file, opt_out=f"{file} {error.strerror}")
-    return _parse(file, raw)
+        return EnvFile(file, opt_out=f"{file} {error.strerror}", named=path is not None)
+    return _parse(file, raw, named=path is not None)
 
 
 def find_opt_out(path: Path) -> str | None:
@@ -93,7 +99,7 @@ def _text(raw: bytes) -> str:
     return raw.replace(b"\0", b"").decode("utf-8-sig", errors="replace")
 
 
-def _parse(file: Path, raw: bytes) -> EnvFile:
+def _parse(file: Path, raw: bytes, *, named: bool) -> EnvFile:
     # Imported only if there is a file: it takes longer to load than this whole package. dotenv_values, the documented
     # way in, logs a WARNING for each bad line and does not say which lines were bad; the module dotenv.parser does, but
     # python-dotenv does not document it. If a release renames parse_stream or the attributes of a Binding (key, value,
@@ -112,7 +118,17 @@ def _parse(file: Path, raw: bytes) -> EnvFile:
     if broken:
         lines = ", ".join(map(str, broken[:5])) + (", …" if len(broken) > 5 else "")
         logger.warning("telemetry: %s: skipped lines that cannot be parsed: %s", file, lines)
-    return EnvFile(file, values, f"{name} in {file}" if name else None)
+    kept, passed_over = (values, ()) if named else permitted(values)
+    return EnvFile(
+        file,
+        kept,
+        f"{name} in {file}" if name else None,
+        named=named,
+        passed_over=passed_over,
+        choice_values={environment.CONFIG_DIR: values[environment.CONFIG_DIR]}
+        if environment.CONFIG_DIR in passed_over
+        else {},
+    )
 
 
 def _is_ours(name: str) -> bool:

@@ -27,6 +27,7 @@ class Status:
     ``Telemetry`` would have nowhere to send (no servers, no debug). ``instance_id`` is this month's; None while there
     is no local secret. ``spooled_events`` counts those in ``spool_dir`` that ended processes left. ``app_version`` is
     the given one as the schemas take it; None if none was given, or if it is no version: then nothing is sent.
+    ``passed_over`` names the variables of a ``.env`` in the working directory that have no effect.
     """
 
     enabled: bool
@@ -43,6 +44,7 @@ class Status:
     spooled_events: int
     ledger: Path | None
     app_version: str | None
+    passed_over: tuple[str, ...]
 
 
 def status(
@@ -55,7 +57,7 @@ def status(
     environ = os.environ if environ is None else environ
     file = read_env_file(env_file)
     consent = decide(environ, lambda: file)
-    settings = ProducerSettings.read(environ, file.values)
+    settings = ProducerSettings.read(environ, file.values, named=file.named, passed_over=file.passed_over)
     version = normalized_version(app_version)
     secret = find_secret(settings.environ)
     return Status(
@@ -75,6 +77,7 @@ def status(
         spooled_events=_spooled(settings.spool_dir),
         ledger=settings.ledger_path,
         app_version=version,
+        passed_over=settings.passed_over,
     )
 
 

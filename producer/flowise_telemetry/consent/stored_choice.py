@@ -112,7 +112,8 @@ def store_choice(
     from flowise_telemetry.identity.instance_id import secret_path
     from flowise_telemetry.settings import ProducerSettings
 
-    settings = ProducerSettings.read(os.environ if environ is None else environ, read_env_file(env_file).values)
+    file = read_env_file(env_file)
+    settings = ProducerSettings.read(os.environ if environ is None else environ, file.values, named=file.named)
     path = write_choice(enabled, settings.environ)
     deleted: list[Path] = []
     if not enabled:

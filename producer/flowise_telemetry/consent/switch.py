@@ -40,6 +40,11 @@ class ConsentSwitch:
         """The variables of ``.env``; none if the decision was made without it."""
         return self._file.values if self._file else {}
 
+    @property
+    def file(self) -> EnvFile:
+        """The ``.env`` file as of the decision; an empty one if the decision was made without it."""
+        return self._file or EnvFile(Path(self._env_file or ".env"))
+
     def watch(self) -> OptOutWatch:
         """Return a watch for opt-outs from now on."""
         path = Path(self._env_file) if self._env_file is not None else Path(".env")

@@ -120,5 +120,10 @@ def _open_writer(settings: ProducerSettings, limits: Limits, writer_factory: Wri
     from flowise_telemetry.delivery.kafka import open_kafka_writer
 
     if settings.spool_dir is None:
-        return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes)
-    return open_kafka_writer(settings.kafka, buffer_bytes=limits.buffer_max_bytes, block_seconds=_SPOOL_BLOCK_SECONDS)
+        return open_kafka_writer(settings.kafka, given=settings.given, buffer_bytes=limits.buffer_max_bytes)
+    return open_kafka_writer(
+        settings.kafka,
+        given=settings.given,
+        buffer_bytes=limits.buffer_max_bytes,
+        block_seconds=_SPOOL_BLOCK_SECONDS,
+    )

@@ -11,7 +11,8 @@ import pytest
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
 from flowise_telemetry_schemas import Catalog, catalog
-from flowise_telemetry_transport.types import Record, TopicPartition
+from flowise_telemetry_schemas.printable import printable_lines
+from flowise_telemetry_transport.types import OutgoingRecord, Record, TopicPartition
 from tests.cli.in_process import run_command
 from tests.consumer.sinks.roles import open_readable
 from tests.consumer.world import DLQ, TOPIC, InstantReader, MemorySink, SameThread, StopWhen, World
@@ -248,3 +249,22 @@ def test_nothing_is_settled_by_omission(operator: Operator, command: str) -> Non
     status, _, errors = operator.run(command)
     assert status == 2
     assert "Say which dead letters" in errors[0]
+
+
+FORGED = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnihton\r\n"
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("show", "--max", "99"), ("show", "--max", "99", "--values")])
+def test_a_forged_letter_does_not_control_the_terminal(operator: Operator, arguments: tuple[str, ...]) -> None:
+    names = ("reason", "stage", "field", "error.class", "error.message", "schema", "consumer.group", "failed.at")
+    headers = [(f"dlq.{name}", FORGED.encode()) for name in names]
+    headers += [("dlq.source.topic", FORGED.encode()), ("dlq.source.partition", b"0"), ("dlq.source.offset", b"7")]
+    headers += [(FORGED, FORGED.encode())]
+    writer = operator.world.broker.open_writer()
+    writer.send(OutgoingRecord(DLQ, FORGED.encode(), FORGED.encode(), headers=tuple(headers)), lambda *_: None)
+    writer.flush(timeout_seconds=1)
+    _, printed, errors = operator.run(*arguments)
+    said = printed + "\n".join(errors)
+    assert printable_lines(said) == said
+    assert "\r" not in said
+    assert "owned" in said

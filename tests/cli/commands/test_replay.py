@@ -308,7 +308,12 @@ def test_a_topic_is_not_copied_onto_itself_by_another_address(operator: Operator
     assert sum(part["records"] for part in plan["partitions"].values()) == EVENTS + 1
     with EmbeddedBroker() as elsewhere:
         elsewhere.ensure_topic(operator.topic)
-        operator.document(*onto, elsewhere.bootstrap_servers[0], "--client", client)
+        # The mock cluster answers no question about a topic's settings.
+        timeouts = {
+            "FLOWISE_TELEMETRY_KAFKA_SESSION_TIMEOUT_MS": "2000",
+            "FLOWISE_TELEMETRY_KAFKA_REQUEST_TIMEOUT_MS": "3000",
+        }
+        operator.document(*onto, elsewhere.bootstrap_servers[0], "--client", client, **timeouts)
 
 
 def test_the_pods_of_the_kubernetes_job_write_everything_together(operator: Operator) -> None:

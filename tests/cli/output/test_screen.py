@@ -14,7 +14,7 @@ from flowise_telemetry_cli.commands.replay._display import archive_status, repla
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_consumer import ReplayResult
 from flowise_telemetry_consumer.replay import ArchiveResult
-from flowise_telemetry_consumer.replay.from_sink import ArchiveEvent
+from flowise_telemetry_consumer.replay.archive_result import ArchiveEvent
 from flowise_telemetry_consumer.replay.report import PartitionResult
 from flowise_telemetry_transport.types import TopicPartition
 

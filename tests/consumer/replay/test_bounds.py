@@ -22,6 +22,12 @@ from tests.consumer.replay.ranges import DAY_MS, NOW_MS, bound
         (" 90  minutes ago", None, NOW_MS - 5_400_000),
         ("1w ago", None, NOW_MS - 7 * DAY_MS),
         ("now", None, NOW_MS),
+        ("2023-11-14T22:13:20.001Z", None, NOW_MS + 1),
+        ("0001-01-01", None, 0),
+        ("0001-01-01T00:00+14:00", None, 0),
+        ("1970-01-01T00:00+01:00", None, 0),
+        ("1969-12-31T23:59:59.999Z", None, 0),
+        ("99999w ago", None, 0),
     ],
 )
 def test_a_bound_is_an_offset_a_time_or_an_age(text: str, offset: int | None, time_ms: int | None) -> None:

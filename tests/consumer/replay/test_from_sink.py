@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from flowise_telemetry_consumer import RecordFilter, ReplayRequest, SinkError, SinkUnavailableError, replay
+from flowise_telemetry_consumer.archives.rejects import Reject
 from flowise_telemetry_consumer.replay import copy_topic, replay_archive
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import Batch, Sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.errors import DeliveryTimeoutError
 from flowise_telemetry_transport.types import TopicSpec
 from tests.consumer.replay.archives import COPY, EVENTS, records, topic
-from tests.consumer.world import TOPIC, MemorySink, StopWhen, World
+from tests.consumer.sinks.batches import batch, sizes
+from tests.consumer.world import TOPIC, MemorySink, StopWhen, World, event_id
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +109,65 @@ def test_only_the_records_that_failed_are_sent_again(archive: Sink, world: World
     world.broker.fail_next_deliveries(DeliveryTimeoutError("slow"), count=7)
     assert replay_archive(archive, topic(world), catalog(), control=world.control).written == EVENTS
     assert len(records(world, COPY)) == 2 * EVENTS
+
+
+SECRETS = ("Please summarise the mail of name@example.com", "password=hunter2", "build-host-7.example.com")
+
+
+@pytest.mark.parametrize("kind", ["delta", "sqlite", "duckdb"])
+def test_rows_of_an_archive_pass_every_constraint(kind: str, tmp_path: Path, world: World) -> None:
+    """What an adopter brings, or somebody changed in the archive since it was written."""
+    good, tools = batch(0), batch(0).frames["tool_created"]
+    rows = [
+        tools.with_columns(tool_name=pl.lit(SECRETS[0])),
+        tools.with_columns(version=pl.lit(SECRETS[1])),
+        tools.with_columns(sequence=pl.lit(-5, pl.Int64)),
+        tools.with_columns(instance_id=pl.lit(SECRETS[2])),
+    ]
+    rows = rows[:3] if kind == "duckdb" else rows  # whose column takes nothing but ids
+    ids = pl.Series([event_id(number) for number in range(100, 100 + len(rows))])
+    bad = pl.concat(rows).with_columns(event_id=ids)
+    source = open_sink(f"{kind}:///{tmp_path / 'archive'}")
+    source.prepare(list(catalog()))
+    source.write(good)
+    source.write(Batch({"tool_created": bad}))
+    source.close()
+    target = MemorySink()
+    rejects: list[Reject] = []
+    source = open_sink(f"{kind}:///{tmp_path / 'archive'}")
+    result = replay_archive(source, target, catalog(), control=world.control, on_rejects=rejects.extend)
+    source.close()
+    assert (result.discrepancies(), result.rejected, result.written) == ([], len(rows), sum(sizes(good).values()))
+    assert dataclasses.asdict(result.events["tool_created"]) == {
+        "total": 1 + len(rows),
+        "read": 1 + len(rows),
+        "written": 1,
+        "already_there": 0,
+        "filtered": 0,
+        "rejected": len(rows),
+    }
+    found = sorted((reject.event, reject.field, reject.rule) for reject in rejects)
+    assert found == [
+        *([("tool_created", "instanceId", "pattern")] if kind != "duckdb" else []),
+        ("tool_created", "sequence", "minimum"),
+        ("tool_created", "toolName", "pattern"),
+        ("tool_created", "version", "pattern"),
+    ]
+    assert not any(secret in str(reject.to_json()) + str(reject) for reject in rejects for secret in SECRETS)
+
+
+class Crumbs(MemorySink):
+    """A sink that gives its rows one at a time, as an archive of many small files does."""
+
+    def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        for given in self.batches:
+            yield from given.frames[event].iter_slices(1)
+
+
+def test_many_small_frames_are_written_together(world: World) -> None:
+    source, target = Crumbs(), MemorySink()
+    source.prepare(list(catalog()))
+    source.write(batch(0, repeat=30))
+    frames = source.batches[0].frames
+    result = replay_archive(source, target, catalog(), control=world.control)
+    assert (result.discrepancies(), len(target.batches)) == ([], len(frames))

@@ -21,6 +21,29 @@ def test_times_are_exact_though_they_run_backwards() -> None:
     assert [part.start for part in result.partitions.values()] == [1]
 
 
+@pytest.mark.parametrize("begin", ["0001-01-01", "1970-01-01T00:00+01:00", "1969-12-31T23:59:59.999Z", "9999w ago"])
+def test_before_1970_is_the_beginning(begin: str) -> None:
+    world = World(partitions=1)
+    send_at(world, [-1, 0, 1, NOW_MS])
+    assert ran(world, begin=begin).written.total() == 4
+    assert ran(world, end=begin).written.total() == 0
+
+
+def test_what_an_open_transaction_keeps_back_is_named() -> None:
+    world = World(partitions=2)
+    world.send_good(10, partition=0)
+    world.send_good(10, partition=1)
+    tp = TopicPartition(TOPIC, 0)
+    world.broker.hold(tp, 4)
+    result = ran(world)
+    assert (result.written.total(), result.complete, result.held_back) == (14, True, {tp: [(4, 10)]})
+    assert ran(world, end="7").held_back == {tp: [(4, 7)]}
+    assert ran(world, end="4").held_back == {}
+    world.broker.release(tp)
+    again = ran(world)
+    assert (again.held_back, again.written.total()) == ({}, 6)
+
+
 def test_a_range_of_which_there_is_nothing_yet_reads_nothing() -> None:
     world = World(partitions=2)
     send_at(world, [NOW_MS, NOW_MS + 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from flowise_telemetry_consumer import Bound, RecordFilter, ReplayCheckpoint, ReplayRequest, Shard
 from flowise_telemetry_consumer.reading.offset_range import OffsetRange
-from flowise_telemetry_consumer.replay.offsets import ResolvedRange
+from flowise_telemetry_consumer.replay.resolved_range import ResolvedRange
 from flowise_telemetry_consumer.sinks.port import SourceProgress
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
@@ -146,6 +147,14 @@ def test_the_same_bytes_are_written_under_the_same_id(stored: tuple[str, str], m
     read = ReplayCheckpoint.from_progress(progress(*stored, {}))
     assert read is not None
     assert read.description() == stored[1]
+
+
+def test_what_a_transaction_held_back_survives_its_json() -> None:
+    stored, meaning = MEANINGS[0]
+    held = dataclasses.replace(meaning.resolved, held_back={TopicPartition("flowise.telemetry.events", 1): (200, 210)})
+    run = dataclasses.replace(meaning, resolved=held)
+    assert '"held_back": {"1": [200, 210]}' in run.description()
+    assert ReplayCheckpoint.from_progress(progress(stored[0], run.description(), dict(run.positions))) == run
 
 
 def test_a_request_survives_its_json() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError
-from flowise_telemetry_consumer.sinks import Batch, KeepsProgress, SourceProgress, open_sink
+from flowise_telemetry_consumer.sinks import Batch, KeepsProgress, SourceProgress, Stageable, open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, sizes
@@ -214,6 +214,25 @@ def test_a_lock_is_had_by_one_until_it_closes(database: ClaimedSink, claimed_url
     other.lock("replay")
     other.close()
     database.lock("replay")
+
+
+def test_no_name_grows_with_the_topic_s_or_the_group_s(claimed_url: str) -> None:
+    """Kafka takes topics of 249 characters, dots and dashes among them, and groups of any length."""
+    places = [TopicPartition(first + "-" * 247 + ".", 2**31 - 1) for first in "ab"]
+    source = "g" * 254 + "/"
+    live = open_claimed(claimed_url)
+    sinks = [live, live.staging("s" * 31)] if isinstance(live, Stageable) else [live]
+    for sink in sinks:
+        sink.prepare(catalog())
+        sink.lock(source)
+        sink.claim(source, places)
+        sink.write(of_group(0, dict.fromkeys(places, 2**40), source))
+        assert offsets_of(sink, source) == dict.fromkeys(places, 2**40)
+        sink.close()
+    if isinstance(live, Stageable):
+        live.promote("s" * 31)
+        assert offsets_of(live, source) == dict.fromkeys(places, 2**40)
+    live.close()
 
 
 def test_lines_keep_no_progress(tmp_path: Path) -> None:

@@ -54,12 +54,12 @@ def test_an_argument_that_is_a_yes_decides(value: object, environ: dict[str, str
 
 
 def test_a_blank_variable_is_no_other_place_for_the_choice(environ: dict[str, str], working_directory: Path) -> None:
-    (working_directory / ".env").write_text("FLOWISE_TELEMETRY_CONFIG_DIR=theirs\n")
+    (working_directory / "their.env").write_text("FLOWISE_TELEMETRY_CONFIG_DIR=theirs\n")
     environ = {"FLOWISE_TELEMETRY_CONFIG_DIR": " ", "HOME": str(working_directory)}
-    assert store_choice(False, environ=environ).path == Path("theirs/choice")
-    found = status(environ=environ)
+    assert store_choice(False, environ=environ, env_file="their.env").path == Path("theirs/choice")
+    found = status(environ=environ, env_file="their.env")
     assert (found.enabled, found.choice_file) == (False, Path("theirs/choice"))
-    assert not consent(environ).enabled
+    assert not consent(environ, env_file="their.env").enabled
 
 
 def test_on_by_default(environ: dict[str, str]) -> None:

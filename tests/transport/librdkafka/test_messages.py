@@ -96,10 +96,16 @@ class Client:
     def known_end(self, partition: TopicPartition) -> int:
         return self.marks[1]
 
-    def watermarks(self, partition: TopicPartition) -> tuple[int, int]:
+    def beginnings(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         if self.is_away:
             raise BrokerUnavailableError("no answer")
-        return self.marks
+        return dict.fromkeys(partitions, self.marks[0])
+
+    def ends(self, partitions: Sequence[TopicPartition], *, committed: bool) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, self.marks[1])
+
+    def committed(self, partitions: Sequence[TopicPartition], group: str) -> dict[TopicPartition, None]:
+        return dict.fromkeys(partitions)
 
     def __getattr__(self, name: str) -> Any:
         return lambda *given: None
@@ -111,6 +117,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setattr(reader_module, "make_client", lambda *given: client)
     monkeypatch.setattr(reader_module, "check_connection", lambda *given: None)
     monkeypatch.setattr(reader_module, "Lookup", lambda *given: client)
+    monkeypatch.setattr(reader_module, "ClusterOffsets", lambda *given: client)
     return client
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.kafka_python.release import import_kafka
 from flowise_telemetry_transport.logging import quiet_kafka_python
 from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.tokens import make_token, provider_of
 
 __all__ = ["client_config"]
 
@@ -37,7 +39,15 @@ _OURS = frozenset({
     "selector",
     "metric_reporters",
     "default_offset_commit_callback",
+    "check_crcs",
+    "transactional_id",
 })  # fmt: skip
+
+# Settings of groups that rebalance otherwise than all at once; see ADR 0020.
+_OTHER_CLIENT = frozenset({"partition_assignment_strategy", "group_protocol", "group_remote_assignor"})
+# With a default of None, and no text.
+_OBJECTS = frozenset({"ssl_context", "sasl_oauth_token_provider"})
+_CODECS = frozenset({"gzip", "snappy", "lz4", "zstd"})
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -57,11 +67,12 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
         "security_protocol": settings.security_protocol,
         "sasl_mechanism": settings.sasl_mechanism,
         "sasl_plain_username": settings.sasl_username,
-        "sasl_plain_password": settings.sasl_password,
+        "sasl_plain_password": settings.password,
         "ssl_cafile": settings.ssl_cafile,
         "ssl_certfile": settings.ssl_certfile,
         "ssl_keyfile": settings.ssl_keyfile,
-        "ssl_password": settings.ssl_key_password,
+        "ssl_password": settings.key_password,
+        "sasl_oauth_token_provider": _token_source(settings),
         "request_timeout_ms": int(settings.request_timeout_seconds * 1000),
         "session_timeout_ms": int(settings.session_timeout_seconds * 1000),
         "api_version_auto_timeout_ms": int(settings.connect_timeout_seconds * 1000),
@@ -71,9 +82,20 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
     for client in (kafka.KafkaAdminClient, kafka.KafkaProducer, kafka.KafkaConsumer):
         all_known.update(client.DEFAULT_CONFIG)
     for name, text in settings.options.items():
+        if name == "enable_ssl_certificate_verification":
+            if not _typed(name, text, True):
+                wanted["ssl_context"] = _trusting_context(settings)
+            continue
+        if name == "ssl_endpoint_identification_algorithm":
+            wanted["ssl_check_hostname"] = text.lower() == "https"
+            continue
         if name in _OURS:
             raise ConfigurationError(
                 f"Kafka setting {name} cannot be set: the pipeline depends on its own value; remove it"
+            )
+        if name in _OTHER_CLIENT:
+            raise ConfigurationError(
+                f"Kafka setting {name}: kafka-python's groups rebalance by its own choice; remove it, or use librdkafka"
             )
         if name not in all_known:
             raise ConfigurationError(f"kafka-python does not know the Kafka setting {name}")
@@ -81,8 +103,42 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
     return {name: value for name, value in wanted.items() if name in known and value is not None}
 
 
+def _trusting_context(settings: KafkaSettings) -> ssl.SSLContext:
+    """Return a context that trusts any broker; kafka-python itself has no such setting."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if settings.ssl_certfile:
+        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, settings.key_password)
+    return context
+
+
+def _token_source(settings: KafkaSettings) -> Any:
+    """Return the object that the client asks for a token before each login."""
+    if settings.token_provider is None:
+        return None
+    try:
+        from kafka.sasl.oauth import AbstractTokenProvider  # kafka-python 2.1 and later ask for an instance of it
+    except ImportError:
+        from kafka.oauth.abstract import AbstractTokenProvider
+    provider = provider_of(settings.token_provider)
+
+    class TokenSource(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python ships no types
+        def token(self) -> str:
+            self._made = make_token(provider)
+            return self._made.value
+
+        def extensions(self) -> dict[str, str]:
+            return dict(self._made.extensions)
+
+    return TokenSource()
+
+
 def _typed(name: str, text: str, default: Any) -> Any:
     """Convert the option's text to the type of the client's default; a default of None tells no type."""
+    if name == "compression_type" and text not in _CODECS:
+        # The client would say so when the first record is sent.
+        raise ConfigurationError(f"Kafka setting {name}: {text!r} is not one of {', '.join(sorted(_CODECS))}")
     if name == "api_version":
         return tuple(_number(name, part) for part in text.split("."))
     if isinstance(default, bool):
@@ -91,9 +147,9 @@ def _typed(name: str, text: str, default: Any) -> Any:
         raise ConfigurationError(f"Kafka setting {name}: {text!r} is neither true nor false")
     if isinstance(default, int | float):
         return _number(name, text)
-    if default is None and text.isdecimal():
-        return int(text)
-    if default is None or isinstance(default, str):
+    if default is None and name.endswith(("_ms", "_bytes")):
+        return _number(name, text)
+    if name not in _OBJECTS and (default is None or isinstance(default, str)):
         return text
     raise ConfigurationError(f"Kafka setting {name} cannot be given as text")
 

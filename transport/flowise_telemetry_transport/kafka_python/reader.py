@@ -22,14 +22,20 @@ from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTim
 from flowise_telemetry_transport.kafka_python.errors import translate_error
 from flowise_telemetry_transport.kafka_python.patches.blocking import bounded_client
 from flowise_telemetry_transport.kafka_python.patches.fetching import Unreadable, mend_fetcher, record_of
+from flowise_telemetry_transport.kafka_python.patches.isolation import reading_uncommitted
 from flowise_telemetry_transport.kafka_python.patches.joining import forget_assignment, mend_joining, note_partitions
 from flowise_telemetry_transport.kafka_python.patches.listener import rebalance_listener
-from flowise_telemetry_transport.kafka_python.patches.positions import known_position, resume, seek_back
+from flowise_telemetry_transport.kafka_python.patches.positions import (
+    known_position,
+    note_resets,
+    resume,
+    seek_back,
+)
 from flowise_telemetry_transport.kafka_python.release import import_kafka, is_kafka_python_3
 from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.settings import KafkaSettings
-from flowise_telemetry_transport.types import Record, TopicPartition
+from flowise_telemetry_transport.types import ExpiredOffsets, Record, TopicPartition
 
 __all__ = ["KafkaPythonReader"]
 
@@ -48,9 +54,12 @@ class KafkaPythonReader:
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._subscription: tuple[list[str], Any] | None = None
         self._unreadable: dict[TopicPartition, tuple[int, str]] = {}
+        self._lost: dict[TopicPartition, int] = {}  # positions that the log no longer has
+        self._expired: list[ExpiredOffsets] = []
         self._callback_error: BaseException | None = None
         self._closed = False
         self._consumer = self._open(settings, client_id)
+        note_resets(self._consumer, self._note_lost)
         mend_fetcher(self._consumer)
         mend_joining(self._consumer)
 
@@ -106,9 +115,13 @@ class KafkaPythonReader:
 
     def _give_up(self, callback: RebalanceCallback | None) -> None:
         self._call(callback, self._assigned)
+        self._forget()
+        forget_assignment(self._consumer)
+
+    def _forget(self) -> None:
         self._assigned = frozenset()
         self._unreadable.clear()
-        forget_assignment(self._consumer)
+        self._lost.clear()
 
     def _take_over(self, assigned: Collection[Any], callback: RebalanceCallback | None) -> None:
         self._assigned = frozenset(TopicPartition(tp.topic, tp.partition) for tp in assigned)
@@ -116,8 +129,7 @@ class KafkaPythonReader:
 
     def rejoin(self) -> None:
         """See ``RecordReader``."""
-        self._assigned = frozenset()
-        self._unreadable.clear()
+        self._forget()
         with self._request(f"leaving group {self._group}", self._request_seconds):
             self._consumer.unsubscribe()
         self._join()
@@ -135,8 +147,8 @@ class KafkaPythonReader:
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """See ``RecordReader``."""
         self._consumer.assign([_client_tp(tp) for tp in positions])
+        self._forget()
         self._assigned = frozenset(positions)
-        self._unreadable.clear()
         for tp, offset in positions.items():
             self._consumer.seek(_client_tp(tp), offset)
 
@@ -165,10 +177,23 @@ class KafkaPythonReader:
                     self._consumer.seek(client_tp, batch[0].offset)
             callback_error, self._callback_error = self._callback_error, None
             raise callback_error
+        if self._lost:
+            self._note_expired(fetched)
         records = list(self._readable(fetched))
         if not records:
             self._raise_unreadable()
         return records
+
+    def _note_lost(self, client_tp: Any, position: int) -> None:
+        self._lost.setdefault(TopicPartition(client_tp.topic, client_tp.partition), position)
+
+    def _note_expired(self, fetched: Mapping[Any, Sequence[Any]]) -> None:
+        for tp, position in self.known_positions().items():
+            if tp in self._lost:
+                batch = fetched.get(_client_tp(tp))
+                begin = batch[0].offset if batch else position
+                if (lost := self._lost.pop(tp)) < begin:
+                    self._expired.append(ExpiredOffsets(tp, lost, begin))
 
     def _readable(self, fetched: Mapping[Any, Sequence[Any]]) -> Iterator[Record]:
         for client_tp, batch in fetched.items():
@@ -194,10 +219,21 @@ class KafkaPythonReader:
         with self._request(f"position of {partition.topic}[{partition.partition}]", self._request_seconds):
             return int(self._consumer.position(_client_tp(partition)))
 
+    def known_positions(self) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
+        known = {tp: known_position(self._consumer, _client_tp(tp)) for tp in self._assigned}
+        return {tp: position for tp, position in known.items() if position is not None}
+
+    def expired(self) -> list[ExpiredOffsets]:
+        """See ``RecordReader``."""
+        expired, self._expired = self._expired, []
+        return expired
+
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See ``RecordReader``."""
         check_assigned([partition], self._assigned)
         self._unreadable.pop(partition, None)
+        self._lost.pop(partition, None)
         self._consumer.seek(_client_tp(partition), offset)
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
@@ -255,6 +291,11 @@ class KafkaPythonReader:
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
         return self._offsets("end_offsets", partitions)
+
+    def high_watermarks(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
+        with reading_uncommitted(self._consumer):
+            return self._offsets("end_offsets", partitions)
 
     def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""

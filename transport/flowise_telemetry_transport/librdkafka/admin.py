@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flowise_telemetry_transport.leaders import wait_for_leaders
-from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, free, make_client
 from flowise_telemetry_transport.librdkafka.errors import translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 
 __all__ = ["LibrdkafkaAdmin"]
+
+_CLOSE_SECONDS = 5.0
 
 
 class LibrdkafkaAdmin:
@@ -19,7 +23,7 @@ class LibrdkafkaAdmin:
         from confluent_kafka.admin import AdminClient
 
         self._request_seconds = settings.request_timeout_seconds
-        self._client = make_client(AdminClient, settings, {"client.id": client_id})
+        self._client: Any = make_client(AdminClient, settings, {"client.id": client_id})
         check_connection(self._client, settings)
 
     def topics(self) -> dict[str, int]:
@@ -77,3 +81,5 @@ class LibrdkafkaAdmin:
 
     def close(self) -> None:
         """See ``TopicAdmin``."""
+        client, self._client = [self._client], None
+        free(client, _CLOSE_SECONDS)

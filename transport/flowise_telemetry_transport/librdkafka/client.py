@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -14,7 +15,7 @@ from flowise_telemetry_transport.logging import ClientLog
 from flowise_telemetry_transport.masking import mask_values
 from flowise_telemetry_transport.settings import KafkaSettings
 
-__all__ = ["check_connection", "confluent_kafka", "make_client", "within"]
+__all__ = ["check_connection", "confluent_kafka", "free", "make_client", "within"]
 
 # kafka-python's option names that differ from librdkafka's by more than dots for underscores.
 _RENAMED = {
@@ -27,9 +28,11 @@ _RENAMED = {
 # Fixed by the adapter, because the contract of ``ports`` depends on them.
 _OURS = frozenset({
     "bootstrap.servers",
+    "metadata.broker.list",
     "group.id",
     "client.id",
     "enable.auto.commit",
+    "auto.commit.enable",
     "enable.auto.offset.store",
     "enable.partition.eof",
     "auto.offset.reset",
@@ -42,6 +45,13 @@ _OURS = frozenset({
     "message.timeout.ms",
     "message.max.bytes",
     "queue.buffering.max.kbytes",
+    "check.crcs",
+    "delivery.report.only.error",
+    "offset.store.method",
+    "transactional.id",
+    "plugin.library.paths",  # loads code
+    "default.topic.config",  # an object
+    "logger",
 })  # fmt: skip
 
 
@@ -61,11 +71,11 @@ def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, A
         "security.protocol": settings.security_protocol,
         "sasl.mechanism": settings.sasl_mechanism,
         "sasl.username": settings.sasl_username,
-        "sasl.password": settings.sasl_password,
+        "sasl.password": settings.password,
         "ssl.ca.location": settings.ssl_cafile,
         "ssl.certificate.location": settings.ssl_certfile,
         "ssl.key.location": settings.ssl_keyfile,
-        "ssl.key.password": settings.ssl_key_password,
+        "ssl.key.password": settings.key_password,
         "socket.timeout.ms": int(settings.request_timeout_seconds * 1000),
         "socket.connection.setup.timeout.ms": max(1000, int(settings.connect_timeout_seconds * 1000)),
         **ours,
@@ -84,7 +94,7 @@ def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, A
         return client_class(config, logger=ClientLog(settings.secrets))
     except confluent_kafka().KafkaException as error:
         for name, option in given.items():
-            if f'"{name}"' in str(error):
+            if re.search(rf"""["`]{re.escape(name)}["`]""", str(error)):
                 reason = mask_values(error.args[0].str(), settings.secrets)
                 hides = reason != error.args[0].str()  # a trace would show it
                 raise ConfigurationError(f"librdkafka refuses the Kafka setting {option}: {reason}") from (
@@ -112,6 +122,18 @@ def within(seconds: float, work: Callable[[], object]) -> bool:
     thread.start()
     thread.join(seconds)
     return not thread.is_alive()
+
+
+def free(client: list[Any], seconds: float) -> None:
+    """Take a client out of a list, and wait a bounded time for its end.
+
+    Once nothing refers to a client, librdkafka waits for its threads, of which one may be looking a name up. Left to
+    the interpreter's end, that wait has no bound.
+    """
+    try:
+        within(seconds, client.clear)
+    except RuntimeError:  # Python 3.12 starts no thread once the interpreter shuts down
+        client.clear()
 
 
 def _renamed(option: str, text: str) -> tuple[str, str]:

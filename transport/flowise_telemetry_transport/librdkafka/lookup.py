@@ -6,12 +6,8 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from flowise_telemetry_transport.errors import (
-    BrokerUnavailableError,
-    TransportError,
-    UnknownTopicError,
-)
-from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
+from flowise_telemetry_transport.errors import TransportError, UnknownTopicError
+from flowise_telemetry_transport.librdkafka.client import confluent_kafka
 from flowise_telemetry_transport.librdkafka.errors import translate_error, translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicPartition
@@ -19,8 +15,6 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = ["Lookup"]
 
 _RETRY_SECONDS = 0.02
-_TOPIC_ID_SECONDS = 5.0
-_NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # a UUID of zeros, as Kafka writes it
 _COORDINATOR_MOVES = frozenset({"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS"})
 
 
@@ -30,8 +24,6 @@ class Lookup:
     def __init__(self, consumer: Any, settings: KafkaSettings) -> None:
         self._kafka = confluent_kafka()
         self._consumer = consumer
-        self._settings = settings
-        self._servers = settings.servers_text
         self._request_seconds = settings.request_timeout_seconds
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
@@ -47,18 +39,6 @@ class Lookup:
         if error is not None or not described.partitions:
             raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
         return tuple(TopicPartition(topic, number) for number in sorted(described.partitions))
-
-    def watermarks(self, tp: TopicPartition) -> tuple[int, int]:
-        """Return the first offset that exists and the offset after the last."""
-        doing = f"offsets of {tp.topic}[{tp.partition}]"
-        client_tp = self._kafka.TopicPartition(tp.topic, tp.partition)
-        try:
-            marks = self._consumer.get_watermark_offsets(client_tp, timeout=self._request_seconds)
-        except self._kafka.KafkaException as error:
-            raise translate_exception(error, doing, topic=tp.topic) from error
-        if marks is None:
-            raise BrokerUnavailableError(f"{doing}: no answer from {self._servers}", topic=tp.topic)
-        return int(marks[0]), int(marks[1])
 
     def known_end(self, tp: TopicPartition) -> int | None:
         """Return the offset after the last record as the latest fetch told it; None before the first."""
@@ -78,19 +58,6 @@ class Lookup:
                 raise translate_error(tp.error, "offsets for times", topic=tp.topic)
             offsets[TopicPartition(tp.topic, tp.partition)] = tp.offset if tp.offset >= 0 else None
         return offsets
-
-    def topic_id(self, topic: str) -> str | None:
-        """Return the topic's id; None if the cluster has none or does not answer: the id is only a second check."""
-        from confluent_kafka.admin import AdminClient
-
-        client = make_client(AdminClient, self._settings, {})
-        seconds = min(self._request_seconds, _TOPIC_ID_SECONDS)
-        described = client.describe_topics(self._kafka.TopicCollection([topic]), request_timeout=seconds)[topic]
-        try:
-            found = str(described.result(timeout=2 * seconds).topic_id)
-        except (self._kafka.KafkaException, TimeoutError):
-            return None
-        return None if found == _NO_TOPIC_ID else found
 
     def committed(self, partitions: Collection[TopicPartition], group: str) -> dict[TopicPartition, int | None]:
         """Return the group's committed next offsets; None if there is none."""

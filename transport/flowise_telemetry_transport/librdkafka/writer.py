@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from flowise_telemetry_transport.errors import BufferFullError, TransportError
-from flowise_telemetry_transport.librdkafka.client import confluent_kafka, make_client
+from flowise_telemetry_transport.librdkafka.client import confluent_kafka, free, make_client
 from flowise_telemetry_transport.librdkafka.errors import translate_delivery_error, translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
@@ -51,11 +51,12 @@ class LibrdkafkaWriter:
                 "compression.type": options.compression or "none",
             },
         )
-        self._produce = self._producer.produce
+        self._produce: Any = self._producer.produce
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
         """See ``RecordWriter``."""
-        if self._closed:
+        produce = self._produce
+        if produce is None:
             raise TransportError("the writer is closed")
         key, partition = record.key, record.partition
         # A callback object per record would cost as much as the record, so one callback looks up the others by key.
@@ -67,7 +68,7 @@ class LibrdkafkaWriter:
         if record.timestamp_ms is not None:
             more["timestamp"] = record.timestamp_ms
         try:
-            self._produce(
+            produce(
                 record.topic,
                 record.value,
                 key,
@@ -90,11 +91,14 @@ class LibrdkafkaWriter:
 
     def poll(self) -> None:
         """See ``RecordWriter``."""
-        self._producer.poll(0)
+        producer = self._producer
+        if producer is not None:
+            producer.poll(0)
 
     def flush(self, *, timeout_seconds: float) -> int:
         """See ``RecordWriter``."""
-        return int(self._producer.flush(timeout_seconds))
+        producer = self._producer
+        return 0 if producer is None else int(producer.flush(timeout_seconds))
 
     def close(self, *, timeout_seconds: float) -> None:
         """See ``RecordWriter``; may take a second longer, to run the callbacks of abandoned records."""
@@ -105,6 +109,8 @@ class LibrdkafkaWriter:
         if self._producer.flush(max(0.0, timeout_seconds)):
             self._producer.purge()
             self._producer.flush(max(_PURGE_SECONDS, end - time.monotonic()))
+        client, self._produce, self._producer = [self._producer], None, None
+        free(client, max(0.0, end - time.monotonic()))
 
 
 def _report(on_delivery: OnDelivery, error: Any, message: Any) -> None:

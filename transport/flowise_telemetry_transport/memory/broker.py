@@ -24,7 +24,8 @@ class InMemoryBroker:
     unknown topic an error. ``now_ms`` dates records that carry no timestamp.
 
     Faults: ``down`` (while True, the broker answers nothing), ``fail_next_deliveries``, ``reject_next_commits``,
-    ``clear_faults``, ``evict``, ``break_record``, ``remove_records``, ``truncate``, ``recreate``.
+    ``clear_faults``, ``evict``, ``break_record``, ``remove_records``, ``truncate``, ``hold``, ``release``,
+    ``recreate``.
     """
 
     def __init__(
@@ -124,6 +125,17 @@ class InMemoryBroker:
         with self.cluster.changed:
             log = self.cluster.log(partition)
             log.begin = max(log.begin, before_offset)
+
+    def hold(self, partition: TopicPartition, at_offset: int) -> None:
+        """Keep the records from this offset on from readers, as a transaction does that does not end."""
+        with self.cluster.changed:
+            self.cluster.log(partition).held_at = at_offset
+
+    def release(self, partition: TopicPartition) -> None:
+        """End the transaction of ``hold``."""
+        with self.cluster.changed:
+            self.cluster.log(partition).held_at = None
+            self.cluster.changed.notify_all()
 
     def recreate(self, topic: str) -> None:
         """Delete a topic and create it again, empty."""

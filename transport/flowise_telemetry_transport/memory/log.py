@@ -11,12 +11,21 @@ __all__ = ["Group", "PartitionLog"]
 
 @dataclass(slots=True)
 class PartitionLog:
-    """Records by offset. A missing offset is a gap, as compaction and transaction markers leave them."""
+    """Records by offset. A missing offset is a gap, as compaction and transaction markers leave them.
+
+    ``held_at`` is the first offset of an open transaction: readers get nothing from there on.
+    """
 
     records: dict[int, Record] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)
     begin: int = 0
     end: int = 0
+    held_at: int | None = None
+
+    @property
+    def stable(self) -> int:
+        """The offset after the last record that readers get (Kafka's last stable offset)."""
+        return self.end if self.held_at is None else min(self.held_at, self.end)
 
     def append(self, record: Record) -> None:
         """Add a record that was made for offset ``end``."""
@@ -24,9 +33,9 @@ class PartitionLog:
         self.end += 1
 
     def past_gap(self, offset: int) -> int:
-        """Return the first offset at or after ``offset`` that has a record, or the end."""
+        """Return the first offset at or after ``offset`` that has a record, or the end of what readers get."""
         offset = max(offset, self.begin)
-        while offset < self.end and offset not in self.records:
+        while offset < self.stable and offset not in self.records:
             offset += 1
         return offset
 

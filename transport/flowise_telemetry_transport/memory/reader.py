@@ -16,7 +16,7 @@ from flowise_telemetry_transport.errors import (
 from flowise_telemetry_transport.memory.cluster import Cluster
 from flowise_telemetry_transport.memory.log import Group
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.types import Record, TopicPartition
+from flowise_telemetry_transport.types import ExpiredOffsets, Record, TopicPartition
 
 __all__ = ["InMemoryReader"]
 
@@ -34,6 +34,7 @@ class InMemoryReader:
         self._generation = 0
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
+        self._expired: list[ExpiredOffsets] = []
         self._turn = 0
 
     def subscribe(
@@ -128,8 +129,10 @@ class InMemoryReader:
                 continue
             log = self._cluster.log(tp)
             while len(taken) < max_records:
+                if self._positions[tp] < log.begin:
+                    self._expired.append(ExpiredOffsets(tp, self._positions[tp], log.begin))
                 offset = self._positions[tp] = log.past_gap(self._positions[tp])
-                if offset >= log.end:
+                if offset >= log.stable:
                     break
                 if offset in log.broken:
                     if taken:
@@ -143,6 +146,15 @@ class InMemoryReader:
         """See ``RecordReader``."""
         check_assigned([partition], self._positions)
         return self._positions[partition]
+
+    def known_positions(self) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
+        return dict(self._positions)
+
+    def expired(self) -> list[ExpiredOffsets]:
+        """See ``RecordReader``."""
+        expired, self._expired = self._expired, []
+        return expired
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """See ``RecordReader``."""
@@ -196,6 +208,12 @@ class InMemoryReader:
             return {tp: self._cluster.log(tp).begin for tp in partitions}
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``RecordReader``."""
+        with self._cluster.changed:
+            self._cluster.check_up()
+            return {tp: self._cluster.log(tp).stable for tp in partitions}
+
+    def high_watermarks(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
         with self._cluster.changed:
             self._cluster.check_up()

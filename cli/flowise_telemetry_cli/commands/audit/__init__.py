@@ -15,6 +15,7 @@ from flowise_telemetry_cli.commands.audit.javascript import SUFFIXES, audit_java
 from flowise_telemetry_cli.commands.audit.python import audit_python
 from flowise_telemetry_cli.errors import DONE, FAILED
 from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = ["audit"]
@@ -50,7 +51,7 @@ def audit(*, path: Path, topic: str, strict: bool, as_json: bool) -> int:
         else:
             audit_javascript(file, source, report)
     if as_json:
-        click.echo(json.dumps(asdict(report), default=str))
+        echo(json.dumps(asdict(report), default=str))
     else:
         _show(report)
     return FAILED if strict and report.findings else DONE
@@ -70,11 +71,11 @@ def _sources(path: Path) -> Iterator[Path]:
 
 def _show(report: Report) -> None:
     for call in report.calls:
-        click.echo(f"{call.file}:{call.line}: {call.event or 'unknown event'}")
+        echo(f"{call.file}:{call.line}: {call.event or 'unknown event'}")
         for name, expression in call.fields.items():
-            click.echo(f"    {name} = {expression}")
+            echo(f"    {name} = {expression}")
     if report.findings:
-        click.echo("\nflagged:")
+        echo("\nflagged:")
     for finding in report.findings:
-        click.echo(f"{finding.file}:{finding.line}: {finding.kind}: {finding.message}")
-    click.echo(f"\n{len(report.calls)} calls in {report.files} files, {len(report.findings)} flagged")
+        echo(f"{finding.file}:{finding.line}: {finding.kind}: {finding.message}")
+    echo(f"\n{len(report.calls)} calls in {report.files} files, {len(report.findings)} flagged")

@@ -9,14 +9,13 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-import click
-
 from flowise_telemetry import Telemetry
 from flowise_telemetry_cli.commands.demo.app import APP_VERSION, example_events
 from flowise_telemetry_cli.commands.demo.malformed import malformed_records
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.options import CLOSE_SECONDS
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import (
@@ -48,7 +47,7 @@ def run_demo(events: int, database: Path) -> int:
         broker = opened.enter_context(EmbeddedBroker())
         for topic in (EVENTS_TOPIC, dead_letter_topic_of(EVENTS_TOPIC)):
             broker.ensure_topic(topic)
-        click.echo(f"embedded Kafka broker at {broker.bootstrap_servers[0]}", err=True)
+        echo(f"embedded Kafka broker at {broker.bootstrap_servers[0]}", err=True)
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client="librdkafka")
         stop = opened.enter_context(stopped_by_signals())
         app = _App(settings, events, stop)
@@ -177,8 +176,8 @@ def _report(
     names = [*sorted({*sent, *written}), *(["(no event)"] if dead["(no event)"] else [])]
     rows = [(name, sent[name] + dead[name], written[name], dead[name]) for name in names]
     total = ("all", sum(row[1] for row in rows), sum(row[2] for row in rows), sum(row[3] for row in rows))
-    click.echo(table(("event", "sent", "written", "dead-lettered"), [*rows, total]))
-    click.echo()
-    click.echo(table(("why dead-lettered", "records"), sorted(letters.by_reason.items())))
-    click.echo(f"\n{total[1]:,} records in {seconds:.1f} s. The events are in {database}:\n")
-    click.echo(f"  sqlite3 {database} '{EXAMPLE_QUERY}'")
+    echo(table(("event", "sent", "written", "dead-lettered"), [*rows, total]))
+    echo()
+    echo(table(("why dead-lettered", "records"), sorted(letters.by_reason.items())))
+    echo(f"\n{total[1]:,} records in {seconds:.1f} s. The events are in {database}:\n")
+    echo(f"  sqlite3 {database} '{EXAMPLE_QUERY}'")

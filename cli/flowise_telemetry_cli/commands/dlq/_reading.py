@@ -16,6 +16,7 @@ import click
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, connection_options, kafka_settings, topic_option
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer import (
     IncompleteReadError,
     StoredDeadLetter,
@@ -203,7 +204,7 @@ def read_some(
 def report_unread(topic: str, *, unread: UnreadLetters, incomplete: str | None) -> int:
     """Print on stderr which part of the topic was not read, and return the exit status."""
     if unread:
-        click.echo(f"error: dead letters not read from {topic}: {unread}", err=True)
+        echo(f"error: dead letters not read from {topic}: {unread}", err=True)
     if incomplete is not None:
-        click.echo(f"error: incomplete: {incomplete}", err=True)
+        echo(f"error: incomplete: {incomplete}", err=True)
     return INCOMPLETE if unread or incomplete is not None else DONE

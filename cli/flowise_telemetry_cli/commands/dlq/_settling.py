@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import click
-
 from flowise_telemetry_cli.commands.dlq._reading import open_letters, report_unread
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer.clock import SystemClock
@@ -39,9 +38,9 @@ def settle(
         result = act(reader, writer, topic, control=control, on_report=display.show)
     if as_json:
         counts = dict(sorted(result.by_reason.items()))
-        click.echo(json.dumps({"topic": topic, "dry_run": dry_run, "there": result.there, done: counts}))
+        echo(json.dumps({"topic": topic, "dry_run": dry_run, "there": result.there, done: counts}))
     elif result.by_reason:
-        click.echo(table((done, "count"), sorted(result.by_reason.items())))
+        echo(table((done, "count"), sorted(result.by_reason.items())))
     would = "would be " if dry_run else ""
-    click.echo(f"{result.by_reason.total():,} of {result.there:,} dead letters of {topic} {would}{done}", err=True)
+    echo(f"{result.by_reason.total():,} of {result.there:,} dead letters of {topic} {would}{done}", err=True)
     return report_unread(topic, unread=result.unread, incomplete=result.incomplete)

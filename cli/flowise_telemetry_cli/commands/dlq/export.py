@@ -16,6 +16,7 @@ from flowise_telemetry_cli.commands.dlq._reading import (
     report_unread,
 )
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 
@@ -50,7 +51,7 @@ def export(
         output.write(json.dumps(_document(record)) + "\n")
 
     reading = read_some(invocation, topic, write, group=group, chosen=chosen, max_letters=max_letters)
-    click.echo(f"{reading.count:,} dead letters of {topic} exported", err=True)
+    echo(f"{reading.count:,} dead letters of {topic} exported", err=True)
     return report_unread(topic, unread=reading.unread, incomplete=reading.incomplete)
 
 

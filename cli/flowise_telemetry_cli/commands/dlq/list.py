@@ -11,6 +11,7 @@ import click
 from flowise_telemetry_cli.commands.dlq._reading import choice_options, dead_letter_options, read_control, report_unread
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, json_option, kafka_settings
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer import DeadLetterSummary, list_dead_letters
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
@@ -65,12 +66,12 @@ def list_(
     counts = _counted_by(shown, summary.groups)
     if as_json:
         for values, count in sorted(counts.items()):
-            click.echo(json.dumps({**dict(zip(shown, values, strict=True)), "count": count}))
+            echo(json.dumps({**dict(zip(shown, values, strict=True)), "count": count}))
     elif counts:
-        click.echo(table((*shown, "count"), [(*values, count) for values, count in sorted(counts.items())]))
-    click.echo(_total(summary), err=True)
+        echo(table((*shown, "count"), [(*values, count) for values, count in sorted(counts.items())]))
+    echo(_total(summary), err=True)
     if summary.total:
-        click.echo(_retention(invocation, summary), err=True)
+        echo(_retention(invocation, summary), err=True)
     return report_unread(summary.topic, unread=summary.unread, incomplete=summary.incomplete)
 
 

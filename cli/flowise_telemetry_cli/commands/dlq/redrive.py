@@ -19,6 +19,7 @@ from flowise_telemetry_cli.errors import FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import SINK_HELP, json_option, kafka_settings
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import RedriveResult
@@ -26,6 +27,7 @@ from flowise_telemetry_consumer import redrive as redrive_records
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 from flowise_telemetry_consumer.dead_letters.redrive import DEFAULT_MAX_REDRIVES
+from flowise_telemetry_consumer.process import separate_stderr
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
@@ -77,6 +79,7 @@ def redrive(
     """
     if sink is None and not dry_run:
         raise click.UsageError("Missing option '--sink' (or --dry-run).")
+    separate_stderr()
     settings = kafka_settings(invocation)
     with ExitStack() as opened:
         target = None
@@ -85,7 +88,7 @@ def redrive(
             opened.callback(target.close)
         reader, writer = open_letters(opened, invocation, topic, writes=not dry_run)  # before the sink is created
         if target is not None and writer is not None:
-            click.echo(f"redriving {topic} into {target.url}", err=True)
+            echo(f"redriving {topic} into {target.url}", err=True)
         display = opened.enter_context(ProgressDisplay(_status))
         stop = opened.enter_context(stopped_by_signals())
         result = redrive_records(
@@ -105,12 +108,12 @@ def redrive(
         )
     _report(result, dry_run=dry_run, as_json=as_json)
     if result.fetched:
-        click.echo(f"{result.fetched:,} were too large to be filed: fetched from the source topic", err=True)
+        echo(f"{result.fetched:,} were too large to be filed: fetched from the source topic", err=True)
     if group is not None and result.by_group and group not in result.by_group:
         there = ", ".join(sorted(result.by_group))
-        click.echo(f"{topic} has no dead letters of group {group}, only of {there}", err=True)
+        echo(f"{topic} has no dead letters of group {group}, only of {there}", err=True)
     if not result.adds_up:
-        click.echo(f"error: the dead letters do not add up: {result.dead} there, {result}", err=True)
+        echo(f"error: the dead letters do not add up: {result.dead} there, {result}", err=True)
         return FAILED
     status = report_unread(topic, unread=result.unread, incomplete=result.incomplete)
     return INCOMPLETE if result.still_bad or result.given_up or result.without_bytes or result.left else status
@@ -122,7 +125,7 @@ def _status(result: RedriveResult, _seconds: float) -> Status:
 
 def _report(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(_document(result, dry_run=dry_run)))
+        echo(json.dumps(_document(result, dry_run=dry_run)))
         return
     good = "good now" if dry_run else "written"
     others = (
@@ -138,7 +141,7 @@ def _report(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
         *((what, count) for what, count in others if count),
         ("dead letters", result.dead),
     ]
-    click.echo(table(("what became of them", "count"), rows))
+    echo(table(("what became of them", "count"), rows))
 
 
 def _document(result: RedriveResult, *, dry_run: bool) -> dict[str, object]:

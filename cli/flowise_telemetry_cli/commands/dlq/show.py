@@ -6,12 +6,14 @@ import click
 
 from flowise_telemetry_cli.commands.dlq._reading import choice_options, dead_letter_options, read_some, report_unread
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.headers import original_headers
 from flowise_telemetry_consumer.dead_letters.inspect import hexdump, inspect
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
+from flowise_telemetry_schemas.printable import printable
 
 __all__ = ["show"]
 
@@ -47,14 +49,14 @@ def show(
 
     def print_one(record: StoredDeadLetter) -> None:
         nonlocal between
-        click.echo(between + "\n".join(_paragraph(record, values=values)))
+        echo(between + "\n".join(map(printable, _paragraph(record, values=values))))
         between = "\n"
 
     reading = read_some(invocation, topic, print_one, group=group, chosen=chosen, max_letters=max_letters)
     if reading.incomplete is not None:
-        click.echo(f"{reading.count:,} dead letters of {topic} shown", err=True)
+        echo(f"{reading.count:,} dead letters of {topic} shown", err=True)
     elif not reading.count:
-        click.echo(f"no such dead letters in {topic}", err=True)
+        echo(f"no such dead letters in {topic}", err=True)
     return report_unread(topic, unread=reading.unread, incomplete=reading.incomplete)
 
 

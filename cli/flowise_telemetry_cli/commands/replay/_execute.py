@@ -6,10 +6,12 @@ import contextlib
 import dataclasses
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from flowise_telemetry_cli.commands.replay._display import archive_status, replay_document, replay_status
+from flowise_telemetry_cli.commands.replay._rejects import open_rejects, rejects_beside
 from flowise_telemetry_cli.commands.replay._report import (
     archive_verdict,
     missing_verdict,
@@ -22,10 +24,11 @@ from flowise_telemetry_cli.commands.replay._report import (
 from flowise_telemetry_cli.commands.replay._topic import open_topic_reader, open_topic_sink, report_times
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.output.progress import ProgressDisplay
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import ReplayRequest, ReplayResult, Shard, SinkError
 from flowise_telemetry_consumer.clock import SystemClock
-from flowise_telemetry_consumer.process import tune_gc
+from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
     advance_run,
@@ -71,6 +74,7 @@ class Job:
     no_progress_seconds: float = 60.0
     as_json: bool = False
     sink_servers: str | None = None
+    rejects: Path | None = None
 
     @property
     def prints_events(self) -> bool:
@@ -81,12 +85,13 @@ class Job:
 def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Replay the topic into a sink and return the exit status."""
     require_many_writers(job.sink_url, job.workers)
+    separate_stderr()
     tune_gc()
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)
         reader = open_topic_reader(opened, invocation, settings, job.request.topic)
-        click.echo(f"replaying {job.request.topic} into {target.url}", err=True)
+        echo(f"replaying {job.request.topic} into {target.url}", err=True)
         display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
         target.prepare(list(catalog()))
@@ -94,8 +99,8 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
             latest = latest_run(target, job.run_id or job.request.run_id(target.url), job.shard)
             if latest is not None and latest.finished and latest.resolved.missing:
                 # Deleted offsets do not come back: a Job that restarts this would read the rest for nothing.
-                click.echo(f"replay {latest.id} is finished; --restart reads the topic again", err=True)
-                return missing_verdict(latest.resolved.missing, allow_missing=False)
+                echo(f"replay {latest.id} is finished; --restart reads the topic again", err=True)
+                return missing_verdict(latest.resolved.missing, {}, allow_missing=False)
         run = open_run(
             reader,
             target,
@@ -140,6 +145,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
 
 def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Copy the topic onto another one and return the exit status."""
+    separate_stderr()
     place = _target_settings(settings, job)
     onto_itself = topic_of(job.sink_url) == job.request.topic
     with ExitStack() as opened:
@@ -147,7 +153,7 @@ def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         if onto_itself:
             _require_another_topic(opened, invocation, settings, reader, place, job)
         target = open_topic_sink(opened, invocation, place, job.sink_url)
-        click.echo(f"copying {job.request.topic} to {target.url}", err=True)
+        echo(f"copying {job.request.topic} to {target.url}", err=True)
         display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
         result = copy_topic(
@@ -182,11 +188,12 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
                 require_own_rows(target, None, resumes=False)
         if target.url == source.url:
             raise click.UsageError(f"--source and --sink are both {source.url}.")
-        click.echo(f"replaying {source.url} into {target.url}", err=True)
+        echo(f"replaying {source.url} into {target.url}", err=True)
         display = opened.enter_context(ProgressDisplay(archive_status))
         stop = opened.enter_context(stopped_by_signals())
         if job.staging is not None:
             begin_archive(target, source.url)
+        rejects = open_rejects(opened, job.rejects or rejects_beside(source.url))
         result = replay_archive(
             source,
             target,
@@ -194,16 +201,18 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
             job.request.record_filter,
             control=RunControl(job.no_progress_seconds, stop),
             on_report=display.show,
+            on_rejects=rejects.keep,
         )
         if job.staging is not None and result.incomplete is None:
             finish_archive(target, source.url)
-    report_archive(result, as_json=job.as_json, to_stderr=job.prints_events)
+    report_archive(result, as_json=job.as_json, rejects=rejects.path, to_stderr=job.prints_events)
     report_times(target)
-    return archive_verdict(result)
+    return archive_verdict(result, rejects.path)
 
 
 def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Print what a replay would do and return the exit status."""
+    separate_stderr()
     with ExitStack() as opened:
         target = open_target(job.sink_url, job.staging)
         opened.callback(target.close)

@@ -6,11 +6,11 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import click
-
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer import ReplayResult
 from flowise_telemetry_consumer.replay import ArchiveResult, ReplayPlan
@@ -27,12 +27,14 @@ __all__ = [
     "verdict",
 ]
 
+_Ranges = Mapping[TopicPartition, Sequence[tuple[int, int]]]
+
 
 def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> None:
     """Print the result: tables, or one JSON object; ``to_stderr`` if the events themselves go to stdout."""
-    echo = partial(click.echo, err=to_stderr)
+    say = partial(echo, err=to_stderr)
     if as_json:
-        echo(json.dumps(_document(result)))
+        say(json.dumps(_document(result)))
         return
     head = ("partition", "offsets read", "written", "already there", "dead letters", "filtered", "gaps", "left")
     rows = [
@@ -50,86 +52,109 @@ def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> N
     ]
     if len(rows) > 1:
         rows = [*rows, ("all", *(sum(row[column] for row in rows) for column in range(1, len(head))))]  # type: ignore[list-item]  # a heading among numbers
-    echo(table(head, rows))
+    say(table(head, rows))
     events = sorted({*result.written, *result.already_there})
     if events:
-        echo()
+        say()
         lines = [(event, result.written[event], result.already_there[event]) for event in events]
-        echo(table(("event", "written", "already there"), lines))
+        say(table(("event", "written", "already there"), lines))
     if result.dead:
-        echo()
-        echo(table(("dead letters", "count"), sorted(result.dead.items())))
+        say()
+        say(table(("dead letters", "count"), sorted(result.dead.items())))
 
 
 def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
     """Return the exit status, with a line on stderr for every shortfall; ``mend`` says how to resume."""
     if earlier := result.offsets_before:
-        click.echo(
+        echo(
             f"note: earlier processes of this replay read {earlier:,} offsets, which these sums leave out",
             err=True,
         )
     wrong = result.discrepancies()
     for line in wrong:
-        click.echo(f"error: the offsets do not add up: {line}", err=True)
-    incomplete = missing_verdict(result.missing, allow_missing=allow_missing)
+        echo(f"error: the offsets do not add up: {line}", err=True)
+    incomplete = missing_verdict(result.missing, result.held_back, allow_missing=allow_missing)
     status = FAILED if wrong else incomplete
     if result.incomplete is not None:
-        click.echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
+        echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
         status = status or INCOMPLETE
     return status
 
 
-def missing_verdict(missing: Mapping[TopicPartition, Sequence[tuple[int, int]]], *, allow_missing: bool) -> int:
-    """Return the exit status, and name on stderr what retention deleted from the range."""
-    if not missing:
-        return DONE
-    text = f"retention deleted offsets of the range, by partition {ranges_text(missing)}"
-    if allow_missing:
-        click.echo(f"note: {text}", err=True)
-        return DONE
-    click.echo(f"error: incomplete: {text} (--allow-missing accepts that)", err=True)
-    return INCOMPLETE
+def missing_verdict(missing: _Ranges, held_back: _Ranges, *, allow_missing: bool) -> int:
+    """Return the exit status; name on stderr what retention deleted, and what an open transaction kept back."""
+    lines = []
+    if missing:
+        accepts = " (--allow-missing accepts that)"
+        lines.append((f"retention deleted offsets of the range, by partition {ranges_text(missing)}", accepts))
+    if held_back:
+        text = f"a transaction was open, and what is behind it was not read, by partition {ranges_text(held_back)}"
+        lines.append((text, ": run it again once that is committed or aborted (--allow-missing accepts that)"))
+    for text, mend in lines:
+        echo(f"note: {text}" if allow_missing else f"error: incomplete: {text}{mend}", err=True)
+    return INCOMPLETE if lines and not allow_missing else DONE
 
 
-def report_archive(result: ArchiveResult, *, as_json: bool, to_stderr: bool = False) -> None:
-    """Print the result of a replay from a sink; otherwise as ``report``."""
-    echo = partial(click.echo, err=to_stderr)
+def report_archive(
+    result: ArchiveResult, *, as_json: bool, rejects: Path | None = None, to_stderr: bool = False
+) -> None:
+    """Print the result of a replay from an archive; otherwise as ``report``. ``rejects`` is the file of rejects."""
+    say = partial(echo, err=to_stderr)
     if as_json:
         events = {name: dataclasses.asdict(event) for name, event in result.events.items()}
-        document = {"complete": result.incomplete is None, "adds_up": not result.discrepancies(), "events": events}
-        echo(json.dumps(document))
+        say(
+            json.dumps(
+                {
+                    "complete": result.incomplete is None,
+                    "adds_up": not result.discrepancies(),
+                    "events": events,
+                    "rejected": dict(sorted(result.rejects.items())),
+                    "rejects": str(rejects) if rejects is not None and result.rejects else None,
+                }
+            )
+        )
         return
     rows = [
-        (name, event.total, event.read, event.written, event.already_there, event.filtered)
-        for name, event in result.events.items()
+        (name, event.read, event.written, event.already_there, event.filtered, event.rejected)
+        for name, event in sorted(result.events.items())
     ]
-    echo(table(("event", "there", "read", "written", "already there", "filtered"), rows))
+    say(table(("event", "read", "written", "already there", "filtered", "rejected"), rows))
+    if result.rejects:
+        say()
+        say(table(("rejected for", "count"), sorted(result.rejects.items())))
 
 
-def archive_verdict(result: ArchiveResult) -> int:
+def archive_verdict(result: ArchiveResult, rejects: Path | None = None, *, mend: str = "") -> int:
     """Return the exit status, with a line on stderr for every shortfall."""
     wrong = result.discrepancies()
     for line in wrong:
-        click.echo(f"error: the rows do not add up: {line}", err=True)
+        echo(f"error: the rows do not add up: {line}", err=True)
+    status = FAILED if wrong else DONE
     if result.incomplete is not None:
-        click.echo(f"error: incomplete: {result.incomplete}: run it again; events already written stay", err=True)
-    return FAILED if wrong else INCOMPLETE if result.incomplete is not None else DONE
+        mend = mend or "run it again; events already written stay"
+        echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
+        status = status or INCOMPLETE
+    if result.rejects:
+        where = f": {rejects} says which, and why" if rejects is not None else ""
+        echo(f"error: incomplete: {result.rejected:,} are no valid events and were set aside{where}", err=True)
+        status = status or INCOMPLETE
+    return status
 
 
 def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
     """Print what a replay would do."""
     if as_json:
-        click.echo(json.dumps(_plan_document(plan)))
+        echo(json.dumps(_plan_document(plan)))
         return
     head = ("partition", "from", "to", "records", "dead letters", "filtered", "gaps", "bytes")
     rows = [
         (tp.partition, part.start, part.end, part.records, part.dead, part.filtered, part.gaps, part.value_bytes)
         for tp, part in sorted(plan.partitions.items())
     ]
-    click.echo(table(head, rows))
+    echo(table(head, rows))
     if plan.events:
-        click.echo()
-        click.echo(
+        echo()
+        echo(
             table(
                 ("event", "in the range", "already there", "to write"),
                 [
@@ -139,24 +164,24 @@ def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
             )
         )
     if plan.dead:
-        click.echo()
-        click.echo(table(("dead letters", "count"), sorted(plan.dead.items())))
+        echo()
+        echo(table(("dead letters", "count"), sorted(plan.dead.items())))
 
 
 def plan_verdict(plan: ReplayPlan, *, allow_missing: bool) -> int:
     """Return the exit status; print the minimum duration and other notes on stderr."""
     if plan.resumes:
-        click.echo(f"note: resumes replay {plan.run}; --restart would read everything again", err=True)
+        echo(f"note: resumes replay {plan.run}; --restart would read everything again", err=True)
     if plan.sink_error is not None:
-        click.echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
-    click.echo(
+        echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
+    echo(
         f"replay {plan.run} will take at least {plan.seconds:.1f} s, the time that reading and decoding took;"
         " nothing was changed",
         err=True,
     )
-    status = missing_verdict(plan.missing, allow_missing=allow_missing)
+    status = missing_verdict(plan.missing, plan.held_back, allow_missing=allow_missing)
     if plan.incomplete is not None:
-        click.echo(f"error: incomplete: {plan.incomplete}", err=True)
+        echo(f"error: incomplete: {plan.incomplete}", err=True)
         status = INCOMPLETE
     return status
 
@@ -200,6 +225,7 @@ def _document(result: ReplayResult) -> dict[str, Any]:
                 "filtered": part.filtered,
                 "gaps": part.gaps,
                 "missing": part.missing,
+                **({"held_back": [part.held_back]} if part.held_back else {}),
             }
             for tp, part in sorted(result.partitions.items())
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -35,6 +36,11 @@ _OPTIONS = (
     click.option(
         "--sink-bootstrap-servers", metavar="HOST:PORT,…", help="Brokers of the topic in --sink kafka://topic."
     ),
+    click.option(
+        "--rejects",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="With --source: file for what is no valid event.  [default: NAME.rejects.jsonl in this folder]",
+    ),
     click.option("--dry-run", is_flag=True, help="Report what would be written; change nothing."),
     workers_option,
     click.option("--shard", metavar="I/N", help="Replay only the I-th of N shares of the partitions."),
@@ -64,6 +70,7 @@ def run(
     source: str | None,
     staging: str | None,
     sink_bootstrap_servers: str | None,
+    rejects: Path | None,
     dry_run: bool,
     workers: int,
     shard: str | None,
@@ -89,7 +96,10 @@ def run(
         no_progress_seconds=no_progress_seconds,
         as_json=as_json,
         sink_servers=sink_bootstrap_servers,
+        rejects=rejects,
     )
+    if rejects is not None and source is None:
+        raise click.UsageError("--rejects applies to --source: bad records of a topic become dead letters.")
     onto_topic = sink.startswith(TOPIC_SCHEME)
     if source is not None:
         _refuse_for_archives(job, dry_run=dry_run)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-import click
-
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, require_topic
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer.replay import TopicSink, topic_of
 from flowise_telemetry_consumer.sinks.kafka_topic import open_topic_writer
 from flowise_telemetry_consumer.sinks.port import Sink
@@ -34,7 +33,7 @@ def open_topic_sink(opened: ExitStack, invocation: Invocation, settings: KafkaSe
     opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
     target = TopicSink(writer, topic, catalog(), times=_times_of(invocation, settings, topic))
     if (warning := target.times.warning()) is not None:
-        click.echo(f"{target.url}: {warning}", err=True)
+        echo(f"{target.url}: {warning}", err=True)
     return target
 
 
@@ -52,4 +51,4 @@ def _times_of(invocation: Invocation, settings: KafkaSettings, topic: str) -> Re
 def report_times(target: Sink) -> None:
     """Say on stderr how many records were dated anew, and how many the topic will soon remove."""
     for line in target.times.summary() if isinstance(target, TopicSink) else ():
-        click.echo(f"{target.url}: {line}", err=True)
+        echo(f"{target.url}: {line}", err=True)

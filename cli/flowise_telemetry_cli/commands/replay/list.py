@@ -8,6 +8,7 @@ import click
 
 from flowise_telemetry_cli.commands.replay._options import sink_option
 from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer import list_runs
 from flowise_telemetry_consumer.replay import open_target
@@ -34,7 +35,7 @@ def list_(*, sink: str, staging: str | None, as_json: bool) -> None:
     finally:
         target.close()
     if not isinstance(target, KeepsProgress):
-        click.echo(f"{target.url} keeps no progress, so it knows of no replays", err=True)
+        echo(f"{target.url} keeps no progress, so it knows of no replays", err=True)
     rows = []
     for run in runs:
         document = {
@@ -48,7 +49,7 @@ def list_(*, sink: str, staging: str | None, as_json: bool) -> None:
             "updated_at": time_text(run.updated_at_ms),
         }
         if as_json:
-            click.echo(json.dumps(document | {"arguments": run.request.to_json()}))
+            echo(json.dumps(document | {"arguments": run.request.to_json()}))
         rows.append(["" if value is None else value for value in document.values()])
     if not as_json and rows:
-        click.echo(table(("replay", "shard", "topic", "state", "offsets read", "of", "started", "last written"), rows))
+        echo(table(("replay", "shard", "topic", "state", "offsets read", "of", "started", "last written"), rows))

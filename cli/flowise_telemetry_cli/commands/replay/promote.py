@@ -7,6 +7,7 @@ import contextlib
 import click
 
 from flowise_telemetry_cli.commands.replay._options import sink_option
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer.replay import require_finished
 from flowise_telemetry_consumer.sinks import Readable, Stageable, open_sink
@@ -41,5 +42,5 @@ def promote(*, name: str, sink: str, force: bool) -> None:
     finally:
         target.close()
     if counts:
-        click.echo(table(("event", "rows now"), sorted(counts.items())))
-    click.echo(f"{target.url}: promoted {name}, which now holds the tables that were live before", err=True)
+        echo(table(("event", "rows now"), sorted(counts.items())))
+    echo(f"{target.url}: promoted {name}, which now holds the tables that were live before", err=True)

@@ -15,6 +15,7 @@ from flowise_telemetry_cli.commands.replay._options import (
 from flowise_telemetry_cli.commands.replay._report import missing_verdict
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, kafka_settings
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer import Shard
 from flowise_telemetry_consumer.replay import open_target
 from flowise_telemetry_consumer.replay.checkpoints import find_run
@@ -58,8 +59,9 @@ def resume(
     finally:
         target.close()
     if run.finished:
-        click.echo(f"replay {run.id} is finished: nothing is left to do", err=True)
-        return missing_verdict(run.resolved.missing, allow_missing=allow_missing)
+        echo(f"replay {run.id} is finished: nothing is left to do", err=True)
+        held_back = {tp: [pair] for tp, pair in run.resolved.held_back.items()}
+        return missing_verdict(run.resolved.missing, held_back, allow_missing=allow_missing)
     job = Job(
         sink_url=sink,
         request=run.request,

@@ -10,10 +10,10 @@ Unnecessary with kafka-python 2.1.2 and later, which unpack records when they ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-__all__ = ["known_position", "resume", "seek_back"]
+__all__ = ["known_position", "note_resets", "resume", "seek_back"]
 
 
 def known_position(consumer: Any, client_tp: Any) -> int | None:
@@ -30,6 +30,25 @@ def seek_back(consumer: Any, positions: Mapping[Any, int | None]) -> None:
         offset = positions.get(client_tp)
         if offset is not None:
             consumer.seek(client_tp, offset)
+
+
+def note_resets(consumer: Any, note: Callable[[Any, int], None]) -> None:
+    """Call ``note`` with partition and position whenever the broker does not have the offset that was asked for.
+
+    The client then goes on at the beginning of the log, and only logs that it does.
+    """
+    subscription = consumer._subscription
+    # The second name: kafka-python 3.
+    name = "need_offset_reset" if hasattr(subscription, "need_offset_reset") else "request_offset_reset"
+    reset = getattr(subscription, name)
+
+    def noted(client_tp: Any, *strategy: Any, **named: Any) -> None:
+        position = known_position(consumer, client_tp)
+        if position is not None:
+            note(client_tp, position)
+        reset(client_tp, *strategy, **named)
+
+    setattr(subscription, name, noted)
 
 
 def resume(consumer: Any, client_partitions: Collection[Any]) -> None:

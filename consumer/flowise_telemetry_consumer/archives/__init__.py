@@ -1,0 +1,1 @@
+"""Archives: events that come back from a sink or a file, checked as those of a topic are."""

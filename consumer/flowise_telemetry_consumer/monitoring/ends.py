@@ -1,0 +1,151 @@
+"""Ends of partitions, looked up where they hold nobody up: on a thread with a reader of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from flowise_telemetry_schemas import TelemetryError
+from flowise_telemetry_transport.ports import RecordReader
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["EndsLookup", "EndsOnDemand", "EndsQuestion", "EndsThread", "PartitionEnds"]
+
+logger = logging.getLogger("flowise_telemetry.consumer")
+
+_CLOSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndsQuestion:
+    """Partitions whose ends to look up, and those of them that have not been read from yet."""
+
+    partitions: Collection[TopicPartition]
+    unread: Collection[TopicPartition]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionEnds:
+    """Ends of what a reader gets, and of what the partitions hold: apart while a transaction is open.
+
+    ``starts`` are where reading will begin in partitions that have not been read from yet.
+    """
+
+    starts: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
+    high_watermarks: Mapping[TopicPartition, int]
+
+    @classmethod
+    def of(cls, reader: RecordReader, question: EndsQuestion) -> PartitionEnds:
+        """Look them up. Raises ``TransportError``."""
+        starts: dict[TopicPartition, int] = {}
+        if question.unread:
+            begins, committed = reader.beginning_offsets(question.unread), reader.committed(question.unread)
+            starts = {tp: max(begin, committed[tp] or 0) for tp, begin in begins.items()}
+        # In this order: what arrives between the two is not taken for records of an open transaction.
+        high_watermarks = reader.high_watermarks(question.partitions)
+        return cls(starts, reader.end_offsets(question.partitions), high_watermarks)
+
+
+class EndsLookup(Protocol):
+    """Look-ups that are answered later. A failed one has no answer: a missing metric must not end the service."""
+
+    def ask(self, question: EndsQuestion) -> None:
+        """Ask; nothing while another question is open."""
+
+    def answer(self) -> PartitionEnds | None:
+        """Return the answer, once."""
+
+    def close(self) -> None:
+        """End the look-ups."""
+
+
+class EndsOnDemand:
+    """Look-ups by the caller's own reader, for as long as its client takes; for readers that answer at once."""
+
+    def __init__(self, reader: RecordReader) -> None:
+        self._reader = reader
+        self._answer: PartitionEnds | None = None
+
+    def ask(self, question: EndsQuestion) -> None:
+        """See ``EndsLookup``."""
+        try:
+            self._answer = PartitionEnds.of(self._reader, question)
+        except TelemetryError as error:
+            logger.debug("ends of the partitions: %s", error.message)
+
+    def answer(self) -> PartitionEnds | None:
+        """See ``EndsLookup``."""
+        answer, self._answer = self._answer, None
+        return answer
+
+    def close(self) -> None:
+        """See ``EndsLookup``."""
+
+
+class EndsThread:
+    """Look-ups on a thread that starts with the first question.
+
+    ``open_reader`` opens a reader that may look up the group's commits and never joins it. A look-up that hangs keeps
+    neither the consumer nor the end of the process waiting.
+    """
+
+    def __init__(self, open_reader: Callable[[], RecordReader]) -> None:
+        self._open_reader = open_reader
+        self._reader: RecordReader | None = None
+        self._thread: threading.Thread | None = None
+        self._changed = threading.Condition()
+        self._question: EndsQuestion | None = None
+        self._answer: PartitionEnds | None = None
+        self._closed = False
+
+    def ask(self, question: EndsQuestion) -> None:
+        """See ``EndsLookup``."""
+        with self._changed:
+            if self._question is None and not self._closed:
+                self._question = question
+                self._changed.notify_all()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="flowise-telemetry-ends", daemon=True)
+            self._thread.start()
+
+    def answer(self) -> PartitionEnds | None:
+        """See ``EndsLookup``."""
+        with self._changed:
+            answer, self._answer = self._answer, None
+            return answer
+
+    def close(self) -> None:
+        """See ``EndsLookup``."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            while (question := self._next()) is not None:
+                answer = self._look_up(question)
+                with self._changed:
+                    self._question, self._answer = None, answer
+        finally:
+            if self._reader is not None:
+                self._reader.close(timeout_seconds=_CLOSE_SECONDS)
+
+    def _next(self) -> EndsQuestion | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._question is not None)
+            return None if self._closed else self._question
+
+    def _look_up(self, question: EndsQuestion) -> PartitionEnds | None:
+        try:
+            if self._reader is None:
+                self._reader = self._open_reader()
+            return PartitionEnds.of(self._reader, question)
+        except Exception as error:  # whatever the client raises: the next question is answered all the same
+            logger.debug("ends of the partitions: %s", error)
+            return None

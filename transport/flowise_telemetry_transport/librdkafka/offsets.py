@@ -1,0 +1,112 @@
+"""Offsets of many partitions in one request, through librdkafka's admin client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from flowise_telemetry_transport.errors import BrokerUnavailableError
+from flowise_telemetry_transport.librdkafka.client import confluent_kafka, free, make_client
+from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, translate_exception
+from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["ClusterOffsets"]
+
+_RETRY_SECONDS = 0.05
+_NO_LEADERS = "_NOENT"
+_TOPIC_ID_SECONDS = 5.0
+_NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # a UUID of zeros, as Kafka writes it
+
+
+class ClusterOffsets:
+    """Beginnings and ends of partitions, and ids of topics. The request timeout bounds each call.
+
+    Not through the consumer: it asks for one partition at a time, each behind the fetch that is under way on the same
+    connection (0.5 s). The admin client has connections of its own, made by the first call. ``require_topic`` raises
+    ``UnknownTopicError``: this client says of a topic that does not exist only that it has no leaders.
+    """
+
+    def __init__(self, settings: KafkaSettings, require_topic: Callable[[str], object]) -> None:
+        self._kafka = confluent_kafka()
+        self._settings = settings
+        self._request_seconds = settings.request_timeout_seconds
+        self._require_topic = require_topic
+        self._client: Any = None
+
+    def beginnings(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the first offset that exists."""
+        return self._offsets("beginning offsets", partitions, _admin_module().OffsetSpec.earliest(), committed=False)
+
+    def ends(self, partitions: Collection[TopicPartition], *, committed: bool) -> dict[TopicPartition, int]:
+        """Return the offset after the last record; if ``committed``, before the first open transaction."""
+        return self._offsets("end offsets", partitions, _admin_module().OffsetSpec.latest(), committed=committed)
+
+    def _offsets(
+        self, doing: str, partitions: Collection[TopicPartition], spec: Any, *, committed: bool
+    ) -> dict[TopicPartition, int]:
+        found: dict[TopicPartition, int] = {}
+        end = time.monotonic() + self._request_seconds
+        while len(found) < len(partitions):
+            left = [tp for tp in partitions if tp not in found]
+            answered, error = self._ask(left, spec, committed=committed, seconds=max(0.1, end - time.monotonic()))
+            found |= answered
+            if error is None:
+                continue
+            topic, name = left[0].topic, error.args[0].name()
+            if name == _NO_LEADERS:
+                self._require_topic(topic)
+            # While a partition's leader moves, or is not known yet; unlike the consumer, this client does not wait.
+            if name not in UNAVAILABLE | {_NO_LEADERS} or time.monotonic() >= end:
+                raise translate_exception(error, doing, topic=topic) from error
+            time.sleep(_RETRY_SECONDS)
+        return {tp: found[tp] for tp in partitions}
+
+    def _ask(
+        self, partitions: Collection[TopicPartition], spec: Any, *, committed: bool, seconds: float
+    ) -> tuple[Mapping[TopicPartition, int], Any]:
+        """Return the offsets that are known and the last error. Raises ``BrokerUnavailableError`` without an answer."""
+        level = self._kafka.IsolationLevel
+        asked = self._admin().list_offsets(
+            {self._kafka.TopicPartition(tp.topic, tp.partition): spec for tp in partitions},
+            isolation_level=level.READ_COMMITTED if committed else level.READ_UNCOMMITTED,
+            request_timeout=seconds,
+        )
+        found: dict[TopicPartition, int] = {}
+        last = None
+        for tp, answer in asked.items():
+            try:
+                found[TopicPartition(tp.topic, tp.partition)] = int(answer.result(timeout=2 * seconds).offset)
+            except self._kafka.KafkaException as error:
+                last = error
+            except FutureTimeoutError as error:
+                raise BrokerUnavailableError(f"offsets: no answer from {self._settings.servers_text}") from error
+        return found, last
+
+    def topic_id(self, topic: str) -> str | None:
+        """Return the topic's id; None if the cluster has none or does not answer: the id is only a second check."""
+        seconds = min(self._request_seconds, _TOPIC_ID_SECONDS)
+        described = self._admin().describe_topics(self._kafka.TopicCollection([topic]), request_timeout=seconds)[topic]
+        try:
+            found = str(described.result(timeout=2 * seconds).topic_id)
+        except (self._kafka.KafkaException, FutureTimeoutError):
+            return None
+        return None if found == _NO_TOPIC_ID else found
+
+    def _admin(self) -> Any:
+        if self._client is None:
+            self._client = make_client(_admin_module().AdminClient, self._settings, {})
+        return self._client
+
+    def close(self, *, timeout_seconds: float) -> None:
+        """Free the client."""
+        client, self._client = [self._client], None
+        free(client, timeout_seconds)
+
+
+def _admin_module() -> ModuleType:
+    return import_module("confluent_kafka.admin")
