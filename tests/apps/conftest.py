@@ -11,13 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.apps.interpreters import INTERPRETERS, require
+from tests.apps.interpreters import INTERPRETERS, IS_SMOKE, require
 from tests.apps.programs import App, open_app
 from tests.services.kafka import KafkaService
 
 collect_ignore_glob = [] if os.environ.get("APP_PYTHONS") else ["test_*.py"]
 
 _COLUMNS = ("program", "python", "client", "sent", "arrived", "of posthog-python")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if IS_SMOKE and item.get_closest_marker("beyond_smoke")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(params=INTERPRETERS, ids=lambda path: Path(path).parents[1].name)

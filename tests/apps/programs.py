@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -68,6 +69,13 @@ class App:
         """Let the producer send alone, because posthog-python does not survive the program."""
         self.posthog = None
         self.environ.pop("APP_POSTHOG", None)
+
+    def wait_for(self, number: int) -> None:
+        """Wait until an event has arrived."""
+        deadline = time.monotonic() + END_SECONDS
+        while number not in arrivals(self.kafka, self.topic).numbers:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
     def arrived(self, program: str, sent: int) -> Arrivals:
         """Read the topic, and put a row into the table. Fails if an event is there twice, or a stream has a gap."""

@@ -35,7 +35,7 @@ def test_what_every_child_sent_arrives(app: App, library: str, method: str, endi
     assert "pool" in ending or ending == "executor" or len(found.streams) == CHILDREN
 
 
-@pytest.mark.skipif(IS_SMOKE, reason="a smoke has fewer cases")
+@pytest.mark.beyond_smoke
 def test_children_that_a_pool_terminates_deliver_with_flush_on_sigterm(app: App) -> None:
     done = app.run(
         "children.py", "multiprocessing", "fork", "pool in a with block", str(CHILDREN), APP_FLUSHES_ON_SIGTERM="1"
@@ -45,7 +45,7 @@ def test_children_that_a_pool_terminates_deliver_with_flush_on_sigterm(app: App)
     assert found.numbers == set(range(1, CHILDREN + 1)), done.stderr
 
 
-@pytest.mark.skipif(IS_SMOKE, reason="a smoke has fewer cases")
+@pytest.mark.beyond_smoke
 @pytest.mark.parametrize("library", ["multiprocessing", "billiard"])
 def test_what_terminated_children_kept_arrives_at_the_next_start(app: App, library: str) -> None:
     require(app.python, library)

@@ -28,7 +28,7 @@ def test_what_a_script_sent_arrives(app: App, ending: str) -> None:
     assert app.arrived(f"script, {ending}", EVENTS).numbers == set(range(EVENTS)), done.stderr
 
 
-@pytest.mark.skipif(IS_SMOKE, reason="a smoke has fewer cases")
+@pytest.mark.beyond_smoke
 @pytest.mark.parametrize("ending", ["in an earlier exit handler", "in a destructor"])
 def test_what_is_sent_after_the_end_is_counted_once(app: App, ending: str) -> None:
     done = app.run("endings.py", ending, str(EVENTS))

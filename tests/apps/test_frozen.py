@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.apps.interpreters import IS_SMOKE, require
+from tests.apps.interpreters import require
 from tests.apps.programs import HERE, open_app
 from tests.services.kafka import KafkaService
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.skipif(IS_SMOKE, reason="a smoke has fewer cases")
+@pytest.mark.beyond_smoke
 @pytest.mark.parametrize("form", ["onedir", "onefile"])
 def test_what_a_frozen_app_sent_arrives(
     kafka: KafkaService, tmp_path: Path, python: str, form: str, request: pytest.FixtureRequest
