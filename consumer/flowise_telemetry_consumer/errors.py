@@ -12,8 +12,10 @@
     └── SinkError                   the sink refused, and will refuse again until someone mends it
         ├── FencedError             another writer has claimed the partitions since
         ├── SinkBehindError         the sink holds less than it held before: it was restored or failed over
+        ├── SinkDeniedError         it refuses credentials or rights, which its owner can give back meanwhile
         ├── SinkInUseError          another process holds the lock
         └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
+            └── SnapshotGoneError   what was being read was removed meanwhile: read the newest state
 
 Messages name the sink with its password masked and never contain the value of a field.
 """
@@ -33,9 +35,11 @@ __all__ = [
     "IncompleteReadError",
     "OutageError",
     "SinkBehindError",
+    "SinkDeniedError",
     "SinkError",
     "SinkInUseError",
     "SinkUnavailableError",
+    "SnapshotGoneError",
     "TopicChangedError",
     "UnknownRunError",
     "WorkerError",
@@ -99,6 +103,14 @@ class SinkBehindError(SinkError):
         self.next_offsets = dict(next_offsets)
 
 
+class SinkDeniedError(SinkError):
+    """The sink refuses our credentials, or a right. Nothing was written.
+
+    Not retryable, so that a wrong password shows at once. A consumer that has written before waits for its end, as for
+    that of an outage: the owner of the sink can mend it meanwhile.
+    """
+
+
 class SinkInUseError(SinkError):
     """Another process holds the lock that was asked for."""
 
@@ -107,3 +119,7 @@ class SinkUnavailableError(SinkError):
     """The sink is unavailable for now. The same write may be made again: rows that got through are not repeated."""
 
     retryable = True
+
+
+class SnapshotGoneError(SinkUnavailableError):
+    """A state that was being read was removed by a vacuum or an overwrite. The newest state can be read."""

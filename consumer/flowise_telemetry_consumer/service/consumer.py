@@ -207,7 +207,7 @@ class Consumer:
             self._outage.end()
             return False
         except TelemetryError as error:
-            if not error.retryable:
+            if not self._outage.is_waited_for(error):
                 raise
             if self._outage.begin(error):
                 self._report()

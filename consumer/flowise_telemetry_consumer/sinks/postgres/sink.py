@@ -28,7 +28,8 @@ from flowise_telemetry_consumer.sinks.postgres.tables import (
     select_statement,
     stage_statement,
 )
-from flowise_telemetry_consumer.sinks.rows import frame_of_rows, newest, require_columns
+from flowise_telemetry_consumer.sinks.row_values import frame_of_any_rows
+from flowise_telemetry_consumer.sinks.rows import newest, require_columns
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -185,7 +186,7 @@ class PostgresSink:
             with connection.cursor(name="read") as cursor:
                 cursor.execute(select_statement(self._address.schema, schema))
                 while rows := cursor.fetchmany(batch_rows):
-                    yield frame_of_rows(schema, rows)
+                    yield frame_of_any_rows(schema, rows)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
