@@ -79,6 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let wall = begun.map_or(0.0, |at| at.elapsed().as_secs_f64());
     let counts: Vec<String> = events
         .values()
+        .filter(|(_, _, rows)| *rows > 0)
         .map(|(event, _, rows)| format!("\"{event}\": {rows}"))
         .collect();
     println!(
