@@ -11,6 +11,7 @@
     ├── DeadLetterUnavailableError  dead letters are not acknowledged yet (retryable)
     └── SinkError                   the sink refused, and will refuse again until someone mends it
         ├── FencedError             another writer has claimed the partitions since
+        ├── SinkBehindError         the sink holds less than it held before: it was restored or failed over
         ├── SinkDeniedError         it refuses credentials or rights, which its owner can give back meanwhile
         ├── SinkInUseError          another process holds the lock
         └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
@@ -20,7 +21,10 @@ Messages name the sink with its password masked and never contain the value of a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flowise_telemetry_schemas.errors import TelemetryError
+from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = [
     "DeadLetterLimitError",
@@ -29,6 +33,7 @@ __all__ = [
     "FencedError",
     "IncompleteReadError",
     "OutageError",
+    "SinkBehindError",
     "SinkDeniedError",
     "SinkError",
     "SinkInUseError",
@@ -82,6 +87,18 @@ class SinkError(TelemetryError):
 
 class FencedError(SinkError):
     """Another sink has since claimed a partition of this batch. Nothing was written: the new owner writes it."""
+
+
+class SinkBehindError(SinkError):
+    """The sink holds less of its source than it held before: it was restored, or failed over to a standby.
+
+    Nothing of the batch was written, so that the gap stays visible. ``next_offsets`` are what the sink has, of the
+    partitions that are behind; 0 where it knows nothing of one. Read again from there.
+    """
+
+    def __init__(self, message: str, next_offsets: Mapping[TopicPartition, int]) -> None:
+        super().__init__(message)
+        self.next_offsets = dict(next_offsets)
 
 
 class SinkDeniedError(SinkError):

@@ -48,12 +48,14 @@ class Batch:
 
     ``frames`` are in the shape of ``polars_schema``, keyed by event name, none of them empty. ``offsets`` are the next
     offsets of its source after this batch; ``source`` is the consumer group or the id of the replay. A batch may have
-    offsets and no frames, if all records were filtered out or became dead letters.
+    offsets and no frames, if all records were filtered out or became dead letters. ``held`` are next offsets that the
+    sink is known to have stored for the source before.
     """
 
     frames: Mapping[str, pl.DataFrame]
     offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
     source: str = ""
+    held: Mapping[TopicPartition, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +70,15 @@ class WriteResult:
 class SourceProgress:
     """Progress of one source: the offset after the last one written, by partition.
 
-    ``description`` was given with the last ``claim``; ``updated_at_ms`` is the time of the source's last write or
-    claim, in milliseconds since 1970.
+    ``description`` was given with the last ``claim``, ``descriptions`` with the last one of each partition;
+    ``updated_at_ms`` is the time of the source's last write or claim, in milliseconds since 1970.
     """
 
     source: str
     description: str
     next_offsets: Mapping[TopicPartition, int]
     updated_at_ms: int
+    descriptions: Mapping[TopicPartition, str] = field(default_factory=dict, compare=False)
 
 
 @runtime_checkable
@@ -102,7 +105,8 @@ class Sink(Protocol):
 
         A sink that ``KeepsProgress`` stores, in the same transaction, the offsets of the partitions that it claimed for
         ``batch.source``, and ignores those of others. It raises ``FencedError`` when another sink has claimed one of
-        the partitions since.
+        the partitions since, and ``SinkBehindError`` when a stored offset is lower than that of ``batch.held``: the
+        place was restored or failed over, and the rows between are missing. Nothing is written then.
         """
 
     def close(self) -> None:
