@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,7 +22,10 @@ __all__ = [
     "kafka_settings",
     "require_topic",
     "topic_option",
+    "umask_option",
 ]
+
+DEFAULT_UMASK = "027"
 
 CLOSE_SECONDS = 10.0
 
@@ -74,6 +78,27 @@ def require_topic(reader: RecordReader, topic: str) -> None:
         reader.partitions_of(topic)
     except UnknownTopicError as error:
         raise UnknownTopicError(f"{error}: create it with flowise-telemetry topics create", topic=topic) from error
+
+
+def umask_option(command: _Command) -> _Command:
+    """Add ``--umask``: the bits that the files and folders of this run do not have, whoever makes them."""
+
+    def apply(ctx: click.Context, param: click.Parameter, value: str) -> None:
+        if re.fullmatch("0*[0-7]{1,3}", value) is None:
+            raise click.BadParameter(f"{value!r} is no octal number of at most 777, such as 027", ctx, param)
+        before = os.umask(int(value, 8))
+        ctx.call_on_close(lambda: os.umask(before))
+
+    option = click.option(
+        "--umask",
+        default=DEFAULT_UMASK,
+        show_default=True,
+        metavar="OCTAL",
+        help="Rights that new files and folders do not get; 027: the group may read, others nothing.",
+        expose_value=False,
+        callback=apply,
+    )
+    return option(command)
 
 
 def json_option(text: str) -> Callable[[_Command], _Command]:

@@ -97,7 +97,7 @@ class Ledger:
                 if self._path.stat().st_ino == os.fstat(self._file.fileno()).st_ino:
                     return self._file
             self.close()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._file = os.fdopen(descriptor, "a", encoding="utf-8")
         return self._file

@@ -140,7 +140,7 @@ class KafkaSettings:
     def _choose_protocol(self) -> None:
         """Be PLAINTEXT, unless that would send in clear what was meant to be protected."""
         meant = [name for name in _SECURITY_FIELDS if getattr(self, name) is not None]
-        meant += [name for name in self.options if is_of_security(name)]
+        meant += [name for name, text in self.options.items() if is_of_security(name) and not is_code(name, text)]
         if meant:
             login = any(name.startswith(("sasl_", "token_")) for name in meant)
             raise ConfigurationError(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.options import json_option, umask_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.delta import DeltaSink
@@ -17,6 +17,7 @@ __all__ = ["compact"]
 
 
 @click.command()
+@umask_option
 @click.option(
     "--sink", metavar="URL", required=True, help="Lake to compact: delta:///folder, delta+s3://bucket/prefix."
 )

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import click
 
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
-from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.options import json_option, umask_option
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
@@ -27,6 +27,7 @@ _AGE = re.compile(r"\s*\d+\s*[a-zA-Z]+\s*")
 
 
 @click.command()
+@umask_option
 @click.option("--sink", metavar="URL", required=True, help="Sink to remove events from.")
 @click.option(
     "--before",

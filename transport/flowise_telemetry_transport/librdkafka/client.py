@@ -49,7 +49,6 @@ _OURS = frozenset({
     "delivery.report.only.error",
     "offset.store.method",
     "transactional.id",
-    "plugin.library.paths",  # loads code
     "default.topic.config",  # an object
     "logger",
 })  # fmt: skip
@@ -94,7 +93,8 @@ def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, A
         return client_class(config, logger=ClientLog(settings.secrets))
     except confluent_kafka().KafkaException as error:
         for name, option in given.items():
-            if re.search(rf"""["`]{re.escape(name)}["`]""", str(error)):
+            of_plugin = name == "plugin.library.paths" and "(plugin " in str(error)
+            if of_plugin or re.search(rf"""["`]{re.escape(name)}["`]""", str(error)):
                 reason = mask_values(error.args[0].str(), settings.secrets)
                 hides = reason != error.args[0].str()  # a trace would show it
                 raise ConfigurationError(f"librdkafka refuses the Kafka setting {option}: {reason}") from (

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import click
 
+from flowise_telemetry_cli.options import umask_option
+
 __all__ = ["demo"]
 
 
 @click.command()
+@umask_option
 @click.option(
     "--events", type=click.IntRange(5, 1_000_000), default=5_000, show_default=True, help="Number of events to send."
 )

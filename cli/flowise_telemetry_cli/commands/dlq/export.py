@@ -16,6 +16,7 @@ from flowise_telemetry_cli.commands.dlq._reading import (
     report_unread,
 )
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import umask_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
@@ -24,6 +25,7 @@ __all__ = ["export"]
 
 
 @click.command()
+@umask_option
 @dead_letter_options
 @choice_options
 @max_option

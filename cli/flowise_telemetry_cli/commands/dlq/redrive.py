@@ -17,7 +17,7 @@ from flowise_telemetry_cli.commands.dlq._reading import (
 )
 from flowise_telemetry_cli.errors import FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
-from flowise_telemetry_cli.options import SINK_HELP, json_option, kafka_settings
+from flowise_telemetry_cli.options import SINK_HELP, json_option, kafka_settings, umask_option
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
@@ -36,6 +36,7 @@ __all__ = ["redrive"]
 
 
 @click.command()
+@umask_option
 @dead_letter_options
 @click.option("--sink", metavar="URL", help=SINK_HELP)
 @choice_options

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from flowise_telemetry_consumer.sinks.passwords import NO_PASSWORD, Password
 from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["Address", "address_of"]
@@ -31,10 +32,13 @@ class Address:
     database: str
     shown: str
     makes_database: bool = False
+    password: Password = NO_PASSWORD
 
 
 def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address:
     """Return the address of a URL; without a password in it, ``CLICKHOUSE_PASSWORD`` is used.
+
+    ``password_file=`` of the URL, or ``CLICKHOUSE_PASSWORD_FILE``, names a file that holds the password.
 
     Raises ``ConfigurationError``, whose text repeats no part of the URL: a misplaced part is often the password.
     """
@@ -47,10 +51,13 @@ def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address
     except ValueError:
         raise _unreadable() from None
     database = unquote(parts.path.removeprefix("/")) or _DEFAULT_DATABASE
+    files = said.pop("password_file", [""])
     secure = said.pop("secure", ["true" if port in _TLS_PORTS else "false"])
-    if not parts.hostname or parts.fragment or "/" in database or said or secure[-1] not in ("true", "false"):
+    if not parts.hostname or parts.fragment or set("/@") & set(database) or said or secure[-1] not in ("true", "false"):
         raise _unreadable()
-    password = unquote(parts.password) if parts.password is not None else environment.get("CLICKHOUSE_PASSWORD", "")
+    password = Password.found(unquote(parts.password or ""), files[-1], environment, "CLICKHOUSE_PASSWORD")
+    if password == NO_PASSWORD and parts.password is None:
+        password = Password(environment.get("CLICKHOUSE_PASSWORD", ""))
     user = unquote(parts.username) if parts.username else "default"
     masked = f"{parts.username or ''}{':***' if parts.password else ''}{'@' if parts.username else ''}"
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -59,7 +66,7 @@ def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address
             "host": parts.hostname,
             "port": port,
             "username": user,
-            "password": password,
+            "password": password.value or "",
             "secure": secure[-1] == "true",
             "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
             "send_receive_timeout": _REQUEST_TIMEOUT_SECONDS,
@@ -68,6 +75,7 @@ def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address
         },
         database=database,
         shown=f"clickhouse://{masked}{host}:{port}/{database}",
+        password=password,
     )
 
 
@@ -87,5 +95,5 @@ def _unreadable() -> ConfigurationError:
     return ConfigurationError(
         "not a ClickHouse URL: it is clickhouse://user@host:8443/database, with ?secure=false for plain HTTP on "
         "another port, or clickhouse:///relative/folder for the engine in this process; percent-encode special "
-        "characters of a password, or give it as CLICKHOUSE_PASSWORD"
+        "characters of a password, or give it as CLICKHOUSE_PASSWORD or CLICKHOUSE_PASSWORD_FILE"
     )

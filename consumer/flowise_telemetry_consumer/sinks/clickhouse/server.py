@@ -96,7 +96,8 @@ def _connect(address: Address) -> Client:
     import clickhouse_connect
 
     if not address.makes_database:
-        return clickhouse_connect.get_client(**address.arguments, database=address.database)
+        arguments = {**address.arguments, "password": address.password.read() or ""}
+        return clickhouse_connect.get_client(**arguments, database=address.database)
     client = clickhouse_connect.get_client(**address.arguments)
     try:
         client.command(f"CREATE DATABASE IF NOT EXISTS {name(address.database)} ENGINE = Atomic")

@@ -53,8 +53,8 @@ def place_of(url: str, environ: Mapping[str, str]) -> Place:
     try:
         parts = urlsplit(url)
         given = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
-    except ValueError as error:
-        raise ConfigurationError(f"a delta sink on object storage is {form}") from error
+    except ValueError:
+        raise ConfigurationError(f"a delta sink on object storage is {form}") from None
     if parts.username or parts.password or "@" in parts.netloc:
         raise ConfigurationError(
             "credentials do not go into the URL: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or the store's own)"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
+from flowise_telemetry_consumer.sinks.passwords import NO_PASSWORD, Password
 from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["DEFAULT_SCHEMA", "Address", "address_of"]
@@ -32,6 +35,7 @@ class Address:
     conninfo: str = field(repr=False)
     schema: str
     place: str
+    password: Password = NO_PASSWORD
 
     @property
     def shown(self) -> str:
@@ -45,8 +49,10 @@ class Address:
         return replace(self, schema=_short_enough(f"{self.schema}_{name}"))
 
 
-def address_of(url: str) -> Address:
+def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address:
     """Return the address of a URL. libpq fills in the rest, also from ``PGPASSWORD`` and ``~/.pgpass``.
+
+    ``password_file=`` of the URL, or ``PGPASSWORD_FILE``, names a file that holds the password.
 
     Raises ``ConfigurationError`` for what libpq cannot parse. Its text repeats no part of the URL: a misplaced part is
     often the password.
@@ -57,11 +63,17 @@ def address_of(url: str) -> Address:
     bare, _, query = url.partition("?")
     parameters = [part for part in query.split("&") if part]
     schemas = [unquote(part.removeprefix("schema=")) for part in parameters if part.startswith("schema=")]
-    rest = "&".join(part for part in parameters if not part.startswith("schema="))
+    files = [unquote(part.removeprefix("password_file=")) for part in parameters if part.startswith("password_file=")]
+    rest = "&".join(part for part in parameters if not part.startswith(("schema=", "password_file=")))
+    authority, _, path = bare.partition("://")[2].partition("/")
+    if authority.count("@") > 1 or "@" in path or "@" in unquote(authority.rpartition("@")[2]):
+        raise _unreadable()  # it belongs to the password, and libpq would take what follows for the host
     try:
         said = conninfo_to_dict(f"{bare}?{rest}" if rest else bare)
     except ProgrammingError:
         raise _unreadable() from None
+    if "@" in f"{said.get('host') or ''}{said.get('hostaddr') or ''}":
+        raise _unreadable()
     port = str(said.get("port") or "")
     if not all(number.isdecimal() for number in port.split(",") if port):
         raise _unreadable()
@@ -69,7 +81,10 @@ def address_of(url: str) -> Address:
     if not schema:
         raise ConfigurationError("schema= of the PostgreSQL URL is empty: name a schema or leave it out")
     settings: dict[str, Any] = {**_DEFAULTS, **said}
-    return Address(conninfo=make_conninfo(**settings), schema=_short_enough(schema), place=_place(said))
+    password = Password.found(str(said.get("password") or ""), files[-1] if files else None, environment, "PGPASSWORD")
+    return Address(
+        conninfo=make_conninfo(**settings), schema=_short_enough(schema), place=_place(said), password=password
+    )
 
 
 def _short_enough(schema: str) -> str:
@@ -84,7 +99,7 @@ def _short_enough(schema: str) -> str:
 def _unreadable() -> ConfigurationError:
     return ConfigurationError(
         "not a PostgreSQL URL: it is postgresql://user@host:port/database?schema=name; "
-        "percent-encode special characters of a password, or give it as PGPASSWORD"
+        "percent-encode special characters of a password (@ is %40), or give it as PGPASSWORD or PGPASSWORD_FILE"
     )
 
 

@@ -263,10 +263,11 @@ class PostgresSink:
     def _connect(self) -> Connection[Any]:
         import psycopg
 
+        secret = self._address.password.read(after=self.url if self._was_connected else None)
         try:
             # Statements are few and large: preparing them saves nothing, and a pooler loses prepared statements.
             connection = self._connect_to(
-                self._address.conninfo, autocommit=True, prepare_threshold=None, client_encoding="utf8"
+                self._address.conninfo, password=secret, autocommit=True, prepare_threshold=None, client_encoding="utf8"
             )
         except psycopg.OperationalError as error:
             raise connect_failure(error, self._address, was_connected=self._was_connected) from error
