@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 __all__ = ["is_about_to_fork", "let_it_fork"]
 
-_LOOK_SECONDS = 1.0  # rarely, because no thread may wake up in the very moment of the fork
+_LOOK_SECONDS = 5.0  # rarely, because no thread may wake up in the very moment of the fork
 _LONGEST_SECONDS = 60.0
 
 
