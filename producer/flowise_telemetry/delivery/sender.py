@@ -138,11 +138,13 @@ class Sender:
             self._wakeup.wait(wait, has_work=lambda: self._stop_at is not None and self._is_over())
 
     def _prepare(self) -> None:
-        """Import what the first event needs."""
+        """Import what the first event needs, and write it to the spool, if there is one."""
         self._requests.progress_at = float("inf")
         with contextlib.suppress(Exception):  # the first turn meets it again
             if len(self._queue):
                 self._encoders.of(self._queue.stream)
+                if self._pending.keeps:  # on disk before the import of a client, which is when children are ended
+                    self._encode_some()
             self._in_flight.open()
         self._requests.progress_at = self._clock()
 
