@@ -138,7 +138,7 @@ class Sender:
             self._wakeup.wait(wait, has_work=lambda: self._stop_at is not None and self._is_over())
 
     def _prepare(self) -> None:
-        """Import what the first event needs."""
+        """Import what the first event needs, and write it to the spool, if there is one."""
         self._requests.progress_at = float("inf")
         with contextlib.suppress(Exception):  # the first turn meets it again
             if len(self._queue):
