@@ -145,9 +145,11 @@ class Sender:
                 self._encoders.of(self._queue.stream)
             if self._pending.keeps:  # the client's import takes as long as a buffer of large events lasts
                 self._requests.keeping = True
-                while len(self._queue) or self._unencoded:
-                    self._encode_some()
-                self._requests.keeping = False
+                try:
+                    while len(self._queue) or self._unencoded:
+                        self._encode_some()
+                finally:
+                    self._requests.keeping = False
             self._in_flight.open()
         self._requests.progress_at = self._clock()
 
