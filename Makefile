@@ -117,6 +117,7 @@ bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and
 	@$(RUN) -m bench $(ARGS)
 	@$(RUN) -m bench.producer
 	@$(RUN) -m bench.consumer
+	@$(RUN) -m bench.delta
 	@$(RUN) -m bench.clickhouse
 	@$(RUN) -m bench.replay
 

@@ -143,8 +143,13 @@ class Sender:
         with contextlib.suppress(Exception):  # the first turn meets it again
             if len(self._queue):
                 self._encoders.of(self._queue.stream)
-                if self._pending.keeps:  # on disk before the import of a client, which is when children are ended
-                    self._encode_some()
+            if self._pending.keeps:  # the client's import takes as long as a buffer of large events lasts
+                self._requests.keeping = True
+                try:
+                    while len(self._queue) or self._unencoded:
+                        self._encode_some()
+                finally:
+                    self._requests.keeping = False
             self._in_flight.open()
         self._requests.progress_at = self._clock()
 
