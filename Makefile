@@ -88,9 +88,9 @@ PYTHONS ?= $(PYTHON)
 SMOKE ?=
 
 .PHONY: test-apps
-test-apps: $(DEV_READY) ## the producer in gunicorn, Celery, uWSGI, gevent, eventlet; PYTHONS="python3.11 python3.13", SMOKE=1 for a part of it
-	@APP_PYTHONS=$$(tests/apps/install.sh $(VENV)/bin/uv .venvs $(PYTHONS)) && export APP_PYTHONS && \
-		APP_SMOKE=$(SMOKE) $(PYTEST) tests/apps $(ARGS)
+test-apps: $(DEV_READY) ## the producer in gunicorn, Celery, uWSGI, gevent, PyInstaller; PYTHONS="python3.11 python3.13", SMOKE=1 for a part of it
+	@export APP_SMOKE=$(SMOKE); APP_PYTHONS=$$(tests/apps/install.sh $(VENV)/bin/uv .venvs $(PYTHONS)) && \
+		export APP_PYTHONS && $(PYTEST) tests/apps $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_READY) ## ruff, mypy, and whether the generated files are up to date; changes nothing
