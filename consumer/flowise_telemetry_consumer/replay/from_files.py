@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from flowise_telemetry_consumer.archives.file_archive import FILE, OFFSET, FileArchive, Format
@@ -17,7 +18,7 @@ from flowise_telemetry_consumer.replay.archive_result import ArchiveResult
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.from_sink import advance_archive
 from flowise_telemetry_consumer.replay.resume import acquire_lock
-from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import Catalog
@@ -117,7 +118,8 @@ def import_files(
             on_rejects=rejects.keep,
         )
     if run.source and result.incomplete is None:
-        sink.write(Batch(frames={}, offsets={_END: 1}, source=run.source))
+        end = Batch(frames={}, offsets={_END: 1}, source=run.source)
+        retry_until(partial(sink.write, end), control, what="the sink")
     return result
 
 
