@@ -89,12 +89,12 @@ class Lookup:
             commits[TopicPartition(tp.topic, tp.partition)] = there
         return commits
 
-    def commit(self, client_offsets: Sequence[Any], doing: str) -> Exception | None:
-        """Commit and wait; return the error, because this may run in a thread that cannot raise."""
+    def commit(self, client_offsets: Sequence[Any], doing: str, *, wait: bool = True) -> Exception | None:
+        """Commit; return the error, because this may run in a thread that cannot raise."""
         if not client_offsets:  # librdkafka would commit its stored offsets
             return None
         try:
-            results = self._consumer.commit(offsets=client_offsets, asynchronous=False)
+            results = self._consumer.commit(offsets=client_offsets, asynchronous=not wait)
         except self._kafka.KafkaException as error:
             return translate_exception(error, doing)
         except Exception as error:

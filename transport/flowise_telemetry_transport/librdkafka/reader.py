@@ -158,8 +158,10 @@ class LibrdkafkaReader:
         doing = f"commit of group {self._group}"
         done: list[Any] = []
         if self._membership.in_callback:
-            # In a rebalance callback librdkafka accepts a commit from this thread only; the request timeout bounds it.
-            done.append(self._lookup.commit(client_offsets, doing))
+            # In a rebalance callback librdkafka accepts a commit from this thread only, and waits for brokers that are
+            # away without a bound. So it is only sent: librdkafka does not give the partitions up before it is
+            # answered, and where it fails, the next owner reads the records again.
+            done.append(self._lookup.commit(client_offsets, doing, wait=False))
         # Otherwise in another thread: a synchronous commit has no timeout, an asynchronous one is answered in poll.
         elif not within(timeout_seconds, lambda: done.append(self._lookup.commit(client_offsets, doing))):
             raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {timeout_seconds:g} s")
