@@ -6,12 +6,12 @@ import datetime
 import re
 from collections.abc import Callable
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import deltalake
 import duckdb
-import pandas
 import polars
 import polars as pl
 import pytest
@@ -55,7 +55,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(code: str) -> Any:
     """The value of a recipe's last expression."""
-    names: dict[str, Any] = {"polars": polars, "deltalake": deltalake, "duckdb": duckdb, "pandas": pandas}
+    names: dict[str, Any] = {
+        "polars": polars,
+        "deltalake": deltalake,
+        "duckdb": duckdb,
+        "pandas": import_module("pandas"),
+    }
     *before, last = re.split(r"\n(?=\S)(?!\))", code)
     for line in before:
         exec(line, names)
@@ -93,5 +98,5 @@ def test_files_are_read_as_the_guide_says(folder: Path, monkeypatch: pytest.Monk
     by_polars, by_pandas = (line.split("  #")[0] for line in blocks(FILES, "python")[0].splitlines())
     assert run(by_polars).select(pl.len()).collect().item() == len(run(by_pandas)) == PREDICTIONS
     of_parquet, of_csv = statements(FILES, "sql")
-    assert duckdb.sql(of_parquet).fetchall() == [(DAY, "EXTERNAL", PREDICTIONS)]
-    assert duckdb.sql(of_csv).fetchall() == [(DAY, sizes(batch(repeat=3))["tool_created"])]
+    assert duckdb.execute(of_parquet).fetchall() == [(DAY, "EXTERNAL", PREDICTIONS)]
+    assert duckdb.execute(of_csv).fetchall() == [(DAY, sizes(batch(repeat=3))["tool_created"])]
