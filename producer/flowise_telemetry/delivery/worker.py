@@ -26,7 +26,7 @@ logger = logging.getLogger("flowise_telemetry")
 
 _CLOSING = 0.1  # of the time that ``stop`` has, for closing client and spool
 _KEEP_SECONDS = 5.0  # that ``stop`` takes longer, at most, while events are written to the spool
-_FALL_ASLEEP_SECONDS = 0.1
+_FALL_ASLEEP_SECONDS = 1.0  # milliseconds, unless the machine is very busy
 _FIRST_LOOK_SECONDS = 0.0005
 _LONGEST_LOOK_SECONDS = 0.02
 _FIRST_RELOAD_SECONDS = 1.0
