@@ -15,6 +15,7 @@
         ├── SinkDeniedError         it refuses credentials or rights, which its owner can give back meanwhile
         ├── SinkInUseError          another process holds the lock
         └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
+            └── SnapshotGoneError   what was being read was removed meanwhile: read the newest state
 
 Messages name the sink with its password masked and never contain the value of a field.
 """
@@ -38,6 +39,7 @@ __all__ = [
     "SinkError",
     "SinkInUseError",
     "SinkUnavailableError",
+    "SnapshotGoneError",
     "TopicChangedError",
     "UnknownRunError",
     "WorkerError",
@@ -117,3 +119,7 @@ class SinkUnavailableError(SinkError):
     """The sink is unavailable for now. The same write may be made again: rows that got through are not repeated."""
 
     retryable = True
+
+
+class SnapshotGoneError(SinkUnavailableError):
+    """A state that was being read was removed by a vacuum or an overwrite. The newest state can be read."""

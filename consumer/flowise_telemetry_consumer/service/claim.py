@@ -11,7 +11,7 @@ from typing import Protocol
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink, SourceProgress
 from flowise_telemetry_transport.types import Commit, TopicPartition
 
-__all__ = ["Claimed", "CommitNote", "GroupState", "claim"]
+__all__ = ["Claimed", "CommitNote", "GroupState", "claim", "sink_id_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def claim(sink: ClaimedSink, group: str, partitions: Collection[TopicPartition],
     partitions = sorted(partitions)
     kept = next((its for its in sink.progress() if its.source == group), None)
     texts = {} if kept is None else kept.descriptions
-    known_ids = [str(its["sink"]) for text in texts.values() if (its := _object(text)).get("sink")]
-    sink_id = next(iter(known_ids), uuid.uuid4().hex)
+    known_id = None if kept is None else sink_id_of(kept)
+    sink_id = known_id or uuid.uuid4().hex
     known = {tp: str(_object(texts.get(tp, "")).get("topic_id") or "") for tp in partitions}
     new_topic = frozenset(tp for tp, its in known.items() if its and state.topic_id and its != state.topic_id)
     if new_topic:
@@ -93,10 +93,16 @@ def claim(sink: ClaimedSink, group: str, partitions: Collection[TopicPartition],
         for tp in partitions
         if (held := _held_before(state.commits.get(tp), notes.get(tp), stored.get(tp))) > stored.get(tp, 0)
     }
-    if kept is not None and not known_ids and not kept.next_offsets:
+    if kept is not None and known_id is None and not kept.next_offsets:
         behind = {}  # it knows the group, and keeps neither offsets nor what it was told with a claim
     other = any(note is not None and note.sink != sink_id for note in notes.values())
     return Claimed(sink_id, stored, behind, other, new_topic)
+
+
+def sink_id_of(progress: SourceProgress) -> str | None:
+    """Return the id of the sink that keeps a group's progress; None where an earlier version claimed."""
+    ids = (_object(text).get("sink") for text in progress.descriptions.values())
+    return next((str(its) for its in ids if its), None)
 
 
 def _start_over(

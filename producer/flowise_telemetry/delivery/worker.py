@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flowise_telemetry import lifecycle
 from flowise_telemetry.delivery.requests import Requests
+from flowise_telemetry.delivery.uwsgi_master import is_about_to_fork, let_it_fork
 from flowise_telemetry.stats import DropReason
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ logger = logging.getLogger("flowise_telemetry")
 
 _CLOSING = 0.1  # of the time that ``stop`` has, for closing client and spool
 _KEEP_SECONDS = 5.0  # that ``stop`` takes longer, at most, while events are written to the spool
+_FALL_ASLEEP_SECONDS = 1.0  # milliseconds, unless the machine is very busy
 _FIRST_LOOK_SECONDS = 0.0005
 _LONGEST_LOOK_SECONDS = 0.02
 _FIRST_RELOAD_SECONDS = 1.0
@@ -58,6 +60,7 @@ class Worker:
         self._ident: int | None = None
         self._thread: threading.Thread | None = None
         self._sender: Sender | None = None
+        self._has_begun = False
         self.running = False
         """True once there is a thread. Starting one twice is harmless: the second has nothing to do."""
 
@@ -78,6 +81,9 @@ class Worker:
                 raise
             return
         self.running = True
+        if is_about_to_fork():  # the thread begins now, to be asleep by then
+            deadline = self._clock() + _FALL_ASLEEP_SECONDS
+            self._look_until(lambda: self._has_begun, lambda: deadline)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until everything accepted before the call is delivered or dropped; return False at the time limit."""
@@ -103,7 +109,7 @@ class Worker:
 
         Without a spool the rest is counted as ``closed``. For ``patience_seconds`` see ``Requests.ask_to_stop``.
         """
-        requests, before = self._requests, self._counts.closed
+        requests = self._requests
         self._queue.close()
         closing_seconds = timeout_seconds * _CLOSING
         requests.ask_to_stop(self._clock(), timeout_seconds - closing_seconds, patience_seconds)
@@ -121,13 +127,7 @@ class Worker:
         elif self._thread is not None:
             # A sub-interpreter aborts the process if a thread's last steps are not done when it ends.
             self._thread.join(_LONGEST_LOOK_SECONDS)
-        lost = self._counts.closed - before
-        if lost:
-            logger.warning(
-                "telemetry: %d event%s not delivered by the end and lost (closed): no spool is set, or it took no more",
-                lost,
-                " was" if lost == 1 else "s were",
-            )
+        self._counts.tell_losses()
 
     def wait_for_end(self, timeout_seconds: float) -> None:
         """Wait until the thread has seen an opt-out and dropped everything."""
@@ -184,7 +184,9 @@ class Worker:
             self._thread = thread
 
     def _run(self) -> None:
+        self._has_begun = True
         try:
+            let_it_fork(lambda: self._requests.flushing or self._requests.stop_at is not None)
             self._work(lambda: False)
         finally:
             if not self._requests.over:
@@ -210,11 +212,13 @@ class Worker:
     def _loaded(self, done: Callable[[], bool]) -> Sender | None:
         wait_seconds = 0.0
         while True:
+            self._requests.progress_at = float("inf")
             try:
                 return self._load()
             except Exception as error:  # a broken installation; an import that a fork or the end of Python cut short
                 level = logging.DEBUG if wait_seconds else logging.WARNING
                 logger.log(level, "telemetry: the sender cannot be loaded and is tried again: %r", error)
+            self._requests.progress_at = self._clock()
             wait_seconds = min(_LONGEST_RELOAD_SECONDS, 2 * wait_seconds or _FIRST_RELOAD_SECONDS)
             again_at = self._clock() + wait_seconds
             while (remaining := again_at - self._clock()) > 0:
