@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
-from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.options import json_option, umask_option
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status, rate_text
+from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer.export import FORMATS, ExportResult, export_events
@@ -24,6 +25,7 @@ __all__ = ["export"]
 
 
 @click.command()
+@umask_option
 @click.option("--sink", metavar="URL", required=True, help="Sink to read: any that can be read back.")
 @click.option(
     "--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Folder to make, new or empty."
@@ -76,15 +78,15 @@ def export(
             on_report=display.show,
         )
     if result.incomplete is not None:
-        click.echo(f"error: incomplete: {result.incomplete}: nothing was left in {out}; run it again", err=True)
+        echo(f"error: incomplete: {result.incomplete}: nothing was left in {out}; run it again", err=True)
         return INCOMPLETE
     if as_json:
-        click.echo(json.dumps({"out": str(out), "format": file_format, "rows": result.rows, "files": result.files}))
+        echo(json.dumps({"out": str(out), "format": file_format, "rows": result.rows, "files": result.files}))
     else:
-        click.echo(
+        echo(
             table(("event", "rows", "files"), [(name, rows, result.files[name]) for name, rows in result.rows.items()])
         )
-    click.echo(
+    echo(
         f"{source.url}: {sum(result.rows.values()):,} events in {sum(result.files.values()):,} files in {out}", err=True
     )
     return DONE
