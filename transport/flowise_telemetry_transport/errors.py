@@ -2,13 +2,26 @@
 
 TransportError
 ├── BrokerUnavailableError   no broker answered (retryable)
+│   ├── UnknownHostError         the name of a server does not resolve
+│   ├── UnreachableError         nothing listens at the address, or it does not answer
+│   └── AdvertisedListenerError  a broker's advertised address cannot be reached from here
 ├── DeliveryError            the cluster did not accept a record (``retryable`` says whether to send it again)
 │   ├── MessageTooLargeError     the record is over the client's or the topic's limit
 │   └── DeliveryTimeoutError     no acknowledgement within the delivery timeout (retryable)
 ├── BufferFullError          the client's own send buffer is full (retryable after a flush)
 ├── UnknownTopicError        the topic does not exist
 ├── TopicExistsError         the topic to be created exists
-├── AuthenticationError      the cluster rejected the credentials
+├── AuthenticationError      the cluster rejected the credentials: a wrong password, an unknown user, a token
+│   ├── MechanismError           the listener does not offer this SASL mechanism
+│   ├── LoginRequiredError       the listener wants a login, and none is set
+│   └── LoginUnexpectedError     the listener takes no login, and one is set
+├── TlsError                 no secure connection
+│   ├── UnknownAuthorityError    the broker's certificate is of an authority that is not trusted here
+│   ├── CertificateExpiredError  the broker's certificate is out of date
+│   ├── CertificateHostError     the broker's certificate is for another host
+│   ├── ClientCertificateError   the broker asks for a certificate of the client, or does not take this one
+│   ├── TlsRequiredError         the port speaks TLS, and the settings do not
+│   └── TlsUnexpectedError       the port does not speak TLS, and the settings do
 ├── AuthorizationError       the credentials do not permit this operation
 ├── CommitRejectedError      the group rebalanced: another member has the partitions
 └── UnreadableRecordError    the client cannot parse a record; carries partition and offset
@@ -21,17 +34,30 @@ from collections.abc import Collection
 from flowise_telemetry_schemas.errors import TelemetryError
 
 __all__ = [
+    "AdvertisedListenerError",
     "AuthenticationError",
     "AuthorizationError",
     "BrokerUnavailableError",
     "BufferFullError",
+    "CertificateExpiredError",
+    "CertificateHostError",
+    "ClientCertificateError",
     "CommitRejectedError",
     "DeliveryError",
     "DeliveryTimeoutError",
+    "LoginRequiredError",
+    "LoginUnexpectedError",
+    "MechanismError",
     "MessageTooLargeError",
+    "TlsError",
+    "TlsRequiredError",
+    "TlsUnexpectedError",
     "TopicExistsError",
     "TransportError",
+    "UnknownAuthorityError",
+    "UnknownHostError",
     "UnknownTopicError",
+    "UnreachableError",
     "UnreadableRecordError",
     "check_assigned",
     "check_commit",
@@ -47,6 +73,18 @@ class BrokerUnavailableError(TransportError):
     """No broker answered within the time given; the message names the bootstrap servers."""
 
     retryable = True
+
+
+class UnknownHostError(BrokerUnavailableError):
+    """The name of a server does not resolve."""
+
+
+class UnreachableError(BrokerUnavailableError):
+    """Nothing listens at the address, it does not answer, or what answers is no broker."""
+
+
+class AdvertisedListenerError(BrokerUnavailableError):
+    """A server answers, but the address that it names for a broker cannot be reached from here."""
 
 
 class DeliveryError(TransportError):
@@ -79,6 +117,46 @@ class TopicExistsError(TransportError):
 
 class AuthenticationError(TransportError):
     """The cluster rejected the credentials."""
+
+
+class MechanismError(AuthenticationError):
+    """The listener does not offer this SASL mechanism; the message names those it has."""
+
+
+class LoginRequiredError(AuthenticationError):
+    """The listener wants a login, and none is set."""
+
+
+class LoginUnexpectedError(AuthenticationError):
+    """The listener takes no login, and one is set."""
+
+
+class TlsError(TransportError):
+    """There is no secure connection."""
+
+
+class UnknownAuthorityError(TlsError):
+    """The broker's certificate is of an authority that is not trusted here."""
+
+
+class CertificateExpiredError(TlsError):
+    """The broker's certificate is out of date."""
+
+
+class CertificateHostError(TlsError):
+    """The broker's certificate is for another host."""
+
+
+class ClientCertificateError(TlsError):
+    """The broker asks for a certificate of the client, or does not take this one."""
+
+
+class TlsRequiredError(TlsError):
+    """The port speaks TLS, and the settings do not."""
+
+
+class TlsUnexpectedError(TlsError):
+    """The port does not speak TLS, and the settings do."""
 
 
 class AuthorizationError(TransportError):

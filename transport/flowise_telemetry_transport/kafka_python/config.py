@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.kafka_python.release import import_kafka
 from flowise_telemetry_transport.logging import quiet_kafka_python
 from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.tls import client_context
 from flowise_telemetry_transport.tokens import make_token, provider_of
 
 __all__ = ["client_config"]
@@ -71,7 +71,8 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
         "ssl_cafile": settings.ssl_cafile,
         "ssl_certfile": settings.ssl_certfile,
         "ssl_keyfile": settings.ssl_keyfile,
-        "ssl_password": settings.key_password,
+        # None would be asked for on the terminal.
+        "ssl_password": (settings.key_password or "") if settings.ssl_certfile else None,
         "sasl_oauth_token_provider": _token_source(settings),
         "request_timeout_ms": int(settings.request_timeout_seconds * 1000),
         "session_timeout_ms": int(settings.session_timeout_seconds * 1000),
@@ -84,7 +85,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
     for name, text in settings.options.items():
         if name == "enable_ssl_certificate_verification":
             if not _typed(name, text, True):
-                wanted["ssl_context"] = _trusting_context(settings)
+                wanted["ssl_context"] = client_context(settings)
             continue
         if name == "ssl_endpoint_identification_algorithm":
             wanted["ssl_check_hostname"] = text.lower() == "https"
@@ -101,16 +102,6 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
             raise ConfigurationError(f"kafka-python does not know the Kafka setting {name}")
         wanted[name] = _typed(name, text, all_known[name])
     return {name: value for name, value in wanted.items() if name in known and value is not None}
-
-
-def _trusting_context(settings: KafkaSettings) -> ssl.SSLContext:
-    """Return a context that trusts any broker; kafka-python itself has no such setting."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if settings.ssl_certfile:
-        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, settings.key_password)
-    return context
 
 
 def _token_source(settings: KafkaSettings) -> Any:

@@ -31,6 +31,7 @@ from flowise_telemetry_transport.kafka_python.patches.positions import (
     resume,
     seek_back,
 )
+from flowise_telemetry_transport.kafka_python.patches.rotation import rotating_client
 from flowise_telemetry_transport.kafka_python.release import import_kafka, is_kafka_python_3
 from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.ports import RebalanceCallback
@@ -77,7 +78,7 @@ class KafkaPythonReader:
                     group_id=self._group,
                     enable_auto_commit=False,
                     auto_offset_reset="earliest",
-                    kafka_client=bounded_client(self._deadline),
+                    kafka_client=rotating_client(settings, bounded_client(self._deadline)),
                 )
         except OutOfTimeError as error:
             self._deadline.on_failure()

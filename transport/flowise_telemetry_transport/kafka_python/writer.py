@@ -21,6 +21,7 @@ from flowise_telemetry_transport.errors import (
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.errors import translate_delivery_error, translate_error
+from flowise_telemetry_transport.kafka_python.patches.rotation import rotating_client
 from flowise_telemetry_transport.kafka_python.patches.threadless import Turns, make_producer
 from flowise_telemetry_transport.kafka_python.release import import_kafka
 from flowise_telemetry_transport.logging import quiet_threads_of
@@ -106,6 +107,8 @@ class KafkaPythonWriter:
         if "api_version_auto_timeout_ms" in client_class.DEFAULT_CONFIG:  # kafka-python-ng
             # To find the version out it asks for the metadata of all topics of the cluster, and reads them in Python.
             ours["api_version"] = _API_VERSION
+        if (client := rotating_client(self._settings)) is not None:
+            ours["kafka_client"] = client
         try:
             producer, self._turns = make_producer({**ours, **config})
         except Exception as error:

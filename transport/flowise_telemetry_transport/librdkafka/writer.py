@@ -8,6 +8,7 @@ from typing import Any
 
 from flowise_telemetry_transport.errors import BufferFullError, TransportError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka, free, make_client
+from flowise_telemetry_transport.librdkafka.credentials import Credentials
 from flowise_telemetry_transport.librdkafka.errors import translate_delivery_error, translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
@@ -36,6 +37,7 @@ class LibrdkafkaWriter:
         self._closed = False
         self._callbacks: dict[bytes, tuple[OnDelivery]] = {}
         self._report_by_key = self._call_back  # bound once
+        self._credentials = Credentials(settings)
         self._producer: Any = make_client(
             self._kafka.Producer,
             settings,
@@ -50,6 +52,7 @@ class LibrdkafkaWriter:
                 "queue.buffering.max.kbytes": max(1, options.buffer_bytes // 1024),
                 "compression.type": options.compression or "none",
             },
+            self._credentials,
         )
         self._produce: Any = self._producer.produce
 
@@ -94,6 +97,7 @@ class LibrdkafkaWriter:
         producer = self._producer
         if producer is not None:
             producer.poll(0)
+            self._credentials.renew(producer)
 
     def flush(self, *, timeout_seconds: float) -> int:
         """See ``RecordWriter``."""
