@@ -35,7 +35,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 )
 """Exit status by error: the first that fits."""
 
-_RESTARTABLE = frozenset({"replay"})
+_RESTARTABLE = frozenset({"import", "replay"})
 """Commands that a supervisor, such as a Kubernetes Job, restarts. An outage leaves them incomplete, not failed."""
 
 TRACEBACK_VARIABLE = "FLOWISE_TELEMETRY_TRACEBACK"
@@ -92,7 +92,7 @@ def _is_outage(error: Exception, invocation: Invocation) -> bool:
         return False
     if not _RESTARTABLE & {command.name for command in invocation.commands}:
         return False
-    from flowise_telemetry_consumer import SinkInUseError  # already loaded during a replay, and slow to load elsewhere
+    from flowise_telemetry_consumer import SinkInUseError  # already loaded during these, and slow to load elsewhere
 
     return error.retryable or isinstance(error, SinkInUseError)
 

@@ -170,7 +170,6 @@ class Telemetry:
             max_events=self._limits.buffer_max_events, max_bytes=self._limits.buffer_max_bytes, wakeup=wakeup
         )
         self._counts = Counts(self._on_drop)
-        self._stream_id = ""
         watch = self._opt_out_watch = self._switch.watch()
         self._worker = Worker(
             queue=self._queue,
@@ -205,12 +204,13 @@ class Telemetry:
         try:
             size_bytes = event_bytes(event) if type(event) in _EVENT_TYPES else unusual_bytes(event)
         except ValidationError as error:
+            self._queue.refuse_invalid()
             self._counts.drop(DropReason.INVALID, error.event, error, refused=True)
-            return
-        reason = self._queue.put(event, size_bytes)
-        if reason is not None:
-            self._counts.drop(reason, event.EVENT, refused=True)
-        elif not self._worker.running:
+        else:
+            reason = self._queue.put(event, size_bytes)
+            if reason is not None:
+                self._counts.drop(reason, event.EVENT, refused=True)
+        if not (self._worker.running or self._closed):
             self._start()
 
     def _check(self, event: Event) -> None:
@@ -309,7 +309,7 @@ class Telemetry:
             dropped=dropped,
             buffered=max(0, accepted + counts.recovered - outcome),
             spooled=self._worker.spooled,
-            stream_id=self._stream_id,
+            stream_id=self._queue.stream.id,
         )
 
     # -- the sender -----------------------------------------------------------------------------------------------
@@ -331,14 +331,11 @@ class Telemetry:
                 self._queue.drop_all(self._counts, DropReason.OPTED_OUT)
                 return None
             from flowise_telemetry.delivery.assembly import assemble
-            from flowise_telemetry.encoding.encoder import new_stream_id
 
-            self._stream_id = self._stream_id or new_stream_id()
             return assemble(
                 self._settings,
                 self._limits,
                 app_version=self._app_version,
-                stream_id=self._stream_id,
                 queue=self._queue,
                 wakeup=wakeup,
                 requests=requests,

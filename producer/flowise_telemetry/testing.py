@@ -87,12 +87,12 @@ class TelemetryRecorder:
         )
 
     def events(self, name: str | None = None) -> list[RecordedEvent]:
-        """Return the events sent so far, in order; only those of that name if one is given."""
+        """Return the events sent so far, in order; only those of that name if one is given. No control records."""
         assert self.telemetry.flush(_WAIT_SECONDS), "events were not encoded within 10 s"  # noqa: S101 - for tests
         with self._memory.lock:
             values = list(self._memory.values)
         decoded = (codec.decode(value, catalog()) for value in values)
-        found = [RecordedEvent(schema.event, record) for schema, record in decoded]
+        found = [RecordedEvent(schema.event, record) for schema, record in decoded if not schema.control]
         return [event for event in found if name is None or event.event == name]
 
     def assert_sent(self, event: Event | str, *, times: int | None = None, **properties: Any) -> list[RecordedEvent]:

@@ -1,4 +1,4 @@
-"""The catalog of schemas: every released version of every event, by name or by fingerprint."""
+"""The catalog of schemas: every released version of every kind of record, by name or by fingerprint."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ __all__ = ["Catalog", "EventSchema", "catalog"]
 class EventSchema:
     """One version of one event, read from its ``.avsc`` file. Compares by identity, which makes it a cheap cache key.
 
+    ``control`` is True for a record that the producer makes of itself (``"control": true`` in the file): it is encoded,
+    written and replayed like an event, and counted apart from them.
     ``fingerprint`` is the CRC-64-AVRO of the schema's Parsing Canonical Form, little-endian, as it stands in a message
     (Avro 1.12, "Single object encoding"). ``wire`` is the schema parsed by fastavro, without logical types: a timestamp
     is read and written as an int of milliseconds, a UUID as a str.
@@ -36,6 +38,7 @@ class EventSchema:
     fingerprint: bytes
     source: Mapping[str, Any] = dataclass_field(repr=False)
     wire: Any = dataclass_field(repr=False)
+    control: bool = False
 
     @property
     def fingerprint_hex(self) -> str:
@@ -67,6 +70,7 @@ class EventSchema:
             fingerprint=bytes.fromhex(digest),
             source=source,
             wire=wire,
+            control=source.get("control") is True,
         )
 
 
@@ -122,18 +126,28 @@ class Catalog:
 
     @property
     def events(self) -> tuple[str, ...]:
-        """The names of the events, sorted."""
+        """The names of the events that an app sends, sorted."""
+        return tuple(name for name, schema in self._latest.items() if not schema.control)
+
+    @property
+    def control(self) -> frozenset[str]:
+        """The names of the control records."""
+        return frozenset(name for name, schema in self._latest.items() if schema.control)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all kinds of record, control records included, sorted."""
         return tuple(self._latest)
 
     def __iter__(self) -> Iterator[EventSchema]:
         return iter(self._schemas)
 
     def latest(self, event: str) -> EventSchema:
-        """Return the newest version of an event. Raises ``SchemaError`` listing the events that exist."""
+        """Return the newest version of a kind of record. Raises ``SchemaError`` listing the names that exist."""
         try:
             return self._latest[event]
         except KeyError:
-            raise SchemaError(f"no such event; there are: {', '.join(self.events)}") from None
+            raise SchemaError(f"no such event; there are: {', '.join(self.names)}") from None
 
     def get(self, event: str, version: int) -> EventSchema:
         """Return one version of an event. Raises ``SchemaError`` that names the latest version."""

@@ -19,6 +19,7 @@ __all__ = ["CLASSIFICATIONS", "Problem", "evolution_problems", "problems", "sour
 CLASSIFICATIONS = ("identifier", "name", "enum", "count", "time", "structure")
 
 _RECORD_KEYS = {"type", "name", "namespace", "doc", "fields"}
+_CONTROL = "control"  # of the outermost record alone
 _FIELD_KEYS = {"name", "type", "doc", "purpose", "classification", "aliases", "default"}
 _TYPE_KEYS = {
     "string": {"type", "logicalType", "pattern", "maxLength"},
@@ -89,7 +90,9 @@ def problems(schemas: Catalog) -> list[Problem]:
 def source_problems(event: str, version: int, source: Mapping[str, Any]) -> list[Problem]:
     """Return all problems of the JSON of one schema file."""
     where = f"{event} v{version}"
-    found = list(_record(source, where))
+    found = list(_record({key: value for key, value in source.items() if key != _CONTROL}, where))
+    if source.get(_CONTROL, True) is not True:
+        found.append(Problem(where, "control must be true, or left out"))
     if source.get("namespace") != "flowise.telemetry":
         found.append(Problem(where, 'the namespace must be "flowise.telemetry"'))
     if re.sub(r"(?<!^)(?=[A-Z])", "_", str(source.get("name"))).lower() != event:
@@ -104,6 +107,8 @@ def source_problems(event: str, version: int, source: Mapping[str, Any]) -> list
 def evolution_problems(old: EventSchema, new: EventSchema) -> list[Problem]:
     """Return the changes that keep the new version from reading old records, or a sink from keeping its columns."""
     where = f"{new.event} v{new.version}"
+    if new.control != old.control:
+        return [Problem(where, "an event cannot become a control record, nor the reverse")]
     if new.version != old.version + 1:
         return [Problem(where, f"the version after v{old.version} is v{old.version + 1}")]
     return list(_field_changes(old.fields, new.fields, where))

@@ -33,6 +33,10 @@ def disclosure(schemas: Catalog) -> str:
         schema = schemas.latest(event)
         own = (field for field in schema.fields if field.name not in ENVELOPE_FIELDS)
         parts += [f"\n## {event}\n\n{schema.doc} Schema version {schema.version}.\n\n", *_table(own)]
+    for name in schemas.names:
+        if name not in schemas.events:
+            schema = schemas.latest(name)
+            parts += [f"\n## {name}\n\n{schema.doc} Schema version {schema.version}.\n\n", *_table(iter(schema.fields))]
     return "".join(parts)
 
 

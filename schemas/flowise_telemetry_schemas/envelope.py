@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ENVELOPE_FIELDS", "VERSION_FIELD", "Envelope"]
+__all__ = ["ENVELOPE_FIELDS", "STREAM_STATE", "VERSION_FIELD", "Envelope"]
 
 ENVELOPE_FIELDS = ("eventId", "occurredAt", "instanceId", "streamId", "sequence")
 """The fields that the producer fills, in the order in which every schema begins with them."""
 
 VERSION_FIELD = "version"
 """The app's version follows the envelope in every schema; ``Telemetry(app_version=...)`` fills it in if it is None."""
+
+STREAM_STATE = "stream_state"
+"""The control record in which a stream tells how many events it numbered, and what became of them."""
 
 
 @dataclass(frozen=True, slots=True)

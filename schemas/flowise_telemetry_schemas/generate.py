@@ -41,7 +41,7 @@ from typing import Any, ClassVar
 
 
 def event_classes(schemas: Catalog) -> str:
-    """Return the text of ``events.py`` for the newest version of each event."""
+    """Return the text of ``events.py`` for the newest version of each event; an app makes no control records."""
     latest = [schemas.latest(event) for event in schemas.events]
     enums: dict[str, Field] = {}
     records: dict[str, Field] = {}

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flowise_telemetry_schemas.catalog import EventSchema, catalog
-from flowise_telemetry_schemas.constraints import Violation, as_error, properties_violations
+from flowise_telemetry_schemas.constraints import Violation, as_error, properties_violations, violations
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES, Event
 from flowise_telemetry_schemas.field import Field
 
-__all__ = ["event_from_json", "event_to_json", "milliseconds_of", "record_to_json", "rfc3339"]
+__all__ = [
+    "event_from_json",
+    "event_to_json",
+    "milliseconds_of",
+    "record_from_json",
+    "record_to_json",
+    "rfc3339",
+    "wire_form",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_TIME_CHARACTERS = 64
 
 
 def event_from_json(document: object) -> Event:
@@ -93,6 +103,45 @@ def record_to_json(schema: EventSchema, record: Mapping[str, Any]) -> dict[str, 
     }
 
 
+def record_from_json(schema: EventSchema, properties: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
+    """Return the record in wire form that ``record_to_json`` wrote, and every rule that it breaks.
+
+    A field may be given by its name, one of its aliases or its column; a timestamp as RFC 3339 text, in UTC if it has
+    no zone, or as milliseconds since 1970. Where a rule is broken the record is not to be used.
+    """
+    record, found = wire_form(schema, properties)
+    told = {violation.field for violation in found}
+    return record, found + [violation for violation in violations(schema, record) if violation.field not in told]
+
+
+def wire_form(schema: EventSchema, properties: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
+    """Return what ``record_from_json`` returns without a look at types and bounds."""
+    names, timestamps = _spellings(schema)
+    record: dict[str, Any] = {}
+    found: list[Violation] = []
+    for key, value in properties.items():
+        name = names.get(key, key)
+        if name in record:
+            found.append(Violation(name, "alias", "is given under two names"))
+        record[name] = value
+    for name in timestamps:
+        value = record.get(name)
+        if isinstance(value, str):
+            try:
+                record[name] = milliseconds_of(value)
+            except ValueError:
+                found.append(Violation(name, "time", "must be a time such as 2026-01-31T12:00:00.000Z"))
+    return record, found
+
+
+@functools.cache
+def _spellings(schema: EventSchema) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Return the names by what else they may be spelled as, and the fields that are times."""
+    names = {other: field.name for field in schema.fields for other in (*field.aliases, field.column)}
+    own = {field.name: field.name for field in schema.fields}
+    return names | own, tuple(field.name for field in schema.fields if field.kind == "timestamp")
+
+
 def rfc3339(milliseconds: int) -> str:
     """Format a time in milliseconds since 1970 as RFC 3339 text, in UTC and to the millisecond."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
@@ -100,5 +149,11 @@ def rfc3339(milliseconds: int) -> str:
 
 
 def milliseconds_of(text: str) -> int:
-    """Return the time that ``rfc3339`` formatted, in milliseconds since 1970."""
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+    """Return a time in RFC 3339 text, in UTC if it has no zone, in milliseconds since 1970.
+
+    Raises ``ValueError`` for anything else.
+    """
+    if len(text) > _MAX_TIME_CHARACTERS:
+        raise ValueError("longer than any time")
+    moment = datetime.fromisoformat(text)
+    return ((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)

@@ -24,7 +24,7 @@ from flowise_telemetry_transport.memory import InMemoryBroker
 from flowise_telemetry_transport.memory.reader import InMemoryReader
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import Delivery, Headers, OutgoingRecord, Record, TopicPartition, TopicSpec
-from tests.schemas.records import ENVELOPE, EVENTS, record_of
+from tests.schemas.records import ENVELOPE, EVENTS, STATE, record_of
 
 TOPIC = "events"
 DLQ = "events.dlq"
@@ -213,6 +213,7 @@ class World:
         admin.create_topic(TopicSpec(DLQ, 1, configs=configs))
         self._writer = self.broker.open_writer(max_record_bytes=64 * 1_048_576)
         self._numbers = itertools.count()
+        self._states = itertools.count()
         self._members = itertools.count(1_000)
         self._latest: InstantReader | None = None
         self.partitions = [TopicPartition(TOPIC, number) for number in range(partitions)]
@@ -229,6 +230,11 @@ class World:
     def send_again(self, identity: str, *, partition: int | None = None) -> None:
         """Send an event that was sent before."""
         self._send(value_of(int(identity[-12:], 16)), identity, partition, ())
+
+    def send_state(self, **fields: Any) -> None:
+        """Send what the stream tells of itself."""
+        state = {**STATE, "eventId": f"01890a5d-ac96-774b-bccf-{next(self._states):012x}", **fields}
+        self._send(encode(catalog().latest("stream_state"), state), state["eventId"], None, ())
 
     def skip_event(self) -> None:
         """Use up the number of an event that is never sent."""

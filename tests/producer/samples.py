@@ -9,9 +9,11 @@ from typing import Any
 
 from flowise_telemetry import Edge, FlowGraph, OriginType, PredictionSent, ToolCreated
 from flowise_telemetry_schemas import catalog, codec
+from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from flowise_telemetry_transport import InMemoryBroker, Record, TopicPartition
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
+STATE = catalog().latest("stream_state")
 ID = "0e0f0a0b-1c2d-4e3f-8a9b-0123456789ab"
 
 
@@ -27,7 +29,8 @@ def prediction_sent(nodes: int = 8) -> PredictionSent:
     )
 
 
-def stored_records(broker: InMemoryBroker, topic: str = EVENTS_TOPIC) -> list[Record]:
+def stored_records(broker: InMemoryBroker, topic: str = EVENTS_TOPIC, *, control: bool = False) -> list[Record]:
+    """The events, or the control records, of a topic."""
     reader = broker.open_reader()
     partitions = [TopicPartition(topic, number) for number in range(broker.partition_counts().get(topic, 0))]
     reader.assign(dict.fromkeys(partitions, 0))
@@ -35,7 +38,17 @@ def stored_records(broker: InMemoryBroker, topic: str = EVENTS_TOPIC) -> list[Re
     while batch := reader.poll(timeout_seconds=0.0, max_records=10_000):
         found += batch
     reader.close()
-    return found
+    return [record for record in found if is_control(record) is control]
+
+
+def is_control(record: Record) -> bool:
+    return (record.value or b"")[:HEADER_BYTES] == MARKER + STATE.fingerprint
+
+
+def states(broker: InMemoryBroker, topic: str = EVENTS_TOPIC) -> list[dict[str, Any]]:
+    """What the streams told of themselves, in this order for each."""
+    decoded = [codec.decode(record.value, catalog())[1] for record in stored_records(broker, topic, control=True)]
+    return sorted(decoded, key=lambda record: (record["streamId"], record["sequence"]))
 
 
 def stored(broker: InMemoryBroker, topic: str = EVENTS_TOPIC) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import pytest
 from flowise_telemetry.testing import TelemetryRecorder
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import TopicPartition, open_reader
-from tests.producer.samples import ID
+from tests.producer.samples import ID, is_control
 from tests.services.kafka import KafkaService
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -46,7 +46,7 @@ def sent_to(kafka: KafkaService, topic: str, count: int) -> list[dict[str, Any]]
     deadline = time.monotonic() + 20.0
     while len(found) < count and time.monotonic() < deadline:
         batch = reader.poll(timeout_seconds=0.5, max_records=500)
-        found += [codec.decode(record.value, catalog())[1] for record in batch]
+        found += [codec.decode(record.value, catalog())[1] for record in batch if not is_control(record)]
     reader.close()
     return found
 

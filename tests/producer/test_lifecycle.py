@@ -18,6 +18,7 @@ import pytest
 
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import open_reader
+from tests.producer.samples import is_control
 from tests.services.kafka import KafkaService
 
 pytestmark = pytest.mark.slow  # processes that end in every way there is
@@ -93,7 +94,7 @@ class Topic:
         while any(reader.position(partition) < end for partition, end in ends.items()):
             assert time.monotonic() < deadline
             batch = reader.poll(timeout_seconds=1.0, max_records=1000)
-            found += [codec.decode(record.value, catalog())[1] for record in batch]
+            found += [codec.decode(record.value, catalog())[1] for record in batch if not is_control(record)]
         reader.close()
         return found
 

@@ -55,6 +55,22 @@ ENVELOPE = Envelope(
     sequence=64,
 )
 
+STATE: dict[str, Any] = {
+    **ENVELOPE.fields(),
+    "version": "3.0.1",
+    "numbered": 1_000,
+    "waiting": 3,
+    "droppedQueueFull": 20,
+    "droppedInvalid": 1,
+    "droppedTooLarge": 0,
+    "droppedExpired": 0,
+    "droppedClosed": 2,
+    "droppedRejected": 0,
+    "withheld": [{"event": "tool_created", "field": "toolName", "rule": "not_a_name", "values": 7}],
+    "ended": False,
+}
+"""A control record, of the stream of ``ENVELOPE``."""
+
 
 def record_of(event: Event, envelope: Envelope = ENVELOPE) -> dict[str, Any]:
     """The record that the producer makes of an event."""

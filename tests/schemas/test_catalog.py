@@ -15,14 +15,19 @@ from tests.schemas.records import EVENTS, record_of
 ENVELOPE = ["eventId", "occurredAt", "instanceId", "streamId", "sequence", "version"]
 
 
-def test_the_five_events_have_the_documented_fields() -> None:
+DROPPED = [f"dropped{reason}" for reason in ("QueueFull", "Invalid", "TooLarge", "Expired", "Closed", "Rejected")]
+
+
+def test_the_five_events_and_the_control_record_have_the_documented_fields() -> None:
     assert {schema.event: [field.name for field in schema.fields] for schema in catalog()} == {
         "assistant_created": [*ENVELOPE, "assistantId"],
         "chatflow_created": [*ENVELOPE, "chatflowId", "flowGraph"],
         "prediction_sent": [*ENVELOPE, "chatflowId", "chatId", "type", "flowGraph"],
         "tool_created": [*ENVELOPE, "toolId", "toolName"],
         "vector_upserted": [*ENVELOPE, "chatflowId", "type", "flowGraph", "stopNodeId"],
+        "stream_state": [*ENVELOPE, "numbered", "waiting", *DROPPED, "withheld", "ended"],
     }
+    assert catalog().events == tuple(name for name in catalog().names if name != "stream_state")
 
 
 def test_columns_are_the_snake_case_of_the_names() -> None:

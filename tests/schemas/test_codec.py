@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flowise_telemetry_schemas import DecodeError, Event, ValidationError, catalog
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES, decode, encode
-from tests.schemas.records import EVENTS, record_of
+from tests.schemas.records import EVENTS, STATE, record_of
 
 _EMPTY = 0xC15D213AA4D7A795
 
@@ -73,6 +73,11 @@ def test_what_was_encoded_is_decoded(event: Event) -> None:
     schema = catalog().latest(event.EVENT)
     record = record_of(event)
     assert decode(encode(schema, record), catalog()) == (schema, record)
+
+
+def test_a_control_record_is_encoded_as_events_are() -> None:
+    schema = catalog().latest("stream_state")
+    assert decode(encode(schema, STATE), catalog()) == (schema, STATE)
 
 
 @pytest.mark.parametrize(

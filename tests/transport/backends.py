@@ -30,6 +30,7 @@ from tests.services.kafka import KafkaService
 
 __all__ = [
     "BACKENDS",
+    "COOPERATIVE_BACKENDS",
     "EMBEDDED_BACKENDS",
     "GROUP_BACKENDS",
     "Backend",
@@ -53,6 +54,17 @@ GROUP_BACKENDS = (
     pytest.param("librdkafka ladder", marks=pytest.mark.real_broker),
     "memory",
 )
+# Each test takes some seconds of waiting for the brokers.
+COOPERATIVE_BACKENDS = (
+    pytest.param("librdkafka ladder cooperative", marks=pytest.mark.real_broker),
+    pytest.param("librdkafka ladder consumer", marks=pytest.mark.real_broker),
+)
+# KIP-429 and KIP-848.
+_PROTOCOLS = {
+    "": {},
+    "cooperative": {"partition_assignment_strategy": "cooperative-sticky"},
+    "consumer": {"group_protocol": "consumer"},
+}
 
 
 class Backend(Protocol):
@@ -60,6 +72,8 @@ class Backend(Protocol):
 
     @property
     def keeps_null_headers(self) -> bool: ...
+    @property
+    def is_eager(self) -> bool: ...
     @property
     def creates_topics(self) -> bool: ...
     def reader(self, group: str | None = None) -> RecordReader: ...
@@ -74,6 +88,7 @@ class Backend(Protocol):
 class ClusterBackend:
     client: ClientName
     service: KafkaService
+    protocol: str = ""
     opened: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -81,11 +96,16 @@ class ClusterBackend:
         return self.client == "librdkafka"
 
     @property
+    def is_eager(self) -> bool:
+        return not self.protocol
+
+    @property
     def creates_topics(self) -> bool:
         return self.service.is_real
 
     def reader(self, group: str | None = None) -> RecordReader:
-        reader = open_reader(self.service.settings(client=self.client), group=group)
+        options = _PROTOCOLS[self.protocol]
+        reader = open_reader(self.service.settings(client=self.client, options=options), group=group)
         self.opened.append(lambda: reader.close(timeout_seconds=5))
         return reader
 
@@ -123,6 +143,7 @@ class MemoryBackend:
     broker: InMemoryBroker = field(default_factory=lambda: InMemoryBroker(default_partitions=None))
     names: Any = field(default_factory=itertools.count)
     keeps_null_headers: bool = True
+    is_eager: bool = True
     creates_topics: bool = True
 
     def reader(self, group: str | None = None) -> RecordReader:

@@ -16,13 +16,13 @@ from tests.transport.backends import BACKENDS, Backend, ClusterBackend, MemoryBa
 )
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each client on the broker of the ladder and on the embedded one, and the in-memory broker."""
-    client, _, broker = str(request.param).partition(" ")
+    client, broker, protocol = [*str(request.param).split(" "), "", ""][:3]
     opened: Backend
     if client == "memory":
         opened = MemoryBackend()
     else:
         service = request.getfixturevalue("kafka" if broker == "ladder" else "embedded_kafka")
-        opened = ClusterBackend(cast(ClientName, client), service)
+        opened = ClusterBackend(cast(ClientName, client), service, protocol)
     yield opened
     opened.close()
 

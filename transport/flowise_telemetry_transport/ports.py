@@ -39,7 +39,8 @@ class RecordReader(Protocol):
 
         ``on_revoked`` runs inside ``poll`` before the partitions are given up: a flush and a ``commit`` must fit into
         the session timeout. ``on_assigned`` runs inside ``poll`` after the rebalance. An exception in either is raised
-        by that ``poll``, even where the client would swallow it. A rebalance ends pauses.
+        by that ``poll``, even where the client would swallow it. Both get the partitions that move: all, unless the
+        group rebalances cooperatively (KIP-429, KIP-848). What moves is not paused afterwards.
         """
 
     def rejoin(self) -> None:

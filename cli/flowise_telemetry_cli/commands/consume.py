@@ -215,6 +215,8 @@ def _summary(counters: ConsumerCounters) -> str:
     text = f"consumed {counters.consumed:,}, written {counters.written.total():,}"
     if counters.duplicates.total():
         text += f", already there {counters.duplicates.total():,}"
+    if counters.control.total():
+        text += f", control records {counters.control.total():,}"
     if counters.dead.total():
         text += f", dead letters {counters.dead.total():,}"
     return f"{text}; waiting: {counters.outage}" if counters.outage else text
@@ -228,6 +230,7 @@ def _report(counters: ConsumerCounters, as_json: bool) -> None:
                     "consumed": counters.consumed,
                     "written": dict(+counters.written),
                     "duplicates": dict(+counters.duplicates),
+                    "control": dict(+counters.control),
                     "dead": dict(+counters.dead),
                     "expired": counters.expired,
                 }
@@ -241,6 +244,9 @@ def _report(counters: ConsumerCounters, as_json: bool) -> None:
             [(event, counters.written[event], counters.duplicates[event]) for event in events],
         )
     )
+    if counters.control:
+        echo()
+        echo(table(("no events, but counts of the apps", "records"), sorted(counters.control.items())))
     if counters.dead:
         echo()
         echo(table(("dead letters", "count"), sorted(counters.dead.items())))

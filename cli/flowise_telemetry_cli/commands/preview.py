@@ -6,13 +6,14 @@ import json
 
 import click
 
-from flowise_telemetry.encoding.preview import Preview
+from flowise_telemetry.encoding.preview import Preview, preview_state
 from flowise_telemetry.encoding.preview import preview as preview_event
 from flowise_telemetry_cli.commands.demo.app import APP_VERSION, example_events
 from flowise_telemetry_cli.options import json_option, topic_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_schemas import catalog
+from flowise_telemetry_schemas.envelope import STREAM_STATE
 
 __all__ = ["preview"]
 
@@ -25,6 +26,8 @@ _HEX_WIDTH_BYTES = 32
 @json_option("Print one JSON object an event.")
 def preview(*, event: str | None, topic: str, as_json: bool) -> None:
     """Show the exact record and bytes of an EVENT, or of one of each kind, and why each field is collected.
+
+    The last kind, stream_state, is no event of the app: in it the producer tells how many events were dropped.
 
     The values are invented. Record and bytes come from the encoder that an app uses. Nothing is sent.
 
@@ -39,7 +42,10 @@ def preview(*, event: str | None, topic: str, as_json: bool) -> None:
         for example in example_events(5)
         if event in (None, example.EVENT)
     ]
-    for number, shown in enumerate(sorted(previews, key=lambda one: one.event)):
+    previews.sort(key=lambda one: one.event)
+    if event in (None, STREAM_STATE):
+        previews.append(preview_state(app_version=APP_VERSION, topic=topic))
+    for number, shown in enumerate(previews):
         if as_json:
             echo(json.dumps(_document(shown)))
         else:

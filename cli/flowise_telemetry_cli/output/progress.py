@@ -16,10 +16,14 @@ from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.terminal import Bar, Terminal, open_terminal
 from flowise_telemetry_schemas.printable import printable
 
-__all__ = ["ProgressDisplay", "Status", "percent", "rate_text", "time_left_text"]
+__all__ = ["ProgressDisplay", "Status", "estimate_text", "percent", "rate_text", "time_left_text"]
 
 _TERMINAL_EVERY_SECONDS = 0.1
 _LINES_EVERY_SECONDS = 10.0
+_EARLY_SECONDS = 3.0
+_EARLY_PART = 0.01
+_GUESS_SECONDS = 60.0
+_LONGEST_SECONDS = 48 * 3_600.0
 
 _State = TypeVar("_State")
 
@@ -106,3 +110,14 @@ def time_left_text(left: int, done: int, seconds: float) -> str:
         return ""
     rest = int(left * seconds / done) + 1
     return f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02} left"
+
+
+def estimate_text(left: int, done: int, seconds: float) -> str:
+    """Return the time left, or nothing where that would be a guess.
+
+    The rate of the first moments says nothing, and nobody plans with an end that is days away.
+    """
+    is_begun = seconds >= _GUESS_SECONDS or (seconds >= _EARLY_SECONDS and done >= _EARLY_PART * (left + done))
+    if not is_begun or left * seconds > done * _LONGEST_SECONDS:
+        return ""
+    return time_left_text(left, done, seconds)

@@ -65,8 +65,8 @@ class LetterFilter:
                     argument="schemas",
                 )
         for event in events:
-            if event not in catalog.events:
-                there = ", ".join(catalog.events)
+            if event not in catalog.names:
+                there = ", ".join(catalog.names)
                 raise ConfigurationError(f"there is no event {event[:40]}; there are: {there}", argument="events")
         return cls(
             reasons=frozenset(reasons),

@@ -16,14 +16,16 @@ __all__ = ["BatchOutcome", "ConsumerCounters", "OnChange"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOutcome:
-    """One completed batch: ``written`` and ``duplicates`` by event, ``dead`` by reason.
+    """One completed batch: ``written`` and ``duplicates`` by event, ``control`` by kind of record, ``dead`` by reason.
 
-    ``frames`` are its events, by name; ``seconds`` is the duration of the attempts, without the waits between them.
+    ``frames`` are its events and control records, by name; ``seconds`` is the duration of the attempts, without the
+    waits between them.
     """
 
     records: int
     written: Mapping[str, int]
     duplicates: Mapping[str, int]
+    control: Mapping[str, int]
     dead: Mapping[str, int]
     seconds: float
     frames: Mapping[str, pl.DataFrame]
@@ -38,9 +40,10 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class ConsumerCounters:
-    """Counts since the start. ``consumed`` = written + duplicates + dead, of completed batches.
+    """Counts since the start. ``consumed`` = written + duplicates + control + dead, of completed batches.
 
-    ``written`` and ``duplicates`` are by event, ``dead`` by reason. ``dropped_records`` were polled and not written,
+    ``written`` and ``duplicates`` are by event, ``dead`` by reason, ``control`` by kind of control record, such as
+    ``stream_state``: those are in the sink too, and no events. ``dropped_records`` were polled and not written,
     because their partitions were assigned to another member or the time to stop was up; they were not committed, and
     are read again. ``expired`` are offsets that retention removed before they were read. ``flush_seconds`` observes the
     duration of each batch once metrics are served.
@@ -57,6 +60,7 @@ class ConsumerCounters:
     consumed: int = 0
     written: Counter[str] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
+    control: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
     batches: int = 0
     commits: int = 0
@@ -82,6 +86,7 @@ class ConsumerCounters:
         self.consumed += outcome.records
         self.written += Counter(outcome.written)
         self.duplicates += Counter(outcome.duplicates)
+        self.control += Counter(outcome.control)
         self.dead += Counter(outcome.dead)
         if self.flush_seconds is not None:
             self.flush_seconds.observe(outcome.seconds)

@@ -57,11 +57,14 @@ class _ConsumerCollector:
         counters.watched = True
         yield _counter(
             "records_consumed",
-            "Records processed: written, deduplicated, or sent to the dead-letter topic.",
+            "Records processed: written, deduplicated, control records, or sent to the dead-letter topic.",
             counters.consumed,
         )
         yield _counters("events_written", "Events added to the sink.", "event", counters.written)
         yield _counters("events_deduplicated", "Events that the sink already had.", "event", counters.duplicates)
+        yield _counters(
+            "control_records", "Records that producers make of themselves, written.", "record", counters.control
+        )
         # All reasons from the start: Prometheus sees no increase in a series that begins above 0.
         dead: dict[str, int] = dict.fromkeys(REASONS, 0)
         dead |= dict(counters.dead)

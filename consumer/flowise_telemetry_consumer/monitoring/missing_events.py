@@ -1,8 +1,8 @@
 """Events that were numbered but never arrived: gaps in the sequences of the streams.
 
-Every stream (a process of an app) numbers its events from 0. A number below the highest one received is missing until
-it arrives too. That may be much later: partitions are read in no particular order, and a spool is sent once the network
-is back.
+Every stream (a process of an app, in one month) numbers its events from 0. A number below the highest one received, or
+below what the stream says of itself in ``stream_state``, is missing until it arrives too. That may be much later:
+partitions are read in no particular order, and a spool is sent once the network is back.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 import polars as pl
+
+from flowise_telemetry_schemas.envelope import STREAM_STATE
 
 __all__ = ["MAX_GAPS", "MAX_STREAMS", "MissingEvents"]
 
@@ -23,7 +25,8 @@ class MissingEvents:
     """A count of missing events in bounded memory: at most ``MAX_STREAMS`` streams with ``MAX_GAPS`` gaps in total.
 
     Beyond that the least recently seen stream is forgotten: its gaps then count for good, even if their events arrive
-    after all. A stream begins with the first of its events seen here; earlier numbers are not counted as missing.
+    after all. A stream begins with the first of its records seen here; earlier numbers are not counted as missing, but
+    for those that the stream says it dropped.
     """
 
     def __init__(self, *, max_streams: int = MAX_STREAMS, max_gaps: int = MAX_GAPS) -> None:
@@ -39,10 +42,17 @@ class MissingEvents:
         return self._count
 
     def observe(self, frames: Mapping[str, pl.DataFrame]) -> None:
-        """Take the sequence numbers of a batch's events."""
-        columns = [frame.select("stream_id", "sequence") for frame in frames.values()]
-        if not columns:
-            return
+        """Take the sequence numbers of a batch's events, and what its streams tell of themselves."""
+        columns = [frame.select("stream_id", "sequence") for name, frame in frames.items() if name != STREAM_STATE]
+        if columns:
+            self._observe_events(columns)
+        if STREAM_STATE in frames:
+            self._observe_states(frames[STREAM_STATE])
+        while len(self._streams) > self._max_streams or self._gaps > self._max_gaps:
+            _, forgotten = self._streams.popitem(last=False)
+            self._gaps -= len(forgotten.starts)
+
+    def _observe_events(self, columns: Sequence[pl.DataFrame]) -> None:
         by_stream = pl.concat(columns).group_by("stream_id").agg(pl.col("sequence").unique().sort())
         for stream_id, sequences in by_stream.iter_rows():
             stream = self._streams.get(stream_id)
@@ -52,9 +62,23 @@ class MissingEvents:
             gaps = len(stream.starts)
             self._count += stream.observe(sequences)
             self._gaps += len(stream.starts) - gaps
-        while len(self._streams) > self._max_streams or self._gaps > self._max_gaps:
-            _, forgotten = self._streams.popitem(last=False)
-            self._gaps -= len(forgotten.starts)
+
+    def _observe_states(self, states: pl.DataFrame) -> None:
+        told = states.select(
+            "stream_id",
+            # What waits are mostly the latest events: they count as missing once they are neither here nor waiting.
+            end=pl.col("numbered") - pl.col("waiting"),
+            dropped=pl.sum_horizontal(pl.col("^dropped_.*$")),
+        )
+        for stream_id, end, dropped in told.iter_rows():
+            stream = self._streams.get(stream_id)
+            if stream is None:  # which of its events arrived before is not known here
+                stream = self._streams[stream_id] = _Stream(end)
+                self._count += dropped
+            gaps = len(stream.starts)
+            self._count += stream.extend(end)
+            self._gaps += len(stream.starts) - gaps
+            self._streams.move_to_end(stream_id)
 
 
 class _Stream:
@@ -83,6 +107,15 @@ class _Stream:
                 self._ends.append(sequence)
                 change += sequence - self._next
             self._next = sequence + 1
+        return change
+
+    def extend(self, end: int) -> int:
+        """Take all numbers below ``end`` as given; return by how many the number of missing events grew."""
+        change = max(0, end - self._next)
+        if change:
+            self.starts.append(self._next)
+            self._ends.append(end)
+            self._next = end
         return change
 
     def _fill(self, sequence: int) -> int:

@@ -1,5 +1,7 @@
 """Replays: fill a sink from a topic or an archive, beside the live consumers and without touching their group."""
 
+from flowise_telemetry_consumer.archives.opening import archive_of
+from flowise_telemetry_consumer.replay.archive_dry_run import ArchivePlan, plan_archive
 from flowise_telemetry_consumer.replay.archive_mark import begin_archive, finish_archive
 from flowise_telemetry_consumer.replay.archive_result import ArchiveEvent, ArchiveResult
 from flowise_telemetry_consumer.replay.bounds import Bound, time_text
@@ -11,6 +13,7 @@ from flowise_telemetry_consumer.replay.checkpoints import (
 )
 from flowise_telemetry_consumer.replay.dry_run import PartitionPlan, ReplayPlan, plan_replay
 from flowise_telemetry_consumer.replay.filters import RecordFilter
+from flowise_telemetry_consumer.replay.from_files import ImportRequest, import_archive, import_files
 from flowise_telemetry_consumer.replay.from_sink import replay_archive
 from flowise_telemetry_consumer.replay.loop import advance_run, replay
 from flowise_telemetry_consumer.replay.preconditions import require_another_topic, require_finished, require_own_rows
@@ -28,8 +31,10 @@ from flowise_telemetry_consumer.sinks.kafka_topic import TOPIC_SCHEME, TopicSink
 __all__ = [
     "TOPIC_SCHEME",
     "ArchiveEvent",
+    "ArchivePlan",
     "ArchiveResult",
     "Bound",
+    "ImportRequest",
     "OnReport",
     "PartitionPlan",
     "PartitionResult",
@@ -41,14 +46,18 @@ __all__ = [
     "Shard",
     "TopicSink",
     "advance_run",
+    "archive_of",
     "begin_archive",
     "copy_topic",
     "find_run",
     "finish_archive",
+    "import_archive",
+    "import_files",
     "latest_run",
     "list_runs",
     "open_run",
     "open_target",
+    "plan_archive",
     "plan_replay",
     "ranges_text",
     "replay",

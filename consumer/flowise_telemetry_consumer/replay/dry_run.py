@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import polars as pl
 
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.reading.offset_range import OffsetRange, OffsetSpan
 from flowise_telemetry_consumer.reading.range_reader import RangeReader
 from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, latest_run
+from flowise_telemetry_consumer.replay.event_hashes import EventHashes
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import add_missing
@@ -24,8 +23,6 @@ from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["PartitionPlan", "ReplayPlan", "plan_replay"]
-
-_READ_ROWS = 200_000
 
 
 @dataclass(slots=True)
@@ -121,7 +118,7 @@ def plan_replay(
         sink_error=sink_error,
     )
     began = control.clock.monotonic()
-    hashes = _Hashes()
+    hashes = EventHashes()
     decoder = Decoder(catalog)
     source = RangeReader(reader, offsets, control, topic_id=resolved.topic_id)
     for poll in source:
@@ -146,7 +143,7 @@ def _plan_span(  # noqa: PLR0917 - one step of the loop above
     record_filter: RecordFilter,
     catalog: Catalog,
     decoder: Decoder,
-    hashes: _Hashes,
+    hashes: EventHashes,
 ) -> None:
     part = plan.partitions[span.partition]
     wanted = record_filter.filter_records(span.records, catalog)
@@ -161,32 +158,3 @@ def _plan_span(  # noqa: PLR0917 - one step of the loop above
     plan.dead += dead
     for event, frame in frames.items():
         hashes.add(event, frame["event_id"])
-
-
-class _Hashes:
-    """Hashes of the event ids of a range, eight bytes each."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self._parts: dict[str, list[pl.Series]] = {}
-
-    def add(self, event: str, ids: pl.Series) -> None:
-        self.counts[event] += len(ids)
-        self._parts.setdefault(event, []).append(ids.hash())
-
-    def repeated(self) -> Counter[str]:
-        """Count the repeats within the range, by event. From then on each id is held once."""
-        self._parts = {event: [pl.concat(parts).unique()] for event, parts in self._parts.items()}
-        return Counter({event: self.counts[event] - len(parts[0]) for event, parts in self._parts.items()})
-
-    def found_in(self, sink: Readable) -> Counter[str]:
-        """Count the ids that the sink has, by event."""
-        counts: Counter[str] = Counter()
-        there = sink.counts()
-        for event, (ids,) in self._parts.items():
-            if there.get(event):
-                held: Sequence[pl.Series] = [
-                    frame["event_id"].hash() for frame in sink.read(event, batch_rows=_READ_ROWS)
-                ]
-                counts[event] = int(ids.is_in(pl.concat(held).implode()).sum()) if held else 0
-        return counts

@@ -45,9 +45,9 @@ class RecordFilter:
         """
         chosen = tuple(sorted(set(events)))
         for event in chosen:
-            if event not in catalog.events:
+            if event not in catalog.names:
                 raise ConfigurationError(
-                    f"there is no event {event}; there are: {', '.join(catalog.events)}", argument="events"
+                    f"there is no event {event}; there are: {', '.join(catalog.names)}", argument="events"
                 )
         shared = _shared_fields(catalog)
         values: dict[str, set[str]] = {}
@@ -107,8 +107,8 @@ class RecordFilter:
 
 
 def _shared_fields(catalog: Catalog) -> dict[str, Field]:
-    """Return the scalar fields that every event has, by name and by column."""
-    latest = [catalog.latest(event) for event in catalog.events]
+    """Return the scalar fields that every record has, by name and by column."""
+    latest = [catalog.latest(name) for name in catalog.names]
     shared = {}
     for field in latest[0].fields:
         kinds = {other.kind for schema in latest for other in schema.fields if other.name == field.name}

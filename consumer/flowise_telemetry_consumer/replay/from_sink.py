@@ -11,7 +11,7 @@ import polars as pl
 from flowise_telemetry_consumer.archives.opening import archive_of
 from flowise_telemetry_consumer.archives.portion import Archive, Portion
 from flowise_telemetry_consumer.archives.rejects import OnRejects
-from flowise_telemetry_consumer.errors import OutageError, SinkError
+from flowise_telemetry_consumer.errors import IncompleteReadError, SinkError
 from flowise_telemetry_consumer.replay.archive_result import ArchiveEvent, ArchiveResult
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
@@ -40,9 +40,12 @@ def replay_archive(
     """
     archive = archive_of(source, catalog)
     sink.prepare(list(catalog))
-    return advance_archive(
+    result = advance_archive(
         archive, sink, catalog, record_filter, control=control, on_report=on_report, on_rejects=on_rejects
     )
+    if not (result.events or result.rejects or result.incomplete):
+        raise _no_events(archive)
+    return result
 
 
 def advance_archive(
@@ -63,18 +66,19 @@ def advance_archive(
     record_filter = record_filter or RecordFilter()
     counts = archive.counts()
     if counts and not any(counts.values()):
-        raise SinkError(f"{archive.url} holds no events: name the place that a consumer wrote to")
+        raise _no_events(archive)
     known = [event for event in sorted(counts) if not record_filter.events or event in record_filter.events]
     result = ArchiveResult({event: ArchiveEvent(counts[event]) for event in known})
-    wanted = [event for event in known if counts[event]] if counts else list(record_filter.events or catalog.events)
+    wanted = [event for event in known if counts[event]] if counts else list(record_filter.events or catalog.names)
     try:
         for portion in archive.portions(wanted):
             if on_rejects is not None and portion.rejects:
                 on_rejects(portion.rejects)
             frames = _wanted(portion, catalog, record_filter)
-            batch = Batch(frames=frames, offsets=portion.offsets, source=progress_source)
+            offsets = portion.offsets if progress_source else {}
+            batch = Batch(frames=frames, offsets=offsets, source=progress_source)
             put = WriteResult({}, {})
-            if frames or portion.offsets:
+            if frames or offsets:
                 put = retry_until(partial(sink.write, batch), control, what="the sink")
             result.add_read(portion)
             _account(result, portion, frames, put)
@@ -83,9 +87,13 @@ def advance_archive(
             if control.stopped:
                 result.incomplete = "stopped before the end"
                 return result
-    except OutageError as error:
+    except IncompleteReadError as error:  # an outage, or a damaged file
         result.incomplete = error.message
     return result
+
+
+def _no_events(archive: Archive) -> SinkError:
+    return SinkError(f"{archive.url} holds no events: name the place that a consumer wrote to")
 
 
 def _wanted(portion: Portion, catalog: Catalog, record_filter: RecordFilter) -> dict[str, pl.DataFrame]:

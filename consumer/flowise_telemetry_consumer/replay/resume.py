@@ -17,7 +17,7 @@ from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
 from flowise_telemetry_transport.ports import RecordReader
 
-__all__ = ["open_run"]
+__all__ = ["acquire_lock", "open_run"]
 
 _LOCK_WAIT_SECONDS = 3.0
 _LOCK_RETRY_SECONDS = 0.2
@@ -42,7 +42,7 @@ def open_run(
     run_id = run_id or request.run_id(sink.url)
     lock_name = lock_name_of(run_id, shard)
     if isinstance(sink, KeepsProgress):
-        _lock(sink, lock_name, clock)
+        acquire_lock(sink, lock_name, clock)
     latest = latest_of(sink, lock_name)
     if latest is not None and not restart:
         require_own_request(sink, latest)
@@ -60,7 +60,7 @@ def open_run(
     )
 
 
-def _lock(sink: KeepsProgress, name: str, clock: Clock) -> None:
+def acquire_lock(sink: KeepsProgress, name: str, clock: Clock) -> None:
     """Acquire the lock; wait for one whose process was just killed, as a database server needs a moment to notice."""
     deadline = clock.monotonic() + _LOCK_WAIT_SECONDS
     while True:

@@ -205,7 +205,7 @@ class Consumer:
         self._attempt = None
         self._unclaimed -= attempt.claim
         self._committer.handled(attempt.batch.next_offsets)
-        outcome = attempt.outcome()
+        outcome = attempt.outcome(self._catalog.control)
         self.counters.count(outcome)
         self._monitor.count(outcome)
         self._notice.filed(attempt.dead)

@@ -31,6 +31,7 @@ class Outage:
         self._backoff = backoff
         self._message: str | None = None
         self._paused: frozenset[TopicPartition] = frozenset()
+        self._resumes = False
         self.retry_at = 0.0
 
     @property
@@ -60,8 +61,9 @@ class Outage:
         if self._message is not None:
             logger.warning("the outage is over, reading again")
             self._message = self._counters.outage = None
-        if self._paused:
+        if self._resumes:
             self._remember(())
+            self._resumes = False
             self._reader.resume(self._reader.assignment())
 
     def pause(self) -> None:
@@ -72,10 +74,10 @@ class Outage:
             self._remember(assigned)
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
-        """Pause newly assigned partitions too; the rebalance has ended all earlier pauses."""
+        """Pause newly assigned partitions too."""
         if self._paused or self.is_on:
             self._reader.pause(partitions)
-            self._remember(partitions)
+            self._remember(partitions)  # the next ``pause`` adds those that a cooperative rebalance left with us
 
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Forget partitions that are assigned to another member."""
@@ -83,3 +85,4 @@ class Outage:
 
     def _remember(self, paused: Collection[TopicPartition]) -> None:
         self._paused = self._counters.paused = frozenset(paused)
+        self._resumes = self._resumes or bool(self._paused)

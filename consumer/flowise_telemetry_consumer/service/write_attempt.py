@@ -80,13 +80,14 @@ class WriteAttempt:
         """
         self._abandoned = True
 
-    def outcome(self) -> BatchOutcome:
-        """Return the outcome of a completed batch, for the counters."""
+    def outcome(self, control: Collection[str] = ()) -> BatchOutcome:
+        """Return the outcome of a completed batch, for the counters; ``control`` names what is no event."""
         result = self._written or WriteResult({}, {})
         return BatchOutcome(
             records=len(self.batch),
-            written=result.written,
-            duplicates=result.duplicates,
+            written={event: count for event, count in result.written.items() if event not in control},
+            duplicates={event: count for event, count in result.duplicates.items() if event not in control},
+            control={name: frame.height for name, frame in (self._frames or {}).items() if name in control},
             dead=Counter(letter.reason for letter in self._dead),
             seconds=self.seconds,
             frames=self._frames or {},

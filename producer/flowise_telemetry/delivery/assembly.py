@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,13 +12,14 @@ from flowise_telemetry.config_folder import last_opt_out_ms
 from flowise_telemetry.delivery.in_flight import InFlight, WriterFactory
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.sender import Sender
-from flowise_telemetry.encoding.encoder import Encoder
+from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, load_secret
 
 if TYPE_CHECKING:
     from flowise_telemetry.delivery.queue import EventQueue
     from flowise_telemetry.delivery.requests import Requests
     from flowise_telemetry.delivery.wakeup import Wakeup
+    from flowise_telemetry.identity.stream import Stream
     from flowise_telemetry.ledger import Ledger
     from flowise_telemetry.settings import Limits, ProducerSettings
     from flowise_telemetry.spool.spool import Spool
@@ -37,7 +39,6 @@ def assemble(
     limits: Limits,
     *,
     app_version: str,
-    stream_id: str,
     queue: EventQueue,
     wakeup: Wakeup,
     requests: Requests,
@@ -59,8 +60,20 @@ def assemble(
     def make_writer() -> RecordWriter:
         lifecycle.expect_forks()
         writer = _open_writer(settings, limits, writer_factory)
-        lifecycle.connecting(stream_id)
+        lifecycle.connecting(queue)
         return writer
+
+    @functools.cache
+    def instance_id() -> InstanceId:
+        with lifecycle.loading():
+            from flowise_telemetry_schemas.catalog import catalog
+
+            catalog()  # loads fastavro
+            return InstanceId(load_secret(settings.environ))
+
+    def encoder_of(stream: Stream) -> Encoder:
+        stream.id = stream.id or new_stream_id()
+        return Encoder(app_version, instance_id(), stream.id)
 
     return Sender(
         queue=queue,
@@ -73,20 +86,12 @@ def assemble(
             pending=pending,
             make_writer=make_writer,
             wakeup=wakeup,
-            on_connected=lambda: lifecycle.connected(stream_id),
+            on_connected=lambda: lifecycle.connected(queue),
             ledger=_ledger(settings, limits),
         ),
-        make_encoder=lambda: _make_encoder(settings, app_version, stream_id),
+        make_encoder=encoder_of,
         may_send=may_send,
     )
-
-
-def _make_encoder(settings: ProducerSettings, app_version: str, stream_id: str) -> Encoder:
-    with lifecycle.loading():
-        from flowise_telemetry_schemas.catalog import catalog
-
-        catalog()  # loads fastavro
-        return Encoder(app_version, InstanceId(load_secret(settings.environ)), stream_id)
 
 
 def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:

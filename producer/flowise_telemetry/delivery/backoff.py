@@ -1,4 +1,4 @@
-"""Waits between attempts after a failed delivery, with one log line at the start of an outage and one at its end."""
+"""Waits between attempts after a failure, with one log line at the start of an outage and one at its end."""
 
 from __future__ import annotations
 
@@ -17,8 +17,16 @@ LONGEST_WAIT_SECONDS = 30.0
 class Backoff:
     """Exponential back-off up to 30 s, with jitter so that many installations do not retry in step."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        failing: str = "delivery fails, events are kept within the limits and retried",
+        what: str = "delivery",
+    ) -> None:
         self._clock = clock
+        self._failing = failing
+        self._what = what
         self._failing_since: float | None = None
         self._attempts = 0
         self._retry_at = 0.0
@@ -36,14 +44,14 @@ class Backoff:
         """End the current wait, because a caller is waiting for its delivery."""
         self._retry_at = 0.0
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: object) -> None:
         """Note a retryable failure; those of one attempt's other records do not lengthen the wait."""
         now = self._clock()
         if self._failing_since is None:
             self._failing_since = now
-            logger.warning("telemetry: delivery fails, events are kept within the limits and retried: %s", error)
+            logger.warning("telemetry: %s: %s", self._failing, error)
         else:
-            logger.debug("telemetry: delivery still fails: %s", error)
+            logger.debug("telemetry: %s still fails: %s", self._what, error)
         if now < self._retry_at:
             return
         wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(self._attempts, 10))
@@ -54,7 +62,8 @@ class Backoff:
         """Note a delivery; the next failure starts a new outage."""
         if self._failing_since is None:
             return
-        logger.info("telemetry: delivery works again after %.0f s", self._clock() - self._failing_since)
+        seconds = self._clock() - self._failing_since
+        logger.info("telemetry: %s works again after %.0f s, at attempt %d", self._what, seconds, self._attempts + 1)
         self._failing_since = None
         self._attempts = 0
         self._retry_at = 0.0

@@ -95,14 +95,16 @@ class InFlight:
         # During an outage one event at a time finds out whether it is over.
         return (1 if self.backoff.failing else _MAX_EVENTS) - len(self._unanswered)
 
-    def send_some(self) -> None:
-        """Hand a bounded number of events to the client, unless it is known to fail now."""
-        if not self._pending or self.backoff.wait_seconds() > 0 or self._clock() < self._client_full_until:
+    def send_some(self, *, at_last: bool = False) -> None:
+        """Hand a bounded number of events to the client, unless it is known to fail now; ``at_last`` also then."""
+        blocked = self.backoff.wait_seconds() > 0 or self._clock() < self._client_full_until
+        if not self._pending or (blocked and not at_last):
             return
         writer = self.open()
         if writer is None:
             return
-        for _ in range(min(len(self._pending), self._room(), _SEND_AT_ONCE_EVENTS)):
+        room = _SEND_AT_ONCE_EVENTS if at_last else min(self._room(), _SEND_AT_ONCE_EVENTS)
+        for _ in range(min(len(self._pending), room)):
             encoded = self._pending.take()
             if not self._send(writer, encoded):
                 self._pending.put_back([encoded])

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from flowise_telemetry.delivery.ages import Ages, age_order
 from flowise_telemetry.delivery.queue import EventQueue
 from flowise_telemetry.encoding.encoder import Encoded
 from flowise_telemetry.stats import Counts, DropReason
@@ -46,7 +47,8 @@ class PendingEvents:
     ) -> None:
         self._queue = queue
         self._counts = counts
-        self._max_age_ms = int(max_age_seconds * 1000)
+        self._max_age_seconds = max_age_seconds
+        self._ages = Ages()
         self._spool = spool
         self._window_events = window_events
         self._window_bytes = window_bytes
@@ -88,6 +90,7 @@ class PendingEvents:
         last_row = 0
         for encoded in fresh:
             spill = spill or self._is_full(1)
+            self._ages.note(encoded)
             if spill and encoded.row:
                 self._queue.release(1, encoded.held_bytes)
                 continue
@@ -125,7 +128,7 @@ class PendingEvents:
             return events
         other = self._spool.another()
         left = _stored(other, events)
-        self._kept_elsewhere += len(events) - len(left)
+        self._kept_elsewhere += sum([not encoded.is_control for encoded in events if encoded.row])
         with contextlib.suppress(Exception):
             other.close()
         return left
@@ -134,23 +137,48 @@ class PendingEvents:
         """Remove and return the next event to send."""
         return self._ready.popleft()
 
+    def add_control(self, records: Iterable[Encoded]) -> None:
+        """Take over control records. They go to disk at the end only: the next one makes up for one that is lost."""
+        for encoded in records:
+            encoded.accepted_at = self._clock()
+            self._queue.hold(1, encoded.held_bytes)
+            self._hold(encoded)
+
     def put_back(self, events: Iterable[Encoded]) -> None:
-        """Return events that could not be sent; they are the next again, in their order."""
-        self._ready.extendleft(reversed(list(events)))
+        """Return events that could not be sent; they are the next again, the oldest first."""
+        again = sorted(events, key=age_order)
+        if again and self._ready and age_order(again[-1]) > age_order(self._ready[0]):
+            # The client gave up later ones before these.
+            again = sorted([*again, *self._ready], key=age_order)
+            self._ready.clear()
+        self._ready.extendleft(reversed(again))
 
     def delivered(self, events: list[Encoded]) -> None:
         """Count events that Kafka acknowledged, and forget them."""
-        self._counts.count_sent(len(events))
+        self._counts.count_sent(sum([not encoded.is_control for encoded in events]))
+        self._queue.count_delivered([encoded.sequence for encoded in events])
         self._release(len(events), sum([encoded.held_bytes for encoded in events]))
         if self._spool is not None:
             self._done_rows += [encoded.row for encoded in events if encoded.row]
 
     def drop(self, encoded: Encoded, reason: DropReason, detail: object = "") -> None:
         """Count an event that will not be sent, and forget it."""
-        self._counts.drop(reason, encoded.event, detail)
+        self._count_drop(encoded, reason, detail)
         self._release(1, encoded.held_bytes)
         if encoded.row:
             self._done_rows.append(encoded.row)
+
+    def _count_drop(self, encoded: Encoded, reason: DropReason, detail: object = "") -> None:
+        if encoded.is_control:
+            logger.debug("telemetry: a record of the stream's counts is lost (%s): %s", reason.value, detail)
+            return
+        self._queue.count_drop(encoded.sequence, reason)
+        self._counts.drop(reason, encoded.event, detail)
+
+    def drop_unsent(self, reason: DropReason) -> None:
+        """Drop what was not handed to the client and is in memory alone."""
+        for encoded in self.take_unspooled():
+            self.drop(encoded, reason)
 
     def update(self) -> None:
         """Remove delivered events from disk, adopt other processes' files, refill memory, drop what has expired."""
@@ -162,8 +190,8 @@ class PendingEvents:
                 self._with_spool("adopt", self._adopt)
             if self._spool.unread and not self._is_full(2):
                 self._with_spool("read", self._read_on)
-        oldest_ms = time.time_ns() // 1_000_000 - self._max_age_ms
-        while self._ready and self._ready[0].occurred_at_ms < oldest_ms:
+        oldest = self._clock() - self._max_age_seconds
+        while self._ready and self._ready[0].accepted_at < oldest:
             self.drop(self._ready.popleft(), DropReason.EXPIRED)
 
     def _remove(self, spool: Spool) -> None:
@@ -175,7 +203,8 @@ class PendingEvents:
         if found is None:
             self._adopt_at = self._clock() + _ADOPT_EVERY_SECONDS
             return
-        self._counts.recovered += found.events + found.withdrawn.total()
+        self._ages.adopt(wall_seconds=time.time(), monotonic_seconds=self._clock())
+        self._counts.recovered += found.unsettled + found.withdrawn.total()
         for event in found.withdrawn.elements():
             self._counts.drop(DropReason.OPTED_OUT, event)
 
@@ -183,6 +212,7 @@ class PendingEvents:
         for encoded in spool.read(
             max_events=max(1, self._window_events // 2), max_bytes=max(1, self._window_bytes // 2)
         ):
+            self._ages.restore(encoded)
             self._queue.hold(1, encoded.held_bytes)
             self._hold(encoded)
 
@@ -232,7 +262,7 @@ class PendingEvents:
             _stored(self._spool, [encoded for encoded in [*self._ready, *unsent] if not encoded.row])
         for encoded in [*self._ready, *unsent]:
             if not encoded.row or reason is DropReason.OPTED_OUT:
-                self._counts.drop(reason, encoded.event)
+                self._count_drop(encoded, reason)
             else:
                 settled = False
         self._ready.clear()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import _thread
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from flowise_telemetry.delivery.wakeup import Wakeup
+from flowise_telemetry.identity.stream import Stream
 from flowise_telemetry.stats import Counts, DropReason
 
 __all__ = ["EventQueue", "QueuedEvent"]
 
-QueuedEvent = tuple[Any, int, int, int]
-"""The event, its sequence, when it occurred (milliseconds since 1970), its estimated bytes in memory."""
+QueuedEvent = tuple[Any, int, int, int, float]
+"""The event, its number in the process, when it occurred (milliseconds since 1970, and by the monotonic clock at the
+end), its estimated bytes in memory.
+"""
 
 
 class EventQueue:
@@ -36,31 +40,79 @@ class EventQueue:
         self._held_events = 0
         self._held_bytes = 0
         self.numbered = 0
-        """The sequence that the next event gets."""
+        """The number in this process that the next event gets."""
+        self.stream = Stream()
+        """The stream of the latest event; those before it follow by ``previous``."""
         self.accepted = 0
         self.closed = False
 
     def put(self, event: Any, size_bytes: int) -> DropReason | None:
-        """Accept the event and give it its sequence and time; return the reason if it is refused.
+        """Accept the event and give it its number and time; return the reason if it is refused.
 
-        An event that finds no room has a sequence too, so that the gap shows.
+        An event that finds no room has a number too, so that the gap shows.
         """
-        now_ms = time.time_ns() // 1_000_000
+        now_ms, now = time.time_ns() // 1_000_000, time.monotonic()
         with self._lock:
             if self.closed:
                 return DropReason.CLOSED
+            if not self.stream.from_ms <= now_ms < self.stream.until_ms:
+                self._begin_stream(now_ms)
             events = len(self._items) + self._held_events
             # From here on no call but the last: a signal handler runs after calls, and what it raises ends this one.
-            sequence = self.numbered
-            self.numbered = sequence + 1
+            number = self.numbered
+            self.numbered = number + 1
             if events >= self._max_events or self._bytes + self._held_bytes + size_bytes > self._max_bytes:
+                self.stream.refused_full += 1
                 return DropReason.QUEUE_FULL
             self.accepted += 1
             self._bytes += size_bytes
-            self._items.append((event, sequence, now_ms, size_bytes))
+            self._items.append((event, number, now_ms, size_bytes, now))
         if self._wakeup.idle:
             self._wakeup.ring()
         return None
+
+    def refuse_invalid(self) -> None:
+        """Give what was refused before it came here a number, so that its gap shows. Do nothing after ``close``."""
+        now_ms = time.time_ns() // 1_000_000
+        with self._lock:
+            if self.closed:
+                return
+            if not self.stream.from_ms <= now_ms < self.stream.until_ms:
+                self._begin_stream(now_ms)
+            self.numbered += 1
+            self.stream.refused_invalid += 1
+
+    def _begin_stream(self, now_ms: int) -> None:
+        fresh = Stream(now_ms)
+        # From here on no call, as above.
+        latest = self.stream
+        fresh.first = latest.end = self.numbered
+        if fresh.first > latest.first:
+            fresh.previous = latest
+        self.stream = fresh
+
+    def stream_of(self, number: int) -> Stream | None:
+        """Return the stream of an event by its number; None for one that is not of this process."""
+        stream: Stream | None = self.stream if number >= 0 else None
+        while stream is not None and stream.first > number:
+            stream = stream.previous
+        return stream
+
+    def count_drop(self, number: int, reason: DropReason) -> None:
+        """Tell the event's stream that it was dropped after it was accepted."""
+        stream = self.stream_of(number)
+        if stream is not None:
+            stream.drop(reason)
+
+    def count_delivered(self, numbers: Sequence[int]) -> None:
+        """Tell the events' streams that they were delivered."""
+        stream = self.stream
+        if stream.previous is None:
+            stream.delivered += sum([number >= 0 for number in numbers])
+            return
+        for number in numbers:
+            if (found := self.stream_of(number)) is not None:
+                found.delivered += 1
 
     def take_all(self) -> deque[QueuedEvent]:
         """Take everything out; it counts as held from now on."""
@@ -82,13 +134,14 @@ class EventQueue:
         self._held_bytes -= size_bytes
 
     def lowest_sequence(self) -> int:
-        """Return the sequence of the first event; if the queue is empty, the one that the next event will get."""
+        """Return the number of the first event; if the queue is empty, the one that the next event will get."""
         with self._lock:
             return self._items[0][1] if self._items else self.numbered
 
     def drop_all(self, counts: Counts, reason: DropReason) -> None:
         """Take everything out and count it as dropped."""
-        for event, *_ in self.take_all():
+        for event, number, *_ in self.take_all():
+            self.count_drop(number, reason)
             counts.drop(reason, type(event).EVENT)
 
     def close(self) -> None:

@@ -9,29 +9,33 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from flowise_telemetry.delivery.backoff import Backoff
 from flowise_telemetry.delivery.in_flight import InFlight
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent
 from flowise_telemetry.delivery.requests import Requests
+from flowise_telemetry.delivery.stream_encoders import StreamEncoders
+from flowise_telemetry.delivery.stream_reports import StreamReports
 from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.encoding.encoder import Encoded, Encoder
+from flowise_telemetry.identity.stream import Stream
 from flowise_telemetry.stats import Counts, DropReason
-from flowise_telemetry_schemas.errors import ValidationError
 
 __all__ = ["Sender"]
 
 logger = logging.getLogger("flowise_telemetry")
 
 _ENCODE_AT_ONCE_EVENTS = 500
-_UNEXPECTED_WAIT_SECONDS = 1.0
+_STATE_SECONDS = 1.0  # that the end waits for nothing but the record of the stream's counts
 _ANNOUNCE_SECONDS = 0.02
 
 
 class Sender:
     """Takes events out of the queue and sees each through to delivered or dropped.
 
-    ``make_encoder`` is called on the sender thread, because it may create the local secret. ``may_send`` is asked
-    before every use of events; after its first False all waiting events are dropped and the thread ends.
+    ``make_encoder`` makes that of a stream; it is called on the sender thread, because it may create the local secret.
+    ``may_send`` is asked before every use of events; after its first False all waiting events are dropped and the
+    thread ends.
     """
 
     def __init__(
@@ -43,7 +47,7 @@ class Sender:
         counts: Counts,
         pending: PendingEvents,
         in_flight: InFlight,
-        make_encoder: Callable[[], Encoder],
+        make_encoder: Callable[[Stream], Encoder],
         may_send: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,10 +57,12 @@ class Sender:
         self._counts = counts
         self._pending = pending
         self._in_flight = in_flight
-        self._make_encoder = make_encoder
         self._may_send = may_send
         self._clock = clock
-        self._encoder: Encoder | None = None
+        self._encoders = StreamEncoders(queue, counts, make_encoder)
+        self._reports = StreamReports(queue, self._encoders.of, clock=clock)
+        self._told_end_at: float | None = None
+        self._faults = Backoff(clock, failing="the sender fails, and tries again", what="the sender")
         self._unencoded: deque[QueuedEvent] = deque()
         self._reason_for_rest = DropReason.CLOSED
         self._given_up = False
@@ -82,14 +88,17 @@ class Sender:
         rest = [*self._queue.take_all(), *_taken(self._unencoded)]
         held = [*self._pending.take_unspooled(), *self._in_flight.unanswered()]
         fresh = [encoded for encoded in held if not encoded.row]
-        if self._pending.keeps and self._encoder is not None:
-            fresh += [encoded for item in rest if (encoded := self._encoded(self._encoder, item)) is not None]
+        if self._pending.keeps and self._encoders:
+            fresh += [encoded for item in rest if (encoded := self._encoders.encoded(item)) is not None]
+            with contextlib.suppress(Exception):
+                fresh += self._reports.due(closing=True)
             fresh = self._pending.keep_elsewhere(fresh)
         else:
             for event, *_ in rest:
                 self._counts.drop(DropReason.CLOSED, type(event).EVENT)
         for encoded in fresh:
-            self._counts.drop(DropReason.CLOSED, encoded.event)
+            if not encoded.is_control:
+                self._counts.drop(DropReason.CLOSED, encoded.event)
 
     # -- the thread -----------------------------------------------------------------------------------------------
 
@@ -100,35 +109,55 @@ class Sender:
             try:
                 self._turn()
                 wait = self._idle_seconds()
-            except Exception as error:  # a bug of ours must not end the deliveries
-                logger.warning("telemetry: the sender failed and continues: %r", error)
+                self._faults.succeeded()
+            except Exception as error:  # a broken installation, or a bug of ours: it must not end the deliveries
+                self._faults.failed(repr(error))
                 logger.debug("telemetry: the sender failed", exc_info=True)
-                wait = _UNEXPECTED_WAIT_SECONDS
+                wait = None
             self._announce()
             if done():
                 return False
-            if wait == 0.0:
+            if wait is None and self._faults.failing:
+                self._sit_out(done)
+            elif wait == 0.0:
                 time.sleep(0)  # lets the app's greenlets work, where this is one
             else:
                 self._wakeup.wait(wait, has_work=self._has_work)
         self._close()
         return True
 
+    def _sit_out(self, done: Callable[[], bool]) -> None:
+        """Wait until the next attempt after a fault, whoever rings; less if the end comes first."""
+        while not self._is_over() and not done():
+            wait = min(self._faults.wait_seconds(), self._remaining_seconds())
+            if wait <= 0:
+                return
+            self._wakeup.wait(wait, has_work=lambda: self._stop_at is not None and self._is_over())
+
     def _prepare(self) -> None:
         """Import what the first event needs."""
         with contextlib.suppress(Exception):  # the first turn meets it again
-            if len(self._queue) and self._encoder is None:
-                self._encoder = self._make_encoder()
+            if len(self._queue):
+                self._encoders.of(self._queue.stream)
             self._in_flight.open()
         self._requests.progress_at = self._clock()
 
     def _close(self) -> None:
         """Keep what is left in the spool, if there is one, then close the client and count the rest."""
         self._requests.keeping = self._pending.keeps
-        if self._pending.keeps and self._reason_for_rest is not DropReason.OPTED_OUT:
-            with contextlib.suppress(Exception):  # what cannot be kept is counted below
-                while len(self._queue) or self._unencoded:
-                    self._encode_some()
+        if self._reason_for_rest is not DropReason.OPTED_OUT:
+            if self._pending.keeps:
+                with contextlib.suppress(Exception):  # what cannot be kept is counted below
+                    while len(self._queue) or self._unencoded:
+                        self._encode_some()
+            else:
+                self._drop_unencoded()
+                self._pending.drop_unsent(self._reason_for_rest)
+            if self._told_end_at is None:
+                self._tell_end()
+                if not self._pending.keeps:
+                    with contextlib.suppress(Exception):
+                        self._in_flight.send_some(at_last=True)
         unanswered = self._in_flight.close(self._remaining_seconds())
         self._drop_rest(unanswered)
 
@@ -138,10 +167,13 @@ class Sender:
         if self._stop_at is None:
             return False
         waiting = len(self._queue) + len(self._unencoded) + len(self._pending)
-        if not waiting and not len(self._in_flight):
-            return True
         remaining = self._remaining_seconds()
-        return remaining <= 0 or (not len(self._in_flight) and self._in_flight.backoff.wait_seconds() >= remaining)
+        if not waiting and not len(self._in_flight):
+            return self._told_end_at is not None or remaining <= 0
+        if self._told_end_at is not None:
+            remaining = min(remaining, self._told_end_at + _STATE_SECONDS - self._clock())
+        pauses = max(self._in_flight.backoff.wait_seconds(), self._faults.wait_seconds())
+        return remaining <= 0 or (not len(self._in_flight) and pauses >= remaining)
 
     @property
     def _stop_at(self) -> float | None:
@@ -161,6 +193,7 @@ class Sender:
         self._requests.keeping = self._pending.keeps
         self._encode_some()
         self._pending.update()
+        self._tell()
         self._requests.keeping = False  # the client may hang
         first = not self._in_flight.has_sent
         if self._may_send():  # again: the disk may have taken its time
@@ -177,6 +210,8 @@ class Sender:
         if self._unencoded or self._has_work() or self._is_over():
             return 0.0
         shortest = min(self._remaining_seconds(), self._pending.next_update_seconds, self._in_flight.idle_seconds())
+        if self._stop_at is not None and self._told_end_at is None and not len(self._in_flight) and not self._pending:
+            return 0.0  # to tell the end
         return None if shortest == float("inf") else shortest
 
     def _encode_some(self) -> None:
@@ -184,11 +219,11 @@ class Sender:
             self._unencoded.extend(self._queue.take_all())
         if not self._unencoded:
             return
-        encoder = self._encoder = self._encoder or self._make_encoder()
+        self._encoders.of(self._queue.stream)  # while everything is still in its place, because it may raise
         fresh: list[Encoded] = []
         grown_bytes = 0
         for item in _taken(self._unencoded, _ENCODE_AT_ONCE_EVENTS):
-            encoded = self._encoded(encoder, item)
+            encoded = self._encoders.encoded(item)
             if encoded is None:
                 self._queue.release(1, item[3])
                 continue
@@ -197,23 +232,30 @@ class Sender:
         self._queue.hold(0, grown_bytes)
         self._pending.add(fresh)
 
-    def _encoded(self, encoder: Encoder, item: QueuedEvent) -> Encoded | None:
-        """Return None, counted, for what violates its schema."""
-        event, sequence, occurred_at_ms, _ = item
-        try:
-            return encoder.encode(event, sequence, occurred_at_ms)
-        except Exception as error:
-            # A subclass can raise anything, with a text that must not be logged.
-            detail = error if isinstance(error, ValidationError) else type(error).__name__
-            self._counts.drop(DropReason.INVALID, type(event).EVENT, detail)
-            return None
+    def _tell(self) -> None:
+        """Send what the streams tell of themselves, if it is time; at the end once everything else is settled."""
+        if self._stop_at is None:
+            self._pending.add_control(self._reports.due())
+        elif self._told_end_at is None and not (
+            len(self._queue) or self._unencoded or self._pending or self._in_flight
+        ):
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        self._told_end_at = self._clock()
+        with contextlib.suppress(Exception):  # no encoder can be made: nothing was sent either
+            self._pending.add_control(self._reports.due(closing=True))
 
     def _drop_rest(self, unanswered: list[Encoded]) -> None:
         """Settle the counts of everything that is left, except what a spool keeps for the next start."""
-        for event, *_ in [*self._queue.take_all(), *_taken(self._unencoded)]:
-            self._counts.drop(self._reason_for_rest, type(event).EVENT)
+        self._drop_unencoded()
         if self._pending.close(unanswered, self._reason_for_rest):
             self._requests.lowest_unsettled = self._queue.numbered
+
+    def _drop_unencoded(self) -> None:
+        for event, number, *_ in [*self._queue.take_all(), *_taken(self._unencoded)]:
+            self._queue.count_drop(number, self._reason_for_rest)
+            self._counts.drop(self._reason_for_rest, type(event).EVENT)
 
     def _announce(self) -> None:
         """Let waiting flushes know up to which sequence every event is settled."""

@@ -10,25 +10,36 @@ from typing import Any
 from flowise_telemetry.encoding.compiled import CompiledEncoder, Refused
 from flowise_telemetry.encoding.size import event_bytes
 from flowise_telemetry.identity.instance_id import InstanceId
+from flowise_telemetry.identity.stream import StreamCounts
 from flowise_telemetry.identity.uuid7 import Uuid7
 from flowise_telemetry_schemas import codec
 from flowise_telemetry_schemas.catalog import EventSchema, catalog
 from flowise_telemetry_schemas.constraints import validate
-from flowise_telemetry_schemas.envelope import VERSION_FIELD, Envelope
+from flowise_telemetry_schemas.envelope import STREAM_STATE, VERSION_FIELD, Envelope
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
 
 __all__ = ["Encoded", "Encoder", "check_event", "event_name", "new_stream_id"]
 
 _CLASSES = tuple(EVENT_CLASSES.values())
+_DROPPED = {
+    "queue_full": "droppedQueueFull",
+    "invalid": "droppedInvalid",
+    "too_large": "droppedTooLarge",
+    "expired": "droppedExpired",
+    "closed": "droppedClosed",
+    "rejected": "droppedRejected",
+}
+"""The field of each reason; ``opted_out`` has none, because nothing is sent after an opt-out."""
 _OVERHEAD_BYTES = 1_400  # measured: the object, its key, its callbacks, librdkafka's own record
 
 
 @dataclass(slots=True, eq=False)
 class Encoded:
-    """An event ready to be sent.
+    """An event, or a control record, ready to be sent.
 
-    ``sequence`` is -1 if an earlier process left it in the spool. ``row`` is its row in the spool, 0 if it has none.
+    ``sequence`` is its number in this process; -1 for one that an earlier process left in the spool, and for control
+    records. ``accepted_at`` is when that was by the monotonic clock. ``row`` is its row in the spool, 0 if it has none.
     """
 
     event: str
@@ -37,6 +48,12 @@ class Encoded:
     sequence: int
     value: bytes = field(repr=False)
     row: int = 0
+    accepted_at: float = 0.0
+
+    @property
+    def is_control(self) -> bool:
+        """True for a record that the producer makes of itself; it is in no count of events."""
+        return self.event == STREAM_STATE
 
     @property
     def key(self) -> bytes:
@@ -122,6 +139,29 @@ class Encoder:
                 field=None,
                 rule="type",
             )
+        record = {**self._envelope(sequence, occurred_at_ms), **event.properties()}
+        if record[VERSION_FIELD] is None:
+            record[VERSION_FIELD] = self._app_version
+        return catalog().latest(name), record
+
+    def encode_state(self, counts: StreamCounts, *, sequence: int, occurred_at_ms: int, ended: bool) -> Encoded:
+        """Return the ``stream_state`` record of these counts; ``sequence`` counts those of the stream.
+
+        Raises ``ValidationError`` for a time that no record may have.
+        """
+        schema = catalog().latest(STREAM_STATE)
+        record = {
+            **self._envelope(sequence, occurred_at_ms),
+            VERSION_FIELD: self._app_version,
+            "numbered": counts.numbered,
+            "waiting": counts.waiting,
+            **{field: counts.dropped.get(reason, 0) for reason, field in _DROPPED.items()},
+            "withheld": [],
+            "ended": ended,
+        }
+        return Encoded(STREAM_STATE, record["eventId"], occurred_at_ms, -1, codec.encode(schema, record))
+
+    def _envelope(self, sequence: int, occurred_at_ms: int) -> dict[str, Any]:
         envelope = Envelope(
             self._ids.make(occurred_at_ms),
             occurred_at_ms,
@@ -129,10 +169,7 @@ class Encoder:
             self._stream_id,
             sequence,
         )
-        record = {**envelope.fields(), **event.properties()}
-        if record[VERSION_FIELD] is None:
-            record[VERSION_FIELD] = self._app_version
-        return catalog().latest(name), record
+        return envelope.fields()
 
     def check(self, event: Any) -> None:
         """Raise ``ValidationError`` for an event that violates its schema."""

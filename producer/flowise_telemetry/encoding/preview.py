@@ -11,6 +11,7 @@ from typing import Any
 
 from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret
+from flowise_telemetry.identity.stream import StreamCounts
 from flowise_telemetry_schemas import codec
 from flowise_telemetry_schemas.catalog import EventSchema, catalog
 from flowise_telemetry_schemas.events import Event
@@ -18,7 +19,7 @@ from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.json_mapping import record_to_json
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
-__all__ = ["Preview", "PreviewField", "preview"]
+__all__ = ["Preview", "PreviewField", "preview", "preview_state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,23 @@ def preview(
     ``instanceId`` is the real one if the local secret exists; if not, it comes from a random secret that is not stored,
     because a preview creates no file. Raises ``ValidationError``.
     """
-    secret = find_secret(os.environ if environ is None else environ) or secrets.token_bytes(32)
-    encoded = Encoder(app_version, InstanceId(secret), new_stream_id()).encode(event, 0, time.time_ns() // 1_000_000)
+    encoded = _encoder(app_version, environ).encode(event, 0, time.time_ns() // 1_000_000)
     return preview_of(encoded.key, encoded.value, topic)
+
+
+def preview_state(
+    *, app_version: str = "0.0.0", topic: str = EVENTS_TOPIC, environ: Mapping[str, str] | None = None
+) -> Preview:
+    """Return the control record that ends a stream of 1,000 events, of which two were dropped and one waits on disk."""
+    counts = StreamCounts(numbered=1_000, waiting=1, dropped={"invalid": 2})
+    encoder = _encoder(app_version, environ)
+    encoded = encoder.encode_state(counts, sequence=0, occurred_at_ms=time.time_ns() // 1_000_000, ended=True)
+    return preview_of(encoded.key, encoded.value, topic)
+
+
+def _encoder(app_version: str, environ: Mapping[str, str] | None) -> Encoder:
+    secret = find_secret(os.environ if environ is None else environ) or secrets.token_bytes(32)
+    return Encoder(app_version, InstanceId(secret), new_stream_id())
 
 
 def preview_of(key: bytes, value: bytes, topic: str) -> Preview:

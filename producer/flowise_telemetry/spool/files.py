@@ -11,6 +11,8 @@ import uuid
 from contextlib import closing
 from pathlib import Path
 
+from flowise_telemetry_schemas.envelope import STREAM_STATE
+
 __all__ = [
     "claim",
     "connect",
@@ -137,7 +139,8 @@ def spooled_events(folder: Path) -> int:
     count = 0
     for path in orphans(folder):
         with contextlib.suppress(sqlite3.Error), closing(connect(path, wait_ms=0)) as connection:
-            count += connection.execute("SELECT count(*) FROM event").fetchone()[0]
+            query = "SELECT count(*) FROM event WHERE event != ?"
+            count += connection.execute(query, (STREAM_STATE,)).fetchone()[0]
     return count
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flowise_telemetry.encoding.encoder import Encoded
 from flowise_telemetry.spool.files import claim, connect, disown, is_corruption, remove_file, set_aside
+from flowise_telemetry_schemas.envelope import STREAM_STATE
 
 __all__ = ["SpoolFile"]
 
@@ -44,6 +45,7 @@ class SpoolFile:
         self._last_id = 0
         self._read_id = 0
         self._settled: set[int] = set()
+        self._control: set[int] = set()  # ids of control records, which are no events to those who count
         self.events = 0
         """Rows of the file that are not withdrawn, settled ones included."""
         self.withdrawn: Counter[str] = Counter()
@@ -101,13 +103,17 @@ class SpoolFile:
         if not known:  # the process died just after creating the file
             return
         counts = "SELECT event, occurred_at_ms <= ?, count(*), max(id) FROM event GROUP BY 1, 2"
+        some_withdrawn = False
         for event, withdrawn, count, last_id in self._connection.execute(counts, (self._newer_than_ms,)).fetchall():
+            some_withdrawn |= bool(withdrawn)
             if withdrawn:
-                self.withdrawn[event] += count
+                self.withdrawn[event] += count if event != STREAM_STATE else 0
             else:
                 self.events += count
                 self._last_id = max(self._last_id, last_id)
-        if self.withdrawn:
+        control = "SELECT id FROM event WHERE event = ? AND occurred_at_ms > ?"
+        self._control = {i for (i,) in self._connection.execute(control, (STREAM_STATE, self._newer_than_ms))}
+        if some_withdrawn:
             with contextlib.suppress(sqlite3.OperationalError), self._connection:
                 self._connection.execute("DELETE FROM event WHERE occurred_at_ms <= ?", (self._newer_than_ms,))
 
@@ -141,6 +147,7 @@ class SpoolFile:
             )
         self._last_id += len(events)
         self.events += len(events)
+        self._control.update(i for i, encoded in enumerate(events, first) if encoded.is_control)
         return first
 
     def skip_to(self, row_id: int) -> None:
@@ -171,9 +178,11 @@ class SpoolFile:
         return found
 
     def unread_by_name(self) -> Counter[str]:
-        """Return the number of unread events of each name."""
+        """Return the number of unread events of each name, without control records."""
         query = "SELECT event, count(*) FROM event WHERE id > ? AND occurred_at_ms > ? GROUP BY event"
-        return Counter(dict(self._connection.execute(query, (self._read_id, self._newer_than_ms)).fetchall()))
+        found = dict(self._connection.execute(query, (self._read_id, self._newer_than_ms)).fetchall())
+        found.pop(STREAM_STATE, None)
+        return Counter(found)
 
     def first_unread_sequence(self) -> int | None:
         """Return the lowest sequence of the unread events of this process; None if there are none."""
@@ -192,8 +201,8 @@ class SpoolFile:
 
     @property
     def unsettled(self) -> int:
-        """Events that still have to be sent."""
-        return self.events - len(self._settled)
+        """Events that still have to be sent, without control records."""
+        return self.events - len(self._settled) - len(self._control - self._settled)
 
     def remove_settled(self, *, log_max_bytes: int) -> None:
         """Remove settled events, in portions, so that the write-ahead log stays at about its limit."""
@@ -202,6 +211,7 @@ class SpoolFile:
             with self._connection as connection:
                 connection.executemany("DELETE FROM event WHERE id = ?", [(row_id,) for row_id in portion])
             self._settled.difference_update(portion)
+            self._control.difference_update(portion)
             self.events -= len(portion)
             self.trim(log_max_bytes)
         free_bytes = self.free_bytes

@@ -32,7 +32,7 @@ def test_a_service_tells_of_itself_in_json_and_over_http(operator: Operator) -> 
         with urllib.request.urlopen(f"{address}/metrics", timeout=60) as answer:
             return str(answer.read(), "utf-8")
 
-    wait_until(lambda: "flowise_telemetry_consumer_records_consumed_total 6.0\n" in metrics())
+    wait_until(lambda: "flowise_telemetry_consumer_records_consumed_total 7.0\n" in metrics())
     for path in ("/healthz", "/readyz"):
         with urllib.request.urlopen(address + path, timeout=60) as answer:
             assert answer.read() == b"ok\n"

@@ -9,7 +9,7 @@ from tests.cli.in_process import run_command
 
 def test_preview_shows_the_bytes_and_the_purpose(tmp_path: Path) -> None:
     shown = [json.loads(line) for line in run_command("preview", "--json", folder=tmp_path).stdout.splitlines()]
-    assert [document["event"] for document in shown] == list(catalog().events)
+    assert [document["event"] for document in shown] == [*catalog().events, "stream_state"]
     for document in shown:
         assert document["value"].startswith("c301")
         assert set(document["record"]) <= set(document["purposes"])

@@ -34,7 +34,7 @@ def test_a_bad_row_is_set_aside_and_the_exit_status_says_so(folder: Path) -> Non
     done = run_command(*command, folder=folder)
     assert (done.status, done.errors[-1]) == (
         3,
-        "error: incomplete: 1 are no valid events and were set aside: old.db.rejects.jsonl says which, and why",
+        "error: incomplete: 1 is no valid event and was set aside: old.db.rejects.jsonl says which, and why",
     )
     (reject,) = map(json.loads, (folder / "old.db.rejects.jsonl").read_text().splitlines())
     message = reject.pop("message")

@@ -15,7 +15,7 @@ def test_list_names_every_schema(tmp_path: Path) -> None:
     assert {(row["event"], row["fingerprint"]) for row in map(json.loads, shown)} == {
         (schema.event, schema.fingerprint_hex) for schema in catalog()
     }
-    assert run_command("schemas", "list", folder=tmp_path).stdout.count("\n") == 6
+    assert run_command("schemas", "list", folder=tmp_path).stdout.count("\n") == 7
 
 
 def test_show_tells_every_field_its_purpose_and_bound(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import redirect_stderr
 import pytest
 
 from flowise_telemetry_cli.output.logging import start_logging
-from flowise_telemetry_cli.output.progress import ProgressDisplay, Status, rate_text, time_left_text
+from flowise_telemetry_cli.output.progress import ProgressDisplay, Status, estimate_text, rate_text, time_left_text
 from flowise_telemetry_cli.output.terminal import Bar
 
 
@@ -159,3 +159,13 @@ def test_rates_and_times_are_empty_until_known() -> None:
     assert (rate_text(0, 3.0), rate_text(10, 0.0), rate_text(5_000, 2.5)) == ("", "", "2,000/s")
     assert (time_left_text(0, 5, 1.0), time_left_text(5, 0, 1.0)) == ("", "")
     assert time_left_text(7_200, 2, 1.0) == "1:00:01 left"
+
+
+def test_an_estimate_that_is_no_use_is_not_shown() -> None:
+    """The first batch of 295,972 events came after seven seconds, most of which the start had taken."""
+    assert estimate_text(295_967, 5, 7.2) == ""
+    assert estimate_text(990, 10, 2.0) == ""
+    assert estimate_text(990, 10, 4.0) == "0:06:37 left"
+    assert estimate_text(10_000, 5, 60.0) == "33:20:01 left"
+    assert estimate_text(100_000, 5, 60.0) == ""
+    assert (estimate_text(0, 5, 100.0), estimate_text(5, 0, 100.0)) == ("", "")

@@ -76,13 +76,16 @@ def test_the_counts_of_a_consumer() -> None:
     world.clock.wall_ms = ENVELOPE.fields()["occurredAt"] + 5_000
     world.send_good(24)
     world.send_bad()
+    world.send_state()
     consumer = world.consumer(settings=SETTINGS)
     with served(consumer.counters, world) as client:
         assert client.metrics()["records_consumed_total"] == 0
         consumer.run(StopWhen(world.all_committed))
         found = client.metrics()
-        assert found["records_consumed_total"] == 25
+        assert found["records_consumed_total"] == 26
         assert found['events_written_total{event="tool_created"}'] == 4
+        assert not any("stream_state" in name for name in found if name.startswith("events_"))
+        assert found['control_records_total{record="stream_state"}'] == 1
         assert found['dead_letters_total{reason="unknown_framing"}'] == 1
         assert found["commits_total"] == found["flush_seconds_count"] == 3
         assert found['flush_seconds_bucket{le="+Inf"}'] == 3
@@ -99,7 +102,7 @@ def test_the_counts_of_a_consumer() -> None:
     again = world.consumer(settings=SETTINGS)
     world.sent.clear()
     world.broker.group(GROUP).committed.clear()
-    again.run(StopWhen(lambda: again.counters.consumed == 25))
+    again.run(StopWhen(lambda: again.counters.consumed == 26))
     with served(again.counters, world) as client:
         assert client.metrics()['events_deduplicated_total{event="tool_created"}'] == 4, "each consumer has its own"
 
@@ -108,6 +111,7 @@ EXPOSED = {
     ("records_consumed_total", "counter", ""),
     ("events_written_total", "counter", "event"),
     ("events_deduplicated_total", "counter", "event"),
+    ("control_records_total", "counter", "record"),
     ("dead_letters_total", "counter", "reason"),
     ("commits_total", "counter", ""),
     ("commits_rejected_total", "counter", ""),
@@ -134,6 +138,7 @@ def test_names_types_and_labels_are_these_and_no_others() -> None:
     ids = world.send_good(24)
     world.send_bad()
     world.send_again(ids[0])
+    world.send_state()
     consumer = world.consumer(settings=SETTINGS)
     with served(consumer.counters, world) as client:
         client.metrics()

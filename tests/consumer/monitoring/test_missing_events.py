@@ -7,7 +7,9 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowise_telemetry_consumer.decoding.frames import polars_schema
 from flowise_telemetry_consumer.monitoring.missing_events import MissingEvents
+from flowise_telemetry_schemas import catalog
 
 
 def frame(stream: str, sequences: Iterable[int]) -> pl.DataFrame:
@@ -78,3 +80,30 @@ def test_the_order_in_which_they_come_does_not_matter(lost: set[int], seed: int,
     for start in range(0, len(later), size):
         observe(missing, "a", later[start : start + size])
     assert missing.count == len([number for number in lost if number < max(came)])
+
+
+def state(stream: str, *, numbered: int, waiting: int = 0, dropped: int = 0) -> dict[str, pl.DataFrame]:
+    row = {
+        **dict.fromkeys(polars_schema(catalog().latest("stream_state")), 0),
+        **{"stream_id": stream, "numbered": numbered, "waiting": waiting, "dropped_closed": dropped},
+    }
+    return {"stream_state": pl.DataFrame([row])}
+
+
+def test_what_a_stream_says_of_itself_shows_the_losses_after_its_last_event() -> None:
+    missing = MissingEvents()
+    assert observe(missing, "a", range(10)) == 0
+    missing.observe(state("a", numbered=15, waiting=2))
+    assert missing.count == 3, "two are on their way"
+    assert observe(missing, "a", range(10, 15)) == 0
+    missing.observe(state("a", numbered=15))
+    assert missing.count == 0
+
+
+def test_a_stream_that_is_lost_whole_shows() -> None:
+    missing = MissingEvents()
+    missing.observe(state("a", numbered=40, waiting=3, dropped=37))
+    assert missing.count == 37
+    missing.observe(state("b", numbered=1_000))
+    assert missing.count == 37, "its events may have arrived before this consumer began"
+    assert observe(missing, "b", [1_000, 1_002]) == 38

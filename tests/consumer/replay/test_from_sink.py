@@ -114,7 +114,7 @@ def test_only_the_records_that_failed_are_sent_again(archive: Sink, world: World
 SECRETS = ("Please summarise the mail of name@example.com", "password=hunter2", "build-host-7.example.com")
 
 
-@pytest.mark.parametrize("kind", ["delta", "sqlite", "duckdb"])
+@pytest.mark.parametrize("kind", ["delta", "sqlite", "duckdb", "jsonl"])
 def test_rows_of_an_archive_pass_every_constraint(kind: str, tmp_path: Path, world: World) -> None:
     """What an adopter brings, or somebody changed in the archive since it was written."""
     good, tools = batch(0), batch(0).frames["tool_created"]
@@ -139,7 +139,7 @@ def test_rows_of_an_archive_pass_every_constraint(kind: str, tmp_path: Path, wor
     source.close()
     assert (result.discrepancies(), result.rejected, result.written) == ([], len(rows), sum(sizes(good).values()))
     assert dataclasses.asdict(result.events["tool_created"]) == {
-        "total": 1 + len(rows),
+        "total": None if kind == "jsonl" else 1 + len(rows),
         "read": 1 + len(rows),
         "written": 1,
         "already_there": 0,

@@ -32,11 +32,12 @@ class Service:
     """One topic with its dead-letter topic, one group, one sink URL."""
 
     def __init__(
-        self, kafka: KafkaService, sink_url: str, *, topic: str, dlq: str, client: str = "kafka-python"
+        self, kafka: KafkaService, sink_url: str, *, topic: str, dlq: str, client: str = "kafka-python", **options: str
     ) -> None:
         self.kafka = kafka
         self.sink_url = sink_url
         self.client = client
+        self.options = options
         self.topic = topic
         self.dlq = dlq
         self.group = kafka.new_group()
@@ -80,7 +81,7 @@ class Service:
         """A consumer on a thread of its own, stopped in the end; what it raised is raised there."""
         stop = threading.Event()
         failures: list[BaseException] = []
-        settings = self.kafka.settings(session_timeout_seconds=6.0, client=self.client)
+        settings = self.kafka.settings(session_timeout_seconds=6.0, client=self.client, options=self.options)
         writer = open_dead_letter_writer(settings)
         reader = open_reader(settings, group=self.group)
         sinks: list[ClaimedSink] = []

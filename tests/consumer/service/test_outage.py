@@ -77,6 +77,18 @@ def test_partitions_that_come_in_an_outage_are_paused_and_those_that_go_are_forg
     assert it.counters.paused == set()
 
 
+def test_what_a_cooperative_rebalance_leaves_with_us_is_resumed() -> None:
+    it = Waiting()
+    first, second = it.world.partitions
+    it.outage.begin(AWAY)
+    it.outage.revoked([second])
+    it.outage.assigned([second])
+    it.outage.revoked([second])
+    assert first in it.reader.paused
+    it.outage.end()
+    assert it.reader.paused == set()
+
+
 def test_two_consumers_do_not_retry_in_step() -> None:
     waits = []
     for seed in (1, 2):

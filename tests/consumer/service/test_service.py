@@ -114,8 +114,20 @@ def test_a_killed_consumer_leaves_exactly_the_accepted_events(start: Start, sqli
 
 
 @pytest.mark.real_broker  # the embedded one refuses commits as soon as a rebalance begins
-def test_a_rebalance_loses_and_doubles_nothing(start: Start, new_postgres_url: str) -> None:
+@pytest.mark.parametrize(
+    ("start", "options"),
+    [
+        ("kafka-python", {}),
+        ("librdkafka", {}),
+        ("librdkafka", {"partition_assignment_strategy": "cooperative-sticky"}),
+        ("librdkafka", {"group_protocol": "consumer"}),
+    ],
+    indirect=["start"],
+    ids=["kafka-python", "librdkafka", "cooperative", "consumer protocol"],
+)
+def test_a_rebalance_loses_and_doubles_nothing(start: Start, options: dict[str, str], new_postgres_url: str) -> None:
     it = start(new_postgres_url)
+    it.options = options
     it.send(range(300), bad=[(b"bad", ())])
     with it.consumer(rows=50) as first:
         wait_until(lambda: first.consumed >= 50, "the first has begun")

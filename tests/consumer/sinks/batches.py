@@ -14,7 +14,7 @@ from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.sinks import Batch
 from flowise_telemetry_schemas import Catalog, Envelope, Event, EventSchema, catalog
 from tests.consumer.sinks.roles import ReadableSink
-from tests.schemas.records import ENVELOPE, EVENTS, record_of
+from tests.schemas.records import ENVELOPE, EVENTS, STATE, record_of
 
 STREAM = ENVELOPE.stream_id
 
@@ -30,11 +30,13 @@ def envelope(number: int) -> Envelope:
 
 
 def records(number: int, repeat: int = 1) -> dict[str, list[dict[str, Any]]]:
-    """``repeat`` records of each of ``EVENTS`` (vector_upserted is there twice), by event."""
+    """``repeat`` records of each of ``EVENTS`` (vector_upserted is there twice) and control records, by name."""
     made: dict[str, list[dict[str, Any]]] = {}
     first = number * repeat * len(EVENTS)
     for index, event in enumerate(EVENTS * repeat, start=first):
         made.setdefault(event.EVENT, []).append(record_of(event, envelope(index)))
+    numbers = range(number * repeat, (number + 1) * repeat)
+    made["stream_state"] = [{**STATE, "eventId": f"01890a5d-ac96-774b-bccf-{n:012x}", "sequence": n} for n in numbers]
     return made
 
 

@@ -31,7 +31,7 @@ from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.sinks.writer_process import ROOT, start
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
-NONE_HELD = dict.fromkeys(catalog().events, 0)
+NONE_HELD = dict.fromkeys(catalog().names, 0)
 
 TERMINATE_OTHERS = (
     "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "

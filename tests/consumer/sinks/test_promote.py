@@ -18,7 +18,7 @@ from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
 from tests.consumer.sinks.roles import DatabaseSink, open_database
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
-NONE_HELD = dict.fromkeys(catalog().events, 0)
+NONE_HELD = dict.fromkeys(catalog().names, 0)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ def test_debug_prints_in_place_of_sending(environ: dict[str, str], capsys: pytes
         assert telemetry.flush(5.0)
     out, err = capsys.readouterr()
     assert out == ""
-    shown = json.loads(err.partition(": ")[2])
+    shown, told = (json.loads(line.partition(": ")[2]) for line in err.splitlines())
     assert shown["event"] == "tool_created"
     assert shown["properties"]["toolName"] == "get_weather"
+    assert told["event"] == "stream_state"

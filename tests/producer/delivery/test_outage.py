@@ -18,7 +18,7 @@ from flowise_telemetry_transport import KafkaSettings, TopicSpec, open_admin, op
 from tests.consumer.tcp_door import TcpDoor
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.delivery.mortal_kafka import MortalKafka
-from tests.producer.samples import tool_created, wait_until
+from tests.producer.samples import is_control, tool_created, wait_until
 from tests.services.docker_engine import quiet_testcontainers
 from tests.services.kafka import IMAGE, KafkaService
 
@@ -82,7 +82,8 @@ def sequences(settings: KafkaSettings, topic: str) -> set[int]:
     found: set[int] = set()
     while any(reader.position(partition) < end for partition, end in ends.items()):
         for record in reader.poll(timeout_seconds=10.0, max_records=5_000):
-            found.add(codec.decode(record.value, catalog())[1]["sequence"])
+            if not is_control(record):
+                found.add(codec.decode(record.value, catalog())[1]["sequence"])
     reader.close()
     return found
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry import ValidationError
-from flowise_telemetry.encoding.preview import preview
-from flowise_telemetry_schemas import catalog, codec
+from flowise_telemetry.encoding.preview import preview, preview_state
+from flowise_telemetry_schemas import catalog, codec, violations
 from flowise_telemetry_transport import InMemoryBroker
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import ID, prediction_sent, stored, tool_created
@@ -45,3 +45,10 @@ def test_the_preview_creates_nothing(environ: dict[str, str], config_dir: Path) 
 def test_the_preview_refuses_what_would_be_dropped(environ: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="toolName"):
         preview(type(tool_created())(tool_id=ID, tool_name="two words"), environ=environ)
+
+
+def test_the_control_record_is_shown_too(environ: dict[str, str]) -> None:
+    shown = preview_state(environ=environ)
+    assert (shown.event, shown.record["numbered"], shown.record["ended"]) == ("stream_state", 1_000, True)
+    assert violations(*codec.decode(shown.value, catalog())) == []
+    assert all(field.purpose and field.classification for field in shown.fields)

@@ -290,6 +290,7 @@ def test_the_schema_of_the_file_is_plain_to_look_at(
         assert connection.execute("SELECT event, sequence FROM event ORDER BY id").fetchall() == [
             ("tool_created", 0),
             ("tool_created", 1),
+            ("stream_state", -1),
         ]
 
 

@@ -209,18 +209,20 @@ def test_an_offset_that_the_broker_does_not_have_never_takes_the_position_back(
 
 
 def test_a_group_without_an_offset_starts_at_the_beginning(client: Client) -> None:
-    from confluent_kafka import OFFSET_BEGINNING
     from confluent_kafka import TopicPartition as Place
 
+    client.marks = (4, 100)
     reader = LibrdkafkaReader(KafkaSettings(bootstrap_servers=("localhost:9092",)), group="g", client_id="test")
     reader.subscribe(["t"])
     client.queue += [
-        lambda: client.on_assign(client, [Place("t", 0)]),
+        lambda: client.on_assign(client, [Place("t", 0), Place("t", 1)]),
         Message(0, -1001, "_AUTO_OFFSET_RESET"),
     ]
     poll(reader)
     poll(reader)
-    assert client.sought == {0: int(OFFSET_BEGINNING)}
+    # The other partition too, which would come back by itself.
+    assert client.sought == {0: 4, 1: 4}
+    assert reader.expired() == []
 
 
 @pytest.mark.parametrize(

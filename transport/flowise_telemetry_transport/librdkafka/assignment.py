@@ -24,12 +24,11 @@ __all__ = ["Assignment"]
 class _Partition:
     """State of one partition.
 
-    ``position`` is None until something was read or sought. ``from_beginning``: the group has committed nothing.
-    ``astray``: the broker does not have the offset that was asked for.
+    ``position`` is None until something was read or sought. ``astray``: the broker does not have the offset that was
+    asked for, or the group has committed none.
     """
 
     position: int | None = None
-    from_beginning: bool = False
     astray: bool = False
     paused: bool = False
     unreadable: UnreadableRecordError | None = None
@@ -99,34 +98,33 @@ class Assignment:
     def restore(self) -> None:
         """Go on where we were in partitions whose offset the broker does not have; past what retention removed.
 
-        From the beginning where nothing was read yet, or where the log now ends before our position. While the broker
-        does not answer, nothing is changed.
+        From the beginning where the group has committed nothing, or where the log now ends before our position. While
+        the broker does not answer, nothing is changed.
         """
-        astray = [tp for tp, each in self._of.items() if each.astray]
-        if not astray and not self._restart:
+        if any(each.astray for each in self._of.values()):
+            # Those that are not read from yet as well: each would come back by itself.
+            lost = [tp for tp, each in self._of.items() if each.astray or each.position is None]
+            try:
+                self._find_way(lost)
+            except BrokerUnavailableError:
+                return  # the next poll tries again
+        elif not self._restart:
             return
-        try:
-            if astray:
-                self._find_way(astray)
-        except BrokerUnavailableError:
-            return  # the next poll tries again
         self._restart = False
         self.start_over()  # the client has given these partitions up: a seek is refused
 
-    def _find_way(self, astray: Collection[TopicPartition]) -> None:
-        begins, ends = self._offsets.beginnings(astray), self._offsets.ends(astray, committed=False)
-        unread = [tp for tp in astray if self._of[tp].position is None]
+    def _find_way(self, lost: Collection[TopicPartition]) -> None:
+        begins, ends = self._offsets.beginnings(lost), self._offsets.ends(lost, committed=False)
+        unread = [tp for tp in lost if self._of[tp].position is None]
         committed = self._lookup.committed(unread, self._group) if unread and self._group is not None else {}
-        for tp in astray:
+        for tp in lost:
             state, begin = self._of[tp], begins[tp]
             position = committed.get(tp) if state.position is None else state.position
-            state.astray = False
-            if position is None:
-                state.from_beginning = True
-                continue
-            if position < begin:
+            if position is not None and position < begin:
                 self._expired.append(ExpiredOffsets(tp, position, begin))
-            state.position = position if begin <= position <= ends[tp] else begin
+            # A number and not "the beginning", which the client would look up, and which may be overtaken by a seek.
+            state.position = position if position is not None and begin <= position <= ends[tp] else begin
+            state.astray = False
 
     def _add(self, more: Mapping[TopicPartition, _Partition]) -> None:
         self._of.update(more)
@@ -143,11 +141,9 @@ class Assignment:
         ])  # fmt: skip
 
     def _start_of(self, tp: TopicPartition) -> int:
-        """Return the offset to read from; one of librdkafka's special values where nothing was read yet."""
-        state = self._of[tp]
-        if state.position is not None:
-            return state.position
-        return int(self._kafka.OFFSET_BEGINNING if state.from_beginning else self._kafka.OFFSET_STORED)
+        """Return the offset to read from; librdkafka's name for the committed one where nothing was read yet."""
+        position = self._of[tp].position
+        return int(self._kafka.OFFSET_STORED) if position is None else position
 
     def positions(self) -> dict[TopicPartition, int]:
         """Return the positions that are known."""

@@ -53,7 +53,7 @@ def run_demo(events: int, database: Path) -> int:
         app = _App(settings, events, stop)
         counters = _consume(settings, database, app, stop)
         letters = _dead_letters(settings)
-    _report(app.sent, counters.written, letters, database, time.monotonic() - begun)
+    _report(app.sent, counters, letters, database, time.monotonic() - begun)
     return DONE if app.done else INCOMPLETE
 
 
@@ -66,13 +66,14 @@ class _App(threading.Thread):
         self._events = events
         self._stop_consumer = stop
         self.consumed = 0
+        self.told = 0
         self.sent: Counter[str] = Counter()
         self.malformed = 0
         self.done = False
 
     @property
     def records(self) -> int:
-        """Upper bound of the records on the topic by now."""
+        """Upper bound of the events and malformed records on the topic by now."""
         return self.sent.total() + self.malformed
 
     def run(self) -> None:
@@ -80,11 +81,15 @@ class _App(threading.Thread):
         try:
             self._send()
             deadline = time.monotonic() + WAIT_SECONDS
-            while self.consumed < self.records and time.monotonic() < deadline and not self._stop_consumer.wait(0.05):
+            while not self._is_consumed() and time.monotonic() < deadline and not self._stop_consumer.wait(0.05):
                 pass
             self.done = self.consumed >= self.records
         finally:
             self._stop_consumer.set()
+
+    def _is_consumed(self) -> bool:
+        # The app tells its own counts last, in a record that is no event.
+        return self.consumed >= self.records and bool(self.told)
 
     def _send(self) -> None:
         with (
@@ -122,7 +127,8 @@ def _consume(settings: KafkaSettings, database: Path, app: _App, stop: threading
 
     def on_change(counters: ConsumerCounters) -> None:
         display.show(counters)
-        app.consumed = counters.consumed
+        app.told = counters.control.total()
+        app.consumed = counters.consumed - app.told
 
     with ExitStack() as opened:
         display = opened.enter_context(ProgressDisplay(status))
@@ -167,8 +173,9 @@ def _dead_letters(settings: KafkaSettings) -> DeadLetterSummary:
 
 
 def _report(
-    sent: Counter[str], written: Counter[str], letters: DeadLetterSummary, database: Path, seconds: float
+    sent: Counter[str], counters: ConsumerCounters, letters: DeadLetterSummary, database: Path, seconds: float
 ) -> None:
+    written = counters.written
     dead: Counter[str] = Counter()
     for schema, count in letters.by_schema.items():
         event, dot, _version = schema.partition(".v")
@@ -179,5 +186,12 @@ def _report(
     echo(table(("event", "sent", "written", "dead-lettered"), [*rows, total]))
     echo()
     echo(table(("why dead-lettered", "records"), sorted(letters.by_reason.items())))
+    if told := counters.control.total():
+        which = (
+            "record in which the app tells its own counts was"
+            if told == 1
+            else "records in which the app tells its own counts were"
+        )
+        echo(f"\n{told} {which} written as well (stream_state).")
     echo(f"\n{total[1]:,} records in {seconds:.1f} s. The events are in {database}:\n")
     echo(f"  sqlite3 {database} '{EXAMPLE_QUERY}'")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowise_telemetry_cli.output.progress import Status, percent, rate_text, time_left_text
+from flowise_telemetry_cli.output.progress import Status, estimate_text, percent, rate_text
 from flowise_telemetry_cli.output.terminal import Bar
 from flowise_telemetry_consumer import ReplayResult
 from flowise_telemetry_consumer.replay import ArchiveResult
@@ -22,7 +22,7 @@ def replay_status(result: ReplayResult, seconds: float) -> Status:
     text = _joined(
         f"replayed {done:,} of {total:,} offsets ({percent(done, total)} %)",
         rate_text(here, seconds),
-        time_left_text(total - done, here, seconds),
+        estimate_text(total - done, here, seconds),
         f"written {result.written.total():,}",
     )
     farthest = sorted(result.partitions.items(), key=lambda item: item[1].position - item[1].end)[:_MAX_BARS]
@@ -45,21 +45,22 @@ def replay_document(result: ReplayResult, seconds: float) -> dict[str, Any]:
 
 
 def archive_status(result: ArchiveResult, seconds: float) -> Status:
-    """Return the state of a replay that reads a sink."""
-    return Status(
-        _joined(
-            f"replayed {result.read:,} of {result.total:,} events",
-            rate_text(result.read, seconds),
-            time_left_text(result.total - result.read, result.read, seconds),
-            f"written {result.written:,}",
-        )
-    )
+    """Return the state of a replay that reads a sink or files."""
+    read = f"replayed {result.read:,} of {result.total:,} events"
+    left = estimate_text(result.total - result.read, result.read, seconds)
+    if result.bytes_total:
+        read = f"read {result.read:,} events ({percent(result.bytes_done, result.bytes_total)} %)"
+        left = estimate_text(result.bytes_total - result.bytes_done, result.bytes_done, seconds)
+    elif not any(event.total is not None for event in result.events.values()):
+        read, left = f"read {result.read:,} events", ""
+    rejected = f"rejected {result.rejected:,}" if result.rejected else ""
+    return Status(_joined(read, rate_text(result.read, seconds), left, f"written {result.written:,}", rejected))
 
 
 def _bar(partition: int, part: PartitionResult, seconds: float) -> Bar:
     done, total = part.position - part.start, part.end - part.start
     rate = rate_text(part.offsets_read, seconds)
-    left = time_left_text(total - done, part.offsets_read, seconds)
+    left = estimate_text(total - done, part.offsets_read, seconds)
     return Bar(f"partition {partition}", done, total, _joined(f"{done:,} of {total:,}", rate, left))
 
 

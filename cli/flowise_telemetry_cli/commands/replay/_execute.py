@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from flowise_telemetry_cli.commands.replay._display import archive_status, replay_document, replay_status
-from flowise_telemetry_cli.commands.replay._rejects import open_rejects, rejects_beside
+from flowise_telemetry_cli.commands.replay._display import replay_document, replay_status
 from flowise_telemetry_cli.commands.replay._report import (
-    archive_verdict,
     missing_verdict,
     plan_verdict,
     report,
-    report_archive,
     report_plan,
     verdict,
 )
-from flowise_telemetry_cli.commands.replay._topic import open_topic_reader, open_topic_sink, report_times
+from flowise_telemetry_cli.commands.replay._topic import (
+    open_topic_reader,
+    open_topic_sink,
+    report_times,
+    target_settings,
+)
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.output.progress import ProgressDisplay
 from flowise_telemetry_cli.output.safe import echo
@@ -30,16 +31,12 @@ from flowise_telemetry_consumer import ReplayRequest, ReplayResult, Shard, SinkE
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.replay import (
-    TOPIC_SCHEME,
     advance_run,
-    begin_archive,
     copy_topic,
-    finish_archive,
     latest_run,
     open_run,
     open_target,
     plan_replay,
-    replay_archive,
     replay_with_workers,
     require_another_topic,
     require_many_writers,
@@ -48,15 +45,11 @@ from flowise_telemetry_consumer.replay import (
 )
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
+from flowise_telemetry_consumer.sinks.port import KeepsProgress
 from flowise_telemetry_schemas import catalog
-from flowise_telemetry_transport import (
-    KafkaSettings,
-    RecordReader,
-    parse_bootstrap_servers,
-)
+from flowise_telemetry_transport import KafkaSettings, RecordReader
 
-__all__ = ["Job", "run_archive", "run_copy", "run_plan", "run_replay"]
+__all__ = ["Job", "run_copy", "run_plan", "run_replay"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +139,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
 def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Copy the topic onto another one and return the exit status."""
     separate_stderr()
-    place = _target_settings(settings, job)
+    place = target_settings(settings, job.sink_servers)
     onto_itself = topic_of(job.sink_url) == job.request.topic
     with ExitStack() as opened:
         reader = open_topic_reader(opened, invocation, settings, job.request.topic)
@@ -170,44 +163,6 @@ def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     return verdict(
         result, allow_missing=job.allow_missing, mend="start it again, from the beginning: a topic keeps no progress"
     )
-
-
-def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_url: str, job: Job) -> int:
-    """Replay one sink into another, or onto a topic, and return the exit status."""
-    with ExitStack() as opened:
-        source = open_sink(source_url)
-        opened.callback(source.close)
-        target: Sink
-        if job.sink_url.startswith(TOPIC_SCHEME):
-            target = open_topic_sink(opened, invocation, _target_settings(settings, job), job.sink_url)
-        else:
-            target = open_target(job.sink_url, job.staging)
-            opened.callback(target.close)
-            if job.staging is not None:
-                target.prepare(list(catalog()))
-                require_own_rows(target, None, resumes=False)
-        if target.url == source.url:
-            raise click.UsageError(f"--source and --sink are both {source.url}.")
-        echo(f"replaying {source.url} into {target.url}", err=True)
-        display = opened.enter_context(ProgressDisplay(archive_status))
-        stop = opened.enter_context(stopped_by_signals())
-        if job.staging is not None:
-            begin_archive(target, source.url)
-        rejects = open_rejects(opened, job.rejects or rejects_beside(source.url))
-        result = replay_archive(
-            source,
-            target,
-            catalog(),
-            job.request.record_filter,
-            control=RunControl(job.no_progress_seconds, stop),
-            on_report=display.show,
-            on_rejects=rejects.keep,
-        )
-        if job.staging is not None and result.incomplete is None:
-            finish_archive(target, source.url)
-    report_archive(result, as_json=job.as_json, rejects=rejects.path, to_stderr=job.prints_events)
-    report_times(target)
-    return archive_verdict(result, rejects.path)
 
 
 def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
@@ -249,18 +204,6 @@ def _resume_command(job: Job, run_id: str) -> str:
     if job.shard is not None:
         words += ["--shard", f"{job.shard.number}/{job.shard.of}"]
     return " ".join(words)
-
-
-def _target_settings(settings: KafkaSettings | None, job: Job) -> KafkaSettings:
-    """Return the settings of the target cluster; ``settings`` are those of the source cluster, if there is one."""
-    if job.sink_servers is not None:
-        servers = parse_bootstrap_servers(job.sink_servers, source="--sink-bootstrap-servers")
-        if settings is None:
-            return KafkaSettings(bootstrap_servers=servers)
-        return dataclasses.replace(settings, bootstrap_servers=servers)
-    if settings is None:
-        raise click.UsageError("Missing option '--sink-bootstrap-servers' (or '--bootstrap-servers').")
-    return settings
 
 
 def _require_another_topic(  # noqa: PLR0917 - one step of run_copy

@@ -6,23 +6,20 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer import ReplayResult
-from flowise_telemetry_consumer.replay import ArchiveResult, ReplayPlan
+from flowise_telemetry_consumer.replay import ReplayPlan
 from flowise_telemetry_consumer.replay.report import ranges_text
 from flowise_telemetry_transport import TopicPartition
 
 __all__ = [
-    "archive_verdict",
     "missing_verdict",
     "plan_verdict",
     "report",
-    "report_archive",
     "report_plan",
     "verdict",
 ]
@@ -93,52 +90,6 @@ def missing_verdict(missing: _Ranges, held_back: _Ranges, *, allow_missing: bool
     for text, mend in lines:
         echo(f"note: {text}" if allow_missing else f"error: incomplete: {text}{mend}", err=True)
     return INCOMPLETE if lines and not allow_missing else DONE
-
-
-def report_archive(
-    result: ArchiveResult, *, as_json: bool, rejects: Path | None = None, to_stderr: bool = False
-) -> None:
-    """Print the result of a replay from an archive; otherwise as ``report``. ``rejects`` is the file of rejects."""
-    say = partial(echo, err=to_stderr)
-    if as_json:
-        events = {name: dataclasses.asdict(event) for name, event in result.events.items()}
-        say(
-            json.dumps(
-                {
-                    "complete": result.incomplete is None,
-                    "adds_up": not result.discrepancies(),
-                    "events": events,
-                    "rejected": dict(sorted(result.rejects.items())),
-                    "rejects": str(rejects) if rejects is not None and result.rejects else None,
-                }
-            )
-        )
-        return
-    rows = [
-        (name, event.read, event.written, event.already_there, event.filtered, event.rejected)
-        for name, event in sorted(result.events.items())
-    ]
-    say(table(("event", "read", "written", "already there", "filtered", "rejected"), rows))
-    if result.rejects:
-        say()
-        say(table(("rejected for", "count"), sorted(result.rejects.items())))
-
-
-def archive_verdict(result: ArchiveResult, rejects: Path | None = None, *, mend: str = "") -> int:
-    """Return the exit status, with a line on stderr for every shortfall."""
-    wrong = result.discrepancies()
-    for line in wrong:
-        echo(f"error: the rows do not add up: {line}", err=True)
-    status = FAILED if wrong else DONE
-    if result.incomplete is not None:
-        mend = mend or "run it again; events already written stay"
-        echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
-        status = status or INCOMPLETE
-    if result.rejects:
-        where = f": {rejects} says which, and why" if rejects is not None else ""
-        echo(f"error: incomplete: {result.rejected:,} are no valid events and were set aside{where}", err=True)
-        status = status or INCOMPLETE
-    return status
 
 
 def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from flowise_telemetry_cli.commands.replay._execute import Job, run_archive, run_copy, run_plan, run_replay
+from flowise_telemetry_cli.commands.replay._execute import Job, run_copy, run_plan, run_replay
+from flowise_telemetry_cli.commands.replay._from_archive import run_archive, run_archive_plan
 from flowise_telemetry_cli.commands.replay._options import (
     allow_missing_option,
     no_progress_option,
@@ -103,7 +104,9 @@ def run(
         raise click.UsageError("--rejects applies to --source: bad records of a topic become dead letters.")
     onto_topic = sink.startswith(TOPIC_SCHEME)
     if source is not None:
-        _refuse_for_archives(job, dry_run=dry_run)
+        _refuse_for_archives(job)
+        if dry_run:
+            return run_archive_plan(source, job)
         one_cluster = onto_topic and not sink_bootstrap_servers
         return run_archive(invocation, kafka_settings(invocation) if one_cluster else None, source, job)
     if onto_topic:
@@ -114,12 +117,12 @@ def run(
     return way(invocation, kafka_settings(invocation), job)
 
 
-def _refuse_for_archives(job: Job, *, dry_run: bool) -> None:
+def _refuse_for_archives(job: Job) -> None:
     """Raise ``UsageError`` for options that need offsets or partitions: an archive has rows only."""
     bounds = (job.request.begin, job.request.end)
     if any(bound is not None and bound.offset is not None for bound in bounds):
         raise click.UsageError("--from and --to are times with --source: an archive has no offsets.")
-    if job.request.partitions or job.shard is not None or job.workers > 1 or dry_run:
+    if job.request.partitions or job.shard is not None or job.workers > 1:
         raise click.UsageError(
-            "--partition, --shard, --workers and --dry-run do not apply to --source: an archive has no partitions."
+            "--partition, --shard and --workers do not apply to --source: an archive has no partitions."
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import ExitStack
+
+import click
 
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.options import CLOSE_SECONDS, require_topic
@@ -12,9 +15,9 @@ from flowise_telemetry_consumer.sinks.kafka_topic import open_topic_writer
 from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_consumer.sinks.record_times import RecordTimes
 from flowise_telemetry_schemas import TelemetryError, catalog
-from flowise_telemetry_transport import KafkaSettings, RecordReader
+from flowise_telemetry_transport import KafkaSettings, RecordReader, parse_bootstrap_servers
 
-__all__ = ["open_topic_reader", "open_topic_sink", "report_times"]
+__all__ = ["open_topic_reader", "open_topic_sink", "report_times", "target_settings"]
 
 
 def open_topic_reader(opened: ExitStack, invocation: Invocation, settings: KafkaSettings, topic: str) -> RecordReader:
@@ -52,3 +55,15 @@ def report_times(target: Sink) -> None:
     """Say on stderr how many records were dated anew, and how many the topic will soon remove."""
     for line in target.times.summary() if isinstance(target, TopicSink) else ():
         echo(f"{target.url}: {line}", err=True)
+
+
+def target_settings(settings: KafkaSettings | None, servers: str | None) -> KafkaSettings:
+    """Return the settings of the target cluster at ``servers``, otherwise those of the source's, where there is one."""
+    if servers is not None:
+        brokers = parse_bootstrap_servers(servers, source="--sink-bootstrap-servers")
+        if settings is None:
+            return KafkaSettings(bootstrap_servers=brokers)
+        return dataclasses.replace(settings, bootstrap_servers=brokers)
+    if settings is None:
+        raise click.UsageError("Missing option '--sink-bootstrap-servers' (or '--bootstrap-servers').")
+    return settings

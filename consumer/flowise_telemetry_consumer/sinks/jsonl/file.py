@@ -15,11 +15,18 @@ from typing import Any, BinaryIO
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.jsonl.lines import LINE_START, frame_of_lines, id_number, lines_of, without_known
+from flowise_telemetry_consumer.sinks.jsonl.lines import (
+    LINE_START,
+    event_of,
+    frame_of_lines,
+    id_number,
+    lines_of,
+    without_known,
+)
 from flowise_telemetry_consumer.sinks.local_files import file_identity, os_failure, sync_path, why_not_opened
 from flowise_telemetry_consumer.sinks.port import Batch, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest
-from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_schemas import EventSchema, ValidationError, catalog
 from flowise_telemetry_schemas.json_mapping import milliseconds_of
 
 __all__ = ["MAX_FILE_EVENTS", "JsonLinesFile"]
@@ -47,6 +54,11 @@ class JsonLinesFile:
     def url(self) -> str:
         """The address; a file has no password."""
         return f"jsonl:///{self._path}"
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Create or read the file, and keep other writers out until ``close``."""
@@ -78,27 +90,36 @@ class JsonLinesFile:
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one event, up to the end of the file as of the start."""
         schema = self._schemas.get(event) or catalog().latest(event)
-        wanted = LINE_START + event.encode() + b'"'
         lines: list[bytes] = []
         with self._translate_errors():
             for line in self._lines():
-                if line.startswith(wanted):
+                if event_of(line) == event:
                     lines.append(line)
                 if len(lines) == batch_rows:
-                    yield frame_of_lines(schema, lines)
+                    yield self._frame(schema, lines)
                     lines = []
             if lines:
-                yield frame_of_lines(schema, lines)
+                yield self._frame(schema, lines)
 
     def counts(self) -> dict[str, int]:
         """Return the number of lines by event."""
-        counts = dict.fromkeys(self._schemas or catalog().events, 0)
+        counts = dict.fromkeys(self._schemas or catalog().names, 0)
         with self._translate_errors():
             for line in self._lines():
-                event = line[len(LINE_START) : line.find(b'"', len(LINE_START))].decode()
+                event = event_of(line)
                 if event in counts:
                     counts[event] += 1
         return counts
+
+    def _frame(self, schema: EventSchema, lines: list[bytes]) -> pl.DataFrame:
+        try:
+            return frame_of_lines(schema, lines)
+        except ValidationError as error:
+            raise SinkError(
+                f"{self.url} has a line that is no {schema.event}: {error}; import tells which lines are none",
+                event=schema.event,
+                field=error.field,
+            ) from error
 
     def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
         """Write the file anew without old events, in one step, and exchange the two; no other program may write.

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 import polars as pl
 
 from flowise_telemetry_consumer.decoding.frames import frame_of, renamed_inside
 from flowise_telemetry_consumer.sinks.rows import TIMESTAMP_FORMAT
-from flowise_telemetry_schemas import EventSchema, Field
-from flowise_telemetry_schemas.json_mapping import milliseconds_of
+from flowise_telemetry_schemas import EventSchema, Field, Violation
+from flowise_telemetry_schemas.constraints import as_error, violations
+from flowise_telemetry_schemas.json_mapping import wire_form
 
-__all__ = ["LINE_START", "frame_of_lines", "id_number", "lines_of", "without_known"]
+__all__ = ["LINE_START", "event_of", "frame_of_lines", "id_number", "lines_of", "without_known"]
 
 LINE_START = b'{"event":"'
 """The start of every line that this sink writes."""
@@ -30,17 +30,40 @@ def lines_of(schema: EventSchema, frame: pl.DataFrame) -> bytes:
     return whole.write_ndjson().encode()
 
 
+def event_of(line: bytes) -> str | None:
+    """Return the event that a line names, also where others wrote the line; None if it names none."""
+    if line.startswith(LINE_START):
+        end = line.find(b'"', len(LINE_START))
+        return line[len(LINE_START) : end].decode(errors="replace")
+    try:
+        event = json.loads(line)["event"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return event if isinstance(event, str) else None
+
+
 def frame_of_lines(schema: EventSchema, lines: Iterable[bytes]) -> pl.DataFrame:
-    """Return the frame of the lines of one event."""
-    timestamps = [field.name for field in schema.fields if field.kind == "timestamp"]
+    """Return the frame of the lines of one event. Raises ``ValidationError`` for one that does not fit into it."""
     records = []
     for line in lines:
-        record: dict[str, Any] = json.loads(line)["properties"]
-        for name in timestamps:
-            if record.get(name) is not None:
-                record[name] = milliseconds_of(record[name])
+        try:
+            properties = json.loads(line)["properties"]
+        except (ValueError, LookupError, TypeError, RecursionError):
+            properties = None
+        if not isinstance(properties, dict):
+            raise as_error(schema.event, [Violation("properties", "type", "must be an object")])
+        record, found = wire_form(schema, properties)
+        if found:
+            raise as_error(schema.event, found)
         records.append(record)
-    return frame_of(schema, records)
+    try:
+        return frame_of(schema, records)
+    except Exception:
+        # A field is missing, or of another type, which polars tells by many kinds of errors.
+        for record in records:
+            if found := violations(schema, record):
+                raise as_error(schema.event, found) from None
+        raise
 
 
 def without_known(frame: pl.DataFrame, known: set[int]) -> tuple[pl.DataFrame, set[int]]:

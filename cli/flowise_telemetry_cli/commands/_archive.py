@@ -1,0 +1,122 @@
+"""The end of a replay from an archive or of an import: its accounts by event, its rejects, its exit status."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
+from flowise_telemetry_cli.output.safe import echo
+from flowise_telemetry_cli.output.table import table
+from flowise_telemetry_consumer.archives.rejects import Reject, RejectsFile
+from flowise_telemetry_consumer.replay import ArchivePlan, ArchiveResult
+
+__all__ = ["FirstRejects", "archive_verdict", "open_rejects", "rejects_beside", "report_archive", "report_archive_plan"]
+
+_MAX_NAME_CHARACTERS = 100
+_SHOWN_REJECTS = 10
+
+
+def open_rejects(opened: ExitStack, path: Path) -> RejectsFile:
+    """Open a file of rejects, closed with ``opened``; that of an earlier run is removed."""
+    rejects = RejectsFile(path)
+    opened.callback(rejects.close)
+    rejects.begin()
+    return rejects
+
+
+def rejects_beside(source: str) -> Path:
+    """Return the default path for an archive: named after it, in this folder."""
+    name = source.rstrip("/").rpartition("/")[2].partition("?")[0]
+    plain = "".join(char if char.isalnum() or char in "._-" else "_" for char in name)
+    return Path(f"{plain[-_MAX_NAME_CHARACTERS:] or 'archive'}.rejects.jsonl")
+
+
+class FirstRejects:
+    """The first rejects of a dry run, which writes no file."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+
+    def keep(self, rejects: Sequence[Reject]) -> None:
+        """Say on stderr what is wrong with the first few."""
+        for reject in rejects[: _SHOWN_REJECTS - self._shown]:
+            self._shown += 1
+            echo(f"{reject.source}: {reject}", err=True)
+
+
+def report_archive(
+    result: ArchiveResult, *, as_json: bool, rejects: RejectsFile | None = None, to_stderr: bool = False
+) -> None:
+    """Print the result: a table, or one JSON object; ``to_stderr`` if the events themselves go to stdout."""
+    say = partial(echo, err=to_stderr)
+    if as_json:
+        say(json.dumps(_document(result) | {"rejects": _path_text(rejects)}))
+        return
+    rows = [
+        (name, event.read, event.written, event.already_there, event.filtered, event.rejected)
+        for name, event in sorted(result.events.items())
+    ]
+    say(table(("event", "read", "written", "already there", "filtered", "rejected"), rows))
+    if result.rejects:
+        say()
+        say(table(("rejected for", "count"), sorted(result.rejects.items())))
+
+
+def archive_verdict(result: ArchiveResult, rejects: RejectsFile | None = None, *, mend: str | None = None) -> int:
+    """Return the exit status, with a line on stderr for every shortfall; ``mend`` says how to go on."""
+    wrong = result.discrepancies()
+    for line in wrong:
+        echo(f"error: the rows do not add up: {line}", err=True)
+    status = FAILED if wrong else DONE
+    if result.incomplete is not None:
+        mend = mend or "run it again; events already written stay"
+        echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
+        status = status or INCOMPLETE
+    rejected = result.rejected if rejects is None else rejects.count
+    if rejected:
+        are = "1 is no valid event and was" if rejected == 1 else f"{rejected:,} are no valid events and were"
+        where = "" if rejects is None else f": {rejects.path} says which, and why"
+        echo(f"error: incomplete: {are} set aside{where}", err=True)
+        status = status or INCOMPLETE
+    return status
+
+
+def report_archive_plan(plan: ArchivePlan, *, as_json: bool) -> int:
+    """Print what would be written and return the exit status that the work itself would have."""
+    result = plan.result
+    if as_json:
+        echo(json.dumps(_document(result) | {"dry_run": True, "sink_error": plan.sink_error}))
+    else:
+        rows = [
+            (name, event.read, event.already_there, event.filtered, event.rejected, event.written)
+            for name, event in sorted(result.events.items())
+        ]
+        echo(table(("event", "read", "already there", "filtered", "rejected", "to write"), rows))
+        if result.rejects:
+            echo()
+            echo(table(("rejected for", "count"), sorted(result.rejects.items())))
+    if plan.sink_error is not None:
+        echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
+    echo("dry run: nothing was changed", err=True)
+    return archive_verdict(result)
+
+
+def _document(result: ArchiveResult) -> dict[str, object]:
+    return {
+        "complete": result.incomplete is None,
+        "adds_up": not result.discrepancies(),
+        "events": {
+            name: {**dataclasses.asdict(event), "total": event.read if event.total is None else event.total}
+            for name, event in sorted(result.events.items())
+        },
+        "rejected": dict(sorted(result.rejects.items())),
+    }
+
+
+def _path_text(rejects: RejectsFile | None) -> str | None:
+    return None if rejects is None or not rejects.count else str(rejects.path)

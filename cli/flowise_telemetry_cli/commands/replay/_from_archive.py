@@ -1,0 +1,108 @@
+"""Run a replay from an archive: from one sink into another, or onto a topic."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import click
+
+from flowise_telemetry_cli.commands._archive import (
+    FirstRejects,
+    archive_verdict,
+    open_rejects,
+    rejects_beside,
+    report_archive,
+    report_archive_plan,
+)
+from flowise_telemetry_cli.commands.replay._display import archive_status
+from flowise_telemetry_cli.commands.replay._execute import Job
+from flowise_telemetry_cli.commands.replay._topic import open_topic_sink, report_times, target_settings
+from flowise_telemetry_cli.invocation import Invocation
+from flowise_telemetry_cli.output.progress import ProgressDisplay
+from flowise_telemetry_cli.output.safe import echo
+from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_consumer.process import separate_stderr
+from flowise_telemetry_consumer.replay import (
+    TOPIC_SCHEME,
+    archive_of,
+    begin_archive,
+    finish_archive,
+    open_target,
+    plan_archive,
+    replay_archive,
+    require_own_rows,
+)
+from flowise_telemetry_consumer.retry import RunControl
+from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport import KafkaSettings
+
+__all__ = ["run_archive", "run_archive_plan"]
+
+
+def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_url: str, job: Job) -> int:
+    """Replay one sink into another, or onto a topic, and return the exit status."""
+    separate_stderr()
+    with ExitStack() as opened:
+        source = open_sink(source_url)
+        opened.callback(source.close)
+        target: Sink
+        if job.sink_url.startswith(TOPIC_SCHEME):
+            target = open_topic_sink(opened, invocation, target_settings(settings, job.sink_servers), job.sink_url)
+        else:
+            target = open_target(job.sink_url, job.staging)
+            opened.callback(target.close)
+            if job.staging is not None:
+                target.prepare(list(catalog()))
+                require_own_rows(target, None, resumes=False)
+        _require_another_place(source, target)
+        echo(f"replaying {source.url} into {target.url}", err=True)
+        display = opened.enter_context(ProgressDisplay(archive_status))
+        stop = opened.enter_context(stopped_by_signals())
+        if job.staging is not None:
+            begin_archive(target, source.url)
+        rejects = open_rejects(opened, job.rejects or rejects_beside(source.url))
+        result = replay_archive(
+            source,
+            target,
+            catalog(),
+            job.request.record_filter,
+            control=RunControl(job.no_progress_seconds, stop),
+            on_report=display.show,
+            on_rejects=rejects.keep,
+        )
+        if job.staging is not None and result.incomplete is None:
+            finish_archive(target, source.url)
+    report_archive(result, as_json=job.as_json, rejects=rejects, to_stderr=job.prints_events)
+    report_times(target)
+    return archive_verdict(result, rejects)
+
+
+def run_archive_plan(source_url: str, job: Job) -> int:
+    """Print what a replay from an archive would do and return the exit status; no broker is asked for a topic."""
+    separate_stderr()
+    with ExitStack() as opened:
+        source = open_sink(source_url)
+        opened.callback(source.close)
+        target = None if job.sink_url.startswith(TOPIC_SCHEME) else open_target(job.sink_url, job.staging)
+        if target is not None:
+            opened.callback(target.close)
+            _require_another_place(source, target)
+        display = opened.enter_context(ProgressDisplay(archive_status))
+        stop = opened.enter_context(stopped_by_signals())
+        plan = plan_archive(
+            archive_of(source, catalog()),
+            target,
+            catalog(),
+            job.request.record_filter,
+            control=RunControl(job.no_progress_seconds, stop),
+            on_report=display.show,
+            on_rejects=FirstRejects().keep,
+        )
+    return report_archive_plan(plan, as_json=job.as_json)
+
+
+def _require_another_place(source: Sink, target: Sink) -> None:
+    if target.url == source.url:
+        raise click.UsageError(f"--source and --sink are both {source.url}.")

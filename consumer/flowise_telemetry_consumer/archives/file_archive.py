@@ -1,0 +1,135 @@
+"""Files of events as one archive: JSON lines and CSV, plain or compressed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Literal, get_args
+
+from flowise_telemetry_consumer.archives.csv_rows import CsvRows, event_of_path
+from flowise_telemetry_consumer.archives.gathering import Gathering
+from flowise_telemetry_consumer.archives.json_lines import LineParser
+from flowise_telemetry_consumer.archives.portion import Portion
+from flowise_telemetry_consumer.archives.text_file import TextFile
+from flowise_telemetry_consumer.errors import IncompleteReadError, SinkError
+from flowise_telemetry_schemas import EventSchema
+from flowise_telemetry_transport.types import TopicPartition
+
+__all__ = ["FORMATS", "FileArchive", "Format", "format_of", "place_of"]
+
+Format = Literal["jsonl", "csv"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def format_of(path: str) -> Format:
+    """Return the format that a file's name tells, such as ``tool_created.csv.gz``; else JSON lines."""
+    return "csv" if ".csv" in PurePath(path).suffixes else "jsonl"
+
+
+def place_of(number: int) -> TopicPartition:
+    """Return the place under which a sink keeps how far a file was read; ``number`` counts the files from 0."""
+    return TopicPartition("import", number)
+
+
+class FileArchive:
+    """Files that are read one after the other, each line once; small ones are written together.
+
+    ``starts`` are the offsets of a portion, from which reading goes on. ``make_ids`` gives an event without an id one
+    that its content decides. Names tell the formats unless ``form`` does; ``event`` is that of rows of CSV which name
+    none. A file in which nothing has the shape of an event is refused, naming its first line.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        schemas: Mapping[str, EventSchema],
+        *,
+        starts: Mapping[TopicPartition, int] | None = None,
+        make_ids: bool = False,
+        form: Format | None = None,
+        event: str | None = None,
+    ) -> None:
+        self._forms = [form or format_of(path) for path in paths]
+        self._events = [event or event_of_path(path, schemas) for path in paths]
+        self._files = [TextFile(path) for path in paths]
+        self._schemas = schemas
+        self._starts = starts or {}
+        self._make_ids = make_ids
+        self._recognised: set[str] = set()
+        self._gathering = Gathering(schemas)
+        self.url = self._files[0].name if len(paths) == 1 else f"{len(paths)} files"
+
+    def counts(self) -> Mapping[str, int]:
+        """Return nothing: a file says what it holds once it is read."""
+        return {}
+
+    def portions(self, events: Sequence[str]) -> Iterator[Portion]:
+        """Yield all events, whichever are wanted.
+
+        Raises ``IncompleteReadError`` where a file is damaged, once everything before the damage was yielded, and
+        ``SinkError`` for a file that cannot be read or is none of events.
+        """
+        sizes = [file.size_bytes() for file in self._files]
+        total = sum(sizes) if all(sizes) else 0
+        done = 0
+        damage: IncompleteReadError | None = None
+        for number, file in enumerate(self._files):
+            try:
+                for _ in self._read(file, number):
+                    if self._gathering.is_due:
+                        yield self._portion(done + file.done_bytes(), total)
+            except IncompleteReadError as error:
+                damage = error
+                break
+            done += sizes[number]
+        if not self._gathering.is_empty:
+            yield self._portion(done, total)
+        if damage is not None:
+            raise damage
+
+    def _read(self, file: TextFile, number: int) -> Iterator[None]:
+        """Gather the lines of a file, and pause where they may be written."""
+        place = place_of(number)
+        start = self._starts.get(place, 0)
+        if start:
+            self._recognised.add(file.name)
+            if place_of(number + 1) in self._starts:
+                return  # read to its end
+        if self._forms[number] == "csv":
+            yield from self._read_csv(file, number, start)
+            return
+        parser = LineParser(file.name, self._schemas, make_ids=self._make_ids)
+        for block in file.blocks(start):
+            self._gathering.add_lines(block, parser, place)
+            yield
+
+    def _read_csv(self, file: TextFile, number: int, start: int) -> Iterator[None]:
+        rows = CsvRows(file.name, self._schemas, event=self._events[number], make_ids=self._make_ids)
+        if start:
+            rows.read_header(next(file.blocks()).lines[0])
+        place, end, size_bytes = place_of(number), start, 0
+        for block in file.blocks(start):
+            lines = block.lines
+            if not end:
+                rows.read_header(lines[0])
+                self._recognised.add(file.name)
+                lines = lines[1:]
+            rows.add(lines, block.first + len(block.lines) - len(lines))
+            end, size_bytes = block.end, sum(map(len, lines))
+            found = rows.rows(at_end=block.is_cut)
+            self._gathering.add_records(found, file.name)
+            self._gathering.add_end(place, end - rows.waiting_bytes, size_bytes)
+            yield
+        if rows.waiting_bytes:
+            self._gathering.add_records(rows.rows(at_end=True), file.name)
+            self._gathering.add_end(place, end, size_bytes)
+            yield
+
+    def _portion(self, done: int, total: int) -> Portion:
+        gathering, self._gathering = self._gathering, Gathering(self._schemas)
+        portion = gathering.portion(done=done, total=total)
+        self._recognised |= gathering.recognised
+        for reject in portion.rejects:
+            if reject.source not in self._recognised:
+                raise SinkError(f"{reject.source} is no file of events: {reject}")
+        return portion
