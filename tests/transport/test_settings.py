@@ -117,7 +117,7 @@ def test_a_setting_that_the_pipeline_depends_on_is_refused(client: ClientName, n
         ("librdkafka", "max_poll_interval_ms", "1", "librdkafka refuses"),
         ("kafka-python", "partition_assignment_strategy", "cooperative-sticky", "use librdkafka"),
         ("kafka-python", "group_protocol", "consumer", "use librdkafka"),
-        ("kafka-python", "ssl_context", "x", "security_protocol is not set"),
+        ("kafka-python", "ssl_context", "x", "cannot be given as text"),
         ("kafka-python", "socket_options", "x", "cannot be given as text"),
         ("kafka-python", "receive_buffer_bytes", "x", "not a whole number"),
         ("kafka-python", "compression_type", "x", "not one of gzip"),

@@ -61,6 +61,7 @@ __all__ = [
     "UnreadableRecordError",
     "check_assigned",
     "check_commit",
+    "not_permitted",
     "unreadable",
 ]
 
@@ -171,6 +172,17 @@ class UnreadableRecordError(TransportError):
     """The client cannot parse a record; ``partition`` and ``offset`` name it."""
 
 
+# The right that each thing tried needs; all else that concerns a topic is reading.
+_RIGHTS = {
+    "delivery": "Write",
+    "send": "Write",
+    "metadata": "Write",
+    "creation": "Create and Describe",
+    "settings": "DescribeConfigs",
+    "partitions": "Read or Write",
+}
+
+
 # Checks and errors shared by all readers. A ``TopicPartition`` is a tuple of topic and partition.
 
 
@@ -187,6 +199,21 @@ def check_commit(
     """Raise ``CommitRejectedError`` if a partition of ``offsets`` is not ``assigned`` to this member of ``group``."""
     if not frozenset(assigned).issuperset(offsets):
         raise CommitRejectedError(f"commit of group {group}: some of the partitions are no longer assigned to us")
+
+
+def not_permitted(resource: str, doing: str, *, topic: str | None = None) -> AuthorizationError:
+    """Return the error for an operation that the credentials do not permit; it names the right that is missing.
+
+    ``resource`` is what the broker's error code names: topic, group, cluster, ….  ``doing`` is what was tried.
+    """
+    if resource == "topic":
+        operation = next((right for begin, right in _RIGHTS.items() if doing.startswith(begin)), "Read")
+        right = f"{operation} on topic {topic}" if topic else f"{operation} on the topic"
+    elif resource == "group":
+        right = "Read on the consumer group"
+    else:
+        right = f"the operation on the {resource}"
+    return AuthorizationError(f"{doing}: the login works, but lacks a right: grant {right} to its user", topic=topic)
 
 
 def unreadable(partition: tuple[str, int], offset: int, reason: str) -> UnreadableRecordError:

@@ -10,7 +10,21 @@ from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.option_names import turns_verification_off
 from flowise_telemetry_transport.settings import KafkaSettings
 
-__all__ = ["check_tls_files", "client_context"]
+__all__ = ["CONTEXT_OPTIONS", "check_tls_files", "client_context"]
+
+
+CONTEXT_OPTIONS = frozenset(
+    {
+        "enable_ssl_certificate_verification",
+        "ssl_check_hostname",
+        "ssl_endpoint_identification_algorithm",
+        "ssl_ciphers",
+        "ssl_cipher_suites",
+        "ssl_crlfile",
+        "ssl_crl_location",
+    }
+)
+"""Options that a context has taken in."""
 
 
 def check_tls_files(settings: KafkaSettings) -> None:
@@ -31,6 +45,12 @@ def client_context(settings: KafkaSettings) -> ssl.SSLContext:
         _load("ssl_cafile", settings.ssl_cafile, lambda file: _load_authorities(context, file))
     else:
         context.load_default_certs()
+    for name, text in settings.options.items():
+        if name in ("ssl_crlfile", "ssl_crl_location"):
+            _load(name, text, context.load_verify_locations)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        elif name in ("ssl_ciphers", "ssl_cipher_suites"):
+            _set_ciphers(context, name, text)
     if settings.ssl_certfile is not None:
         key = settings.ssl_keyfile
         if key is not None:
@@ -39,6 +59,15 @@ def client_context(settings: KafkaSettings) -> ssl.SSLContext:
         password = settings.key_password or ""
         _load("ssl_certfile", settings.ssl_certfile, lambda file: context.load_cert_chain(file, key, password))
     return context
+
+
+def _set_ciphers(context: ssl.SSLContext, name: str, text: str) -> None:
+    try:
+        context.set_ciphers(text)
+    except ssl.SSLError:
+        raise ConfigurationError(
+            f"{name} (KAFKA_{name.upper()}): {text!r} names no known cipher"
+        ) from None
 
 
 def _load_authorities(context: ssl.SSLContext, file: str) -> None:
