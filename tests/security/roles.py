@@ -135,7 +135,17 @@ def _list(place: Place) -> None:
 
 
 def _redrive(place: Place) -> None:
-    place.run("dlq", "redrive", "--sink", "jsonl:///events.jsonl", "--new-sink", "--group", place.group)
+    place.run(
+        "dlq",
+        "redrive",
+        "--sink",
+        "jsonl:///events.jsonl",
+        "--new-sink",
+        "--group",
+        place.group,
+        "--reason",
+        "unknown_fingerprint",
+    )
 
 
 def _create(place: Place) -> None:

@@ -59,17 +59,20 @@ class SmallBroker:
             if self._context is not None:
                 connection = opened.enter_context(self._context.wrap_socket(connection, server_side=True))
             logged_in = self._users is None
-            for key, number, body in _requests(connection):
+            for key, version, number, body in _requests(connection):
                 if key == 3 and not logged_in:
                     return
-                answer, logged_in = self._answer(key, body, logged_in)
+                answer, logged_in = self._answer(key, version, body, logged_in)
                 framed = struct.pack(">i", number) + answer
                 connection.sendall(struct.pack(">i", len(framed)) + framed)
 
-    def _answer(self, key: int, body: bytes, logged_in: bool) -> tuple[bytes, bool]:
+    def _answer(self, key: int, version: int, body: bytes, logged_in: bool) -> tuple[bytes, bool]:
         match key:
             case 18:
-                return struct.pack(">hi", 0, 0), logged_in
+                versions = ((3, 0, 1), (17, 0, 1), (18, 0, 0), (36, 0, 0))
+                known = b"".join(struct.pack(">hhh", *each) for each in versions)
+                # KIP-511: whatever version was asked for is answered in the oldest one.
+                return struct.pack(">hi", 0 if version == 0 else 35, len(versions)) + known, logged_in
             case 17:
                 if self._users is None:
                     return struct.pack(">hi", 34, 0), logged_in
@@ -84,12 +87,12 @@ class SmallBroker:
         return struct.pack(">i", 1) + broker + struct.pack(">ii", 1, 0), logged_in
 
 
-def _requests(connection: socket.socket) -> Iterator[tuple[int, int, bytes]]:
+def _requests(connection: socket.socket) -> Iterator[tuple[int, int, int, bytes]]:
     stream = connection.makefile("rb")
     while len(head := stream.read(4)) == 4:
         raw = stream.read(struct.unpack(">i", head)[0])
-        key, _, number, length = struct.unpack(">hhih", raw[:10])
-        yield key, number, raw[10 + length :]
+        key, version, number, length = struct.unpack(">hhih", raw[:10])
+        yield key, version, number, raw[10 + length :]
 
 
 def _string(text: str) -> bytes:

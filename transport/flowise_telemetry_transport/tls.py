@@ -65,9 +65,7 @@ def _set_ciphers(context: ssl.SSLContext, name: str, text: str) -> None:
     try:
         context.set_ciphers(text)
     except ssl.SSLError:
-        raise ConfigurationError(
-            f"{name} (KAFKA_{name.upper()}): {text!r} names no known cipher"
-        ) from None
+        raise ConfigurationError(f"{name} (KAFKA_{name.upper()}): {text!r} names no known cipher") from None
 
 
 def _load_authorities(context: ssl.SSLContext, file: str) -> None:

@@ -75,6 +75,11 @@ class Sender:
         """Undelivered events on disk."""
         return self._pending.spooled
 
+    @property
+    def last_error(self) -> str | None:
+        """Why deliveries fail; None while they work."""
+        return self._in_flight.backoff.last_error
+
     def retry_now(self) -> None:
         """End a wait for the next attempt, because a caller waits for its delivery."""
         self._in_flight.backoff.retry_now()

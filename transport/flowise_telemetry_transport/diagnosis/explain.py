@@ -6,14 +6,19 @@ import threading
 
 from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError
 from flowise_telemetry_transport.diagnosis.probe import probe
-from flowise_telemetry_transport.errors import AuthenticationError, BrokerUnavailableError, TransportError
+from flowise_telemetry_transport.errors import (
+    AuthenticationError,
+    BrokerUnavailableError,
+    DeliveryTimeoutError,
+    TransportError,
+)
 from flowise_telemetry_transport.settings import KafkaSettings
 
 __all__ = ["DIAGNOSIS_SECONDS", "diagnose", "explained"]
 
 DIAGNOSIS_SECONDS = 3.0
 _SERVERS = 3
-_WITHOUT_REASON = (TransportError, BrokerUnavailableError, AuthenticationError)
+_WITHOUT_REASON = (TransportError, BrokerUnavailableError, AuthenticationError, DeliveryTimeoutError)
 
 
 def diagnose(settings: KafkaSettings, *, seconds: float = DIAGNOSIS_SECONDS) -> TelemetryError | None:

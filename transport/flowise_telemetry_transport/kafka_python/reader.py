@@ -15,6 +15,7 @@ from flowise_telemetry_transport.errors import (
     UnknownTopicError,
     check_assigned,
     check_commit,
+    not_permitted,
     unreadable,
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
@@ -32,6 +33,7 @@ from flowise_telemetry_transport.kafka_python.patches.positions import (
     seek_back,
 )
 from flowise_telemetry_transport.kafka_python.patches.rotation import rotating_client
+from flowise_telemetry_transport.kafka_python.patches.unauthorized import is_unauthorized
 from flowise_telemetry_transport.kafka_python.release import import_kafka, is_kafka_python_3
 from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.ports import RebalanceCallback
@@ -278,6 +280,10 @@ class KafkaPythonReader:
             if not found and self._metadata_age() == refreshed:
                 raise BrokerUnavailableError(f"partitions of {topic}: no answer from {self._servers}")
         if not found:
+            with self._request(f"partitions of {topic}", self._request_seconds):
+                refused = is_unauthorized(self._consumer, topic)
+            if refused:
+                raise not_permitted("topic", f"partitions of {topic}", topic=topic)
             raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
         return tuple(TopicPartition(topic, number) for number in sorted(found))
 

@@ -84,4 +84,5 @@ def translate_delivery_error(error: Any, topic: str) -> TransportError:
     mapped = translate_error(error, doing, topic=topic)
     if isinstance(mapped, TransportError) and type(mapped) is not TransportError:
         return mapped
-    return DeliveryError(mapped.message, topic=topic, retryable=mapped.retryable)
+    # A client that has given up for ever says nothing about the record: another one is made.
+    return DeliveryError(mapped.message, topic=topic, retryable=mapped.retryable or error.name() == "_FATAL")
