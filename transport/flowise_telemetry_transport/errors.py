@@ -210,7 +210,7 @@ def not_permitted(resource: str, doing: str, *, topic: str | None = None) -> Aut
         operation = next((right for begin, right in _RIGHTS.items() if doing.startswith(begin)), "Read")
         right = f"{operation} on topic {topic}" if topic else f"{operation} on the topic"
     elif resource == "group":
-        right = "Read on the consumer group"
+        right = "Read on that consumer group"
     else:
         right = f"the operation on the {resource}"
     return AuthorizationError(f"{doing}: the login works, but lacks a right: grant {right} to its user", topic=topic)

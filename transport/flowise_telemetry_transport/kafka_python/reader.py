@@ -171,7 +171,8 @@ class KafkaPythonReader:
             pass
         except Exception as error:
             seek_back(self._consumer, before)
-            mapped = translate_error(error, "poll")
+            of_group = type(error).__name__.startswith("Group") and self._group is not None
+            mapped = translate_error(error, f"poll of group {self._group}" if of_group else "poll")
             if not isinstance(mapped, BrokerUnavailableError):
                 raise mapped from error
         if self._callback_error is not None:

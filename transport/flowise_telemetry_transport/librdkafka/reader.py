@@ -57,7 +57,7 @@ class LibrdkafkaReader:
         self._offsets = ClusterOffsets(settings, self._lookup.partitions_of)
         self._assignment = Assignment(self._consumer, self._lookup, self._offsets, group=group)
         self._membership = Membership(self._consumer, self._assignment)
-        self._messages = Messages(self._assignment, self._lookup, has_group=group is not None)
+        self._messages = Messages(self._assignment, self._lookup, group=group)
         try:
             check_connection(self._consumer, settings)
         except BaseException:
