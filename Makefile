@@ -83,12 +83,14 @@ test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the
 test-objects: $(DEV_READY) ## Delta on a real object storage (SeaweedFS): contract, promotions, kill loops, faults; ten minutes
 	@TEST_OBJECTS=1 $(RUN) -m pytest tests/consumer/sinks -k "s3 or bucket" $(ARGS)
 
-# Real programs that an app may be made of, each with the interpreter that it is asked for: PYTHONS="python3.11 python3.12".
+# Real programs that an app may be made of, on each interpreter that is asked for: PYTHONS="python3.11 python3.12".
 PYTHONS ?= $(PYTHON)
+SMOKE ?=
 
 .PHONY: test-apps
-test-apps: $(DEV_READY) ## the producer inside gevent and eventlet; PYTHONS="python3.11 python3.13" on those
-	@APP_PYTHONS=$$(tests/apps/install.sh $(VENV)/bin/uv .venvs $(PYTHONS)) && export APP_PYTHONS && $(PYTEST) tests/apps $(ARGS)
+test-apps: $(DEV_READY) ## the producer in gunicorn, Celery, uWSGI, gevent, eventlet; PYTHONS="python3.11 python3.13", SMOKE=1 for a part of it
+	@APP_PYTHONS=$$(tests/apps/install.sh $(VENV)/bin/uv .venvs $(PYTHONS)) && export APP_PYTHONS && \
+		APP_SMOKE=$(SMOKE) $(PYTEST) tests/apps $(ARGS)
 
 .PHONY: test-security
 test-security: $(DEV_READY) ## logins, certificates and least rights on a Kafka with an authorizer (needs java and mvn); four minutes

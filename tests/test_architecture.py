@@ -50,7 +50,8 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "sinks": frozenset({"decoding"}),
         "archives": frozenset({"decoding", "sinks"}),
         "dead_letters": frozenset({"reading", "decoding", "sinks"}),
-        "replay": frozenset({"reading", "decoding", "sinks", "archives"}),
+        "export": frozenset({"sinks"}),
+        "replay": frozenset({"reading", "decoding", "sinks", "archives", "export"}),
         "service": frozenset({"reading", "decoding", "monitoring", "sinks", "dead_letters"}),
     },
     "transport": {

@@ -15,7 +15,7 @@ from flowise_telemetry_cli.invocation import Invocation
 
 __all__ = ["cli", "main", "run"]
 
-_MOVING_RECORDS = frozenset({"consume", "import", "replay"})
+_MOVING_RECORDS = frozenset({"consume", "export", "import", "replay"})
 """Commands that run polars on one small batch after another: waking its threads costs more than they save."""
 
 

@@ -11,15 +11,21 @@
     ├── DeadLetterUnavailableError  dead letters are not acknowledged yet (retryable)
     └── SinkError                   the sink refused, and will refuse again until someone mends it
         ├── FencedError             another writer has claimed the partitions since
+        ├── SinkBehindError         the sink holds less than it held before: it was restored or failed over
+        ├── SinkDeniedError         it refuses credentials or rights, which its owner can give back meanwhile
         ├── SinkInUseError          another process holds the lock
         └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
+            └── SnapshotGoneError   what was being read was removed meanwhile: read the newest state
 
 Messages name the sink with its password masked and never contain the value of a field.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flowise_telemetry_schemas.errors import TelemetryError
+from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = [
     "DeadLetterLimitError",
@@ -28,9 +34,12 @@ __all__ = [
     "FencedError",
     "IncompleteReadError",
     "OutageError",
+    "SinkBehindError",
+    "SinkDeniedError",
     "SinkError",
     "SinkInUseError",
     "SinkUnavailableError",
+    "SnapshotGoneError",
     "TopicChangedError",
     "UnknownRunError",
     "WorkerError",
@@ -82,6 +91,26 @@ class FencedError(SinkError):
     """Another sink has since claimed a partition of this batch. Nothing was written: the new owner writes it."""
 
 
+class SinkBehindError(SinkError):
+    """The sink holds less of its source than it held before: it was restored, or failed over to a standby.
+
+    Nothing of the batch was written, so that the gap stays visible. ``next_offsets`` are what the sink has, of the
+    partitions that are behind; 0 where it knows nothing of one. Read again from there.
+    """
+
+    def __init__(self, message: str, next_offsets: Mapping[TopicPartition, int]) -> None:
+        super().__init__(message)
+        self.next_offsets = dict(next_offsets)
+
+
+class SinkDeniedError(SinkError):
+    """The sink refuses our credentials, or a right. Nothing was written.
+
+    Not retryable, so that a wrong password shows at once. A consumer that has written before waits for its end, as for
+    that of an outage: the owner of the sink can mend it meanwhile.
+    """
+
+
 class SinkInUseError(SinkError):
     """Another process holds the lock that was asked for."""
 
@@ -90,3 +119,7 @@ class SinkUnavailableError(SinkError):
     """The sink is unavailable for now. The same write may be made again: rows that got through are not repeated."""
 
     retryable = True
+
+
+class SnapshotGoneError(SinkUnavailableError):
+    """A state that was being read was removed by a vacuum or an overwrite. The newest state can be read."""

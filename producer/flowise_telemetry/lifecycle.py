@@ -44,6 +44,7 @@ class _Living(Protocol):
 
 _loading = threading.RLock()
 _fork_is_clean = True
+_hooked = False  # by the hook before a fork
 _connecting: dict[object, float] = {}  # by client, the monotonic time until which a fork waits for it
 _living: weakref.WeakSet[Any] = weakref.WeakSet()
 _watched_in_pid = -1
@@ -78,14 +79,16 @@ def connected(client: object) -> None:
 
 
 def _before_fork() -> None:
-    global _fork_is_clean  # noqa: PLW0603 - read by the two hooks that follow on the same thread
-    _fork_is_clean = _loading.acquire(timeout=_FORK_WAIT_SECONDS)
+    global _fork_is_clean, _hooked
+    _hooked, _fork_is_clean = True, _loading.acquire(timeout=_FORK_WAIT_SECONDS)
     while max(list(_connecting.values()), default=0.0) > time.monotonic():
         time.sleep(_CONNECT_CHECK_SECONDS)
     _connecting.clear()
 
 
 def _after_fork_in_parent() -> None:
+    global _hooked  # noqa: PLW0603 - as above
+    _hooked = False
     if _fork_is_clean:
         _loading.release()
 
@@ -149,8 +152,11 @@ def _close_all() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _loading, _began_in_pid  # noqa: PLW0603 - the old lock may be held by a thread that the child does not have
-    _loading = threading.RLock()
+    global _fork_is_clean, _hooked, _loading, _began_in_pid  # noqa: PLW0603 - as above
+    if not _hooked:  # no hook before the fork: uWSGI with --py-call-osafterfork, or one that is noticed later
+        _fork_is_clean = _loading.acquire(blocking=False)
+    _hooked = False
+    _loading = threading.RLock()  # the old one may be held by a thread that the child does not have
     _connecting.clear()
     for telemetry in list(_living):
         telemetry._after_fork_in_child(usable=_fork_is_clean)
@@ -162,12 +168,10 @@ def notice_fork() -> None:
 
     If another thread was importing at that moment, nothing is sent in this process: events are counted as ``closed``.
     """
-    global _fork_is_clean  # noqa: PLW0603 - as after a fork with hooks
     pid = os.getpid()
     with _noticed.setdefault(pid, _thread.RLock()):
         if _began_in_pid == pid:
             return
-        _fork_is_clean = _loading.acquire(blocking=False)
         _after_fork_in_child()
 
 

@@ -28,7 +28,7 @@ def spawn(library: str, work: Any) -> None:
     importlib.import_module(library).spawn(work)
 
 
-def event(number: int = 0) -> Any:
+def event(number: int) -> Any:
     from flowise_telemetry import ToolCreated
 
     return ToolCreated(tool_id=f"0e0f0a0b-1c2d-4e3f-8a9b-{number:012x}", tool_name="a_tool")
@@ -72,7 +72,7 @@ def main(library: str, moment: str, events: int) -> None:
     telemetry = flowise_telemetry.Telemetry(app_version="3.0.1")
     before = 0
     if moment in ("after a send", "in a child of a parent that sent"):
-        telemetry.send_telemetry(event())
+        telemetry.send_telemetry(event(events))
         if not telemetry.flush(LONGEST_SECONDS):
             raise SystemExit("the parent's own event was not delivered")
         before = 1

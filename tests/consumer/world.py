@@ -16,6 +16,7 @@ import polars as pl
 from flowise_telemetry_consumer import Consumer, ConsumerSettings
 from flowise_telemetry_consumer.monitoring.counters import OnChange
 from flowise_telemetry_consumer.retry import RunControl
+from flowise_telemetry_consumer.sinks.claims import is_group
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_schemas.codec import encode
@@ -122,7 +123,10 @@ class InstantReader(InMemoryReader):
 
 
 class MemorySink:
-    """A sink that keeps events in a dict. The next writes raise ``failures``; ``on_write`` is called before each."""
+    """A sink that keeps events in a dict. The next writes raise ``failures``; ``on_write`` is called before each.
+
+    It keeps the progress of consumer groups only.
+    """
 
     url = "memory:"
 
@@ -132,6 +136,8 @@ class MemorySink:
         self.on_write: Callable[[Batch], None] = lambda batch: None
         self.batches: list[Batch] = []
         self.claims: list[tuple[str, frozenset[TopicPartition]]] = []
+        self.next_offsets: dict[tuple[str, TopicPartition], int] = {}
+        self.descriptions: dict[tuple[str, TopicPartition], str] = {}
         # A batch that was given up may still be on its way in, on the sink's thread, while the test looks.
         self._lock = threading.Lock()
 
@@ -151,17 +157,33 @@ class MemorySink:
                 for row in frame.iter_rows(named=True):
                     self.rows[event].setdefault(row["event_id"], row)
                 written[event] = len(self.rows[event]) - before
+        for tp, offset in batch.offsets.items():
+            if (batch.source, tp) in self.descriptions:
+                self.next_offsets[batch.source, tp] = offset
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written, duplicates)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
     ) -> Mapping[TopicPartition, int]:
-        self.claims.append((source, frozenset(partitions)))
-        return {}
+        ours = frozenset(partitions)
+        self.claims.append((source, ours))
+        if not is_group(source):
+            return {}
+        self.descriptions |= {(source, tp): description for tp in ours}
+        return {tp: self.next_offsets[source, tp] for tp in ours if (source, tp) in self.next_offsets}
 
     def progress(self) -> list[SourceProgress]:
-        return [SourceProgress(source, "", {}, 0) for source in sorted({source for source, _ in self.claims})]
+        return [
+            SourceProgress(
+                source,
+                "",
+                {tp: offset for (whose, tp), offset in self.next_offsets.items() if whose == source},
+                0,
+                {tp: text for (whose, tp), text in self.descriptions.items() if whose == source},
+            )
+            for source in sorted({source for source, _ in self.claims})
+        ]
 
     def lock(self, name: str) -> None:
         pass

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,20 @@ from flowise_telemetry import Telemetry
 from flowise_telemetry.consent.status import status
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret
 from flowise_telemetry.ledger import read_ledger
-from flowise_telemetry_consumer import ReplayRequest, list_dead_letters, list_runs, redrive, replay
+from flowise_telemetry_consumer import (
+    BatchLimits,
+    Consumer,
+    ConsumerSettings,
+    ReplayRequest,
+    list_dead_letters,
+    list_runs,
+    redrive,
+    replay,
+)
 from flowise_telemetry_consumer.sinks.sqlite import open_sqlite
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import InMemoryBroker, OutgoingRecord, TopicSpec
+from tests.consumer.world import StopWhen
 from tests.formats.make import DLQ, EVENT_COUNT, GROUP, SPOOLED, TOPIC
 from tests.producer.samples import stored, wait_until
 
@@ -70,6 +82,21 @@ def test_rows_and_progress_of_a_sqlite_sink(kept: Path) -> None:
     assert group.source == GROUP
     assert sum(group.next_offsets.values()) == EVENT_COUNT + 3
     sink.close()
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_a_consumer_goes_on_from_the_progress_of_a_sqlite_sink(kept: Path, broker: InMemoryBroker, lost: int) -> None:
+    sink = open_sqlite(f"sqlite:///{kept / 'sink.sqlite'}")
+    (group,) = sink.progress()
+    sink.close()
+    broker.group(GROUP).committed.update(group.next_offsets)
+    with closing(sqlite3.connect(kept / "sink.sqlite")) as file, file:
+        file.execute("UPDATE flowise_telemetry_progress SET next_offset = next_offset - ?", [lost])
+    settings = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(age_seconds=0.01), poll_seconds=0.01)
+    consumer = Consumer(broker.open_reader(group=GROUP), sink, broker.open_writer(), catalog(), settings)
+    wanted, turns = lost * len(group.next_offsets), iter(range(20))
+    counters = consumer.run(StopWhen(lambda: consumer.counters.consumed >= wanted and next(turns, None) is None))
+    assert (counters.reread, counters.consumed, counters.written.total()) == (wanted, wanted, 0)
 
 
 def test_an_unfinished_replay_resumes(kept: Path, broker: InMemoryBroker) -> None:

@@ -148,6 +148,23 @@ for n in range(499):
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+def test_a_script_that_ends_while_the_client_is_imported_slowly_has_sent_everything(
+    run_app: RunApp, topic: Topic, client: str
+) -> None:
+    code = """
+class Slow:  # as on a busy machine, or from a disk that was not read yet
+    def find_spec(self, name, *_):
+        if name in ("kafka.producer", "confluent_kafka"):
+            time.sleep(1.5)
+sys.meta_path.insert(0, Slow())
+telemetry.send_telemetry(event())
+wait_until(lambda: telemetry._worker._sender is not None)
+"""
+    assert_silent(run_app(code, **topic.environ, FLOWISE_TELEMETRY_CLIENT=client))
+    topic.assert_streams(1)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("server", ["127.0.0.1:1", "10.255.255.1:9092", "no-such-host.invalid:9092"])
 def test_with_the_broker_away_a_script_ends_in_a_second_and_says_so_once(
     run_app: RunApp, client: str, server: str

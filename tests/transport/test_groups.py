@@ -13,6 +13,7 @@ from flowise_telemetry_transport import (
     RecordReader,
     TopicPartition,
 )
+from flowise_telemetry_transport.types import Commit
 from tests.thoroughness import IS_CI
 from tests.transport.backends import COOPERATIVE_BACKENDS, GROUP_BACKENDS, Backend, read, settle, until, write
 
@@ -52,12 +53,17 @@ def test_a_group_starts_at_the_earliest_and_goes_on_from_its_commits(backend: Ba
     assert first.committed(everything) == dict.fromkeys(everything)
     first.commit(dict.fromkeys(everything, 7), timeout_seconds=10)
     assert first.committed(everything) == dict.fromkeys(everything, 7)
+    assert set(first.commits(everything).values()) == {Commit(7, "")}
+    told = {tp: f"über {tp.partition}" for tp in everything if tp.partition}
+    first.set_commit_metadata(told)
+    first.commit(dict.fromkeys(everything, 7), timeout_seconds=10)
     first.close()
     assert log.revoked == []
 
     second = backend.reader(group)
     second.subscribe([topic])
     rest = read(second, count=12)
+    assert second.commits(everything) == {tp: Commit(7, told.get(tp, "")) for tp in everything}
     assert sorted((record.partition, record.offset) for record in rest) == [(p, n) for p in range(4) for n in (7, 8, 9)]
 
 

@@ -130,13 +130,16 @@ def open_writer(
     max_record_bytes: int = 1_048_576,
     buffer_bytes: int = 33_554_432,
     compression: str | None = None,
+    batch_bytes: int | None = None,
 ) -> RecordWriter:
     """Open a writer without waiting: the broker need not be up yet.
 
     A record that is not acknowledged within ``delivery_timeout_seconds`` gets its callback with
     ``DeliveryTimeoutError``. ``send`` waits at most ``block_seconds`` for a connection, metadata or room in the
     client's ``buffer_bytes``. ``max_record_bytes`` bounds key, value and headers of one record, framing included.
-    ``compression``: gzip, snappy, lz4 or zstd. Raises ``ConfigurationError``, ``MissingExtraError``.
+    ``compression``: gzip, snappy, lz4 or zstd. ``batch_bytes`` bounds what is sent as one batch, which a topic takes or
+    refuses as a whole; by default the client does, and a single record may be larger. Raises ``ConfigurationError``,
+    ``MissingExtraError``.
     """
     _prepare(settings)
     options = WriterOptions(
@@ -146,6 +149,7 @@ def open_writer(
         max_record_bytes=max_record_bytes,
         buffer_bytes=buffer_bytes,
         compression=compression,
+        batch_bytes=batch_bytes,
     )
     return CLIENTS[settings.client].open_writer(settings, options, client_id=client_id)
 

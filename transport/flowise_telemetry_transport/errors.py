@@ -6,7 +6,8 @@ TransportError
 │   ├── UnreachableError         nothing listens at the address, or it does not answer
 │   └── AdvertisedListenerError  a broker's advertised address cannot be reached from here
 ├── DeliveryError            the cluster did not accept a record (``retryable`` says whether to send it again)
-│   ├── MessageTooLargeError     the record is over the client's or the topic's limit
+│   ├── MessageTooLargeError     the record, or all that the client sent with it, is over a limit
+│   ├── TimestampRefusedError    the record's time is too far from that of the broker
 │   └── DeliveryTimeoutError     no acknowledgement within the delivery timeout (retryable)
 ├── BufferFullError          the client's own send buffer is full (retryable after a flush)
 ├── UnknownTopicError        the topic does not exist
@@ -49,6 +50,7 @@ __all__ = [
     "LoginUnexpectedError",
     "MechanismError",
     "MessageTooLargeError",
+    "TimestampRefusedError",
     "TlsError",
     "TlsRequiredError",
     "TlsUnexpectedError",
@@ -93,7 +95,18 @@ class DeliveryError(TransportError):
 
 
 class MessageTooLargeError(DeliveryError):
-    """The record is larger than the client or the topic accepts; sending it again cannot help."""
+    """The record is larger than the client accepts, or it and those sent with it are larger than the topic does.
+
+    A broker refuses a batch as a whole: one that was sent with others may be accepted alone.
+    """
+
+
+class TimestampRefusedError(DeliveryError):
+    """The topic takes no record of this time (``message.timestamp.before.max.ms`` and ``.after.max.ms``).
+
+    So it is with all records of a machine whose clock is wrong. A record with the time -1 has none, and is accepted.
+    librdkafka calls other refusals so as well, where it does not tell them apart.
+    """
 
 
 class DeliveryTimeoutError(DeliveryError):

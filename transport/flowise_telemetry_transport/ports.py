@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from flowise_telemetry_transport.types import (
+    Commit,
     ExpiredOffsets,
     OnDelivery,
     OutgoingRecord,
@@ -87,9 +88,15 @@ class RecordReader(Protocol):
     def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
         """Commit next offsets for the group; return once the coordinator has stored them.
 
-        Raises ``CommitRejectedError`` if the partitions are no longer assigned to this reader,
-        ``BrokerUnavailableError`` on timeout.
+        Each carries its text of ``set_commit_metadata``. Raises ``CommitRejectedError`` if the partitions are no longer
+        assigned to this reader, ``BrokerUnavailableError`` on timeout.
         """
+
+    def set_commit_metadata(self, metadata: Mapping[TopicPartition, str]) -> None:
+        """Set the texts that later commits of these partitions carry, of 4 KiB at most; replaces all earlier ones."""
+
+    def commits(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+        """Return the group's committed next offsets with their texts; None if there is none."""
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Return the group's committed next offsets; None if there is none."""

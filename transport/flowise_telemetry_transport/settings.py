@@ -270,6 +270,7 @@ class WriterOptions:
     max_record_bytes: int
     buffer_bytes: int
     compression: str | None
+    batch_bytes: int | None = None
 
 
 def _choose(chosen: dict[str, Any], options: dict[str, Any], name: str, value: object, source: str) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from flowise_telemetry_transport.errors import TransportError
 
 __all__ = [
+    "Commit",
     "Delivery",
     "ExpiredOffsets",
     "Headers",
@@ -27,6 +28,13 @@ class TopicPartition(NamedTuple):
 
     topic: str
     partition: int
+
+
+class Commit(NamedTuple):
+    """A group's committed next offset of a partition, and the text that was committed with it."""
+
+    offset: int
+    metadata: str = ""
 
 
 class ExpiredOffsets(NamedTuple):

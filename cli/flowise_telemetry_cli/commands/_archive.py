@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,18 +14,23 @@ from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer.archives.rejects import Reject, RejectsFile
 from flowise_telemetry_consumer.replay import ArchivePlan, ArchiveResult
 
-__all__ = ["FirstRejects", "archive_verdict", "open_rejects", "rejects_beside", "report_archive", "report_archive_plan"]
+__all__ = [
+    "FirstRejects",
+    "archive_verdict",
+    "begin_rejects",
+    "rejects_beside",
+    "report_archive",
+    "report_archive_plan",
+]
 
 _MAX_NAME_CHARACTERS = 100
 _SHOWN_REJECTS = 10
 
 
-def open_rejects(opened: ExitStack, path: Path) -> RejectsFile:
-    """Open a file of rejects, closed with ``opened``; that of an earlier run is removed."""
-    rejects = RejectsFile(path)
-    opened.callback(rejects.close)
-    rejects.begin()
-    return rejects
+def begin_rejects(rejects: RejectsFile, source: str, starts: Mapping[str, int]) -> None:
+    """Remove what an earlier run set aside, but for rows that are not read again: ``starts`` of each event."""
+    rejects.close()
+    rejects.begin({(source, event): row + 1 for event, row in starts.items()})
 
 
 def rejects_beside(source: str) -> Path:
@@ -54,6 +58,8 @@ def report_archive(
 ) -> None:
     """Print the result: a table, or one JSON object; ``to_stderr`` if the events themselves go to stdout."""
     say = partial(echo, err=to_stderr)
+    if result.before:
+        echo(f"note: resumed after {result.before:,} events that were read before", err=True)
     if as_json:
         say(json.dumps(_document(result) | {"rejects": _path_text(rejects)}))
         return
@@ -110,6 +116,7 @@ def _document(result: ArchiveResult) -> dict[str, object]:
     return {
         "complete": result.incomplete is None,
         "adds_up": not result.discrepancies(),
+        "before": result.before,
         "events": {
             name: {**dataclasses.asdict(event), "total": event.read if event.total is None else event.total}
             for name, event in sorted(result.events.items())

@@ -96,9 +96,9 @@ def import_(
       flowise-telemetry import tool_created.csv --sink sqlite:///telemetry.db
       zcat old/*.gz | flowise-telemetry import - --sink delta:///archive
     """
-    if event is not None and event not in catalog().events:
+    if event is not None and event not in catalog().names:
         raise ConfigurationError(
-            f"there is no event of this name; there are: {', '.join(catalog().events)}", argument="event"
+            f"there is no event of this name; there are: {', '.join(catalog().names)}", argument="event"
         )
     request = ImportRequest(files=files, form=form, event=event, record_filter=_times(begin, end))
     separate_stderr()

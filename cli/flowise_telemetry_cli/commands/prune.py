@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -16,14 +15,11 @@ from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
-from flowise_telemetry_consumer.replay.bounds import Bound, time_text
+from flowise_telemetry_consumer.replay.bounds import moment_ms, time_text
 from flowise_telemetry_consumer.sinks import Prunable, open_sink
 from flowise_telemetry_consumer.sinks.registry import no_pruning
-from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["prune"]
-
-_AGE = re.compile(r"\s*\d+\s*[a-zA-Z]+\s*")
 
 
 @click.command()
@@ -47,7 +43,7 @@ def prune(*, sink: str, before: str, dry_run: bool, as_json: bool) -> int:
     Example:
       flowise-telemetry prune --sink sqlite:///telemetry.db --before 90d --dry-run
     """
-    before_ms = _before_ms(before)
+    before_ms = moment_ms(before, now_ms=time.time_ns() // 1_000_000, argument="before")
     removed: Counter[str] = Counter()
     with ExitStack() as opened:
         target = open_sink(sink)
@@ -74,20 +70,6 @@ def prune(*, sink: str, before: str, dry_run: bool, as_json: bool) -> int:
     if stopped:
         echo("error: incomplete: stopped before the end; start it again", err=True)
     return INCOMPLETE if stopped else DONE
-
-
-def _before_ms(text: str) -> int:
-    now_ms = time.time_ns() // 1_000_000
-    given = f"{text} ago" if _AGE.fullmatch(text) else text
-    bound = Bound.parse(given, now_ms=now_ms, argument="before")
-    if bound.time_ms is None:
-        raise ConfigurationError(
-            f"{text[:40]!r} is not a time: give a date (2026-01-31), a time (2026-01-31T12:00Z) or an age (90d)",
-            argument="before",
-        )
-    if bound.time_ms > now_ms:
-        raise ConfigurationError(f"{text[:40]!r} is in the future: that would remove every event", argument="before")
-    return bound.time_ms
 
 
 def _status(removed: Counter[str], _seconds: float) -> Status:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from flowise_telemetry_consumer.archives.file_archive import FileArchive
 from flowise_telemetry_consumer.archives.portion import Archive, ReadableArchive
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.jsonl import JsonLinesFile
-from flowise_telemetry_consumer.sinks.port import Readable, Sink
+from flowise_telemetry_consumer.sinks.port import Readable
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import Catalog
 
-__all__ = ["archive_of"]
+__all__ = ["Source", "archive_of"]
 
 
-def archive_of(sink: Sink, catalog: Catalog) -> Archive:
-    """Return the archive of a sink that a consumer wrote to. Raises ``SinkError`` if it cannot be read back."""
-    if isinstance(sink, JsonLinesFile):
-        return FileArchive([str(sink.path)], newest(catalog))
-    if not isinstance(sink, Readable):
-        raise SinkError(f"{sink.url} cannot be read back: name the place that a consumer wrote to")
-    return ReadableArchive(sink, sink.url, newest(catalog))
+class Source(Protocol):
+    """A place that is read: a sink, a table, a folder that ``export`` wrote."""
+
+    @property
+    def url(self) -> str:
+        """The address, for messages: its password is masked."""
+
+    def close(self) -> None:
+        """Release files and connections."""
+
+
+def archive_of(source: Source, catalog: Catalog) -> Archive:
+    """Return the archive of a place that a consumer wrote to. Raises ``SinkError`` if it cannot be read back."""
+    if isinstance(source, JsonLinesFile):
+        return FileArchive([str(source.path)], newest(catalog))
+    if not isinstance(source, Readable):
+        raise SinkError(f"{source.url} cannot be read back: name the place that a consumer wrote to")
+    return ReadableArchive(source, source.url, newest(catalog))

@@ -14,7 +14,7 @@ from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.local_files import os_failure, why_not_opened
 from flowise_telemetry_schemas import ConfigurationError, Violation
 
-__all__ = ["OnRejects", "Reject", "RejectsFile"]
+__all__ = ["OnRejects", "ReadFrom", "Reject", "RejectsFile"]
 
 _LINE_START = b'{"source": '
 """The start of every line that this module writes."""
@@ -73,6 +73,9 @@ class Reject:
         return {"source": self.source, **place, **found, "more": self.more}
 
 
+ReadFrom = Mapping[str | tuple[str, str], int]
+"""The first line of each file, or the first row of each table and event, that is read, counted from 1."""
+
 OnRejects = Callable[[Sequence[Reject]], None]
 """Called with what a portion sets aside, before the portion's good events are written."""
 
@@ -88,8 +91,10 @@ class RejectsFile:
         self.count = 0
         self._file: BinaryIO | None = None
 
-    def begin(self, keep_before: Mapping[str, int] | None = None) -> None:
+    def begin(self, keep_before: ReadFrom | None = None) -> None:
         """Start anew, or with those of an earlier run on lines before those that are read now, by source.
+
+        Of tables, on rows before those that are read now, by source and event.
 
         Raises ``ConfigurationError`` if the file is another program's.
         """
@@ -124,7 +129,7 @@ class RejectsFile:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _earlier(self, before: Mapping[str, int]) -> Iterator[bytes]:
+    def _earlier(self, before: ReadFrom) -> Iterator[bytes]:
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
@@ -135,7 +140,9 @@ class RejectsFile:
                     continue
                 with contextlib.suppress(ValueError):  # the last line, where a kill cut it
                     document = json.loads(line)
-                    if (document.get("line") or 0) < before.get(document["source"], 0):
+                    is_row = "row" in document
+                    place = (document["source"], document["event"]) if is_row else document["source"]
+                    if (document["row" if is_row else "line"] or 0) < before.get(place, 0):
                         yield line
 
     @contextlib.contextmanager

@@ -45,8 +45,9 @@ class ConsumerCounters:
     ``written`` and ``duplicates`` are by event, ``dead`` by reason, ``control`` by kind of control record, such as
     ``stream_state``: those are in the sink too, and no events. ``dropped_records`` were polled and not written,
     because their partitions were assigned to another member or the time to stop was up; they were not committed, and
-    are read again. ``expired`` are offsets that retention removed before they were read. ``flush_seconds`` observes the
-    duration of each batch once metrics are served.
+    are read again. ``reread`` are records that the group had committed and that were read again because the sink did
+    not have them any more; ``expired`` are offsets that retention removed before they were read. ``flush_seconds``
+    observes the duration of each batch once metrics are served.
 
     The current state: ``outage``, the message of the error that is being waited out; ``assigned`` and ``paused``
     partitions; ``polled_at`` (monotonic); ``lag`` in records, and ``held_back``, those behind it that wait for the end
@@ -67,6 +68,7 @@ class ConsumerCounters:
     rejected_commits: int = 0
     retries: int = 0
     dropped_records: int = 0
+    reread: int = 0
     rebalances: int = 0
     outage: str | None = None
     assigned: frozenset[TopicPartition] = frozenset()

@@ -21,33 +21,39 @@ _CLOSE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class EndsQuestion:
-    """Partitions whose ends to look up, and those of them that have not been read from yet."""
+    """Partitions whose ends to look up, those of them that have not been read from yet, and the topic."""
 
     partitions: Collection[TopicPartition]
     unread: Collection[TopicPartition]
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionEnds:
     """Ends of what a reader gets, and of what the partitions hold: apart while a transaction is open.
 
-    ``starts`` are where reading will begin in partitions that have not been read from yet.
+    ``starts`` are where reading will begin in partitions that have not been read from yet. ``topic_id`` is another one
+    once the topic was deleted and created again.
     """
 
     starts: Mapping[TopicPartition, int]
     ends: Mapping[TopicPartition, int]
     high_watermarks: Mapping[TopicPartition, int]
+    topic_id: str | None = None
 
     @classmethod
     def of(cls, reader: RecordReader, question: EndsQuestion) -> PartitionEnds:
         """Look them up. Raises ``TransportError``."""
+        topic_id = reader.topic_id(question.topic) if question.topic else None
+        if not question.partitions:
+            return cls({}, {}, {}, topic_id)
         starts: dict[TopicPartition, int] = {}
         if question.unread:
             begins, committed = reader.beginning_offsets(question.unread), reader.committed(question.unread)
             starts = {tp: max(begin, committed[tp] or 0) for tp, begin in begins.items()}
         # In this order: what arrives between the two is not taken for records of an open transaction.
         high_watermarks = reader.high_watermarks(question.partitions)
-        return cls(starts, reader.end_offsets(question.partitions), high_watermarks)
+        return cls(starts, reader.end_offsets(question.partitions), high_watermarks, topic_id)
 
 
 class EndsLookup(Protocol):

@@ -82,8 +82,11 @@ class _ConsumerCollector:
             "records_left", "Records polled and left to the next owner of their partition.", counters.dropped_records
         )
         yield _counter(
-            "records_expired", "Offsets that retention removed before they were read.", self._counters.expired
+            "records_reread",
+            "Records read again because the sink had lost what the group had committed.",
+            counters.reread,
         )
+        yield _counter("records_expired", "Offsets that retention removed before they were read.", counters.expired)
         yield _counter("rebalances", "Assignments of partitions to this consumer.", counters.rebalances)
         yield self._flushes()
         yield _gauge("partitions_assigned", "Partitions assigned to this consumer.", len(counters.assigned))

@@ -14,12 +14,15 @@ from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["LAG_SECONDS", "PartitionMonitor"]
+__all__ = ["LAG_SECONDS", "TOPIC_SECONDS", "PartitionMonitor"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
 LAG_SECONDS = 15.0
 """Interval between two look-ups of the partitions' ends, while metrics are scraped."""
+
+TOPIC_SECONDS = 60.0
+"""Interval between two look-ups of the topic's id, scraped or not."""
 
 _SHOWN = 20
 _HELD_SECONDS = 60.0
@@ -35,7 +38,10 @@ class _Held:
 
 
 class PartitionMonitor:
-    """Watch over the assigned partitions: lag, age of events, missing events. Runs on the consumer's thread."""
+    """Watch over the assigned partitions: lag, age of events, missing events. Runs on the consumer's thread.
+
+    ``topic_id`` is that of the topic, as of the latest look-up since partitions were assigned.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,8 @@ class PartitionMonitor:
         self._clock = clock
         self._topic = topic
         self._look_at = 0.0
+        self._topic_at = clock.monotonic() + TOPIC_SECONDS
+        self.topic_id: str | None = None
         self._was_assigned = False
         self._missing: MissingEvents | None = None
 
@@ -59,6 +67,8 @@ class PartitionMonitor:
         """Note newly assigned partitions."""
         self._counters.rebalances += 1
         self._counters.assigned |= frozenset(partitions)
+        self.topic_id = None
+        self._topic_at = self._clock.monotonic() + TOPIC_SECONDS
         self._was_assigned = True  # looked at by ``look``: no requests to the brokers inside a rebalance
 
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
@@ -83,8 +93,8 @@ class PartitionMonitor:
     def look(self) -> None:
         """Take notice of what retention removed, and of the partitions' ends if the metrics were scraped.
 
-        The ends are asked for every ``LAG_SECONDS`` at most. Nothing here waits for the brokers, but for the count of
-        the topic's partitions after a rebalance.
+        The ends are asked for every ``LAG_SECONDS`` at most, the topic's id every ``TOPIC_SECONDS``. Nothing here waits
+        for the brokers, but for the count of the topic's partitions after a rebalance.
         """
         if self._was_assigned:
             self._was_assigned = False
@@ -94,12 +104,16 @@ class PartitionMonitor:
         if answer is not None:
             self._take(answer)
         now = self._clock.monotonic()
-        if not self._counters.watched or now < self._look_at:
+        watched = self._counters.watched and now >= self._look_at
+        if not watched and now < self._topic_at:
             return
-        self._look_at = now + LAG_SECONDS
-        self._counters.watched = False
-        assigned = self._reader.assignment()
-        self._lookup.ask(EndsQuestion(assigned, assigned - self._reader.known_positions().keys()))
+        self._topic_at = now + TOPIC_SECONDS
+        assigned: frozenset[TopicPartition] = frozenset()
+        if watched:
+            self._look_at = now + LAG_SECONDS
+            self._counters.watched = False
+            assigned = self._reader.assignment()
+        self._lookup.ask(EndsQuestion(assigned, assigned - self._reader.known_positions().keys(), self._topic))
 
     def close(self) -> None:
         """End the look-ups."""
@@ -124,6 +138,9 @@ class PartitionMonitor:
 
     def _take(self, found: PartitionEnds) -> None:
         """Set the lag: up to what a reader gets, and behind that what an open transaction keeps from it."""
+        self.topic_id = found.topic_id or self.topic_id
+        if not found.ends:
+            return
         positions, now = {**found.starts, **self._reader.known_positions()}, self._clock.monotonic()
         ours = positions.keys() & found.ends.keys() & self._counters.assigned
         self._counters.lag = {tp: max(0, found.ends[tp] - positions[tp]) for tp in ours}

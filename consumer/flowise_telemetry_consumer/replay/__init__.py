@@ -15,11 +15,13 @@ from flowise_telemetry_consumer.replay.dry_run import PartitionPlan, ReplayPlan,
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.from_files import ImportRequest, import_archive, import_files
 from flowise_telemetry_consumer.replay.from_sink import replay_archive
+from flowise_telemetry_consumer.replay.from_snapshot import archive_run_id, replay_source
 from flowise_telemetry_consumer.replay.loop import advance_run, replay
 from flowise_telemetry_consumer.replay.preconditions import require_another_topic, require_finished, require_own_rows
 from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult, ranges_text
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.replay.resume import open_run
+from flowise_telemetry_consumer.replay.sources import open_source
 from flowise_telemetry_consumer.replay.to_topic import copy_topic
 from flowise_telemetry_consumer.replay.workers import (
     open_target,
@@ -47,6 +49,7 @@ __all__ = [
     "TopicSink",
     "advance_run",
     "archive_of",
+    "archive_run_id",
     "begin_archive",
     "copy_topic",
     "find_run",
@@ -56,12 +59,14 @@ __all__ = [
     "latest_run",
     "list_runs",
     "open_run",
+    "open_source",
     "open_target",
     "plan_archive",
     "plan_replay",
     "ranges_text",
     "replay",
     "replay_archive",
+    "replay_source",
     "replay_with_workers",
     "require_another_topic",
     "require_finished",

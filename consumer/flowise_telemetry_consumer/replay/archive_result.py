@@ -36,7 +36,8 @@ class ArchiveResult:
     """The outcome by event. ``incomplete`` says why not all rows were read; None if they were.
 
     ``rejects`` counts what was set aside, by the rule that it breaks: rows of events, and lines of none, such as an
-    event that is not known (``unknown_event``). ``bytes_done`` and ``bytes_total`` are those of a file.
+    event that is not known (``unknown_event``). ``bytes_done`` and ``bytes_total`` are those of a file. ``before``
+    counts the rows that an earlier process read, which this one resumes; they are counted nowhere else.
     """
 
     events: dict[str, ArchiveEvent] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class ArchiveResult:
     incomplete: str | None = None
     bytes_done: int = 0
     bytes_total: int = 0
+    before: int = 0
 
     @property
     def total(self) -> int:

@@ -9,9 +9,10 @@ from typing import Self
 
 from flowise_telemetry_schemas import ConfigurationError
 
-__all__ = ["Bound", "require_order", "time_text"]
+__all__ = ["Bound", "moment_ms", "require_order", "time_text"]
 
 _AGO = re.compile(r"(\d{1,9})\s*([a-z]+)\s+ago")
+_AGE = re.compile(r"\s*\d+\s*[a-zA-Z]+\s*")
 _UNIT_MS = {
     name: milliseconds
     for names, milliseconds in (
@@ -68,6 +69,23 @@ class Bound:
                 f"{text!r} is not a bound: give an offset (1200), a time (2026-01-31T12:00Z) or an age (2d ago)",
                 argument=argument,
             ) from None
+
+
+def moment_ms(text: str, *, now_ms: int, argument: str) -> int:
+    """Return a time in milliseconds since 1970, given as a date, a time or an age (``90d`` or ``90d ago``).
+
+    Raises ``ConfigurationError`` with this ``argument`` for anything else, and for a time in the future.
+    """
+    given = f"{text} ago" if _AGE.fullmatch(text) else text
+    bound = Bound.parse(given, now_ms=now_ms, argument=argument)
+    if bound.time_ms is None:
+        raise ConfigurationError(
+            f"{text[:40]!r} is not a time: give a date (2026-01-31), a time (2026-01-31T12:00Z) or an age (90d)",
+            argument=argument,
+        )
+    if bound.time_ms > now_ms:
+        raise ConfigurationError(f"{text[:40]!r} is in the future", argument=argument)
+    return bound.time_ms
 
 
 def require_order(begin: Bound | None, end: Bound | None) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowise_telemetry_consumer.archives.file_archive import FileArchive, Format, place_of
-from flowise_telemetry_consumer.archives.rejects import RejectsFile
+from flowise_telemetry_consumer.archives.rejects import ReadFrom, RejectsFile
 from flowise_telemetry_consumer.archives.text_file import STANDARD_INPUT, TextFile
 from flowise_telemetry_consumer.replay.archive_result import ArchiveResult
 from flowise_telemetry_consumer.replay.filters import RecordFilter
@@ -138,13 +138,13 @@ def _end_of(files: Sequence[str]) -> TopicPartition:
     return place_of(len(files))
 
 
-def _lines_kept(files: Sequence[str], starts: Mapping[TopicPartition, int]) -> Mapping[str, int]:
+def _lines_kept(files: Sequence[str], starts: Mapping[TopicPartition, int]) -> ReadFrom:
     """Return the number of the first line that is read of each file of an earlier run: its later rejects come again."""
     begun = [number for number in range(len(files)) if place_of(number) in starts]
     if not begun:
         return {}
     *whole, last = begun
-    kept = {TextFile(files[number]).name: 2**63 for number in whole}
+    kept: dict[str | tuple[str, str], int] = {TextFile(files[number]).name: 2**63 for number in whole}
     return {**kept, TextFile(files[last]).name: TextFile(files[last]).line_at(starts[place_of(last)])}
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 import polars as pl
 
-from flowise_telemetry_consumer.archives.opening import archive_of
+from flowise_telemetry_consumer.archives.opening import Source, archive_of
 from flowise_telemetry_consumer.archives.portion import Archive, Portion
 from flowise_telemetry_consumer.archives.rejects import OnRejects
 from flowise_telemetry_consumer.errors import IncompleteReadError, SinkError
@@ -22,7 +22,7 @@ __all__ = ["advance_archive", "replay_archive"]
 
 
 def replay_archive(
-    source: Sink,
+    source: Source,
     sink: Sink,
     catalog: Catalog,
     record_filter: RecordFilter | None = None,

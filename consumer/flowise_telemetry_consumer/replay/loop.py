@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -93,7 +93,8 @@ def advance_run(
         topic_id=run.resolved.topic_id,
         poll_records=min(POLL_RECORDS, batch.rows),
     )
-    _Loop(sink, catalog, run, result, limits=batch, control=control, on_report=on_report).run(source)
+    loop = _Loop(sink, catalog, run, result, held=written, limits=batch, control=control, on_report=on_report)
+    loop.run(source)
     return result
 
 
@@ -116,6 +117,7 @@ class _Loop:
         run: ReplayCheckpoint,
         result: ReplayResult,
         *,
+        held: Mapping[TopicPartition, int],
         limits: BatchLimits,
         control: RunControl,
         on_report: OnReport | None,
@@ -126,6 +128,7 @@ class _Loop:
         self._decoder = Decoder(catalog)
         self._run = run
         self._filter = run.request.record_filter
+        self._held = dict(held)
         self._limits = limits
         self._control = control
         self._on_report = on_report
@@ -142,10 +145,19 @@ class _Loop:
                 self.result.incomplete = source.incomplete.message
             for tp in list(self._open):
                 self._write(tp)
+            self._note_empty()
             if self.result.missing:
                 self._keep_missing()  # once more: a worker that started later has replaced the description
         except OutageError as error:
             self.result.incomplete = error.message
+
+    def _note_empty(self) -> None:
+        """Store that empty partitions were read to their ends: ``promote`` has to know when records have come since."""
+        ours = self._run.offsets
+        empty = {tp: ours.ends[tp] for tp in self.result.partitions if ours.starts[tp] >= ours.ends[tp]}
+        unknown = {tp: end for tp, end in empty.items() if tp not in self._held}
+        if unknown and isinstance(self._sink, KeepsProgress):
+            self._retry(partial(self._sink.write, Batch(frames={}, offsets=unknown, source=self._run.source)))
 
     def _note_missing(self, missing: MissingOffsets) -> None:
         if missing:
@@ -177,10 +189,13 @@ class _Loop:
         decoded = self._decoder.decode(ours.batch.records)
         frames = self._filter.filter_rows(decoded.frames, self._catalog)
         dead = Counter(letter.reason for letter in (*decoded.dead, *ours.batch.unreadable))
-        batch = Batch(frames=frames, offsets=ours.batch.next_offsets, source=self._run.source)
+        offsets = ours.batch.next_offsets
+        held = {tp: self._held[tp]} if tp in self._held else {}
+        batch = Batch(frames=frames, offsets=offsets, source=self._run.source, held=held)
         done = self._retry(partial(self._sink.write, batch))
+        self._held |= offsets
         part = self.result.partitions[tp]
-        part.position = ours.batch.next_offsets[tp]
+        part.position = offsets[tp]
         part.gaps += ours.gaps
         part.filtered += ours.filtered + decoded.rows - sum(frame.height for frame in frames.values())
         part.written += sum(done.written.values())

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
-from flowise_telemetry_transport.errors import CommitRejectedError, TransportError
+from flowise_telemetry_transport.errors import CommitRejectedError, TransportError, UnknownTopicError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -79,7 +79,8 @@ class Committer:
             self.forget(set(pending) - self._reader.assignment())
             return
         except TransportError as error:
-            if not error.retryable:
+            # A topic that was deleted may be created again, as what it was or with another id.
+            if not error.retryable and not isinstance(error, UnknownTopicError):
                 raise
             logger.warning("commit: %s", error.message)
             return

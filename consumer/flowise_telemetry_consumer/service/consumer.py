@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from random import Random
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
@@ -13,18 +13,23 @@ from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_consumer.dead_letters.notice import DeadLetterNotice
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
-from flowise_telemetry_consumer.errors import FencedError
+from flowise_telemetry_consumer.errors import FencedError, SinkBehindError
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters, OnChange
 from flowise_telemetry_consumer.monitoring.partitions import PartitionMonitor
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.reading.source import SkippingReader
 from flowise_telemetry_consumer.retry import Backoff
+from flowise_telemetry_consumer.service.claim import GroupState
 from flowise_telemetry_consumer.service.committer import Committer
+from flowise_telemetry_consumer.service.held_offsets import HeldOffsets, listed
+from flowise_telemetry_consumer.service.in_hand import InHand
 from flowise_telemetry_consumer.service.outage import Outage
+from flowise_telemetry_consumer.service.polling import Polling
 from flowise_telemetry_consumer.service.settings import ConsumerSettings
 from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
-from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
 from flowise_telemetry_schemas import Catalog, TelemetryError
+from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -32,8 +37,6 @@ __all__ = ["Consumer"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
-_POLL_RECORDS = 2_000
-_POLL_WHILE_WRITING_SECONDS = 0.05
 _ONE_TRY_SECONDS = 1.0
 _CLOSE_SECONDS = 10.0
 
@@ -87,10 +90,19 @@ class Consumer:
             random=random,
         )
         self._outage = Outage(reader, self.counters, self._clock, backoff)
-        self._open = RecordBatch()
-        self._attempt: WriteAttempt | None = None
-        self._advancing: Future[None] | None = None
-        self._unclaimed: set[TopicPartition] = set()
+        self._in_hand = InHand(self._attempt_of, self._sink_thread, flush_seconds=self.settings.flush_seconds)
+        self._polling = Polling(
+            self._source,
+            in_hand=self._in_hand,
+            outage=self._outage,
+            counters=self.counters,
+            clock=self._clock,
+            settings=self.settings,
+        )
+        self._keeps_progress = isinstance(sink, KeepsProgress)
+        self._held = HeldOffsets(
+            reader, self.counters, topic=self.settings.topic, group=self.settings.group, sink=sink.url
+        )
         self._fenced = False
 
     def run(self, stop: threading.Event) -> ConsumerCounters:
@@ -106,7 +118,7 @@ class Consumer:
                 self.turn()
             self._drain(budget_seconds=self.settings.stop_budget_seconds)
             self._committer.commit_last(budget_seconds=self.settings.commit_seconds)
-            self._drop(self._in_hand())
+            self._drop(self._in_hand.partitions())
         finally:
             self._notice.look(last=True)
             self._monitor.close()
@@ -121,56 +133,54 @@ class Consumer:
         if self._fenced:
             self._fenced = False
             self._reader.rejoin()
-        polled = self._poll()
+        polled = self._polling.poll()
         self._monitor.look()
+        if self._held.is_of_another_topic(self._monitor.topic_id):
+            self._leave_partitions(f"topic {self.settings.topic} was deleted and created again")
+            return
         self._notice.look()
         self._settle()
-        if self._attempt is None and self._open.is_due(self.settings.batch, now=self._clock.monotonic()):
-            self._start()
-        if self._attempt is not None and self._advancing is None and not self._outage.seconds_until_retry():
-            self._advance(self._attempt)
-        if not polled and self._attempt is None and not self._open:
+        if self._in_hand.attempt is None and not self._outage.seconds_until_retry():
+            self._begin()
+        attempt = self._in_hand.attempt
+        if attempt is not None and self._in_hand.advancing is None and not self._outage.seconds_until_retry():
+            self._in_hand.advance(attempt)
+        if not polled and not self._in_hand:
             self._committer.take_idle_positions()
         self._committer.commit_if_due()
 
-    def _poll(self) -> bool:
-        """Poll once into the open batch; return True where that brought anything."""
-        full = self._open.is_full(self.settings.batch)
-        if self._advancing is not None:
-            if full:
-                # The batch is full. Pausing throws away prefetched records, so first give the sink a moment.
-                wait([self._advancing], timeout=self.settings.poll_seconds)
-            if self._advancing.done():
-                return False  # the outcome comes first: it may pause the partitions
-            if full:
-                self._outage.pause()
-        room = max(1, min(_POLL_RECORDS, self.settings.batch.rows - len(self._open)))
-        polled = self._source.poll(timeout_seconds=self._poll_seconds(full=full), max_records=room)
-        now = self.counters.polled_at = self._clock.monotonic()
-        self._open.add(polled.records, now=now)
-        for letter in polled.unreadable:
-            self._open.add_unreadable(letter, now=now)
-        return bool(polled.records or polled.unreadable)
+    def _begin(self) -> None:
+        """Begin what is next: go back to what the sink holds, claim what is newly ours, write a batch that is due."""
+        try:
+            if self._held.is_behind:
+                self._go_back()
+            if self._held.unclaimed:
+                state = self._held.look_up()
+                self._in_hand.attempt = self._attempt_of(RecordBatch(), claim=self._held.unclaimed, state=state)
+            elif self._in_hand.open.is_due(self.settings.batch, now=self._clock.monotonic()):
+                self._in_hand.start()
+        except TransportError as error:
+            if not error.retryable:
+                raise
+            if self._outage.begin(error):
+                self._report()
 
-    def _poll_seconds(self, *, full: bool) -> float:
-        if self._advancing is not None:
-            seconds = 0.0 if full else _POLL_WHILE_WRITING_SECONDS
-        elif self._attempt is not None:
-            seconds = self._outage.seconds_until_retry()
-        else:
-            seconds = self._open.seconds_left(self.settings.batch, now=self._clock.monotonic())
-        return min(self.settings.poll_seconds, seconds)
+    def _go_back(self) -> None:
+        back = self._held.go_back()
+        self._in_hand.let_go(back)
+        self._committer.forget(back)
+        self._source.forget(back)
+        self._limits.forget(back)
+        self._outage.end()
 
-    def _start(self) -> WriteAttempt:
-        """Close the open batch and begin its way to the sink."""
-        self._attempt = self._attempt_at(self._open, claim=self._unclaimed)
-        self._open = RecordBatch()
-        return self._attempt
-
-    def _attempt_at(self, batch: RecordBatch, *, claim: Collection[TopicPartition]) -> WriteAttempt:
+    def _attempt_of(
+        self, batch: RecordBatch, *, claim: Collection[TopicPartition] = (), state: GroupState | None = None
+    ) -> WriteAttempt:
         return WriteAttempt(
             batch,
             claim=claim,
+            state=state,
+            held=self._held.of(batch.next_offsets),
             decoder=self._decoder,
             sink=self._sink,
             source=self.settings.group,
@@ -178,32 +188,39 @@ class Consumer:
             limits=self._limits,
         )
 
-    def _advance(self, attempt: WriteAttempt) -> None:
-        """Have the sink's thread take the batch through the steps that are left."""
-        self._advancing = self._sink_thread.submit(attempt.advance, flush_seconds=self.settings.flush_seconds)
-
     def _settle(self) -> bool:
         """Take the outcome of what the sink's thread did, if it is done; return True where the batch is completed."""
-        if self._attempt is None or self._advancing is None or not self._advancing.done():
+        attempt, advancing = self._in_hand.attempt, self._in_hand.advancing
+        if attempt is None or advancing is None or not advancing.done():
             return False
-        advanced, self._advancing = self._advancing, None
+        self._in_hand.advancing = None
         try:
-            advanced.result()
+            advancing.result()
         except FencedError as error:
-            self._leave_partitions(error)
+            self._leave_partitions(error.message)
+            return False
+        except SinkBehindError as error:
+            self._held.lacks(error.next_offsets)
+            self._in_hand.let_go(error.next_offsets)
+            self._outage.end()
             return False
         except TelemetryError as error:
-            if not error.retryable:
+            if not self._outage.is_waited_for(error):
                 raise
             if self._outage.begin(error):
                 self._report()
             return False
-        self._completed(self._attempt)
+        self._completed(attempt)
         return True
 
     def _completed(self, attempt: WriteAttempt) -> None:
-        self._attempt = None
-        self._unclaimed -= attempt.claim
+        self._in_hand.attempt = None
+        if attempt.claimed is not None:
+            self._held.claimed(attempt.claim, attempt.claimed)
+        if not attempt.batch:
+            self._outage.end()
+            return
+        self._held.wrote(attempt.stored_offsets if self._keeps_progress else {})
         self._committer.handled(attempt.batch.next_offsets)
         outcome = attempt.outcome(self._catalog.control)
         self.counters.count(outcome)
@@ -213,20 +230,18 @@ class Consumer:
         self._committer.commit()
         self._report()
 
-    def _leave_partitions(self, error: FencedError) -> None:
-        """Drop all partitions and rejoin the group at the next turn.
-
-        We were fenced: another member claimed our partitions, or we claimed after losing them.
-        """
-        logger.warning("giving up all partitions and rejoining the group: %s", error.message)
-        lost = self._reader.assignment() | self._in_hand()
+    def _leave_partitions(self, why: str) -> None:
+        """Drop all partitions and rejoin the group at the next turn: fenced, or with offsets of a deleted topic."""
+        logger.warning("giving up all partitions and rejoining the group: %s", why)
+        lost = self._reader.assignment() | self._in_hand.partitions()
         self._drop(lost)
         self._forget(lost)
         self._fenced = True
 
     def _on_assigned(self, partitions: Collection[TopicPartition]) -> None:
-        logger.info("assigned: %s", _listed(partitions))
-        self._unclaimed |= set(partitions)
+        logger.info("assigned: %s", listed(partitions))
+        if self._keeps_progress:
+            self._held.assigned(partitions)
         self._monitor.assigned(partitions)
         self._outage.assigned(partitions)
 
@@ -237,45 +252,35 @@ class Consumer:
         self._drop(partitions)
         self._forget(partitions)
         self._fenced = self._fenced and not self._reader.assignment() <= set(partitions)
-        logger.info("revoked: %s", _listed(partitions))
+        logger.info("revoked: %s", listed(partitions))
 
     def _drain(self, *, budget_seconds: float) -> None:
         """Write everything in hand, as far as the budget lasts; each batch gets one try."""
         deadline = self._clock.monotonic() + budget_seconds
         tries = 0
-        while self._attempt is not None or self._open:
-            attempt = self._attempt or self._start()
-            if self._advancing is None:
+        while self._in_hand:
+            if self._in_hand.attempt is None and self._held.unclaimed:
+                return  # no requests to the brokers inside a rebalance; the next owner reads these records
+            attempt = self._in_hand.attempt or self._in_hand.start()
+            advancing = self._in_hand.advancing
+            if advancing is None:
                 if tries and self._outage.retry_at >= deadline:
                     return
                 if tries:
                     self._clock.sleep(self._outage.seconds_until_retry())
-                self._advance(attempt)
-            assert self._advancing is not None  # noqa: S101 - it was started
-            wait([self._advancing], timeout=max(_ONE_TRY_SECONDS, deadline - self._clock.monotonic()))
-            if not self._advancing.done():
+                advancing = self._in_hand.advance(attempt)
+            wait([advancing], timeout=max(_ONE_TRY_SECONDS, deadline - self._clock.monotonic()))
+            if not advancing.done():
                 return
             tries = 0 if self._settle() else tries + 1
 
     def _drop(self, partitions: Collection[TopicPartition]) -> None:
-        """Let go of records that were polled from these partitions and are not completed; they are not committed."""
-        before = len(self._open)
-        self._open = self._open.without(partitions)
-        dropped = before - len(self._open)
-        if self._attempt is not None:
-            rest = self._attempt.batch.without(partitions)
-            dropped += len(self._attempt.batch) - len(rest)
-            if len(rest) < len(self._attempt.batch):
-                # An attempt that is already writing goes on: its events are written, and read again.
-                self._attempt.abandon()
-                if self._advancing is not None:
-                    self._advancing.cancel()
-                    self._advancing = None
-                self._attempt = self._attempt_at(rest, claim=self._unclaimed - set(partitions)) if rest else None
+        """Leave records that were polled from these partitions, and are not completed, to the next owner."""
+        dropped = self._in_hand.let_go(partitions)
         if dropped:
             self.counters.dropped_records += dropped
-            logger.warning("%d polled records are left to the next owner of %s", dropped, _listed(partitions))
-        if self._attempt is None:
+            logger.warning("%d polled records are left to the next owner of %s", dropped, listed(partitions))
+        if self._in_hand.attempt is None:
             self._outage.end()
 
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
@@ -283,18 +288,10 @@ class Consumer:
         self._committer.forget(partitions)
         self._source.forget(partitions)
         self._limits.forget(partitions)
-        self._unclaimed -= set(partitions)
+        self._held.forget(partitions)
         self._monitor.revoked(partitions)
         self._outage.revoked(partitions)
-
-    def _in_hand(self) -> frozenset[TopicPartition]:
-        attempted = self._attempt.batch.next_offsets if self._attempt is not None else ()
-        return frozenset(self._open.next_offsets).union(attempted)
 
     def _report(self) -> None:
         if self._on_change is not None:
             self._on_change(self.counters)
-
-
-def _listed(partitions: Collection[TopicPartition]) -> str:
-    return ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(set(partitions)))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 
 from flowise_telemetry_consumer.clock import Clock
+from flowise_telemetry_consumer.errors import SinkDeniedError
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_consumer.retry import Backoff
 from flowise_telemetry_schemas import TelemetryError
@@ -38,6 +39,10 @@ class Outage:
     def is_on(self) -> bool:
         """True from a failed attempt to the next one that succeeds."""
         return self._message is not None
+
+    def is_waited_for(self, error: TelemetryError) -> bool:
+        """Return whether an attempt that failed with this error is repeated: a denied one too, once one succeeded."""
+        return error.retryable or (isinstance(error, SinkDeniedError) and self._counters.consumed > 0)
 
     def seconds_until_retry(self) -> float:
         """Seconds until the next attempt is due; 0 when it is."""

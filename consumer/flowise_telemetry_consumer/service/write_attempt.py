@@ -14,6 +14,7 @@ from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch, Dead
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
+from flowise_telemetry_consumer.service.claim import Claimed, GroupState, claim
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink, WriteResult
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -24,8 +25,9 @@ class WriteAttempt:
     """A closed batch on its way from records to rows and dead letters.
 
     ``advance`` is called on the sink's thread until it returns; a completed step is not repeated. The partitions in
-    ``claim`` are claimed in the sink before the write. ``seconds`` is the duration of the calls, without the waits
-    between them.
+    ``claim`` are claimed in the sink before the write, and compared with what Kafka says of the group (``state``);
+    ``held`` are next offsets that the sink is known to have stored. ``seconds`` is the duration of the calls, without
+    the waits between them.
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class WriteAttempt:
         batch: RecordBatch,
         *,
         claim: Collection[TopicPartition] = (),
+        state: GroupState | None = None,
+        held: Mapping[TopicPartition, int] | None = None,
         decoder: Decoder,
         sink: Sink,
         source: str,
@@ -41,7 +45,10 @@ class WriteAttempt:
     ) -> None:
         self.batch = batch
         self.claim = frozenset(claim)
+        self.claimed: Claimed | None = None
         self.seconds = 0.0
+        self._state = state or GroupState()
+        self._held = held or {}
         self._decoder = decoder
         self._sink = sink
         self._source = source
@@ -72,6 +79,11 @@ class WriteAttempt:
             self._deliver_dead_letters(flush_seconds)
         finally:
             self.seconds += time.monotonic() - begun
+
+    @property
+    def stored_offsets(self) -> Mapping[TopicPartition, int]:
+        """Next offsets that the sink has stored with the batch: none where it had no events."""
+        return self.batch.next_offsets if self._frames and self._written is not None else {}
 
     def abandon(self) -> None:
         """Stop before the sink is touched, if there is still time: the partitions are assigned to another member.
@@ -113,15 +125,15 @@ class WriteAttempt:
     def _claim(self) -> None:
         if not self._claimed:
             if isinstance(self._sink, KeepsProgress):
-                self._sink.claim(self._source, sorted(self.claim))
+                self.claimed = claim(self._sink, self._source, self.claim, self._state)
             self._claimed = True
 
     def _write(self, frames: Mapping[str, pl.DataFrame]) -> None:
         if self._written is not None:
             return
         if frames:
-            batch = Batch(frames=frames, offsets=dict(self.batch.next_offsets), source=self._source)
-            self._written = self._sink.write(batch)
+            offsets = dict(self.batch.next_offsets)
+            self._written = self._sink.write(Batch(frames, offsets, self._source, held=self._held))
         else:
             self._written = WriteResult({}, {})
 

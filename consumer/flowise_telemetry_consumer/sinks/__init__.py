@@ -3,10 +3,12 @@
 from flowise_telemetry_consumer.sinks.kind import SinkKind
 from flowise_telemetry_consumer.sinks.port import (
     Batch,
+    HasSnapshots,
     KeepsProgress,
     Prunable,
     Readable,
     Sink,
+    Snapshot,
     SourceProgress,
     Stageable,
     WriteResult,
@@ -15,11 +17,13 @@ from flowise_telemetry_consumer.sinks.registry import open_sink, sink_kind
 
 __all__ = [
     "Batch",
+    "HasSnapshots",
     "KeepsProgress",
     "Prunable",
     "Readable",
     "Sink",
     "SinkKind",
+    "Snapshot",
     "SourceProgress",
     "Stageable",
     "WriteResult",

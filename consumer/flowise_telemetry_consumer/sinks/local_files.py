@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from flowise_telemetry_consumer.errors import SinkError, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_schemas import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ _MAX_NAME_BYTES = 100
 _REPLACED_SECONDS = 1.0
 """Bound on retrying when a lock's former holder removes its file while we lock it."""
 
-_OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_DENIALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def file_of(url: str, scheme: str) -> Path:
@@ -93,7 +94,11 @@ def file_identity(file: Path | int) -> tuple[int, int] | None:
 
 def os_failure(error: OSError, url: str) -> SinkError:
     """Return our error for one of the operating system: an outage if the disk is full or broken."""
-    kind = SinkUnavailableError if error.errno in _OUTAGES else SinkError
+    kind = SinkError
+    if error.errno in _OUTAGES:
+        kind = SinkUnavailableError
+    elif error.errno in _DENIALS:
+        kind = SinkDeniedError
     return kind(f"{url} cannot be used: {error.strerror}")
 
 

@@ -1,6 +1,6 @@
 """The sink port: everything the consumer knows of a place that keeps events.
 
-A sink has up to five roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep the role's
+A sink has up to six roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep the role's
 promises, and callers check with ``isinstance``:
 
     Sink           url, prepare, write, close    every sink
@@ -8,6 +8,7 @@ promises, and callers check with ``isinstance``:
     Readable       read, counts                  its events can be read back
     Stageable      staging, promote              a second set of tables, filled unseen and made live at once
     Prunable       prune                         events before a time can be removed
+    HasSnapshots   snapshot                      its rows have an order, so that reading can go on where it stopped
 
 One adapter per kind of place; their contract is the test suite ``tests/consumer/sinks/test_contract.py``, which runs
 on all of them. A sink belongs to the thread that uses it.
@@ -28,10 +29,12 @@ from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = [
     "Batch",
+    "HasSnapshots",
     "KeepsProgress",
     "Prunable",
     "Readable",
     "Sink",
+    "Snapshot",
     "SourceProgress",
     "Stageable",
     "WriteResult",
@@ -48,12 +51,14 @@ class Batch:
 
     ``frames`` are in the shape of ``polars_schema``, keyed by event name, none of them empty. ``offsets`` are the next
     offsets of its source after this batch; ``source`` is the consumer group or the id of the replay. A batch may have
-    offsets and no frames, if all records were filtered out or became dead letters.
+    offsets and no frames, if all records were filtered out or became dead letters. ``held`` are next offsets that the
+    sink is known to have stored for the source before.
     """
 
     frames: Mapping[str, pl.DataFrame]
     offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
     source: str = ""
+    held: Mapping[TopicPartition, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +73,15 @@ class WriteResult:
 class SourceProgress:
     """Progress of one source: the offset after the last one written, by partition.
 
-    ``description`` was given with the last ``claim``; ``updated_at_ms`` is the time of the source's last write or
-    claim, in milliseconds since 1970.
+    ``description`` was given with the last ``claim``, ``descriptions`` with the last one of each partition;
+    ``updated_at_ms`` is the time of the source's last write or claim, in milliseconds since 1970.
     """
 
     source: str
     description: str
     next_offsets: Mapping[TopicPartition, int]
     updated_at_ms: int
+    descriptions: Mapping[TopicPartition, str] = field(default_factory=dict, compare=False)
 
 
 @runtime_checkable
@@ -102,7 +108,8 @@ class Sink(Protocol):
 
         A sink that ``KeepsProgress`` stores, in the same transaction, the offsets of the partitions that it claimed for
         ``batch.source``, and ignores those of others. It raises ``FencedError`` when another sink has claimed one of
-        the partitions since.
+        the partitions since, and ``SinkBehindError`` when a stored offset is lower than that of ``batch.held``: the
+        place was restored or failed over, and the rows between are missing. Nothing is written then.
         """
 
     def close(self) -> None:
@@ -181,6 +188,31 @@ class Prunable(Protocol):
         is: consumers and replays go on, and nothing that is pruned comes back but by a replay of its offsets. Needs no
         ``prepare``. ``dry_run``: count, and change nothing. Raises as ``write``.
         """
+
+
+class Snapshot(Protocol):
+    """The rows of a sink at one moment, each event's in an order that stays the same."""
+
+    @property
+    def name(self) -> str:
+        """A text by which ``HasSnapshots.snapshot`` finds this state again, in another process too."""
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows by event; events without a table are left out."""
+
+    def read(self, event: str, *, start_row: int = 0, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """Yield the rows of one event from this one on, counted from 0; otherwise as ``Readable.read``.
+
+        Raises ``SnapshotGoneError`` where rows of this state were removed meanwhile.
+        """
+
+
+@runtime_checkable
+class HasSnapshots(Protocol):
+    """A readable place whose rows have an order as of a moment: reading can go on in another process."""
+
+    def snapshot(self, name: str = "") -> Snapshot:
+        """Return the state of this moment, or the one of this name. Raises ``SnapshotGoneError`` where that is gone."""
 
 
 def require_prepared(sink: Sink, batch: Batch, prepared: Iterable[str]) -> None:

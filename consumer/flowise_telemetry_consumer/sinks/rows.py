@@ -6,7 +6,7 @@ record is JSON; other values are unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Container, Iterable, Sequence, Set
 
 import polars as pl
 
@@ -23,6 +23,8 @@ __all__ = [
     "require_columns",
     "require_values",
     "rows_frame",
+    "shape_of",
+    "text_columns",
 ]
 
 NESTED_KINDS = ("array", "record")
@@ -71,14 +73,35 @@ def default_in_row(field: Field) -> str | int | None:
 
 def frame_of_rows(schema: EventSchema, rows: Sequence[Sequence[object]]) -> pl.DataFrame:
     """Return the frame of rows that have the columns of the schema, in its order."""
+    # Not strict: SQLite returns booleans as 0 and 1.
+    frame = pl.DataFrame(rows, schema=text_columns(schema), orient="row", strict=False)
+    return frame.select(shape_of(schema, frame.columns, nested_as_text=True))
+
+
+def text_columns(schema: EventSchema) -> dict[str, pl.DataType]:
+    """Return the columns of ``rows_frame`` and their types."""
     wanted = polars_schema(schema)
-    held = {
+    return {
         field.column: pl.String() if field.kind in (*NESTED_KINDS, "timestamp") else wanted[field.column]
         for field in schema.fields
     }
-    # Not strict: SQLite returns booleans as 0 and 1.
-    frame = pl.DataFrame(rows, schema=held, orient="row", strict=False)
-    return frame.select(_from_row(field, wanted[field.column]) for field in schema.fields)
+
+
+def shape_of(schema: EventSchema, there: Container[str], *, nested_as_text: bool = False) -> list[pl.Expr]:
+    """Return the columns of ``polars_schema`` as expressions over rows that have the columns ``there``.
+
+    Columns that came with a later version than that of the rows have the field's default, or null. ``nested_as_text``
+    where the rows are in the form of ``rows_frame``.
+    """
+    wanted = polars_schema(schema)
+    return [
+        _default(field, wanted[field.column])
+        if field.column not in there
+        else _from_row(field, wanted[field.column])
+        if nested_as_text
+        else pl.col(field.column).cast(wanted[field.column])
+        for field in schema.fields
+    ]
 
 
 def _to_row(field: Field) -> pl.Expr:
@@ -106,3 +129,9 @@ def _from_row(field: Field, dtype: pl.DataType) -> pl.Expr:
             return column.str.json_decode(dtype)
         case _:
             return column
+
+
+def _default(field: Field, dtype: pl.DataType) -> pl.Expr:
+    if not field.has_default:
+        return pl.lit(None, dtype).alias(field.column)
+    return pl.lit(column_of(field, [{}])).first().alias(field.column)

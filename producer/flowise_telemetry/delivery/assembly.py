@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowise_telemetry import lifecycle
 from flowise_telemetry.config_folder import last_opt_out_ms
+from flowise_telemetry.delivery.batch_bound import BatchBound
 from flowise_telemetry.delivery.in_flight import Explain, InFlight, WriterFactory
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.sender import Sender
@@ -57,9 +58,9 @@ def assemble(
         window_bytes=limits.buffer_max_bytes // 4,
     )
 
-    def make_writer() -> RecordWriter:
+    def make_writer(batch_bytes: int) -> RecordWriter:
         lifecycle.expect_forks()
-        writer = _open_writer(settings, limits, writer_factory)
+        writer = _open_writer(settings, limits, writer_factory, batch_bytes)
         lifecycle.connecting(queue)
         return writer
 
@@ -85,6 +86,7 @@ def assemble(
             topic=settings.topic,
             pending=pending,
             make_writer=make_writer,
+            batch_bound=BatchBound(is_kept=writer_factory is None),
             wakeup=wakeup,
             on_connected=lambda: lifecycle.connected(queue),
             ledger=_ledger(settings, limits),
@@ -130,7 +132,9 @@ def _explain_with(settings: ProducerSettings) -> Explain:
     return explain
 
 
-def _open_writer(settings: ProducerSettings, limits: Limits, writer_factory: WriterFactory | None) -> RecordWriter:
+def _open_writer(
+    settings: ProducerSettings, limits: Limits, writer_factory: WriterFactory | None, batch_bytes: int
+) -> RecordWriter:
     if settings.debug:
         from flowise_telemetry.delivery.debug import DebugWriter
 
@@ -139,11 +143,11 @@ def _open_writer(settings: ProducerSettings, limits: Limits, writer_factory: Wri
         return writer_factory()
     from flowise_telemetry.delivery.kafka import open_kafka_writer
 
-    if settings.spool_dir is None:
-        return open_kafka_writer(settings.kafka, given=settings.given, buffer_bytes=limits.buffer_max_bytes)
-    return open_kafka_writer(
+    open_sized = functools.partial(
+        open_kafka_writer,
         settings.kafka,
         given=settings.given,
         buffer_bytes=limits.buffer_max_bytes,
-        block_seconds=_SPOOL_BLOCK_SECONDS,
+        batch_bytes=batch_bytes,
     )
+    return open_sized() if settings.spool_dir is None else open_sized(block_seconds=_SPOOL_BLOCK_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,12 +12,19 @@ from typing import TYPE_CHECKING
 
 from flowise_telemetry import lifecycle
 from flowise_telemetry.delivery.backoff import Backoff
+from flowise_telemetry.delivery.batch_bound import BatchBound
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.encoding.encoder import Encoded
 from flowise_telemetry.stats import DropReason
 from flowise_telemetry_schemas.errors import TelemetryError
-from flowise_telemetry_transport.errors import BufferFullError, DeliveryError, MessageTooLargeError, TransportError
+from flowise_telemetry_transport.errors import (
+    BufferFullError,
+    DeliveryError,
+    MessageTooLargeError,
+    TimestampRefusedError,
+    TransportError,
+)
 from flowise_telemetry_transport.types import Delivery, OutgoingRecord
 
 if TYPE_CHECKING:
@@ -24,6 +32,8 @@ if TYPE_CHECKING:
     from flowise_telemetry_transport.ports import RecordWriter
 
 __all__ = ["Explain", "InFlight", "WriterFactory"]
+
+logger = logging.getLogger("flowise_telemetry")
 
 WriterFactory = Callable[[], "RecordWriter"]
 Explain = Callable[[BaseException | None], BaseException | None]
@@ -37,13 +47,16 @@ _POLL_SECONDS = 0.02  # how long acknowledgements may wait if the client hands t
 _CLIENT_FULL_WAIT_SECONDS = 0.05
 _CLOSE_MAX_SECONDS = 0.5
 _FIRST_LOOK_SECONDS = 2.0
+_NO_TIME = -1  # Kafka's for a record without one
+_UNDATED_SECONDS = 3600.0  # then the clock may be right
 
 
 class InFlight:
     """Belongs to the sender thread; only ``_on_delivery`` is called by threads of the client.
 
-    Opens the client with ``make_writer`` at the first event. The error says whether a failure is worth a retry
-    (``retryable``); an event is given up only if the cluster refuses this one record for good.
+    Opens the client with ``make_writer`` at the first event, and anew with smaller batches if the topic refuses one.
+    The error says whether a failure is worth a retry (``retryable``); an event is given up only if the cluster refuses
+    this one record for good. One that it refuses for its time is sent without one: the machine's clock is wrong.
     """
 
     def __init__(
@@ -51,9 +64,10 @@ class InFlight:
         *,
         topic: str,
         pending: PendingEvents,
-        make_writer: WriterFactory,
+        make_writer: Callable[[int], RecordWriter],
         wakeup: Wakeup,
         on_connected: Callable[[], None],
+        batch_bound: BatchBound,
         ledger: Ledger | None = None,
         explain: Explain | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -63,6 +77,8 @@ class InFlight:
         self._make_writer = make_writer
         self._wakeup = wakeup
         self._on_connected = on_connected
+        self._batch_bound = batch_bound
+        self._undated_until = float("-inf")
         self._ledger = ledger
         self._explain = explain
         self._look_at = float("inf")
@@ -106,6 +122,8 @@ class InFlight:
         blocked = self.backoff.wait_seconds() > 0 or self._clock() < self._client_full_until
         if not self._pending or (blocked and not at_last):
             return
+        if self._batch_bound.is_exceeded() and not self._begin_smaller_batches():
+            return
         writer = self.open()
         if writer is None:
             return
@@ -116,13 +134,24 @@ class InFlight:
                 self._pending.put_back([encoded])
                 return
 
+    def _begin_smaller_batches(self) -> bool:
+        """Close the client once everything that it has is answered; return False until then."""
+        if self._unanswered:
+            return False
+        if self._writer is not None:
+            with contextlib.suppress(Exception):
+                self._writer.close(timeout_seconds=_CLOSE_MAX_SECONDS)
+            self._writer = None
+        self._batch_bound.halve()
+        return True
+
     def open(self) -> RecordWriter | None:
         """Return the client, made now if there is none; None if it cannot be made."""
         if self._writer is None:
             try:
                 # No fork between making the client and keeping it: the child must never free it, see keep_forever.
                 with lifecycle.loading():
-                    self._writer = self._make_writer()
+                    self._writer = self._make_writer(self._batch_bound.bytes)
                 self._look_at = self._clock() + _FIRST_LOOK_SECONDS
             except Exception as error:
                 self.backoff.failed(error)
@@ -131,7 +160,9 @@ class InFlight:
     def _send(self, writer: RecordWriter, encoded: Encoded) -> bool:
         """Return True if the event is on its way or settled, False if it has to be sent later."""
         # No headers: the value names its schema, and a header that is absent discloses nothing.
-        record = OutgoingRecord(self._topic, encoded.key, encoded.value)
+        encoded.undated = self._clock() < self._undated_until
+        time_ms = _NO_TIME if encoded.undated else None
+        record = OutgoingRecord(self._topic, encoded.key, encoded.value, timestamp_ms=time_ms)
         self._unanswered[encoded.event_id] = encoded
         try:
             writer.send(record, functools.partial(self._on_delivery, encoded))
@@ -192,13 +223,7 @@ class InFlight:
                 delivered.append(encoded)
                 if self._ledger is not None:
                     self._ledger.append(encoded, delivery)
-            elif isinstance(error, MessageTooLargeError):
-                self._pending.drop(encoded, DropReason.TOO_LARGE, error)
-            elif isinstance(error, DeliveryError) and not error.retryable:
-                self._pending.drop(encoded, DropReason.REJECTED, error)
-            else:
-                if not self._closing:
-                    self._failed(error or DeliveryError("no answer"))
+            elif self._comes_again(encoded, error):
                 again.append(encoded)
         self._pending.put_back(again)
         if delivered:
@@ -211,6 +236,26 @@ class InFlight:
             if not again:
                 self.backoff.succeeded()
         return bool(delivered)
+
+    def _comes_again(self, encoded: Encoded, error: TransportError | None) -> bool:
+        """Return True for a record that is worth another try; otherwise drop it."""
+        if isinstance(error, MessageTooLargeError):
+            if self._batch_bound.is_alone(encoded):
+                self._pending.drop(encoded, DropReason.TOO_LARGE, error)
+                return False
+        elif isinstance(error, TimestampRefusedError) and not encoded.undated:
+            self._send_without_times()
+        elif isinstance(error, DeliveryError) and not error.retryable:
+            self._pending.drop(encoded, DropReason.REJECTED, error)
+            return False
+        elif not self._closing:
+            self._failed(error or DeliveryError("no answer"))
+        return True
+
+    def _send_without_times(self) -> None:
+        if self._undated_until < self._clock():
+            logger.warning("telemetry: the broker refuses the time of this machine's clock; events are sent without it")
+        self._undated_until = self._clock() + _UNDATED_SECONDS
 
     def close(self, timeout_seconds: float) -> list[Encoded]:
         """Close the client within the time, and return the events that it never answered."""

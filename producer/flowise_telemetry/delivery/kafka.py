@@ -17,6 +17,7 @@ def open_kafka_writer(
     environ: Mapping[str, str],
     *,
     buffer_bytes: int,
+    batch_bytes: int | None = None,
     given: Mapping[str, object] | None = None,
     delivery_timeout_seconds: float = 30.0,
     block_seconds: float = _BLOCK_SECONDS,
@@ -40,4 +41,5 @@ def open_kafka_writer(
         delivery_timeout_seconds=delivery_timeout_seconds,
         block_seconds=block_seconds,
         buffer_bytes=buffer_bytes,
+        batch_bytes=batch_bytes,
     )

@@ -20,7 +20,9 @@ class Requests:
         self.lowest_unsettled = 0
         """Answered while a flush waits: every event with a lower sequence is delivered or dropped."""
         self.progress_at = float("-inf")
-        """Answered: when it last got on, by the monotonic clock: imports done, client connected, events delivered."""
+        """Answered: when it last got on, by the monotonic clock: client connected, events delivered; infinity while it
+        imports.
+        """
         self.keeping = False
         """Answered: it writes to the spool, or closes; it does not hang in the client."""
         self.over = False

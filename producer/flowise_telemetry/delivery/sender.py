@@ -28,6 +28,9 @@ logger = logging.getLogger("flowise_telemetry")
 _ENCODE_AT_ONCE_EVENTS = 500
 _STATE_SECONDS = 1.0  # that the end waits for nothing but the record of the stream's counts
 _ANNOUNCE_SECONDS = 0.02
+# The first answer may take so much longer at the end of a process: librdkafka asks for its producer id half a second
+# after the first look for a broker (rd_kafka_idemp_pid_timer_restart).
+_FIRST_ANSWER_SECONDS = 1.0
 
 
 class Sender:
@@ -141,6 +144,7 @@ class Sender:
 
     def _prepare(self) -> None:
         """Import what the first event needs."""
+        self._requests.progress_at = float("inf")
         with contextlib.suppress(Exception):  # the first turn meets it again
             if len(self._queue):
                 self._encoders.of(self._queue.stream)
@@ -204,7 +208,7 @@ class Sender:
         if self._may_send():  # again: the disk may have taken its time
             self._in_flight.send_some()
         if first and self._in_flight.has_sent:
-            self._requests.progress_at = self._clock()
+            self._requests.progress_at = self._clock() + _FIRST_ANSWER_SECONDS
         self._in_flight.poll()
 
     def _has_work(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flowise_telemetry import lifecycle
 from flowise_telemetry.delivery.requests import Requests
+from flowise_telemetry.delivery.uwsgi_master import is_about_to_fork, let_it_fork
 from flowise_telemetry.stats import DropReason
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ logger = logging.getLogger("flowise_telemetry")
 
 _CLOSING = 0.1  # of the time that ``stop`` has, for closing client and spool
 _KEEP_SECONDS = 5.0  # that ``stop`` takes longer, at most, while events are written to the spool
+_FALL_ASLEEP_SECONDS = 0.1
 _FIRST_LOOK_SECONDS = 0.0005
 _LONGEST_LOOK_SECONDS = 0.02
 _FIRST_RELOAD_SECONDS = 1.0
@@ -58,6 +60,7 @@ class Worker:
         self._ident: int | None = None
         self._thread: threading.Thread | None = None
         self._sender: Sender | None = None
+        self._has_begun = False
         self.running = False
         """True once there is a thread. Starting one twice is harmless: the second has nothing to do."""
 
@@ -83,6 +86,9 @@ class Worker:
                 raise
             return
         self.running = True
+        if is_about_to_fork():  # the thread begins now, to be asleep by then
+            deadline = self._clock() + _FALL_ASLEEP_SECONDS
+            self._look_until(lambda: self._has_begun, lambda: deadline)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until everything accepted before the call is delivered or dropped; return False at the time limit."""
@@ -189,7 +195,9 @@ class Worker:
             self._thread = thread
 
     def _run(self) -> None:
+        self._has_begun = True
         try:
+            let_it_fork(lambda: self._requests.flushing or self._requests.stop_at is not None)
             self._work(lambda: False)
         finally:
             if not self._requests.over:
@@ -215,11 +223,13 @@ class Worker:
     def _loaded(self, done: Callable[[], bool]) -> Sender | None:
         wait_seconds = 0.0
         while True:
+            self._requests.progress_at = float("inf")
             try:
                 return self._load()
             except Exception as error:  # a broken installation; an import that a fork or the end of Python cut short
                 level = logging.DEBUG if wait_seconds else logging.WARNING
                 logger.log(level, "telemetry: the sender cannot be loaded and is tried again: %r", error)
+            self._requests.progress_at = self._clock()
             wait_seconds = min(_LONGEST_RELOAD_SECONDS, 2 * wait_seconds or _FIRST_RELOAD_SECONDS)
             again_at = self._clock() + wait_seconds
             while (remaining := again_at - self._clock()) > 0:

@@ -40,6 +40,7 @@ class Encoded:
 
     ``sequence`` is its number in this process; -1 for one that an earlier process left in the spool, and for control
     records. ``accepted_at`` is when that was by the monotonic clock. ``row`` is its row in the spool, 0 if it has none.
+    ``undated`` says that it was sent without a time of Kafka's.
     """
 
     event: str
@@ -49,6 +50,7 @@ class Encoded:
     value: bytes = field(repr=False)
     row: int = 0
     accepted_at: float = 0.0
+    undated: bool = False
 
     @property
     def is_control(self) -> bool:

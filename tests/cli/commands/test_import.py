@@ -16,12 +16,16 @@ from typing import Any
 import pytest
 import zstandard
 
+from flowise_telemetry_cli.invocation import Invocation
+from flowise_telemetry_transport.types import TopicPartition
 from tests.cli.in_process import run_command
 from tests.cli.program import Finished, start
 from tests.consumer.archives.lines import changed, documents, own_lines, spaced
 from tests.consumer.sinks.batches import batch as batch_of_all
 from tests.consumer.sinks.batches import sizes
+from tests.consumer.world import TOPIC, World
 
+EVENTS = len(own_lines())
 TOOLS = [document for document in documents(0, 40) if document["event"] == "tool_created"]
 PROMPT = "Please summarise the mail of name@example.com"
 
@@ -52,7 +56,7 @@ def csv_of(found: Sequence[dict[str, Any]], *, columns: bool, event: bool, **sty
     writer.writerow([*(["event"] if event else []), *head])
     for document in found:
         cells = [document["properties"].get(name) for name in names]
-        plain = [json.dumps(cell, indent=1) if isinstance(cell, dict) else cell for cell in cells]
+        plain = [json.dumps(cell, indent=1) if isinstance(cell, dict | list) else cell for cell in cells]
         writer.writerow([*([document["event"]] if event else []), *plain])
     return text.getvalue().encode()
 
@@ -67,28 +71,28 @@ def test_lines_of_anyone_are_taken_once_and_rejects_are_told(tmp_path: Path) -> 
         "error: incomplete: 4 are no valid events and were set aside: old.jsonl.rejects.jsonl says which, and why"
     )
     assert document["rejected"] == {"cut": 1, "json": 1, "pattern": 1, "unknown_event": 1}
-    assert (total(document, "written"), counts(tmp_path)) == (30, sizes(batch_of_all(0, 5)))
+    assert (total(document, "written"), counts(tmp_path)) == (5 * EVENTS, sizes(batch_of_all(0, 5)))
     rejects = [json.loads(line) for line in (tmp_path / "old.jsonl.rejects.jsonl").read_text().splitlines()]
     assert [(its["source"], its["line"], its["event"], its["field"], its["rule"]) for its in rejects] == [
         ("old.jsonl", 21, None, "", "json"),
         ("old.jsonl", 22, "tool_created", "toolName", "pattern"),
         ("old.jsonl", 23, None, "event", "unknown_event"),
-        ("old.jsonl", 34, None, "", "cut"),
+        ("old.jsonl", 5 * EVENTS + 4, None, "", "cut"),
     ]
     assert "example.com" not in done.stderr + (tmp_path / "old.jsonl.rejects.jsonl").read_text()
     again, document = imported("old.jsonl", folder=tmp_path)
-    assert (again.status, total(document, "written"), total(document, "already_there")) == (3, 0, 30)
+    assert (again.status, total(document, "written"), total(document, "already_there")) == (3, 0, 5 * EVENTS)
 
 
 def test_a_dry_run_tells_all_and_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"\n".join([*own_lines(0, 2), b"hello", own_lines(0, 2)[0]]))
     done, document = imported("a.jsonl", "--dry-run", folder=tmp_path)
-    assert (done.status, total(document, "written"), total(document, "already_there")) == (3, 12, 1)
-    assert "a.jsonl: line 13: is not JSON at column 1" in done.errors
+    assert (done.status, total(document, "written"), total(document, "already_there")) == (3, 2 * EVENTS, 1)
+    assert f"a.jsonl: line {2 * EVENTS + 1}: is not JSON at column 1" in done.errors
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a.jsonl"]
     assert imported("a.jsonl", folder=tmp_path)[0].status == 3
     done, document = imported("a.jsonl", "--dry-run", folder=tmp_path)
-    assert (total(document, "written"), total(document, "already_there")) == (0, 13)
+    assert (total(document, "written"), total(document, "already_there")) == (0, 2 * EVENTS + 1)
 
 
 @pytest.mark.parametrize("columns", [True, False])
@@ -102,7 +106,7 @@ def test_csv_of_all_events_is_taken(columns: bool, style: dict[str, Any], tmp_pa
     done, document = imported("old.csv", folder=tmp_path)
     assert (done.status, document["rejected"], counts(tmp_path)) == (0, {}, sizes(batch_of_all(0, 5)))
     (tmp_path / "own.jsonl").write_bytes(b"\n".join(own_lines(0, 5)))
-    assert total(imported("own.jsonl", folder=tmp_path)[1], "already_there") == 30
+    assert total(imported("own.jsonl", folder=tmp_path)[1], "already_there") == 5 * EVENTS
     for event in counts(tmp_path):
         with closing(sqlite3.connect(tmp_path / "a.db")) as db:
             assert len(set(db.execute(f"SELECT * FROM {event}"))) == counts(tmp_path)[event]
@@ -167,20 +171,20 @@ def test_events_without_ids_are_written_once(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(spaced(document) for document in plain))
     (tmp_path / "b.csv").write_bytes(csv_of(plain, columns=False, event=True))
     done, document = imported("a.jsonl", folder=tmp_path)
-    assert (done.status, total(document, "written")) == (0, 30)
+    assert (done.status, total(document, "written")) == (0, 5 * EVENTS)
     done, document = imported("b.csv", folder=tmp_path)
-    assert (done.status, total(document, "written"), total(document, "already_there")) == (0, 0, 30)
+    assert (done.status, total(document, "written"), total(document, "already_there")) == (0, 0, 5 * EVENTS)
 
 
 def test_times_choose_events(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(own_lines()))
     bounds = ("--from", "2023-11-14T22:13:20.124Z", "--to", "2023-11-14T22:13:20.126Z")
     done, document = imported("a.jsonl", *bounds, folder=tmp_path)
-    assert (done.status, total(document, "written"), total(document, "filtered")) == (0, 2, 4)
+    assert (done.status, total(document, "written"), total(document, "filtered")) == (0, 2, EVENTS - 2)
 
 
 def test_many_files_are_one_import(tmp_path: Path) -> None:
-    lines = own_lines(0, 10)
+    lines = own_lines(0, 10)[:60]
     names = [f"day-{at:02}.jsonl" for at in range(20)]
     for at, name in enumerate(names):
         (tmp_path / name).write_bytes(b"\n".join([*lines[at * 3 : at * 3 + 3], *([b"hello"] if at == 7 else [])]))
@@ -194,8 +198,8 @@ def test_a_cut_archive_is_read_up_to_the_damage(tmp_path: Path) -> None:
     whole = b"".join(gzip.compress(line + b"\n") for line in own_lines(0, 5))
     (tmp_path / "a.gz").write_bytes(whole[:-40])
     done, document = imported("a.gz", folder=tmp_path)
-    assert (done.status, document["complete"], total(document, "written")) == (3, False, 29)
-    assert "a.gz is damaged or cut after line 29: bring it again" in done.stderr
+    assert (done.status, document["complete"], total(document, "written")) == (3, False, 5 * EVENTS - 1)
+    assert f"a.gz is damaged or cut after line {5 * EVENTS - 1}: bring it again" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -233,6 +237,26 @@ def test_an_empty_file_has_no_events(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"")
     done, document = imported("a.jsonl", folder=tmp_path)
     assert (done.status, document["events"], document["complete"]) == (0, {}, True)
+
+
+def test_into_a_topic_only_where_it_is_named(tmp_path: Path) -> None:
+    world = World(partitions=1)
+    invocation = Invocation(
+        open_reader=lambda settings: world.reader(None),
+        open_writer=lambda settings, **options: world.broker.open_writer(),
+        open_admin=lambda settings: world.broker.open_admin(),
+    )
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join([*own_lines(), b"hello"]))
+    options = ("--sink", f"kafka://{TOPIC}", "--bootstrap-servers", "b:1", "--json")
+    planned = run_command("import", "a.jsonl", *options, "--dry-run", folder=tmp_path)
+    assert (planned.status, total(json.loads(planned.stdout), "written")) == (3, EVENTS)
+    done = run_command("import", "a.jsonl", *options, folder=tmp_path, invocation=invocation)
+    assert (done.status, total(json.loads(done.stdout), "written")) == (3, EVENTS)
+    sent = [document["properties"]["eventId"].encode() for document in documents()]
+    log = world.broker.log(TopicPartition(TOPIC, 0))
+    assert {record.key for record in log.records.values()} == set(sent)
+    nowhere = run_command("import", "a.jsonl", folder=tmp_path)
+    assert (nowhere.status, "Missing option '--sink'" in nowhere.stderr) == (2, True)
 
 
 @pytest.mark.slow

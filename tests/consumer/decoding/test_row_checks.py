@@ -29,7 +29,16 @@ GRAPH = st.fixed_dictionaries(
         "edges": st.none() | st.lists(st.none() | st.fixed_dictionaries({"source": NODE, "target": NODE}), max_size=3),
     }
 )
-OF_KIND = {"timestamp": TIME, "long": NUMBER, "record": st.none() | GRAPH}
+WITHHELD = st.lists(
+    st.none() | st.fixed_dictionaries({"event": TEXT, "field": TEXT, "rule": TEXT, "values": NUMBER}), max_size=2
+)
+OF_KIND = {
+    "timestamp": TIME,
+    "long": NUMBER,
+    "record": st.none() | GRAPH,
+    "array": st.none() | WITHHELD,
+    "boolean": st.none() | st.booleans(),
+}
 
 
 @st.composite

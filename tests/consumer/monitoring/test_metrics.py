@@ -118,6 +118,7 @@ EXPOSED = {
     ("retries_total", "counter", ""),
     ("records_left_total", "counter", ""),
     ("records_expired_total", "counter", ""),
+    ("records_reread_total", "counter", ""),
     ("rebalances_total", "counter", ""),
     ("flush_seconds_bucket", "histogram", "le"),
     ("flush_seconds_count", "histogram", ""),

@@ -25,7 +25,7 @@ from tests.consumer.archives.lines import documents, own_lines
 from tests.consumer.sinks.batches import batch, sizes
 from tests.consumer.world import FakeClock, LongestWaits, StopWhen
 
-GOOD = 120
+GOOD = len(own_lines(0, 20))
 BAD = (3, 40, 41, 77, 130)
 CONTROL = RunControl(clock=FakeClock(), random=LongestWaits())
 
@@ -63,7 +63,7 @@ def _csv_lines() -> list[bytes]:
     for document in documents(0, 20):
         cells = [document["properties"].get(name) for name in _NAMES]
         text = io.StringIO()
-        plain = [json.dumps(cell) if isinstance(cell, dict) else cell for cell in cells]
+        plain = [json.dumps(cell) if isinstance(cell, dict | list) else cell for cell in cells]
         csv.writer(text).writerow([document["event"], *plain])
         lines.append(text.getvalue().strip().encode())
     return lines
@@ -189,3 +189,12 @@ def test_a_sink_without_progress_begins_anew(files: tuple[str, ...], tmp_path: P
         run(tmp_path, files, url, write=dies(5, acknowledged=True))
     again = run(tmp_path, files, url)
     assert (again.read, again.rejected, counts(url)) == (GOOD, len(BAD), sizes(batch(0, 20)))
+
+
+@pytest.mark.services
+def test_postgresql_keeps_progress_too(files: tuple[str, ...], tmp_path: Path, new_postgres_url: str) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, files, new_postgres_url, write=dies(4, acknowledged=True))
+    rest = run(tmp_path, files, new_postgres_url)
+    assert (0 < rest.read < GOOD, len(rejects(tmp_path))) == (True, len(BAD))
+    assert counts(new_postgres_url) == sizes(batch(0, 20))

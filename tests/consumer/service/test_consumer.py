@@ -13,7 +13,7 @@ from flowise_telemetry_consumer import (
     SinkError,
     SinkUnavailableError,
 )
-from flowise_telemetry_consumer.errors import DeadLetterRefusedError
+from flowise_telemetry_consumer.errors import DeadLetterRefusedError, SinkDeniedError
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError
@@ -141,6 +141,33 @@ def test_a_sink_that_refuses_stops_the_consumer_without_a_commit() -> None:
         world.consumer(settings=settings()).run(StopWhen(lambda: False))
     assert world.committed() == {}
     assert world.dead_records() == []
+
+
+def test_a_sink_that_denies_what_it_allowed_before_is_waited_for() -> None:
+    world = World()
+    world.send_good(25)
+    consumer = world.consumer(settings=settings())
+    told: list[str | None] = []
+
+    def deny_the_second(batch: Batch) -> None:
+        if len(world.sink.batches) == len(told) == 1:
+            world.sink.failures += [SinkDeniedError("a right is missing")] * 3
+        told.append(consumer.counters.outage)
+
+    world.sink.on_write = deny_the_second
+    counters = consumer.run(StopWhen(world.all_committed))
+    assert "a right is missing" in told
+    assert world.sink.event_ids() == world.accepted()
+    assert (counters.outage, counters.retries) == (None, 3)
+
+
+def test_a_sink_that_denies_the_first_write_stops_the_consumer() -> None:
+    world = World()
+    world.send_good(25)
+    world.sink.failures = [SinkDeniedError("a right is missing")]
+    with pytest.raises(SinkDeniedError, match="a right is missing"):
+        world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    assert not world.committed()
 
 
 def test_an_outage_outlives_the_time_to_stop_and_loses_nothing() -> None:

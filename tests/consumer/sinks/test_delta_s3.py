@@ -15,7 +15,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import polars as pl
 import pytest
 
-from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import (
+    FencedError,
+    SinkDeniedError,
+    SinkError,
+    SinkInUseError,
+    SinkUnavailableError,
+)
 from flowise_telemetry_consumer.sinks.delta import DeltaSink
 from flowise_telemetry_consumer.sinks.delta.address import Place, place_of
 from flowise_telemetry_consumer.sinks.delta.object_store import ObjectStore
@@ -207,7 +213,7 @@ def test_a_store_that_is_away_is_an_outage(url: str, s3_endpoint: str) -> None:
 def test_refused_credentials_are_told_and_not_shown(refusing: str, url: str, s3_endpoint: str) -> None:
     sink = open_claimed(url.replace(s3_endpoint, refusing))
     for call in (lambda: sink.prepare(catalog()), sink.counts):
-        with pytest.raises(SinkError, match=r"refused the credentials \(403 Forbidden\)") as caught:
+        with pytest.raises(SinkDeniedError, match=r"refused the credentials \(403 Forbidden\)") as caught:
             call()
         assert "key-id" not in str(caught.value)
         assert "geheim" not in str(caught.value)

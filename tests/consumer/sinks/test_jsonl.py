@@ -172,3 +172,34 @@ def test_a_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
         open_readable(f"jsonl:///{tmp_path}").prepare(catalog())
     with pytest.raises(SinkError, match="no such file"):
         open_readable(f"jsonl:///{tmp_path}/events").counts()
+
+
+def test_lines_of_others_are_read_back_too(path: Path, sink: JsonLinesFile) -> None:
+    """jq and Python put a space after a colon, and keys may come in any order."""
+    sink.write(batch(0))
+    sink.close()
+    expected = {event: held(sink, event) for event in sizes(batch())}
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(dict(reversed(line.items()))) + "\n" for line in lines))
+    assert sink.counts() == sizes(batch())
+    assert all(held(sink, event).equals(frame) for event, frame in expected.items())
+    assert sink.write(batch(0)).duplicates == sizes(batch())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"occurredAt":"2023-11-14T22:13:20.126Z"', '"occurredAt":"soon"', "occurredAt: must be a time such as"),
+        ('"instanceId"', '"instance"', "instanceId: is missing"),
+        ('"sequence":3', '"sequence":"three"', "sequence: must be an integer"),
+    ],
+)
+def test_a_line_that_does_not_fit_is_told(path: Path, sink: JsonLinesFile, old: str, new: str, said: str) -> None:
+    sink.write(batch(0))
+    sink.close()
+    content = path.read_text()
+    assert old in content
+    path.write_text("".join(line.replace(old, new) for line in content.splitlines(keepends=True)))
+    with pytest.raises(SinkError, match="has a line that is no ") as raised:
+        [held(sink, event) for event in sizes(batch())]
+    assert said in raised.value.message

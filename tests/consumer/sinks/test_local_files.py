@@ -14,8 +14,8 @@ from pathlib import Path
 import portalocker
 import pytest
 
-from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
-from flowise_telemetry_consumer.sinks.local_files import FileLocks
+from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.local_files import FileLocks, os_failure
 from tests.consumer.sinks.writer_process import ROOT
 
 
@@ -26,6 +26,22 @@ def path(tmp_path: Path) -> Path:
 
 def locks(path: Path) -> FileLocks:
     return FileLocks(path, url=f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EACCES, SinkDeniedError),
+        (errno.EROFS, SinkDeniedError),
+        (errno.ENOSPC, SinkUnavailableError),
+        (errno.EMFILE, SinkUnavailableError),
+        (errno.EISDIR, SinkError),
+    ],
+)
+def test_what_waiting_helps_is_told_from_what_an_owner_mends(number: int, kind: type[SinkError]) -> None:
+    failure = os_failure(OSError(number, os.strerror(number)), "jsonl:///x")
+    assert type(failure) is kind
+    assert failure.message == f"jsonl:///x cannot be used: {os.strerror(number)}"
 
 
 def test_the_file_of_a_lock_is_there_while_it_is_held(path: Path) -> None:

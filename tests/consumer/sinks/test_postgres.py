@@ -20,7 +20,13 @@ import polars as pl
 import psycopg
 import pytest
 
-from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import (
+    FencedError,
+    SinkDeniedError,
+    SinkError,
+    SinkInUseError,
+    SinkUnavailableError,
+)
 from flowise_telemetry_consumer.sinks import Batch, Prunable, WriteResult
 from flowise_telemetry_consumer.sinks.postgres import PostgresSink, durability
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
@@ -361,9 +367,11 @@ def test_a_right_that_is_missing_is_told(
         admin.execute(f"GRANT {granted} ON ALL TABLES IN SCHEMA public TO {role}")
     writer = open_database(changed(url, user=f"{role}:pa%2Fs%40s"))
     writer.prepare(catalog())
-    with pytest.raises(SinkError, match=r"permission denied for table .*: GRANT it") as caught:
+    with pytest.raises(SinkDeniedError, match=r"permission denied for table .*: GRANT it") as caught:
         writer.write(batch())
     assert not caught.value.retryable
+    admin.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    assert writer.write(batch()).written == sizes(batch())
     writer.close()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError
+from flowise_telemetry_consumer.errors import FencedError, SinkBehindError, SinkError, SinkInUseError
 from flowise_telemetry_consumer.sinks import Batch, KeepsProgress, SourceProgress, Stageable, open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
@@ -115,6 +115,22 @@ def test_a_writer_whose_partition_was_claimed_since_changes_nothing(database: Cl
     database.write(of_group(1, {TP0: 20}))
     second.write(of_group(2, {TP1: 30}))
     assert offsets_of(second) == {TP0: 20, TP1: 30}
+
+
+def test_a_batch_is_refused_where_less_is_stored_than_was_held(database: ClaimedSink) -> None:
+    # As after a restored copy: the claim is there, and what was written since is not.
+    database.claim("group", [TP0, TP1, TP2])
+    database.write(of_group(0, {TP0: 10, TP1: 10}))
+    after = of_group(1, {TP0: 30, TP1: 30, TP2: 30})
+    for _ in range(2):
+        with pytest.raises(SinkBehindError, match=r"events\[0\] at 10, was at 20") as caught:
+            database.write(replace(after, held={TP0: 20, TP1: 10, TP2: 5}))
+        assert caught.value.next_offsets == {TP0: 10, TP2: 0}
+        assert not caught.value.retryable
+        assert database.counts() == sizes(batch())
+        assert offsets_of(database) == {TP0: 10, TP1: 10}
+    database.write(replace(after, held={TP0: 9, TP1: 10}))
+    assert offsets_of(database) == {TP0: 30, TP1: 30, TP2: 30}
 
 
 def test_two_that_claim_in_turn_fence_each_other(database: ClaimedSink, second: ClaimedSink) -> None:

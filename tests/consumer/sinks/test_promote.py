@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError
+from flowise_telemetry_consumer.errors import FencedError, SinkBehindError, SinkError, SinkInUseError
 from flowise_telemetry_consumer.replay import open_target
 from flowise_telemetry_consumer.sinks import Batch, Stageable, open_sink
 from flowise_telemetry_schemas import ConfigurationError, catalog
@@ -17,7 +17,7 @@ from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
 from tests.consumer.sinks.roles import DatabaseSink, open_database
 
-TP0 = TopicPartition("flowise.telemetry.events", 0)
+TP0, TP1 = (TopicPartition("flowise.telemetry.events", number) for number in range(2))
 NONE_HELD = dict.fromkeys(catalog().names, 0)
 
 
@@ -103,7 +103,8 @@ def test_progress_goes_with_the_rows_and_a_claim_stays_with_the_name(
     staging.claim("replay", [TP0])
     staging.write(of("replay", 0, 5))
     live.promote("next")
-    assert (progress(live), progress(staging)) == ({"replay": {TP0: 5}}, {"group": {TP0: 10}})
+    # What these tables hold is what the replay read: the group goes on from there.
+    assert (progress(live), progress(staging)) == ({"replay": {TP0: 5}, "group": {TP0: 5}}, {"group": {TP0: 10}})
     # The consumer goes on; the replay has had its tables taken away and may not fill those it does not mean.
     live.write(of("group", 1, 11))
     with pytest.raises(FencedError):
@@ -123,6 +124,42 @@ def test_progress_goes_with_the_rows_and_a_claim_stays_with_the_name(
     assert progress(live) == {"group": {TP0: 12}}
     assert progress(staging) == {"replay": {TP0: 6}, "group": {TP0: 11}}
     successor.close()
+
+
+@pytest.mark.parametrize(
+    ("own", "filled", "carried"),
+    [
+        ({TP0: 10}, {"replay/1": {TP0: 4}, "replay/2": {TP0: 7}}, {TP0: 7}),
+        ({TP0: 10}, {"replay/1": {TP0: 40}}, {TP0: 10}),
+        ({TP0: 10, TP1: 10}, {"replay/1": {TP1: 4}}, {TP0: 10, TP1: 4}),
+        ({TP0: 10}, {}, {TP0: 10}),
+    ],
+    ids=["the furthest of the replays", "its own", "by partition", "not filled from a topic"],
+)
+def test_a_group_goes_on_where_the_promoted_tables_end(
+    live: DatabaseSink,
+    staging: DatabaseSink,
+    own: dict[TopicPartition, int],
+    filled: dict[str, dict[TopicPartition, int]],
+    carried: dict[TopicPartition, int],
+) -> None:
+    live.claim("group", own, description="of the group")
+    live.write(replace(batch(0), offsets=own, source="group"))
+    live.claim("replay/0", [TP0])
+    live.write(replace(batch(1), offsets={TP0: 3}, source="replay/0"))
+    for source, offsets in filled.items():
+        staging.claim(source, offsets)
+        staging.write(replace(batch(2), offsets=offsets, source=source))
+    live.promote("next")
+    assert progress(live) == {**filled, "group": carried}
+    behind = {tp: offset for tp, offset in carried.items() if offset < own[tp]}
+    ahead = {tp: offset + 1 for tp, offset in own.items()}
+    if behind:
+        with pytest.raises(SinkBehindError) as caught:
+            live.write(replace(batch(3), offsets=ahead, source="group", held=own))
+        assert caught.value.next_offsets == behind
+    live.write(replace(batch(3), offsets=ahead, source="group", held=carried))
+    assert progress(live)["group"] == ahead
 
 
 @pytest.mark.slow

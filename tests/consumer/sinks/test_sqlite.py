@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.sqlite import SqliteSink
+from flowise_telemetry_consumer.sinks.sqlite import SqliteSink, database
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.batches import batch, sizes
 from tests.consumer.sinks.limits import files_of_at_most
@@ -57,6 +57,26 @@ def test_other_programs_read_while_it_is_written(path: Path, sink: SqliteSink) -
         assert sink.write(batch(1)).written["tool_created"] == 1
         assert db.execute("SELECT count(*) FROM tool_created").fetchone() == (1,)
     assert sink.counts()["tool_created"] == 2
+
+
+def test_a_log_that_a_reader_made_large_is_cut_again(
+    path: Path, sink: SqliteSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_LARGE_LOG_BYTES", 2_000_000)
+    log = path.with_name(f"{path.name}-wal")
+    with other_program(path) as db:
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM tool_created").fetchone()
+        for number in range(12):
+            sink.write(batch(number, repeat=40))
+    grown = log.stat().st_size
+    assert sink.write(batch(1_000)).written == sizes(batch())
+    assert grown > 2_000_000 > log.stat().st_size
+    assert sink.counts() == {event: (12 * 40 + 1) * size for event, size in sizes(batch()).items()}
+    with other_program(path) as db:  # a lock is waited for as before
+        db.execute("BEGIN IMMEDIATE")
+        with pytest.raises(SinkUnavailableError, match=r"for 0\.1 s"):
+            sink.write(batch(1_001))
 
 
 def test_a_lock_is_waited_for_and_then_told_as_an_outage(path: Path, sink: SqliteSink) -> None:

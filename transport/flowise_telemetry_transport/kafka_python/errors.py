@@ -10,13 +10,14 @@ from flowise_telemetry_transport.errors import (
     DeliveryError,
     DeliveryTimeoutError,
     MessageTooLargeError,
+    TimestampRefusedError,
     TopicExistsError,
     TransportError,
     UnknownTopicError,
     not_permitted,
 )
 
-__all__ = ["translate_delivery_error", "translate_error"]
+__all__ = ["is_own_refusal", "translate_delivery_error", "translate_error"]
 
 # By name, because kafka-python and kafka-python-ng have different classes.
 _COMMIT_REJECTED = {"CommitFailedError", "RebalanceInProgressError", "IllegalGenerationError", "UnknownMemberIdError"}
@@ -47,6 +48,7 @@ _CLASSES: tuple[tuple[set[str], type[TelemetryError]], ...] = (
     ({"UnknownTopicOrPartitionError", "InvalidTopicError"}, UnknownTopicError),
     ({"TopicAlreadyExistsError"}, TopicExistsError),
     (_TOO_LARGE, MessageTooLargeError),
+    ({"InvalidTimestampError"}, TimestampRefusedError),
     ({"KafkaConfigurationError", "AssertionError", "TypeError"}, ConfigurationError),
 )
 
@@ -65,6 +67,11 @@ def translate_error(error: Exception, doing: str, *, topic: str | None = None) -
         if name in names:
             return kind(message, topic=topic)
     return TransportError(f"{doing}: {name}: {error}", topic=topic, retryable=retryable)
+
+
+def is_own_refusal(error: BaseException | None) -> bool:
+    """Return True if the client itself refuses a record for its size; a broker may have answered by then, too."""
+    return type(error).__name__ == "MessageSizeTooLargeError" and "when serialized" in str(error)
 
 
 def translate_delivery_error(error: BaseException, topic: str) -> TransportError:

@@ -33,12 +33,13 @@ from flowise_telemetry_transport.kafka_python.patches.positions import (
     seek_back,
 )
 from flowise_telemetry_transport.kafka_python.patches.rotation import rotating_client
+from flowise_telemetry_transport.kafka_python.patches.topic_ids import topic_id_of
 from flowise_telemetry_transport.kafka_python.patches.unauthorized import is_unauthorized
 from flowise_telemetry_transport.kafka_python.release import import_kafka, is_kafka_python_3
 from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.settings import KafkaSettings
-from flowise_telemetry_transport.types import ExpiredOffsets, Record, TopicPartition
+from flowise_telemetry_transport.types import Commit, ExpiredOffsets, Record, TopicPartition
 
 __all__ = ["KafkaPythonReader"]
 
@@ -57,6 +58,7 @@ class KafkaPythonReader:
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._subscription: tuple[list[str], Any] | None = None
         self._unreadable: dict[TopicPartition, tuple[int, str]] = {}
+        self._commit_metadata: dict[TopicPartition, str] = {}
         self._lost: dict[TopicPartition, int] = {}  # positions that the log no longer has
         self._expired: list[ExpiredOffsets] = []
         self._callback_error: BaseException | None = None
@@ -262,7 +264,10 @@ class KafkaPythonReader:
 
         # The third field of kafka-python 2.1 and later: the leader epoch, -1 for "unknown" (KIP-320).
         epoch = [-1] * (len(OffsetAndMetadata._fields) - 2)
-        client_offsets = {_client_tp(tp): OffsetAndMetadata(offset, "", *epoch) for tp, offset in offsets.items()}
+        client_offsets = {
+            _client_tp(tp): OffsetAndMetadata(offset, self._commit_metadata.get(tp, ""), *epoch)
+            for tp, offset in offsets.items()
+        }
         with self._request(f"commit of group {self._group}", timeout_seconds):
             self._consumer.commit(client_offsets)
 
@@ -272,6 +277,18 @@ class KafkaPythonReader:
             raise ConfigurationError("committed needs a reader that was opened with a group")
         with self._request(f"committed offsets of group {self._group}", self._request_seconds):
             return {tp: self._consumer.committed(_client_tp(tp)) for tp in partitions}
+
+    def set_commit_metadata(self, metadata: Mapping[TopicPartition, str]) -> None:
+        """See ``RecordReader``."""
+        self._commit_metadata = dict(metadata)
+
+    def commits(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+        """See ``RecordReader``."""
+        if self._group is None:
+            raise ConfigurationError("commits needs a reader that was opened with a group")
+        with self._request(f"committed offsets of group {self._group}", self._request_seconds):
+            found = {tp: self._consumer.committed(_client_tp(tp), metadata=True) for tp in partitions}
+        return {tp: None if its is None else Commit(its.offset, its.metadata or "") for tp, its in found.items()}
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """See ``RecordReader``."""
@@ -314,8 +331,9 @@ class KafkaPythonReader:
         return {tp: place.offset if place is not None and place.offset >= 0 else None for tp, place in places.items()}
 
     def topic_id(self, topic: str) -> str | None:
-        """Return None: kafka-python does not request topic ids."""
-        return None
+        """See ``RecordReader``; None with kafka-python 3."""
+        with self._request(f"id of topic {topic}", self._request_seconds):
+            return topic_id_of(self._consumer._client, topic)
 
     def _require_known(self, partitions: Collection[TopicPartition]) -> None:
         """Raise ``UnknownTopicError`` for a partition that does not exist: the client would wait for it forever."""

@@ -21,7 +21,7 @@ from flowise_telemetry_transport.errors import (
     not_permitted,
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
-from flowise_telemetry_transport.kafka_python.errors import translate_delivery_error, translate_error
+from flowise_telemetry_transport.kafka_python.errors import is_own_refusal, translate_delivery_error, translate_error
 from flowise_telemetry_transport.kafka_python.patches.rotation import rotating_client
 from flowise_telemetry_transport.kafka_python.patches.threadless import Turns, make_producer
 from flowise_telemetry_transport.kafka_python.patches.unauthorized import note_unauthorized
@@ -77,7 +77,7 @@ class KafkaPythonWriter:
             "max_in_flight_requests_per_connection": 1,  # or a retry would reorder records
             "max_block_ms": int(options.block_seconds * 1000),
             "linger_ms": options.linger_ms,
-            "batch_size": min(_BATCH_BYTES, options.buffer_bytes),
+            "batch_size": min(options.batch_bytes or _BATCH_BYTES, options.buffer_bytes),
             "max_request_size": options.max_record_bytes,
             "buffer_memory": options.buffer_bytes,
             "compression_type": options.compression,
@@ -150,7 +150,7 @@ class KafkaPythonWriter:
                 waited = f"{self._block_seconds:g} s"
                 raise BufferFullError(f"the send buffer has been full for {waited}", topic=name) from error
             raise translate_error(error, f"send to {name}", topic=name) from error
-        if future.is_done and type(future.exception).__name__ == "MessageSizeTooLargeError":
+        if future.is_done and is_own_refusal(future.exception):
             # The client reports its own refusal through the future, like the broker's; the port raises it.
             raise MessageTooLargeError(f"record for {name}: {future.exception}", topic=name)
         pending = topic.pending.get(partition)

@@ -12,6 +12,7 @@ from flowise_telemetry_transport.errors import (
     DeliveryError,
     DeliveryTimeoutError,
     MessageTooLargeError,
+    TimestampRefusedError,
     TopicExistsError,
     TransportError,
     UnknownTopicError,
@@ -54,9 +55,12 @@ _CLASSES: dict[str, type[TelemetryError]] = {
     **dict.fromkeys(("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"), MessageTooLargeError),
     **dict.fromkeys(("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "_SSL"), AuthenticationError),
     "UNSUPPORTED_SASL_MECHANISM": AuthenticationError,
+    # Where several records of a batch are refused, librdkafka does not say why (KIP-467).
+    **dict.fromkeys(("INVALID_TIMESTAMP", "INVALID_RECORD"), TimestampRefusedError),
     "TOPIC_ALREADY_EXISTS": TopicExistsError,
     "_INVALID_ARG": ConfigurationError,
 }
+_OTHERS = frozenset({"_INVALID_DIFFERENT_RECORD"})  # another record of the batch was refused
 _TIMED_OUT = frozenset({"_MSG_TIMED_OUT", "_TIMED_OUT", "REQUEST_TIMED_OUT", "_PURGE_QUEUE", "_PURGE_INFLIGHT"})
 
 
@@ -79,6 +83,8 @@ def translate_error(error: Any, doing: str, *, topic: str | None = None) -> Tele
 def translate_delivery_error(error: Any, topic: str) -> TransportError:
     """Return the error of a record that was not delivered, for ``on_delivery``."""
     doing = f"delivery to {topic}"
+    if error.name() in _OTHERS:
+        return DeliveryError(f"{doing}: {error.str()}", topic=topic, retryable=True)
     if error.name() in _TIMED_OUT:
         return DeliveryTimeoutError(f"{doing}: no acknowledgement in time", topic=topic)
     mapped = translate_error(error, doing, topic=topic)

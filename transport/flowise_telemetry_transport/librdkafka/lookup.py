@@ -10,7 +10,7 @@ from flowise_telemetry_transport.errors import TransportError, UnknownTopicError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka
 from flowise_telemetry_transport.librdkafka.errors import translate_error, translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings
-from flowise_telemetry_transport.types import TopicPartition
+from flowise_telemetry_transport.types import Commit, TopicPartition
 
 __all__ = ["Lookup"]
 
@@ -61,6 +61,10 @@ class Lookup:
 
     def committed(self, partitions: Collection[TopicPartition], group: str) -> dict[TopicPartition, int | None]:
         """Return the group's committed next offsets; None if there is none."""
+        return {tp: its and its.offset for tp, its in self.commits(partitions, group).items()}
+
+    def commits(self, partitions: Collection[TopicPartition], group: str) -> dict[TopicPartition, Commit | None]:
+        """Return the group's committed next offsets with their texts; None if there is none."""
         doing = f"committed offsets of group {group}"
         client_partitions = [self._kafka.TopicPartition(tp.topic, tp.partition) for tp in partitions]
         end = time.monotonic() + self._request_seconds
@@ -73,12 +77,13 @@ class Lookup:
                 if error.args[0].name() not in _COORDINATOR_MOVES or time.monotonic() > end:
                     raise translate_exception(error, doing) from error
                 time.sleep(_RETRY_SECONDS)
-        offsets: dict[TopicPartition, int | None] = {}
+        commits: dict[TopicPartition, Commit | None] = {}
         for tp in found:
             if tp.error is not None:
                 raise translate_error(tp.error, doing, topic=tp.topic)
-            offsets[TopicPartition(tp.topic, tp.partition)] = tp.offset if tp.offset >= 0 else None
-        return offsets
+            there = Commit(tp.offset, tp.metadata or "") if tp.offset >= 0 else None
+            commits[TopicPartition(tp.topic, tp.partition)] = there
+        return commits
 
     def commit(self, client_offsets: Sequence[Any], doing: str) -> Exception | None:
         """Commit and wait; return the error, because this may run in a thread that cannot raise."""

@@ -18,7 +18,7 @@ from flowise_telemetry_transport.librdkafka.offsets import ClusterOffsets
 from flowise_telemetry_transport.librdkafka.rebalancing import is_cooperative, member_config
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.settings import KafkaSettings
-from flowise_telemetry_transport.types import ExpiredOffsets, Record, TopicPartition
+from flowise_telemetry_transport.types import Commit, ExpiredOffsets, Record, TopicPartition
 
 __all__ = ["LibrdkafkaReader"]
 
@@ -29,6 +29,7 @@ class LibrdkafkaReader:
     def __init__(self, settings: KafkaSettings, *, group: str | None, client_id: str) -> None:
         self._servers = settings.servers_text
         self._group = group
+        self._commit_metadata: dict[TopicPartition, str] = {}
         self._closed = False
         self._cooperative = is_cooperative(settings)
         self._credentials = Credentials(settings)
@@ -155,7 +156,7 @@ class LibrdkafkaReader:
             raise ConfigurationError("commit needs a reader that was opened with a group")
         if self._membership.is_member:
             check_commit(self._group, offsets, self._assignment.partitions)
-        client_offsets = [self._assignment.client_tp(tp, offset) for tp, offset in offsets.items()]
+        client_offsets = [self._client_commit(tp, offset) for tp, offset in offsets.items()]
         doing = f"commit of group {self._group}"
         done: list[Any] = []
         if self._membership.in_callback:
@@ -172,6 +173,16 @@ class LibrdkafkaReader:
         if self._group is None:
             raise ConfigurationError("committed needs a reader that was opened with a group")
         return self._lookup.committed(partitions, self._group)
+
+    def set_commit_metadata(self, metadata: Mapping[TopicPartition, str]) -> None:
+        """See ``RecordReader``."""
+        self._commit_metadata = dict(metadata)
+
+    def commits(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+        """See ``RecordReader``."""
+        if self._group is None:
+            raise ConfigurationError("commits needs a reader that was opened with a group")
+        return self._lookup.commits(partitions, self._group)
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """See ``RecordReader``."""
@@ -196,6 +207,9 @@ class LibrdkafkaReader:
     def topic_id(self, topic: str) -> str | None:
         """See ``RecordReader``."""
         return self._offsets.topic_id(topic)
+
+    def _client_commit(self, tp: TopicPartition, offset: int) -> Any:
+        return confluent_kafka().TopicPartition(tp.topic, tp.partition, offset, self._commit_metadata.get(tp, ""))
 
     def close(self, *, timeout_seconds: float = 10.0) -> None:
         """See ``RecordReader``."""

@@ -50,6 +50,7 @@ class LibrdkafkaWriter:
             "message.max.bytes": options.max_record_bytes,
             "queue.buffering.max.kbytes": max(1, options.buffer_bytes // 1024),
             "compression.type": options.compression or "none",
+            **({} if options.batch_bytes is None else {"batch.size": options.batch_bytes}),
         }
         self._producer: Any = None
         self._produce: Any = None

@@ -53,6 +53,7 @@ class Group:
     """
 
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    metadata: dict[TopicPartition, str] = field(default_factory=dict)
     members: dict[int, frozenset[str]] = field(default_factory=dict)
     generation: int = 0
     joined: set[int] = field(default_factory=set)

@@ -16,7 +16,7 @@ from flowise_telemetry_transport.errors import (
 from flowise_telemetry_transport.memory.cluster import Cluster
 from flowise_telemetry_transport.memory.log import Group
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.types import ExpiredOffsets, Record, TopicPartition
+from flowise_telemetry_transport.types import Commit, ExpiredOffsets, Record, TopicPartition
 
 __all__ = ["InMemoryReader"]
 
@@ -34,6 +34,7 @@ class InMemoryReader:
         self._generation = 0
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
+        self._commit_metadata: dict[TopicPartition, str] = {}
         self._expired: list[ExpiredOffsets] = []
         self._turn = 0
 
@@ -183,6 +184,20 @@ class InMemoryReader:
             if self._topics is not None:
                 check_commit(self.group, offsets, self._positions if self.member in group.members else ())
             group.committed.update(offsets)
+            group.metadata.update({tp: self._commit_metadata.get(tp, "") for tp in offsets})
+
+    def set_commit_metadata(self, metadata: Mapping[TopicPartition, str]) -> None:
+        """See ``RecordReader``."""
+        self._commit_metadata = dict(metadata)
+
+    def commits(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+        """See ``RecordReader``."""
+        offsets = self.committed(partitions)
+        with self._cluster.changed:
+            metadata = self._cluster.group(self.group or "").metadata
+            return {
+                tp: None if offset is None else Commit(offset, metadata.get(tp, "")) for tp, offset in offsets.items()
+            }
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
 import click
 
 from flowise_telemetry_cli.commands._archive import (
     FirstRejects,
     archive_verdict,
-    open_rejects,
+    begin_rejects,
     rejects_beside,
     report_archive,
     report_archive_plan,
@@ -21,19 +22,22 @@ from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.output.progress import ProgressDisplay
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_consumer.archives.opening import Source
+from flowise_telemetry_consumer.archives.rejects import RejectsFile
 from flowise_telemetry_consumer.process import separate_stderr
 from flowise_telemetry_consumer.replay import (
     TOPIC_SCHEME,
     archive_of,
+    archive_run_id,
     begin_archive,
     finish_archive,
+    open_source,
     open_target,
     plan_archive,
-    replay_archive,
+    replay_source,
     require_own_rows,
 )
 from flowise_telemetry_consumer.retry import RunControl
-from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings
@@ -42,10 +46,10 @@ __all__ = ["run_archive", "run_archive_plan"]
 
 
 def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_url: str, job: Job) -> int:
-    """Replay one sink into another, or onto a topic, and return the exit status."""
+    """Replay a sink, a table or exported files into a sink, or onto a topic, and return the exit status."""
     separate_stderr()
     with ExitStack() as opened:
-        source = open_sink(source_url)
+        source = open_source(source_url, catalog())
         opened.callback(source.close)
         target: Sink
         if job.sink_url.startswith(TOPIC_SCHEME):
@@ -62,13 +66,17 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
         stop = opened.enter_context(stopped_by_signals())
         if job.staging is not None:
             begin_archive(target, source.url)
-        rejects = open_rejects(opened, job.rejects or rejects_beside(source.url))
-        result = replay_archive(
+        rejects = RejectsFile(job.rejects or rejects_beside(source.url))
+        opened.callback(rejects.close)
+        result = replay_source(
             source,
             target,
             catalog(),
             job.request.record_filter,
+            run_id=archive_run_id(source, target, job.request.run_id(target.url)),
+            restart=job.restart,
             control=RunControl(job.no_progress_seconds, stop),
+            on_begin=partial(begin_rejects, rejects, source.url),
             on_report=display.show,
             on_rejects=rejects.keep,
         )
@@ -83,7 +91,7 @@ def run_archive_plan(source_url: str, job: Job) -> int:
     """Print what a replay from an archive would do and return the exit status; no broker is asked for a topic."""
     separate_stderr()
     with ExitStack() as opened:
-        source = open_sink(source_url)
+        source = open_source(source_url, catalog())
         opened.callback(source.close)
         target = None if job.sink_url.startswith(TOPIC_SCHEME) else open_target(job.sink_url, job.staging)
         if target is not None:
@@ -103,6 +111,6 @@ def run_archive_plan(source_url: str, job: Job) -> int:
     return report_archive_plan(plan, as_json=job.as_json)
 
 
-def _require_another_place(source: Sink, target: Sink) -> None:
+def _require_another_place(source: Source, target: Sink) -> None:
     if target.url == source.url:
         raise click.UsageError(f"--source and --sink are both {source.url}.")

@@ -33,7 +33,11 @@ _OPTIONS = (
     topic_option,
     click.option("--sink", metavar="URL", help=SINK_HELP),
     range_options,
-    click.option("--source", metavar="URL", help="Read this sink in place of the topic, such as delta:///archive."),
+    click.option(
+        "--source",
+        metavar="URL|DIR",
+        help="Read this sink, Delta table or folder of export in place of the topic, such as delta:///archive.",
+    ),
     click.option("--staging", metavar="NAME", help="Fill staging tables of this name; replay promote makes them live."),
     click.option(
         "--sink-bootstrap-servers", metavar="HOST:PORT,…", help="Brokers of the topic in --sink kafka://topic."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.clickhouse.address import Address
 
 __all__ = ["translate_errors"]
@@ -54,9 +54,9 @@ def _failure(error: Exception, address: Address) -> SinkError:
     if name in _OUTAGES:
         return SinkUnavailableError(f"{shown} is not available: {name}")
     if name in _LOGIN:
-        return SinkError(f"{shown} rejected the login: check user, password and database")
+        return SinkDeniedError(f"{shown} rejected the login: check user, password and database")
     if name == _DENIED:
-        return SinkError(f"{shown} refused: {_grant(str(error))}: GRANT it to the role of docs/sinks.md")
+        return SinkDeniedError(f"{shown} refused: {_grant(str(error))}: GRANT it to the role of docs/sinks.md")
     if name in _MISSING:
         return SinkError(f"{shown}: {name}: a database is made by its owner, a consumer makes tables when it starts")
     return SinkError(f"{shown} refused: {name}")

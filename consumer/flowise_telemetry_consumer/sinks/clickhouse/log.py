@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, ProgressRow
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, ProgressRow, Stored, carried_offset
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -32,8 +32,6 @@ __all__ = [
     "append",
     "make_log",
     "read_log",
-    "trim",
-    "was_annulled",
 ]
 
 _COLUMNS = {
@@ -84,6 +82,12 @@ class Partition:
     claimed_at_ms: int | None = None
     updated_at_ms: int = 0
 
+    def row(self, source: str, partition: TopicPartition) -> ProgressRow:
+        """Return it as a row of progress."""
+        return ProgressRow(
+            source, partition, self.next_offset, self.description, self.claimed_at_ms, self.updated_at_ms
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -133,10 +137,18 @@ class State:
         its = self.partitions.get(key)
         return its.claim if its else 0
 
+    def stored_of(self, table_set: str, source: str) -> dict[TopicPartition, Stored]:
+        """Return what is stored of a source in one set of tables."""
+        return {
+            partition: Stored(its.next_offset, its.claim)
+            for (where, whose, partition), its in self.partitions.items()
+            if (where, whose) == (table_set, source)
+        }
+
     def progress_of(self, table_set: str) -> list[ProgressRow]:
         """Return the progress in one set of tables."""
         return [
-            ProgressRow(source, partition, its.next_offset, its.description, its.claimed_at_ms, its.updated_at_ms)
+            its.row(source, partition)
             for (where, source, partition), its in self.partitions.items()
             if where == table_set
         ]
@@ -205,28 +217,6 @@ def read_log(server: Server, *, lock_ms: int, quick: bool = True) -> State:
     return state
 
 
-def was_annulled(server: Server, number: int) -> bool:
-    """Return True if a batch whose end was added was annulled before."""
-    its = f"FROM {name(PROGRESS_TABLE)} WHERE batch = {number:d} AND kind"
-    # A summary, which may have been added after the end, names those alone whose end came too late.
-    rows = server.rows(
-        f"SELECT kind, if(as_of > 0, 0, _block_number) {its} IN ('annul', 'commit', 'promoted')", quick=True
-    )
-    annulled = [at for kind, at in rows if kind == "annul"]
-    ended = [at for kind, at in rows if kind != "annul"]
-    return bool(annulled) and (not ended or min(annulled) < min(ended))
-
-
-def trim(server: Server, state: State) -> None:
-    """Delete what a summary of this state says too."""
-    under_way = ", ".join(str(number) for number in sorted(state.begun)) or "0"
-    server.execute(
-        f"DELETE FROM {name(PROGRESS_TABLE)} WHERE _block_number <= {state.last:d} "  # noqa: S608 - our table
-        f"AND NOT (kind = 'begin' AND _block_number IN ({under_way})) "
-        "AND (kind NOT IN ('lock', 'unlock') OR at < now64(3) - INTERVAL 1 HOUR)"
-    )
-
-
 def _begin(state: State, number: int, age_ms: int, entry: Entry) -> None:
     its = state.begun.get(number) or Begun(number, entry.batch, age_ms, {})
     claims = dict(its.claims)
@@ -274,9 +264,11 @@ def _exchange(state: State, promotion: Promotion, at_ms: int) -> None:
         (other.get(where, where), source, partition): its
         for (where, source, partition), its in state.partitions.items()
     }
+    incoming = [its.row(*key[1:]) for key, its in moved.items() if key[0] == promotion.live]
     for key, its in state.partitions.items():
         if key[0] == promotion.live:
-            held = moved.get(key) or Partition(None, 0, its.description, None, at_ms)
+            offset = carried_offset(its.row(*key[1:]), incoming)
+            held = moved.get(key) or Partition(offset, 0, its.description, None, at_ms)
             moved[key] = replace(held, claim=its.claim)
     state.partitions = moved
 

@@ -82,9 +82,7 @@ class ClickhouseSink:
             return WriteResult(written={}, duplicates={})
         held = {step.partition: self._entry(batch.source, step.partition, step.epoch) for step in steps}
         with self._turn(list(held.values())) as turn:
-            for step in steps:
-                if turn.state.claim_of((self._table_set, batch.source, step.partition)) != step.epoch:
-                    raise self._claims.fenced(batch.source, step.partition)
+            self._claims.require(batch, turn.state.stored_of(self._table_set, batch.source))
             written = self._insert(batch.frames, turn)
             turn.entries.extend(
                 self._entry(

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
-from flowise_telemetry_consumer.sinks.clickhouse.log import Begun, Entry, State, append, read_log, trim, was_annulled
-from flowise_telemetry_consumer.sinks.clickhouse.server import Server
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
+from flowise_telemetry_consumer.sinks.clickhouse.log import Begun, Entry, State, append, read_log
+from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name
 
 __all__ = ["TURN_SECONDS", "Turn", "Turns"]
 
@@ -70,13 +71,13 @@ class Turns:
                 self.annul(turn.number)
                 self._unsure.discard(nonce)
             raise
-        if was_annulled(self._server, turn.number):
+        if _was_annulled(self._server, turn.number):
             raise SinkUnavailableError(
                 f"{self._server.address.shown}: a batch took longer than others wait for it, and was annulled"
             )
         self._unsure.discard(nonce)
         if summary:
-            trim(self._server, turn.state)
+            _trim(self._server, turn.state)
 
     def annul(self, number: int) -> None:
         """Annul a batch, unless its end is there already."""
@@ -119,3 +120,25 @@ class Turns:
 def _begins(nonce: int, claims: Sequence[Entry]) -> list[Entry]:
     """Return the entries with which a batch begins."""
     return [replace(entry, kind="begin", batch=nonce) for entry in claims] or [Entry(kind="begin", batch=nonce)]
+
+
+def _was_annulled(server: Server, number: int) -> bool:
+    """Return True if a batch whose end was added was annulled before."""
+    its = f"FROM {name(PROGRESS_TABLE)} WHERE batch = {number:d} AND kind"
+    # A summary, which may have been added after the end, names those alone whose end came too late.
+    rows = server.rows(
+        f"SELECT kind, if(as_of > 0, 0, _block_number) {its} IN ('annul', 'commit', 'promoted')", quick=True
+    )
+    annulled = [at for kind, at in rows if kind == "annul"]
+    ended = [at for kind, at in rows if kind != "annul"]
+    return bool(annulled) and (not ended or min(annulled) < min(ended))
+
+
+def _trim(server: Server, state: State) -> None:
+    """Delete what a summary of this state says too."""
+    under_way = ", ".join(str(number) for number in sorted(state.begun)) or "0"
+    server.execute(
+        f"DELETE FROM {name(PROGRESS_TABLE)} WHERE _block_number <= {state.last:d} "  # noqa: S608 - our table
+        f"AND NOT (kind = 'begin' AND _block_number IN ({under_way})) "
+        "AND (kind NOT IN ('lock', 'unlock') OR at < now64(3) - INTERVAL 1 HOUR)"
+    )

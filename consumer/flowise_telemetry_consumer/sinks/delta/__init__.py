@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from flowise_telemetry_consumer.sinks.delta.address import place_of
 from flowise_telemetry_consumer.sinks.delta.compaction import COMPACTED_ROWS, RETENTION_HOURS, Compacted
 from flowise_telemetry_consumer.sinks.delta.folder import Folder
 from flowise_telemetry_consumer.sinks.delta.object_store import LOCK_SECONDS, ObjectStore
+from flowise_telemetry_consumer.sinks.delta.one_table import OneTable
 from flowise_telemetry_consumer.sinks.delta.sink import DeltaSink
 from flowise_telemetry_consumer.sinks.local_files import file_of
 
@@ -19,6 +21,7 @@ __all__ = [
     "DeltaSink",
     "open_delta",
     "open_delta_on_objects",
+    "open_table",
 ]
 
 
@@ -35,3 +38,21 @@ def open_delta_on_objects(url: str) -> DeltaSink:
     import deltalake  # noqa: F401 - as above
 
     return DeltaSink(ObjectStore(place_of(url, os.environ)))
+
+
+def open_table(url: str) -> OneTable | None:
+    """Return the table that a URL names where one of a lake is expected; None where there is none of its own."""
+    from deltalake import DeltaTable
+
+    store: Folder | ObjectStore
+    if url.startswith("delta:"):
+        folder = file_of(url.rstrip("/"), "delta")
+        event, store = folder.name, Folder(folder.parent)
+    else:
+        place = place_of(url, os.environ)
+        above, _, event = place.prefix.rpartition("/")
+        store = ObjectStore(replace(place, prefix=above))
+    with store.translate_errors():
+        if not event or not DeltaTable.is_deltatable(store.location(event), dict(store.options) or None):
+            return None
+    return OneTable(DeltaSink(store), event, url)

@@ -71,7 +71,7 @@ class DataFile:
     @classmethod
     def of_frame(cls, path: str, date: str, size_bytes: int, frame: pl.DataFrame) -> DataFile:
         """Return the file that holds these rows."""
-        ids, times = frame["event_id"], frame["occurred_at"].to_physical()
+        ids, times = frame["event_id"], frame["occurred_at"].cast(pl.Int64())
         least, greatest = str(ids.min()), str(ids.max())
         earliest, latest = (rfc3339(int(str(time_ms))) for time_ms in (times.min(), times.max()))
         return cls.of(
@@ -163,7 +163,7 @@ def parts_by_date(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield the rows of each day of ``occurred_at``."""
     if frame.is_empty():
         return
-    times = frame["occurred_at"].to_physical()
+    times = frame["occurred_at"].cast(pl.Int64())
     first, last = (rfc3339(int(str(time_ms)))[:10] for time_ms in (times.min(), times.max()))
     if first == last:
         yield first, frame

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError, SnapshotGoneError
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, new_path, parts_by_date
 from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS, KnownIds
 from flowise_telemetry_consumer.sinks.delta.log import TableLog, now_ms
-from flowise_telemetry_consumer.sinks.delta.rows import DATE, encoded, merged_fields, rows_of, table_fields
+from flowise_telemetry_consumer.sinks.delta.rows import DATE, decoded, encoded, merged_fields, rows_of, table_fields
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.event_ids import first_of_each
+from flowise_telemetry_consumer.sinks.row_files import RowFile, rows_of_files
 from flowise_telemetry_schemas import EventSchema
 
 __all__ = ["EventTable", "Pending"]
@@ -115,22 +116,35 @@ class EventTable:
                 return
         raise self._contended()
 
-    def read(self, schema: EventSchema, batch_rows: int) -> Iterator[pl.DataFrame]:
-        """Yield all rows of the state that was loaded."""
-        for path in list(self.log.files):
-            try:
-                yield from rows_of(schema, self._store.scan([f"{self.log.table}/{path}"]), batch_rows=batch_rows)
-            except FileNotFoundError as error:
-                raise SinkUnavailableError(
-                    f"{self._store.url}: files of {self.log.table} were removed while it was read: read it again"
-                ) from error
+    def read(self, schema: EventSchema, batch_rows: int, *, start_row: int = 0) -> Iterator[pl.DataFrame]:
+        """Yield the rows of the state that was loaded, in an order that it always has."""
+        ordered = sorted(self.log.files.values(), key=lambda file: (file.date, file.first, file.path))
+        try:
+            yield from rows_of_files(
+                [RowFile(self._path(file), file.size_bytes, self._rows(file)) for file in ordered],
+                small=lambda paths: decoded(schema, self._store.fetch(paths)),
+                large=lambda path: rows_of(schema, self._store.scan([path]), batch_rows=batch_rows),
+                start_row=start_row,
+                batch_rows=batch_rows,
+            )
+        except FileNotFoundError as error:
+            raise SnapshotGoneError(
+                f"{self._store.url}: files of {self.log.table} were removed while it was read: read it again"
+            ) from error
 
     def count(self) -> int:
         """Return the number of rows of the state that was loaded."""
-        files = self.log.files.values()
-        unknown = [f"{self.log.table}/{file.path}" for file in files if file.rows is None]
-        counted: int = self._store.scan(unknown).select(pl.len()).collect().item() if unknown else 0
-        return counted + sum(file.rows or 0 for file in files)
+        return sum(map(self._rows, self.log.files.values()))
+
+    def _rows(self, file: DataFile) -> int:
+        """Return the number of rows of a file: the log's, or counted where another writer left that out."""
+        if file.rows is not None:
+            return file.rows
+        counted: int = self._store.scan([self._path(file)]).select(pl.len()).collect().item()
+        return counted
+
+    def _path(self, file: DataFile) -> str:
+        return f"{self.log.table}/{file.path}"
 
     def _again(self, pending: Pending, check: Callable[[], bool]) -> bool:
         changes = self.log.refresh(self._known.follow)

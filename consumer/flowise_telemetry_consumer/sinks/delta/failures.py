@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
 
 __all__ = ["failure_of", "is_of_deltalake", "told"]
 
@@ -39,7 +39,7 @@ def failure_of(error: Exception, url: str, *, bucket: str = "") -> SinkError:
 def told(url: str, code: int, status: str, is_of_tables: bool) -> SinkError:
     """Return our error for a status."""
     if code in _NOT_ALLOWED:
-        return SinkError(
+        return SinkDeniedError(
             f"{url} refused the credentials ({status}): they are those of the environment (AWS_ACCESS_KEY_ID, "
             "AWS_SECRET_ACCESS_KEY) or of the machine; they must allow to list the bucket, get, put and delete"
         )

@@ -75,6 +75,10 @@ class Folder:
         except FileNotFoundError:
             return None
 
+    def fetch(self, paths: Sequence[str]) -> list[bytes]:
+        """Return the bytes of some files."""
+        return [(self._root / path).read_bytes() for path in paths]
+
     def exists(self, path: str) -> bool:
         """Tell if there is such a file."""
         return (self._root / path).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -22,8 +23,24 @@ _SMALL_FILES_AT_ONCE = 256
 _SHARE = 0.01
 """Of a batch's ids: from here on a minute is worth remembering."""
 
+_MAX_PARTS = 64
+"""How many batches of one minute are remembered apart."""
+
 _MINUTE_DIGITS = 8
 """The digits of an id that change every 65 seconds: the ids that share them are looked up and remembered together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Some ids, with the least and the greatest: a batch that is newer than all of them is not compared with them."""
+
+    first: str
+    last: str
+    ids: pl.Series
+
+    @classmethod
+    def of(cls, ids: pl.Series) -> _Held:
+        return cls(str(ids.min()), str(ids.max()), ids)
 
 
 class KnownIds:
@@ -39,7 +56,7 @@ class KnownIds:
         self._store = store
         self._log = log
         self._max_cached_ids = max_cached_ids
-        self._minutes: dict[str, pl.Series] = {}
+        self._minutes: dict[str, list[_Held]] = {}
         self._cached_ids = 0
 
     def forget(self) -> None:
@@ -54,37 +71,39 @@ class KnownIds:
         if change.removed:
             self.forget()
         for minute in [minute for minute in self._minutes if any(_may_hold(it, [minute]) for it in change.added)]:
-            self._cached_ids -= len(self._minutes.pop(minute))
+            self._forget_minute(minute)
 
     def among(self, event_ids: pl.Series) -> pl.Series:
         """Tell for each of these ids if the table holds it."""
         if event_ids.is_empty():
             return pl.Series([], dtype=pl.Boolean())
-        first = str(event_ids.min())[:_MINUTE_DIGITS]
-        if first in self._minutes and str(event_ids.max())[:_MINUTE_DIGITS] == first:
+        least, greatest = str(event_ids.min()), str(event_ids.max())
+        first = least[:_MINUTE_DIGITS]
+        if first in self._minutes and greatest[:_MINUTE_DIGITS] == first:
             # Last in the order of use.
             held = self._minutes[first] = self._minutes.pop(first)
-            return _are_in(event_ids, held)
+            return _are_in(event_ids, [its.ids for its in held if its.first <= greatest and its.last >= least])
         minutes = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
-        known = pl.repeat(False, len(event_ids), eager=True)
-        missing, odd, cached = [], [], []
+        known = _none(len(event_ids))
+        missing: list[str] = []
+        odd: list[str] = []
+        cached: list[pl.Series] = []
         for minute, count in minutes.value_counts().iter_rows():
-            ids = self._minutes.pop(minute, None)
-            if ids is not None:
+            if minute in self._minutes:
                 # Last in the order of use.
-                self._minutes[minute] = ids
-                cached.append(ids)
+                held = self._minutes[minute] = self._minutes.pop(minute)
+                cached += [its.ids for its in held if its.first <= greatest and its.last >= least]
             elif count >= len(event_ids) * _SHARE:
                 missing.append(minute)
             else:
                 odd.append(minute)
         if cached:
-            known |= _are_in(event_ids, pl.concat(cached))
+            known |= _are_in(event_ids, cached)
         if missing:
             known |= self._look_up(missing, event_ids)
         if odd:
             wanted = event_ids.filter(minutes.is_in(odd))
-            known |= _are_in(event_ids, self._find(wanted.sort().to_list()))
+            known |= _are_in(event_ids, [self._find(wanted.sort().to_list())])
         return known
 
     def added(self, event_ids: pl.Series) -> None:
@@ -93,27 +112,32 @@ class KnownIds:
             before = self._minutes.get(minute)
             # A minute that was too much to remember is not remembered in part.
             if before is not None:
-                self._minutes[minute] = pl.concat([before, ids], rechunk=before.n_chunks() > 16)
+                before.append(_Held.of(ids))
                 self._cached_ids += len(ids)
+                if len(before) > _MAX_PARTS:
+                    self._minutes[minute] = [_Held.of(pl.concat([its.ids for its in before], rechunk=True))]
         while self._cached_ids > self._max_cached_ids:
-            self._cached_ids -= len(self._minutes.pop(next(iter(self._minutes))))
+            self._forget_minute(next(iter(self._minutes)))
+
+    def _forget_minute(self, minute: str) -> None:
+        self._cached_ids -= sum(len(its.ids) for its in self._minutes.pop(minute))
 
     def _look_up(self, minutes: Sequence[str], event_ids: pl.Series) -> pl.Series:
         """Read minutes whole, and remember them where they are not too many."""
-        known = pl.repeat(False, len(event_ids), eager=True)
-        held = [pl.Series("event_id", [], pl.String())]
+        known = _none(len(event_ids))
+        held: list[pl.Series] = []
         total = 0
         for ids in self._held_in(minutes):
-            known |= _are_in(event_ids, ids)
+            known |= _are_in(event_ids, [ids])
             total += len(ids)
             if total <= self._max_cached_ids:
                 held.append(ids)
             else:
                 held = []
         if total <= self._max_cached_ids:
-            self._minutes |= dict.fromkeys(minutes, held[0])
-            for minute, ids in _by_minute(pl.concat(held)):
-                self._minutes[minute] = ids
+            self._minutes |= {minute: [] for minute in minutes}
+            for minute, ids in _by_minute(pl.concat(held)) if held else ():
+                self._minutes[minute] = [_Held.of(ids)]
             self._cached_ids += total
         return known
 
@@ -160,8 +184,15 @@ def _may_hold(file: DataFile, minutes: Sequence[str]) -> bool:
     return any(first <= minute <= last for minute in minutes)
 
 
-def _are_in(event_ids: pl.Series, known: pl.Series) -> pl.Series:
-    return event_ids.is_in(known.implode())
+def _are_in(event_ids: pl.Series, known: Sequence[pl.Series]) -> pl.Series:
+    known = [ids for ids in known if len(ids)]
+    if not known:
+        return _none(len(event_ids))
+    return event_ids.is_in((pl.concat(known) if len(known) > 1 else known[0]).implode())
+
+
+def _none(count: int) -> pl.Series:
+    return pl.Series([False]).new_from_index(0, count)
 
 
 def _by_minute(event_ids: pl.Series) -> Iterator[tuple[str, pl.Series]]:

@@ -109,6 +109,10 @@ class ObjectStore:
         except FileNotFoundError:
             return None
 
+    def fetch(self, paths: Sequence[str]) -> list[bytes]:
+        """Return the bytes of some objects, asked for some at a time."""
+        return self._each(lambda path: bytes(self._obstore.get(self._store, path).bytes()), paths)
+
     def exists(self, path: str) -> bool:
         """Tell if there is such an object."""
         try:

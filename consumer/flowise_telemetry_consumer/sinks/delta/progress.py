@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkUnavailableError
-from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, ProgressRow, sources_of
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, ProgressRow, Stored, sources_of
 from flowise_telemetry_consumer.sinks.delta.log import TableLog, now_ms
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress
@@ -43,6 +43,12 @@ class Kept:
     description: str
     claimed_at_ms: int | None
     updated_at_ms: int
+
+    def row(self, source: str, partition: TopicPartition) -> ProgressRow:
+        """Return it as a row of progress."""
+        return ProgressRow(
+            source, partition, self.next_offset, self.description, self.claimed_at_ms, self.updated_at_ms
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +143,10 @@ class Progress:
         return {partition: offset for partition, offset in kept.items() if offset is not None}
 
     def require_claims(self, batch: Batch) -> None:
-        """Raise ``FencedError`` where another has claimed a partition of this batch since."""
-        for advance in self._claims.advances(batch):
-            kept = self._state.sources.get((batch.source, advance.partition))
-            if kept is None or kept.epoch != advance.epoch:
-                raise self._claims.fenced(batch.source, advance.partition)
+        """Raise ``FencedError`` where another claimed a partition of this batch, or ``SinkBehindError``."""
+        sources = self._state.sources
+        its = {tp: sources[batch.source, tp] for tp in batch.offsets if (batch.source, tp) in sources}
+        self._claims.require(batch, {tp: Stored(kept.next_offset, kept.epoch) for tp, kept in its.items()})
 
     def transactions(self, batch: Batch) -> list[Mapping[str, object]]:
         """Return the next offsets as the protocol has it for applications, for whoever reads a log."""
@@ -183,17 +188,7 @@ class Progress:
 
     def sources(self) -> list[SourceProgress]:
         """Return the progress of each source."""
-        return sources_of(
-            ProgressRow(
-                source,
-                partition,
-                kept.next_offset,
-                kept.description,
-                claimed_at_ms=kept.claimed_at_ms,
-                updated_at_ms=kept.updated_at_ms,
-            )
-            for (source, partition), kept in self._state.sources.items()
-        )
+        return sources_of(kept.row(*key) for key, kept in self._state.sources.items())
 
     def _commit(self, state: State) -> bool:
         file = io.BytesIO()

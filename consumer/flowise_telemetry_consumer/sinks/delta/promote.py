@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from flowise_telemetry_consumer.errors import SinkUnavailableError
+from flowise_telemetry_consumer.sinks.claims import carried_offset
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.log import TableLog, now_ms
 from flowise_telemetry_consumer.sinks.delta.progress import Kept, Progress, State
@@ -124,10 +125,11 @@ def _ended_here(state: State, promotion: Promotion, versions: Mapping[str, int])
     if not _is_under_way(state, promotion):
         return None
     sources = _unpacked(Promotion.of(state).incoming or ())
+    filled = [kept.row(*key) for key, kept in sources.items()]
     for key, kept in state.sources.items():
         coming = sources.get(key)
         if coming is None:
-            sources[key] = replace(kept, next_offset=None, claimed_at_ms=None)
+            sources[key] = replace(kept, next_offset=carried_offset(kept.row(*key), filled), claimed_at_ms=None)
         else:
             sources[key] = replace(coming, epoch=kept.epoch)
     return State(sources, {**state.versions, **versions}, state.exchanges + 1, promotion.text())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
 
-from flowise_telemetry_consumer.decoding.frames import column_of, polars_schema
+from flowise_telemetry_consumer.sinks.row_files import parquet_rows
+from flowise_telemetry_consumer.sinks.rows import shape_of
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["DATE", "ROW_GROUP_ROWS", "encoded", "merged_fields", "rows_of", "table_fields"]
+__all__ = ["DATE", "ROW_GROUP_ROWS", "decoded", "encoded", "merged_fields", "rows_of", "table_fields"]
 
 DATE = "date"
 """The column that tables are partitioned by; it stands in the log and not in the files."""
@@ -43,19 +44,18 @@ def encoded(frame: pl.DataFrame) -> bytes:
     return file.getvalue()
 
 
+def decoded(schema: EventSchema, files: Iterable[bytes]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of whole files in the shape of the schema, those of neighbours with the same columns together."""
+    for rows in parquet_rows(files):
+        yield rows.select(shape_of(schema, rows.columns))
+
+
 def rows_of(schema: EventSchema, scanned: pl.LazyFrame, *, batch_rows: int) -> Iterator[pl.DataFrame]:
     """Yield the rows of a file in the shape of the schema, at most ``batch_rows`` at a time.
 
     Columns that came with a later version than that of the file have the field's default, or null.
     """
-    there = scanned.collect_schema()
-    wanted = polars_schema(schema)
-    shaped = scanned.select(
-        pl.col(field.column).cast(wanted[field.column])
-        if field.column in there
-        else _default(field, wanted[field.column])
-        for field in schema.fields
-    )
+    shaped = scanned.select(shape_of(schema, scanned.collect_schema()))
     rows: int = scanned.select(pl.len()).collect().item()
     step = max(batch_rows, ROW_GROUP_ROWS // batch_rows * batch_rows)
     for start in range(0, rows, step):
@@ -106,12 +106,6 @@ def _type(field: Field) -> Any:
     if field.kind == "array" and field.items is not None:
         return {"type": "array", "elementType": _type(field.items), "containsNull": True}
     return _TYPES[field.kind]
-
-
-def _default(field: Field, dtype: pl.DataType) -> pl.Expr:
-    if not field.has_default:
-        return pl.lit(None, dtype).alias(field.column)
-    return pl.lit(column_of(field, [{}])).first().alias(field.column)
 
 
 def _is_time(dtype: pl.DataType) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -17,6 +17,7 @@ from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
 from flowise_telemetry_consumer.sinks.delta.progress import Progress, State
 from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, finish
 from flowise_telemetry_consumer.sinks.delta.pruning import prune_table
+from flowise_telemetry_consumer.sinks.delta.snapshot import DeltaSnapshot, earlier_tables
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.delta.visible import visible_table, warn_of_a_copy
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
@@ -119,31 +120,34 @@ class DeltaSink:
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table, as of the last batch that ended before this was called.
 
-        Raises ``SinkUnavailableError`` where files of that state are vacuumed meanwhile.
+        Raises ``SnapshotGoneError`` where files of that state are vacuumed meanwhile.
         """
-        schema = self._schemas.get(event) or catalog().latest(event)
-        with self._store.translate_errors():
-            self._store.require_root()
-            self._progress.load()
-            table = self._visible(event)
-            if table is None:
-                raise SinkError(
-                    f"there is no table {self._prefix}{event} in {self._url}: a consumer makes it when it starts",
-                    event=event,
-                )
-            yield from table.read(schema, batch_rows)
+        yield from self._snapshot([event]).read(event, batch_rows=batch_rows)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
-        counts: dict[str, int] = {}
+        return self.snapshot().counts()
+
+    def snapshot(self, name: str = "", *, events: Sequence[str] = ()) -> DeltaSnapshot:
+        """Return the state of the last batch that ended, or an earlier one: ``compact`` leaves those of a week."""
+        if not name:
+            return self._snapshot(events or sorted(self._known()))
+        with self._store.translate_errors():
+            self._store.require_root()
+            return self._snapshot_of(earlier_tables(self._store, self._prefix, name, self._url))
+
+    def _snapshot(self, events: Iterable[str]) -> DeltaSnapshot:
         with self._store.translate_errors():
             self._store.require_root()
             self._progress.load()
-            for event in sorted(self._known()):
-                table = self._visible(event)
-                if table is not None:
-                    counts[event] = table.count()
-        return counts
+            tables = {event: self._visible(event) for event in events}
+        return self._snapshot_of({event: table for event, table in tables.items() if table is not None})
+
+    def _snapshot_of(self, tables: Mapping[str, EventTable]) -> DeltaSnapshot:
+        def schema_of(event: str) -> EventSchema:
+            return self._schemas.get(event) or catalog().latest(event)
+
+        return DeltaSnapshot(self._url, tables, schema_of, self._store.translate_errors)
 
     def staging(self, name: str) -> Self:
         """Return tables in the same place, ``<name>__<event>``."""

@@ -37,6 +37,9 @@ class Store(Protocol):
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes; None where there is none."""
 
+    def fetch(self, paths: Sequence[str]) -> list[bytes]:
+        """Return the bytes of some files. Raises ``FileNotFoundError`` where one is gone."""
+
     def exists(self, path: str) -> bool:
         """Tell if there is such a file."""
 

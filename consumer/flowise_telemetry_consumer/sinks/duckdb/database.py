@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.local_files import why_not_opened
 from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 
@@ -117,7 +117,7 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
         elif "not a valid DuckDB database file" in text:
             refused = "is not a DuckDB database: name another file"
         elif any(sign in text for sign in _NOT_OPENED):
-            refused = f"cannot be opened: {why_not_opened(self._path)}"
+            return SinkDeniedError(f"{self._url} cannot be opened: {why_not_opened(self._path)}")
         elif isinstance(error, known.DataError) and not isinstance(error, known.ConstraintException):
             # The text quotes the value.
             refused = "refused a value that is not of its column's type"

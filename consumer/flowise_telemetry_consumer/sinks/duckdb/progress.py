@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow
+from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow, Stored
 from flowise_telemetry_consumer.sinks.duckdb.tables import columns
 from flowise_telemetry_consumer.sinks.sql_file.database import quoted
 from flowise_telemetry_transport.types import TopicPartition
@@ -14,7 +14,7 @@ from flowise_telemetry_transport.types import TopicPartition
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["advance", "carry_claims", "claim", "make_progress_table", "rows_of"]
+__all__ = ["advance", "carry", "claim", "make_progress_table", "rows_of", "stored_of"]
 
 _ROW = "source = ? AND topic = ? AND partition = ?"
 
@@ -55,27 +55,36 @@ def claim(
 
 
 def advance(db: DuckDBPyConnection, table: str, source: str, step: Advance) -> bool:
-    """Advance a partition; return False, having changed nothing, if its epoch is no longer ours."""
+    """Advance a partition; return False, having changed nothing, if its epoch is not ours or less is stored."""
     counted: list[tuple[int]] = db.execute(
-        f"UPDATE {quoted(table)} SET next_offset = ?, updated_at = epoch_ms(?) WHERE {_ROW} AND epoch = ?",  # noqa: S608 - our table
-        (step.next_offset, _now_ms(), source, *step.partition, step.epoch),
+        f"UPDATE {quoted(table)} SET next_offset = ?, updated_at = epoch_ms(?) "  # noqa: S608 - our table
+        f"WHERE {_ROW} AND epoch = ? AND coalesce(next_offset, 0) >= ?",
+        (step.next_offset, _now_ms(), source, *step.partition, step.epoch, step.held or 0),
     ).fetchall()
     return counted[0][0] == 1
 
 
-def carry_claims(db: DuckDBPyConnection, old: str, new: str) -> None:
-    """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
-    same = "held.source = its.source AND held.topic = its.topic AND held.partition = its.partition"
-    db.execute(
-        f"UPDATE {quoted(new)} AS held SET epoch = greatest(held.epoch, its.epoch) "  # noqa: S608 - our tables
-        f"FROM {quoted(old)} AS its WHERE {same}"
+def stored_of(db: DuckDBPyConnection, table: str, source: str) -> dict[TopicPartition, Stored]:
+    """Return what is stored of a source."""
+    statement = f"SELECT topic, partition, next_offset, epoch FROM {quoted(table)} WHERE source = ?"  # noqa: S608 - our table
+    rows = db.execute(statement, [source]).fetchall()
+    return {TopicPartition(topic, number): Stored(*rest) for topic, number, *rest in rows}
+
+
+def carry(db: DuckDBPyConnection, old: str, new: str, row: ProgressRow, next_offset: int | None) -> None:
+    """Carry a claim over to the table that takes over the name, and the offset where that knows nothing of it."""
+    key = (row.source, *row.partition)
+    claimed = f"SELECT epoch FROM {quoted(old)} WHERE {_ROW}"  # noqa: S608 - our table
+    updated: list[tuple[int]] = db.execute(
+        f"UPDATE {quoted(new)} SET epoch = greatest(epoch, ({claimed})) WHERE {_ROW}",  # noqa: S608 - our table
+        (*key, *key),
     ).fetchall()
-    db.execute(
-        f"INSERT INTO {quoted(new)} (source, topic, partition, epoch, description, updated_at) "  # noqa: S608 - our tables
-        f"SELECT source, topic, partition, epoch, description, epoch_ms(?) FROM {quoted(old)} AS its "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(new)} AS held WHERE {same})",
-        [_now_ms()],
-    ).fetchall()
+    if updated[0][0] == 0:
+        db.execute(
+            f"INSERT INTO {quoted(new)} (source, topic, partition, next_offset, epoch, description, updated_at) "  # noqa: S608 - our tables
+            f"SELECT source, topic, partition, ?, epoch, description, epoch_ms(?) FROM {quoted(old)} WHERE {_ROW}",
+            (next_offset, _now_ms(), *key),
+        ).fetchall()
 
 
 def rows_of(db: DuckDBPyConnection, table: str) -> Iterator[ProgressRow]:

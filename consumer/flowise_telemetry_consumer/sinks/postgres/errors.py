@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
 
 if TYPE_CHECKING:
     import psycopg
@@ -53,7 +53,7 @@ def failure(error: psycopg.Error, address: Address) -> SinkError:
     if state in _OUTAGE_STATES or state[:2] in _OUTAGES:
         return SinkUnavailableError(f"{address.shown} is not available: {said}")
     if state == _NO_RIGHT:
-        return SinkError(
+        return SinkDeniedError(
             f"{address.shown}: {said}: GRANT it, or let a role that may create tables start a consumer once"
         )
     if state in _MISSING:

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Advance, ProgressRow
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Advance, ProgressRow, Stored, carried_offset
 from flowise_telemetry_transport.types import TopicPartition
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
 
-__all__ = ["advance", "carry_claims", "claim", "fenced", "progress_table", "rows_of", "try_lock"]
+__all__ = ["advance", "carry_claims", "claim", "progress_table", "rows_of", "stored_of", "try_lock"]
 
 
 def progress_table(schema_name: str) -> Composed:
@@ -50,42 +50,50 @@ def claim(
 
 
 def advance(connection: Connection[Any], schema_name: str, source: str, steps: Sequence[Advance]) -> bool:
-    """Advance partitions, after waiting for claims under way; return False if an epoch is no longer ours."""
+    """Advance partitions, after waiting for claims under way.
+
+    Return False if an epoch is no longer ours, or less is stored than was held.
+    """
     with connection.cursor() as cursor:
         # In the order in which claims lock. The statements are pipelined: all are sent before the first answer.
         cursor.executemany(
             _with_table(
                 "UPDATE {} SET next_offset = %s, updated_at = clock_timestamp() "
-                "WHERE source = %s AND topic = %s AND partition = %s AND epoch = %s",
+                "WHERE source = %s AND topic = %s AND partition = %s AND epoch = %s "
+                "AND coalesce(next_offset, 0) >= %s",
                 schema_name,
             ),
-            [(step.next_offset, source, *step.partition, step.epoch) for step in steps],
+            [(step.next_offset, source, *step.partition, step.epoch, step.held or 0) for step in steps],
         )
         return cursor.rowcount == len(steps)
 
 
-def fenced(connection: Connection[Any], schema_name: str, source: str, steps: Sequence[Advance]) -> TopicPartition:
-    """Return the first partition whose epoch is no longer ours, after ``advance`` returned False."""
-    epochs = {
-        (topic, number): epoch
-        for topic, number, epoch in connection.execute(
-            _with_table("SELECT topic, partition, epoch FROM {} WHERE source = %s", schema_name), (source,)
-        )
-    }
-    return next((step.partition for step in steps if epochs.get(step.partition) != step.epoch), steps[0].partition)
+def stored_of(connection: Connection[Any], schema_name: str, source: str) -> dict[TopicPartition, Stored]:
+    """Return what is stored of a source."""
+    rows = connection.execute(
+        _with_table("SELECT topic, partition, next_offset, epoch FROM {} WHERE source = %s", schema_name), (source,)
+    )
+    return {TopicPartition(topic, number): Stored(*rest) for topic, number, *rest in rows}
 
 
 def carry_claims(connection: Connection[Any], old_schema: str, new_schema: str) -> None:
-    """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
+    """Carry claims over to the table that takes over the name, and offsets where that knows nothing of the source.
+
+    So that running consumers keep writing, and find out what the new tables lack.
+    """
     from psycopg.sql import SQL, Identifier
 
-    connection.execute(
-        SQL(
-            "INSERT INTO {} AS held (source, topic, partition, epoch, description, updated_at) "
-            "SELECT source, topic, partition, epoch, description, clock_timestamp() FROM {} "
-            "ON CONFLICT (source, topic, partition) DO UPDATE SET epoch = greatest(held.epoch, excluded.epoch)"
-        ).format(Identifier(new_schema, PROGRESS_TABLE), Identifier(old_schema, PROGRESS_TABLE))
-    )
+    incoming = rows_of(connection, new_schema)
+    statement = SQL(
+        "INSERT INTO {} AS held (source, topic, partition, next_offset, epoch, description, updated_at) "
+        "SELECT source, topic, partition, %s, epoch, description, clock_timestamp() FROM {} "
+        "WHERE source = %s AND topic = %s AND partition = %s "
+        "ON CONFLICT (source, topic, partition) DO UPDATE SET epoch = greatest(held.epoch, excluded.epoch)"
+    ).format(Identifier(new_schema, PROGRESS_TABLE), Identifier(old_schema, PROGRESS_TABLE))
+    carried = [(carried_offset(row, incoming), row.source, *row.partition) for row in rows_of(connection, old_schema)]
+    if carried:
+        with connection.cursor() as cursor:
+            cursor.executemany(statement, carried)
 
 
 def rows_of(connection: Connection[Any], schema_name: str) -> list[ProgressRow]:

@@ -14,7 +14,7 @@ from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteRe
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit, warn_of_unsafe_server
 from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, translate_errors
-from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, fenced, rows_of, try_lock
+from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, rows_of, stored_of, try_lock
 from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
 from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
 from flowise_telemetry_consumer.sinks.postgres.tables import (
@@ -27,7 +27,8 @@ from flowise_telemetry_consumer.sinks.postgres.tables import (
     select_statement,
     stage_statement,
 )
-from flowise_telemetry_consumer.sinks.rows import frame_of_rows, newest, require_columns, rows_frame
+from flowise_telemetry_consumer.sinks.row_values import frame_of_any_rows
+from flowise_telemetry_consumer.sinks.rows import newest, require_columns, rows_frame
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -183,7 +184,7 @@ class PostgresSink:
             with connection.cursor(name="read") as cursor:
                 cursor.execute(select_statement(self._address.schema, schema))
                 while rows := cursor.fetchmany(batch_rows):
-                    yield frame_of_rows(schema, rows)
+                    yield frame_of_any_rows(schema, rows)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
@@ -216,8 +217,8 @@ class PostgresSink:
         # a whole batch. A claim made while we wrote shows here, and everything we wrote is rolled back.
         steps = self._claims.advances(batch)
         if steps and not advance(connection, self._address.schema, batch.source, steps):
-            partition = fenced(connection, self._address.schema, batch.source, steps)
-            raise self._claims.fenced(batch.source, partition)
+            self._claims.require(batch, stored_of(connection, self._address.schema, batch.source))
+            raise self._claims.fenced(batch.source, steps[0].partition)
 
     def _add(self, connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame) -> int:
         from psycopg.errors import FeatureNotSupported, UniqueViolation

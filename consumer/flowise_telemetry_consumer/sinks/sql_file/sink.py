@@ -10,7 +10,15 @@ from typing import Generic, Protocol, Self, TypeVar
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
-from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Advance, Claims, ProgressRow, sources_of
+from flowise_telemetry_consumer.sinks.claims import (
+    PROGRESS_TABLE,
+    Advance,
+    Claims,
+    ProgressRow,
+    Stored,
+    carried_offset,
+    sources_of,
+)
 from flowise_telemetry_consumer.sinks.local_files import FileLocks
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest, require_columns
@@ -60,10 +68,13 @@ class ProgressTable(Protocol[C_contra]):
         """Claim a partition; return its next offset (None if nothing was written) and the epoch of the new claim."""
 
     def advance(self, db: C_contra, table: str, source: str, step: Advance) -> bool:
-        """Advance a partition; return False, having changed nothing, if its epoch is no longer ours."""
+        """Advance a partition; return False, having changed nothing, if its epoch is not ours or less is stored."""
 
-    def carry_claims(self, db: C_contra, old: str, new: str) -> None:
-        """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
+    def stored_of(self, db: C_contra, table: str, source: str) -> Mapping[TopicPartition, Stored]:
+        """Return what is stored of a source."""
+
+    def carry(self, db: C_contra, old: str, new: str, row: ProgressRow, next_offset: int | None) -> None:
+        """Carry a claim over to the table that takes over the name, and the offset where that knows nothing of it."""
 
     def rows_of(self, db: C_contra, table: str) -> Iterable[ProgressRow]:
         """Yield all rows; none if there is no such table yet."""
@@ -127,6 +138,8 @@ class DatabaseFileSink(ABC, Generic[C]):
                 # First: nobody can claim meanwhile, and a fenced writer need not write.
                 for step in self._claims.advances(batch):
                     if not self._progress.advance(db, self._progress_table, batch.source, step):
+                        stored = self._progress.stored_of(db, self._progress_table, batch.source)
+                        self._claims.require(batch, stored)
                         raise self._claims.fenced(batch.source, step.partition)
                 for event in sorted(batch.frames):
                     table = self._prefix + event
@@ -179,7 +192,11 @@ class DatabaseFileSink(ABC, Generic[C]):
                 for event in there:
                     self._tables.exchange(db, self._prefix + event, other._prefix + event)
                 self._tables.exchange(db, self._progress_table, other._progress_table)
-                self._progress.carry_claims(db, other._progress_table, self._progress_table)
+                # So that running consumers keep writing, and find out what the new tables lack.
+                incoming = list(self._progress.rows_of(db, self._progress_table))
+                for row in list(self._progress.rows_of(db, other._progress_table)):
+                    offset = carried_offset(row, incoming)
+                    self._progress.carry(db, other._progress_table, self._progress_table, row, offset)
             self._database.require_same_file()
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:

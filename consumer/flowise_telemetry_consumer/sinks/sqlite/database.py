@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.local_files import why_not_opened
 from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 
@@ -20,6 +20,8 @@ BUSY_TIMEOUT_SECONDS = 10.0
 
 _WAL_RETRY_SECONDS = 0.05
 _PAGE_BYTES = 16_384
+_LARGE_LOG_BYTES = 2 * 1_000 * _PAGE_BYTES
+"""Twice the size at which SQLite starts its log over."""
 
 
 class Database(DatabaseFile[sqlite3.Connection]):
@@ -49,12 +51,27 @@ class Database(DatabaseFile[sqlite3.Connection]):
         try:
             yield
             db.execute("COMMIT")
+            self._shrink_log(db)
         except BaseException:
             # Some failures roll back by themselves.
             if db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
             raise
+
+    def _shrink_log(self, db: sqlite3.Connection) -> None:
+        """Cut the write-ahead log where it grew: a reader of an older state keeps it from starting over.
+
+        SQLite starts it over at 1,000 pages, and leaves the file as large as it was.
+        """
+        log = self._path.with_name(f"{self._path.name}-wal")
+        with contextlib.suppress(OSError, sqlite3.Error):  # what was written is written
+            if log.stat().st_size > _LARGE_LOG_BYTES:
+                db.execute("PRAGMA busy_timeout = 0")
+                try:
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                finally:
+                    db.execute(f"PRAGMA busy_timeout = {int(self._busy_timeout_seconds * 1000)}")
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=self._busy_timeout_seconds, isolation_level=None)
@@ -89,13 +106,16 @@ class Database(DatabaseFile[sqlite3.Connection]):
         }
         if code in unavailable:
             return SinkUnavailableError(f"{self._url} {unavailable[code]}")
-        refused = {
-            sqlite3.SQLITE_NOTADB: "is not an SQLite database: name another file",
+        denied = {
             sqlite3.SQLITE_READONLY: "may not be written by this user: give it the file and its folder",
             sqlite3.SQLITE_PERM: "may not be used by this user: give it the file and its folder",
             sqlite3.SQLITE_CANTOPEN: f"cannot be opened: {why_not_opened(self._path)}",
         }
-        return SinkError(f"{self._url} {refused.get(code or 0, f'refused: {error}')}")
+        if code in denied:
+            return SinkDeniedError(f"{self._url} {denied[code]}")
+        if code == sqlite3.SQLITE_NOTADB:
+            return SinkError(f"{self._url} is not an SQLite database: name another file")
+        return SinkError(f"{self._url} refused: {error}")
 
 
 def _code(error: Exception) -> int | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow
+from flowise_telemetry_consumer.sinks.claims import Advance, ProgressRow, Stored
 from flowise_telemetry_consumer.sinks.sql_file.database import quoted
 from flowise_telemetry_consumer.sinks.sqlite.tables import columns
 from flowise_telemetry_schemas.json_mapping import milliseconds_of
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["advance", "carry_claims", "claim", "make_progress_table", "rows_of"]
+__all__ = ["advance", "carry", "claim", "make_progress_table", "rows_of", "stored_of"]
 
 _NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
@@ -41,20 +41,29 @@ def claim(
 
 
 def advance(db: sqlite3.Connection, table: str, source: str, step: Advance) -> bool:
-    """Advance a partition; return False, having changed nothing, if its epoch is no longer ours."""
+    """Advance a partition; return False, having changed nothing, if its epoch is not ours or less is stored."""
     statement = (
         f"UPDATE {quoted(table)} SET next_offset = ?, updated_at = {_NOW} "  # noqa: S608 - our table
-        "WHERE source = ? AND topic = ? AND partition = ? AND epoch = ?"
+        "WHERE source = ? AND topic = ? AND partition = ? AND epoch = ? AND coalesce(next_offset, 0) >= ?"
     )
-    return db.execute(statement, (step.next_offset, source, *step.partition, step.epoch)).rowcount == 1
+    values = (step.next_offset, source, *step.partition, step.epoch, step.held or 0)
+    return db.execute(statement, values).rowcount == 1
 
 
-def carry_claims(db: sqlite3.Connection, old: str, new: str) -> None:
-    """Carry claims over to the table that takes over the name, so that running consumers keep writing."""
+def stored_of(db: sqlite3.Connection, table: str, source: str) -> dict[TopicPartition, Stored]:
+    """Return what is stored of a source."""
+    statement = f"SELECT topic, partition, next_offset, epoch FROM {quoted(table)} WHERE source = ?"  # noqa: S608 - our table
+    return {TopicPartition(topic, number): Stored(*rest) for topic, number, *rest in db.execute(statement, (source,))}
+
+
+def carry(db: sqlite3.Connection, old: str, new: str, row: ProgressRow, next_offset: int | None) -> None:
+    """Carry a claim over to the table that takes over the name, and the offset where that knows nothing of it."""
     db.execute(
-        f"INSERT INTO {quoted(new)} AS held (source, topic, partition, epoch, description, updated_at) "  # noqa: S608 - our tables
-        f"SELECT source, topic, partition, epoch, description, {_NOW} FROM {quoted(old)} WHERE true "
-        "ON CONFLICT DO UPDATE SET epoch = max(held.epoch, excluded.epoch)"
+        f"INSERT INTO {quoted(new)} AS held (source, topic, partition, next_offset, epoch, description, updated_at) "  # noqa: S608 - our tables
+        f"SELECT source, topic, partition, ?, epoch, description, {_NOW} FROM {quoted(old)} "
+        "WHERE source = ? AND topic = ? AND partition = ? "
+        "ON CONFLICT DO UPDATE SET epoch = max(held.epoch, excluded.epoch)",
+        (next_offset, row.source, *row.partition),
     )
 
 

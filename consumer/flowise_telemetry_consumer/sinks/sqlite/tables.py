@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from flowise_telemetry_consumer.sinks.rows import default_in_row, frame_of_rows, rows_frame
+from flowise_telemetry_consumer.sinks.row_values import frame_of_any_rows
+from flowise_telemetry_consumer.sinks.rows import default_in_row, rows_frame
 from flowise_telemetry_consumer.sinks.sql_file.database import exchange_names, quoted
 from flowise_telemetry_schemas import EventSchema, Field
 from flowise_telemetry_schemas.json_mapping import rfc3339
@@ -58,7 +59,7 @@ def frames_of(db: sqlite3.Connection, table: str, schema: EventSchema, *, batch_
     """Yield all rows, at most ``batch_rows`` a frame."""
     cursor = db.execute(f"SELECT {_column_names(schema.fields)} FROM {quoted(table)}")  # noqa: S608 - names of the schema
     while rows := cursor.fetchmany(batch_rows):
-        yield frame_of_rows(schema, rows)
+        yield frame_of_any_rows(schema, rows)
 
 
 def count_before(db: sqlite3.Connection, table: str, before_ms: int) -> int:
