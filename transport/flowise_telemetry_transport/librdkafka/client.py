@@ -126,6 +126,7 @@ def check_connection(client: Any, settings: KafkaSettings) -> None:
         try:
             client.list_topics(timeout=max(0.05, min(_FIRST_LOOK_SECONDS, left)))
         except confluent_kafka().KafkaException as error:
+            client.poll(0)  # hands out the lines of its log
             if error.args[0].name() not in UNAVAILABLE:
                 raise translate_exception(error, f"no connection to {settings.servers_text}") from error
             reason = diagnose(settings) if left > _FIRST_LOOK_SECONDS else reason
