@@ -30,14 +30,14 @@ help: ## this list
 demo: $(RUN_READY) ## the whole pipeline in a minute, on this machine: embedded Kafka broker, example app, SQLite
 	@$(VENV)/bin/flowise-telemetry demo $(ARGS)
 
-# On so many processes, which share one broker and one database. WORKERS=0 is one without any plug-in around it: for a
-# debugger, and for -s.
-WORKERS ?= 2
+# On so many processes, which share one broker and one database: two for each of two cores, as half of a run is waiting.
+# WORKERS=0 is one without any plug-in around it: for a debugger, and for -s.
+WORKERS ?= 4
 # Tests start some hundred processes: where byte code may not be kept, each compiles all that it imports.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest -n $(WORKERS) --dist loadgroup
 
 .PHONY: test
-test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them, WORKERS=4 on more processes than two
+test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them, WORKERS=2 on fewer processes than four
 	@$(PYTEST) $(ARGS)
 
 .PHONY: test-fast
@@ -88,9 +88,9 @@ PYTHONS ?= $(PYTHON)
 SMOKE ?=
 
 .PHONY: test-apps
-test-apps: $(DEV_READY) ## the producer in gunicorn, Celery, uWSGI, gevent, eventlet; PYTHONS="python3.11 python3.13", SMOKE=1 for a part of it
-	@APP_PYTHONS=$$(tests/apps/install.sh $(VENV)/bin/uv .venvs $(PYTHONS)) && export APP_PYTHONS && \
-		APP_SMOKE=$(SMOKE) $(PYTEST) tests/apps $(ARGS)
+test-apps: $(DEV_READY) ## the producer in gunicorn, Celery, uWSGI, gevent, PyInstaller; PYTHONS="python3.11 python3.13", SMOKE=1 for a part of it
+	@export APP_SMOKE=$(SMOKE); APP_PYTHONS=$$(tests/apps/install.sh $(VENV)/bin/uv .venvs $(PYTHONS)) && \
+		export APP_PYTHONS && $(PYTEST) tests/apps $(ARGS)
 
 .PHONY: test-security
 test-security: $(DEV_READY) ## logins, certificates and least rights on a Kafka with an authorizer (needs java and mvn); four minutes
@@ -132,6 +132,7 @@ bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and
 	@$(RUN) -m bench $(ARGS)
 	@$(RUN) -m bench.producer
 	@$(RUN) -m bench.consumer
+	@$(RUN) -m bench.delta
 	@$(RUN) -m bench.clickhouse
 	@$(RUN) -m bench.replay
 

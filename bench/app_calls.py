@@ -22,7 +22,7 @@ from tests.services.kafka import KafkaService
 from bench.environments import python_of
 from flowise_telemetry import Edge, FlowGraph, OriginType, PredictionSent, Telemetry
 
-__all__ = ["ID", "disabled_microseconds", "event", "own_calls", "peer_calls", "settings"]
+__all__ = ["ID", "Accepts", "disabled_microseconds", "event", "own_calls", "peer_calls", "settings"]
 
 ID = "0e0f0a0b-1c2d-4e3f-8a9b-0123456789ab"
 BURST_EVENTS = 20
@@ -81,7 +81,7 @@ def own_calls(kafka: KafkaService, calls: int) -> tuple[float, float]:
     return found
 
 
-class _Accepts(BaseHTTPRequestHandler):
+class Accepts(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
@@ -115,7 +115,7 @@ def peer_calls(calls: int) -> tuple[float, float] | None:
     python = python_of("posthog")
     if python is None:
         return None
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Accepts)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Accepts)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "peer_calls.py").write_text(_shared_source())

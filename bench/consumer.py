@@ -19,7 +19,7 @@ from tests.services.postgres import PostgresService, start_postgres
 
 from bench.group_members import members_per_second
 from bench.psql import PreparedRows
-from bench.runs import Run, ours, peer, reading, sink_holds
+from bench.runs import Run, built_peer, ours, peer, reading, sink_holds
 from bench.table import REPEATS, Row, at_least, at_most, print_table, ratios
 from bench.topic import FilledTopic, fill
 
@@ -29,6 +29,7 @@ CLIENTS = ("librdkafka", "kafka-python")
 EVENTS = 200_000
 QUIXSTREAMS_EVENTS = 50_000
 FASTSTREAM_EVENTS = 15_000
+_TABLES = ("delta", "postgres", "duckdb", "clickhouse", "group")
 GROUP_TIMES_EVENTS = 5  # a group needs seconds to share out, in which one member has read much of a short topic
 
 
@@ -45,6 +46,12 @@ def _rates(runs: list[Run]) -> list[float]:
     return [run.per_second for run in runs]
 
 
+def _rust(filled: FilledTopic) -> Run | None:
+    """Into Parquet files of a new folder, and nothing else."""
+    with tempfile.TemporaryDirectory() as folder:
+        return built_peer("topic_to_parquet", filled, folder)
+
+
 def _file_sink(scheme: str, filled: FilledTopic, client: str) -> Run:
     """Into a new file or folder."""
     with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +66,7 @@ def delta_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
     read: dict[str, list[Run]] = {client: [] for client in CLIENTS}
     polled: dict[str, list[Run]] = {client: [] for client in CLIENTS}
     kept: dict[str, list[Run]] = {client: [] for client in CLIENTS}
+    rust: list[Run | None] = []
     quixstreams: list[Run | None] = []
     faststream: list[Run | None] = []
     for _ in range(repeats):
@@ -66,6 +74,7 @@ def delta_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
             read[client].append(reading(client, filled))
             polled[client].append(reading(client, filled, through="transport"))
             kept[client].append(_file_sink("delta", filled, client))
+        rust.append(_rust(filled))
         quixstreams.append(peer("quixstreams", "quix", filled, events=QUIXSTREAMS_EVENTS))
         faststream.append(peer("faststream", "fast_stream", filled, events=FASTSTREAM_EVENTS))
     for client in CLIENTS:
@@ -74,6 +83,9 @@ def delta_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
         yield from _speeds(f"to Delta, {client}", kept[client])
         yield Row("  over merely reading, CPU", ratios(_cpu(kept[client]), _cpu(read[client])), "times", at_most(2.5))
         yield Row("  over our reader, CPU", ratios(_cpu(kept[client]), _cpu(polled[client])), "times")
+    if len(limit := [run for run in rust if run is not None]) == repeats:
+        yield from _speeds("to Parquet files in Rust, nothing checked", limit)
+        yield Row("  ours to Delta over it, CPU", ratios(_cpu(kept["librdkafka"]), _cpu(limit)), "times", at_most(3))
     for name, runs, wanted in (("quixstreams", quixstreams, 8), ("FastStream", faststream, 40)):
         measured = [run for run in runs if run is not None]
         if len(measured) == repeats:
@@ -121,6 +133,18 @@ def duckdb_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
     yield from _speeds("to SQLite, librdkafka", sqlite)
 
 
+def clickhouse_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
+    """To ClickHouse, whose engine is in the same process and counts, too."""
+    read: list[Run] = []
+    kept: list[Run] = []
+    for _ in range(repeats):
+        read.append(reading("librdkafka", filled))
+        kept.append(_file_sink("clickhouse", filled, "librdkafka"))
+    yield from _speeds("merely reading, librdkafka", read)
+    yield from _speeds("to ClickHouse, the engine in the process", kept)
+    yield Row("  over merely reading, CPU", ratios(_cpu(kept), _cpu(read)), "times")
+
+
 def group_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
     """One consumer on one core, and two on two in one group, into one lake of Delta tables."""
     one: list[float] = []
@@ -141,9 +165,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.consumer", description=__doc__, allow_abbrev=False)
     parser.add_argument("--events", type=int, default=int(os.environ.get("BENCH_EVENTS", EVENTS)), help="on the topic")
     parser.add_argument("--repeats", type=int, default=REPEATS)
-    parser.add_argument("--only", choices=("delta", "postgres", "duckdb", "group"), action="append")
+    parser.add_argument("--only", choices=_TABLES, action="append")
     options = parser.parse_args()
-    chosen = options.only or ["delta", "postgres", "duckdb", "group"]
+    chosen = options.only or list(_TABLES)
     kafka, _ = start_kafka()
     postgres = start_postgres()[0] if "postgres" in chosen else None
     try:
@@ -153,6 +177,7 @@ def main() -> None:
         tables: dict[str, tuple[str, Callable[[], Iterator[Row]]]] = {
             "delta": ("topic to Delta", lambda: delta_rows(filled, options.repeats)),
             "duckdb": ("topic to DuckDB and SQLite", lambda: duckdb_rows(filled, options.repeats)),
+            "clickhouse": ("topic to ClickHouse", lambda: clickhouse_rows(filled, options.repeats)),
             "group": ("two in one group", lambda: group_rows(longer, options.repeats)),
         }
         if postgres is not None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
-__all__ = ["BENCH", "python_of"]
+__all__ = ["BENCH", "built_of", "python_of"]
 
 BENCH = Path(__file__).parent
 _ENVIRONMENTS = BENCH / ".venvs"
 _INSTALL_TIMEOUT_SECONDS = 600
+_BUILD_TIMEOUT_SECONDS = 3_600
 
 
 def python_of(peer: str) -> Path | None:
@@ -35,3 +38,30 @@ def python_of(peer: str) -> Path | None:
         return None
     installed.write_text(wanted)
     return python
+
+
+def built_of(peer: str) -> Path | None:
+    """The program that cargo builds of ``bench/peers/<peer>``; None, and why on stderr, where it cannot be.
+
+    The first build takes some minutes: librdkafka is compiled, too.
+    """
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        sys.stderr.write(f"{peer} is left out: it needs cargo\n")
+        return None
+    _ENVIRONMENTS.mkdir(exist_ok=True)
+    (_ENVIRONMENTS / ".gitignore").write_text("*\n")
+    target = _ENVIRONMENTS / peer
+    done = subprocess.run(
+        [cargo, "build", "--release", "--quiet"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=BENCH / "peers" / peer,
+        env={**os.environ, "CARGO_TARGET_DIR": str(target)},
+        timeout=_BUILD_TIMEOUT_SECONDS,
+    )
+    if done.returncode:
+        sys.stderr.write(f"{peer} cannot be built and is left out: {done.stderr.strip()[-300:]}\n")
+        return None
+    return target / "release" / peer.replace("_", "-")

@@ -7,6 +7,7 @@ its own under ``bench/.venvs``, against an HTTP server on loopback. Every figure
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,10 +18,12 @@ from tests.services.kafka import KafkaService, start_kafka
 from bench import rates
 from bench.app_calls import disabled_microseconds, own_calls, peer_calls
 from bench.environments import BENCH
+from bench.first_call import first_calls, p99, peers_first_calls
 from bench.table import REPEATS, Row, at_least, at_most, below, print_table, ratios
 from flowise_telemetry import Limits
 
 CALLS = 10_000
+FIRST_CALLS = 20  # of processes, in each round
 EVENTS = {"kafka-python": 30_000, "librdkafka": 100_000}
 OUTAGE_EVENTS = 3_600_000  # an hour at 1,000 a second
 OUTAGE_REPEATS = 5
@@ -93,6 +96,13 @@ def call_rows(service: KafkaService) -> Iterator[Row]:
         yield Row("posthog-python capture, p50", [call[0] for call in peer], "µs")
         yield Row("posthog-python capture, p99", [call[1] for call in peer], "µs")
         yield Row("posthog-python over ours, p50", ratios([call[0] for call in peer], p50), "times", at_least(15))
+    servers, topic = ",".join(service.bootstrap_servers), service.new_topic()
+    rounds = [first_calls(servers, topic, FIRST_CALLS) for _ in range(REPEATS)]
+    yield Row("first call of a process, p50", [statistics.median(one) for one in rounds], "ms")
+    yield Row("first call of a process, p99", [p99(one) for one in rounds], "ms", below(1))
+    if (peers_first := peers_first_calls(REPEATS * FIRST_CALLS)) is not None:
+        yield Row("posthog-python's first capture, p50", [statistics.median(peers_first)], "ms")
+        yield Row("posthog-python's first capture, p99", [p99(peers_first)], "ms")
     yield Row("send_telemetry, disabled", disabled_microseconds(REPEATS), "µs", below(0.5))
     wall, cpu = import_milliseconds()
     yield Row("import flowise_telemetry", wall, "ms", below(30))

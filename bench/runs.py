@@ -15,10 +15,10 @@ from pathlib import Path
 
 from tests.consumer.sinks.roles import open_readable
 
-from bench.environments import BENCH, python_of
+from bench.environments import BENCH, built_of, python_of
 from bench.topic import FilledTopic
 
-__all__ = ["SCHEMAS", "Run", "new_group", "ours", "peer", "reading", "sink_holds", "start_ours"]
+__all__ = ["SCHEMAS", "Run", "built_peer", "new_group", "ours", "peer", "reading", "sink_holds", "start_ours"]
 
 SCHEMAS = BENCH.parent / "schemas" / "flowise_telemetry_schemas" / "avro"
 _TIMEOUT_SECONDS = 3_600
@@ -98,6 +98,15 @@ def peer(name: str, module: str, filled: FilledTopic, *more: object, events: int
     count = filled.events if events is None else min(events, filled.events)
     command = _command(python, module, filled.servers, filled.topic, count, *more, new_group(), SCHEMAS)
     return _ran(command, count, filled.counts if count == filled.events else None)
+
+
+def built_peer(name: str, filled: FilledTopic, folder: str) -> Run | None:
+    """A peer that is a program, with all of a topic into files of a folder; None where it cannot be built."""
+    program = built_of(name)
+    if program is None:
+        return None
+    where = (filled.servers, filled.topic, str(filled.events), folder, new_group(), str(SCHEMAS))
+    return _ran([str(program), *where], filled.events, filled.counts)
 
 
 def sink_holds(url: str, *parts: Mapping[str, int]) -> None:

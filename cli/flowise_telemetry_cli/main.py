@@ -12,6 +12,7 @@ import click
 from flowise_telemetry_cli.command_group import CommandFolder
 from flowise_telemetry_cli.errors import DONE, FAILED, PROGRAM, report_error
 from flowise_telemetry_cli.invocation import Invocation
+from flowise_telemetry_cli.signals import end_on_sigterm
 
 __all__ = ["cli", "main", "run"]
 
@@ -43,6 +44,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit the process with its status."""
+    end_on_sigterm()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal of another encoding must not end a command, or its help
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))

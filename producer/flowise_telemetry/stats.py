@@ -73,6 +73,7 @@ class Counts:
         self.frozen = False
         self.refused = 0
         self._refused_closed = 0
+        self._has_told_losses = False
         self.sent = 0
         self.recovered = 0
 
@@ -121,11 +122,26 @@ class Counts:
             except Exception:
                 logger.debug("telemetry: on_drop raised", exc_info=True)
 
-    @property
-    def closed(self) -> int:
-        """Drops as ``closed``, without those that came after ``close``."""
+    def tell_losses(self) -> None:
+        """Log how many events were lost, by reason, as one WARNING; once, at the end.
+
+        Those of an opt-out are no losses, and those after ``close`` come after the end.
+        """
         with self._lock:
-            return self._dropped.get(DropReason.CLOSED, 0) - self._refused_closed
+            lost = {reason: count for reason, count in self._dropped.items() if reason is not DropReason.OPTED_OUT}
+            lost[DropReason.CLOSED] = lost.get(DropReason.CLOSED, 0) - self._refused_closed
+            total = 0 if self._has_told_losses else sum(lost.values())
+            self._has_told_losses = self._has_told_losses or total > 0
+        if total:
+            logger.warning(
+                "telemetry: %d event%s lost by the end: %s%s",
+                total,
+                " was" if total == 1 else "s were",
+                ", ".join(f"{count} {reason.value}" for reason, count in lost.items() if count),
+                "; what is closed was not delivered in time, and no spool is set, or it took no more"
+                if lost[DropReason.CLOSED]
+                else "",
+            )
 
     def dropped(self) -> Mapping[str, int]:
         """Return the drops by reason, without reasons that did not occur."""

@@ -12,6 +12,7 @@ import functools
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flowise_telemetry_schemas.catalog import EventSchema
@@ -23,6 +24,7 @@ __all__ = ["INT_RANGE", "LONG_RANGE", "Violation", "as_error", "properties_viola
 
 INT_RANGE = (-(2**31), 2**31 - 1)
 LONG_RANGE = (-(2**63), 2**63 - 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HINTS = 3  # a document may have any number of names
 _HINT_CHARACTERS = 64
 
@@ -160,8 +162,8 @@ def _integer_check(field: Field) -> _Check:
     minimum = low if field.minimum is None else field.minimum
     maximum = high if field.maximum is None else field.maximum
     wrong_type = [Violation("", "type", "must be an integer")]
-    too_small = [Violation("", "minimum", f"must be at least {minimum}")]
-    too_large = [Violation("", "maximum", f"must be at most {maximum}")]
+    too_small = [Violation("", "minimum", f"must be at least {minimum}{_as_time(field, field.minimum)}")]
+    too_large = [Violation("", "maximum", f"must be at most {maximum}{_as_time(field, field.maximum)}")]
 
     def check(value: Any) -> list[Violation]:
         if type(value) is not int:
@@ -171,6 +173,14 @@ def _integer_check(field: Field) -> _Check:
         return _OK if value <= maximum else too_large
 
     return check
+
+
+def _as_time(field: Field, bound: int | None) -> str:
+    """Return what the bound of a timestamp means to people, for the end of a message."""
+    if field.kind != "timestamp" or bound is None:
+        return ""
+    moment = _EPOCH + timedelta(milliseconds=bound)
+    return f" ({moment.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z)"
 
 
 def _boolean_check(field: Field) -> _Check:

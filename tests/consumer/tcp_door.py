@@ -16,6 +16,8 @@ class TcpDoor:
         self._connect = connect
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
+        self._passes = threading.Event()
+        self._passes.set()
         self.port = 0
         self.open()
 
@@ -36,6 +38,14 @@ class TcpDoor:
             with contextlib.suppress(OSError):
                 side.shutdown(socket.SHUT_RDWR)
 
+    def freeze(self) -> None:
+        """Pass nothing on, in connections that stay: as a server that was stopped (SIGSTOP), or whose disk hangs."""
+        self._passes.clear()
+
+    def thaw(self) -> None:
+        """Pass on again."""
+        self._passes.set()
+
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
@@ -50,6 +60,7 @@ class TcpDoor:
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
+                self._passes.wait()
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)

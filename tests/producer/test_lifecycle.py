@@ -509,6 +509,30 @@ def work():
 """
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_first_events_are_on_disk_before_a_client_is_imported(
+    run_app: RunApp, topic: Topic, tmp_path: Path, client: str
+) -> None:
+    environ = {
+        **topic.environ,
+        "FLOWISE_TELEMETRY_CLIENT": client,
+        "FLOWISE_TELEMETRY_SPOOL_DIR": str(tmp_path / "spool"),
+    }
+    code = """
+class Killed:  # as the child of a pool that is terminated once it has returned its result
+    def find_spec(self, name, *_):
+        if name in ("kafka.producer", "confluent_kafka"):
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.meta_path.insert(0, Killed())
+for n in range(10):
+    telemetry.send_telemetry(event(n))
+time.sleep(60)
+"""
+    assert run_app(code, **environ).returncode == -signal.SIGKILL
+    assert_silent(run_app("telemetry.send_telemetry(event())\nassert telemetry.flush(60)", **environ))
+    topic.assert_streams(10, 1)
+
+
 def test_spawned_processes_start_afresh(run_app: RunApp, topic: Topic, tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text(HEAD + WORK)
     code = """

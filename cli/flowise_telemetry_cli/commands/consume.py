@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from flowise_telemetry_cli.errors import DONE, log_error, status_of
+from flowise_telemetry_cli.errors import DONE, INCOMPLETE, log_error, status_of
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import (
     CLOSE_SECONDS,
@@ -45,6 +45,9 @@ from flowise_telemetry_schemas import catalog
 __all__ = ["consume"]
 
 logger = logging.getLogger("flowise_telemetry.consume")
+
+_STOP_SECONDS = 55.0
+"""Time from SIGTERM to the end of the process at the latest; service managers kill it after 60 s or so."""
 
 DEFAULT_SINK = "sqlite:///telemetry.db"
 
@@ -162,7 +165,7 @@ def consume(
         log_error(logger, error, invocation)
         return status_of(error, invocation)
     _report(counters, as_json)
-    return DONE
+    return INCOMPLETE if counters.left else DONE
 
 
 def _run(
@@ -175,6 +178,8 @@ def _run(
     as_text: bool,
 ) -> ConsumerCounters:
     with ExitStack() as opened:
+        # Before anything that may take its time. All that is opened is closed within the bound.
+        stop = opened.enter_context(stopped_by_signals(bound_seconds=_STOP_SECONDS))
         # The sink first, so that an unwritable one does not cost the group a rebalance. It is closed again, because the
         # consumer reopens it on its writing thread.
         target = open_sink(sink)
@@ -205,7 +210,6 @@ def _run(
         if http_address is not None:
             where = opened.enter_context(status_server(http_address, consumer.counters, door=door))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
-        stop = opened.enter_context(stopped_by_signals())
         tune_gc()
         logger.info("consuming %s into %s as group %s", settings.topic, target.url, settings.group)
         return consumer.run(stop)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
-from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.options import json_option, umask_option
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status, rate_text
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
@@ -25,6 +25,7 @@ __all__ = ["export"]
 
 
 @click.command()
+@umask_option
 @click.option("--sink", metavar="URL", required=True, help="Sink to read: any that can be read back.")
 @click.option(
     "--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Folder to make, new or empty."

@@ -19,7 +19,7 @@ from flowise_telemetry_cli.commands.replay._display import archive_status
 from flowise_telemetry_cli.commands.replay._options import no_progress_option
 from flowise_telemetry_cli.commands.replay._topic import open_topic_sink, report_times, target_settings
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
-from flowise_telemetry_cli.options import SINK_HELP, connection_options, json_option, kafka_settings
+from flowise_telemetry_cli.options import SINK_HELP, connection_options, json_option, kafka_settings, umask_option
 from flowise_telemetry_cli.output.progress import ProgressDisplay
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
@@ -46,6 +46,7 @@ __all__ = ["import_"]
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
+@umask_option
 @click.option("--sink", metavar="URL", required=True, help=SINK_HELP)
 @click.option(
     "--format",

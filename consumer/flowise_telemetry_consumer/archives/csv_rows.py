@@ -32,9 +32,13 @@ _MAX_NUMBER_CHARACTERS = 20
 
 
 def event_of_path(path: str, schemas: Mapping[str, EventSchema]) -> str | None:
-    """Return the event that a file, or its folder, is named after: ``tool_created.csv``, ``tool_created/1.csv.gz``."""
+    """Return the event that a file or a folder above it is named after.
+
+    Such as ``tool_created.csv``, or ``tool_created/date=2026-01-31/part-00000.csv`` of an export.
+    """
     file = PurePath(path)
-    return next((name for name in (file.name.partition(".")[0], file.parent.name) if name in schemas), None)
+    names = (file.name.partition(".")[0], *reversed(file.parent.parts))
+    return next((name for name in names if name in schemas), None)
 
 
 class CsvRows:

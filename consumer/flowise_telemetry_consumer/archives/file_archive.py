@@ -15,7 +15,7 @@ from flowise_telemetry_consumer.errors import IncompleteReadError, SinkError
 from flowise_telemetry_schemas import EventSchema
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["FORMATS", "FileArchive", "Format", "format_of", "place_of"]
+__all__ = ["FILE", "FORMATS", "OFFSET", "FileArchive", "Format", "format_of"]
 
 Format = Literal["jsonl", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -26,9 +26,8 @@ def format_of(path: str) -> Format:
     return "csv" if ".csv" in PurePath(path).suffixes else "jsonl"
 
 
-def place_of(number: int) -> TopicPartition:
-    """Return the place under which a sink keeps how far a file was read; ``number`` counts the files from 0."""
-    return TopicPartition("import", number)
+FILE, OFFSET = TopicPartition("import", 0), TopicPartition("import", 1)
+"""Places under which a sink keeps how far files were read: the number of the current one from 0, and the byte in it."""
 
 
 class FileArchive:
@@ -53,7 +52,7 @@ class FileArchive:
         self._events = [event or event_of_path(path, schemas) for path in paths]
         self._files = [TextFile(path) for path in paths]
         self._schemas = schemas
-        self._starts = starts or {}
+        self._first, self._start = (starts[FILE], starts[OFFSET]) if starts else (0, 0)
         self._make_ids = make_ids
         self._recognised: set[str] = set()
         self._gathering = Gathering(schemas)
@@ -74,6 +73,9 @@ class FileArchive:
         done = 0
         damage: IncompleteReadError | None = None
         for number, file in enumerate(self._files):
+            if number < self._first:
+                done += sizes[number]
+                continue
             try:
                 for _ in self._read(file, number):
                     if self._gathering.is_due:
@@ -89,25 +91,23 @@ class FileArchive:
 
     def _read(self, file: TextFile, number: int) -> Iterator[None]:
         """Gather the lines of a file, and pause where they may be written."""
-        place = place_of(number)
-        start = self._starts.get(place, 0)
+        start = self._start if number == self._first else 0
         if start:
             self._recognised.add(file.name)
-            if place_of(number + 1) in self._starts:
-                return  # read to its end
         if self._forms[number] == "csv":
             yield from self._read_csv(file, number, start)
             return
         parser = LineParser(file.name, self._schemas, make_ids=self._make_ids)
         for block in file.blocks(start):
-            self._gathering.add_lines(block, parser, place)
+            self._gathering.add_lines(block, parser)
+            self._gathering.move({FILE: number, OFFSET: block.end})
             yield
 
     def _read_csv(self, file: TextFile, number: int, start: int) -> Iterator[None]:
         rows = CsvRows(file.name, self._schemas, event=self._events[number], make_ids=self._make_ids)
         if start:
             rows.read_header(next(file.blocks()).lines[0])
-        place, end, size_bytes = place_of(number), start, 0
+        end, size_bytes = start, 0
         for block in file.blocks(start):
             lines = block.lines
             if not end:
@@ -118,11 +118,11 @@ class FileArchive:
             end, size_bytes = block.end, sum(map(len, lines))
             found = rows.rows(at_end=block.is_cut)
             self._gathering.add_records(found, file.name)
-            self._gathering.add_end(place, end - rows.waiting_bytes, size_bytes)
+            self._gathering.move({FILE: number, OFFSET: end - rows.waiting_bytes}, size_bytes)
             yield
         if rows.waiting_bytes:
             self._gathering.add_records(rows.rows(at_end=True), file.name)
-            self._gathering.add_end(place, end, size_bytes)
+            self._gathering.move({FILE: number, OFFSET: end})
             yield
 
     def _portion(self, done: int, total: int) -> Portion:

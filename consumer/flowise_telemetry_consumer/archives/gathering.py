@@ -52,7 +52,7 @@ class Gathering:
         self._rows: dict[str, _Rows] = {}
         self._rejects: list[tuple[int, Reject]] = []
         self._read: Counter[str] = Counter()
-        self._offsets: dict[TopicPartition, int] = {}
+        self._offsets: Mapping[TopicPartition, int] = {}
         self.recognised: set[str] = set()
         """Files of which some line has the shape of an event; known once ``portion`` was called."""
 
@@ -66,13 +66,12 @@ class Gathering:
         """Return whether it is large enough to be written."""
         return len(self._lines) >= PORTION_ROWS or self._size_bytes >= _PORTION_BYTES
 
-    def add_lines(self, block: Block, parser: LineParser, place: TopicPartition) -> None:
+    def add_lines(self, block: Block, parser: LineParser) -> None:
         """Add lines of JSON, which are decoded together later."""
         self._starts.append(len(self._lines))
         self._blocks.append((parser, block))
         self._lines += block.lines
         self._size_bytes += sum(map(len, block.lines))
-        self._offsets[place] = block.end
 
     def add_records(self, found: Iterable[Parsed | Reject], source: str) -> None:
         """Add rows that are parsed already."""
@@ -80,10 +79,10 @@ class Gathering:
             self._add(len(self._lines), one, source)
             self._lines.append(b"")
 
-    def add_end(self, place: TopicPartition, end: int, size_bytes: int) -> None:
-        """Record where reading of a file goes on, and how much was read."""
+    def move(self, offsets: Mapping[TopicPartition, int], size_bytes: int = 0) -> None:
+        """Record where reading goes on; ``size_bytes`` is what the rows took that were added as records."""
         self._size_bytes += size_bytes
-        self._offsets[place] = end
+        self._offsets = offsets
 
     def portion(self, *, done: int, total: int) -> Portion:
         """Return everything, checked."""

@@ -150,6 +150,12 @@ class RejectsFile:
         try:
             yield
         except FileNotFoundError as error:
-            raise SinkError(f"the rejects file cannot be opened: {why_not_opened(self.path)}") from error
+            raise SinkError(
+                f"the file of rejects cannot be opened: {why_not_opened(self.path)}", argument="rejects"
+            ) from error
+        except PermissionError as error:
+            raise SinkError(
+                f"the file of rejects {self.path} may not be written by this user: name another", argument="rejects"
+            ) from error
         except OSError as error:
             raise os_failure(error, str(self.path)) from error

@@ -49,11 +49,13 @@ class ConsumerCounters:
     not have them any more; ``expired`` are offsets that retention removed before they were read. ``flush_seconds``
     observes the duration of each batch once metrics are served.
 
-    The current state: ``outage``, the message of the error that is being waited out; ``assigned`` and ``paused``
-    partitions; ``polled_at`` (monotonic); ``lag`` in records, and ``held_back``, those behind it that wait for the end
-    of a transaction, both looked up only after a scrape has set ``watched``;
-    ``event_age_seconds`` of the newest event of the latest batch; ``missing_events`` (see ``MissingEvents``; None where
-    this consumer does not read the whole topic).
+    The current state: ``outage``, the message of the error that is being waited out; ``brokers_away``, why the brokers
+    do not answer; ``assigned`` and ``paused`` partitions; ``polled_at`` (monotonic); ``advancing_since``, when the
+    sink's thread was given what it is at, and ``in_hand_since``, when the oldest record in hand was polled (both
+    monotonic); ``draining``, once it was asked to stop; ``left`` records that were in hand at its end; ``committed``
+    next offsets; ``lag`` in records from there, and ``held_back``, those that wait for the end of a transaction, both
+    looked up only after a scrape has set ``watched``; ``event_age_seconds`` of the newest event of the latest batch;
+    ``missing_events`` (see ``MissingEvents``; None where this consumer does not read the whole topic).
 
     Only the consumer's thread writes, and the service never reads them; any thread may.
     """
@@ -71,9 +73,15 @@ class ConsumerCounters:
     reread: int = 0
     rebalances: int = 0
     outage: str | None = None
+    brokers_away: str | None = None
     assigned: frozenset[TopicPartition] = frozenset()
     paused: frozenset[TopicPartition] = frozenset()
     polled_at: float = 0.0
+    advancing_since: float | None = None
+    in_hand_since: float | None = None
+    draining: bool = False
+    left: int = 0
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
     lag: dict[TopicPartition, int] = field(default_factory=dict)
     watched: bool = False
     event_age_seconds: float | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from flowise_telemetry_schemas import TelemetryError
+from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -44,6 +44,8 @@ class PartitionEnds:
     @classmethod
     def of(cls, reader: RecordReader, question: EndsQuestion) -> PartitionEnds:
         """Look them up. Raises ``TransportError``."""
+        if question.topic:
+            reader.partitions_of(question.topic)  # unlike the id, it raises where no broker answers
         topic_id = reader.topic_id(question.topic) if question.topic else None
         if not question.partitions:
             return cls({}, {}, {}, topic_id)
@@ -65,6 +67,13 @@ class EndsLookup(Protocol):
     def answer(self) -> PartitionEnds | None:
         """Return the answer, once."""
 
+    def failure(self) -> TransportError | None:
+        """Return, once, the error of a question that the brokers did not answer."""
+
+    @property
+    def is_open(self) -> bool:
+        """True while a question has no answer."""
+
     def close(self) -> None:
         """End the look-ups."""
 
@@ -75,18 +84,26 @@ class EndsOnDemand:
     def __init__(self, reader: RecordReader) -> None:
         self._reader = reader
         self._answer: PartitionEnds | None = None
+        self._failure: TransportError | None = None
+        self.is_open = False
 
     def ask(self, question: EndsQuestion) -> None:
         """See ``EndsLookup``."""
         try:
             self._answer = PartitionEnds.of(self._reader, question)
-        except TelemetryError as error:
+        except TransportError as error:
             logger.debug("ends of the partitions: %s", error.message)
+            self._failure = error
 
     def answer(self) -> PartitionEnds | None:
         """See ``EndsLookup``."""
         answer, self._answer = self._answer, None
         return answer
+
+    def failure(self) -> TransportError | None:
+        """See ``EndsLookup``."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def close(self) -> None:
         """See ``EndsLookup``."""
@@ -106,7 +123,13 @@ class EndsThread:
         self._changed = threading.Condition()
         self._question: EndsQuestion | None = None
         self._answer: PartitionEnds | None = None
+        self._failure: TransportError | None = None
         self._closed = False
+
+    @property
+    def is_open(self) -> bool:
+        """See ``EndsLookup``."""
+        return self._question is not None
 
     def ask(self, question: EndsQuestion) -> None:
         """See ``EndsLookup``."""
@@ -124,6 +147,12 @@ class EndsThread:
             answer, self._answer = self._answer, None
             return answer
 
+    def failure(self) -> TransportError | None:
+        """See ``EndsLookup``."""
+        with self._changed:
+            failure, self._failure = self._failure, None
+            return failure
+
     def close(self) -> None:
         """See ``EndsLookup``."""
         with self._changed:
@@ -137,7 +166,11 @@ class EndsThread:
             while (question := self._next()) is not None:
                 answer = self._look_up(question)
                 with self._changed:
-                    self._question, self._answer = None, answer
+                    self._question = None
+                    if isinstance(answer, TransportError):
+                        self._failure = answer
+                    else:
+                        self._answer = answer
         finally:
             if self._reader is not None:
                 self._reader.close(timeout_seconds=_CLOSE_SECONDS)
@@ -147,11 +180,14 @@ class EndsThread:
             self._changed.wait_for(lambda: self._closed or self._question is not None)
             return None if self._closed else self._question
 
-    def _look_up(self, question: EndsQuestion) -> PartitionEnds | None:
+    def _look_up(self, question: EndsQuestion) -> PartitionEnds | TransportError | None:
         try:
             if self._reader is None:
                 self._reader = self._open_reader()
             return PartitionEnds.of(self._reader, question)
+        except TransportError as error:
+            logger.debug("ends of the partitions: %s", error)
+            return error
         except Exception as error:  # whatever the client raises: the next question is answered all the same
             logger.debug("ends of the partitions: %s", error)
             return None

@@ -91,11 +91,16 @@ class _ConsumerCollector:
         yield self._flushes()
         yield _gauge("partitions_assigned", "Partitions assigned to this consumer.", len(counters.assigned))
         yield _gauge("partitions_paused", "Partitions paused until the sink accepts writes.", len(counters.paused))
-        text = "Records between the position and the end of the partition, refreshed every 15 s."
+        text = "Records between the committed offset and the end of the partition, refreshed every 15 s."
         yield _by_partition("partition_lag_records", text, self._counters.lag)
         text = "Records behind the end of the partition that wait for a transaction to end, refreshed every 15 s."
         yield _by_partition("partition_held_back_records", text, self._counters.held_back)
         yield _gauge("last_poll_age_seconds", "Time since the last poll.", poll_age_seconds(counters, self._clock))
+        reachable = counters.brokers_away is None
+        yield _gauge("brokers_reachable", "1 if the brokers answered when they were last asked.", reachable)
+        since = counters.in_hand_since
+        age = 0.0 if since is None else max(0.0, self._clock.monotonic() - since)
+        yield _gauge("oldest_record_age_seconds", "Time since the oldest record in hand was polled.", age)
         if counters.event_age_seconds is not None:
             text = "Age of the latest batch's newest event when the batch was completed."
             yield _gauge("event_age_seconds", text, counters.event_age_seconds)

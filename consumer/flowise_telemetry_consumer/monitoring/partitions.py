@@ -14,15 +14,17 @@ from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["LAG_SECONDS", "TOPIC_SECONDS", "PartitionMonitor"]
+__all__ = ["BROKERS_SECONDS", "LAG_SECONDS", "PartitionMonitor"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
 LAG_SECONDS = 15.0
 """Interval between two look-ups of the partitions' ends, while metrics are scraped."""
 
-TOPIC_SECONDS = 60.0
-"""Interval between two look-ups of the topic's id, scraped or not."""
+BROKERS_SECONDS = 15.0
+"""Interval between two questions to the brokers, scraped or not: whether they answer, and the topic's id."""
+
+_NO_ANSWER_SECONDS = 20.0
 
 _SHOWN = 20
 _HELD_SECONDS = 60.0
@@ -58,7 +60,8 @@ class PartitionMonitor:
         self._clock = clock
         self._topic = topic
         self._look_at = 0.0
-        self._topic_at = clock.monotonic() + TOPIC_SECONDS
+        self._ask_at = clock.monotonic() + BROKERS_SECONDS
+        self._asked_at = 0.0
         self.topic_id: str | None = None
         self._was_assigned = False
         self._missing: MissingEvents | None = None
@@ -68,7 +71,6 @@ class PartitionMonitor:
         self._counters.rebalances += 1
         self._counters.assigned |= frozenset(partitions)
         self.topic_id = None
-        self._topic_at = self._clock.monotonic() + TOPIC_SECONDS
         self._was_assigned = True  # looked at by ``look``: no requests to the brokers inside a rebalance
 
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
@@ -93,31 +95,43 @@ class PartitionMonitor:
     def look(self) -> None:
         """Take notice of what retention removed, and of the partitions' ends if the metrics were scraped.
 
-        The ends are asked for every ``LAG_SECONDS`` at most, the topic's id every ``TOPIC_SECONDS``. Nothing here waits
-        for the brokers, but for the count of the topic's partitions after a rebalance.
+        The ends are asked for every ``LAG_SECONDS`` at most, the brokers every ``BROKERS_SECONDS``. Nothing here
+        waits for them, but for the count of the topic's partitions after a rebalance.
         """
         if self._was_assigned:
             self._was_assigned = False
             self._count_missing_events()
         self._note_expired()
-        answer = self._lookup.answer()
+        answer, failure, now = self._lookup.answer(), self._lookup.failure(), self._clock.monotonic()
         if answer is not None:
+            self._brokers_are_away(None)
             self._take(answer)
-        now = self._clock.monotonic()
+        elif failure is not None:
+            self._brokers_are_away(failure.message)
+        elif self._lookup.is_open and now - self._asked_at > _NO_ANSWER_SECONDS:
+            self._brokers_are_away("no broker answers")
         watched = self._counters.watched and now >= self._look_at
-        if not watched and now < self._topic_at:
+        if self._lookup.is_open or (not watched and now < self._ask_at):
             return
-        self._topic_at = now + TOPIC_SECONDS
+        self._ask_at, self._asked_at = now + BROKERS_SECONDS, now
         assigned: frozenset[TopicPartition] = frozenset()
         if watched:
             self._look_at = now + LAG_SECONDS
             self._counters.watched = False
             assigned = self._reader.assignment()
-        self._lookup.ask(EndsQuestion(assigned, assigned - self._reader.known_positions().keys(), self._topic))
+        self._lookup.ask(EndsQuestion(assigned, assigned - self._counters.committed.keys(), self._topic))
 
     def close(self) -> None:
         """End the look-ups."""
         self._lookup.close()
+
+    def _brokers_are_away(self, why: str | None) -> None:
+        """Show whether the brokers answer; say once that they do not, and once that they do again."""
+        before, self._counters.brokers_away = self._counters.brokers_away, why
+        if why is not None and before is None:
+            logger.warning("waiting for the brokers: %s", why)
+        elif why is None and before is not None:
+            logger.warning("the brokers answer again")
 
     def _note_expired(self) -> None:
         expired = [each for each in self._reader.expired() if each.partition in self._counters.assigned]
@@ -137,11 +151,11 @@ class PartitionMonitor:
         )
 
     def _take(self, found: PartitionEnds) -> None:
-        """Set the lag: up to what a reader gets, and behind that what an open transaction keeps from it."""
+        """Set the lag: from what is committed up to what a reader gets; and what an open transaction keeps from it."""
         self.topic_id = found.topic_id or self.topic_id
         if not found.ends:
             return
-        positions, now = {**found.starts, **self._reader.known_positions()}, self._clock.monotonic()
+        positions, now = {**found.starts, **self._counters.committed}, self._clock.monotonic()
         ours = positions.keys() & found.ends.keys() & self._counters.assigned
         self._counters.lag = {tp: max(0, found.ends[tp] - positions[tp]) for tp in ours}
         self._counters.held_back = {tp: max(0, found.high_watermarks[tp] - found.ends[tp]) for tp in ours}

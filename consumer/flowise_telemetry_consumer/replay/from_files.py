@@ -8,16 +8,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from flowise_telemetry_consumer.archives.file_archive import FileArchive, Format, place_of
-from flowise_telemetry_consumer.archives.rejects import ReadFrom, RejectsFile
+from flowise_telemetry_consumer.archives.file_archive import FILE, OFFSET, FileArchive, Format
+from flowise_telemetry_consumer.archives.rejects import RejectsFile
 from flowise_telemetry_consumer.archives.text_file import STANDARD_INPUT, TextFile
 from flowise_telemetry_consumer.replay.archive_result import ArchiveResult
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.from_sink import advance_archive
 from flowise_telemetry_consumer.replay.resume import acquire_lock
-from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import Catalog
@@ -26,6 +27,8 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = ["ImportRequest", "import_archive", "import_files"]
 
 _ID_CHARACTERS = 12
+_END = TopicPartition("import", 2)
+"""The place that is marked once all files are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +100,9 @@ def import_files(
     run = _Run("", {})
     if isinstance(sink, KeepsProgress) and request.is_resumable:
         acquire_lock(sink, name := f"import/{request.run_id(sink.url)}", control.clock)
-        run = _run_of(name, sink, _end_of(request.files), restart=restart)
-        places = [place_of(number) for number in range(len(request.files) + 1)]
+        run = _run_of(name, sink, restart=restart)
         description = json.dumps({"import": [str(Path(file).absolute()) for file in request.files]})
-        sink.claim(run.source, places, description=description)
+        sink.claim(run.source, (FILE, OFFSET, _END), description=description)
     with closing(rejects):
         rejects.begin(_lines_kept(request.files, run.starts))
         if run.starts and on_resume is not None:
@@ -116,11 +118,12 @@ def import_files(
             on_rejects=rejects.keep,
         )
     if run.source and result.incomplete is None:
-        sink.write(Batch(frames={}, offsets={_end_of(request.files): 1}, source=run.source))
+        end = Batch(frames={}, offsets={_END: 1}, source=run.source)
+        retry_until(partial(sink.write, end), control, what="the sink")
     return result
 
 
-def _run_of(name: str, sink: KeepsProgress, end: TopicPartition, *, restart: bool) -> _Run:
+def _run_of(name: str, sink: KeepsProgress, *, restart: bool) -> _Run:
     """Return the latest run of this name where it did not reach its end, else a new one."""
     attempts = {
         int(found[1]): progress.next_offsets
@@ -128,24 +131,18 @@ def _run_of(name: str, sink: KeepsProgress, end: TopicPartition, *, restart: boo
         if (found := re.fullmatch(rf"{re.escape(name)}/(\d+)", progress.source))
     }
     latest = max(attempts, default=0)
-    if latest and not restart and end not in attempts[latest]:
+    if latest and not restart and _END not in attempts[latest]:
         return _Run(f"{name}/{latest}", dict(attempts[latest]))
     return _Run(f"{name}/{latest + 1}", {})
 
 
-def _end_of(files: Sequence[str]) -> TopicPartition:
-    """Return the place that is marked once all files are read."""
-    return place_of(len(files))
-
-
-def _lines_kept(files: Sequence[str], starts: Mapping[TopicPartition, int]) -> ReadFrom:
+def _lines_kept(files: Sequence[str], starts: Mapping[TopicPartition, int]) -> Mapping[str | tuple[str, str], int]:
     """Return the number of the first line that is read of each file of an earlier run: its later rejects come again."""
-    begun = [number for number in range(len(files)) if place_of(number) in starts]
-    if not begun:
+    if not starts:
         return {}
-    *whole, last = begun
-    kept: dict[str | tuple[str, str], int] = {TextFile(files[number]).name: 2**63 for number in whole}
-    return {**kept, TextFile(files[last]).name: TextFile(files[last]).line_at(starts[place_of(last)])}
+    current = TextFile(files[starts[FILE]])
+    kept: dict[str | tuple[str, str], int] = {TextFile(file).name: 2**63 for file in files[: starts[FILE]]}
+    return {**kept, current.name: current.line_at(starts[OFFSET])}
 
 
 def _modified(file: str) -> int:

@@ -51,6 +51,7 @@ class Committer:
         for partition in partitions:
             self._handled.pop(partition, None)
             self._committed.pop(partition, None)
+            self._counters.committed.pop(partition, None)
 
     def take_idle_positions(self) -> None:
         """Mark everything up to the reader's positions as handled; call only while no polled record is unhandled.
@@ -85,6 +86,7 @@ class Committer:
             logger.warning("commit: %s", error.message)
             return
         self._committed.update(pending)
+        self._counters.committed.update(pending)
         self._counters.commits += 1
 
     def commit_if_due(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, wait
 from random import Random
 
 from flowise_telemetry_consumer.clock import Clock, SystemClock
@@ -26,6 +26,7 @@ from flowise_telemetry_consumer.service.in_hand import InHand
 from flowise_telemetry_consumer.service.outage import Outage
 from flowise_telemetry_consumer.service.polling import Polling
 from flowise_telemetry_consumer.service.settings import ConsumerSettings
+from flowise_telemetry_consumer.service.sink_thread import SinkThread
 from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
 from flowise_telemetry_schemas import Catalog, TelemetryError
@@ -74,7 +75,7 @@ class Consumer:
         self._sink = sink
         self._catalog = catalog
         self._on_change = on_change
-        self._sink_thread = sink_thread or ThreadPoolExecutor(1, thread_name_prefix="flowise-telemetry-sink")
+        self._sink_thread = sink_thread or SinkThread()
         self._decoder = Decoder(catalog)
         self._limits = LimitWatch(self.settings.limits)
         self._dead_letters = DeadLetterQueue(
@@ -116,20 +117,20 @@ class Consumer:
             self._reader.subscribe([self.settings.topic], on_assigned=self._on_assigned, on_revoked=self._on_revoked)
             while not stop.is_set():
                 self.turn()
+            self.counters.draining = True
             self._drain(budget_seconds=self.settings.stop_budget_seconds)
             self._committer.commit_last(budget_seconds=self.settings.commit_seconds)
-            self._drop(self._in_hand.partitions())
+            self.counters.left = self._drop(self._in_hand.partitions())
         finally:
             self._notice.look(last=True)
             self._monitor.close()
             closing = self._sink_thread.submit(self._sink.close)
-            # A sink that hangs must not keep the caller from closing the reader, which leaves the group.
-            wait([closing], timeout=_CLOSE_SECONDS)
+            wait([closing], timeout=_CLOSE_SECONDS)  # the reader is closed next: it leaves the group
             self._sink_thread.shutdown(wait=closing.done())
         return self.counters
 
     def turn(self) -> None:
-        """Do one round of the loop: at most one poll and one step of a batch. ``run`` calls it; so may a test."""
+        """Do one round of the loop: at most one poll and one step of a batch."""
         if self._fenced:
             self._fenced = False
             self._reader.rejoin()
@@ -144,7 +145,8 @@ class Consumer:
             self._begin()
         attempt = self._in_hand.attempt
         if attempt is not None and self._in_hand.advancing is None and not self._outage.seconds_until_retry():
-            self._in_hand.advance(attempt)
+            self._in_hand.advance(attempt, now=self._clock.monotonic())
+        self._polling.show()
         if not polled and not self._in_hand:
             self._committer.take_idle_positions()
         self._committer.commit_if_due()
@@ -268,20 +270,21 @@ class Consumer:
                     return
                 if tries:
                     self._clock.sleep(self._outage.seconds_until_retry())
-                advancing = self._in_hand.advance(attempt)
+                advancing = self._in_hand.advance(attempt, now=self._clock.monotonic())
             wait([advancing], timeout=max(_ONE_TRY_SECONDS, deadline - self._clock.monotonic()))
             if not advancing.done():
                 return
             tries = 0 if self._settle() else tries + 1
 
-    def _drop(self, partitions: Collection[TopicPartition]) -> None:
-        """Leave records that were polled from these partitions, and are not completed, to the next owner."""
+    def _drop(self, partitions: Collection[TopicPartition]) -> int:
+        """Leave records of these partitions that are not completed to the next owner; return their number."""
         dropped = self._in_hand.let_go(partitions)
         if dropped:
             self.counters.dropped_records += dropped
             logger.warning("%d polled records are left to the next owner of %s", dropped, listed(partitions))
         if self._in_hand.attempt is None:
-            self._outage.end()
+            self._outage.forget()
+        return dropped
 
     def _forget(self, partitions: Collection[TopicPartition]) -> None:
         """Forget all that is known of partitions that are someone else's now."""

@@ -24,6 +24,7 @@ class InHand:
         self._attempt_of = attempt_of
         self._sink_thread = sink_thread
         self._flush_seconds = flush_seconds
+        self._since: float | None = None
         self.open = RecordBatch()
         self.attempt: WriteAttempt | None = None
         self.advancing: Future[None] | None = None
@@ -41,10 +42,22 @@ class InHand:
         self.attempt, self.open = self._attempt_of(self.open), RecordBatch()
         return self.attempt
 
-    def advance(self, attempt: WriteAttempt) -> Future[None]:
+    def advance(self, attempt: WriteAttempt, *, now: float) -> Future[None]:
         """Have the sink's thread take a batch through the steps that are left."""
+        self._since = now
         self.advancing = self._sink_thread.submit(attempt.advance, flush_seconds=self._flush_seconds)
         return self.advancing
+
+    @property
+    def advancing_since(self) -> float | None:
+        """Monotonic time at which the sink's thread was given what it is at; None while it waits."""
+        return None if self.advancing is None else self._since
+
+    @property
+    def oldest_since(self) -> float | None:
+        """Monotonic time at which the oldest record in hand was polled."""
+        attempted = None if self.attempt is None else self.attempt.batch.since
+        return min((since for since in (attempted, self.open.since) if since is not None), default=None)
 
     def let_go(self, partitions: Collection[TopicPartition]) -> int:
         """Let go of records of these partitions, which are not completed nor committed; return their number."""

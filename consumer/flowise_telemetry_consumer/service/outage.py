@@ -8,6 +8,7 @@ from collections.abc import Collection
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.errors import SinkDeniedError
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
+from flowise_telemetry_consumer.monitoring.health import MAX_ANSWER_SECONDS
 from flowise_telemetry_consumer.retry import Backoff
 from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport.ports import RecordReader
@@ -33,6 +34,7 @@ class Outage:
         self._message: str | None = None
         self._paused: frozenset[TopicPartition] = frozenset()
         self._resumes = False
+        self._told_of: float | None = None
         self.retry_at = 0.0
 
     @property
@@ -60,16 +62,29 @@ class Outage:
         return True
 
     def end(self) -> None:
-        """Resume reading: an attempt succeeded, or nothing is left to attempt."""
-        self._backoff.reset()
-        self.retry_at = 0.0
+        """Resume reading: an attempt succeeded."""
         if self._message is not None:
             logger.warning("the outage is over, reading again")
-            self._message = self._counters.outage = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Resume reading: nothing is left to attempt, whether the outage is over or not."""
+        self._backoff.reset()
+        self.retry_at = 0.0
+        self._message = self._counters.outage = None
         if self._resumes:
             self._remember(())
             self._resumes = False
             self._reader.resume(self._reader.assignment())
+
+    def look(self, advancing_since: float | None) -> None:
+        """Say once of each step of the sink's thread that it takes long: nothing has failed yet."""
+        if advancing_since is None or advancing_since == self._told_of:
+            return
+        seconds = self._clock.monotonic() - advancing_since
+        if seconds > MAX_ANSWER_SECONDS:
+            self._told_of = advancing_since
+            logger.warning("the sink has not answered for %.0f s; nothing more is read until it does", seconds)
 
     def pause(self) -> None:
         """Pause all assigned partitions, until ``end``."""

@@ -58,6 +58,12 @@ class Polling:
             self._in_hand.open.add_unreadable(letter, now=now)
         return bool(polled.records or polled.unreadable)
 
+    def show(self) -> None:
+        """Show how old the records in hand are; a sink that does not answer is told before anything fails."""
+        self._counters.advancing_since = self._in_hand.advancing_since
+        self._counters.in_hand_since = self._in_hand.oldest_since
+        self._outage.look(self._in_hand.advancing_since)
+
     def _poll_seconds(self, *, full: bool) -> float:
         if self._in_hand.advancing is not None:
             seconds = 0.0 if full else _POLL_WHILE_WRITING_SECONDS

@@ -92,7 +92,7 @@ class ArrowSink:
         """Return the number of rows by event."""
         return {
             event: sum(pl.scan_ipc(file).select(pl.len()).collect().item() for file in self._files(event))
-            for event in self._schemas or catalog().events
+            for event in self._schemas or catalog().names
         }
 
     def close(self) -> None:

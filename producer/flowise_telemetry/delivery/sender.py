@@ -143,11 +143,18 @@ class Sender:
             self._wakeup.wait(wait, has_work=lambda: self._stop_at is not None and self._is_over())
 
     def _prepare(self) -> None:
-        """Import what the first event needs."""
+        """Import what the first event needs, and write it to the spool, if there is one."""
         self._requests.progress_at = float("inf")
         with contextlib.suppress(Exception):  # the first turn meets it again
             if len(self._queue):
                 self._encoders.of(self._queue.stream)
+            if self._pending.keeps:  # the client's import takes as long as a buffer of large events lasts
+                self._requests.keeping = True
+                try:
+                    while len(self._queue) or self._unencoded:
+                        self._encode_some()
+                finally:
+                    self._requests.keeping = False
             self._in_flight.open()
         self._requests.progress_at = self._clock()
 

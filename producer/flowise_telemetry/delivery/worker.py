@@ -26,7 +26,7 @@ logger = logging.getLogger("flowise_telemetry")
 
 _CLOSING = 0.1  # of the time that ``stop`` has, for closing client and spool
 _KEEP_SECONDS = 5.0  # that ``stop`` takes longer, at most, while events are written to the spool
-_FALL_ASLEEP_SECONDS = 0.1
+_FALL_ASLEEP_SECONDS = 1.0  # milliseconds, unless the machine is very busy
 _FIRST_LOOK_SECONDS = 0.0005
 _LONGEST_LOOK_SECONDS = 0.02
 _FIRST_RELOAD_SECONDS = 1.0
@@ -114,7 +114,7 @@ class Worker:
 
         Without a spool the rest is counted as ``closed``. For ``patience_seconds`` see ``Requests.ask_to_stop``.
         """
-        requests, before = self._requests, self._counts.closed
+        requests = self._requests
         self._queue.close()
         closing_seconds = timeout_seconds * _CLOSING
         requests.ask_to_stop(self._clock(), timeout_seconds - closing_seconds, patience_seconds)
@@ -132,13 +132,7 @@ class Worker:
         elif self._thread is not None:
             # A sub-interpreter aborts the process if a thread's last steps are not done when it ends.
             self._thread.join(_LONGEST_LOOK_SECONDS)
-        lost = self._counts.closed - before
-        if lost:
-            logger.warning(
-                "telemetry: %d event%s not delivered by the end and lost (closed): no spool is set, or it took no more",
-                lost,
-                " was" if lost == 1 else "s were",
-            )
+        self._counts.tell_losses()
 
     def wait_for_end(self, timeout_seconds: float) -> None:
         """Wait until the thread has seen an opt-out and dropped everything."""

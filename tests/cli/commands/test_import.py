@@ -176,6 +176,18 @@ def test_events_without_ids_are_written_once(tmp_path: Path) -> None:
     assert (done.status, total(document, "written"), total(document, "already_there")) == (0, 0, 5 * EVENTS)
 
 
+def test_an_export_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_bytes(b"\n".join(own_lines(0, 5)))
+    imported("own.jsonl", folder=tmp_path)
+    made = run_command("export", "--sink", "sqlite:///a.db", "--out", "out", "--format", "csv", folder=tmp_path)
+    assert made.status == 0
+    files = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "out").rglob("*.csv"))
+    back = run_command("import", *files, "--sink", "sqlite:///b.db", "--json", folder=tmp_path)
+    assert (back.status, counts(tmp_path, "b.db")) == (0, counts(tmp_path))
+    again = run_command("import", *files, "--sink", "sqlite:///a.db", "--json", folder=tmp_path)
+    assert total(json.loads(again.stdout), "already_there") == 5 * EVENTS
+
+
 def test_times_choose_events(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(own_lines()))
     bounds = ("--from", "2023-11-14T22:13:20.124Z", "--to", "2023-11-14T22:13:20.126Z")

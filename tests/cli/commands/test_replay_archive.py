@@ -92,6 +92,12 @@ def test_lines_of_others_are_an_archive_too(folder: Path, name: str) -> None:
     assert "prompt_typed" not in done.stderr + (folder / f"{name}.rejects.jsonl").read_text()
 
 
+def test_standard_input_is_an_archive_too(folder: Path) -> None:
+    command = ("replay", "--source", "jsonl:-", "--sink", "sqlite:///new.db")
+    done = run_command(*command, folder=folder, stdin=b"\n".join(spaced(document) for document in documents()))
+    assert (done.status, f"written {EVENTS}" in done.stderr) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

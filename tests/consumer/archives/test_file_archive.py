@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowise_telemetry_consumer import IncompleteReadError, SinkError
-from flowise_telemetry_consumer.archives.file_archive import FileArchive, place_of
+from flowise_telemetry_consumer.archives.file_archive import FILE, OFFSET, FileArchive
 from flowise_telemetry_consumer.archives.gathering import Gathering
 from flowise_telemetry_consumer.archives.json_lines import LineParser, Parsed
 from flowise_telemetry_consumer.archives.portion import Portion
@@ -203,21 +203,20 @@ def test_many_small_files_are_one_portion_and_each_can_be_resumed(tmp_path: Path
     paths = [written(tmp_path, *lines[at : at + 3], name=f"{at:03}.jsonl") for at in range(0, len(lines), 3)]
     (read,) = portions(*paths)
     assert same(dict(read.frames), dict(batch(0, 20).frames))
-    assert read.offsets == {place_of(number): path.stat().st_size for number, path in enumerate(paths)}
-    half = {place_of(number): end for number, end in enumerate(list(read.offsets.values())[: len(paths) // 2])}
-    rest = portions(*paths, starts=half)
-    assert sum(frame.height for frame in rows(rest).values()) == len(lines) - 3 * (len(paths) // 2)
+    assert read.offsets == {FILE: len(paths) - 1, OFFSET: paths[-1].stat().st_size}
+    rest = portions(*paths, starts={FILE: 7, OFFSET: paths[7].stat().st_size})
+    assert sum(frame.height for frame in rows(rest).values()) == len(lines) - 3 * 8
 
 
 def test_reading_goes_on_at_an_offset_with_the_number_of_the_line(tmp_path: Path) -> None:
     lines = own_lines(0, 4)
     path = written(tmp_path, b"\xef\xbb\xbf" + lines[0], *lines[1:10], b"hello", *lines[10:])
     start = len(b"\xef\xbb\xbf") + sum(len(line) + 1 for line in lines[:8])
-    read = portions(path, starts={place_of(0): start})
+    read = portions(path, starts={FILE: 0, OFFSET: start})
     assert found(read) == [(11, None, "", "json")]
     assert sum(frame.height for frame in rows(read).values()) == len(lines) - 8
     with pytest.raises(IncompleteReadError, match="is damaged or cut"):
-        portions(path, starts={place_of(0): 1_000_000})
+        portions(path, starts={FILE: 0, OFFSET: 1_000_000})
 
 
 def test_an_event_without_an_id_gets_one_of_its_content(tmp_path: Path) -> None:
@@ -273,7 +272,7 @@ def test_whatever_is_in_a_line_it_is_a_valid_row_or_a_reject(bad: list[bytes]) -
     """Many at a time or one by one, the outcome is the same."""
     lines = [*GOOD, *bad]
     gathering = Gathering(SCHEMAS)
-    gathering.add_lines(Block(lines, 1, 0), PARSER, place_of(0))
+    gathering.add_lines(Block(lines, 1, 0), PARSER)
     portion = gathering.portion(done=0, total=0)
     alone = [PARSER.parse(line, number) for number, line in enumerate(bad, start=len(GOOD) + 1) if line.strip()]
     assert portion.rejects == [one for one in alone if not isinstance(one, Parsed)]

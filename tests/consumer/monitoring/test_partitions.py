@@ -9,6 +9,7 @@ import pytest
 
 from flowise_telemetry_consumer import ConsumerCounters
 from flowise_telemetry_consumer.monitoring.ends import EndsQuestion, EndsThread, PartitionEnds
+from flowise_telemetry_consumer.monitoring.health import why_not_alive, why_not_ready
 from flowise_telemetry_consumer.monitoring.partitions import LAG_SECONDS
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.service.running import wait_until
@@ -65,6 +66,30 @@ def test_an_open_transaction_is_no_lag_and_is_told(caplog: pytest.LogCaptureFixt
     world.broker.release(ZERO)
     counters = run_watched(world, turns=400)
     assert (counters.lag[ZERO], counters.held_back[ZERO]) == (0, 0)
+
+
+def test_brokers_that_are_away_are_told_once_and_are_no_readiness(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "flowise_telemetry")
+    world = World()
+    world.send_good(5)
+    consumer = world.consumer()
+    unready: list[str] = []
+
+    def between_turns() -> bool:
+        if world.broker.down:
+            why = why_not_ready(consumer.counters, world.clock)
+            assert why_not_alive(consumer.counters, world.clock) is None
+            unready.extend([] if why is None else [why])
+            world.broker.down = len(unready) < 40
+        elif world.all_committed() and not unready:
+            world.broker.down = True
+        return len(unready) >= 40 and why_not_ready(consumer.counters, world.clock) is None
+
+    counters = consumer.run(StopWhen(between_turns))
+    assert set(unready) == {"waiting for the brokers: the in-memory broker is down"}
+    assert counters.brokers_away is None
+    told = [record.message for record in caplog.records if "brokers" in record.message]
+    assert told == ["waiting for the brokers: the in-memory broker is down", "the brokers answer again"]
 
 
 class SlowReader(InstantReader):

@@ -13,7 +13,9 @@ from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, DeadLetter
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
+from flowise_telemetry_consumer.monitoring.health import MAX_ANSWER_SECONDS, why_not_alive, why_not_ready
 from flowise_telemetry_consumer.reading.batch import RecordBatch
+from flowise_telemetry_consumer.service.sink_thread import SinkThread
 from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
@@ -138,6 +140,56 @@ def test_a_batch_that_takes_longer_than_the_budget_is_left_to_the_next_owner() -
     assert counters.dropped_records >= 10
     assert world.sink.event_ids() == world.accepted()
     assert counters.duplicates.total() >= 10, "it was written after all, and read again"
+
+
+def test_a_sink_that_does_not_answer_is_not_ready(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "flowise_telemetry")
+    world = World(partitions=1)
+    world.send_good(25)
+    sink = SlowSink(world)
+    consumer = world.consumer(settings=SETTINGS, sink_thread=SinkThread())
+    began: list[float] = []
+    unready: list[str] = []
+
+    def between_turns() -> bool:
+        consumer.counters.watched = True
+        if sink.writing.is_set() and not world.sink.batches:
+            began.append(world.clock.now)
+            why = why_not_ready(consumer.counters, world.clock)
+            waited = world.clock.now - began[0]
+            assert why_not_alive(consumer.counters, world.clock) is None
+            assert (why is not None) == (waited > MAX_ANSWER_SECONDS + 1) or abs(waited - MAX_ANSWER_SECONDS) <= 1
+            unready.extend([] if why is None else [why])
+            if waited > MAX_ANSWER_SECONDS + 20:
+                assert consumer.counters.lag == {world.partitions[0]: 25}, "not what is polled, but what is committed"
+                assert consumer.counters.in_hand_since is not None
+                assert world.clock.now - consumer.counters.in_hand_since > MAX_ANSWER_SECONDS
+                sink.let_go()
+            else:
+                world.clock.now += 0.5
+        return world.all_committed()
+
+    consumer.run(StopWhen(between_turns, turns=1_000_000))
+    assert unready[0].startswith("waiting: the sink has not answered for 3")
+    assert [record.message[:29] for record in caplog.records] == ["the sink has not answered for"]
+    assert consumer.counters.in_hand_since is None
+
+
+def test_a_sink_that_hangs_keeps_no_consumer_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowise_telemetry_consumer.service.consumer._CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("flowise_telemetry_consumer.service.consumer._ONE_TRY_SECONDS", 0.05)
+    world = World(partitions=1)
+    world.send_good(25)
+    sink = SlowSink(world)
+    settings = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=10), stop_budget_seconds=0.0)
+    consumer = world.consumer(settings=settings, sink_thread=SinkThread())
+    counters = consumer.run(StopWhen(sink.writing.is_set, turns=1_000_000))
+    assert counters.left >= 10
+    assert world.committed() == {}
+    (hanging,) = (thread for thread in threading.enumerate() if thread.name == "flowise-telemetry-sink")
+    assert hanging.daemon, "the interpreter does not wait for it"
+    sink.let_go()
+    hanging.join(PATIENCE_SECONDS)
 
 
 def test_what_the_sink_refuses_ends_the_run_and_the_thread() -> None:

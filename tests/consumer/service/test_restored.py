@@ -87,7 +87,7 @@ def test_a_database_that_is_made_again_gets_all_that_the_topic_has(service: Serv
 def test_a_topic_that_is_made_again_is_read_from_its_beginning(
     service: Service, *, running: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flowise_telemetry_consumer.monitoring.partitions.TOPIC_SECONDS", 1.0)
+    monkeypatch.setattr("flowise_telemetry_consumer.monitoring.partitions.BROKERS_SECONDS", 1.0)
     service.send(range(100))
     if running:
         with service.consumer():

@@ -35,6 +35,7 @@ from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
 from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.sinks.writer_process import ROOT, start
+from tests.consumer.tcp_door import postgres_door
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
 NONE_HELD = dict.fromkeys(catalog().names, 0)
@@ -299,6 +300,22 @@ def test_writers_of_the_version_before_go_on_while_columns_are_added(
     assert newer.counts() == {"tool_created": 40 * 50 * sizes(batch())["tool_created"]}
     assert held(newer, "tool_created")["note"].unique().to_list() == ["don't"]
     newer.close()
+
+
+def test_a_server_that_stands_still_is_an_outage(new_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink._ANSWER_SECONDS", 0.3)
+    door, through_door = postgres_door(new_postgres_url)
+    sink = PostgresSink(address_of(f"{through_door}?connect_timeout=2"), statement_timeout_seconds=0.2)
+    sink.prepare(catalog())
+    sink.claim("group", [TP0])
+    door.freeze()
+    for call in (partial(sink.write, batch()), partial(sink.claim, "group", [TP0]), sink.progress):
+        with pytest.raises(SinkUnavailableError, match=r"has not answered for 0\.5 s|cannot be reached: .*timeout"):
+            call()
+    door.thaw()
+    assert sink.write(batch()).written == sizes(batch())
+    sink.close()
+    door.shut()
 
 
 def test_a_claim_waits_for_a_batch_that_is_being_committed(

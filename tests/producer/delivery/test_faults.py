@@ -64,4 +64,4 @@ def test_a_close_does_not_wait_for_a_mend_that_does_not_come(
     assert telemetry.stats().dropped == {"closed": 10}
     warnings = [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
     assert len(warnings) == 2
-    assert "10 events were not delivered by the end and lost" in warnings[1]
+    assert "10 events were lost by the end: 10 closed; " in warnings[1]

@@ -87,6 +87,27 @@ def test_what_is_refused_is_a_gap_that_the_counts_explain(
     assert counts(states(broker)[0]) == {"numbered": 26, "waiting": 0, "ended": True, "QueueFull": 15}
 
 
+def test_the_apps_log_says_at_the_end_how_many_were_lost(
+    make_telemetry: MakeTelemetry, broker: InMemoryBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.down = True
+    telemetry = make_telemetry(limits=Limits(buffer_max_events=10))
+    telemetry.send_telemetry(None)  # type: ignore[arg-type]
+    for number in range(25):
+        telemetry.send_telemetry(tool_created(number))
+    caplog.clear()
+    telemetry.close(timeout_seconds=0.2)
+    telemetry.send_telemetry(tool_created())
+    telemetry.close(timeout_seconds=0.2)
+    assert [(line.levelname, line.getMessage()) for line in caplog.records if "lost" in line.getMessage()] == [
+        (
+            "WARNING",
+            "telemetry: 26 events were lost by the end: 1 invalid, 15 queue_full, 10 closed; what is closed was not"
+            " delivered in time, and no spool is set, or it took no more",
+        )
+    ]
+
+
 def test_a_stream_of_which_nothing_arrives_tells_that(make_telemetry: MakeTelemetry, broker: InMemoryBroker) -> None:
     telemetry = make_telemetry()
     for _ in range(3):

@@ -15,7 +15,8 @@ __all__ = ["Membership"]
 class Membership:
     """What one member gets and gives up. An error of a callback waits for ``poll``: a rebalance must be completed.
 
-    ``rebalances`` counts them; ``in_callback`` is True while a callback of the caller runs.
+    ``rebalances`` counts them; ``in_callback`` is True while a callback of the caller runs, ``is_lost`` while one runs
+    for partitions that the group has taken away: nothing can be committed for them.
     """
 
     def __init__(self, consumer: Any, assignment: Assignment) -> None:
@@ -25,6 +26,7 @@ class Membership:
         self._error: BaseException | None = None
         self._left = False
         self.in_callback = False
+        self.is_lost = False
         self.rebalances = 0
 
     @property
@@ -45,8 +47,15 @@ class Membership:
             self.rebalances += 1
             self._give_up(_ours(partitions), on_revoked)
 
+        def lost(consumer: Any, partitions: Sequence[Any]) -> None:
+            self.is_lost = True
+            try:
+                revoked(consumer, partitions)
+            finally:
+                self.is_lost = False
+
         self._subscribe = lambda: self._consumer.subscribe(
-            list(topics), on_assign=assigned, on_revoke=revoked, on_lost=revoked
+            list(topics), on_assign=assigned, on_revoke=revoked, on_lost=lost
         )
         self._subscribe()
 

@@ -155,7 +155,8 @@ class LibrdkafkaReader:
         if self._group is None:
             raise ConfigurationError("commit needs a reader that was opened with a group")
         if self._membership.is_member:
-            check_commit(self._group, offsets, self._assignment.partitions)
+            # Lost ones too: their commit would wait for a coordinator that may be away, in a callback, without a bound.
+            check_commit(self._group, offsets, () if self._membership.is_lost else self._assignment.partitions)
         client_offsets = [self._client_commit(tp, offset) for tp, offset in offsets.items()]
         doing = f"commit of group {self._group}"
         done: list[Any] = []

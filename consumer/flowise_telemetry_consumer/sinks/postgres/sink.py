@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
@@ -12,6 +13,7 @@ from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.postgres.address import Address
+from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after
 from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit, warn_of_unsafe_server
 from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, translate_errors
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, rows_of, stored_of, try_lock
@@ -19,16 +21,15 @@ from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SE
 from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
-    copy_statement,
+    copy_rows,
     counts_of,
-    csv_of,
     make_tables,
     merge_statement,
     select_statement,
     stage_statement,
 )
 from flowise_telemetry_consumer.sinks.row_values import frame_of_any_rows
-from flowise_telemetry_consumer.sinks.rows import newest, require_columns, rows_frame
+from flowise_telemetry_consumer.sinks.rows import newest, require_columns
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -40,7 +41,8 @@ __all__ = ["STATEMENT_TIMEOUT_SECONDS", "PostgresSink"]
 STATEMENT_TIMEOUT_SECONDS = 60.0
 """Time limit of one statement, waiting for locks included; past it the write raises ``SinkUnavailableError``."""
 
-_COPY_ROWS = 10_000
+_ANSWER_SECONDS = 15.0
+"""Time beyond that of one statement after which a whole transaction has to be over; else its connection is cut."""
 
 
 class PostgresSink:
@@ -94,7 +96,7 @@ class PostgresSink:
         written: dict[str, int] = {}
         with self._translate_errors():
             connection = self._open()
-            with connection.transaction():
+            with self._bounded(connection), connection.transaction():
                 self._begin(connection)
                 for event in sorted(batch.frames):
                     written[event] = self._add(connection, self._schemas[event], batch.frames[event])
@@ -113,7 +115,7 @@ class PostgresSink:
             return {}
         with self._translate_errors():
             connection = self._open()
-            with connection.transaction():
+            with self._bounded(connection), connection.transaction():
                 self._begin(connection)
                 claimed = claim(connection, self._address.schema, source, partitions, description)
         self._claims.record(source, {partition: epoch for partition, _, epoch in claimed})
@@ -121,7 +123,7 @@ class PostgresSink:
 
     def progress(self) -> list[SourceProgress]:
         """Return the progress of each source."""
-        with self._translate_errors(), self._connect() as connection, connection.transaction():
+        with self._translate_errors(), self._connect() as connection, self._bounded(connection):
             if not columns_of(connection, self._address.schema, PROGRESS_TABLE):
                 return []
             return sources_of(rows_of(connection, self._address.schema))
@@ -227,29 +229,22 @@ class PostgresSink:
             try:
                 with connection.transaction():
                     # In the order of the merge: two writers of the same events cannot deadlock.
-                    self._copy(connection, schema, frame.sort("event_id"), into=self._address.schema)
+                    copy_rows(connection, schema, frame.sort("event_id"), into=self._address.schema)
             except (UniqueViolation, FeatureNotSupported):
                 # FeatureNotSupported: COPY FROM is refused where row-level security applies to the role.
                 self._expects_known = True
             else:
                 return frame.height
         connection.execute(stage_statement(self._address.schema, schema))
-        self._copy(connection, schema, frame)
+        copy_rows(connection, schema, frame)
         return connection.execute(merge_statement(self._address.schema, schema)).rowcount
-
-    def _copy(
-        self, connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame, *, into: str | None = None
-    ) -> None:
-        with connection.cursor() as cursor, cursor.copy(copy_statement(schema, into)) as copy:
-            for part in rows_frame(schema, frame).iter_slices(_COPY_ROWS):
-                copy.write(csv_of(part))
 
     def _open(self) -> Connection[Any]:
         if self._connection is not None and not self._connection.closed:
             return self._connection
         connection = self._connect()
         try:
-            with connection.transaction():
+            with self._bounded(connection), connection.transaction():
                 self._begin(connection)
                 make_tables(connection, self._address.schema, self._schemas.values())
                 if not self._looked_at_server:
@@ -274,6 +269,10 @@ class PostgresSink:
             raise connect_failure(error, self._address, was_connected=self._was_connected) from error
         self._was_connected = True
         return connection
+
+    def _bounded(self, connection: Connection[Any]) -> AbstractContextManager[None]:
+        """Bound a transaction from here, for a server that stands still and bounds nothing itself."""
+        return cut_after(connection, self._statement_timeout_ms / 1000 + _ANSWER_SECONDS, self.url)
 
     def _begin(self, connection: Connection[Any]) -> None:
         """Set the limits of this transaction, and that its commit waits for the disk."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.postgres.progress import progress_table
-from flowise_telemetry_consumer.sinks.rows import default_in_row
+from flowise_telemetry_consumer.sinks.rows import default_in_row, rows_frame
 from flowise_telemetry_schemas import EventSchema, Field
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "columns_of",
+    "copy_rows",
     "copy_statement",
     "counts_of",
     "csv_of",
@@ -44,6 +45,7 @@ _READ_AS = {
     "record": "{}::text",
     "timestamp": """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
 }
+_COPY_ROWS = 10_000
 _QUOTE = "'"
 """Quote of the CSV. Graphs are JSON, full of double quotes, which CSV would have to double: a quarter of the client's
 time."""
@@ -114,6 +116,15 @@ def stage_statement(schema_name: str, schema: EventSchema) -> Composed:
     return SQL("CREATE TEMP TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA").format(
         _stage(schema), _names(schema), Identifier(schema_name, schema.event)
     )
+
+
+def copy_rows(
+    connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame, *, into: str | None = None
+) -> None:
+    """Copy rows into the temporary table, or into the event's table in schema ``into``."""
+    with connection.cursor() as cursor, cursor.copy(copy_statement(schema, into)) as copy:
+        for part in rows_frame(schema, frame).iter_slices(_COPY_ROWS):
+            copy.write(csv_of(part))
 
 
 def copy_statement(schema: EventSchema, into: str | None = None) -> Composed:
