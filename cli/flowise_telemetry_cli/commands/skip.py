@@ -16,6 +16,7 @@ from flowise_telemetry_cli.options import (
     kafka_settings,
     require_topic,
     topic_option,
+    umask_option,
 )
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
@@ -30,6 +31,7 @@ __all__ = ["skip"]
 @click.command()
 @connection_options
 @topic_option
+@umask_option
 @click.option("--sink", metavar="URL", required=True, help="Sink that the group writes to.")
 @click.option("--group", default=DEFAULT_GROUP, show_default=True, help="Consumer group; its consumers are stopped.")
 @click.option(

@@ -58,7 +58,7 @@ def assemble(
         window_bytes=limits.buffer_max_bytes // 4,
     )
 
-    def make_writer(batch_bytes: int) -> RecordWriter:
+    def make_writer(batch_bytes: int | None) -> RecordWriter:
         lifecycle.expect_forks()
         writer = _open_writer(settings, limits, writer_factory, batch_bytes)
         lifecycle.connecting(queue)
@@ -133,7 +133,7 @@ def _explain_with(settings: ProducerSettings) -> Explain:
 
 
 def _open_writer(
-    settings: ProducerSettings, limits: Limits, writer_factory: WriterFactory | None, batch_bytes: int
+    settings: ProducerSettings, limits: Limits, writer_factory: WriterFactory | None, batch_bytes: int | None
 ) -> RecordWriter:
     if settings.debug:
         from flowise_telemetry.delivery.debug import DebugWriter

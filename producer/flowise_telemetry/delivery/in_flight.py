@@ -64,7 +64,7 @@ class InFlight:
         *,
         topic: str,
         pending: PendingEvents,
-        make_writer: Callable[[int], RecordWriter],
+        make_writer: Callable[[int | None], RecordWriter],
         wakeup: Wakeup,
         on_connected: Callable[[], None],
         batch_bound: BatchBound,

@@ -38,7 +38,7 @@ from flowise_telemetry_transport.kafka_python.patches.unauthorized import is_una
 from flowise_telemetry_transport.kafka_python.release import import_kafka, is_kafka_python_3
 from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.settings import METADATA_AGE_SECONDS, KafkaSettings
 from flowise_telemetry_transport.types import Commit, ExpiredOffsets, Record, TopicPartition
 
 __all__ = ["KafkaPythonReader"]
@@ -72,6 +72,7 @@ class KafkaPythonReader:
         client_class = import_kafka().KafkaConsumer
         quiet_threads_of(client_id, self._group)
         config = client_config(settings, client_class.DEFAULT_CONFIG)
+        config.setdefault("metadata_max_age_ms", int(METADATA_AGE_SECONDS * 1000))
         if "isolation_level" in client_class.DEFAULT_CONFIG:
             config["isolation_level"] = "read_committed"
         try:

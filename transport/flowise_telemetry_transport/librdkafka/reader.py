@@ -17,7 +17,7 @@ from flowise_telemetry_transport.librdkafka.messages import Messages
 from flowise_telemetry_transport.librdkafka.offsets import ClusterOffsets
 from flowise_telemetry_transport.librdkafka.rebalancing import is_cooperative, member_config
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.settings import METADATA_AGE_SECONDS, KafkaSettings
 from flowise_telemetry_transport.types import Commit, ExpiredOffsets, Record, TopicPartition
 
 __all__ = ["LibrdkafkaReader"]
@@ -49,6 +49,7 @@ class LibrdkafkaReader:
                 # Enough fetched ahead for some batches; when it is full, the default is to look again after a second.
                 "queued.max.messages.kbytes": 16_384,
                 "fetch.queue.backoff.ms": 20,
+                "topic.metadata.refresh.interval.ms": int(METADATA_AGE_SECONDS * 1000),
                 "isolation.level": "read_committed",
                 "check.crcs": True,
             },
