@@ -60,6 +60,7 @@ class Sender:
         self._counts = counts
         self._pending = pending
         self._in_flight = in_flight
+        self.backoff = in_flight.backoff
         self._may_send = may_send
         self._clock = clock
         self._encoders = StreamEncoders(queue, counts, make_encoder)
@@ -77,11 +78,6 @@ class Sender:
     def spooled(self) -> int:
         """Undelivered events on disk."""
         return self._pending.spooled
-
-    @property
-    def last_error(self) -> str | None:
-        """Why deliveries fail; None while they work."""
-        return self._in_flight.backoff.last_error
 
     def retry_now(self) -> None:
         """End a wait for the next attempt, because a caller waits for its delivery."""

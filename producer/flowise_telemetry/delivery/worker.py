@@ -72,7 +72,7 @@ class Worker:
     @property
     def last_error(self) -> str | None:
         """Why deliveries fail; None while they work."""
-        return None if self._sender is None else self._sender.last_error
+        return None if self._sender is None else self._sender.backoff.last_error
 
     # -- for the app's threads ------------------------------------------------------------------------------------
 
