@@ -92,6 +92,21 @@ test-apps: $(DEV_READY) ## the producer in gunicorn, Celery, uWSGI, gevent, PyIn
 	@export APP_SMOKE=$(SMOKE); APP_PYTHONS=$$(tests/apps/install.sh $(VENV)/bin/uv .venvs $(PYTHONS)) && \
 		export APP_PYTHONS && $(PYTEST) tests/apps $(ARGS)
 
+.PHONY: test-security
+test-security: $(DEV_READY) ## logins, certificates and least rights on a Kafka with an authorizer (needs java and mvn); four minutes
+	@TEST_SECURITY=1 $(RUN) -m pytest tests/security $(ARGS)
+
+# Its own environment: what audits the dependencies is none of them.
+AUDIT := .venvs/audit
+
+$(AUDIT)/ready:
+	@"$(PYTHON)" -m venv $(AUDIT) && $(AUDIT)/bin/pip install --quiet "pip-audit>=2.9,<3"
+	@touch $@
+
+.PHONY: audit
+audit: $(AUDIT)/ready ## known vulnerabilities of what a release depends on, by pip-audit; asks the network
+	@$(AUDIT)/bin/pip-audit --require-hashes --disable-pip --requirement requirements/run.txt $(ARGS)
+
 .PHONY: lint
 lint: $(DEV_READY) ## ruff, mypy, and whether the generated files are up to date; changes nothing
 	$(RUN) -m ruff check .

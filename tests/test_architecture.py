@@ -56,9 +56,10 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
     },
     "transport": {
         "kafka_python": frozenset(),
-        "librdkafka": frozenset(),
+        "librdkafka": frozenset({"diagnosis"}),
         "memory": frozenset(),
-        "clients.py": frozenset({"kafka_python", "librdkafka"}),
+        "diagnosis": frozenset(),
+        "clients.py": frozenset({"kafka_python", "librdkafka", "diagnosis"}),
         "embedded.py": frozenset({"librdkafka"}),
     },
 }

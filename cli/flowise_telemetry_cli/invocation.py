@@ -21,7 +21,8 @@ __all__ = ["Invocation", "pass_invocation"]
 class Invocation:
     """The click context's object. Every command opens its Kafka clients here, so that a test can replace them.
 
-    ``connection``: the environment variables that the connection options set. ``commands``: the commands that were
+    ``connection``: the environment variables that the connection options set. ``log_level``: that of ``--log-level``,
+    if it was given. ``commands``: the commands that were
     typed, outermost first. ``clock``: None is the system's.
     """
 
@@ -30,6 +31,7 @@ class Invocation:
     open_admin: Callable[..., TopicAdmin] = transport.open_admin
     clock: Clock | None = None
     connection: dict[str, str] = field(default_factory=dict)
+    log_level: str | None = None
     commands: list[click.Command] = field(default_factory=list)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from flowise_telemetry_cli.invocation import Invocation
+from flowise_telemetry_cli.output.logging import LOG_LEVELS, start_logging
 from flowise_telemetry_transport import KafkaSettings, RecordReader, UnknownTopicError
 from flowise_telemetry_transport.clients import CLIENTS, fastest_client
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
@@ -45,6 +46,10 @@ def connection_options(command: _Command) -> _Command:
             ctx.ensure_object(Invocation).connection[str(param.envvar)] = value
         return value
 
+    def note_level(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+        ctx.ensure_object(Invocation).log_level = value
+        return value
+
     servers = click.option(
         "--bootstrap-servers",
         envvar="FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS",
@@ -63,11 +68,21 @@ def connection_options(command: _Command) -> _Command:
         expose_value=False,
         callback=collect,
     )
-    return servers(client(command))
+    log_level = click.option(
+        "--log-level",
+        type=click.Choice(LOG_LEVELS),
+        help="Log lines on stderr from this level on; debug shows what the Kafka client says, without secrets."
+        "  [default: info for consume, none elsewhere]",
+        expose_value=False,
+        callback=note_level,
+    )
+    return servers(client(log_level(command)))
 
 
 def kafka_settings(invocation: Invocation) -> KafkaSettings:
     """Return the connection that the options and the environment describe. Raises ``ConfigurationError``."""
+    if invocation.log_level is not None:
+        start_logging("text", invocation.log_level)
     default = {"FLOWISE_TELEMETRY_CLIENT": fastest_client()}
     return KafkaSettings.from_env({**default, **os.environ, **invocation.connection})
 

@@ -15,6 +15,7 @@
         ├── SinkDeniedError         it refuses credentials or rights, which its owner can give back meanwhile
         ├── SinkInUseError          another process holds the lock
         └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
+            ├── RowRefusedError     a rule that others added to a table refuses a row: they have to mend it
             └── SnapshotGoneError   what was being read was removed meanwhile: read the newest state
 
 Messages name the sink with its password masked and never contain the value of a field.
@@ -34,6 +35,7 @@ __all__ = [
     "FencedError",
     "IncompleteReadError",
     "OutageError",
+    "RowRefusedError",
     "SinkBehindError",
     "SinkDeniedError",
     "SinkError",
@@ -123,3 +125,10 @@ class SinkUnavailableError(SinkError):
 
 class SnapshotGoneError(SinkUnavailableError):
     """A state that was being read was removed by a vacuum or an overwrite. The newest state can be read."""
+
+
+class RowRefusedError(SinkUnavailableError):
+    """A rule that someone added to a table refuses a row, or a column is gone. Whoever added it has to mend that.
+
+    A consumer waits for it as for an outage, and is not ready: one that ended would be started again for ever.
+    """

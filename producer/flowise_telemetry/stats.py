@@ -43,6 +43,7 @@ class Stats:
     ``accepted`` entered the buffer. ``recovered`` were found in the spool, left by earlier processes. ``buffered`` wait
     in memory or on disk, ``spooled`` of them on disk, where they survive a crash of the app. Always: accepted +
     recovered + refused = sent + dropped + buffered, where ``refused`` counts those drops that were never accepted.
+    ``last_error`` says why deliveries fail; None while they work.
     """
 
     accepted: int
@@ -53,6 +54,7 @@ class Stats:
     buffered: int
     spooled: int
     stream_id: str
+    last_error: str | None = None
 
     @property
     def dropped_events(self) -> int:

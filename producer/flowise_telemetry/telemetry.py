@@ -310,6 +310,7 @@ class Telemetry:
             buffered=max(0, accepted + counts.recovered - outcome),
             spooled=self._worker.spooled,
             stream_id=self._queue.stream.id,
+            last_error=self._worker.last_error,
         )
 
     # -- the sender -----------------------------------------------------------------------------------------------

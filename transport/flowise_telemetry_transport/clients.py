@@ -8,11 +8,13 @@ A client is a folder here whose ``__init__.py`` fulfils ``KafkaClient``, an entr
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Protocol
 
+from flowise_telemetry_schemas.errors import TelemetryError
 from flowise_telemetry_transport import kafka_python, librdkafka
+from flowise_telemetry_transport.errors import LoginRequiredError, TransportError
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter, TopicAdmin
 from flowise_telemetry_transport.settings import ClientName, KafkaSettings, WriterOptions
 
@@ -31,6 +33,7 @@ __all__ = [
 logger = logging.getLogger("flowise_telemetry.transport")
 
 _warned: set[str] = set()
+_LOGIN_LOOK_SECONDS = 1.5
 
 DEFAULT_CLIENT_ID = "flowise-telemetry"
 
@@ -67,6 +70,31 @@ def fastest_client() -> ClientName:
     return next((name for name, client in CLIENTS.items() if find_spec(client.LIBRARY)), "kafka-python")
 
 
+def _prepare(settings: KafkaSettings) -> None:
+    if settings.security_protocol != "PLAINTEXT":
+        from flowise_telemetry_transport.tls import check_tls_files  # loads ssl
+
+        check_tls_files(settings)
+        warn_of_dangers(settings)
+
+
+def _reason_of(error: TransportError, settings: KafkaSettings) -> TelemetryError:
+    from flowise_telemetry_transport.diagnosis.explain import explained  # no client that connects needs it
+
+    return explained(error, settings)
+
+
+def _require_answer(settings: KafkaSettings, close: Callable[[], None]) -> None:
+    """Raise ``LoginRequiredError`` now: kafka-python connects to a port for SASL without a login, and then waits."""
+    if settings.client == "kafka-python" and not settings.security_protocol.startswith("SASL"):
+        from flowise_telemetry_transport.diagnosis.explain import diagnose
+
+        reason = diagnose(settings, seconds=_LOGIN_LOOK_SECONDS)
+        if isinstance(reason, LoginRequiredError):
+            close()
+            raise reason
+
+
 def warn_of_dangers(settings: KafkaSettings) -> None:
     """Log one WARNING a process for each setting that sends a secret in clear, or trusts anyone."""
     for danger in settings.dangers:
@@ -83,8 +111,13 @@ def open_reader(
     Raises ``BrokerUnavailableError`` (naming the servers) after ``connect_timeout_seconds``, ``ConfigurationError`` for
     a setting unknown to the client, ``MissingExtraError``, ``AuthenticationError``.
     """
-    warn_of_dangers(settings)
-    return CLIENTS[settings.client].open_reader(settings, group=group, client_id=client_id)
+    _prepare(settings)
+    try:
+        reader = CLIENTS[settings.client].open_reader(settings, group=group, client_id=client_id)
+    except TransportError as error:
+        raise _reason_of(error, settings) from error
+    _require_answer(settings, lambda: reader.close(timeout_seconds=1.0))
+    return reader
 
 
 def open_writer(
@@ -108,7 +141,7 @@ def open_writer(
     refuses as a whole; by default the client does, and a single record may be larger. Raises ``ConfigurationError``,
     ``MissingExtraError``.
     """
-    warn_of_dangers(settings)
+    _prepare(settings)
     options = WriterOptions(
         delivery_timeout_seconds=delivery_timeout_seconds,
         block_seconds=block_seconds,
@@ -123,8 +156,13 @@ def open_writer(
 
 def open_admin(settings: KafkaSettings, *, client_id: str = DEFAULT_CLIENT_ID) -> TopicAdmin:
     """Open an admin client. Raises as ``open_reader``."""
-    warn_of_dangers(settings)
-    return CLIENTS[settings.client].open_admin(settings, client_id=client_id)
+    _prepare(settings)
+    try:
+        admin = CLIENTS[settings.client].open_admin(settings, client_id=client_id)
+    except TransportError as error:
+        raise _reason_of(error, settings) from error
+    _require_answer(settings, admin.close)
+    return admin
 
 
 def warm_up(settings: KafkaSettings) -> None:

@@ -21,10 +21,13 @@ from flowise_telemetry_transport.option_names import (
 from flowise_telemetry_transport.password_files import read_password
 from flowise_telemetry_transport.tokens import TokenProvider
 
-__all__ = ["ClientName", "KafkaSettings", "WriterOptions", "parse_bootstrap_servers"]
+__all__ = ["METADATA_AGE_SECONDS", "ClientName", "KafkaSettings", "WriterOptions", "parse_bootstrap_servers"]
 
 ClientName = Literal["kafka-python", "librdkafka"]
 """The names in ``clients.CLIENTS``, where a client is added."""
+
+METADATA_AGE_SECONDS = 30.0
+"""Age at which a reader asks again which partitions a topic has; the clients' own is 5 minutes."""
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 _LEFT_OUT: SecurityProtocol = cast("SecurityProtocol", "")

@@ -156,7 +156,7 @@ def consume(
     if http_address is not None:
         parse_http_address(http_address)  # refused before anything is tried
     door = Door(tls=http_tls, token_file=http_token_file)
-    start_logging(log_format)
+    start_logging(log_format, invocation.log_level or "info")
     try:
         counters = _run(invocation, sink, consumer_settings, http_address, door, as_text=log_format == "text")
     except Exception as error:

@@ -112,6 +112,8 @@ def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator
 
 def _report(stats: Stats, rejected: int, as_json: bool) -> int:
     undelivered = stats.accepted - stats.sent
+    if undelivered and stats.last_error is not None:
+        echo(f"error: not delivered: {stats.last_error}", err=True)
     if as_json:
         echo(json.dumps({"sent": stats.sent, "rejected": rejected, "undelivered": undelivered}))
     else:

@@ -16,9 +16,10 @@ from typing import Literal, TextIO
 
 from flowise_telemetry_schemas.printable import printable, printable_lines
 
-__all__ = ["LOG_FORMATS", "LogFormat", "formatter_of", "log_now_and_then", "start_logging"]
+__all__ = ["LOG_FORMATS", "LOG_LEVELS", "LogFormat", "formatter_of", "log_now_and_then", "start_logging"]
 
 LogFormat = Literal["text", "json"]
+LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -27,14 +28,14 @@ _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 logger = logging.getLogger("flowise_telemetry.log")
 
 
-def start_logging(log_format: LogFormat) -> None:
-    """Send log records of the program and its libraries, from INFO on, to stderr.
+def start_logging(log_format: LogFormat, level: str = "info") -> None:
+    """Send log records of the program and its libraries, from this level on, to stderr.
 
     Warnings, and errors that end a thread, become log records too: Python would print their texts, values included.
     """
     handler = _StderrHandler()
     handler.setFormatter(formatter_of(log_format))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     warnings.showwarning = _log_warning
     # Only in place of Python's own, which print.
     if threading.excepthook is threading.__excepthook__:

@@ -82,6 +82,14 @@ class RecordBatch:
         both = [*self.records, *(letter.record for letter in self.unreadable)]
         return sorted(both, key=lambda record: (record.topic, record.partition, record.offset))
 
+    def spans_text(self) -> str:
+        """Return the offsets of each partition for a message: ``events[0] 10 to 19``."""
+        firsts: dict[TopicPartition, int] = {}
+        for record in self.all_records():
+            firsts.setdefault(record.topic_partition, record.offset)
+        spans = ((tp, first, self.next_offsets[tp] - 1) for tp, first in sorted(firsts.items()))
+        return ", ".join(f"{tp.topic}[{tp.partition}] {first} to {last}" for tp, first, last in spans)
+
     def is_due(self, limits: BatchLimits, *, now: float) -> bool:
         """Return whether the batch is full or old enough to be written."""
         if self.since is None:

@@ -26,6 +26,9 @@ _UNIT_MS = {
 }
 _MAX_OFFSET_DIGITS = 18
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_FIRST_MS, _LAST_MS = (
+    (moment.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1) for moment in (datetime.min, datetime.max)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +101,12 @@ def require_order(begin: Bound | None, end: Bound | None) -> None:
 
 
 def time_text(time_ms: int) -> str:
-    """Return a time in milliseconds since 1970 as RFC 3339 text in UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    """Return a time in milliseconds since 1970 as RFC 3339 text in UTC.
+
+    A record may have any time: one that has no such text is shown as the first or the last that has.
+    """
+    return (
+        (_EPOCH + timedelta(milliseconds=max(_FIRST_MS, min(time_ms, _LAST_MS))))
+        .isoformat(timespec="seconds")
+        .replace("+00:00", "Z")
+    )

@@ -12,6 +12,7 @@ from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch, DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
+from flowise_telemetry_consumer.errors import RowRefusedError
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.service.claim import Claimed, GroupState, claim
@@ -133,7 +134,10 @@ class WriteAttempt:
             return
         if frames:
             offsets = dict(self.batch.next_offsets)
-            self._written = self._sink.write(Batch(frames, offsets, self._source, held=self._held))
+            try:
+                self._written = self._sink.write(Batch(frames, offsets, self._source, held=self._held))
+            except RowRefusedError as error:
+                raise RowRefusedError(f"{error.message}; the batch is {self.batch.spans_text()}") from error
         else:
             self._written = WriteResult({}, {})
 

@@ -16,7 +16,7 @@ from flowise_telemetry.identity.instance_id import InstanceId, find_secret, secr
 from flowise_telemetry.settings import ProducerSettings
 from flowise_telemetry_transport.masking import mask_servers
 
-__all__ = ["Status", "status"]
+__all__ = ["Status", "status", "why_no_connection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,27 @@ def status(
         app_version=version,
         passed_over=settings.passed_over,
     )
+
+
+def why_no_connection(*, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None) -> str | None:
+    """Connect and log in as a ``Telemetry`` created here would, for at most a few seconds; None if that works.
+
+    Otherwise the reason. Nothing is sent; nothing is connected while telemetry is off or has no servers.
+    """
+    from flowise_telemetry_schemas.errors import ConfigurationError
+    from flowise_telemetry_transport.diagnosis.explain import diagnose
+    from flowise_telemetry_transport.settings import KafkaSettings
+
+    environ = os.environ if environ is None else environ
+    file = read_env_file(env_file)
+    if not (consent := decide(environ, lambda: file)).enabled:
+        return f"not tried: telemetry is off ({consent.decided_by})"
+    settings = ProducerSettings.read(environ, file.values, named=file.named, passed_over=file.passed_over)
+    try:
+        reason = diagnose(KafkaSettings.from_env(settings.kafka))
+    except ConfigurationError as error:
+        return str(error)
+    return None if reason is None else str(reason)
 
 
 def _spooled(folder: Path | None) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowise_telemetry import lifecycle
 from flowise_telemetry.config_folder import last_opt_out_ms
 from flowise_telemetry.delivery.batch_bound import BatchBound
-from flowise_telemetry.delivery.in_flight import InFlight, WriterFactory
+from flowise_telemetry.delivery.in_flight import Explain, InFlight, WriterFactory
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.sender import Sender
 from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
@@ -58,7 +58,7 @@ def assemble(
         window_bytes=limits.buffer_max_bytes // 4,
     )
 
-    def make_writer(batch_bytes: int) -> RecordWriter:
+    def make_writer(batch_bytes: int | None) -> RecordWriter:
         lifecycle.expect_forks()
         writer = _open_writer(settings, limits, writer_factory, batch_bytes)
         lifecycle.connecting(queue)
@@ -90,6 +90,7 @@ def assemble(
             wakeup=wakeup,
             on_connected=lambda: lifecycle.connected(queue),
             ledger=_ledger(settings, limits),
+            explain=None if settings.debug or writer_factory is not None else _explain_with(settings),
         ),
         make_encoder=encoder_of,
         may_send=may_send,
@@ -117,8 +118,22 @@ def _ledger(settings: ProducerSettings, limits: Limits) -> Ledger | None:
     return Ledger(settings.ledger_path, max_bytes=limits.ledger_max_bytes)
 
 
+def _explain_with(settings: ProducerSettings) -> Explain:
+    def explain(error: BaseException | None) -> BaseException | None:
+        from flowise_telemetry_transport.diagnosis.explain import diagnose, explained
+        from flowise_telemetry_transport.errors import TransportError
+        from flowise_telemetry_transport.settings import KafkaSettings
+
+        kafka = KafkaSettings.from_env(settings.kafka, given=settings.given)
+        if error is None:
+            return diagnose(kafka)
+        return explained(error, kafka) if isinstance(error, TransportError) else error
+
+    return explain
+
+
 def _open_writer(
-    settings: ProducerSettings, limits: Limits, writer_factory: WriterFactory | None, batch_bytes: int
+    settings: ProducerSettings, limits: Limits, writer_factory: WriterFactory | None, batch_bytes: int | None
 ) -> RecordWriter:
     if settings.debug:
         from flowise_telemetry.delivery.debug import DebugWriter

@@ -30,6 +30,8 @@ class Backoff:
         self._failing_since: float | None = None
         self._attempts = 0
         self._retry_at = 0.0
+        self.last_error: str | None = None
+        """The latest failure of this outage; None while deliveries work."""
 
     @property
     def failing(self) -> bool:
@@ -47,6 +49,7 @@ class Backoff:
     def failed(self, error: object) -> None:
         """Note a retryable failure; those of one attempt's other records do not lengthen the wait."""
         now = self._clock()
+        self.last_error = str(error)
         if self._failing_since is None:
             self._failing_since = now
             logger.warning("telemetry: %s: %s", self._failing, error)
@@ -65,5 +68,6 @@ class Backoff:
         seconds = self._clock() - self._failing_since
         logger.info("telemetry: %s works again after %.0f s, at attempt %d", self._what, seconds, self._attempts + 1)
         self._failing_since = None
+        self.last_error = None
         self._attempts = 0
         self._retry_at = 0.0

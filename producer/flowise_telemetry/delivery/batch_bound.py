@@ -10,7 +10,8 @@ __all__ = ["BatchBound"]
 
 logger = logging.getLogger("flowise_telemetry")
 
-_FIRST_BYTES = 65_536
+_LARGEST_BYTES = 1_000_000  # that a client puts into a batch by itself: librdkafka, to which smaller ones cost a fifth
+_FIRST_BYTES = 32_768  # half of what kafka-python does
 
 
 class BatchBound:
@@ -22,12 +23,12 @@ class BatchBound:
     def __init__(self, *, is_kept: bool) -> None:
         self._is_kept = is_kept
         self._is_exceeded = False
-        self.bytes = _FIRST_BYTES
-        """For the client: it begins another batch before one has more, unless a single record has."""
+        self.bytes: int | None = None
+        """For the client: it begins another batch before one has more, unless a single record has. None: its own."""
 
     def is_alone(self, encoded: Encoded) -> bool:
         """Return True if a record that was refused for its size was alone in its batch; otherwise note the refusal."""
-        if not self._is_kept or len(encoded.key) + len(encoded.value) >= self.bytes:
+        if not self._is_kept or len(encoded.key) + len(encoded.value) >= (self.bytes or _LARGEST_BYTES):
             return True
         self._is_exceeded = True
         return False
@@ -39,5 +40,5 @@ class BatchBound:
     def halve(self) -> None:
         """Make later batches smaller: the client has to be made anew."""
         self._is_exceeded = False
-        self.bytes //= 2
+        self.bytes = _FIRST_BYTES if self.bytes is None else self.bytes // 2
         logger.info("telemetry: the topic refuses larger batches, from now on they have %d bytes", self.bytes)

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from flowise_telemetry.ledger import Ledger
     from flowise_telemetry_transport.ports import RecordWriter
 
-__all__ = ["InFlight", "WriterFactory"]
+__all__ = ["Explain", "InFlight", "WriterFactory"]
 
 logger = logging.getLogger("flowise_telemetry")
 
 WriterFactory = Callable[[], "RecordWriter"]
+Explain = Callable[[BaseException | None], BaseException | None]
+"""Return the reason behind a failure, or, for None, why the cluster cannot be used; takes some seconds at most."""
 
 # Twice what librdkafka at full speed has acknowledged within a linger and a round trip. More gains nothing, and every
 # waiting object is one more for the garbage collector to traverse.
@@ -44,6 +46,7 @@ _SEND_AT_ONCE_EVENTS = 500
 _POLL_SECONDS = 0.02  # how long acknowledgements may wait if the client hands them out only on poll
 _CLIENT_FULL_WAIT_SECONDS = 0.05
 _CLOSE_MAX_SECONDS = 0.5
+_FIRST_LOOK_SECONDS = 2.0
 _NO_TIME = -1  # Kafka's for a record without one
 _UNDATED_SECONDS = 3600.0  # then the clock may be right
 
@@ -61,11 +64,12 @@ class InFlight:
         *,
         topic: str,
         pending: PendingEvents,
-        make_writer: Callable[[int], RecordWriter],
+        make_writer: Callable[[int | None], RecordWriter],
         wakeup: Wakeup,
         on_connected: Callable[[], None],
         batch_bound: BatchBound,
         ledger: Ledger | None = None,
+        explain: Explain | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = topic
@@ -76,6 +80,8 @@ class InFlight:
         self._batch_bound = batch_bound
         self._undated_until = float("-inf")
         self._ledger = ledger
+        self._explain = explain
+        self._look_at = float("inf")
         self._clock = clock
         self._writer: RecordWriter | None = None
         self._unanswered: dict[str, Encoded] = {}
@@ -146,6 +152,7 @@ class InFlight:
                 # No fork between making the client and keeping it: the child must never free it, see keep_forever.
                 with lifecycle.loading():
                     self._writer = self._make_writer(self._batch_bound.bytes)
+                self._look_at = self._clock() + _FIRST_LOOK_SECONDS
             except Exception as error:
                 self.backoff.failed(error)
         return self._writer
@@ -172,7 +179,7 @@ class InFlight:
             self._pending.drop(encoded, DropReason.TOO_LARGE, error)
             return True
         elif isinstance(error, TelemetryError):
-            self.backoff.failed(error)
+            self._failed(error)
         else:
             self._pending.drop(encoded, DropReason.REJECTED, type(error).__name__)
             return True
@@ -188,6 +195,21 @@ class InFlight:
         """Let the client hand out answers that are due."""
         if self._writer is not None:
             self._writer.poll()
+            self._look()
+
+    def _look(self) -> None:
+        """Find out once why nothing was acknowledged yet: librdkafka says so when the first record has timed out."""
+        if self._connected or self._clock() < self._look_at or not self._unanswered or self._answers:
+            return
+        self._look_at = float("inf")
+        reason = None if self._explain is None or self.backoff.failing else self._explain(None)
+        if reason is not None:
+            self.backoff.failed(reason)
+
+    def _failed(self, error: BaseException) -> None:
+        first = not self.backoff.failing and not self._closing
+        reason = self._explain(error) if first and self._explain is not None else None
+        self.backoff.failed(reason or error)
 
     def take_answers(self) -> bool:
         """Settle each answered event: delivered, dropped, or put back to be sent again. True if any was delivered."""
@@ -227,7 +249,7 @@ class InFlight:
             self._pending.drop(encoded, DropReason.REJECTED, error)
             return False
         elif not self._closing:
-            self.backoff.failed(error or DeliveryError("no answer"))
+            self._failed(error or DeliveryError("no answer"))
         return True
 
     def _send_without_times(self) -> None:

@@ -60,6 +60,7 @@ class Sender:
         self._counts = counts
         self._pending = pending
         self._in_flight = in_flight
+        self.backoff = in_flight.backoff
         self._may_send = may_send
         self._clock = clock
         self._encoders = StreamEncoders(queue, counts, make_encoder)

@@ -69,6 +69,11 @@ class Worker:
         """Undelivered events on disk."""
         return 0 if self._sender is None else self._sender.spooled
 
+    @property
+    def last_error(self) -> str | None:
+        """Why deliveries fail; None while they work."""
+        return None if self._sender is None else self._sender.backoff.last_error
+
     # -- for the app's threads ------------------------------------------------------------------------------------
 
     def start(self) -> None:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.cli.in_process import run_command
+from tests.cli.program import program
+from tests.services.certificates import Authority
+from tests.transport.small_broker import SmallBroker
 
 
 def test_status_names_what_decided(tmp_path: Path) -> None:
@@ -21,3 +27,37 @@ def test_status_names_what_decided(tmp_path: Path) -> None:
     enabled = run_command("enable", folder=tmp_path, env={"DO_NOT_TRACK": "1"})
     assert "still off here: DO_NOT_TRACK in the environment" in enabled.stderr
     assert shown()["enabled"] is True
+
+
+CLIENT_CERTIFICATE = "asks for a certificate of the client"
+
+
+def test_connect_says_why_not(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ours")
+    environ = {
+        "FLOWISE_TELEMETRY_KAFKA_SECURITY_PROTOCOL": "SSL",
+        "FLOWISE_TELEMETRY_KAFKA_SSL_CAFILE": str(authority.file),
+    }
+    with closing(SmallBroker(certificate=authority.issue("broker"), client_authority=authority.file)) as broker:
+        environ["FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS"] = broker.server
+        done = run_command("status", "--connect", folder=tmp_path, env=environ)
+        assert (done.status, CLIENT_CERTIFICATE in done.stdout) == (1, True)
+        done = run_command("status", "--connect", "--json", folder=tmp_path, env=environ)
+        assert (done.status, CLIENT_CERTIFICATE in json.loads(done.stdout)["connection"]) == (1, True)
+        client = str(authority.issue("client"))
+        environ |= {f"FLOWISE_TELEMETRY_KAFKA_SSL_{name}FILE": client for name in ("CERT", "KEY")}
+        done = run_command("status", "--connect", folder=tmp_path, env=environ)
+        assert (done.status, "works" in done.stdout) == (0, True)
+    done = run_command("status", "--connect", folder=tmp_path, env={**environ, "DO_NOT_TRACK": "1"})
+    assert "not tried: telemetry is off (DO_NOT_TRACK in the environment)" in done.stdout
+
+
+@pytest.mark.slow  # a process of its own: the handlers of the test's own log are in the way
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_the_log_level_shows_what_the_client_says(client: str, tmp_path: Path) -> None:
+    command = ("topics", "create", "--bootstrap-servers", "127.0.0.1:1", "--client", client)
+    assert client not in program(*command, folder=tmp_path).stderr
+    assert (
+        f"DEBUG flowise_telemetry.transport: {client}"
+        in program(*command, "--log-level", "debug", folder=tmp_path).stderr
+    )

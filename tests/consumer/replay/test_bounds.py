@@ -7,6 +7,7 @@ import pytest
 from flowise_telemetry_consumer import (
     ReplayRequest,
 )
+from flowise_telemetry_consumer.replay import time_text
 from flowise_telemetry_schemas import ConfigurationError
 from tests.consumer.replay.ranges import DAY_MS, NOW_MS, bound
 
@@ -46,3 +47,17 @@ def test_a_reversed_range_is_refused(begin: str, end: str) -> None:
     with pytest.raises(ConfigurationError, match=f"the range is empty: {begin} is not before {end}") as caught:
         ReplayRequest(begin=bound(begin), end=bound(end))
     assert caught.value.argument == "begin"
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "text"),
+    [
+        (NOW_MS, "2023-11-14T22:13:20Z"),
+        (-1, "1969-12-31T23:59:59Z"),
+        (253_402_387_140_000, "9999-12-31T23:59:59Z"),
+        (2**63 - 1, "9999-12-31T23:59:59Z"),
+        (-(2**63), "0001-01-01T00:00:00Z"),
+    ],
+)
+def test_every_time_that_a_record_may_have_is_shown(time_ms: int, text: str) -> None:
+    assert time_text(time_ms) == text

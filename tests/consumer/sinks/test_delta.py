@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -753,3 +754,20 @@ def test_a_first_look_at_the_progress_that_fails_does_not_empty_it(root: Path) -
         sink.prepare(catalog())
     sink.prepare(catalog())
     assert sink.claim("group", [TP0]) == {TP0: 1}
+
+
+def test_a_promotion_after_the_progress_was_removed_exchanges_the_tables(root: Path) -> None:
+    live = sink_in(root)
+    live.write(tools(1))
+    staging = live.staging("next")
+    staging.prepare(catalog())
+    staging.write(tools(2, 3))
+    live.promote("next")
+    live.promote("next")
+    assert numbers(sink_in(root)) == [1]
+    shutil.rmtree(root / "flowise_telemetry_progress")
+    live = sink_in(root)
+    live.promote("next")
+    assert numbers(live) == [2, 3]
+    live.promote("next")
+    assert numbers(sink_in(root)) == [1]

@@ -5,12 +5,15 @@ Most of it runs on moto, in this process; what has to be believed of a real stor
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -22,10 +25,12 @@ from flowise_telemetry_consumer.errors import (
     SinkInUseError,
     SinkUnavailableError,
 )
+from flowise_telemetry_consumer.replay import from_snapshot, open_source, replay_source
 from flowise_telemetry_consumer.sinks.delta import DeltaSink
 from flowise_telemetry_consumer.sinks.delta.address import Place, place_of
 from flowise_telemetry_consumer.sinks.delta.object_store import ObjectStore
 from flowise_telemetry_schemas import ConfigurationError, catalog
+from tests.consumer.replay.copies import KilledError, let_die
 from tests.consumer.sinks.batches import batch, sizes
 from tests.consumer.sinks.faulty_storage import Fault, faulty_storage
 from tests.consumer.sinks.roles import open_claimed
@@ -338,3 +343,22 @@ def test_a_store_that_is_killed_and_started_again_in_the_middle_changes_nothing(
         assert reader.counts() == {event: KILLED_BATCHES * size for event, size in sizes(batch(repeat=20)).items()}
     finally:
         server.stop()
+
+
+def test_a_table_in_a_bucket_is_replayed_and_goes_on_after_a_kill(
+    sink: DeltaSink, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink.prepare(catalog())
+    for number in range(5):
+        sink.write(tools(*range(10 * number, 10 * number + 10)))
+    monkeypatch.setattr(from_snapshot, "PORTION_ROWS", 20)
+    before = []
+    for batches in (1, 10):
+        target = open_claimed(f"sqlite:///{tmp_path / 'copy'}")
+        let_die(target, batches)
+        with closing(target), closing(open_source(url.replace("?", "/tool_created?"), catalog())) as source:
+            with contextlib.suppress(KilledError):
+                before.append(replay_source(source, target, catalog()).before)
+            rows = target.counts()["tool_created"]
+        assert rows == (20 if batches == 1 else 50)
+    assert before == [20]

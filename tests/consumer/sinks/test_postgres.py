@@ -22,6 +22,7 @@ import pytest
 
 from flowise_telemetry_consumer.errors import (
     FencedError,
+    RowRefusedError,
     SinkDeniedError,
     SinkError,
     SinkInUseError,
@@ -300,6 +301,40 @@ def test_writers_of_the_version_before_go_on_while_columns_are_added(
     assert newer.counts() == {"tool_created": 40 * 50 * sizes(batch())["tool_created"]}
     assert held(newer, "tool_created")["note"].unique().to_list() == ["don't"]
     newer.close()
+
+
+@pytest.mark.parametrize(
+    ("rule", "mend", "said"),
+    [
+        (
+            "ALTER TABLE tool_created ADD CONSTRAINT no_tools CHECK (tool_name IS NULL)",
+            "ALTER TABLE tool_created DROP CONSTRAINT no_tools",
+            r"CheckViolation no_tools in tool_created \(23514\); change or drop that rule",
+        ),
+        (
+            "ALTER TABLE tool_created ADD COLUMN team text; ALTER TABLE tool_created ALTER COLUMN team SET NOT NULL",
+            "ALTER TABLE tool_created DROP COLUMN team",
+            r"NotNullViolation in tool_created\.team",
+        ),
+        (
+            "ALTER TABLE tool_created RENAME COLUMN tool_name TO gone",
+            "ALTER TABLE tool_created RENAME COLUMN gone TO tool_name",
+            "tool_name",
+        ),
+    ],
+    ids=["check", "not null", "column"],
+)
+def test_a_rule_of_others_is_named_and_waited_for(new_postgres_url: str, rule: str, mend: str, said: str) -> None:
+    sink = PostgresSink(address_of(new_postgres_url))
+    sink.prepare(catalog())
+    with psycopg.connect(new_postgres_url, autocommit=True) as dba:
+        dba.execute(rule.encode())
+        with pytest.raises(RowRefusedError, match=said) as caught:
+            sink.write(batch())
+        assert caught.value.retryable
+        dba.execute(mend.encode())
+    assert sink.write(batch()).written == sizes(batch())
+    sink.close()
 
 
 def test_a_server_that_stands_still_is_an_outage(new_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

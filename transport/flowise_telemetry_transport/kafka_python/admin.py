@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, UnknownTopicError
+from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, UnknownTopicError, not_permitted
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.deadline import Deadline, OutOfTimeError
 from flowise_telemetry_transport.kafka_python.errors import translate_error
@@ -19,6 +19,7 @@ from flowise_telemetry_transport.types import TopicSpec
 
 __all__ = ["KafkaPythonAdmin"]
 
+_TOPIC_AUTHORIZATION_FAILED = 29
 _UNKNOWN_TOPIC = 3  # UNKNOWN_TOPIC_OR_PARTITION
 
 
@@ -80,9 +81,11 @@ class KafkaPythonAdmin:
 
     def _has_leaders(self, spec: TopicSpec) -> bool:
         with self._request(f"creation of topic {spec.name}", self._request_seconds, spec.name):
-            described = self._client.describe_topics()
+            described = self._client.describe_topics([spec.name])
         for entry in described:
-            if _name(entry) == spec.name:
+            if entry["error_code"] == _TOPIC_AUTHORIZATION_FAILED:  # it is there, and may not be looked at
+                raise not_permitted("topic", f"creation of topic {spec.name}", topic=spec.name)
+            if _name(entry) == spec.name and not entry["error_code"]:
                 leaders = [partition.get("leader", partition.get("leader_id")) for partition in entry["partitions"]]
                 return len(leaders) == spec.partitions and min(leaders) >= 0
         return False

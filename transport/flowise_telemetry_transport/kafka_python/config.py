@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.kafka_python.release import import_kafka
 from flowise_telemetry_transport.logging import quiet_kafka_python
 from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.tls import CONTEXT_OPTIONS, client_context
 from flowise_telemetry_transport.tokens import make_token, provider_of
 
 __all__ = ["client_config"]
@@ -68,10 +68,8 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
         "sasl_mechanism": settings.sasl_mechanism,
         "sasl_plain_username": settings.sasl_username,
         "sasl_plain_password": settings.password,
-        "ssl_cafile": settings.ssl_cafile,
-        "ssl_certfile": settings.ssl_certfile,
-        "ssl_keyfile": settings.ssl_keyfile,
-        "ssl_password": settings.key_password,
+        # Its own one uses what Python deprecates, and asks for the passphrase of a key on the terminal.
+        "ssl_context": client_context(settings) if "SSL" in settings.security_protocol else None,
         "sasl_oauth_token_provider": _token_source(settings),
         "request_timeout_ms": int(settings.request_timeout_seconds * 1000),
         "session_timeout_ms": int(settings.session_timeout_seconds * 1000),
@@ -82,13 +80,8 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
     for client in (kafka.KafkaAdminClient, kafka.KafkaProducer, kafka.KafkaConsumer):
         all_known.update(client.DEFAULT_CONFIG)
     for name, text in settings.options.items():
-        if name == "enable_ssl_certificate_verification":
-            if not _typed(name, text, True):
-                wanted["ssl_context"] = _trusting_context(settings)
-            continue
-        if name == "ssl_endpoint_identification_algorithm":
-            wanted["ssl_check_hostname"] = text.lower() == "https"
-            continue
+        if name in CONTEXT_OPTIONS:
+            continue  # they are in the context
         if name in _OURS:
             raise ConfigurationError(
                 f"Kafka setting {name} cannot be set: the pipeline depends on its own value; remove it"
@@ -101,16 +94,6 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
             raise ConfigurationError(f"kafka-python does not know the Kafka setting {name}")
         wanted[name] = _typed(name, text, all_known[name])
     return {name: value for name, value in wanted.items() if name in known and value is not None}
-
-
-def _trusting_context(settings: KafkaSettings) -> ssl.SSLContext:
-    """Return a context that trusts any broker; kafka-python itself has no such setting."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if settings.ssl_certfile:
-        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, settings.key_password)
-    return context
 
 
 def _token_source(settings: KafkaSettings) -> Any:

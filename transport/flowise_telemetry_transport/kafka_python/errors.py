@@ -5,7 +5,6 @@ from __future__ import annotations
 from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError
 from flowise_telemetry_transport.errors import (
     AuthenticationError,
-    AuthorizationError,
     BrokerUnavailableError,
     CommitRejectedError,
     DeliveryError,
@@ -15,6 +14,7 @@ from flowise_telemetry_transport.errors import (
     TopicExistsError,
     TransportError,
     UnknownTopicError,
+    not_permitted,
 )
 
 __all__ = ["is_own_refusal", "translate_delivery_error", "translate_error"]
@@ -61,7 +61,8 @@ def translate_error(error: Exception, doing: str, *, topic: str | None = None) -
     if isinstance(error, TelemetryError):
         return error
     if name.endswith("AuthorizationFailedError"):
-        return AuthorizationError(message, topic=topic)
+        # Its text is a set of the letters of the topic's name.
+        return not_permitted(name.removesuffix("AuthorizationFailedError").lower(), doing, topic=topic)
     for names, kind in _CLASSES:
         if name in names:
             return kind(message, topic=topic)

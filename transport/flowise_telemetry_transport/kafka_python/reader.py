@@ -15,6 +15,7 @@ from flowise_telemetry_transport.errors import (
     UnknownTopicError,
     check_assigned,
     check_commit,
+    not_permitted,
     unreadable,
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
@@ -31,11 +32,13 @@ from flowise_telemetry_transport.kafka_python.patches.positions import (
     resume,
     seek_back,
 )
+from flowise_telemetry_transport.kafka_python.patches.rotation import rotating_client
 from flowise_telemetry_transport.kafka_python.patches.topic_ids import topic_id_of
+from flowise_telemetry_transport.kafka_python.patches.unauthorized import is_unauthorized
 from flowise_telemetry_transport.kafka_python.release import import_kafka, is_kafka_python_3
 from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.settings import METADATA_AGE_SECONDS, KafkaSettings
 from flowise_telemetry_transport.types import Commit, ExpiredOffsets, Record, TopicPartition
 
 __all__ = ["KafkaPythonReader"]
@@ -69,6 +72,7 @@ class KafkaPythonReader:
         client_class = import_kafka().KafkaConsumer
         quiet_threads_of(client_id, self._group)
         config = client_config(settings, client_class.DEFAULT_CONFIG)
+        config.setdefault("metadata_max_age_ms", int(METADATA_AGE_SECONDS * 1000))
         if "isolation_level" in client_class.DEFAULT_CONFIG:
             config["isolation_level"] = "read_committed"
         try:
@@ -79,7 +83,7 @@ class KafkaPythonReader:
                     group_id=self._group,
                     enable_auto_commit=False,
                     auto_offset_reset="earliest",
-                    kafka_client=bounded_client(self._deadline),
+                    kafka_client=rotating_client(settings, bounded_client(self._deadline)),
                 )
         except OutOfTimeError as error:
             self._deadline.on_failure()
@@ -170,7 +174,8 @@ class KafkaPythonReader:
             pass
         except Exception as error:
             seek_back(self._consumer, before)
-            mapped = translate_error(error, "poll")
+            of_group = type(error).__name__.startswith("Group") and self._group is not None
+            mapped = translate_error(error, f"poll of group {self._group}" if of_group else "poll")
             if not isinstance(mapped, BrokerUnavailableError):
                 raise mapped from error
         if self._callback_error is not None:
@@ -294,6 +299,10 @@ class KafkaPythonReader:
             if not found and self._metadata_age() == refreshed:
                 raise BrokerUnavailableError(f"partitions of {topic}: no answer from {self._servers}")
         if not found:
+            with self._request(f"partitions of {topic}", self._request_seconds):
+                refused = is_unauthorized(self._consumer, topic)
+            if refused:
+                raise not_permitted("topic", f"partitions of {topic}", topic=topic)
             raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
         return tuple(TopicPartition(topic, number) for number in sorted(found))
 

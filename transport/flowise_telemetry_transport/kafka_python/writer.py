@@ -18,10 +18,13 @@ from flowise_telemetry_transport.errors import (
     MessageTooLargeError,
     TransportError,
     UnknownTopicError,
+    not_permitted,
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.errors import is_own_refusal, translate_delivery_error, translate_error
+from flowise_telemetry_transport.kafka_python.patches.rotation import rotating_client
 from flowise_telemetry_transport.kafka_python.patches.threadless import Turns, make_producer
+from flowise_telemetry_transport.kafka_python.patches.unauthorized import note_unauthorized
 from flowise_telemetry_transport.kafka_python.release import import_kafka
 from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.partitioning import partition_for
@@ -106,8 +109,11 @@ class KafkaPythonWriter:
         if "api_version_auto_timeout_ms" in client_class.DEFAULT_CONFIG:  # kafka-python-ng
             # To find the version out it asks for the metadata of all topics of the cluster, and reads them in Python.
             ours["api_version"] = _API_VERSION
+        if (client := rotating_client(self._settings)) is not None:
+            ours["kafka_client"] = client
         try:
             producer, self._turns = make_producer({**ours, **config})
+            note_unauthorized(producer._metadata)
         except Exception as error:
             raise translate_error(error, f"no connection to {self._settings.servers_text}") from error
         return producer
@@ -157,6 +163,8 @@ class KafkaPythonWriter:
         try:
             partitions = producer.partitions_for(name)
         except Exception as error:
+            if name in getattr(producer._metadata, "unauthorized_topics", ()):
+                raise not_permitted("topic", f"metadata of {name}", topic=name) from error
             if type(error).__name__ == "KafkaTimeoutError":
                 raise BrokerUnavailableError(
                     f"no metadata for topic {name} from {self._settings.servers_text} within"

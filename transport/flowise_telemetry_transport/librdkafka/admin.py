@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowise_telemetry_transport.errors import AuthorizationError
 from flowise_telemetry_transport.leaders import wait_for_leaders
 from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, free, make_client
-from flowise_telemetry_transport.librdkafka.errors import translate_exception
+from flowise_telemetry_transport.librdkafka.errors import translate_error, translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicSpec
 
@@ -52,9 +53,13 @@ class LibrdkafkaAdmin:
 
     def _has_leaders(self, spec: TopicSpec) -> bool:
         try:
-            described = self._client.list_topics(timeout=self._request_seconds).topics.get(spec.name)
+            described = self._client.list_topics(spec.name, timeout=self._request_seconds).topics.get(spec.name)
         except self._kafka.KafkaException as error:
             raise translate_exception(error, f"creation of topic {spec.name}", topic=spec.name) from error
+        if described is not None and described.error is not None:
+            refused = translate_error(described.error, f"creation of topic {spec.name}", topic=spec.name)
+            if isinstance(refused, AuthorizationError):  # it is there, and may not be looked at
+                raise refused
         if described is None or len(described.partitions) != spec.partitions:
             return False
         return all(partition.leader >= 0 for partition in described.partitions.values())

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError, MissingExtraError
+from flowise_telemetry_transport.diagnosis.explain import diagnose
 from flowise_telemetry_transport.errors import BrokerUnavailableError
+from flowise_telemetry_transport.librdkafka.credentials import Credentials
 from flowise_telemetry_transport.librdkafka.errors import UNAVAILABLE, translate_exception
 from flowise_telemetry_transport.logging import ClientLog
 from flowise_telemetry_transport.masking import mask_values
 from flowise_telemetry_transport.settings import KafkaSettings
 
 __all__ = ["check_connection", "confluent_kafka", "free", "make_client", "within"]
+
+_FIRST_LOOK_SECONDS = 1.5
 
 # kafka-python's option names that differ from librdkafka's by more than dots for underscores.
 _RENAMED = {
@@ -63,20 +68,25 @@ def confluent_kafka() -> ModuleType:
     return module
 
 
-def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, Any]) -> Any:
-    """Make a client of this class. Raises ``ConfigurationError`` naming the setting that librdkafka refuses."""
+def make_client(
+    client_class: Any, settings: KafkaSettings, ours: Mapping[str, Any], credentials: Credentials | None = None
+) -> Any:
+    """Make a client of this class. Raises ``ConfigurationError`` naming the setting that librdkafka refuses.
+
+    Whoever keeps the ``credentials`` renews them while it polls.
+    """
     config: dict[str, Any] = {
         "bootstrap.servers": settings.servers_text,
         "security.protocol": settings.security_protocol,
         "sasl.mechanism": settings.sasl_mechanism,
         "sasl.username": settings.sasl_username,
-        "sasl.password": settings.password,
         "ssl.ca.location": settings.ssl_cafile,
         "ssl.certificate.location": settings.ssl_certfile,
         "ssl.key.location": settings.ssl_keyfile,
         "ssl.key.password": settings.key_password,
         "socket.timeout.ms": int(settings.request_timeout_seconds * 1000),
         "socket.connection.setup.timeout.ms": max(1000, int(settings.connect_timeout_seconds * 1000)),
+        **(credentials or Credentials(settings)).config,
         **ours,
     }
     config = {name: value for name, value in config.items() if value is not None}
@@ -106,14 +116,26 @@ def make_client(client_class: Any, settings: KafkaSettings, ours: Mapping[str, A
 def check_connection(client: Any, settings: KafkaSettings) -> None:
     """Wait for a broker to answer: librdkafka connects in the background and reports nothing.
 
-    Raises ``BrokerUnavailableError`` after ``connect_timeout_seconds``.
+    Raises ``BrokerUnavailableError`` after ``connect_timeout_seconds``; sooner if the reason is one that waiting does
+    not mend, such as a wrong password.
     """
-    try:
-        client.list_topics(timeout=settings.connect_timeout_seconds)
-    except confluent_kafka().KafkaException as error:
-        if error.args[0].name() in UNAVAILABLE:
-            raise BrokerUnavailableError(f"no broker answers at {settings.servers_text}") from error
-        raise translate_exception(error, f"no connection to {settings.servers_text}") from error
+    end = time.monotonic() + settings.connect_timeout_seconds
+    reason = None
+    while True:
+        left = end - time.monotonic()
+        try:
+            client.list_topics(timeout=max(0.05, min(_FIRST_LOOK_SECONDS, left)))
+        except confluent_kafka().KafkaException as error:
+            client.poll(0)  # hands out the lines of its log
+            if error.args[0].name() not in UNAVAILABLE:
+                raise translate_exception(error, f"no connection to {settings.servers_text}") from error
+            reason = diagnose(settings) if left > _FIRST_LOOK_SECONDS else reason
+            if reason is not None and not isinstance(reason, BrokerUnavailableError):
+                raise reason from error
+            if time.monotonic() >= end:
+                raise reason or BrokerUnavailableError(f"no broker answers at {settings.servers_text}") from error
+        else:
+            return
 
 
 def within(seconds: float, work: Callable[[], object]) -> bool:

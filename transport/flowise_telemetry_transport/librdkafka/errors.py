@@ -7,7 +7,6 @@ from typing import Any
 from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError
 from flowise_telemetry_transport.errors import (
     AuthenticationError,
-    AuthorizationError,
     BrokerUnavailableError,
     CommitRejectedError,
     DeliveryError,
@@ -17,6 +16,7 @@ from flowise_telemetry_transport.errors import (
     TopicExistsError,
     TransportError,
     UnknownTopicError,
+    not_permitted,
 )
 
 __all__ = ["UNAVAILABLE", "UNREADABLE", "translate_delivery_error", "translate_error", "translate_exception"]
@@ -74,7 +74,7 @@ def translate_error(error: Any, doing: str, *, topic: str | None = None) -> Tele
     name = error.name()
     message = f"{doing}: {error.str()}"
     if name.endswith("AUTHORIZATION_FAILED"):
-        return AuthorizationError(message, topic=topic)
+        return not_permitted(name.removesuffix("AUTHORIZATION_FAILED").strip("_").lower(), doing, topic=topic)
     if name in _CLASSES:
         return _CLASSES[name](message, topic=topic)
     return TransportError(f"{doing}: {name}: {error.str()}", topic=topic, retryable=bool(error.retriable()))
@@ -90,4 +90,5 @@ def translate_delivery_error(error: Any, topic: str) -> TransportError:
     mapped = translate_error(error, doing, topic=topic)
     if isinstance(mapped, TransportError) and type(mapped) is not TransportError:
         return mapped
-    return DeliveryError(mapped.message, topic=topic, retryable=mapped.retryable)
+    # A client that has given up for ever says nothing about the record: another one is made.
+    return DeliveryError(mapped.message, topic=topic, retryable=mapped.retryable or error.name() == "_FATAL")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from flowise_telemetry_transport.errors import TransportError, UnknownTopicError
+from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, UnknownTopicError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka
 from flowise_telemetry_transport.librdkafka.errors import translate_error, translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings
@@ -24,6 +24,7 @@ class Lookup:
     def __init__(self, consumer: Any, settings: KafkaSettings) -> None:
         self._kafka = confluent_kafka()
         self._consumer = consumer
+        self._servers = settings.servers_text
         self._request_seconds = settings.request_timeout_seconds
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
@@ -32,7 +33,10 @@ class Lookup:
         try:
             described = self._consumer.list_topics(topic, timeout=self._request_seconds).topics[topic]
         except self._kafka.KafkaException as raised:
-            raise translate_exception(raised, doing, topic=topic) from raised
+            mapped = translate_exception(raised, doing, topic=topic)
+            if isinstance(mapped, BrokerUnavailableError):
+                mapped = BrokerUnavailableError(f"no broker answers at {self._servers} ({mapped.message})", topic=topic)
+            raise mapped from raised
         error = None if described.error is None else translate_error(described.error, doing, topic=topic)
         if error is not None and not isinstance(error, UnknownTopicError):
             raise error

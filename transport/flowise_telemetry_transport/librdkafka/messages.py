@@ -21,9 +21,10 @@ _PASSING = UNAVAILABLE | {"UNKNOWN_TOPIC_OR_PART", "_MAX_POLL_EXCEEDED", "_STATE
 class Messages:
     """Reads one call's messages, and moves the positions of the assignment accordingly."""
 
-    def __init__(self, assignment: Assignment, lookup: Lookup) -> None:
+    def __init__(self, assignment: Assignment, lookup: Lookup, *, group: str | None) -> None:
         self._assignment = assignment
         self._lookup = lookup
+        self._group = group
         self._no_timestamp = confluent_kafka().TIMESTAMP_NOT_AVAILABLE
 
     def records(self, messages: Sequence[Any]) -> list[Record]:
@@ -92,6 +93,10 @@ class Messages:
         elif _is_unreadable(error) and is_ours and offset is not None and offset >= 0:
             assignment.set_unreadable(tp, self._broken_offset(tp, offset), error.str())
             broken.add(tp)
+        elif name == "GROUP_AUTHORIZATION_FAILED":
+            if self._group is not None:
+                raise translate_error(error, f"poll of group {self._group}")
+            return  # the client looks for the coordinator of the group that it has to have in name
         elif name not in _PASSING:
             raise translate_error(error, "poll", topic=tp.topic or None)
 

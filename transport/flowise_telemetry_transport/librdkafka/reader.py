@@ -10,13 +10,14 @@ from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.errors import BrokerUnavailableError, check_assigned, check_commit
 from flowise_telemetry_transport.librdkafka.assignment import Assignment
 from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, make_client, within
+from flowise_telemetry_transport.librdkafka.credentials import Credentials
 from flowise_telemetry_transport.librdkafka.lookup import Lookup
 from flowise_telemetry_transport.librdkafka.membership import Membership
 from flowise_telemetry_transport.librdkafka.messages import Messages
 from flowise_telemetry_transport.librdkafka.offsets import ClusterOffsets
 from flowise_telemetry_transport.librdkafka.rebalancing import is_cooperative, member_config
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.settings import KafkaSettings
+from flowise_telemetry_transport.settings import METADATA_AGE_SECONDS, KafkaSettings
 from flowise_telemetry_transport.types import Commit, ExpiredOffsets, Record, TopicPartition
 
 __all__ = ["LibrdkafkaReader"]
@@ -31,6 +32,7 @@ class LibrdkafkaReader:
         self._commit_metadata: dict[TopicPartition, str] = {}
         self._closed = False
         self._cooperative = is_cooperative(settings)
+        self._credentials = Credentials(settings)
         self._consumer = make_client(
             confluent_kafka().Consumer,
             settings,
@@ -47,15 +49,17 @@ class LibrdkafkaReader:
                 # Enough fetched ahead for some batches; when it is full, the default is to look again after a second.
                 "queued.max.messages.kbytes": 16_384,
                 "fetch.queue.backoff.ms": 20,
+                "topic.metadata.refresh.interval.ms": int(METADATA_AGE_SECONDS * 1000),
                 "isolation.level": "read_committed",
                 "check.crcs": True,
             },
+            self._credentials,
         )
         self._lookup = Lookup(self._consumer, settings)
         self._offsets = ClusterOffsets(settings, self._lookup.partitions_of)
         self._assignment = Assignment(self._consumer, self._lookup, self._offsets, group=group)
         self._membership = Membership(self._consumer, self._assignment)
-        self._messages = Messages(self._assignment, self._lookup)
+        self._messages = Messages(self._assignment, self._lookup, group=group)
         try:
             check_connection(self._consumer, settings)
         except BaseException:
@@ -92,6 +96,7 @@ class LibrdkafkaReader:
         self._assignment.raise_unreadable()
         self._assignment.restore()
         first = self._consumer.poll(timeout_seconds)
+        self._credentials.renew(self._consumer)
         self._raise_from_callback([first])
         if first is None:
             return []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from typing import Any
 
 from flowise_telemetry_transport.errors import BufferFullError, TransportError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka, free, make_client
+from flowise_telemetry_transport.librdkafka.credentials import Credentials
 from flowise_telemetry_transport.librdkafka.errors import translate_delivery_error, translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
@@ -36,23 +38,39 @@ class LibrdkafkaWriter:
         self._closed = False
         self._callbacks: dict[bytes, tuple[OnDelivery]] = {}
         self._report_by_key = self._call_back  # bound once
-        self._producer: Any = make_client(
-            self._kafka.Producer,
-            settings,
-            {
-                "client.id": client_id,
-                "enable.idempotence": True,  # implies acks=all, retries and order
-                "partitioner": "murmur2_random",  # as in Java and kafka-python
-                "delivery.timeout.ms": int(options.delivery_timeout_seconds * 1000),
-                "topic.metadata.propagation.max.ms": int(options.block_seconds * 1000),
-                "linger.ms": options.linger_ms,
-                "message.max.bytes": options.max_record_bytes,
-                "queue.buffering.max.kbytes": max(1, options.buffer_bytes // 1024),
-                "compression.type": options.compression or "none",
-                **({} if options.batch_bytes is None else {"batch.size": options.batch_bytes}),
-            },
-        )
-        self._produce: Any = self._producer.produce
+        self._credentials = Credentials(settings)
+        self._settings = settings
+        self._config = {
+            "client.id": client_id,
+            "enable.idempotence": True,  # implies acks=all, retries and order
+            "partitioner": "murmur2_random",  # as in Java and kafka-python
+            "delivery.timeout.ms": int(options.delivery_timeout_seconds * 1000),
+            "topic.metadata.propagation.max.ms": int(options.block_seconds * 1000),
+            "linger.ms": options.linger_ms,
+            "message.max.bytes": options.max_record_bytes,
+            "queue.buffering.max.kbytes": max(1, options.buffer_bytes // 1024),
+            "compression.type": options.compression or "none",
+            **({} if options.batch_bytes is None else {"batch.size": options.batch_bytes}),
+        }
+        self._producer: Any = None
+        self._produce: Any = None
+        self._open()
+
+    def _open(self) -> None:
+        self._producer = make_client(self._kafka.Producer, self._settings, self._config, self._credentials)
+        self._produce = self._producer.produce
+
+    def _replace_fatal(self) -> None:
+        """Make a new client for one that has given up for ever, as it does when it is refused its producer id.
+
+        The callbacks of its records run, with errors that are worth a retry.
+        """
+        if self._closed or not self._credentials.take_fatal():
+            return
+        old = [self._producer]
+        _end(self._kafka, old[0], _PURGE_SECONDS)
+        self._open()
+        free(old, _PURGE_SECONDS)
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
         """See ``RecordWriter``."""
@@ -95,11 +113,17 @@ class LibrdkafkaWriter:
         producer = self._producer
         if producer is not None:
             producer.poll(0)
+            self._credentials.renew(producer)
+            self._replace_fatal()
 
     def flush(self, *, timeout_seconds: float) -> int:
         """See ``RecordWriter``."""
         producer = self._producer
-        return 0 if producer is None else int(producer.flush(timeout_seconds))
+        if producer is None:
+            return 0
+        left = _flushed(self._kafka, producer, timeout_seconds)
+        self._replace_fatal()
+        return left
 
     def close(self, *, timeout_seconds: float) -> None:
         """See ``RecordWriter``; may take a second longer, to run the callbacks of abandoned records."""
@@ -107,11 +131,26 @@ class LibrdkafkaWriter:
             return
         self._closed = True
         end = time.monotonic() + timeout_seconds
-        if self._producer.flush(max(0.0, timeout_seconds)):
-            self._producer.purge()
-            self._producer.flush(max(_PURGE_SECONDS, end - time.monotonic()))
+        if _flushed(self._kafka, self._producer, max(0.0, timeout_seconds)):
+            _end(self._kafka, self._producer, max(_PURGE_SECONDS, end - time.monotonic()))
         client, self._produce, self._producer = [self._producer], None, None
         free(client, max(0.0, end - time.monotonic()))
+
+
+def _flushed(kafka: Any, producer: Any, seconds: float) -> int:
+    """Flush; return how many records are left. A client that has given up for ever raises in place of that."""
+    try:
+        return int(producer.flush(seconds))
+    except kafka.KafkaException:
+        return len(producer)
+
+
+def _end(kafka: Any, producer: Any, seconds: float) -> None:
+    """Take the records back, and run their callbacks."""
+    with contextlib.suppress(kafka.KafkaException):
+        producer.purge()
+    if _flushed(kafka, producer, seconds):
+        producer.poll(0)
 
 
 def _report(on_delivery: OnDelivery, error: Any, message: Any) -> None:

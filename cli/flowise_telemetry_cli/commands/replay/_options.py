@@ -38,7 +38,7 @@ no_progress_option = click.option(
 allow_missing_option = click.option(
     "--allow-missing",
     is_flag=True,
-    help="Succeed even if retention already deleted part of the range.",
+    help="Succeed even if retention deleted part of the range, or an open transaction holds it back.",
 )
 result_option = json_option("Print the result as one JSON object.")
 workers_option = click.option(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from flowise_telemetry_consumer.sinks.delta.address import place_of
 from flowise_telemetry_consumer.sinks.delta.compaction import COMPACTED_ROWS, RETENTION_HOURS, Compacted
 from flowise_telemetry_consumer.sinks.delta.folder import Folder
+from flowise_telemetry_consumer.sinks.delta.log import TableLog
 from flowise_telemetry_consumer.sinks.delta.object_store import LOCK_SECONDS, ObjectStore
 from flowise_telemetry_consumer.sinks.delta.one_table import OneTable
 from flowise_telemetry_consumer.sinks.delta.sink import DeltaSink
@@ -42,7 +43,7 @@ def open_delta_on_objects(url: str) -> DeltaSink:
 
 def open_table(url: str) -> OneTable | None:
     """Return the table that a URL names where one of a lake is expected; None where there is none of its own."""
-    from deltalake import DeltaTable
+    import deltalake  # noqa: F401 - as above
 
     store: Folder | ObjectStore
     if url.startswith("delta:"):
@@ -53,6 +54,6 @@ def open_table(url: str) -> OneTable | None:
         above, _, event = place.prefix.rpartition("/")
         store = ObjectStore(replace(place, prefix=above))
     with store.translate_errors():
-        if not event or not DeltaTable.is_deltatable(store.location(event), dict(store.options) or None):
+        if not event or not TableLog(store, event).load():
             return None
     return OneTable(DeltaSink(store), event, url)

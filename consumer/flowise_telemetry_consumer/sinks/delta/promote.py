@@ -65,17 +65,25 @@ class Promotion:
         return bool(state.promotion) and Promotion.of(state).token == self.token
 
 
-def begin(live: Progress, name: str, events: Iterable[str]) -> None:
+def begin(store: Store, live: Progress, name: str, events: Iterable[str]) -> None:
     """Describe a promotion in the live progress. Raises ``SinkUnavailableError`` where one is under way."""
+    wanted = tuple(sorted(events))
+    # The tables know of promotions, too: the progress may be newer than they, removed by someone and made anew.
+    promoted = max((_promoted(store, prefix + event) for event in wanted for prefix in ("", f"{name}__")), default=0)
 
     def begun(state: State) -> State:
         if state.exchanges % 2:
             raise SinkUnavailableError("tables are being promoted by another process: try again")
-        number = state.exchanges + 1
-        promotion = Promotion(name, tuple(sorted(events)), number, secrets.token_hex(8))
+        number = max(state.exchanges, promoted + promoted % 2) + 1
+        promotion = Promotion(name, wanted, number, secrets.token_hex(8))
         return replace(state, exchanges=number, promotion=promotion.text())
 
     live.change(begun)
+
+
+def _promoted(store: Store, table: str) -> int:
+    log = TableLog(store, table)
+    return (log.transaction(_APPLICATION) or 0) if log.load() else 0
 
 
 def finish(store: Store, live: Progress, staging: Progress) -> None:

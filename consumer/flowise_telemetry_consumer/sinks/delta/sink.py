@@ -163,7 +163,7 @@ class DeltaSink:
                 raise SinkError(f"{other.url} has no tables: fill them first")
             self._progress.create()
             self._settled()
-            begin(self._progress, name, other._progress.state.versions)
+            begin(self._store, self._progress, name, other._progress.state.versions)
             self._finish_promotion(self._progress.state)
 
     def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:

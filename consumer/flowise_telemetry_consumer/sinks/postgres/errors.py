@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import RowRefusedError, SinkDeniedError, SinkError, SinkUnavailableError
 
 if TYPE_CHECKING:
     import psycopg
@@ -26,7 +26,10 @@ _WITHOUT_VALUES = (*_OUTAGES, "25", "28", "3D", "3F", "42")
 # read_only_sql_transaction (a standby); idle_in_transaction_session_timeout (a writer stopped in the middle).
 _OUTAGE_STATES = ("25006", "25P03")
 _NO_RIGHT = "42501"
-_MISSING = ("42P01", "42703")
+_MISSING_TABLE = "42P01"
+_MISSING_COLUMN = "42703"
+# Classes 22 data exception, 23 integrity constraint violation, 44 check option of a view, P0 raised by a trigger.
+_REFUSED_ROWS = ("22", "23", "44", "P0")
 
 
 @contextlib.contextmanager
@@ -56,12 +59,22 @@ def failure(error: psycopg.Error, address: Address) -> SinkError:
         return SinkDeniedError(
             f"{address.shown}: {said}: GRANT it, or let a role that may create tables start a consumer once"
         )
-    if state in _MISSING:
+    return _refusal(error, state, said, address)
+
+
+def _refusal(error: psycopg.Error, state: str, said: str, address: Address) -> SinkError:
+    """Return our error for what waiting alone does not mend; what refuses a row is named, never its value."""
+    if state == _MISSING_TABLE:
         return SinkError(f"{address.shown}: {said}: a consumer creates what is missing when it starts")
-    if state[:2] not in _WITHOUT_VALUES:
-        where = ".".join(filter(None, (error.diag.table_name, error.diag.column_name)))
-        said = f"{type(error).__name__}{f' in {where}' if where else ''}"
-    return SinkError(f"{address.shown} refused: {said} ({state})")
+    if state == _MISSING_COLUMN:
+        return RowRefusedError(f"{address.shown}: {said}: a consumer adds it when it starts")
+    where = ".".join(filter(None, (error.diag.table_name, error.diag.column_name)))
+    named = f"{type(error).__name__}{f' in {where}' if where else ''}"
+    if state[:2] in _REFUSED_ROWS:
+        name = f" {error.diag.constraint_name}" if error.diag.constraint_name else ""
+        refused = named.replace(" in ", f"{name} in ", 1) if where else f"{named}{name}"
+        return RowRefusedError(f"{address.shown} refused: {refused} ({state}); change or drop that rule")
+    return SinkError(f"{address.shown} refused: {said if state[:2] in _WITHOUT_VALUES else named} ({state})")
 
 
 def connect_failure(error: psycopg.Error, address: Address, *, was_connected: bool) -> SinkError:

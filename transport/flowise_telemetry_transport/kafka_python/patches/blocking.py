@@ -29,6 +29,14 @@ def bounded_client(deadline: Deadline) -> Any:
         return bounded_network_client(deadline)
 
     class BoundedClient(KafkaClient):  # type: ignore[misc]  # kafka-python ships no types
+        def _register_send_sockets(self) -> None:
+            # A connection that was closed since something was queued on it has no socket: the client would raise
+            # "Invalid file object: None" out of every call, where what accepts and closes stands for a broker.
+            for connection in self._conns.values():
+                if connection._sock is None:
+                    self._sending.discard(connection)
+            super()._register_send_sockets()
+
         def poll(self, timeout_ms: float | None = None, future: Any = None) -> Any:
             remaining = deadline.remaining_ms()
             if remaining is None:

@@ -1,0 +1,125 @@
+"""The rights of the PostgreSQL roles in docs/sinks.md: each is needed, and what is missing is told."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.port import Prunable
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.batches import batch
+from tests.consumer.sinks.roles import DatabaseSink, open_database
+from tests.consumer.sinks.test_postgres import changed
+
+ROOT = Path(__file__).parents[3]
+_PASSWORD = "rights-password"
+
+
+def _write(sink: DatabaseSink) -> None:
+    sink.prepare(catalog())
+    sink.claim("group", [TopicPartition("events", 0)])
+    for number in (0, 0):  # new, then known: the second goes by way of temporary tables
+        sink.write(replace(batch(number), offsets={TopicPartition("events", 0): 7}, source="group"))
+
+
+def _prune(sink: DatabaseSink) -> None:
+    assert isinstance(sink, Prunable)
+    list(sink.prune(1_800_000_000_000))
+
+
+def _read(sink: DatabaseSink) -> None:
+    sink.counts()
+    list(sink.read("tool_created"))
+
+
+ACTS: dict[str, Callable[[DatabaseSink], None]] = {"writer": _write, "pruner": _prune, "reader": _read}
+GRANTS = [
+    (found[2], found[1])
+    for found in re.finditer(
+        r"^(GRANT [^;]* TO telemetry_(writer|pruner|reader));", (ROOT / "docs/sinks.md").read_text(), re.MULTILINE
+    )
+    if "telemetry.*" not in found[1]  # ClickHouse's
+]
+
+
+@pytest.fixture
+def url(new_postgres_url: str) -> str:
+    with closing(open_database(new_postgres_url)) as owner:
+        owner.prepare(catalog())
+        owner.write(batch(1))
+    return new_postgres_url
+
+
+@pytest.fixture
+def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def role(admin: psycopg.Connection[Any]) -> Iterator[str]:
+    name = f"role_{uuid.uuid4().hex[:12]}"
+    admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{_PASSWORD}'".encode())
+    yield name
+    admin.execute(f"DROP OWNED BY {name} CASCADE".encode())
+    admin.execute(f"DROP ROLE {name}".encode())
+
+
+def grant(admin: psycopg.Connection[Any], role: str, name: str, without: str = "") -> None:
+    database = admin.info.dbname
+    admin.execute(f'REVOKE TEMPORARY ON DATABASE "{database}" FROM PUBLIC'.encode())
+    admin.execute(b"REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    for whose, statement in GRANTS:
+        if whose == name and statement != without:
+            admin.execute(
+                statement.replace(f"telemetry_{name}", role)
+                .replace("DATABASE telemetry", f'DATABASE "{database}"')
+                .encode()
+            )
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_they_are_enough(name: str, url: str, admin: psycopg.Connection[Any], role: str) -> None:
+    grant(admin, role, name)
+    with closing(open_database(changed(url, user=f"{role}:{_PASSWORD}"))) as sink:
+        ACTS[name](sink)
+
+
+@pytest.mark.parametrize(("name", "missing"), GRANTS)
+def test_each_is_needed_and_told(name: str, missing: str, url: str, admin: psycopg.Connection[Any], role: str) -> None:
+    grant(admin, role, name, without=missing)
+    with (
+        closing(open_database(changed(url, user=f"{role}:{_PASSWORD}"))) as sink,
+        pytest.raises((SinkError, psycopg.Error), match=r"permission denied|does not exist") as raised,
+    ):
+        ACTS[name](sink)
+    assert isinstance(raised.value, SinkError)
+    assert _PASSWORD not in str(raised.value)
+
+
+def test_a_password_is_rotated_under_a_running_consumer(
+    url: str, admin: psycopg.Connection[Any], role: str, tmp_path: Path
+) -> None:
+    grant(admin, role, "writer")
+    file = tmp_path / "password"
+    file.write_text(f"{_PASSWORD}\n")
+    separator = "&" if urlsplit(url).query else "?"
+    with closing(open_database(f"{changed(url, user=role)}{separator}password_file={file}")) as sink:
+        _write(sink)
+        admin.execute(f"ALTER ROLE {role} PASSWORD 'rotated'".encode())
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
+        file.write_text("rotated\n")
+        with pytest.raises(SinkError):
+            sink.write(batch(2))  # the connection was lost
+        sink.write(batch(2))

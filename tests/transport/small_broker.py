@@ -1,0 +1,99 @@
+"""As much of a broker as a diagnosis asks: it answers, takes logins, and names addresses. No Java, no topics."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["SmallBroker"]
+
+
+class SmallBroker:
+    """Listens on a port of 127.0.0.1. ``users`` may log in with PLAIN; without any, the port takes no login."""
+
+    def __init__(
+        self,
+        *,
+        certificate: Path | None = None,
+        client_authority: Path | None = None,
+        users: dict[str, str] | None = None,
+        advertised: tuple[str, int] | None = None,
+    ) -> None:
+        self._context: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate)
+            if client_authority is not None:
+                self._context.load_verify_locations(client_authority)
+                self._context.verify_mode = ssl.CERT_REQUIRED
+        self._users = users
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._port = self._socket.getsockname()[1]
+        self._advertised = advertised or ("127.0.0.1", self._port)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def server(self) -> str:
+        """``host:port``."""
+        return f"127.0.0.1:{self._port}"
+
+    def close(self) -> None:
+        """Hears nobody any more."""
+        self._socket.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError, struct.error), contextlib.ExitStack() as opened:
+            connection.settimeout(5)
+            opened.enter_context(connection)
+            if self._context is not None:
+                connection = opened.enter_context(self._context.wrap_socket(connection, server_side=True))
+            logged_in = self._users is None
+            for key, version, number, body in _requests(connection):
+                if key == 3 and not logged_in:
+                    return
+                answer, logged_in = self._answer(key, version, body, logged_in)
+                framed = struct.pack(">i", number) + answer
+                connection.sendall(struct.pack(">i", len(framed)) + framed)
+
+    def _answer(self, key: int, version: int, body: bytes, logged_in: bool) -> tuple[bytes, bool]:
+        match key:
+            case 18:
+                versions = ((3, 0, 1), (17, 0, 1), (18, 0, 0), (36, 0, 0))
+                known = b"".join(struct.pack(">hhh", *each) for each in versions)
+                # KIP-511: whatever version was asked for is answered in the oldest one.
+                return struct.pack(">hi", 0 if version == 0 else 35, len(versions)) + known, logged_in
+            case 17:
+                if self._users is None:
+                    return struct.pack(">hi", 34, 0), logged_in
+                code = 0 if body[2:] == b"PLAIN" else 33
+                return struct.pack(">hi", code, 1) + _string("PLAIN"), logged_in
+            case 36:
+                _, user, password = body[4:].decode().split("\0")
+                right = (self._users or {}).get(user) == password
+                return struct.pack(">h", 0 if right else 58) + struct.pack(">hi", -1, 0), right
+        host, port = self._advertised
+        broker = struct.pack(">i", 1) + _string(host) + struct.pack(">ih", port, -1)
+        return struct.pack(">i", 1) + broker + struct.pack(">ii", 1, 0), logged_in
+
+
+def _requests(connection: socket.socket) -> Iterator[tuple[int, int, int, bytes]]:
+    stream = connection.makefile("rb")
+    while len(head := stream.read(4)) == 4:
+        raw = stream.read(struct.unpack(">i", head)[0])
+        key, version, number, length = struct.unpack(">hhih", raw[:10])
+        yield key, version, number, raw[10 + length :]
+
+
+def _string(text: str) -> bytes:
+    return struct.pack(">h", len(text)) + text.encode()

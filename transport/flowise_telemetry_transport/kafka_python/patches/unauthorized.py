@@ -1,0 +1,36 @@
+"""kafka-python-ng 2.2.3: a topic that may not be looked at is told from one that does not exist.
+
+``ClusterMetadata.update_metadata`` gives the error of a single topic to whoever waits, and forgets it: the topic is not
+among ``unauthorized_topics``, where the producer looks for it before it asks again, until its time is up. The consumer
+asks for all topics, whose list leaves it out. Unnecessary once that method notes the topic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["is_unauthorized", "note_unauthorized"]
+
+
+def note_unauthorized(cluster: Any) -> None:
+    """Let this object of metadata remember a topic that was refused; the next answer that is none forgets it."""
+    failed_update = getattr(cluster, "failed_update", None)
+    if failed_update is None:  # a release that is made another way
+        return
+
+    def noted(error: Any) -> Any:
+        if type(error).__name__ == "TopicAuthorizationFailedError" and error.args:
+            cluster.unauthorized_topics = {*cluster.unauthorized_topics, str(error.args[0])}
+        return failed_update(error)
+
+    cluster.failed_update = noted
+
+
+def is_unauthorized(consumer: Any, topic: str) -> bool:
+    """Ask for one topic by name; return True if the answer is that it may not be looked at."""
+    client = consumer._client
+    if not hasattr(client, "add_topic"):
+        return False
+    future = client.add_topic(topic)
+    client.poll(future=future)
+    return type(future.exception).__name__ == "TopicAuthorizationFailedError"
