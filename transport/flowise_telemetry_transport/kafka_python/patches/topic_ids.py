@@ -10,12 +10,12 @@ import base64
 from functools import cache
 from typing import Any
 
+from flowise_telemetry_transport.kafka_python.patches.answers import METADATA, answer_of, knows
+
 __all__ = ["topic_id_of"]
 
-_METADATA = 3
 _VERSION = 10
 _NO_ID = bytes(16)
-_POLL_MS = 50.0
 
 
 def topic_id_of(client: Any, topic: str) -> str | None:
@@ -23,18 +23,10 @@ def topic_id_of(client: Any, topic: str) -> str | None:
 
     Waits for a broker; the deadline of ``client`` (see ``blocking``) bounds that. Raises the client's errors.
     """
-    if not hasattr(client, "least_loaded_node"):
+    if not knows(client, METADATA, _VERSION):
         return None
-    known = client.get_api_versions() or {}
-    if not known.get(_METADATA, (0, 0))[1] >= _VERSION:
-        return None
-    while (node := client.least_loaded_node()) is None or not client.ready(node):
-        client.poll(timeout_ms=_POLL_MS)
-    future = client.send(node, _request_class()([(_NO_ID, topic, {})], False, False, False, {}))
-    client.poll(future=future)
-    if future.failed():
-        raise future.exception
-    found = {entry[1]: entry[2] for entry in future.value.topics if not entry[0]}
+    answer = answer_of(client, _request_class()([(_NO_ID, topic, {})], False, False, False, {}))
+    found = {entry[1]: entry[2] for entry in answer.topics if not entry[0]}
     raw = found.get(topic, _NO_ID)
     return None if raw == _NO_ID else base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
@@ -57,7 +49,7 @@ def _request_class() -> Any:
     text, tags = CompactString("utf-8"), ("tags", TaggedFields)
 
     class MetadataResponse(Response):  # type: ignore[misc]
-        API_KEY = _METADATA
+        API_KEY = METADATA
         API_VERSION = _VERSION
         SCHEMA = Schema(
             ("throttle_time_ms", Int32),
@@ -93,7 +85,7 @@ def _request_class() -> Any:
         )
 
     class MetadataRequest(Request):  # type: ignore[misc]
-        API_KEY = _METADATA
+        API_KEY = METADATA
         API_VERSION = _VERSION
         RESPONSE_TYPE = MetadataResponse
         FLEXIBLE_VERSION = True

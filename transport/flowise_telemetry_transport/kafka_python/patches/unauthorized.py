@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowise_telemetry_transport.kafka_python.patches.answers import METADATA, answer_of, knows
+
 __all__ = ["is_unauthorized", "note_unauthorized"]
+
+_VERSION = 4  # the first that can ask without creating the topic
+_NOT_PERMITTED = 29  # TOPIC_AUTHORIZATION_FAILED
 
 
 def note_unauthorized(cluster: Any) -> None:
@@ -27,10 +32,15 @@ def note_unauthorized(cluster: Any) -> None:
 
 
 def is_unauthorized(consumer: Any, topic: str) -> bool:
-    """Ask for one topic by name; return True if the answer is that it may not be looked at."""
+    """Ask for one topic by name; return True if the answer is that it may not be looked at.
+
+    Not by the client's own look-up, after which a cluster that creates topics on first use would have it.
+    """
     client = consumer._client
-    if not hasattr(client, "add_topic"):
+    if not knows(client, METADATA, _VERSION):
         return False
-    future = client.add_topic(topic)
-    client.poll(future=future)
-    return type(future.exception).__name__ == "TopicAuthorizationFailedError"
+    from kafka.protocol.metadata import MetadataRequest
+
+    create = False
+    answer = answer_of(client, MetadataRequest[_VERSION]([topic], create))
+    return any(entry[:2] == (_NOT_PERMITTED, topic) for entry in answer.topics)
