@@ -16,10 +16,13 @@ import polars
 import polars as pl
 import pytest
 
+from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.export import export_events
+from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
-from tests.consumer.sinks.batches import batch, sizes
+from tests.consumer.sinks.batches import NEW_FIELDS, batch, envelope, sizes, with_second_version
 from tests.consumer.sinks.roles import open_readable
+from tests.schemas.records import EVENTS, record_of
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "sinks.md").read_text(encoding="utf-8")
 DELTA = GUIDE[GUIDE.index("## Delta") : GUIDE.index("### On object storage")]
@@ -79,6 +82,20 @@ READERS: dict[str, Callable[[Any], object]] = {
 def test_tables_are_read_as_the_guide_says(folder: Path, reader: str) -> None:
     (recipe,) = [it for it in statements(DELTA, "python") if reader in it]
     assert READERS[reader](run(recipe)) == [(DAY, "EXTERNAL", PREDICTIONS)]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_column_that_older_files_lack_is_shown(folder: Path, reader: str, tmp_path: Path) -> None:
+    newer = with_second_version(tmp_path / "avro", "prediction_sent")
+    added = {field["name"]: field["default"] for field in NEW_FIELDS} | {"nodeCount": 3}
+    with closing(open_readable(f"delta:///{folder / 'events'}")) as sink:
+        sink.prepare([newer])
+        sink.write(Batch({"prediction_sent": frame_of(newer, [{**record_of(EVENTS[2], envelope(99)), **added}])}))
+    (recipe,) = [it for it in statements(DELTA, "python") if reader in it]
+    by_column = recipe.replace('"type"', '"node_count"').replace(" type", " node_count")
+    counts = {count: rows for _, count, rows in READERS[reader](run(by_column))}  # type: ignore[attr-defined]  # rows
+    # pandas leaves groups of nulls out.
+    assert counts in ({3: 1, None: PREDICTIONS}, {3: 1})
 
 
 @pytest.mark.slow  # the extension is loaded from DuckDB's own server, where there is a way to it
