@@ -14,7 +14,7 @@ _POLL_MS = 50.0
 
 def knows(client: Any, key: int, version: int) -> bool:
     """Return True if this is a client that can be asked, of a cluster that takes this version of the request."""
-    if not hasattr(client, "least_loaded_node"):  # kafka-python 3
+    if not hasattr(client, "get_api_versions"):  # kafka-python 3
         return False
     known = client.get_api_versions() or {}
     return bool(known.get(key, (0, 0))[1] >= version)
