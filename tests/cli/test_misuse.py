@@ -11,6 +11,8 @@ import pytest
 from tests.cli.in_process import run_command
 from tests.cli.program import program
 
+pytestmark = pytest.mark.slow
+
 NOBODY = "127.0.0.1:1"
 
 

@@ -20,6 +20,8 @@ from flowise_telemetry_transport.diagnosis.explain import diagnose
 from tests.services.certificates import Authority
 from tests.transport.small_broker import SmallBroker
 
+pytestmark = pytest.mark.slow
+
 USERS = {"app": "app-password"}
 SECRET = "hunter2marker"
 LOGIN = {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "app"}

@@ -20,6 +20,8 @@ from flowise_telemetry_schemas import ConfigurationError
 from tests.consumer.service.running import wait_until
 from tests.services.certificates import Authority
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "sixteen characters at least"
 
 

@@ -22,6 +22,8 @@ from tests.consumer.replay.archives import COPY, EVENTS, records, topic
 from tests.consumer.sinks.batches import batch, sizes
 from tests.consumer.world import TOPIC, MemorySink, StopWhen, World, event_id
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:

@@ -25,6 +25,8 @@ from tests.consumer.sinks.batches import batch, held, sizes
 from tests.consumer.sinks.roles import ReadableSink, open_claimed, open_readable
 from tests.consumer.world import FakeClock, MemorySink, World
 
+pytestmark = pytest.mark.slow
+
 BATCH_ROWS = 5
 TWO_BATCHES = 7  # all of the first event
 EVENTS = sizes(batch(repeat=7))

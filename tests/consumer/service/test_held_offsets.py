@@ -19,6 +19,8 @@ from tests.consumer.service.restored import KINDS, copy_of, drop
 from tests.consumer.sinks.roles import ClaimedSink, open_claimed, open_database
 from tests.consumer.world import GROUP, TOPIC, InstantReader, LongestWaits, SameThread, StopWhen, World
 
+pytestmark = pytest.mark.slow
+
 WARNINGS = logging.WARNING
 SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=50))
 

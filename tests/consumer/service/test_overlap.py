@@ -22,6 +22,8 @@ from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import RebalanceCallback, TopicPartition
 from tests.consumer.world import DLQ, GROUP, TOPIC, InstantReader, StopWhen, World
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=10), poll_seconds=0.05)
 PATIENCE_SECONDS = 60.0
 

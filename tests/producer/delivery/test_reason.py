@@ -16,6 +16,8 @@ from tests.producer.samples import tool_created, wait_until
 from tests.services.certificates import Authority
 from tests.transport.small_broker import SmallBroker
 
+pytestmark = pytest.mark.slow
+
 K = "FLOWISE_TELEMETRY_KAFKA_"
 INSTALLED = sorted(name for name, client in CLIENTS.items() if find_spec(client.LIBRARY))
 USERS = {"app": "app-password"}

@@ -18,6 +18,8 @@ from flowise_telemetry_transport.types import OnDelivery, OutgoingRecord
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import prediction_sent, stored_records, tool_created, wait_until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 MIB = 1_048_576
 
