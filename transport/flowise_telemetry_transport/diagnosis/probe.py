@@ -158,6 +158,11 @@ def _silence(target: _Target, error: Exception) -> TransportError:
             f" {settings.security_protocol.replace('PLAINTEXT', 'SSL')}, or name the port"
             " without TLS"
         )
+    if isinstance(error, TimeoutError):
+        return UnreachableError(
+            f"{server} takes connections and does not answer: the broker hangs, or what listens there is no Kafka"
+            " broker; check bootstrap_servers (BOOTSTRAP_SERVERS)"
+        )
     return UnreachableError(f"what listens at {server} is no Kafka broker: check bootstrap_servers (BOOTSTRAP_SERVERS)")
 
 
