@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import clickhouse_connect
-from tests.consumer.sinks.batches import batch
 
+from bench.frames import in_turn
 from bench.table import REPEATS, Row, at_most, print_table, ratios
 from flowise_telemetry_consumer.sinks.clickhouse import open_clickhouse
 from flowise_telemetry_consumer.sinks.port import Batch
@@ -22,47 +21,28 @@ from flowise_telemetry_schemas import catalog
 __all__ = ["BATCH_ROWS"]
 
 BATCH_ROWS = (10_000, 50_000)
-_BATCHES = 5
-_EVENTS_A_TIME = 6  # of ``batch``
 
 
 def insert_rows(rows: int, repeats: int) -> Iterator[Row]:
     """CPU for each event: the sink, and ``insert_df_arrow`` alone."""
-    ours: list[float] = []
-    bare: list[float] = []
-    batches = [batch(number, rows // _EVENTS_A_TIME) for number in range(repeats * _BATCHES + 2)]
     with tempfile.TemporaryDirectory() as folder:
         sink = open_clickhouse(f"clickhouse:///{folder}/bench")
         sink.prepare(catalog())
         client = clickhouse_connect.get_client(interface="chdb", path=f"{folder}/bench")
         client.command("CREATE DATABASE bare")
-        for event in catalog().events:
+        for event in catalog().names:
             client.command(f"CREATE TABLE bare.{event} AS flowise_telemetry.{event}")
 
         def insert(its: Batch) -> None:
             for event, frame in its.frames.items():
                 client.insert_df_arrow(event, frame, database="bare")
 
-        for warm_up in batches[:2]:
-            sink.write(warm_up)
-            insert(warm_up)
-        for start in range(2, len(batches), _BATCHES):
-            some = batches[start : start + _BATCHES]
-            ours.append(_cpu_us(sink.write, some))
-            bare.append(_cpu_us(insert, some))
+        ours, bare = in_turn(sink.write, insert, rows=rows, repeats=repeats)
         client.close()
         sink.close()
     yield Row(f"the sink, batches of {rows:,}", ours, "µs CPU")
     yield Row("bare inserts of the same frames", bare, "µs CPU")
     yield Row("  the sink over bare inserts", ratios(ours, bare), "times", at_most(1.5))
-
-
-def _cpu_us(act: Callable[[Batch], object], batches: list[Batch]) -> float:
-    events = sum(frame.height for its in batches for frame in its.frames.values())
-    started = time.process_time()
-    for its in batches:
-        act(its)
-    return (time.process_time() - started) / events * 1e6
 
 
 def main() -> None:
