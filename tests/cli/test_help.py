@@ -1,28 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
-from flowise_telemetry_cli.main import cli
+from tests.cli.command_tree import commands
 
 GUIDE = Path(__file__).parents[2] / "docs" / "commands.md"
 
 
-def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{path} {name}")
-        else:
-            yield f"{path} {name}", command
-
-
-COMMANDS = dict(commands(cli, "flowise-telemetry"))
+COMMANDS = {
+    f"flowise-telemetry {words}": command for words, command in commands() if not isinstance(command, click.Group)
+}
 
 
 @pytest.mark.parametrize("path", COMMANDS)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import click
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowise_telemetry_cli.main import cli
+from tests.cli.command_tree import commands, options_of
 from tests.cli.in_process import run_command
 
 SECRET = "hunter2marker"
@@ -95,20 +94,12 @@ def test_in_a_setting_of_the_client(
 
 def with_a_sink() -> list[str]:
     """Every command with an option that takes the URL of a sink."""
-    found: list[str] = []
-
-    def look(group: click.Group, path: str) -> None:
-        context = click.Context(group)
-        for name in group.list_commands(context):
-            command = group.get_command(context, name)
-            assert command is not None
-            options = {option for parameter in command.params for option in parameter.opts}
-            found.extend(f"{path}{name} {option}" for option in ("--sink", "--source") if option in options)
-            if isinstance(command, click.Group):
-                look(command, f"{path}{name} ")
-
-    look(cli, "")
-    return found
+    return [
+        f"{words} {option}"
+        for words, command in commands()
+        for option in ("--sink", "--source")
+        if option in options_of(command)
+    ]
 
 
 @FEW

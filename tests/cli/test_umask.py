@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import click
 import pytest
 
-from flowise_telemetry_cli.main import cli
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
+from tests.cli.command_tree import commands, options_of
 from tests.cli.in_process import run_command
 from tests.consumer.sinks.batches import batch
 
@@ -61,19 +60,8 @@ def test_what_is_no_mask(umask: str, folder: Path) -> None:
 
 
 def test_every_command_that_writes_to_a_sink_has_it() -> None:
-    found: dict[str, bool] = {}
-
-    def look(group: click.Group, path: str) -> None:
-        context = click.Context(group)
-        for name in group.list_commands(context):
-            command = group.get_command(context, name)
-            assert command is not None
-            options = {option for parameter in command.params for option in parameter.opts}
-            found[f"{path}{name}"] = "--umask" in options
-            if "--sink" in options and path != "replay ":  # whose group has it
-                assert "--umask" in options, name
-            if isinstance(command, click.Group):
-                look(command, f"{path}{name} ")
-
-    look(cli, "")
+    found = {words: "--umask" in options_of(command) for words, command in commands()}
+    for words, command in commands():
+        if "--sink" in options_of(command) and not words.startswith("replay "):  # whose group has it
+            assert found[words], words
     assert {name for name, has in found.items() if has} >= {"consume", "replay", "dlq redrive", "compact", "demo"}

@@ -191,7 +191,6 @@ def test_a_group_without_a_row_goes_on_from_its_commit(sqlite_url: str, caplog: 
     world = World(partitions=1)
     world.send_good(20)
     commit(world, {world.partitions[0]: 12})
-    world.sent[world.partitions[0]] = world.sent[world.partitions[0]]
     consume(world, sqlite_url)
     assert len(ids_in(sqlite_url)) == 8
     assert not told(caplog)
