@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -63,14 +63,7 @@ def report_archive(
     if as_json:
         say(json.dumps(_document(result) | {"rejects": _path_text(rejects)}))
         return
-    rows = [
-        (name, event.read, event.written, event.already_there, event.filtered, event.rejected)
-        for name, event in sorted(result.events.items())
-    ]
-    say(table(("event", "read", "written", "already there", "filtered", "rejected"), rows))
-    if result.rejects:
-        say()
-        say(table(("rejected for", "count"), sorted(result.rejects.items())))
+    _print_accounts(result, ("read", "written", "already there", "filtered", "rejected"), say)
 
 
 def archive_verdict(result: ArchiveResult, rejects: RejectsFile | None = None, *, mend: str | None = None) -> int:
@@ -98,18 +91,22 @@ def report_archive_plan(plan: ArchivePlan, *, as_json: bool) -> int:
     if as_json:
         echo(json.dumps(_document(result) | {"dry_run": True, "sink_error": plan.sink_error}))
     else:
-        rows = [
-            (name, event.read, event.already_there, event.filtered, event.rejected, event.written)
-            for name, event in sorted(result.events.items())
-        ]
-        echo(table(("event", "read", "already there", "filtered", "rejected", "to write"), rows))
-        if result.rejects:
-            echo()
-            echo(table(("rejected for", "count"), sorted(result.rejects.items())))
+        _print_accounts(result, ("read", "already there", "filtered", "rejected", "to write"), echo)
     if plan.sink_error is not None:
         echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
     echo("dry run: nothing was changed", err=True)
     return archive_verdict(result)
+
+
+def _print_accounts(result: ArchiveResult, columns: Sequence[str], say: Callable[..., None]) -> None:
+    rows = []
+    for name, event in sorted(result.events.items()):
+        counts = dataclasses.asdict(event) | {"already there": event.already_there, "to write": event.written}
+        rows.append((name, *(counts[column] for column in columns)))
+    say(table(("event", *columns), rows))
+    if result.rejects:
+        say()
+        say(table(("rejected for", "count"), sorted(result.rejects.items())))
 
 
 def _document(result: ArchiveResult) -> dict[str, object]:

@@ -74,17 +74,13 @@ def _no_item_is_null(schema: EventSchema) -> pl.Expr:
 
 def _null_checks(value: pl.Expr, field: Field) -> Iterator[pl.Expr]:
     """Yield one check for each array in a field: True if no item of any row is null, in itself or in a field."""
-    match field.kind:
-        case "record":
-            for inner in field.fields:
-                yield from _null_checks(value.struct.field(inner.column), inner)
-        case "array" if field.items is not None:
-            # explode() makes one null of an empty array and of a null.
-            empty = (value.list.len() == 0).sum() + value.null_count()
-            items = value.list.explode()
-            yield items.null_count() == empty
-            for inner in field.items.fields:
-                yield items.struct.field(inner.column).null_count() == empty
+    for array, item in _arrays(value, field):
+        # explode() makes one null of an empty array and of a null.
+        empty = (array.list.len() == 0).sum() + array.null_count()
+        items = array.list.explode()
+        yield items.null_count() == empty
+        for inner in item.fields:
+            yield items.struct.field(inner.column).null_count() == empty
 
 
 @functools.cache
@@ -99,18 +95,22 @@ def _items_of_all_rows(schema: EventSchema) -> pl.Expr:
 
 def _item_checks(value: pl.Expr, field: Field) -> Iterator[pl.Expr]:
     """Yield one check for each array in a field: True if its items are good in all rows."""
-    match field.kind:
-        case "record":
-            for inner in field.fields:
-                yield from _item_checks(value.struct.field(inner.column), inner)
-        case "array" if field.items is not None:
-            # explode() makes a null of an empty array; an item is null on the wire only where its field is nullable.
-            items = value.list.explode()
-            plain = field.items.fields if field.items.kind == "record" else (field.items,)
-            for item in plain:
-                its = items.struct.field(item.column) if field.items.kind == "record" else items
-                its = its.drop_nulls()
-                yield _keeps(its.unique() if item.kind == "string" else its, item, with_items=True).all()
+    for array, item in _arrays(value, field):
+        # explode() makes a null of an empty array; an item is null on the wire only where its field is nullable.
+        items = array.list.explode()
+        for plain in item.fields if item.kind == "record" else (item,):
+            its = items.struct.field(plain.column) if item.kind == "record" else items
+            its = its.drop_nulls()
+            yield _keeps(its.unique() if plain.kind == "string" else its, plain, with_items=True).all()
+
+
+def _arrays(value: pl.Expr, field: Field) -> Iterator[tuple[pl.Expr, Field]]:
+    """Yield the arrays in a field that are in no other array, each with the field of its items."""
+    if field.kind == "record":
+        for inner in field.fields:
+            yield from _arrays(value.struct.field(inner.column), inner)
+    elif field.kind == "array" and field.items is not None:
+        yield value, field.items
 
 
 def _all(checks: Iterable[pl.Expr]) -> pl.Expr:

@@ -147,8 +147,7 @@ class Sender:
             if self._pending.keeps:  # the client's import takes as long as a buffer of large events lasts
                 self._requests.keeping = True
                 try:
-                    while len(self._queue) or self._unencoded:
-                        self._encode_some()
+                    self._encode_all()
                 finally:
                     self._requests.keeping = False
             self._in_flight.open()
@@ -160,8 +159,7 @@ class Sender:
         if self._reason_for_rest is not DropReason.OPTED_OUT:
             if self._pending.keeps:
                 with contextlib.suppress(Exception):  # what cannot be kept is counted below
-                    while len(self._queue) or self._unencoded:
-                        self._encode_some()
+                    self._encode_all()
             else:
                 self._drop_unencoded()
                 self._pending.drop_unsent(self._reason_for_rest)
@@ -225,6 +223,10 @@ class Sender:
         if self._stop_at is not None and self._told_end_at is None and not len(self._in_flight) and not self._pending:
             return 0.0  # to tell the end
         return None if shortest == float("inf") else shortest
+
+    def _encode_all(self) -> None:
+        while len(self._queue) or self._unencoded:
+            self._encode_some()
 
     def _encode_some(self) -> None:
         if len(self._queue):
