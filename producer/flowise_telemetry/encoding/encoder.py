@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from flowise_telemetry.encoding.compiled import CompiledEncoder, Refused
+from flowise_telemetry.encoding.content import Content
 from flowise_telemetry.encoding.size import event_bytes
+from flowise_telemetry.encoding.withholding import Withheld, Withholding
 from flowise_telemetry.identity.instance_id import InstanceId
 from flowise_telemetry.identity.stream import StreamCounts
 from flowise_telemetry.identity.uuid7 import Uuid7
@@ -31,6 +34,8 @@ _DROPPED = {
     "rejected": "droppedRejected",
 }
 """The field of each reason; ``opted_out`` has none, because nothing is sent after an opt-out."""
+_ANY_TIME_MS = 1_735_689_600_000
+_WRONG_TYPE = "type"
 _OVERHEAD_BYTES = 1_400  # measured: the object, its key, its callbacks, librdkafka's own record
 
 
@@ -40,7 +45,7 @@ class Encoded:
 
     ``sequence`` is its number in this process; -1 for one that an earlier process left in the spool, and for control
     records. ``accepted_at`` is when that was by the monotonic clock. ``row`` is its row in the spool, 0 if it has none.
-    ``undated`` says that it was sent without a time of Kafka's.
+    ``undated`` says that it was sent without a time of Kafka's. ``withheld`` names the values that are not in it.
     """
 
     event: str
@@ -51,6 +56,7 @@ class Encoded:
     row: int = 0
     accepted_at: float = 0.0
     undated: bool = False
+    withheld: Sequence[Withheld] = ()
 
     @property
     def is_control(self) -> bool:
@@ -81,11 +87,11 @@ def event_name(event: object) -> str | None:
     return None
 
 
-def check_event(event: Any, app_version: str) -> None:
-    """Raise ``ValidationError`` for what would be dropped as invalid."""
+def check_event(event: Any, app_version: str, content: Content) -> None:
+    """Raise ``ValidationError`` for what would be dropped as invalid, and for a value of a wrong type."""
     try:
         event_bytes(event)
-        Encoder(app_version, InstanceId(b""), new_stream_id()).check(event)
+        Encoder(app_version, InstanceId(b""), new_stream_id(), content).check(event)
     except ValidationError:
         raise
     except Exception as error:
@@ -96,11 +102,15 @@ def check_event(event: Any, app_version: str) -> None:
 class Encoder:
     """The only place that makes records and their bytes."""
 
-    def __init__(self, app_version: str, instance_id: InstanceId, stream_id: str) -> None:
+    def __init__(
+        self, app_version: str, instance_id: InstanceId, stream_id: str, content: Content | None = None
+    ) -> None:
         self._app_version = app_version
         self._instance_id = instance_id
         self._stream_id = stream_id
+        self._withholding = Withholding(content or Content(), instance_id)
         self._ids = Uuid7()
+        self._month = ""
         self._fast: dict[type, CompiledEncoder | None] = {}
 
     def encode(self, event: Event, sequence: int, occurred_at_ms: int) -> Encoded:
@@ -109,29 +119,40 @@ class Encoder:
         Raises ``ValidationError``, or any exception for an object that lies about its class.
         """
         kind = type(event)
-        fast = self._fast[kind] if kind in self._fast else self._compile(kind)
+        instance_id = self._instance_id.at(occurred_at_ms)
+        if instance_id != self._month:  # what is compiled has hashed ids in it
+            self._month = instance_id
+            self._fast.clear()
+        fast = self._fast[kind] if kind in self._fast else self._compile(kind, occurred_at_ms)
         if fast is not None:
             event_id = self._ids.make(occurred_at_ms)
-            instance_id = self._instance_id.at(occurred_at_ms)
             try:
                 value = fast.encode(event, event_id, occurred_at_ms, instance_id, sequence)
             except Exception:  # noqa: S110 - the codec decides, below
                 pass
             else:
-                return Encoded(kind.EVENT, event_id, occurred_at_ms, sequence, value)
+                return Encoded(kind.EVENT, event_id, occurred_at_ms, sequence, value, withheld=tuple(fast.withheld))
         schema, record = self.record(event, sequence, occurred_at_ms)
-        return Encoded(schema.event, record["eventId"], occurred_at_ms, sequence, codec.encode(schema, record))
+        withheld = self._withholding.apply(schema, record)
+        value = codec.encode(schema, record)
+        return Encoded(schema.event, record["eventId"], occurred_at_ms, sequence, value, withheld=withheld)
 
-    def _compile(self, kind: type[Event]) -> CompiledEncoder | None:
+    def _compile(self, kind: type[Event], occurred_at_ms: int) -> CompiledEncoder | None:
         self._fast[kind] = None
         if kind in _CLASSES:
             schema = catalog().latest(kind.EVENT)
             with contextlib.suppress(Refused):
-                self._fast[kind] = CompiledEncoder(schema, app_version=self._app_version, stream_id=self._stream_id)
+                self._fast[kind] = CompiledEncoder(
+                    schema,
+                    app_version=self._app_version,
+                    stream_id=self._stream_id,
+                    withholding=self._withholding,
+                    in_month_ms=occurred_at_ms,
+                )
         return self._fast[kind]
 
     def record(self, event: Event, sequence: int, occurred_at_ms: int) -> tuple[EventSchema, dict[str, Any]]:
-        """Return the schema and the record to encode with it. Raises ``ValidationError`` for what is no event."""
+        """Return the schema and the event's record, nothing withheld. Raises ``ValidationError`` for what is no event."""
         name = event_name(event)
         if name is None:
             known = ", ".join(kind.__name__ for kind in _CLASSES)
@@ -174,6 +195,10 @@ class Encoder:
         return envelope.fields()
 
     def check(self, event: Any) -> None:
-        """Raise ``ValidationError`` for an event that violates its schema."""
-        schema, record = self.record(event, 0, 1_735_689_600_000)
+        """Raise ``ValidationError`` for an event that violates its schema, or has a value of a wrong type."""
+        schema, record = self.record(event, 0, _ANY_TIME_MS)
+        for path, rule in self._withholding.apply(schema, record):
+            if rule == _WRONG_TYPE:  # that is a mistake of the app, and no text of a user's
+                message = f"{path}: is of a wrong type"
+                raise ValidationError(message, event=schema.event, field=path, rule=rule)
         validate(schema, record)
