@@ -220,7 +220,7 @@ def _enum(field: Field) -> Write:
     known = {symbol: encode_long(index) for index, symbol in enumerate(field.symbols)}
 
     def write(value: Any) -> bytes:
-        if not isinstance(value, str):
+        if not isinstance(value, str) or value not in known:
             raise Refused(field.name)
         return known[value]
 

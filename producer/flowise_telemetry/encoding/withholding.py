@@ -25,7 +25,7 @@ Withheld = tuple[str, str]
 """The path of a field, and the rule by which a value of it was withheld."""
 
 NOT_A_UUID = "not_a_uuid"
-_OFF = "off"
+_OFF, _UNKNOWN_SYMBOL = "off", "unknown_symbol"
 _Visit = Callable[[Field, str, Any], Any]
 
 
@@ -66,6 +66,11 @@ class Withholding:
         told: set[str] = set()
 
         def visit(field: Field, path: str, value: Any) -> Any:
+            if field.kind == "enum":
+                if field.other_symbol is None or value in field.symbols:
+                    return value
+                withheld.append((path, _UNKNOWN_SYMBOL))
+                return field.other_symbol
             match field.holds:
                 case "nodeId" if value in renamed:
                     if value not in told:
@@ -133,6 +138,8 @@ def _walk(field: Field, path: str, value: Any, visit: _Visit) -> Any:
     match field.kind:
         case "string" | "uuid":
             return visit(field, path, value) if type(value) is str else value
+        case "enum":
+            return visit(field, path, value) if isinstance(value, str) else value
         case "array" if field.items is not None and isinstance(value, list) and len(value) <= (field.max_items or 0):
             items = field.items
             return [_walk(items, path, item, visit) for item in value]
