@@ -48,7 +48,7 @@ def own_node_types(given: Iterable[str] | str | os.PathLike[str]) -> frozenset[s
     for number, name in enumerate(names, start=1):
         if not is_node_type(name):
             raise ConfigurationError(
-                f"the name at place {number} is no node type: give words of letters, such as ourVectorStore or our_store",
+                f"the name at place {number} is no node type: give words of letters, such as ourStore or our_store",
                 argument="node_types",
             )
     return frozenset(names)
@@ -56,9 +56,7 @@ def own_node_types(given: Iterable[str] | str | os.PathLike[str]) -> frozenset[s
 
 def is_node_type(name: object) -> bool:
     """Return True for what the schemas take as the type of a node."""
-    return (
-        isinstance(name, str) and name != OTHER_TYPE and len(name) <= _MAX_CHARACTERS and bool(_TYPE.fullmatch(name))
-    )
+    return isinstance(name, str) and name != OTHER_TYPE and len(name) <= _MAX_CHARACTERS and bool(_TYPE.fullmatch(name))
 
 
 def _names(text: str) -> list[str]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowise_telemetry.content import Content
 from flowise_telemetry.encoding.compiled import CompiledEncoder, Refused
-from flowise_telemetry.encoding.content import Content
 from flowise_telemetry.encoding.size import event_bytes
 from flowise_telemetry.encoding.withholding import Withheld, Withholding
 from flowise_telemetry.identity.instance_id import InstanceId
@@ -34,6 +34,7 @@ _DROPPED = {
     "rejected": "droppedRejected",
 }
 """The field of each reason; ``opted_out`` has none, because nothing is sent after an opt-out."""
+_MAX_WITHHELD = 200  # of stream_state; the events have few fields
 _ANY_TIME_MS = 1_735_689_600_000
 _WRONG_TYPE = "type"
 _OVERHEAD_BYTES = 1_400  # measured: the object, its key, its callbacks, librdkafka's own record
@@ -179,7 +180,10 @@ class Encoder:
             "numbered": counts.numbered,
             "waiting": counts.waiting,
             **{field: counts.dropped.get(reason, 0) for reason, field in _DROPPED.items()},
-            "withheld": [],
+            "withheld": [
+                {"event": event, "field": path, "rule": rule, "values": values}
+                for (event, path, rule), values in sorted(counts.withheld.items())[:_MAX_WITHHELD]
+            ],
             "ended": ended,
         }
         return Encoded(STREAM_STATE, record["eventId"], occurred_at_ms, -1, codec.encode(schema, record))

@@ -29,18 +29,16 @@ _HEX_OF_LETTERS = 16
 _RUN = re.compile(r"[A-Za-z0-9]{6,}")
 _PIECE = re.compile(r"[A-Z]*[a-z]+|[A-Z]+|[0-9]+")  # of camel case: URLFrom, Weather, 3
 _MIN_PIECE_CHARACTERS = 2.2  # on average: of English words it is five, of base64 one and a half
-# The letters that follow each letter in the names of functions: these pairs are 96 of 100 in Python's own library, where
+# The letters that follow each letter in the names of functions. These pairs are 96 of 100 in Python's own library, where
 # the rules below withhold three names in a thousand.
-_FOLLOWERS = dict(
-    pair.split(":")
-    for pair in (
-        "a:bcdfgiklmnprstuvwxy b:aeilorsuy c:acefhiklmoprstuy d:abcdefgilmoprstu e:abcdefgiklmnopqrstuvwxy "
-        "f:aefilorstuy g:aeghilnorsu h:aeiorsty i:abcdefglmnoprstvxz j:eos k:aeis l:acdefiloprstuvy "
-        "m:abdeilmopstu n:abcdefgiklmnoprstuv o:abcdfgiklmnoprstuvwx p:acdehiloprstuy q:lu "
-        "r:acdefgiklmnoprstuvy s:acdefhiklmnopqrstuwy t:acdefhilmnoprstuwyz u:abcdegilmnprst v:aeio w:aeinors "
-        "x:ceipt y:clmnpst z:ae "
-    ).split()
+_PAIRS = (
+    "a:bcdfgiklmnprstuvwxy b:aeilorsuy c:acefhiklmoprstuy d:abcdefgilmoprstu "
+    "e:abcdefgiklmnopqrstuvwxy f:aefilorstuy g:aeghilnorsu h:aeiorsty i:abcdefglmnoprstvxz "
+    "j:eos k:aeis l:acdefiloprstuvy m:abdeilmopstu n:abcdefgiklmnoprstuv o:abcdfgiklmnoprstuvwx "
+    "p:acdehiloprstuy q:lu r:acdefgiklmnoprstuvy s:acdefhiklmnopqrstuwy t:acdefhilmnoprstuwyz "
+    "u:abcdegilmnprst v:aeio w:aeinors x:ceipt y:clmnpst z:ae"
 )
+_FOLLOWERS = {letters[0]: letters[2:] for letters in _PAIRS.split()}
 _MIN_PAIRS, _RARE_PAIRS, _RARE_SHARE = 5, 3, 0.3
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from flowise_telemetry.app_version import normalized_version
-from flowise_telemetry.encoding.content import Content
+from flowise_telemetry.content import Content
 from flowise_telemetry.encoding.function_names import NOT_A_NAME, why_withheld
 from flowise_telemetry.encoding.node_ids import NodeIds
 from flowise_telemetry.identity.instance_id import InstanceId
@@ -66,26 +66,22 @@ class Withholding:
         told: set[str] = set()
 
         def visit(field: Field, path: str, value: Any) -> Any:
-            if field.kind == "enum":
-                if field.other_symbol is None or value in field.symbols:
-                    return value
-                withheld.append((path, _UNKNOWN_SYMBOL))
-                return field.other_symbol
-            match field.holds:
+            match field.holds or field.kind:
                 case "nodeId" if value in renamed:
                     if value not in told:
                         told.add(value)
                         withheld.append((path, renamed[value][1]))
-                    return renamed[value][0]
-                case "functionName":
-                    rule = self._rule_of_name(field, value)
-                    if rule is not None:
-                        withheld.append((path, rule))
-                    return value if rule is None else None
-                case "version":
-                    return value if _fits(field, value) else normalized_version(value) or value
+                    value = renamed[value][0]
+                case "functionName" if (rule := self._rule_of_name(field, value)) is not None:
+                    withheld.append((path, rule))
+                    value = None
+                case "version" if not _fits(field, value):
+                    value = normalized_version(value) or value
                 case "databaseId" | "givenId":
-                    return self._id(field, path, value, moment, withheld)
+                    value = self._id(field, path, value, moment, withheld)
+                case "enum" if field.other_symbol is not None and value not in field.symbols:
+                    withheld.append((path, _UNKNOWN_SYMBOL))
+                    value = field.other_symbol
             return value
 
         for field in schema.fields:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,9 +9,7 @@ from dataclasses import dataclass
 from flowise_telemetry import environment
 from flowise_telemetry_schemas.errors import ConfigurationError
 
-__all__ = ["Content"]
-
-logger = logging.getLogger("flowise_telemetry")
+__all__ = ["Content", "NodeTypes"]
 
 PLAIN, HASHED, OFF = "plain", "hashed", "off"
 NodeTypes = Iterable[str] | str | os.PathLike[str]
