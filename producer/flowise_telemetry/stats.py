@@ -43,8 +43,8 @@ class Stats:
     ``accepted`` entered the buffer. ``recovered`` were found in the spool, left by earlier processes. ``buffered`` wait
     in memory or on disk, ``spooled`` of them on disk, where they survive a crash of the app. Always: accepted +
     recovered + refused = sent + dropped + buffered, where ``refused`` counts those drops that were never accepted.
-    ``last_error`` says why deliveries fail; None while they work. ``withheld`` counts the values that were kept back from
-    events, by event, field and rule, such as ``"tool_created.toolName: credential"``.
+    ``last_error`` says why deliveries fail; None while they work. ``withheld`` counts the values that events were sent
+    without, by event, field and rule, such as ``"tool_created.toolName: credential"``.
     """
 
     accepted: int

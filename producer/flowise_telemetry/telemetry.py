@@ -244,7 +244,7 @@ class Telemetry:
     def _check(self, event: Event) -> None:
         from flowise_telemetry.encoding.encoder import check_event
 
-        check_event(event, self._app_version, self._content)
+        check_event(event, self._app_version)
 
     def _notice_fork(self) -> None:
         if os.getpid() != self._pid:

@@ -32,13 +32,13 @@ _WITHHELD = ("version", "nodeId", "functionName", "givenId")
 _INDEX = re.compile(r"\[[0-9]+\]")
 
 
-def event_from_json(document: object) -> Event:
+def event_from_json(document: object, *, bounds: bool = True) -> Event:
     """Return the event of a JSON object.
 
     A field may be given by name or by one of its aliases (``chatlowId``). ``version`` may be left out. A ``type`` that
-    is none of the enum's symbols becomes ``OTHER``. What the producer withholds, renames or hashes (tool names, node ids,
-    ids of conversations) may be any text here. Raises ``ValidationError`` with event, field and rule; its text
-    never contains a value.
+    is none of the enum's symbols becomes ``OTHER``. Without ``bounds``, texts that the producer withholds, renames or
+    hashes (node ids, tool names, ids of conversations) are left to it, whatever they say. Raises ``ValidationError``
+    with event, field and rule; its text never contains a value.
     """
     if not isinstance(document, Mapping):
         raise ValidationError('must be an object {"event": …, "properties": {…}}', event=None, field=None, rule="type")
@@ -55,7 +55,9 @@ def event_from_json(document: object) -> Event:
     properties = document["properties"]
     if isinstance(properties, Mapping):
         properties = with_known_symbols(schema, _with_names(schema, properties))
-    found = [broken for broken in properties_violations(schema, properties) if not _is_withheld(schema, broken)]
+    found = properties_violations(schema, properties)
+    if not bounds:
+        found = [broken for broken in found if not _is_withheld(schema, broken)]
     if found:
         raise as_error(name, found)
     own = {field.name: field for field in schema.fields}

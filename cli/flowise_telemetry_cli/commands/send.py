@@ -97,7 +97,7 @@ def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator
         if not line.strip():
             continue
         try:
-            event = event_from_json(json.loads(line))
+            event = event_from_json(json.loads(line), bounds=False)
         except ValidationError as error:
             rejected.report(number, f"{error.event}: {error}" if error.event else str(error))
             continue

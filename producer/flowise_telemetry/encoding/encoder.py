@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowise_telemetry.app_version import normalized_version
 from flowise_telemetry.content import Content
 from flowise_telemetry.encoding.compiled import CompiledEncoder, Refused
 from flowise_telemetry.encoding.size import event_bytes
@@ -21,6 +22,7 @@ from flowise_telemetry_schemas.constraints import validate
 from flowise_telemetry_schemas.envelope import STREAM_STATE, VERSION_FIELD, Envelope
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
+from flowise_telemetry_schemas.symbols import with_known_symbols
 
 __all__ = ["Encoded", "Encoder", "check_event", "event_name", "new_stream_id"]
 
@@ -36,7 +38,6 @@ _DROPPED = {
 """The field of each reason; ``opted_out`` has none, because nothing is sent after an opt-out."""
 _MAX_WITHHELD = 200  # of stream_state; the events have few fields
 _ANY_TIME_MS = 1_735_689_600_000
-_WRONG_TYPE = "type"
 _OVERHEAD_BYTES = 1_400  # measured: the object, its key, its callbacks, librdkafka's own record
 
 
@@ -88,11 +89,11 @@ def event_name(event: object) -> str | None:
     return None
 
 
-def check_event(event: Any, app_version: str, content: Content) -> None:
-    """Raise ``ValidationError`` for what would be dropped as invalid, and for a value of a wrong type."""
+def check_event(event: Any, app_version: str) -> None:
+    """Raise ``ValidationError`` for what would be dropped as invalid, or lose a value that breaks its bounds."""
     try:
         event_bytes(event)
-        Encoder(app_version, InstanceId(b""), new_stream_id(), content).check(event)
+        Encoder(app_version, InstanceId(b""), new_stream_id()).check(event)
     except ValidationError:
         raise
     except Exception as error:
@@ -153,7 +154,7 @@ class Encoder:
         return self._fast[kind]
 
     def record(self, event: Event, sequence: int, occurred_at_ms: int) -> tuple[EventSchema, dict[str, Any]]:
-        """Return the schema and the event's record, nothing withheld. Raises ``ValidationError`` for what is no event."""
+        """Return the schema and the record, nothing withheld. Raises ``ValidationError`` for what is no event."""
         name = event_name(event)
         if name is None:
             known = ", ".join(kind.__name__ for kind in _CLASSES)
@@ -199,10 +200,7 @@ class Encoder:
         return envelope.fields()
 
     def check(self, event: Any) -> None:
-        """Raise ``ValidationError`` for an event that violates its schema, or has a value of a wrong type."""
+        """Raise ``ValidationError`` for an event that breaks its schema, also where that costs it a value alone."""
         schema, record = self.record(event, 0, _ANY_TIME_MS)
-        for path, rule in self._withholding.apply(schema, record):
-            if rule == _WRONG_TYPE:  # that is a mistake of the app, and no text of a user's
-                message = f"{path}: is of a wrong type"
-                raise ValidationError(message, event=schema.event, field=path, rule=rule)
-        validate(schema, record)
+        record[VERSION_FIELD] = normalized_version(record[VERSION_FIELD]) or record[VERSION_FIELD]
+        validate(schema, with_known_symbols(schema, record))

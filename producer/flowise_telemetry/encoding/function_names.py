@@ -29,8 +29,8 @@ _HEX_OF_LETTERS = 16
 _RUN = re.compile(r"[A-Za-z0-9]{6,}")
 _PIECE = re.compile(r"[A-Z]*[a-z]+|[A-Z]+|[0-9]+")  # of camel case: URLFrom, Weather, 3
 _MIN_PIECE_CHARACTERS = 2.2  # on average: of English words it is five, of base64 one and a half
-# The letters that follow each letter in the names of functions. These pairs are 96 of 100 in Python's own library, where
-# the rules below withhold three names in a thousand.
+# The letters that follow each letter in the names of functions. These pairs are 96 of 100 in Python's own library, of
+# whose names they withhold three in a thousand.
 _PAIRS = (
     "a:bcdfgiklmnprstuvwxy b:aeilorsuy c:acefhiklmoprstuy d:abcdefgilmoprstu "
     "e:abcdefgiklmnopqrstuvwxy f:aefilorstuy g:aeghilnorsu h:aeiorsty i:abcdefglmnoprstvxz "
