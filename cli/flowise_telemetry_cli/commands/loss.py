@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.options import json_option, umask_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer.loss import Loss, Outcome, loss_of
@@ -24,6 +24,7 @@ _HEAD = ("numbered", "written", "dropped", "on the way", "unexplained")
 
 
 @click.command()
+@umask_option
 @click.option("--sink", metavar="URL", required=True, help="Sink to ask.")
 @click.option(
     "--by",
