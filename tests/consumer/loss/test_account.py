@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from flowise_telemetry_consumer.errors import FencedError
 from flowise_telemetry_consumer.loss import Outcome
-from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks import Prunable, open_sink
 from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.loss.streams import DAY_MS, NOW_MS, account_of, batch_with, dropped, events, state
-from tests.consumer.sinks.roles import ReadableSink
+from tests.consumer.sinks.roles import ReadableSink, open_claimed, open_database
+
+TP0 = TopicPartition("flowise.telemetry.events", 0)
 
 
 def test_an_empty_sink_misses_nothing(sink: ReadableSink) -> None:
@@ -92,3 +97,45 @@ def _no_drops() -> dict[str, int]:
 def test_a_clock_that_is_wrong_keeps_no_stream_open(sink: ReadableSink, clock_ms: int) -> None:
     sink.write(batch_with(events("a", [1], clock_ms)))
     assert account_of(sink).total.unexplained == 1
+
+
+def test_what_is_pruned_counts_as_received(database_url: str) -> None:
+    with closing(open_database(database_url)) as sink:
+        sink.prepare(catalog())
+        sink.write(batch_with(events("a", [0, 1, 3], NOW_MS - DAY_MS), events("a", [4, 6]), state("a", numbered=9)))
+        before = account_of(sink)
+        assert isinstance(sink, Prunable)
+        list(sink.prune(NOW_MS - 1))
+        assert account_of(sink) == before
+        list(sink.prune(NOW_MS + 1))
+        assert sum(sink.counts().values()) == 0
+        assert account_of(sink) == before
+        sink.write(batch_with(events("a", [2, 5])))
+        assert account_of(sink).total.written == 7
+
+
+def test_the_account_moves_with_the_tables(database_url: str) -> None:
+    with closing(open_database(database_url)) as sink, closing(sink.staging("next")) as other:
+        sink.prepare(catalog())
+        other.prepare(catalog())
+        sink.write(batch_with(events("a", [0, 3])))
+        other.write(batch_with(events("a", range(4)), events("b", [1])))
+        before = account_of(sink), account_of(other)
+        assert before[0] != before[1]
+        sink.promote("next")
+        assert (account_of(sink), account_of(other)) == (before[1], before[0])
+        sink.write(batch_with(events("a", range(5))))
+        assert account_of(sink).total.written == 6
+
+
+def test_a_writer_that_was_fenced_is_not_counted(claimed_url: str) -> None:
+    with closing(open_claimed(claimed_url)) as old, closing(open_claimed(claimed_url)) as new:
+        for sink in (old, new):
+            sink.prepare(catalog())
+            sink.claim("group", [TP0])
+        batch = replace(batch_with(events("a", [0, 2])), offsets={TP0: 2}, source="group")
+        with pytest.raises(FencedError):
+            old.write(batch)
+        assert account_of(new).total.numbered == 0
+        new.write(batch)
+        assert account_of(new).total.written == 2

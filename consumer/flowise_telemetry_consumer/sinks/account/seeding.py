@@ -11,11 +11,18 @@ __all__ = ["seed_statements"]
 
 
 def seed_statements(
-    into: str, tables: Iterable[tuple[str, str]], *, day: str, ever: str, held: Callable[[str], frozenset[str]]
+    into: str,
+    tables: Iterable[tuple[str, str]],
+    *,
+    day: str,
+    ever: str,
+    held: Callable[[str], frozenset[str]],
+    instance: str = "min(instance_id)",
 ) -> Iterator[str]:
     """Yield the statements that sum existing tables up, given as event and quoted name.
 
-    ``day`` is the SQL of a row's day in UTC, ``ever`` the aggregate of a boolean, ``held`` the columns of an event.
+    ``day`` is the SQL of a row's day in UTC, ``ever`` the aggregate of a boolean, ``instance`` that of an id, ``held``
+    the columns of an event.
     """
     for event, table in tables:
         sums = "max(sequence), count(*)"
@@ -27,6 +34,6 @@ def seed_statements(
             sums = ", ".join(["max(numbered)", "max(numbered - waiting)", *told, f"{ever}(ended)"])
         yield (
             f"INSERT INTO {into} (stream_id, instance_id, first_at, occurred_at, {columns}) "  # noqa: S608 - names of schemas
-            f"SELECT stream_id, min(instance_id), min(occurred_at), max(occurred_at), {sums} "
+            f"SELECT stream_id, {instance}, min(occurred_at), max(occurred_at), {sums} "
             f"FROM {table} GROUP BY stream_id, {day}"
         )
