@@ -3,6 +3,7 @@
 from flowise_telemetry_consumer.sinks.kind import SinkKind
 from flowise_telemetry_consumer.sinks.port import (
     Batch,
+    Erasable,
     HasSnapshots,
     KeepsProgress,
     Prunable,
@@ -17,6 +18,7 @@ from flowise_telemetry_consumer.sinks.registry import open_sink, sink_kind
 
 __all__ = [
     "Batch",
+    "Erasable",
     "HasSnapshots",
     "KeepsProgress",
     "Prunable",

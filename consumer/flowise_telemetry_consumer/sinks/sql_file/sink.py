@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,10 +20,12 @@ from flowise_telemetry_consumer.sinks.claims import (
     carried_offset,
     sources_of,
 )
+from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure
 from flowise_telemetry_consumer.sinks.local_files import FileLocks
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest, require_columns
 from flowise_telemetry_consumer.sinks.sql_file.database import C, Connection, DatabaseFile, quoted
+from flowise_telemetry_consumer.sinks.sql_file.erasing import ErasingTables, Statements
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -91,6 +94,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         table_set: str,
         tables: EventTables[C],
         progress: ProgressTable[C],
+        erasing: Statements[C],
     ) -> None:
         self._path = path
         # No event has two underscores in its name, so prefix and name cannot be confused.
@@ -102,6 +106,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         self._tables = tables
         self._progress = progress
         self._database = self._open_database()
+        self._erasing = ErasingTables(self._database, erasing)
         self._claims = Claims(self._url)
         self._locks = FileLocks(path.with_name(f"{self._prefix}{path.name}"), url=self._url)
 
@@ -141,12 +146,12 @@ class DatabaseFileSink(ABC, Generic[C]):
                         stored = self._progress.stored_of(db, self._progress_table, batch.source)
                         self._claims.require(batch, stored)
                         raise self._claims.fenced(batch.source, step.partition)
-                for event in sorted(batch.frames):
+                kept, erased = self._erasing.current(db).keep(batch.frames)
+                for event in sorted(kept):
                     table = self._prefix + event
-                    written[event] = self._tables.insert(db, table, self._schemas[event], batch.frames[event])
+                    written[event] = self._tables.insert(db, table, self._schemas[event], kept[event])
             self._database.require_same_file()
-        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
-        return WriteResult(written=written, duplicates=duplicates)
+        return WriteResult.of(batch, written, erased)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
@@ -237,6 +242,27 @@ class DatabaseFileSink(ABC, Generic[C]):
                 deleted = self._tables.delete_before(db, self._prefix + event, before_ms)
             self._database.require_same_file()
         return deleted
+
+    def erase(self, ids: ErasedIds, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Store the hashes, then delete rows of all sets of tables, a transaction for each step."""
+        events = sorted(self._known())
+        if dry_run:
+            yield {table: len(there) for table, there in self._erasing.found(ids, events).items()}
+            return
+        with self._database.translate_errors(), self._database.reading():
+            pass  # a file that is not there is not made
+        self._erasing.add(ids, time.time_ns() // 1_000_000)
+        for table, there in self._erasing.found(ids, events).items():
+            yield from self._erasing.delete(table, there)
+        self._erasing.settle()
+
+    def erasures(self) -> list[Erasure]:
+        """Return the hashes."""
+        return self._erasing.rows()
+
+    @abstractmethod
+    def remains(self) -> str:
+        """Return what of erased rows is still in the file."""
 
     def close(self) -> None:
         """Close the file and release the locks."""
