@@ -40,8 +40,8 @@ class RedriveResult:
     """Outcome for the dead letters that existed at the start.
 
     ``dead`` = ``written`` + ``already_there`` + ``erased`` (by event) + ``still_bad`` (by reason) + ``not_chosen`` +
-    ``given_up`` (redriven too often already) + ``without_bytes`` (nothing to redrive: the client could not read them, or
-    they were too large to be filed and the source topic no longer has them) + ``left`` (over the maximum, or not
+    ``given_up`` (redriven too often already) + ``without_bytes`` (nothing to redrive: the client could not read them,
+    or they were too large to be filed and the source topic no longer has them) + ``left`` (over the maximum, or not
     reached).
     ``fetched`` are those whose value came from the source topic. ``by_group`` counts the dead letters of every group,
     chosen or not. ``incomplete`` says why the end was not reached, ``unread`` how many records could not be read.

@@ -39,7 +39,7 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         open=_adapter("postgres", "open_postgres"),
         example="postgresql://user@host/database",
         writers="many",
-        roles=_DATABASE,
+        roles=_FILE,
         library="psycopg",
         extra="postgres",
     ),

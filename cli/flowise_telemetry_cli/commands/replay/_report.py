@@ -60,7 +60,7 @@ def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> N
         for tp, part in sorted(result.partitions.items())
     ]
     if len(rows) > 1:
-        rows = [*rows, ("all", *(sum(row[column] for row in rows) for column in range(1, len(head))))]  # type: ignore[list-item]  # a heading among numbers
+        rows = [*rows, ("all", *(sum(row[column] for row in rows) for column in range(1, len(head))))]  # type: ignore[arg-type]  # a heading among numbers
     say(table(head, rows))
     events = sorted({*result.written, *result.already_there})
     if events:
