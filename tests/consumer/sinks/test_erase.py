@@ -16,6 +16,7 @@ from flowise_telemetry_consumer import ReplayRequest, ReplayResult, replay
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.replay import plan_replay
 from flowise_telemetry_consumer.sinks import Batch, Erasable, Stageable, open_sink, sink_kind
+from flowise_telemetry_consumer.sinks.account.reading import streams_of
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds
 from flowise_telemetry_schemas import (
     AssistantCreated,
@@ -34,6 +35,7 @@ from tests.schemas.records import ENVELOPE, FLOW_ID
 
 OTHER_INSTANCE = "0b8c1c4e-1f0a-8b52-9c3d-2f60a1b2c3d4"
 OTHER_FLOW = "5d7e0c1a-9b8f-4e6d-8c2b-1a0f9e8d7c6b"
+OTHER_STREAM = "c2a5f1d0-7e3b-4a9c-8d61-5b0e4f3a2c1d"
 NOWHERE = "11111111-2222-4333-8444-555555555555"
 
 
@@ -73,7 +75,9 @@ def some() -> Batch:
 
 
 def _envelope(number: int) -> Envelope:
-    return replace(envelope(number), instance_id=ENVELOPE.instance_id if number < 3 else OTHER_INSTANCE)
+    if number < 3:
+        return envelope(number)
+    return replace(envelope(number), instance_id=OTHER_INSTANCE, stream_id=OTHER_STREAM)
 
 
 def numbers(sink: ReadableSink) -> list[int]:
@@ -142,6 +146,15 @@ def test_a_sink_that_never_had_it_leaves_it_out(sink_url: str) -> None:
         if sink_kind(sink_url).writers == "many":
             erased(eraser, ids(instance_id=OTHER_INSTANCE))
             assert writer.write(some()).erased == {"tool_created": 1, "chatflow_created": 2, "assistant_created": 1}
+
+
+def test_nothing_is_told_of_an_erased_installation(sink_url: str) -> None:
+    with closing(opened(sink_url)) as sink:
+        sink.prepare(catalog())
+        sink.write(some())
+        erased(sink, ids(instance_id=OTHER_INSTANCE))
+        sink.write(some())
+        assert streams_of(sink)["instance_id"].unique().to_list() == [ENVELOPE.instance_id]
 
 
 def test_hashes_tell_nothing_of_what_was_erased(sink_url: str) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
 from flowise_telemetry_consumer.sinks.postgres.tables import columns_of
@@ -104,6 +105,18 @@ def _add(connection: Connection[Any], schema_name: str, ids: ErasedIds, now_ms: 
             _with_table("INSERT INTO {} VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING", schema_name),
             ids.missing(_rows(connection, schema_name), now_ms),
         )
+    _delete_account(connection, schema_name, ids)
+
+
+def _delete_account(connection: Connection[Any], schema_name: str, ids: ErasedIds) -> None:
+    """Delete what the accounts tell of these installations: nobody adds to them any more."""
+    from psycopg.sql import SQL, Identifier
+
+    for schema in _schemas(connection, schema_name):
+        for column, texts in ids.within(columns_of(connection, schema, STREAMS_TABLE)).items():
+            statement = SQL("DELETE FROM {} WHERE {} = ANY(%s::uuid[])")
+            table = Identifier(schema, STREAMS_TABLE)
+            connection.execute(statement.format(table, Identifier(column)), (list(texts),))
 
 
 def _found(connection: Connection[Any], schema_name: str, events: Sequence[str], ids: ErasedIds) -> list[_Found]:
@@ -116,7 +129,7 @@ def _found(connection: Connection[Any], schema_name: str, events: Sequence[str],
             its = ids.within(columns_of(connection, schema, event))
             if not its:
                 continue
-            wanted = SQL(" OR ").join(SQL("{} = ANY(%s)").format(Identifier(column)) for column in its)
+            wanted = SQL(" OR ").join(SQL("{} = ANY(%s::uuid[])").format(Identifier(column)) for column in its)
             rows = connection.execute(
                 SQL("SELECT event_id::text FROM {} WHERE {}").format(Identifier(schema, event), wanted),
                 [list(texts) for texts in its.values()],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
 from flowise_telemetry_consumer.sinks.sql_file.database import C, Connection, DatabaseFile, quoted
 
@@ -75,7 +76,16 @@ class ErasingTables(Generic[C]):
                 for row in ids.missing(self._rows(db), now_ms):
                     marks = ", ".join(_text(value) for value in row)
                     db.execute(f"INSERT INTO {_TABLE} VALUES ({marks})")  # noqa: S608 - digits and names of ours
+                self._delete_account(db, ids)
             self._database.require_same_file()
+
+    def _delete_account(self, db: C, ids: ErasedIds) -> None:
+        """Delete what the account tells of these installations: nobody adds to it any more."""
+        for table in self._statements.tables(db):
+            if table.rpartition("__")[2] == STREAMS_TABLE:
+                for column, texts in ids.within(self._statements.columns(db, table)).items():
+                    its = ", ".join(_text(text) for text in texts)
+                    db.execute(f"DELETE FROM {quoted(table)} WHERE {quoted(column)} IN ({its})")  # noqa: S608 - UUIDs
 
     def found(self, ids: ErasedIds, events: Sequence[str]) -> dict[str, list[str]]:
         """Return the ids of the events that are there, by table, in the state of one moment."""
