@@ -14,8 +14,10 @@ SOURCES = {
     "schemas": "schemas/flowise_telemetry_schemas",
     "transport": "transport/flowise_telemetry_transport",
 }
-ACROSS = {"apps", "flows", "formats", "java", "security", "services", "typing"}
-"""Folders of no single room: real apps, a path through all rooms, what lay on disk before, what the tests run on."""
+ACROSS = {"apps", "corpus", "flows", "formats", "java", "security", "services", "typing"}
+"""Folders of no single room: real apps, what fits into events by every way in, a path through all rooms, what lay on disk
+before, what the tests run on.
+"""
 
 
 def folders(below: Path) -> set[Path]:
