@@ -142,6 +142,7 @@ OTHER_LINES = st.lists(st.text(ANY_CHARACTER, max_size=20), max_size=3)
 A_YES = st.text(ANY_CHARACTER, min_size=1, max_size=12).filter(
     lambda text: (
         not (set(text.lower().split()) & {"0", "false", "no", "off"})
+        and "track" not in text.lower()  # nor another switch
         and any(character.isalnum() for character in text.splitlines()[0])
     )
 )
