@@ -13,9 +13,10 @@ from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.postgres.address import Address
-from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after
-from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit, warn_of_unsafe_server
+from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after, limit_transaction
+from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit
 from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, translate_errors
+from flowise_telemetry_consumer.sinks.postgres.inspection import Inspection
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, rows_of, stored_of, try_lock
 from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
 from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
@@ -71,7 +72,7 @@ class PostgresSink:
         self._schemas: dict[str, EventSchema] = {}
         self._connection: Connection[Any] | None = None
         self._was_connected = False
-        self._looked_at_server = False
+        self._inspection = Inspection(address)
         # The first batch after a start or a failure has often been written before.
         self._expects_known = True
         self._claims = Claims(address.shown)
@@ -99,7 +100,8 @@ class PostgresSink:
             with self._bounded(connection), connection.transaction():
                 self._begin(connection)
                 for event in sorted(batch.frames):
-                    written[event] = self._add(connection, self._schemas[event], batch.frames[event])
+                    with translate_errors(self._address, event):
+                        written[event] = self._add(connection, self._schemas[event], batch.frames[event])
                 self._advance(connection, batch)
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         if duplicates:
@@ -166,7 +168,7 @@ class PostgresSink:
                 if not there:
                     raise SinkError(f"{other.shown} has no tables: fill them first")
                 for address in (live, other):
-                    make_tables(connection, address.schema, there)
+                    self._make_tables(connection, address.schema, there)
             with connection.transaction():
                 self._begin(connection)
                 promote(
@@ -229,12 +231,12 @@ class PostgresSink:
             try:
                 with connection.transaction():
                     # In the order of the merge: two writers of the same events cannot deadlock.
-                    copy_rows(connection, schema, frame.sort("event_id"), into=self._address.schema)
+                    added = copy_rows(connection, schema, frame.sort("event_id"), into=self._address.schema)
             except (UniqueViolation, FeatureNotSupported):
                 # FeatureNotSupported: COPY FROM is refused where row-level security applies to the role.
                 self._expects_known = True
             else:
-                return frame.height
+                return added
         connection.execute(stage_statement(self._address.schema, schema))
         copy_rows(connection, schema, frame)
         return connection.execute(merge_statement(self._address.schema, schema)).rowcount
@@ -246,15 +248,17 @@ class PostgresSink:
         try:
             with self._bounded(connection), connection.transaction():
                 self._begin(connection)
-                make_tables(connection, self._address.schema, self._schemas.values())
-                if not self._looked_at_server:
-                    warn_of_unsafe_server(connection, self.url)
-                    self._looked_at_server = True
+                self._make_tables(connection, self._address.schema, self._schemas.values())
+                self._inspection.look(connection, self._schemas)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
+
+    def _make_tables(self, connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
+        seconds = self._statement_timeout_ms / 1000
+        make_tables(connection, schema_name, schemas, shown=self.url, timeout_seconds=seconds)
 
     def _connect(self) -> Connection[Any]:
         import psycopg
@@ -268,6 +272,8 @@ class PostgresSink:
         except psycopg.OperationalError as error:
             raise connect_failure(error, self._address, was_connected=self._was_connected) from error
         self._was_connected = True
+        # Whatever role or database say: what waits for another's commit has to see it afterwards.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return connection
 
     def _bounded(self, connection: Connection[Any]) -> AbstractContextManager[None]:
@@ -276,13 +282,7 @@ class PostgresSink:
 
     def _begin(self, connection: Connection[Any]) -> None:
         """Set the limits of this transaction, and that its commit waits for the disk."""
-        # For this transaction, not for the session: behind a pooler the session is someone else's next. Without the
-        # second limit, a writer stopped in the middle would block the next writer of the same events forever.
-        connection.execute(
-            "SELECT set_config('statement_timeout', %(ms)s, true), "
-            "set_config('idle_in_transaction_session_timeout', %(ms)s, true)",
-            {"ms": str(self._statement_timeout_ms)},
-        )
+        limit_transaction(connection, self._statement_timeout_ms)
         flush_commit(connection)
 
     @contextlib.contextmanager
