@@ -7,9 +7,10 @@ whose texts contain names alone.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
-from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import RowRefusedError, SinkDeniedError, SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.clickhouse.address import Address
 
 __all__ = ["translate_errors"]
@@ -32,6 +33,7 @@ _OUTAGES = {
 }
 _DENIED = "ACCESS_DENIED"
 _LOGIN = ("AUTHENTICATION_FAILED", "REQUIRED_PASSWORD", "WRONG_PASSWORD", "UNKNOWN_USER")
+_RULE = "VIOLATED_CONSTRAINT"
 _MISSING = ("UNKNOWN_DATABASE", "UNKNOWN_TABLE", "UNKNOWN_IDENTIFIER", "NO_SUCH_COLUMN_IN_TABLE")
 
 
@@ -57,6 +59,10 @@ def _failure(error: Exception, address: Address) -> SinkError:
         return SinkDeniedError(f"{shown} rejected the login: check user, password and database")
     if name == _DENIED:
         return SinkDeniedError(f"{shown} refused: {_grant(str(error))}: GRANT it to the role of docs/sinks.md")
+    if name == _RULE:
+        found = re.search(r"Constraint `(\w+)` for table (\S+)", str(error))
+        rule = f" {found[1]} of {found[2]}" if found else ""
+        return RowRefusedError(f"{shown} refused: {name}{rule}; change or drop that rule")
     if name in _MISSING:
         return SinkError(f"{shown}: {name}: a database is made by its owner, a consumer makes tables when it starts")
     return SinkError(f"{shown} refused: {name}")
