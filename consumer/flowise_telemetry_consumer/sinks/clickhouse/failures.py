@@ -59,13 +59,18 @@ def _failure(error: Exception, address: Address) -> SinkError:
         return SinkDeniedError(f"{shown} rejected the login: check user, password and database")
     if name == _DENIED:
         return SinkDeniedError(f"{shown} refused: {_grant(str(error))}: GRANT it to the role of docs/sinks.md")
-    if name == _RULE:
-        found = re.search(r"Constraint `(\w+)` for table (\S+)", str(error))
-        rule = f" {found[1]} of {found[2]}" if found else ""
-        return RowRefusedError(f"{shown} refused: {name}{rule}; change or drop that rule")
     if name in _MISSING:
         return SinkError(f"{shown}: {name}: a database is made by its owner, a consumer makes tables when it starts")
-    return SinkError(f"{shown} refused: {name}")
+    return _refusal(name, str(error), shown)
+
+
+def _refusal(name: str, text: str, shown: str) -> SinkError:
+    """Return our error for what a rule of a table refuses, or for what is not known here."""
+    if name != _RULE:
+        return SinkError(f"{shown} refused: {name}")
+    found = re.search(r"Constraint `(\w+)` for table (\S+)", text)
+    rule = f" {found[1]} of {found[2]}" if found else ""
+    return RowRefusedError(f"{shown} refused: {name}{rule}; change or drop that rule")
 
 
 def _unreached(error: Exception, address: Address) -> SinkError:
