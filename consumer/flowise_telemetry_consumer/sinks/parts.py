@@ -82,7 +82,7 @@ class PartedWrite:
         is_last = len(self._parts) <= 1
         rows, begun = _rows(part), self._size.monotonic()
         try:
-            result = self._sink.write(replace(self._batch, frames=part, offsets=self._batch.offsets if is_last else {}))
+            result = self._sink.write(self._batch_of(part, is_last=is_last))
         except SinkTooSlowError:
             self._size.was_too_slow(rows, self._size.monotonic() - begun)
             if rows > 1:
@@ -103,6 +103,11 @@ class PartedWrite:
     def leave_out(self) -> None:
         """Go on without the next part."""
         self._parts.popleft()
+
+    def _batch_of(self, part: _Part, *, is_last: bool) -> Batch:
+        if is_last:
+            return replace(self._batch, frames=part)
+        return replace(self._batch, frames=part, offsets={}, letters=None)
 
     def _halve(self) -> None:
         part = self._parts.popleft()

@@ -86,8 +86,8 @@ def test_a_sender_that_cannot_be_loaded_is_tried_again_with_one_warning(caplog: 
             raise ImportError("no module named nothing")
 
     class Asleep(Wakeup):
-        def wait(self, seconds: float, *, has_work: Callable[[], bool]) -> None:
-            now[0] += seconds
+        def wait(self, timeout_seconds: float | None, *, has_work: Callable[[], bool]) -> None:
+            now[0] += timeout_seconds or 0.0
 
     worker = Worker(
         queue=EventQueue(max_events=1, max_bytes=1_000, wakeup=Asleep()),
