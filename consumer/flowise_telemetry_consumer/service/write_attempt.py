@@ -112,11 +112,12 @@ class WriteAttempt:
     def outcome(self, control: Collection[str] = ()) -> BatchOutcome:
         """Return the outcome of a completed batch, for the counters; ``control`` names what is no event."""
         rows = {event: frame.height - self._refused[event] for event, frame in (self._frames or {}).items()}
-        written, duplicates = ({}, {}) if self._write is None else (self._write.written, self._write.duplicates)
+        written, duplicates, erased = ({}, {}, {}) if self._write is None else self._write.counts
         return BatchOutcome(
             records=len(self.batch),
             written={event: count for event, count in written.items() if event not in control},
             duplicates={event: count for event, count in duplicates.items() if event not in control},
+            erased={event: count for event, count in erased.items() if event not in control},
             control={name: count for name, count in rows.items() if name in control},
             dead=Counter(letter.reason for letter in self._dead),
             seconds=self.seconds,

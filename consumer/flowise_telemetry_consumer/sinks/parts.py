@@ -48,7 +48,7 @@ class PartedWrite:
     """One batch on its way into a sink, a part at each ``step``.
 
     Its offsets are stored with the last part, so that a batch that was left in the middle is written again from its
-    beginning, and the sink ignores what it has. ``written`` and ``duplicates`` count by event.
+    beginning, and the sink ignores what it has. ``counts``: written, duplicates and erased, by event.
     """
 
     def __init__(self, sink: Sink, batch: Batch, size: WriteSize) -> None:
@@ -57,8 +57,7 @@ class PartedWrite:
         self._size = size
         self._parts: deque[_Part] = deque([batch.frames] if batch.frames else [])
         self._is_advanced = False
-        self.written: Counter[str] = Counter()
-        self.duplicates: Counter[str] = Counter()
+        self.counts: tuple[Counter[str], Counter[str], Counter[str]] = Counter(), Counter(), Counter()
 
     @property
     def is_done(self) -> bool:
@@ -95,8 +94,8 @@ class PartedWrite:
             return
         self._size.was_done(rows, self._size.monotonic() - begun)
         self._is_advanced = is_last
-        self.written += Counter(result.written)
-        self.duplicates += Counter(result.duplicates)
+        for counter, counted in zip(self.counts, (result.written, result.duplicates, result.erased), strict=True):
+            counter.update(counted)
         if self._parts:
             self._parts.popleft()
 
