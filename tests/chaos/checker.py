@@ -63,11 +63,14 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What came out: the sink's rows as JSON, the values of the dead letters, the loss figure by stream id."""
+    """What came out: the sink's rows as JSON, the values of the dead letters, the loss figure by stream id.
+
+    ``loss`` is None where the sink was not asked for it.
+    """
 
     rows: Sequence[Mapping[str, Any]]
     letters: Sequence[bytes] = ()
-    loss: Mapping[str, Loss] = field(default_factory=dict)
+    loss: Mapping[str, Loss] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,8 @@ def _out_of_nowhere(sent: Sent, found: Found) -> Iterator[Fault]:
 
 def _miscounted(sent: Sent, found: Found) -> Iterator[Fault]:
     """What the sink says of each stream that ended is what happened to it."""
+    if found.loss is None:
+        return
     by_stream = Counter(str(row["streamId"]) for row in found.rows)
     for stream, ended in sent.ended.items():
         if not ended.offered:
