@@ -84,12 +84,11 @@ def _tried(stage: Stage, scenario: Scenario, client: ClientName, seed: int, fold
 
 
 def _trials(options: argparse.Namespace) -> Iterator[tuple[Scenario, ClientName]]:
-    for number, scenario in enumerate(SCENARIOS):
-        if options.only and options.only not in scenario.name:
-            continue
-        if options.smoke and not scenario.smoke:
-            continue
-        # The short form tries each scenario with one client, and every other with the other.
+    chosen = [scenario for scenario in SCENARIOS if options.only in scenario.name]
+    if options.smoke:
+        chosen = [scenario for scenario in chosen if scenario.smoke]
+    for number, scenario in enumerate(chosen):
+        # The short form tries every other scenario with the other client.
         clients = (CLIENTS[number % 2],) if options.smoke else CLIENTS
         yield from ((scenario, client) for client in clients if options.client in (None, client))
 

@@ -13,6 +13,7 @@ def killed(trial: Trial) -> None:
     trial.send_junk(5)
     trial.moment(0.8)
     trial.stage.postgres.kill()
+    app.offer(100)  # so that there is something to write
     trial.until_red(consumer)
     trial.stage.postgres.start()
     trial.until_ready(consumer)
