@@ -26,7 +26,7 @@ _TYPE_KEYS = {
     "int": {"type", "minimum", "maximum"},
     "long": {"type", "logicalType", "minimum", "maximum"},
     "boolean": {"type"},
-    "enum": {"type", "name", "doc", "symbols"},
+    "enum": {"type", "name", "doc", "symbols", "default"},
     "array": {"type", "items", "maxItems"},
     "record": _RECORD_KEYS,
 }

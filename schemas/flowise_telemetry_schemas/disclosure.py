@@ -59,7 +59,8 @@ def bound(field: Field) -> str:
             each = f", each {bound(inner)}" if inner else ""
             text = f"at most {field.max_items} items{each}"
         case "enum":
-            text = " or ".join(field.symbols)
+            *others, last = field.symbols
+            text = f"{', '.join(others)} or {last}" if others else last
         case "string" | "uuid":
             text = f"`{field.pattern}`, at most {field.max_length} characters"
         case "int" | "long" | "timestamp":

@@ -22,10 +22,21 @@ __all__ = [
 
 
 class OriginType(StrEnum):
-    """INTERNAL: from the app's own user interface. EXTERNAL: through its API."""
+    """INTERNAL: from the app's own user interface. EXTERNAL: through its API. EVALUATION: by an evaluation of flows.
+    MCP: by a client of the app's MCP server. SCHEDULED: by a schedule. WEBHOOK: by a webhook. OTHER: anything else.
+    """
 
     INTERNAL = "INTERNAL"
     EXTERNAL = "EXTERNAL"
+    EVALUATION = "EVALUATION"
+    MCP = "MCP"
+    SCHEDULED = "SCHEDULED"
+    WEBHOOK = "WEBHOOK"
+    OTHER = "OTHER"
+
+    @classmethod
+    def _missing_(cls, value: object) -> OriginType | None:
+        return cls.OTHER if isinstance(value, str) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,8 @@ class Field:
 
     ``kind`` is one of ``string``, ``uuid`` (a string), ``enum``, ``int``, ``long``, ``boolean``, ``timestamp`` (a long:
     milliseconds since 1970, UTC), ``array`` (see ``items``) and ``record`` (see ``fields``). The ``items`` of an array
-    have neither name nor purpose.
+    have neither name nor purpose. ``other_symbol`` is the default of an enum's type (Avro 1.12, "Enums"): it stands for
+    whatever the enum does not list.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Field:
     minimum: int | None = None
     maximum: int | None = None
     symbols: tuple[str, ...] = ()
+    other_symbol: str | None = None
     items: Field | None = None
     fields: tuple[Field, ...] = ()
 
@@ -51,7 +53,7 @@ class Field:
     @property
     def wire(self) -> object:
         """The field's Avro type without logical types, documentation and bounds: the bytes are the same."""
-        plain: object
+        plain: str | dict[str, object]
         match self.kind:
             case "record":
                 plain = {
@@ -64,6 +66,8 @@ class Field:
                 plain = {"type": "array", "items": self.items.wire}
             case "enum":
                 plain = {"type": "enum", "name": self.type_name, "symbols": list(self.symbols)}
+                if self.other_symbol is not None:
+                    plain["default"] = self.other_symbol
             case "uuid":
                 plain = "string"
             case "timestamp":
@@ -125,7 +129,8 @@ def _read_type(avro_type: str | Mapping[str, Any], *, where: str) -> dict[str, A
                 "maximum": declared.get("maximum"),
             }
         case "enum", None:
-            return {"kind": "enum", "symbols": tuple(declared["symbols"]), **_named(declared)}
+            symbols = tuple(declared["symbols"])
+            return {"kind": "enum", "symbols": symbols, "other_symbol": declared.get("default"), **_named(declared)}
         case "array", None:
             items = Field(name="", **_read_type(declared["items"], where=f"{where}[]"))
             return {"kind": "array", "items": items, "max_items": declared.get("maxItems")}

@@ -7,6 +7,7 @@ nothing is written, and the exit status is 1 if a file differs from what would b
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ __all__ = ["event_classes", "main"]
 
 HAND_WRITTEN = {"FlowGraph": "flow_graph", "Edge": "flow_graph"}
 """Records whose class does more than hold its fields. A test compares them to the schemas."""
+
+_WIDTH = 116
+"""Characters a line, without the indentation of a class."""
 
 _SCALARS = {
     "string": "str",
@@ -85,8 +89,15 @@ def _collect(field: Field, enums: dict[str, Field], records: dict[str, Field]) -
 
 
 def _enum_class(name: str, field: Field) -> str:
-    lines = [f"\nclass {name}(StrEnum):", f'    """{field.type_doc}"""', ""]
+    lines = [f"\nclass {name}(StrEnum):", *_docstring(field.type_doc), ""]
     lines += [f'    {symbol} = "{symbol}"' for symbol in field.symbols]
+    if field.other_symbol is not None:
+        lines += [
+            "",
+            "    @classmethod",
+            f"    def _missing_(cls, value: object) -> {name} | None:",
+            f"        return cls.{field.other_symbol} if isinstance(value, str) else None",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -94,7 +105,7 @@ def _record_class(name: str, field: Field) -> str:
     lines = [
         "\n@dataclass(frozen=True, slots=True, kw_only=True)",
         f"class {name}:",
-        f'    """{field.type_doc}"""',
+        *_docstring(field.type_doc),
         "",
     ]
     lines += _attributes(field.fields)
@@ -107,7 +118,7 @@ def _event_class(schema: EventSchema) -> str:
     lines = [
         "\n@dataclass(frozen=True, slots=True, kw_only=True)",
         f"class {schema.name}:",
-        f'    """{schema.doc}"""',
+        *_docstring(schema.doc),
         "",
         f'    EVENT: ClassVar[str] = "{schema.event}"',
         "",
@@ -125,10 +136,23 @@ def _attributes(fields: Iterator[Field] | tuple[Field, ...] | list[Field]) -> li
         if field.name == VERSION_FIELD:
             annotation, default = "str | None", " = None"
         elif field.has_default:
-            default = f" = {field.default!r}"
+            default = f" = {_default(field)}"
         doc = field.doc + (" Filled from the app's version where it is None." if field.name == VERSION_FIELD else "")
-        lines += [f"    {field.column}: {annotation}{default}", f'    """{doc}"""']
+        lines += [f"    {field.column}: {annotation}{default}", *_docstring(doc)]
     return lines
+
+
+def _docstring(text: str) -> list[str]:
+    """Return a docstring, one level deep, whose lines keep the project's width."""
+    quotes = '"""'
+    if len(text) + len(quotes) * 2 <= _WIDTH:
+        return [f"    {quotes}{text}{quotes}"]
+    first, *rest = textwrap.wrap(text, _WIDTH - len(quotes))
+    return [f"    {quotes}{first}", *(f"    {line}" for line in rest), f"    {quotes}"]
+
+
+def _default(field: Field) -> str:
+    return f"{field.type_name}.{field.default}" if field.kind == "enum" else repr(field.default)
 
 
 def _annotation(field: Field) -> str:

@@ -12,6 +12,7 @@ from flowise_telemetry_schemas.constraints import Violation, as_error, propertie
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES, Event
 from flowise_telemetry_schemas.field import Field
+from flowise_telemetry_schemas.symbols import with_known_symbols
 
 __all__ = [
     "event_from_json",
@@ -30,8 +31,9 @@ _MAX_TIME_CHARACTERS = 64
 def event_from_json(document: object) -> Event:
     """Return the event of a JSON object.
 
-    A field may be given by name or by one of its aliases (``chatlowId``). ``version`` may be left out. Raises
-    ``ValidationError`` with event, field and rule; its text never contains a value.
+    A field may be given by name or by one of its aliases (``chatlowId``). ``version`` may be left out. A ``type`` that
+    is none of the enum's symbols becomes ``OTHER``. Raises ``ValidationError`` with event, field and rule; its text
+    never contains a value.
     """
     if not isinstance(document, Mapping):
         raise ValidationError('must be an object {"event": …, "properties": {…}}', event=None, field=None, rule="type")
@@ -47,7 +49,7 @@ def event_from_json(document: object) -> Event:
     schema = catalog().latest(name)
     properties = document["properties"]
     if isinstance(properties, Mapping):
-        properties = _with_names(schema, properties)
+        properties = with_known_symbols(schema, _with_names(schema, properties))
     found = properties_violations(schema, properties)
     if found:
         raise as_error(name, found)

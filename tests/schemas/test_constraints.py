@@ -45,7 +45,7 @@ def test_what_the_producer_makes_keeps_every_rule() -> None:
         ({"chatId": "jane.doe@example.com"}, "chatId", "pattern"),
         ({"chatId": "\ud800"}, "chatId", "pattern"),
         ({"chatId": None}, "chatId", "type"),
-        ({"type": "OTHER"}, "type", "enum"),
+        ({"type": "SOMETHING"}, "type", "enum"),
         ({"type": 0}, "type", "enum"),
         ({"prompt": "hello"}, "(a name of no field)", "unknown"),
         ({"flowGraph": []}, "flowGraph", "type"),

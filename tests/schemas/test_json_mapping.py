@@ -5,8 +5,23 @@ from typing import Any
 
 import pytest
 
-from flowise_telemetry_schemas import Event, ValidationError, catalog, event_from_json, event_to_json, record_to_json
+from flowise_telemetry_schemas import (
+    Event,
+    OriginType,
+    ValidationError,
+    catalog,
+    event_from_json,
+    event_to_json,
+    record_to_json,
+)
 from tests.schemas.records import CHAT_ID, EVENTS, FLOW_ID, record_of
+
+
+def prediction(origin: object) -> dict[str, Any]:
+    document = event_to_json(EVENTS[2])
+    document["properties"]["type"] = origin
+    return document
+
 
 TOOL: dict[str, Any] = {"version": "3.0.1", "toolId": FLOW_ID, "toolName": "get_weather"}
 
@@ -58,6 +73,25 @@ def test_the_version_may_be_left_to_the_producer() -> None:
 def test_a_bad_document_names_field_and_rule(document: object, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         event_from_json(document)
+
+
+@pytest.mark.parametrize("named", ["SCHEDULED", "WEBHOOK", "EVALUATION", "MCP"])
+def test_where_a_question_came_from_is_kept(named: str) -> None:
+    assert event_to_json(event_from_json(prediction(named))) == prediction(named)
+
+
+@pytest.mark.parametrize("named", ["TELEPATHY", "internal", "", "What is the capital of France?"])
+def test_a_type_that_no_schema_lists_becomes_other(named: str) -> None:
+    assert event_to_json(event_from_json(prediction(named))) == prediction("OTHER")
+    assert OriginType(named) is OriginType.OTHER
+
+
+def test_a_type_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ValidationError, match="type: must be one of INTERNAL"):
+        event_from_json(prediction(5))
+    number: Any = 5
+    with pytest.raises(ValueError, match="5 is not a valid OriginType"):
+        OriginType(number)
 
 
 def test_a_record_has_its_time_as_text() -> None:

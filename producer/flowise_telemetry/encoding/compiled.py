@@ -162,11 +162,15 @@ def _integer(field: Field) -> Write:
 
 def _enum(field: Field) -> Write:
     known = {symbol: encode_long(index) for index, symbol in enumerate(field.symbols)}
+    other = known.get(field.other_symbol or "")
 
     def write(value: Any) -> bytes:
         if not isinstance(value, str):
             raise Refused(field.name)
-        return known[value]
+        index = known.get(value, other)
+        if index is None:
+            raise Refused(field.name)
+        return index
 
     return write
 

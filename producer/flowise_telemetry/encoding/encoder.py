@@ -18,6 +18,7 @@ from flowise_telemetry_schemas.constraints import validate
 from flowise_telemetry_schemas.envelope import STREAM_STATE, VERSION_FIELD, Envelope
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
+from flowise_telemetry_schemas.symbols import with_known_symbols
 
 __all__ = ["Encoded", "Encoder", "check_event", "event_name", "new_stream_id"]
 
@@ -144,7 +145,8 @@ class Encoder:
         record = {**self._envelope(sequence, occurred_at_ms), **event.properties()}
         if record[VERSION_FIELD] is None:
             record[VERSION_FIELD] = self._app_version
-        return catalog().latest(name), record
+        schema = catalog().latest(name)
+        return schema, with_known_symbols(schema, record)
 
     def encode_state(self, counts: StreamCounts, *, sequence: int, occurred_at_ms: int, ended: bool) -> Encoded:
         """Return the ``stream_state`` record of these counts; ``sequence`` counts those of the stream.

@@ -27,10 +27,8 @@ def rules() -> Iterator[dict[str, Any]]:
 
 
 def exposed() -> set[str]:
-    """The names of all series of a consumer that has everything to tell."""
-    counters = ConsumerCounters(event_age_seconds=1.0, missing_events=0)
     names = set()
-    for family in registry_of(counters, SystemClock()).collect():
+    for family in registry_of(ConsumerCounters(), SystemClock()).collect():
         names |= {family.name, f"{family.name}_total"} if family.type == "counter" else {family.name}
         names |= {sample.name for sample in family.samples}
     return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -131,3 +132,11 @@ def test_caches_do_not_grow_without_bound() -> None:
         ours.encode(ToolCreated(tool_id=ID, tool_name=f"tool{number}"), number, NOW_MS)
     value = ours.encode(ToolCreated(tool_id=ID, tool_name="tool0"), 1, NOW_MS).value
     assert codec.decode(value, catalog())[1]["toolName"] == "tool0"
+
+
+def test_a_type_that_no_schema_lists_leaves_as_other() -> None:
+    told: Any = "TELEPATHY"
+    event = dataclasses.replace(prediction_sent(), type=told)
+    value = encoder().encode(event, 0, NOW_MS).value
+    assert codec.decode(value, catalog())[1]["type"] == "OTHER"
+    assert value == by_codec(event, value, 0)
