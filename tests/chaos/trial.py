@@ -250,8 +250,7 @@ class Trial:
             reader.close()
 
     def _loss(self) -> dict[str, Loss] | None:
-        assert QUERY is not None
-        if urlsplit(self.sink_url).scheme == "postgresql":
+        if urlsplit(self.sink_url).scheme == "postgresql" and QUERY is not None:
             import psycopg
 
             with psycopg.connect(self.sink_url) as connection:
