@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
-from urllib.parse import urlsplit
 
 from flowise_telemetry_consumer.decoding.frames import wire_records
+from flowise_telemetry_consumer.loss import loss_of
 from flowise_telemetry_schemas import catalog, record_to_json
 from flowise_telemetry_transport import ClientName, Record, open_reader, open_writer
 from flowise_telemetry_transport.types import Delivery, OutgoingRecord
-from tests.chaos.checker import Acknowledged, Found, Loss, Sent, Verdict, check
+from tests.chaos.checker import Acknowledged, Found, Sent, Verdict, check
 from tests.chaos.processes import NO_ANSWER, App, ConsumerProcess, TrialError, wait_for
 from tests.chaos.stage import Stage
 from tests.cli.program import environment
 from tests.consumer.sinks.roles import open_readable
 
 __all__ = ["Trial"]
-
-QUERY = re.search(
-    r"```sql\n(WITH latest.*?)```", (Path(__file__).parents[2] / "docs/sinks.md").read_text(encoding="utf-8"), re.DOTALL
-)
 
 
 @dataclass(slots=True)
@@ -227,10 +220,11 @@ class Trial:
                 for frame in sink.read(schema.event)
                 for record in wire_records(schema, frame)
             ]
+            loss = loss_of(sink, now_ms=time.time_ns() // 1_000_000)
         finally:
             sink.close()
         letters = [record.value or b"" for record in self.records_of(f"{self.topic}.dlq")]
-        return Found(rows=rows, letters=letters, loss=self._loss())
+        return Found(rows=rows, letters=letters, loss=loss.by_instance)
 
     def records_of(self, topic: str) -> list[Record]:
         """Return all records of a topic."""
@@ -248,15 +242,6 @@ class Trial:
             return found
         finally:
             reader.close()
-
-    def _loss(self) -> dict[str, Loss] | None:
-        if urlsplit(self.sink_url).scheme == "postgresql" and QUERY is not None:
-            import psycopg
-
-            with psycopg.connect(self.sink_url) as connection:
-                rows: Iterator[Any] = iter(connection.execute(QUERY[1]).fetchall())
-            return {str(row[0]): Loss(*map(int, row[1:6])) for row in rows}
-        return None
 
     def end(self) -> None:
         """Kill what still runs."""
