@@ -10,19 +10,7 @@ from tests.chaos.checker import Kind, Verdict
 
 __all__ = ["Outcome", "table"]
 
-_HEAD = (
-    "scenario",
-    "client",
-    "offered",
-    "written",
-    "dead",
-    "removed",
-    "lost",
-    "doubled",
-    "altered",
-    "stray",
-    "miscounted",
-)
+_HEAD = ("scenario", "client", "offered", "written", "dead letters", "expired", *get_args(Kind))
 
 
 @dataclass(frozen=True, slots=True)
