@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flowise_telemetry import (
     AssistantCreated,
+    AssistantType,
     ChatflowCreated,
     Edge,
     Event,
@@ -40,7 +41,7 @@ origins = st.sampled_from(OriginType)
 versions = st.none() | st.sampled_from(["3.0.1", "1.2", "10.20.30-beta.1"])
 tool_names = st.from_regex(r"\A[A-Za-z][A-Za-z0-9]{0,10}(_[a-z]{1,5})?\Z")
 valid: st.SearchStrategy[Event] = st.one_of(
-    st.builds(AssistantCreated, version=versions, assistant_id=uuids),
+    st.builds(AssistantCreated, version=versions, assistant_id=uuids, assistant_type=st.sampled_from(AssistantType)),
     st.builds(ToolCreated, version=versions, tool_id=uuids, tool_name=tool_names),
     st.builds(ChatflowCreated, version=versions, chatflow_id=uuids, flow_graph=graphs),
     st.builds(
