@@ -17,7 +17,7 @@ Source = dict[str, Any]
 _ABOUT = {"doc": "d", "purpose": "p", "classification": "count"}
 _PATTERNS = (
     "^[a-z]{1,4}$",
-    "^[a-z]{0,3}(_[a-z0-9]{1,2}){0,2}$",
+    "^[a-z]{1,3}(_[a-z0-9]{1,2}){0,2}$",
     "^(on|off|[0-9]{1,2})$",
     "^[A-Z0-9_-]{1,6}$",
     "^[0-9]{1,2}(\\.[0-9]{1,2})?$",
@@ -28,7 +28,7 @@ _NARROWER = {"^[a-z]{1,4}$": "^[a-y]{1,4}$", "^(on|off|[0-9]{1,2})$": "^(on|off|
 _strings = st.builds(
     lambda pattern, length: {"type": "string", "pattern": pattern, "maxLength": length},
     st.sampled_from(_PATTERNS),
-    st.integers(2, 9),
+    st.integers(4, 9),
 )
 _numbers = st.builds(
     lambda kind, low, span: {"type": kind, "minimum": low, "maximum": low + span},
@@ -111,7 +111,7 @@ def _change(declared: Any, by: int) -> None:
             declared["pattern"] = (_WIDER if by > 0 else _NARROWER).get(declared["pattern"], declared["pattern"])
             declared["maxLength"] += by
         case "int" | "long" if "logicalType" not in declared:
-            declared["minimum"] -= by
+            declared["minimum"] = min(declared["minimum"] - by, declared["maximum"])
         case "enum" if by > 0:
             declared["symbols"].append("MORE")
         case "array":
