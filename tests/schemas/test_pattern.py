@@ -4,7 +4,7 @@ import re
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from flowise_telemetry_schemas import SchemaError, catalog
@@ -37,17 +37,27 @@ patterns = parts.map(lambda inside: f"^{inside}$")
 texts = st.text(alphabet="abcABC01_-.\nk", max_size=6)
 
 
+def parsed(pattern: str) -> Pattern:
+    """The automaton; a pattern whose parts may be empty in too many ways is refused, and not what is looked at here."""
+    try:
+        return Pattern(pattern)
+    except SchemaError as error:
+        if "may be empty" not in str(error):
+            raise
+        reject()
+
+
 @given(patterns, st.lists(texts, min_size=1, max_size=8))
 def test_a_pattern_takes_what_the_engines_take(pattern: str, given: list[str]) -> None:
-    parsed = Pattern(pattern)
-    ours = [parsed.takes(text) for text in given]
+    automaton = parsed(pattern)
+    ours = [automaton.takes(text) for text in given]
     assert ours == [re.compile(pattern).fullmatch(text) is not None for text in given]
     assert ours == pl.Series(given).str.contains(pattern).to_list()
 
 
 @given(patterns, patterns, st.integers(0, 6))
 def test_a_text_beyond_is_one_that_only_the_older_pattern_takes(old: str, new: str, max_length: int) -> None:
-    beyond = text_beyond(Pattern(old), Pattern(new), max_length)
+    beyond = text_beyond(parsed(old), parsed(new), max_length)
     if beyond is not None:
         assert len(beyond) <= max_length
         assert re.fullmatch(old, beyond)
@@ -57,7 +67,7 @@ def test_a_text_beyond_is_one_that_only_the_older_pattern_takes(old: str, new: s
 @given(patterns, patterns, texts)
 def test_no_text_beyond_means_that_there_is_none(old: str, new: str, text: str) -> None:
     if re.fullmatch(old, text) and not re.fullmatch(new, text):
-        assert text_beyond(Pattern(old), Pattern(new), len(text)) is not None
+        assert text_beyond(parsed(old), parsed(new), len(text)) is not None
 
 
 @pytest.mark.parametrize("pattern", OURS)
