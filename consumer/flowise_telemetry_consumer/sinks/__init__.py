@@ -4,6 +4,7 @@ from flowise_telemetry_consumer.sinks.kind import SinkKind
 from flowise_telemetry_consumer.sinks.port import (
     Batch,
     HasSnapshots,
+    KeepsAccount,
     KeepsProgress,
     Prunable,
     Readable,
@@ -18,6 +19,7 @@ from flowise_telemetry_consumer.sinks.registry import open_sink, sink_kind
 __all__ = [
     "Batch",
     "HasSnapshots",
+    "KeepsAccount",
     "KeepsProgress",
     "Prunable",
     "Readable",

@@ -1,7 +1,7 @@
 """The sink port: everything the consumer knows of a place that keeps events.
 
-A sink has up to six roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep the role's
-promises, and callers check with ``isinstance``:
+A sink has up to seven roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep that
+role's promises, and callers check with ``isinstance``:
 
     Sink           url, prepare, write, close    every sink
     KeepsProgress  claim, progress, lock         stores each source's offsets with its rows
@@ -9,6 +9,7 @@ promises, and callers check with ``isinstance``:
     Stageable      staging, promote              a second set of tables, filled unseen and made live at once
     Prunable       prune                         events before a time can be removed
     HasSnapshots   snapshot                      its rows have an order, so that reading can go on where it stopped
+    KeepsAccount   account                       counts of its own of what arrived, that outlive rows and topics
 
 One adapter per kind of place; their contract is the test suite ``tests/consumer/sinks/test_contract.py``, which runs
 on all of them. A sink belongs to the thread that uses it.
@@ -30,6 +31,7 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = [
     "Batch",
     "HasSnapshots",
+    "KeepsAccount",
     "KeepsProgress",
     "Prunable",
     "Readable",
@@ -52,13 +54,15 @@ class Batch:
     ``frames`` are in the shape of ``polars_schema``, keyed by event name, none of them empty. ``offsets`` are the next
     offsets of its source after this batch; ``source`` is the consumer group or the id of the replay. A batch may have
     offsets and no frames, if all records were filtered out or became dead letters. ``held`` are next offsets that the
-    sink is known to have stored for the source before.
+    sink is known to have stored for the source before. ``letters`` are rows of the dead letters' account
+    (``sinks.account.letters``), for a sink that ``KeepsAccount``; others ignore them.
     """
 
     frames: Mapping[str, pl.DataFrame]
     offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
     source: str = ""
     held: Mapping[TopicPartition, int] = field(default_factory=dict)
+    letters: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +217,18 @@ class HasSnapshots(Protocol):
 
     def snapshot(self, name: str = "") -> Snapshot:
         """Return the state of this moment, or the one of this name. Raises ``SnapshotGoneError`` where that is gone."""
+
+
+@runtime_checkable
+class KeepsAccount(Protocol):
+    """A sink that counts, in the transaction of each batch, what it added of each stream, and its dead letters once."""
+
+    def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """Yield the rows of one of ``ACCOUNT_TABLES``; none where nothing was written yet. Otherwise as ``read``.
+
+        Those of streams have to be merged (``sinks.account.rows.merged``). ``promote`` exchanges the account with the
+        tables; ``prune`` leaves it, so that what was pruned still counts as received.
+        """
 
 
 def require_prepared(sink: Sink, batch: Batch, prepared: Iterable[str]) -> None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
+from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, held_part
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
+from flowise_telemetry_consumer.sinks.postgres.adding import Adding
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after
 from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit, warn_of_unsafe_server
@@ -21,14 +23,10 @@ from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SE
 from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
-    copy_rows,
     counts_of,
+    frames_of,
     make_tables,
-    merge_statement,
-    select_statement,
-    stage_statement,
 )
-from flowise_telemetry_consumer.sinks.row_values import frame_of_any_rows
 from flowise_telemetry_consumer.sinks.rows import newest, require_columns
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
@@ -48,10 +46,10 @@ _ANSWER_SECONDS = 15.0
 class PostgresSink:
     """Events in PostgreSQL: ``uuid``, ``timestamptz``, ``bigint`` and ``text`` columns, graphs as ``jsonb``.
 
-    A batch is copied into temporary tables and merged from there in the same transaction. After a batch that was all
-    new, the next is copied straight into the tables, until one contains a known event: that costs the server a third
-    less. The role needs ``CREATE`` on the schema only if something is missing, else ``SELECT`` and ``INSERT`` on the
-    tables, ``UPDATE`` on the progress table, ``TEMPORARY`` on the database. The next call replaces a lost connection.
+    A batch is copied straight into the tables, or into temporary ones and merged from there in the same transaction
+    (``Adding``). The role needs ``CREATE`` on the schema only if something is missing, else ``SELECT`` and ``INSERT``
+    on the tables, ``UPDATE`` on the progress table, ``TEMPORARY`` on the database. The next call replaces a lost
+    connection.
     """
 
     def __init__(
@@ -72,8 +70,7 @@ class PostgresSink:
         self._connection: Connection[Any] | None = None
         self._was_connected = False
         self._looked_at_server = False
-        # The first batch after a start or a failure has often been written before.
-        self._expects_known = True
+        self._adding = Adding(address.schema)
         self._claims = Claims(address.shown)
         self._locks: dict[str, Connection[Any]] = {}
 
@@ -93,17 +90,19 @@ class PostgresSink:
     def write(self, batch: Batch) -> WriteResult:
         """Add the new events and advance the source, in one transaction."""
         require_prepared(self, batch, self._schemas)
-        written: dict[str, int] = {}
+        added: dict[str, pl.DataFrame] = {}
         with self._translate_errors():
             connection = self._open()
             with self._bounded(connection), connection.transaction():
                 self._begin(connection)
                 for event in sorted(batch.frames):
-                    written[event] = self._add(connection, self._schemas[event], batch.frames[event])
+                    added[event] = self._adding.add(connection, self._schemas[event], batch.frames[event])
+                self._adding.account(connection, added, batch.letters)
                 self._advance(connection, batch)
+        written = {event: frame.height for event, frame in added.items()}
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         if duplicates:
-            self._expects_known = any(duplicates.values())
+            self._adding.expects_known = any(duplicates.values())
         return WriteResult(written=written, duplicates=duplicates)
 
     def claim(
@@ -173,7 +172,7 @@ class PostgresSink:
                     connection,
                     live.schema,
                     other.schema,
-                    [schema.event for schema in there],
+                    [*(schema.event for schema in there), *ACCOUNT_TABLES],
                     shown=self.url,
                     timeout_seconds=self._promote_timeout_seconds,
                 )
@@ -183,10 +182,13 @@ class PostgresSink:
         schema = self._schemas.get(event) or catalog().latest(event)
         with self._translate_errors(), self._connect() as connection, connection.transaction():
             require_columns(self.url, event, schema, columns_of(connection, self._address.schema, event))
-            with connection.cursor(name="read") as cursor:
-                cursor.execute(select_statement(self._address.schema, schema))
-                while rows := cursor.fetchmany(batch_rows):
-                    yield frame_of_any_rows(schema, rows)
+            yield from frames_of(connection, self._address.schema, schema, batch_rows)
+
+    def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """Yield the rows of one table of the account."""
+        with self._translate_errors(), self._connect() as connection, connection.transaction():
+            if held := columns_of(connection, self._address.schema, table):
+                yield from frames_of(connection, self._address.schema, held_part(table, held), batch_rows)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
@@ -221,23 +223,6 @@ class PostgresSink:
         if steps and not advance(connection, self._address.schema, batch.source, steps):
             self._claims.require(batch, stored_of(connection, self._address.schema, batch.source))
             raise self._claims.fenced(batch.source, steps[0].partition)
-
-    def _add(self, connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame) -> int:
-        from psycopg.errors import FeatureNotSupported, UniqueViolation
-
-        if not self._expects_known:
-            try:
-                with connection.transaction():
-                    # In the order of the merge: two writers of the same events cannot deadlock.
-                    copy_rows(connection, schema, frame.sort("event_id"), into=self._address.schema)
-            except (UniqueViolation, FeatureNotSupported):
-                # FeatureNotSupported: COPY FROM is refused where row-level security applies to the role.
-                self._expects_known = True
-            else:
-                return frame.height
-        connection.execute(stage_statement(self._address.schema, schema))
-        copy_rows(connection, schema, frame)
-        return connection.execute(merge_statement(self._address.schema, schema)).rowcount
 
     def _open(self) -> Connection[Any]:
         if self._connection is not None and not self._connection.closed:
@@ -291,7 +276,7 @@ class PostgresSink:
             with translate_errors(self._address):
                 yield
         except SinkError:
-            self._expects_known = True
+            self._adding.expects_known = True
             # A new connection is cheap, and after a failover the old one would still lead to the wrong server.
             self._disconnect()
             raise
