@@ -51,6 +51,7 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "archives": frozenset({"decoding", "sinks"}),
         "dead_letters": frozenset({"reading", "decoding", "sinks"}),
         "export": frozenset({"sinks"}),
+        "loss": frozenset({"sinks"}),
         "replay": frozenset({"reading", "decoding", "sinks", "archives", "export"}),
         "service": frozenset({"reading", "decoding", "monitoring", "sinks", "dead_letters"}),
     },

@@ -27,7 +27,7 @@ def field(source: Source, name: str) -> Source:
 
 
 def name_type(source: Source) -> Source:
-    found: Source = field(source, "toolName")["type"]
+    found: Source = field(source, "toolName")["type"][1]
     return found
 
 

@@ -114,6 +114,17 @@ class Decoder:
             one_by_one,
         )
 
+    def record_of(self, event: str, row: pl.DataFrame, records: Sequence[Record]) -> tuple[Record, str] | None:
+        """Return the first record that decodes to this row, and the name of its schema; None if there is none."""
+        frame = self.decode(records).frames.get(event)
+        if frame is None or not row.height or row["event_id"][0] not in frame["event_id"]:
+            return None
+        if len(records) > 1:
+            half = len(records) // 2
+            return self.record_of(event, row, records[:half]) or self.record_of(event, row, records[half:])
+        schema, _ = split(records[0].value, self._catalog)
+        return (records[0], f"{schema.event}.v{schema.version}") if frame.equals(row) else None
+
     def _decode_group(
         self, schema: EventSchema, group: _Group, records: Sequence[Record], rows: _Rows, dead: dict[int, DeadLetter]
     ) -> int:

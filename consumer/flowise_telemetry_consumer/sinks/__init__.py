@@ -3,7 +3,9 @@
 from flowise_telemetry_consumer.sinks.kind import SinkKind
 from flowise_telemetry_consumer.sinks.port import (
     Batch,
+    Erasable,
     HasSnapshots,
+    KeepsAccount,
     KeepsProgress,
     Prunable,
     Readable,
@@ -17,7 +19,9 @@ from flowise_telemetry_consumer.sinks.registry import open_sink, sink_kind
 
 __all__ = [
     "Batch",
+    "Erasable",
     "HasSnapshots",
+    "KeepsAccount",
     "KeepsProgress",
     "Prunable",
     "Readable",

@@ -1,14 +1,16 @@
 """The sink port: everything the consumer knows of a place that keeps events.
 
-A sink has up to six roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep the role's
-promises, and callers check with ``isinstance``:
+A sink has up to eight roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep that
+role's promises, and callers check with ``isinstance``:
 
     Sink           url, prepare, write, close    every sink
     KeepsProgress  claim, progress, lock         stores each source's offsets with its rows
     Readable       read, counts                  its events can be read back
     Stageable      staging, promote              a second set of tables, filled unseen and made live at once
     Prunable       prune                         events before a time can be removed
+    Erasable       erase, erasures, remains      events of an id can be removed, and never come back
     HasSnapshots   snapshot                      its rows have an order, so that reading can go on where it stopped
+    KeepsAccount   account                       counts of its own of what arrived, that outlive rows and topics
 
 One adapter per kind of place; their contract is the test suite ``tests/consumer/sinks/test_contract.py``, which runs
 on all of them. A sink belongs to the thread that uses it.
@@ -24,12 +26,15 @@ from typing import Protocol, Self, runtime_checkable
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure
 from flowise_telemetry_schemas import ConfigurationError, EventSchema
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = [
     "Batch",
+    "Erasable",
     "HasSnapshots",
+    "KeepsAccount",
     "KeepsProgress",
     "Prunable",
     "Readable",
@@ -52,21 +57,35 @@ class Batch:
     ``frames`` are in the shape of ``polars_schema``, keyed by event name, none of them empty. ``offsets`` are the next
     offsets of its source after this batch; ``source`` is the consumer group or the id of the replay. A batch may have
     offsets and no frames, if all records were filtered out or became dead letters. ``held`` are next offsets that the
-    sink is known to have stored for the source before.
+    sink is known to have stored for the source before. ``letters`` are rows of the dead letters' account
+    (``sinks.account.letters``), for a sink that ``KeepsAccount``; others ignore them.
     """
 
     frames: Mapping[str, pl.DataFrame]
     offsets: Mapping[TopicPartition, int] = field(default_factory=dict)
     source: str = ""
     held: Mapping[TopicPartition, int] = field(default_factory=dict)
+    letters: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """Numbers of events that a batch added, and that the sink already had, by event name."""
+    """Numbers of events that a batch added, and that the sink already had, by event name.
+
+    ``erased`` were left out because they were erased from this sink before (``Erasable``); events without any are left
+    out of it.
+    """
 
     written: Mapping[str, int]
     duplicates: Mapping[str, int]
+    erased: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, batch: Batch, written: Mapping[str, int], erased: Mapping[str, int]) -> Self:
+        """Return the result of a batch, of which all that was neither written nor erased was there before."""
+        added = {event: written.get(event, 0) for event in batch.frames}
+        there = {event: its.height - added[event] - erased.get(event, 0) for event, its in batch.frames.items()}
+        return cls(written=added, duplicates=there, erased=erased)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +209,29 @@ class Prunable(Protocol):
         """
 
 
+@runtime_checkable
+class Erasable(Protocol):
+    """A sink from which the events of an id can be removed, for good.
+
+    Keyed hashes of the ids stay in the sink (``sinks.erasures``), for all its tables, staging tables too: from then on
+    ``write`` leaves out what has one of them, however it comes, and counts it as ``erased``.
+    """
+
+    def erase(self, ids: ErasedIds, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Remove the events that have one of these ids; yield each step's count by table, staging tables too.
+
+        The hashes are stored first, in a transaction of their own that waits for writes under way: no event that is
+        removed comes back, however this ends. Start it again after a stop. Needs no ``prepare``. ``dry_run``: count,
+        and change nothing. Raises as ``write``.
+        """
+
+    def erasures(self) -> list[Erasure]:
+        """Return the hashes, none where nothing was erased. Needs no ``prepare``."""
+
+    def remains(self) -> str:
+        """Return in a sentence what of erased rows is still in the files of this place, and what removes that."""
+
+
 class Snapshot(Protocol):
     """The rows of a sink at one moment, each event's in an order that stays the same."""
 
@@ -213,6 +255,18 @@ class HasSnapshots(Protocol):
 
     def snapshot(self, name: str = "") -> Snapshot:
         """Return the state of this moment, or the one of this name. Raises ``SnapshotGoneError`` where that is gone."""
+
+
+@runtime_checkable
+class KeepsAccount(Protocol):
+    """A sink that counts, in the transaction of each batch, what it added of each stream, and its dead letters once."""
+
+    def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """Yield the rows of one of ``ACCOUNT_TABLES``; none where nothing was written yet. Otherwise as ``read``.
+
+        Those of streams have to be merged (``sinks.account.rows.merged``). ``promote`` exchanges the account with the
+        tables; ``prune`` leaves it, so that what was pruned still counts as received.
+        """
 
 
 def require_prepared(sink: Sink, batch: Batch, prepared: Iterable[str]) -> None:

@@ -16,7 +16,24 @@ from flowise_telemetry_schemas import EventSchema, Field
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["columns", "count_before", "delete_before", "exchange", "frames_of", "insert", "make_table"]
+__all__ = [
+    "DAY",
+    "EVER",
+    "append",
+    "columns",
+    "count_before",
+    "delete_before",
+    "exchange",
+    "frames_of",
+    "insert",
+    "make_table",
+]
+
+DAY = "CAST(occurred_at AS DATE)"
+"""A row's day in UTC."""
+
+EVER = "bool_or"
+"""The aggregate that is true if one of many is."""
 
 _TYPES = {
     "string": "VARCHAR",
@@ -65,17 +82,21 @@ def exchange(db: DuckDBPyConnection, one: str, other: str) -> None:
     exchange_names(db, one, other)
 
 
-def insert(db: DuckDBPyConnection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
-    """Add the rows whose event is new; return their number."""
+def insert(db: DuckDBPyConnection, table: str, schema: EventSchema, frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the rows whose event is new; return those."""
     rows = first_of_each(frame)
     known = _known_ids(db, table, rows["event_id"])
     if known:
         rows = rows.filter(~pl.col("event_id").is_in(known))
-    if rows.is_empty():
-        return 0
+    if not rows.is_empty():
+        append(db, table, schema, rows)
+    return rows
+
+
+def append(db: DuckDBPyConnection, table: str, schema: EventSchema, frame: pl.DataFrame) -> None:
+    """Add rows as they are."""
     names = ", ".join(quoted(field.column) for field in schema.fields)
-    counted = _query_with(db, rows, f"INSERT INTO {quoted(table)} ({names}) SELECT {names} FROM {_BATCH}")  # noqa: S608 - names of the schema
-    return int(counted[0][0])
+    _query_with(db, frame, f"INSERT INTO {quoted(table)} ({names}) SELECT {names} FROM {_BATCH}")  # noqa: S608 - names of the schema
 
 
 def _known_ids(db: DuckDBPyConnection, table: str, event_ids: pl.Series) -> list[str]:

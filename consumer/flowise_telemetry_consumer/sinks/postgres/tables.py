@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from flowise_telemetry_consumer.sinks.account.seeding import seed_statements
+from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, STREAMS_TABLE, account_schema
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.postgres.progress import progress_table
+from flowise_telemetry_consumer.sinks.postgres.short_locks import change_briefly
+from flowise_telemetry_consumer.sinks.row_values import frame_of_any_rows
 from flowise_telemetry_consumer.sinks.rows import default_in_row, rows_frame
-from flowise_telemetry_schemas import EventSchema, Field
+from flowise_telemetry_schemas import EventSchema, Field, catalog
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -22,9 +27,10 @@ __all__ = [
     "copy_statement",
     "counts_of",
     "csv_of",
+    "frames_of",
+    "is_keyed",
     "make_tables",
     "merge_statement",
-    "select_statement",
     "stage_statement",
 ]
 
@@ -45,6 +51,7 @@ _READ_AS = {
     "record": "{}::text",
     "timestamp": """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
 }
+_DAY = "(occurred_at AT TIME ZONE 'UTC')::date"
 _COPY_ROWS = 10_000
 _QUOTE = "'"
 """Quote of the CSV. Graphs are JSON, full of double quotes, which CSV would have to double: a quarter of the client's
@@ -54,13 +61,23 @@ _PREPARE_LOCK = 0x666C6F7769736574
 """Advisory lock held while tables are created: concurrent CREATE IF NOT EXISTS collide. The number is arbitrary."""
 
 
-def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
-    """Create what is missing; if nothing is, a role that may only read and write is enough."""
-    schemas = tuple(schemas)
+def make_tables(
+    connection: Connection[Any],
+    schema_name: str,
+    schemas: Iterable[EventSchema],
+    *,
+    shown: str,
+    timeout_seconds: float,
+) -> None:
+    """Create what is missing; if nothing is, a role that may only read and write is enough.
+
+    Columns are added to tables that others use within ``timeout_seconds``, without anyone queueing behind that.
+    """
+    schemas = (*schemas, *map(account_schema, ACCOUNT_TABLES))
     has_progress = bool(columns_of(connection, schema_name, PROGRESS_TABLE))
     if has_progress and not any(_missing(connection, schema_name, schema) for schema in schemas):
         return
-    from psycopg.sql import SQL, Identifier, Literal
+    from psycopg.sql import SQL, Identifier
 
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PREPARE_LOCK,))
@@ -70,19 +87,72 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
             connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema_name)))
         if not columns_of(connection, schema_name, PROGRESS_TABLE):
             connection.execute(progress_table(schema_name))
-        for schema in schemas:
-            missing = _missing(connection, schema_name, schema)
-            table = Identifier(schema_name, schema.event)
+        is_counted = bool(columns_of(connection, schema_name, STREAMS_TABLE))
+        lacking = [(schema, _missing(connection, schema_name, schema)) for schema in schemas]
+        for schema, missing in lacking:
             if len(missing) == len(schema.fields):
-                columns = SQL(", ").join(_declaration(field) for field in schema.fields)
-                connection.execute(SQL("CREATE TABLE {} ({}, PRIMARY KEY (event_id))").format(table, columns))
-                connection.execute(SQL("CREATE INDEX ON {} (occurred_at)").format(table))
-            else:
-                for field in missing:
-                    connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(table, _declaration(field)))
-            for field in missing:
-                column = Identifier(schema_name, schema.event, field.column)
-                connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column, Literal(field.doc)))
+                _create(connection, schema_name, schema)
+        if not is_counted:
+            _count_rows(connection, schema_name)  # before tables are locked, as it takes its time
+        partly = [(schema, missing) for schema, missing in lacking if 0 < len(missing) < len(schema.fields)]
+        if partly:
+            change_briefly(
+                connection,
+                partial(_add_columns, connection, schema_name, partly),
+                shown=shown,
+                timeout_seconds=timeout_seconds,
+                then="let them end",
+            )
+
+
+def _create(connection: Connection[Any], schema_name: str, schema: EventSchema) -> None:
+    from psycopg.sql import SQL, Identifier
+
+    table = Identifier(schema_name, schema.event)
+    columns = SQL(", ").join(_declaration(field) for field in schema.fields)
+    key = SQL(", PRIMARY KEY (event_id)" if is_keyed(schema) else "")
+    connection.execute(SQL("CREATE TABLE {} ({}{})").format(table, columns, key))
+    if is_keyed(schema):
+        connection.execute(SQL("CREATE INDEX ON {} (occurred_at)").format(table))
+    _comment(connection, schema_name, schema.event, schema.fields)
+
+
+def _add_columns(
+    connection: Connection[Any], schema_name: str, partly: Iterable[tuple[EventSchema, list[Field]]]
+) -> None:
+    from psycopg.sql import SQL, Identifier
+
+    # In the order in which writers lock.
+    for schema, missing in sorted(partly, key=lambda each: each[0].event):
+        added = SQL(", ").join(SQL("ADD COLUMN {}").format(_declaration(field)) for field in missing)
+        connection.execute(SQL("ALTER TABLE {} {}").format(Identifier(schema_name, schema.event), added))
+        _comment(connection, schema_name, schema.event, missing)
+
+
+def _comment(connection: Connection[Any], schema_name: str, event: str, fields: Iterable[Field]) -> None:
+    from psycopg.sql import SQL, Identifier, Literal
+
+    for field in fields:
+        column = Identifier(schema_name, event, field.column)
+        connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column, Literal(field.doc)))
+
+
+def _count_rows(connection: Connection[Any], schema_name: str) -> None:
+    """Sum up the rows that were written before there was an account."""
+    from psycopg.sql import SQL, Identifier
+
+    held = {event: columns_of(connection, schema_name, event) for event in catalog().names}
+    there = [(event, Identifier(schema_name, event).as_string(connection)) for event in held if held[event]]
+    into = Identifier(schema_name, STREAMS_TABLE).as_string(connection)
+    # PostgreSQL before 18 orders no UUIDs.
+    least = "min(instance_id::text)::uuid"
+    for statement in seed_statements(into, there, day=_DAY, ever="bool_or", instance=least, held=held.__getitem__):
+        connection.execute(SQL(statement))
+
+
+def is_keyed(schema: EventSchema) -> bool:
+    """Return whether rows have an id, so that one is added once."""
+    return any(field.column == "event_id" for field in schema.fields)
 
 
 def columns_of(connection: Connection[Any], schema_name: str, table: str) -> frozenset[str]:
@@ -118,13 +188,16 @@ def stage_statement(schema_name: str, schema: EventSchema) -> Composed:
     )
 
 
-def copy_rows(
-    connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame, *, into: str | None = None
-) -> None:
-    """Copy rows into the temporary table, or into the event's table in schema ``into``."""
-    with connection.cursor() as cursor, cursor.copy(copy_statement(schema, into)) as copy:
-        for part in rows_frame(schema, frame).iter_slices(_COPY_ROWS):
-            copy.write(csv_of(part))
+def copy_rows(connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame, *, into: str | None = None) -> int:
+    """Copy rows into the temporary table, or into the event's table in schema ``into``; return how many it took.
+
+    A trigger of others may skip some.
+    """
+    with connection.cursor() as cursor:
+        with cursor.copy(copy_statement(schema, into)) as copy:
+            for part in rows_frame(schema, frame).iter_slices(_COPY_ROWS):
+                copy.write(csv_of(part))
+        return cursor.rowcount
 
 
 def copy_statement(schema: EventSchema, into: str | None = None) -> Composed:
@@ -143,15 +216,32 @@ def csv_of(rows: pl.DataFrame) -> str:
 
 
 def merge_statement(schema_name: str, schema: EventSchema) -> Composed:
-    """Return the statement that merges new rows, in key order: two writers of the same events cannot deadlock."""
+    """Return the statement that merges new rows and returns their ids.
+
+    In key order: two writers of the same events cannot deadlock. Rows without ids are added as they are.
+    """
     from psycopg.sql import SQL, Identifier
 
-    return SQL(
-        "INSERT INTO {target} ({names}) SELECT {names} FROM {stage} ORDER BY event_id ON CONFLICT (event_id) DO NOTHING"
-    ).format(target=Identifier(schema_name, schema.event), names=_names(schema), stage=_stage(schema))
+    ordered = " ORDER BY event_id ON CONFLICT (event_id) DO NOTHING RETURNING event_id::text"
+    return SQL("INSERT INTO {target} ({names}) SELECT {names} FROM {stage}{ordered}").format(
+        ordered=SQL(ordered if is_keyed(schema) else ""),
+        target=Identifier(schema_name, schema.event),
+        names=_names(schema),
+        stage=_stage(schema),
+    )
 
 
-def select_statement(schema_name: str, schema: EventSchema) -> Composed:
+def frames_of(
+    connection: Connection[Any], schema_name: str, schema: EventSchema, batch_rows: int
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a table, inside a transaction whose state they are of."""
+    with connection.cursor(name="read") as cursor:
+        cursor.execute(_select_statement(schema_name, schema))
+        while rows := cursor.fetchmany(batch_rows):
+            yield frame_of_any_rows(schema, rows)
+
+
+def _select_statement(schema_name: str, schema: EventSchema) -> Composed:
     """Return the statement that reads a table as rows in the sense of ``sinks.rows``."""
     from psycopg.sql import SQL, Identifier
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Generic, Protocol, Self, TypeVar
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES
 from flowise_telemetry_consumer.sinks.claims import (
     PROGRESS_TABLE,
     Advance,
@@ -19,41 +21,20 @@ from flowise_telemetry_consumer.sinks.claims import (
     carried_offset,
     sources_of,
 )
+from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure
 from flowise_telemetry_consumer.sinks.local_files import FileLocks
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest, require_columns
+from flowise_telemetry_consumer.sinks.sql_file.account import AccountTables
 from flowise_telemetry_consumer.sinks.sql_file.database import C, Connection, DatabaseFile, quoted
+from flowise_telemetry_consumer.sinks.sql_file.erasing import ErasingTables, Statements
+from flowise_telemetry_consumer.sinks.sql_file.event_tables import EventTables
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["DatabaseFileSink", "EventTables", "ProgressTable"]
+__all__ = ["DatabaseFileSink", "ProgressTable"]
 
 C_contra = TypeVar("C_contra", bound=Connection, contravariant=True)
-
-
-class EventTables(Protocol[C_contra]):
-    """Statements on tables of events; each database has a module of them."""
-
-    def make_table(self, db: C_contra, table: str, schema: EventSchema) -> None:
-        """Create the table of an event, or add its missing columns."""
-
-    def exchange(self, db: C_contra, one: str, other: str) -> None:
-        """Exchange the names of two tables, inside a transaction."""
-
-    def insert(self, db: C_contra, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
-        """Add the rows whose event is new; return their number."""
-
-    def count_before(self, db: C_contra, table: str, before_ms: int) -> int:
-        """Return the number of events that occurred before a time."""
-
-    def delete_before(self, db: C_contra, table: str, before_ms: int) -> int:
-        """Delete some of the events that occurred before a time, oldest first; return their number, 0 at the end."""
-
-    def columns(self, db: C_contra, table: str) -> frozenset[str]:
-        """Return the columns of a table; none if there is no such table."""
-
-    def frames_of(self, db: C_contra, table: str, schema: EventSchema, *, batch_rows: int) -> Iterator[pl.DataFrame]:
-        """Yield all rows, at most ``batch_rows`` a frame."""
 
 
 class ProgressTable(Protocol[C_contra]):
@@ -91,6 +72,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         table_set: str,
         tables: EventTables[C],
         progress: ProgressTable[C],
+        erasing: Statements[C],
     ) -> None:
         self._path = path
         # No event has two underscores in its name, so prefix and name cannot be confused.
@@ -101,7 +83,9 @@ class DatabaseFileSink(ABC, Generic[C]):
         self._schemas: dict[str, EventSchema] = {}
         self._tables = tables
         self._progress = progress
+        self._account = AccountTables(tables, self._prefix)
         self._database = self._open_database()
+        self._erasing = ErasingTables(self._database, erasing)
         self._claims = Claims(self._url)
         self._locks = FileLocks(path.with_name(f"{self._prefix}{path.name}"), url=self._url)
 
@@ -131,7 +115,7 @@ class DatabaseFileSink(ABC, Generic[C]):
     def write(self, batch: Batch) -> WriteResult:
         """Add the new events and advance the source, in one transaction."""
         require_prepared(self, batch, self._schemas)
-        written: dict[str, int] = {}
+        added: dict[str, pl.DataFrame] = {}
         with self._database.translate_errors():
             db = self._database.connection()
             with self._database.transaction(db):
@@ -141,12 +125,13 @@ class DatabaseFileSink(ABC, Generic[C]):
                         stored = self._progress.stored_of(db, self._progress_table, batch.source)
                         self._claims.require(batch, stored)
                         raise self._claims.fenced(batch.source, step.partition)
-                for event in sorted(batch.frames):
+                kept, erased = self._erasing.current(db).keep(batch.frames)
+                for event in sorted(kept):
                     table = self._prefix + event
-                    written[event] = self._tables.insert(db, table, self._schemas[event], batch.frames[event])
+                    added[event] = self._tables.insert(db, table, self._schemas[event], kept[event])
+                self._account.add(db, added, batch.letters)
             self._database.require_same_file()
-        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
-        return WriteResult(written=written, duplicates=duplicates)
+        return WriteResult.of(batch, {event: frame.height for event, frame in added.items()}, erased)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
@@ -189,8 +174,9 @@ class DatabaseFileSink(ABC, Generic[C]):
                     self._progress.make_progress_table(db, sink._progress_table)
                     for event, schema in there.items():
                         self._tables.make_table(db, sink._prefix + event, schema)
-                for event in there:
-                    self._tables.exchange(db, self._prefix + event, other._prefix + event)
+                    sink._account.make(db, there)
+                for table in (*there, *ACCOUNT_TABLES):
+                    self._tables.exchange(db, self._prefix + table, other._prefix + table)
                 self._tables.exchange(db, self._progress_table, other._progress_table)
                 # So that running consumers keep writing, and find out what the new tables lack.
                 incoming = list(self._progress.rows_of(db, self._progress_table))
@@ -206,6 +192,11 @@ class DatabaseFileSink(ABC, Generic[C]):
             table = self._prefix + event
             require_columns(self.url, table, schema, self._held(db, table))
             yield from self._tables.frames_of(db, table, schema, batch_rows=batch_rows)
+
+    def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """Yield the rows of one table of the account."""
+        with self._database.translate_errors(), self._database.reading() as db:
+            yield from self._account.read(db, table, batch_rows=batch_rows)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
@@ -238,6 +229,27 @@ class DatabaseFileSink(ABC, Generic[C]):
             self._database.require_same_file()
         return deleted
 
+    def erase(self, ids: ErasedIds, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Store the hashes, then delete rows of all sets of tables, a transaction for each step."""
+        events = sorted(self._known())
+        if dry_run:
+            yield {table: len(there) for table, there in self._erasing.found(ids, events).items()}
+            return
+        with self._database.translate_errors(), self._database.reading():
+            pass  # a file that is not there is not made
+        self._erasing.add(ids, time.time_ns() // 1_000_000)
+        for table, there in self._erasing.found(ids, events).items():
+            yield from self._erasing.delete(table, there)
+        self._erasing.settle()
+
+    def erasures(self) -> list[Erasure]:
+        """Return the hashes."""
+        return self._erasing.rows()
+
+    @abstractmethod
+    def remains(self) -> str:
+        """Return what of erased rows is still in the file."""
+
     def close(self) -> None:
         """Close the file and release the locks."""
         self._database.close()
@@ -254,3 +266,4 @@ class DatabaseFileSink(ABC, Generic[C]):
             self._progress.make_progress_table(db, self._progress_table)
             for event, schema in self._schemas.items():
                 self._tables.make_table(db, self._prefix + event, schema)
+            self._account.make(db, {**newest(catalog()), **self._schemas})

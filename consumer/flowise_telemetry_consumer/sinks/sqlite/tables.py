@@ -8,13 +8,31 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
+from flowise_telemetry_consumer.sinks.event_ids import first_of_each
 from flowise_telemetry_consumer.sinks.row_values import frame_of_any_rows
 from flowise_telemetry_consumer.sinks.rows import default_in_row, rows_frame
 from flowise_telemetry_consumer.sinks.sql_file.database import exchange_names, quoted
 from flowise_telemetry_schemas import EventSchema, Field
 from flowise_telemetry_schemas.json_mapping import rfc3339
 
-__all__ = ["columns", "count_before", "delete_before", "exchange", "frames_of", "insert", "make_table"]
+__all__ = [
+    "DAY",
+    "EVER",
+    "append",
+    "columns",
+    "count_before",
+    "delete_before",
+    "exchange",
+    "frames_of",
+    "insert",
+    "make_table",
+]
+
+DAY = "substr(occurred_at, 1, 10)"
+"""A row's day in UTC."""
+
+EVER = "max"
+"""The aggregate that is true if one of many is."""
 
 _DELETED_ROWS = 10_000
 """Rows of one transaction: some 0.1 s, while which others wait."""
@@ -23,7 +41,7 @@ _NUMBERS = ("int", "long", "boolean")
 
 
 def make_table(db: sqlite3.Connection, table: str, schema: EventSchema) -> None:
-    """Create the table of an event, or add its missing columns."""
+    """Create the table of an event, or add its missing columns. A table without ids has no index."""
     held = columns(db, table)
     if held:
         for field in schema.fields:
@@ -31,6 +49,9 @@ def make_table(db: sqlite3.Connection, table: str, schema: EventSchema) -> None:
                 db.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {_declaration(field)}")
         return
     declared = ", ".join(_declaration(field) for field in schema.fields)
+    if all(field.column != "event_id" for field in schema.fields):
+        db.execute(f"CREATE TABLE {quoted(table)} ({declared})")
+        return
     db.execute(f"CREATE TABLE {quoted(table)} ({declared}, PRIMARY KEY (event_id))")
     # SQLite renames tables but not indexes: a fixed name would collide with the index of a later table.
     index = quoted(f"{table}_occurred_at_{secrets.token_hex(4)}")
@@ -44,15 +65,27 @@ def exchange(db: sqlite3.Connection, one: str, other: str) -> None:
     exchange_names(db, one, other)
 
 
-def insert(db: sqlite3.Connection, table: str, schema: EventSchema, frame: pl.DataFrame) -> int:
-    """Add the rows whose event is new; return their number."""
-    marks = ", ".join("?" * len(schema.fields))
+def insert(db: sqlite3.Connection, table: str, schema: EventSchema, frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the rows whose event is new; return those."""
+    # Rowids count up: a new row has one above all that are there.
+    ((last,),) = db.execute(f"SELECT coalesce(max(rowid), 0) FROM {quoted(table)}").fetchall()  # noqa: S608 - as below
     # Not INSERT OR IGNORE, which would also skip rows that violate NOT NULL.
-    statement = (
-        f"INSERT INTO {quoted(table)} ({_column_names(schema.fields)}) VALUES ({marks}) "  # noqa: S608 - names of the schema
-        "ON CONFLICT (event_id) DO NOTHING"
-    )
-    return db.executemany(statement, rows_frame(schema, frame).rows()).rowcount
+    statement = f"{_insertion(table, schema)} ON CONFLICT (event_id) DO NOTHING"
+    if db.executemany(statement, rows_frame(schema, frame).rows()).rowcount == frame.height:
+        return frame
+    new = db.execute(f"SELECT event_id FROM {quoted(table)} WHERE rowid > ?", (last,))  # noqa: S608 - names of the schema
+    ids = [event_id for (event_id,) in new]
+    return first_of_each(frame.filter(pl.col("event_id").is_in(ids)))
+
+
+def append(db: sqlite3.Connection, table: str, schema: EventSchema, frame: pl.DataFrame) -> None:
+    """Add rows that have no id."""
+    db.executemany(_insertion(table, schema), rows_frame(schema, frame).rows())
+
+
+def _insertion(table: str, schema: EventSchema) -> str:
+    marks = ", ".join("?" * len(schema.fields))
+    return f"INSERT INTO {quoted(table)} ({_column_names(schema.fields)}) VALUES ({marks})"  # noqa: S608 - names of the schema
 
 
 def frames_of(db: sqlite3.Connection, table: str, schema: EventSchema, *, batch_rows: int) -> Iterator[pl.DataFrame]:
