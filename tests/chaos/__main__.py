@@ -17,6 +17,7 @@ from typing import NoReturn, get_args
 
 import tests.chaos.scenarios  # noqa: F401 # registers them
 from flowise_telemetry_transport import ClientName
+from tests.chaos.processes import NotTriedError
 from tests.chaos.report import Outcome, table
 from tests.chaos.scenario import SCENARIOS, Scenario
 from tests.chaos.stage import Stage
@@ -34,6 +35,7 @@ def main() -> int:
     folder.chmod(0o755)
     stage = Stage()
     outcomes: list[Outcome] = []
+    is_complete = False
     try:
         try:
             stage.start()
@@ -42,8 +44,10 @@ def main() -> int:
             return 1
         for number, (scenario, client) in enumerate(chosen):
             outcome = _tried(stage, scenario, client, options.seed, folder / f"{number}-{client}")
-            outcomes.append(outcome)
-            _tell(outcome)
+            if outcome is not None:
+                outcomes.append(outcome)
+                _tell(outcome)
+        is_complete = True
     except KeyboardInterrupt:
         _say("interrupted")
     finally:
@@ -51,15 +55,15 @@ def main() -> int:
     sys.stdout.write(f"{table(outcomes)}\n")
     failed = [outcome for outcome in outcomes if not outcome.holds]
     _say(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed, seed {options.seed}")
-    if failed or len(outcomes) < len(chosen):
+    if failed or not is_complete:
         _say(f"logs: {folder}")
         return 1
     shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
-def _tried(stage: Stage, scenario: Scenario, client: ClientName, seed: int, folder: Path) -> Outcome:
-    """One trial; whatever goes wrong is an outcome, and the next one begins with everything up."""
+def _tried(stage: Stage, scenario: Scenario, client: ClientName, seed: int, folder: Path) -> Outcome | None:
+    """One trial, after which everything is up again; None if this machine cannot do it. What goes wrong is an outcome."""
     folder.mkdir()
     began = time.monotonic()
     trial = Trial(
@@ -67,13 +71,16 @@ def _tried(stage: Stage, scenario: Scenario, client: ClientName, seed: int, fold
         client=client,
         folder=folder,
         random=Random(f"{seed} {scenario.name} {client}"),
-        sink_url=stage.new_database() if scenario.sink == "postgresql" else f"{scenario.sink}:///{folder}/events",
         topic=stage.new_topic(scenario.partitions),
     )
     verdict, failure = None, None
     try:
+        trial.begin(scenario.sink)
         scenario.run(trial)
         verdict = trial.settle()
+    except NotTriedError as error:
+        _say(f"not tried: {scenario.name} ({error})")
+        return None
     except Exception as error:
         failure = f"{type(error).__name__}: {error}"
         (folder / "traceback").write_text(traceback.format_exc())

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import uuid
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from flowise_telemetry_transport import KafkaSettings, TopicSpec, open_admin
 from tests.chaos.processes import wait_for
 from tests.consumer.tcp_door import TcpDoor
 from tests.services.kafka_java import JavaKafka
+from tests.services.object_store import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS
 from tests.services.postgres_process import PostgresProcess
 
-__all__ = ["Stage"]
+__all__ = ["SinkKind", "Stage"]
+
+SinkKind = Literal["postgresql", "small disk", "delta", "delta+s3"]
+"""A small disk holds a SQLite file; it can be filled."""
 
 _PROPERTIES = {
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,DOOR:PLAINTEXT",
@@ -29,6 +35,7 @@ class Stage:
         self.postgres_door = TcpDoor(lambda: _connection(f"127.0.0.1:{self.postgres.port}"))
         self.kafka = JavaKafka(_PROPERTIES, ["DOOR"], advertised={"DOOR": self.kafka_door.port})
         self.postgres = PostgresProcess()
+        self._object_store: SeaweedFS | None = None
 
     def start(self) -> Stage:
         """Start the servers; raises ``RungUnavailableError`` where they cannot be had."""
@@ -42,6 +49,17 @@ class Stage:
             door.shut()
         self.kafka.stop()
         self.postgres.stop()
+        if self._object_store is not None:
+            self._object_store.stop()
+
+    @property
+    def object_store(self) -> SeaweedFS:
+        """The object storage, started when it is wanted first."""
+        if self._object_store is None:
+            self._object_store = SeaweedFS()
+            self._object_store.start()
+            os.environ |= {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+        return self._object_store
 
     def settings(self) -> KafkaSettings:
         """Return the judge's connection."""
@@ -108,6 +126,19 @@ class Stage:
 
         return AdminClient({"bootstrap.servers": self.kafka.bootstrap_server})
 
+    def sink_url(self, kind: SinkKind, folder: Path) -> str:
+        """Return the URL of an empty sink; ``folder`` is for those on disk."""
+        match kind:
+            case "postgresql":
+                return self.new_database()
+            case "small disk":
+                return f"sqlite:///{folder}/events.db"
+            case "delta":
+                return f"delta:///{folder}/events"
+            case "delta+s3":
+                name = uuid.uuid4().hex
+                return f"delta+s3://{BUCKET}/{name}/events?endpoint_url={self.object_store.endpoint}"
+
     def heal(self) -> None:
         """Let everything run and pass again."""
         for door in (self.kafka_door, self.postgres_door):
@@ -121,6 +152,10 @@ class Stage:
             self.kafka.launch()
         if not self.postgres.is_up:
             self.postgres.start()
+        if self._object_store is not None:
+            self._object_store.thaw()
+            if not self._object_store.is_up:
+                self._object_store.start()
 
 
 def _connection(address: str) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,16 @@ from flowise_telemetry_schemas import catalog, record_to_json
 from flowise_telemetry_transport import ClientName, Record, open_reader, open_writer
 from flowise_telemetry_transport.types import Delivery, OutgoingRecord
 from tests.chaos.checker import Acknowledged, Found, Sent, Verdict, check
-from tests.chaos.processes import NO_ANSWER, App, ConsumerProcess, TrialError, wait_for
-from tests.chaos.stage import Stage
+from tests.chaos.processes import NO_ANSWER, App, ConsumerProcess, NotTriedError, TrialError, wait_for
+from tests.chaos.stage import SinkKind, Stage
 from tests.cli.program import environment
 from tests.consumer.sinks.roles import open_readable
 
 __all__ = ["Trial"]
+
+
+_BLOCK_BYTES = 4_096
+_SMALL_DISK_BLOCKS = 2_048
 
 
 @dataclass(slots=True)
@@ -29,14 +34,15 @@ class Trial:
     client: ClientName
     folder: Path
     random: Random
-    sink_url: str
     topic: str
     group: str = "chaos"
+    sink_url: str = ""
     apps: list[App] = field(default_factory=list)
     consumers: list[ConsumerProcess] = field(default_factory=list)
     junk: set[bytes] = field(default_factory=set)
     expired_before: dict[int, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    _is_mounted: bool = False
 
     # -- what is tried --------------------------------------------------------------------------------------------
 
@@ -45,15 +51,19 @@ class Trial:
         *,
         spool: bool = False,
         after: App | None = None,
+        spool_folder: Path | None = None,
         clock_seconds: float = 0.0,
         buffer_max_events: int = 20_000,
     ) -> App:
         """Start an app; ``after`` another one, it runs in the same folder, and finds its spool."""
         folder = after.folder if after else self.folder / f"app-{len(self.apps)}"
         folder.mkdir(exist_ok=True)
+        spool_folder = folder / "spool" if spool else spool_folder
         app = App(
             folder,
-            self._environment(folder, **({"FLOWISE_TELEMETRY_SPOOL_DIR": str(folder / "spool")} if spool else {})),
+            self._environment(
+                folder, **({"FLOWISE_TELEMETRY_SPOOL_DIR": str(spool_folder)} if spool_folder is not None else {})
+            ),
             first=1_000_000 * len(self.apps),
             clock_seconds=clock_seconds,
             buffer_max_events=buffer_max_events,
@@ -128,6 +138,21 @@ class Trial:
         writer.close(timeout_seconds=10)
         if left or failures:
             raise TrialError(f"junk was not delivered: {failures or left}")
+
+    @property
+    def sink_folder(self) -> Path:
+        """The folder of a sink on disk."""
+        return self.folder / "sink"
+
+    def fill(self, ballast: Path) -> None:
+        """Write a file until the disk is full; raises ``TrialError`` where it is no small one."""
+        with ballast.open("wb", buffering=0) as file:
+            for _ in range(_SMALL_DISK_BLOCKS + 1):
+                try:
+                    file.write(bytes(_BLOCK_BYTES))
+                except OSError:
+                    return
+        raise TrialError(f"{ballast.parent} is not full")
 
     def moment(self, high_seconds: float) -> None:
         """Let up to so much time pass, chosen by the seed: a fault comes at any moment."""
@@ -243,9 +268,25 @@ class Trial:
         finally:
             reader.close()
 
+    def begin(self, kind: SinkKind) -> None:
+        """Make the sink. Raises ``NotTriedError`` where this machine gives no small disk."""
+        self.sink_folder.mkdir()
+        if kind == "small disk":
+            size = f"size={_SMALL_DISK_BLOCKS * _BLOCK_BYTES}"
+            done = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", size, "none", self.sink_folder], capture_output=True, check=False
+            )
+            if done.returncode:
+                raise NotTriedError("no right to mount a small disk")
+            self._is_mounted = True
+        self.sink_url = self.stage.sink_url(kind, self.sink_folder)
+
     def end(self) -> None:
         """Kill what still runs."""
         running: list[App | ConsumerProcess] = [*self.apps, *self.consumers]
         for process in running:
             if process.is_up:
                 process.kill()
+        if self._is_mounted:
+            subprocess.run(["umount", "--lazy", self.sink_folder], check=True)
+            self._is_mounted = False
