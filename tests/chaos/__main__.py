@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def _tried(stage: Stage, scenario: Scenario, client: ClientName, seed: int, folder: Path) -> Outcome | None:
-    """One trial, after which everything is up again; None if this machine cannot do it. What goes wrong is an outcome."""
+    """One trial, after which all is up again; None if this machine cannot do it. What goes wrong is an outcome."""
     folder.mkdir()
     began = time.monotonic()
     trial = Trial(

@@ -32,7 +32,7 @@ __all__ = [
 
 ACCESS_KEY, SECRET_KEY = "key-id-of-tests", "geheim"
 BUCKET = "telemetry"
-_START_TIMEOUT_SECONDS = 60
+_START_TIMEOUT_SECONDS = 180
 _STOP_TIMEOUT_SECONDS = 20
 
 
