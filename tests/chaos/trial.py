@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from flowise_telemetry_consumer import SinkError
 from flowise_telemetry_consumer.decoding.frames import wire_records
 from flowise_telemetry_consumer.loss import loss_of
 from flowise_telemetry_schemas import catalog, record_to_json
-from flowise_telemetry_transport import ClientName, Record, open_reader, open_writer
+from flowise_telemetry_transport import ClientName, Record, TransportError, open_reader, open_writer
 from flowise_telemetry_transport.types import Delivery, OutgoingRecord
 from tests.chaos.checker import Acknowledged, Found, Sent, Verdict, check
 from tests.chaos.processes import NO_ANSWER, App, ConsumerProcess, NotTriedError, TrialError, wait_for
@@ -202,8 +203,11 @@ class Trial:
         def handled() -> bool:
             if not any(consumer.is_up for consumer in self.consumers):
                 raise TrialError(f"no consumer is left: {self.consumers[-1].log.read_text(errors='replace')[-800:]}")
-            ends = reader.end_offsets(reader.partitions_of(self.topic))
-            committed = reader.committed(list(ends))
+            try:
+                ends = reader.end_offsets(reader.partitions_of(self.topic))
+                committed = reader.committed(list(ends))
+            except TransportError:
+                return False
             return all((committed[tp] or 0) >= end for tp, end in ends.items()) and self._count() >= wanted
 
         try:
@@ -215,6 +219,8 @@ class Trial:
         sink = open_readable(self.sink_url)
         try:
             counts = sink.counts()
+        except SinkError:  # it is away, or nobody has made it yet
+            return 0
         finally:
             sink.close()
         return sum(counts[event] for event in catalog().events if event in counts)
