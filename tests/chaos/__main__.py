@@ -87,7 +87,9 @@ def _tried(stage: Stage, scenario: Scenario, client: ClientName, seed: int, fold
     finally:
         trial.end()
         stage.heal()
-    return Outcome(scenario.name, client, time.monotonic() - began, verdict, failure, tuple(trial.notes))
+    return Outcome(
+        scenario.name, client, scenario.alert, time.monotonic() - began, verdict, failure, tuple(trial.notes)
+    )
 
 
 def _trials(options: argparse.Namespace) -> Iterator[tuple[Scenario, ClientName]]:
