@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import shutil
 import signal
 import sys
@@ -93,7 +94,7 @@ def _tried(stage: Stage, scenario: Scenario, client: ClientName, seed: int, fold
 
 
 def _trials(options: argparse.Namespace) -> Iterator[tuple[Scenario, ClientName]]:
-    chosen = [scenario for scenario in SCENARIOS if options.only in scenario.name]
+    chosen = [scenario for scenario in SCENARIOS if re.search(options.only, scenario.name)]
     if options.smoke:
         chosen = [scenario for scenario in chosen if scenario.smoke]
     for number, scenario in enumerate(chosen):
@@ -106,7 +107,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="a few scenarios, in two minutes")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="repeats a run")
-    parser.add_argument("--only", default="", metavar="TEXT", help="scenarios whose name has this text")
+    parser.add_argument("--only", default="", metavar="REGEX", help="scenarios whose name matches")
     parser.add_argument("--client", choices=CLIENTS)
     options = parser.parse_args()
     _say(f"seed {options.seed}")

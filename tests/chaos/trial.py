@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -139,6 +141,22 @@ class Trial:
         writer.close(timeout_seconds=10)
         if left or failures:
             raise TrialError(f"junk was not delivered: {failures or left}")
+
+    def execute(self, statement: str) -> None:
+        """Run a statement in the sink's database."""
+        import psycopg
+
+        with psycopg.connect(self.sink_url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Keep everyone from a table of the sink's database."""
+        import psycopg
+
+        with psycopg.connect(self.sink_url) as connection:
+            connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+            yield
 
     @property
     def sink_folder(self) -> Path:
