@@ -160,4 +160,6 @@ class Stage:
 
 def _connection(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=5)
+    connection = socket.create_connection((host, int(port)), timeout=5)
+    connection.settimeout(None)  # that was for connecting; idle ones stay
+    return connection
