@@ -21,6 +21,7 @@ __all__ = ["SinkKind", "Stage"]
 SinkKind = Literal["postgresql", "small disk", "delta", "delta+s3"]
 """A small disk holds a SQLite file; it can be filled."""
 
+_ADMIN_SECONDS = 60.0
 _PROPERTIES = {
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,DOOR:PLAINTEXT",
     "group.min.session.timeout.ms": "1000",
@@ -102,26 +103,28 @@ class Stage:
         """Raise a topic's partitions to this number."""
         from confluent_kafka.cimpl import NewPartitions
 
-        for answer in self._admin().create_partitions([NewPartitions(topic, count)]).values():
-            answer.result()
+        admin = self._admin()
+        for answer in admin.create_partitions([NewPartitions(topic, count)]).values():
+            answer.result(_ADMIN_SECONDS)
 
     def delete_topic(self, topic: str) -> None:
         """Delete a topic; return once its name is free."""
-        for answer in self._admin().delete_topics([topic]).values():
-            answer.result()
-        wait_for(lambda: topic not in self._admin().list_topics(timeout=10).topics, f"the end of {topic}")
+        admin = self._admin()
+        for answer in admin.delete_topics([topic]).values():
+            answer.result(_ADMIN_SECONDS)
+        wait_for(lambda: topic not in admin.list_topics(timeout=10).topics, f"the end of {topic}")
 
     def expire(self, topic: str) -> dict[int, int]:
         """Remove all records that a topic has, as retention does; return the first offset of each partition."""
         from confluent_kafka import OFFSET_END, TopicPartition
 
-        partitions = self._admin().list_topics(topic, timeout=10).topics[topic].partitions
-        asked = [TopicPartition(topic, number, OFFSET_END) for number in partitions]
-        return {
-            tp.partition: answer.result().low_watermark for tp, answer in self._admin().delete_records(asked).items()
-        }
+        admin = self._admin()
+        partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+        answers = admin.delete_records([TopicPartition(topic, number, OFFSET_END) for number in partitions])
+        return {tp.partition: answer.result(_ADMIN_SECONDS).low_watermark for tp, answer in answers.items()}
 
     def _admin(self) -> Any:
+        """A client, to be kept while its answers are waited for."""
         from confluent_kafka.admin import AdminClient
 
         return AdminClient({"bootstrap.servers": self.kafka.bootstrap_server})
