@@ -18,7 +18,7 @@ from tests.services.ladder import RungUnavailableError
 from tests.services.ports import free_ports
 from tests.services.standstill import freeze, kill, thaw
 
-__all__ = ["JavaKafka", "new_cluster_id"]
+__all__ = ["JavaKafka"]
 
 _POM = Path(__file__).parents[1] / "java" / "kafka" / "pom.xml"
 _JARS_TIMEOUT_SECONDS = 600
@@ -39,26 +39,19 @@ class JavaKafka:
         listeners: Sequence[str] = (),
         users: Sequence[str] = (),
         advertised: Mapping[str, int] | None = None,
-        cluster_id: str | None = None,
     ) -> None:
         """``properties`` are set beside ours; ``listeners`` have ports beside the plain one; ``users`` are SCRAM's.
 
         ``advertised`` are the ports that clients of a listener are told, where another server stands before it.
-        Brokers of one cluster have the same ``cluster_id``.
         """
-        self._cluster_id = cluster_id or new_cluster_id()
         self._advertised = dict(advertised or {})
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
         self._properties = dict(properties or {})
+        self._listeners = listeners
         self._users = users
+        self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
-        with free_ports(2 + len(listeners)) as ports:
-            self._port, self.controller_port = ports[:2]
-            self._ports = dict(zip(listeners, ports[2:], strict=True))
-
-    def configure(self, **properties: str) -> None:
-        """Set properties before the start, such as those that need the ports of others; ``_`` stands for a dot."""
-        self._properties |= {name.replace("_", "."): value for name, value in properties.items()}
+        self._port = 0
 
     @property
     def bootstrap_server(self) -> str:
@@ -72,7 +65,11 @@ class JavaKafka:
     def start(self) -> JavaKafka:
         """Returns when the broker is up; raises ``RungUnavailableError``."""
         try:
-            self._format(f"{_jars()}/*", self._write_config())
+            with free_ports(2 + len(self._listeners)) as ports:
+                self._port = ports[0]
+                self._ports = dict(zip(self._listeners, ports[2:], strict=True))
+                config = self._write_config(ports[0], ports[1])
+            self._format(f"{_jars()}/*", config)
             self.launch()
         except BaseException:
             self.stop()
@@ -118,8 +115,7 @@ class JavaKafka:
         """Whether its process runs."""
         return self._process is not None and self._process.poll() is None
 
-    def _write_config(self) -> Path:
-        port, controller_port = self._port, self.controller_port
+    def _write_config(self, port: int, controller_port: int) -> Path:
         more = [f"{name}://127.0.0.1:{number}" for name, number in self._ports.items()]
         told = [f"{name}://127.0.0.1:{self._advertised.get(name, number)}" for name, number in self._ports.items()]
         settings = {
@@ -145,7 +141,7 @@ class JavaKafka:
         return file
 
     def _format(self, classpath: str, config: Path) -> None:
-        cluster = self._cluster_id
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         users = [part for user in self._users for part in ("--add-scram", user)]
         done = subprocess.run(
             ["java", "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), *users],
@@ -174,11 +170,6 @@ class JavaKafka:
                 self._process.wait()
             self._process = None
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def new_cluster_id() -> str:
-    """Return an id for a new cluster."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _jars() -> Path:
