@@ -183,7 +183,8 @@ class Trial:
             FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=f"127.0.0.1:{self.stage.kafka_door.port}",
             FLOWISE_TELEMETRY_TOPIC=self.topic,
             FLOWISE_TELEMETRY_CLIENT=self.client,
-            FLOWISE_TELEMETRY_TOOL_NAMES="all",
+            FLOWISE_TELEMETRY_IDS="plain",  # the account is kept by them
+            FLOWISE_TELEMETRY_TOOL_NAMES="plain",
             FLOWISE_TELEMETRY_KAFKA_SESSION_TIMEOUT_MS="6000",
             **more,
         )
