@@ -86,7 +86,7 @@ def restored(trial: Trial) -> None:
     server.execute(f'DROP DATABASE "{live}" WITH (FORCE)')
     server.execute(f'ALTER DATABASE "{live}_old" RENAME TO "{live}"')
     app.offer(200)
-    trial.until_said(consumer, "reading again")
+    trial.until_said(consumer, "holds less than group")
 
 
 @scenario("PostgreSQL failed over to a standby that was behind", alert="TelemetrySinkRestored")
@@ -105,4 +105,4 @@ def failed_over(trial: Trial) -> None:
     trial.until_written(2_000)
     trial.stage.fail_over(standby)
     app.offer(200)
-    trial.until_said(consumer, "reading again")
+    trial.until_said(consumer, "holds less than group")
