@@ -32,6 +32,8 @@ class Backoff:
         self._retry_at = 0.0
         self.last_error: str | None = None
         """The latest failure of this outage; None while deliveries work."""
+        self.lasts = False
+        """True where that failure does not go away by waiting: someone has to mend it."""
 
     @property
     def failing(self) -> bool:
@@ -50,6 +52,7 @@ class Backoff:
         """Note a retryable failure; those of one attempt's other records do not lengthen the wait."""
         now = self._clock()
         self.last_error = str(error)
+        self.lasts = not getattr(error, "retryable", True)
         if self._failing_since is None:
             self._failing_since = now
             logger.warning("telemetry: %s: %s", self._failing, error)
@@ -69,5 +72,6 @@ class Backoff:
         logger.info("telemetry: %s works again after %.0f s, at attempt %d", self._what, seconds, self._attempts + 1)
         self._failing_since = None
         self.last_error = None
+        self.lasts = False
         self._attempts = 0
         self._retry_at = 0.0
