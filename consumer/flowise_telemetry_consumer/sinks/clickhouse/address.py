@@ -81,11 +81,17 @@ def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address
 
 
 def _folder(path: str) -> Address:
-    if not path or path.endswith("/") or "?" in path:
-        raise _unreadable()
+    folder, _, query = path.partition("?")
+    try:
+        said = parse_qs(query, strict_parsing=bool(query))
+    except ValueError:
+        raise _unreadable() from None
+    database = said.pop("database", [_FOLDER_DATABASE])[-1]
+    if not folder or folder.endswith("/") or said or set("/@") & set(database):
+        raise _unreadable(misspelt(said, ("database",)))
     return Address(
-        arguments={"interface": "chdb", "path": path},
-        database=_FOLDER_DATABASE,
+        arguments={"interface": "chdb", "path": folder},
+        database=database,
         # This text must never change: the ids of replays are hashes of it (``ReplayRequest.run_id``).
         shown=f"clickhouse:///{path}",
         makes_database=True,
@@ -95,7 +101,8 @@ def _folder(path: str) -> Address:
 def _unreadable(meant: str = "") -> ConfigurationError:
     form = (
         "it is clickhouse://user@host:8443/database, with ?secure=false for plain HTTP on another port, or "
-        "clickhouse:///relative/folder for the engine in this process; percent-encode special characters of a "
-        "password, or give it as CLICKHOUSE_PASSWORD or CLICKHOUSE_PASSWORD_FILE"
+        "clickhouse:///relative/folder for the engine in this process, with ?database=name for another database than "
+        f"{_FOLDER_DATABASE}; percent-encode special characters of a password, or give it as CLICKHOUSE_PASSWORD or "
+        "CLICKHOUSE_PASSWORD_FILE"
     )
     return ConfigurationError(f"not a ClickHouse URL: {f'{meant}; ' if meant else ''}{form}")
