@@ -200,8 +200,7 @@ class EndsThread:
                     else:
                         self._answer = answer
         finally:
-            if self._reader is not None:
-                self._reader.close(timeout_seconds=_CLOSE_SECONDS)
+            self._close_reader()
 
     def _next(self) -> EndsQuestion | None:
         with self._changed:
@@ -209,13 +208,29 @@ class EndsThread:
             return None if self._closed else self._question
 
     def _look_up(self, question: EndsQuestion) -> PartitionEnds | TelemetryError | None:
+        was_open = self._reader is not None
         try:
-            if self._reader is None:
-                self._reader = self._open_reader()
-            return PartitionEnds.of(self._reader, question)
+            try:
+                return self._ask(question)
+            except TransportError:
+                if not was_open:
+                    raise
+                # A connection that was idle may have been closed by the broker: that says nothing of the brokers.
+                self._close_reader()
+                return self._ask(question)
         except TransportError as error:
             logger.debug("ends of the partitions: %s", error)
             return self._explain(error)
         except Exception as error:  # whatever the client raises: the next question is answered all the same
             logger.debug("ends of the partitions: %s", error)
             return None
+
+    def _ask(self, question: EndsQuestion) -> PartitionEnds:
+        if self._reader is None:
+            self._reader = self._open_reader()
+        return PartitionEnds.of(self._reader, question)
+
+    def _close_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close(timeout_seconds=_CLOSE_SECONDS)

@@ -203,3 +203,44 @@ def test_brokers_that_are_away_are_told_in_our_words(hangs: bool, caplog: pytest
     assert caplog.messages == [f"waiting for the brokers: {rejected.message}"]
     reader.let_go.set()
     monitor.close()
+
+
+class _Idle:
+    """A look-up's reader whose connection the broker closes after the first answer."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
+        self.asked += 1
+        if self.asked > 1:
+            raise BrokerUnavailableError("socket disconnected")
+        return (ZERO,)
+
+    def topic_id(self, topic: str) -> str | None:
+        return "an id"
+
+    def close(self, *, timeout_seconds: float) -> None:
+        pass
+
+
+def test_a_connection_that_was_idle_says_nothing_of_the_brokers() -> None:
+    made: list[_Idle] = []
+
+    def open_reader() -> RecordReader:
+        made.append(_Idle())
+        return cast("RecordReader", made[-1])
+
+    lookup = EndsThread(open_reader)
+    for _ in range(3):
+        answers: list[PartitionEnds] = []
+        lookup.ask(EndsQuestion((), (), TOPIC))
+
+        def is_answered(answers: list[PartitionEnds] = answers) -> bool:
+            answers += [answer for answer in [lookup.answer()] if answer is not None]
+            assert lookup.failure() is None
+            return bool(answers)
+
+        wait_until(is_answered, "an answer")
+    assert len(made) == 3
+    lookup.close()
