@@ -36,7 +36,7 @@ class CrashingServer:
         return str(self._server.get_uri())
 
     def crash(self) -> None:
-        import psutil
+        import psutil  # type: ignore[import-untyped]  # with the wheel
 
         postmaster = psutil.Process(self._server.get_pid())
         processes = [postmaster, *postmaster.children(recursive=True)]
