@@ -43,8 +43,9 @@ class Stats:
     ``accepted`` entered the buffer. ``recovered`` were found in the spool, left by earlier processes. ``buffered`` wait
     in memory or on disk, ``spooled`` of them on disk, where they survive a crash of the app. Always: accepted +
     recovered + refused = sent + dropped + buffered, where ``refused`` counts those drops that were never accepted.
-    ``last_error`` says why deliveries fail; None while they work. ``withheld`` counts the values that events were sent
-    without, by event, field and rule, such as ``"tool_created.toolName: credential"``.
+    ``last_error`` says why deliveries fail; None while they work. ``error_lasts``: waiting does not mend it, as with a
+    right that is missing; events are kept and tried again all the same. ``withheld`` counts the values that events were
+    sent without, by event, field and rule, such as ``"tool_created.toolName: credential"``.
     """
 
     accepted: int
@@ -56,6 +57,7 @@ class Stats:
     spooled: int
     stream_id: str
     last_error: str | None = None
+    error_lasts: bool = False
     withheld: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -347,6 +347,7 @@ class Telemetry:
             spooled=self._worker.spooled,
             stream_id=self._queue.stream.id,
             last_error=self._worker.last_error,
+            error_lasts=self._worker.error_lasts,
             withheld=counts.withheld(),
         )
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome, ConsumerCounters
-from flowise_telemetry_consumer.monitoring.ends import EndsLookup, EndsOnDemand, EndsQuestion, EndsThread, PartitionEnds
+from flowise_telemetry_consumer.monitoring.ends import (
+    EndsLookup,
+    EndsOnDemand,
+    EndsQuestion,
+    EndsThread,
+    Explain,
+    PartitionEnds,
+)
 from flowise_telemetry_consumer.monitoring.lag_ages import LagAges
 from flowise_telemetry_consumer.monitoring.missing_events import MissingEvents
 from flowise_telemetry_transport.errors import TransportError
@@ -26,6 +33,8 @@ BROKERS_SECONDS = 15.0
 """Interval between two questions to the brokers, scraped or not: whether they answer, and the topic's id."""
 
 _NO_ANSWER_SECONDS = 20.0
+_REASON_SECONDS = 5.0
+"""Time before that in which the reason may be found."""
 
 _SHOWN = 20
 _HELD_SECONDS = 60.0
@@ -52,10 +61,12 @@ class PartitionMonitor:
         counters: ConsumerCounters,
         clock: Clock,
         topic: str,
+        *,
         open_reader: Callable[[], RecordReader] | None = None,
+        explain: Explain = lambda error: error,
     ) -> None:
         self._reader = reader
-        self._lookup: EndsLookup = EndsOnDemand(reader) if open_reader is None else EndsThread(open_reader)
+        self._lookup: EndsLookup = EndsOnDemand(reader) if open_reader is None else EndsThread(open_reader, explain)
         self._held: dict[TopicPartition, _Held] = {}
         self._unread = LagAges()
         self._counters = counters
@@ -112,7 +123,9 @@ class PartitionMonitor:
         elif failure is not None:
             self._brokers_are_away(failure.message)
         elif self._lookup.is_open and now - self._asked_at > _NO_ANSWER_SECONDS:
-            self._brokers_are_away("no broker answers")
+            self._brokers_are_away(self._counters.brokers_away or "no broker answers")
+        elif self._lookup.is_open and now - self._asked_at > _NO_ANSWER_SECONDS - _REASON_SECONDS:
+            self._lookup.look_into()
         watched = self._counters.watched and now >= self._look_at
         if self._lookup.is_open or (not watched and now < self._ask_at):
             return
