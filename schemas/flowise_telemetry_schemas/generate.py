@@ -1,8 +1,8 @@
 """Generate the files that are derived from the ``.avsc`` files and kept in git: ``make generate``.
 
-That is ``events.py`` (one frozen class per event), ``docs/TELEMETRY.md`` (the disclosure document) and
-``avro/released.json`` (the files of each release, which never change after it). With ``--check``
-nothing is written, and the exit status is 1 if a file differs from what would be written.
+That is ``events.py`` (one frozen class per event), ``docs/TELEMETRY.md`` (the disclosure document),
+``docs/events`` (a page an event) and ``avro/released.json`` (the files of each release, which never change after it).
+With ``--check`` nothing is written, and the exit status is 1 if a file differs from what would be written.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from flowise_telemetry_schemas.check import problems
 from flowise_telemetry_schemas.disclosure import disclosure
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import SchemaError
+from flowise_telemetry_schemas.event_document import event_document
+from flowise_telemetry_schemas.event_page import event_page
 from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.release import package_release
-from flowise_telemetry_schemas.released import RELEASED_FILE, list_text, read_list, released_problems
+from flowise_telemetry_schemas.released import RELEASED_FILE, list_text, parse_list, read_list, released_problems
 from flowise_telemetry_schemas.terms import terms_of
 
 __all__ = ["event_classes", "main"]
@@ -220,11 +222,17 @@ def main(arguments: list[str] | None = None) -> int:
     if broken:
         sys.stderr.write("\n".join(broken) + "\n")
         return 1
+    docs = package.parent.parent / "docs"
+    listed = list_text(schemas, known, release=release)
     derived = {
         package / "events.py": event_classes(schemas, release=release),
-        package / "avro" / RELEASED_FILE: list_text(schemas, known, release=release),
-        package.parent.parent / "docs" / "TELEMETRY.md": disclosure(schemas),
+        package / "avro" / RELEASED_FILE: listed,
+        docs / "TELEMETRY.md": disclosure(schemas),
     }
+    for event in schemas.names:
+        with contextlib.suppress(SchemaError):  # without terms; the check tells
+            page = event_page(event_document(schemas, event, parse_list(listed)))
+            derived[docs / "events" / f"{event}.md"] = page
     status = 0
     for path, text in derived.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:

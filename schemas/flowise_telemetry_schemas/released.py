@@ -17,7 +17,7 @@ from flowise_telemetry_schemas.catalog import Catalog
 from flowise_telemetry_schemas.errors import SchemaError
 from flowise_telemetry_schemas.problem import Problem
 
-__all__ = ["RELEASED_FILE", "Released", "list_text", "read_list", "released_problems", "sha256_of"]
+__all__ = ["RELEASED_FILE", "Released", "list_text", "parse_list", "read_list", "released_problems", "sha256_of"]
 
 RELEASED_FILE = "released.json"
 
@@ -42,10 +42,13 @@ def read_list(folder: Traversable | Path) -> dict[str, Released]:
     Raises ``SchemaError`` for a list that is none.
     """
     file = folder / RELEASED_FILE
-    if not file.is_file():
-        return {}
+    return parse_list(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def parse_list(text: str) -> dict[str, Released]:
+    """Return the list in the text of its file. Raises ``SchemaError`` for one that is none."""
     try:
-        return {name: Released(**line) for name, line in json.loads(file.read_text(encoding="utf-8")).items()}
+        return {name: Released(**line) for name, line in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise SchemaError(f"{RELEASED_FILE} is not a list of released files: {error}") from error
 

@@ -36,6 +36,11 @@ class EventTerms:
     review: str
     expires: str | date
 
+    @property
+    def end(self) -> str:
+        """The end in words: ``release 1.0.0``, or the day."""
+        return f"release {self.expires}" if isinstance(self.expires, str) else str(self.expires)
+
     def retired_from_ms(self, release: str) -> int | None:
         """Return the end in milliseconds since 1970: 0 if ``release`` is past it, None if there is none yet."""
         if isinstance(self.expires, date):

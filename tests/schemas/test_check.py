@@ -27,7 +27,8 @@ def field(source: Source, name: str) -> Source:
 
 
 def name_type(source: Source) -> Source:
-    found: Source = field(source, "toolName")["type"]
+    declared = field(source, "toolName")["type"]
+    found: Source = declared[1] if isinstance(declared, list) else declared
     return found
 
 
