@@ -15,9 +15,19 @@ from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import SchemaError
 from flowise_telemetry_schemas.evolution import evolution_problems
 from flowise_telemetry_schemas.field import read_fields
+from flowise_telemetry_schemas.node_types import OTHER_TYPE
 from flowise_telemetry_schemas.problem import Problem
 
-__all__ = ["CLASSIFICATIONS", "Problem", "evolution_problems", "problems", "source_problems"]
+__all__ = ["CLASSIFICATIONS", "HOLDS", "Problem", "evolution_problems", "problems", "source_problems"]
+
+HOLDS = {
+    "version": "the app's version",
+    "nodeId": "a node's id: its type, if the vocabulary has it, and a number",
+    "functionName": "a name that a person chose: withheld unless it looks like a function's and like no credential",
+    "databaseId": "an id of the app's database: hashed, where ids are",
+    "givenId": "an id that a caller chose: hashed, where ids are, and unless it is a UUID",
+}
+"""What a string may hold besides what its pattern says: the producer looks at it before it is sent."""
 
 CLASSIFICATIONS = ("identifier", "name", "enum", "count", "time", "structure")
 
@@ -25,7 +35,7 @@ _RECORD_KEYS = {"type", "name", "namespace", "doc", "fields"}
 _CONTROL = "control"  # of the outermost record alone
 _FIELD_KEYS = {"name", "type", "doc", "purpose", "classification", "aliases", "default"}
 _TYPE_KEYS = {
-    "string": {"type", "logicalType", "pattern", "maxLength"},
+    "string": {"type", "logicalType", "holds", "pattern", "maxLength"},
     "int": {"type", "minimum", "maximum"},
     "long": {"type", "logicalType", "minimum", "maximum"},
     "boolean": {"type"},
@@ -113,6 +123,7 @@ def _record(source: Mapping[str, Any], where: str) -> Iterator[Problem]:
 
 
 def _type(declared: Any, path: str) -> Iterator[Problem]:
+    nullable = isinstance(declared, list)
     if isinstance(declared, list):
         branches = [branch for branch in declared if branch != "null"]
         name = branches[0].get("type") if branches and isinstance(branches[0], Mapping) else (branches or [None])[0]
@@ -139,6 +150,7 @@ def _type(declared: Any, path: str) -> Iterator[Problem]:
     match kind:
         case "string":
             yield from _pattern(declared.get("pattern"), declared.get("maxLength"), path)
+            yield from _holds(declared, path, nullable=nullable)
         case "array":
             if isinstance(declared.get("items"), list):
                 yield Problem(f"{path}[]", "an item cannot be null")
@@ -146,6 +158,18 @@ def _type(declared: Any, path: str) -> Iterator[Problem]:
                 yield from _type(declared.get("items"), f"{path}[]")
         case "record":
             yield from _record(declared, path)
+
+
+def _holds(declared: Mapping[str, Any], path: str, *, nullable: bool) -> Iterator[Problem]:
+    holds = declared.get("holds")
+    if holds is None:
+        return
+    if holds not in HOLDS:
+        yield Problem(path, f"holds must be one of {', '.join(HOLDS)}")
+    elif holds == "functionName" and not nullable:
+        yield Problem(path, "a functionName must be nullable, as it may be withheld")
+    elif holds == "nodeId" and not re.fullmatch(str(declared.get("pattern")), f"{OTHER_TYPE}_0"):
+        yield Problem(path, f"the pattern of a nodeId must take {OTHER_TYPE}_0")
 
 
 def _pattern(pattern: object, max_length: object, path: str) -> Iterator[Problem]:

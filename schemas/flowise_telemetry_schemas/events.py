@@ -63,9 +63,13 @@ class AssistantCreated:
     EVENT: ClassVar[str] = "assistant_created"
 
     version: str | None = None
-    """Version of the app. Filled from the app's version where it is None."""
+    """Version of the app: three numbers, and at most one word with two more. Filled from the app's version where it is
+    None.
+    """
     assistant_id: str
-    """Id of the assistant, as the app's database made it."""
+    """Id of the assistant, as the app's database made it; a hash of it, whose key changes every month, where ids are
+    hashed.
+    """
     assistant_type: AssistantType = AssistantType.OTHER
     """What runs the assistant."""
 
@@ -85,9 +89,12 @@ class ChatflowCreated:
     EVENT: ClassVar[str] = "chatflow_created"
 
     version: str | None = None
-    """Version of the app. Filled from the app's version where it is None."""
+    """Version of the app: three numbers, and at most one word with two more. Filled from the app's version where it is
+    None.
+    """
     chatflow_id: str
-    """Id of the flow, as the app's database made it."""
+    """Id of the flow, as the app's database made it; a hash of it, whose key changes every month, where ids are hashed.
+    """
     flow_graph: FlowGraph
     """The shape of the new flow."""
 
@@ -107,11 +114,16 @@ class PredictionSent:
     EVENT: ClassVar[str] = "prediction_sent"
 
     version: str | None = None
-    """Version of the app. Filled from the app's version where it is None."""
+    """Version of the app: three numbers, and at most one word with two more. Filled from the app's version where it is
+    None.
+    """
     chatflow_id: str
-    """Id of the flow, as the app's database made it."""
+    """Id of the flow, as the app's database made it; a hash of it, whose key changes every month, where ids are hashed.
+    """
     chat_id: str
-    """Random id of the conversation."""
+    """Id of the conversation. A UUID as it is, unless ids are hashed; of anything else a hash whose key changes every
+    month.
+    """
     type: OriginType
     """Where the question came from."""
     flow_graph: FlowGraph
@@ -135,11 +147,16 @@ class ToolCreated:
     EVENT: ClassVar[str] = "tool_created"
 
     version: str | None = None
-    """Version of the app. Filled from the app's version where it is None."""
+    """Version of the app: three numbers, and at most one word with two more. Filled from the app's version where it is
+    None.
+    """
     tool_id: str
-    """Id of the tool, as the app's database made it."""
-    tool_name: str
-    """The tool's function name, as a model is told it: words of letters and digits, joined by _ or -."""
+    """Id of the tool, as the app's database made it; a hash of it, whose key changes every month, where ids are hashed.
+    """
+    tool_name: str | None
+    """The tool's function name, as a model is told it, chosen by a person; nothing where it does not look like one, or
+    looks like a credential.
+    """
 
     def properties(self) -> dict[str, Any]:
         """Return the event's own fields in wire form."""
@@ -157,15 +174,20 @@ class VectorUpserted:
     EVENT: ClassVar[str] = "vector_upserted"
 
     version: str | None = None
-    """Version of the app. Filled from the app's version where it is None."""
+    """Version of the app: three numbers, and at most one word with two more. Filled from the app's version where it is
+    None.
+    """
     chatflow_id: str
-    """Id of the flow, as the app's database made it."""
+    """Id of the flow, as the app's database made it; a hash of it, whose key changes every month, where ids are hashed.
+    """
     type: OriginType
     """Where the upsert came from."""
     flow_graph: FlowGraph
     """The shape of the flow that ran."""
     stop_node_id: str | None = None
-    """Id of the vector store node that was written to, where the app names one."""
+    """Id of the vector store node that was written to, where the app names one; one of a type that is not known is
+    other and a number.
+    """
 
     def properties(self) -> dict[str, Any]:
         """Return the event's own fields in wire form."""
