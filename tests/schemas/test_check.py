@@ -111,6 +111,10 @@ def pair(of: Source) -> Source:
         (add(type=TIME | {"maximum": 2**62}), "extra: minimum and maximum of this timestamp are within"),
         (add(type=NAME | {"logicalType": "uuid"}), "extra: the pattern of a UUID takes nothing but UUIDs"),
         (add(type=JOINED), "extra: maxLength is 1 to 128"),
+        (
+            add(type=JOINED | {"maxLength": 64}),
+            "extra: the pattern lets in text such as 'what_is_the_capital",
+        ),
         (add(type=NAME | {"pattern": "^([a-z]{1,40}){1,40}$"}), "extra: the pattern matches one text in more than"),
         (add(type=NAME | {"pattern": "^A|B$"}), "extra: the pattern has | at character 3"),
         (lambda s: s.update(name="Tool"), "the record's name must be the folder's name"),
