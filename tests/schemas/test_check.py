@@ -110,7 +110,7 @@ def pair(of: Source) -> Source:
         (add(type=INT | {"maximum": 2**40}), "extra: minimum and maximum of this int are within"),
         (add(type=TIME | {"maximum": 2**62}), "extra: minimum and maximum of this timestamp are within"),
         (add(type=NAME | {"logicalType": "uuid"}), "extra: the pattern of a UUID takes nothing but UUIDs"),
-        (add(type=JOINED), "extra: maxLength is 1 to 128"),
+        (add(type=NAME | {"maxLength": 2_000}), "extra: maxLength is 1 to 128"),
         (
             add(type=JOINED | {"maxLength": 64}),
             "extra: the pattern lets in text such as 'what_is_the_capital",
