@@ -110,7 +110,7 @@ def test_what_is_pruned_counts_as_received(database_url: str) -> None:
         list(sink.prune(NOW_MS + 1))
         assert sum(sink.counts().values()) == 0
         assert account_of(sink) == before
-        sink.write(batch_with(events("a", [2, 5])))
+        sink.write(batch_with(events("a", [2, 5], NOW_MS + DAY_MS)))
         assert account_of(sink).total.written == 7
 
 
