@@ -16,6 +16,7 @@ from flowise_telemetry_consumer.errors import RowRefusedError
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.service.claim import Claimed, GroupState, claim
+from flowise_telemetry_consumer.sinks.account.letters import letters_for
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink, WriteResult
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -61,6 +62,7 @@ class WriteAttempt:
         self._within_limits = False
         self._claimed = not claim
         self._written: WriteResult | None = None
+        self._stored = False
         self._dead_letter_batch: DeadLetterBatch | None = None
 
     def advance(self, *, flush_seconds: float) -> None:
@@ -83,8 +85,8 @@ class WriteAttempt:
 
     @property
     def stored_offsets(self) -> Mapping[TopicPartition, int]:
-        """Next offsets that the sink has stored with the batch: none where it had no events."""
-        return self.batch.next_offsets if self._frames and self._written is not None else {}
+        """Next offsets that the sink has stored with the batch: none where it was given nothing."""
+        return self.batch.next_offsets if self._stored else {}
 
     def abandon(self) -> None:
         """Stop before the sink is touched, if there is still time: the partitions are assigned to another member.
@@ -132,10 +134,12 @@ class WriteAttempt:
     def _write(self, frames: Mapping[str, pl.DataFrame]) -> None:
         if self._written is not None:
             return
-        if frames:
-            offsets = dict(self.batch.next_offsets)
+        letters = letters_for(self._sink, self._dead)
+        if frames or letters is not None:
+            batch = Batch(frames, dict(self.batch.next_offsets), self._source, held=self._held, letters=letters)
             try:
-                self._written = self._sink.write(Batch(frames, offsets, self._source, held=self._held))
+                self._written = self._sink.write(batch)
+                self._stored = True
             except RowRefusedError as error:
                 raise RowRefusedError(f"{error.message}; the batch is {self.batch.spans_text()}") from error
         else:

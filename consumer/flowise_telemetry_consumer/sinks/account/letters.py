@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -12,13 +13,20 @@ import polars as pl
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.sinks.account.tables import LETTERS_TABLE, account_schema
-from flowise_telemetry_consumer.sinks.port import Batch
+from flowise_telemetry_consumer.sinks.port import Batch, KeepsAccount, Sink
 from flowise_telemetry_transport.types import Record
 
-__all__ = ["hashed_id", "letter_rows", "with_letters"]
+__all__ = ["hashed_id", "letter_rows", "letters_for", "with_letters"]
 
 _LAST_MS = 4_102_444_799_999
 """The end of 2099. A record may carry any time; no calendar of a sink ends before this."""
+
+
+def letters_for(sink: Sink, letters: Sequence[DeadLetter]) -> pl.DataFrame | None:
+    """Return the rows that a sink counts these dead letters by; None where there are none, or it does not count."""
+    if not letters or not isinstance(sink, KeepsAccount):
+        return None
+    return letter_rows(letters, now_ms=time.time_ns() // 1_000_000)
 
 
 def letter_rows(letters: Iterable[DeadLetter], *, now_ms: int) -> pl.DataFrame:
