@@ -54,8 +54,7 @@ class ConsumerCounters:
     sink's thread was given what it is at, and ``in_hand_since``, when the oldest record in hand was polled (both
     monotonic); ``draining``, once it was asked to stop; ``left`` records that were in hand at its end; ``committed``
     next offsets; ``lag`` in records from there, and ``held_back``, those that wait for the end of a transaction, both
-    looked up only after a scrape has set ``watched``; ``event_age_seconds`` of the newest event of the latest batch;
-    ``missing_events`` (see ``MissingEvents``; None where this consumer does not read the whole topic).
+    looked up only after a scrape has set ``watched``; ``event_age_seconds`` of the newest event of the latest batch.
 
     Only the consumer's thread writes, and the service never reads them; any thread may.
     """
@@ -85,7 +84,6 @@ class ConsumerCounters:
     lag: dict[TopicPartition, int] = field(default_factory=dict)
     watched: bool = False
     event_age_seconds: float | None = None
-    missing_events: int | None = None
     expired: int = 0
     held_back: dict[TopicPartition, int] = field(default_factory=dict)
     flush_seconds: Observer | None = field(default=None, repr=False)
