@@ -93,7 +93,7 @@ class RecordReader(Protocol):
         """
 
     def set_commit_metadata(self, metadata: Mapping[TopicPartition, str]) -> None:
-        """Set the texts that later commits of these partitions carry, of 4 KiB at most; replaces all earlier ones."""
+        """Set the texts that later commits of these partitions carry, of less than 4 KiB; replaces all earlier ones."""
 
     def commits(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit | None]:
         """Return the group's committed next offsets with their texts; None if there is none."""

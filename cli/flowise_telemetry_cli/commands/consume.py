@@ -219,6 +219,8 @@ def _summary(counters: ConsumerCounters) -> str:
     text = f"consumed {counters.consumed:,}, written {counters.written.total():,}"
     if counters.duplicates.total():
         text += f", already there {counters.duplicates.total():,}"
+    if counters.erased.total():
+        text += f", left out as erased {counters.erased.total():,}"
     if counters.control.total():
         text += f", control records {counters.control.total():,}"
     if counters.dead.total():
@@ -234,6 +236,7 @@ def _report(counters: ConsumerCounters, as_json: bool) -> None:
                     "consumed": counters.consumed,
                     "written": dict(+counters.written),
                     "duplicates": dict(+counters.duplicates),
+                    "erased": dict(+counters.erased),
                     "control": dict(+counters.control),
                     "dead": dict(+counters.dead),
                     "expired": counters.expired,
@@ -248,6 +251,9 @@ def _report(counters: ConsumerCounters, as_json: bool) -> None:
             [(event, counters.written[event], counters.duplicates[event]) for event in events],
         )
     )
+    if counters.erased:
+        echo()
+        echo(table(("left out as erased", "events"), sorted(counters.erased.items())))
     if counters.control:
         echo()
         echo(table(("no events, but counts of the apps", "records"), sorted(counters.control.items())))

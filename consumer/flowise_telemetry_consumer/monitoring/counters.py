@@ -16,7 +16,9 @@ __all__ = ["BatchOutcome", "ConsumerCounters", "OnChange"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOutcome:
-    """One completed batch: ``written`` and ``duplicates`` by event, ``control`` by kind of record, ``dead`` by reason.
+    """One completed batch: ``written``, ``duplicates`` and ``erased`` by event, ``control`` by kind of record.
+
+    ``dead`` is by reason; ``erased`` were left out because the sink was told to forget them.
 
     ``frames`` are its events and control records, by name; ``seconds`` is the duration of the attempts, without the
     waits between them.
@@ -25,6 +27,7 @@ class BatchOutcome:
     records: int
     written: Mapping[str, int]
     duplicates: Mapping[str, int]
+    erased: Mapping[str, int] = field(default_factory=dict)
     control: Mapping[str, int]
     dead: Mapping[str, int]
     seconds: float
@@ -40,10 +43,10 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class ConsumerCounters:
-    """Counts since the start. ``consumed`` = written + duplicates + control + dead, of completed batches.
+    """Counts since the start. ``consumed`` = written + duplicates + erased + control + dead, of completed batches.
 
-    ``written`` and ``duplicates`` are by event, ``dead`` by reason, ``control`` by kind of control record, such as
-    ``stream_state``: those are in the sink too, and no events. ``dropped_records`` were polled and not written,
+    ``written``, ``duplicates`` and ``erased`` are by event, ``dead`` by reason, ``control`` by kind of control record,
+    such as ``stream_state``: those are in the sink too, and no events. ``dropped_records`` were polled and not written,
     because their partitions were assigned to another member or the time to stop was up; they were not committed, and
     are read again. ``reread`` are records that the group had committed and that were read again because the sink did
     not have them any more; ``expired`` are offsets that retention removed before they were read. ``flush_seconds``
@@ -62,6 +65,7 @@ class ConsumerCounters:
     consumed: int = 0
     written: Counter[str] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
+    erased: Counter[str] = field(default_factory=Counter)
     control: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
     batches: int = 0
@@ -94,6 +98,7 @@ class ConsumerCounters:
         self.consumed += outcome.records
         self.written += Counter(outcome.written)
         self.duplicates += Counter(outcome.duplicates)
+        self.erased += Counter(outcome.erased)
         self.control += Counter(outcome.control)
         self.dead += Counter(outcome.dead)
         if self.flush_seconds is not None:

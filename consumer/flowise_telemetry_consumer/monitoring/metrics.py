@@ -57,11 +57,15 @@ class _ConsumerCollector:
         counters.watched = True
         yield _counter(
             "records_consumed",
-            "Records processed: written, deduplicated, control records, or sent to the dead-letter topic.",
+            "Records processed: written, deduplicated, left out as erased, control records, or sent to the dead-letter"
+            " topic.",
             counters.consumed,
         )
         yield _counters("events_written", "Events added to the sink.", "event", counters.written)
         yield _counters("events_deduplicated", "Events that the sink already had.", "event", counters.duplicates)
+        yield _counters(
+            "events_erased", "Events left out because they were erased from the sink.", "event", counters.erased
+        )
         yield _counters(
             "control_records", "Records that producers make of themselves, written.", "record", counters.control
         )

@@ -102,6 +102,7 @@ class WriteAttempt:
             records=len(self.batch),
             written={event: count for event, count in result.written.items() if event not in control},
             duplicates={event: count for event, count in result.duplicates.items() if event not in control},
+            erased={event: count for event, count in result.erased.items() if event not in control},
             control={name: frame.height for name, frame in (self._frames or {}).items() if name in control},
             dead=Counter(letter.reason for letter in self._dead),
             seconds=self.seconds,

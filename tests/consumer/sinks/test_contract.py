@@ -13,6 +13,7 @@ from flowise_telemetry_consumer.decoding.frames import frame_of, polars_schema
 from flowise_telemetry_consumer.errors import RowRefusedError, SinkError
 from flowise_telemetry_consumer.sinks import (
     Batch,
+    Erasable,
     KeepsProgress,
     Prunable,
     Readable,
@@ -34,7 +35,7 @@ NONE_HELD = dict.fromkeys(catalog().names, 0)
 def test_a_sink_has_the_roles_that_its_kind_says(sink_url: str) -> None:
     kind, sink = sink_kind(sink_url), open_sink(sink_url)
     assert isinstance(sink, Sink)
-    roles = {role for role in (KeepsProgress, Prunable, Readable, Stageable) if isinstance(sink, role)}
+    roles = {role for role in (Erasable, KeepsProgress, Prunable, Readable, Stageable) if isinstance(sink, role)}
     assert roles == kind.roles
     sink.close()
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.commit_text import closed, text_of
 from flowise_telemetry_transport.errors import (
     BrokerUnavailableError,
     TransportError,
@@ -266,7 +267,7 @@ class KafkaPythonReader:
         # The third field of kafka-python 2.1 and later: the leader epoch, -1 for "unknown" (KIP-320).
         epoch = [-1] * (len(OffsetAndMetadata._fields) - 2)
         client_offsets = {
-            _client_tp(tp): OffsetAndMetadata(offset, self._commit_metadata.get(tp, ""), *epoch)
+            _client_tp(tp): OffsetAndMetadata(offset, closed(self._commit_metadata.get(tp, "")), *epoch)
             for tp, offset in offsets.items()
         }
         with self._request(f"commit of group {self._group}", timeout_seconds):
@@ -289,7 +290,7 @@ class KafkaPythonReader:
             raise ConfigurationError("commits needs a reader that was opened with a group")
         with self._request(f"committed offsets of group {self._group}", self._request_seconds):
             found = {tp: self._consumer.committed(_client_tp(tp), metadata=True) for tp in partitions}
-        return {tp: None if its is None else Commit(its.offset, its.metadata or "") for tp, its in found.items()}
+        return {tp: its and Commit(its.offset, text_of(its.metadata or "")) for tp, its in found.items()}
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """See ``RecordReader``."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from flowise_telemetry_transport.commit_text import text_of
 from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, UnknownTopicError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka
 from flowise_telemetry_transport.librdkafka.errors import translate_error, translate_exception
@@ -85,7 +86,7 @@ class Lookup:
         for tp in found:
             if tp.error is not None:
                 raise translate_error(tp.error, doing, topic=tp.topic)
-            there = Commit(tp.offset, tp.metadata or "") if tp.offset >= 0 else None
+            there = Commit(tp.offset, text_of(_metadata(tp))) if tp.offset >= 0 else None
             commits[TopicPartition(tp.topic, tp.partition)] = there
         return commits
 
@@ -116,3 +117,11 @@ class Lookup:
                 return False
             raise translate_exception(error, "seek", topic=tp.topic) from error
         return True
+
+
+def _metadata(client_partition: Any) -> str:
+    """Return the metadata of a fetched commit with what follows it in memory, which may be no text at all."""
+    try:
+        return client_partition.metadata or ""
+    except UnicodeDecodeError as error:
+        return error.object.decode("utf-8", "replace")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.commit_text import closed
 from flowise_telemetry_transport.errors import BrokerUnavailableError, check_assigned, check_commit
 from flowise_telemetry_transport.librdkafka.assignment import Assignment
 from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, make_client, within
@@ -213,7 +214,8 @@ class LibrdkafkaReader:
         return self._offsets.topic_id(topic)
 
     def _client_commit(self, tp: TopicPartition, offset: int) -> Any:
-        return confluent_kafka().TopicPartition(tp.topic, tp.partition, offset, self._commit_metadata.get(tp, ""))
+        text = closed(self._commit_metadata.get(tp, ""))
+        return confluent_kafka().TopicPartition(tp.topic, tp.partition, offset, text)
 
     def close(self, *, timeout_seconds: float = 10.0) -> None:
         """See ``RecordReader``."""

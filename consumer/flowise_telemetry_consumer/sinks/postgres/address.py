@@ -30,12 +30,21 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """libpq's connection string with the password, the same place without it, and the schema of the tables."""
+    """libpq's connection string with the password, the same place without it, and the schema of the tables.
+
+    ``live`` is the schema whose staging tables these are; empty for live tables.
+    """
 
     conninfo: str = field(repr=False)
     schema: str
     place: str
     password: Password = NO_PASSWORD
+    live: str = ""
+
+    @property
+    def home(self) -> str:
+        """Return the schema of the live tables, of which this is or has the staging tables."""
+        return self.live or self.schema
 
     @property
     def shown(self) -> str:
@@ -46,7 +55,7 @@ class Address:
 
     def staging(self, name: str) -> Address:
         """Return the address of schema ``<schema>_<name>``. Raises ``ConfigurationError`` if that is too long."""
-        return replace(self, schema=_short_enough(f"{self.schema}_{name}"))
+        return replace(self, schema=_short_enough(f"{self.schema}_{name}"), live=self.home)
 
 
 def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address:
