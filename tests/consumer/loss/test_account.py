@@ -9,7 +9,7 @@ import pytest
 
 from flowise_telemetry_consumer.errors import FencedError
 from flowise_telemetry_consumer.loss import Outcome
-from flowise_telemetry_consumer.sinks import Prunable, open_sink
+from flowise_telemetry_consumer.sinks import MergesAccount, Prunable, open_sink
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.loss.streams import DAY_MS, NOW_MS, account_of, batch_with, dropped, events, state
@@ -86,6 +86,23 @@ def test_the_account_moves_with_the_tables(database_url: str) -> None:
         assert (account_of(sink), account_of(other)) == (before[1], before[0])
         sink.write(batch_with(events("a", range(5))))
         assert account_of(sink).total.written == 6
+
+
+def test_merging_changes_no_answer(database_url: str) -> None:
+    with closing(open_database(database_url)) as sink:
+        if not isinstance(sink, MergesAccount):
+            pytest.skip("this sink stores by column")
+        sink.prepare(catalog())
+        for number in range(5):
+            sink.write(batch_with(events("a", [number]), events("b", [2 * number], NOW_MS - number % 2 * DAY_MS)))
+        sink.write(batch_with(state("a", numbered=9, waiting=2, droppedExpired=1), state("c", numbered=3, ended=True)))
+        before = account_of(sink)
+        assert sink.merge_account() == (12, 4)
+        assert account_of(sink) == before
+        sink.write(batch_with(events("a", [4, 5]), state("a", 1, numbered=10, droppedExpired=1, ended=True)))
+        assert sink.merge_account() == (5, 4)
+        after = account_of(sink)
+        assert (after.total.written, after.total.numbered) == (11, 22)
 
 
 def test_a_writer_that_was_fenced_is_not_counted(claimed_url: str) -> None:
