@@ -27,7 +27,7 @@ __all__ = [
 
 EXIT_BUDGET_SECONDS = 1.0
 """Longest delay of the end of the process in which nothing gets on, however many ``Telemetry`` objects there are."""
-EXIT_PATIENCE_SECONDS = 4.0
+EXIT_PATIENCE_SECONDS = 9.0
 """Longest delay beyond it while something does: a busy machine imports and connects slowly, and then delivers."""
 
 _FORK_WAIT_SECONDS = 10.0

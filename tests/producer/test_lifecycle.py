@@ -155,7 +155,7 @@ def test_a_script_that_ends_while_the_client_is_imported_slowly_has_sent_everyth
 class Slow:  # as on a busy machine, or from a disk that was not read yet
     def find_spec(self, name, *_):
         if name in ("kafka.producer", "confluent_kafka"):
-            time.sleep(1.5)
+            time.sleep(5.5)
 sys.meta_path.insert(0, Slow())
 telemetry.send_telemetry(event())
 wait_until(lambda: telemetry._worker._sender is not None)

@@ -56,8 +56,10 @@ class ConsumerCounters:
     do not answer; ``assigned`` and ``paused`` partitions; ``polled_at`` (monotonic); ``advancing_since``, when the
     sink's thread was given what it is at, and ``in_hand_since``, when the oldest record in hand was polled (both
     monotonic); ``draining``, once it was asked to stop; ``left`` records that were in hand at its end; ``committed``
-    next offsets; ``lag`` in records from there, and ``held_back``, those that wait for the end of a transaction, both
-    looked up only after a scrape has set ``watched``; ``event_age_seconds`` of the newest event of the latest batch.
+    next offsets, and ``committed_at_ms``, when the latest was; ``lag`` in records from there, ``lag_since``, since when
+    the oldest of them has been there at least (monotonic), and ``held_back``, those that wait for the end of a
+    transaction, all looked up only after a scrape has set ``watched``; ``event_age_seconds`` of the newest event of the
+    latest batch.
 
     Only the consumer's thread writes, and the service never reads them; any thread may.
     """
@@ -85,7 +87,9 @@ class ConsumerCounters:
     draining: bool = False
     left: int = 0
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    committed_at_ms: int | None = None
     lag: dict[TopicPartition, int] = field(default_factory=dict)
+    lag_since: float | None = None
     watched: bool = False
     event_age_seconds: float | None = None
     expired: int = 0

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 
 from flowise_telemetry import environment
 from flowise_telemetry.consent.env_file import EnvFile
+from flowise_telemetry.consent.opt_out_lines import opt_out_named
 from flowise_telemetry.consent.stored_choice import StoredChoiceError, read_app_choice, read_choice
 
-__all__ = ["APP_OPT_OUT", "Consent", "decide", "environment_opt_out", "stored_consent"]
+__all__ = ["APP_OPT_OUT", "Consent", "decide", "environment_opt_out", "stored_consent", "unusual_opt_out"]
 
 _SHOWN_CHARACTERS = 5  # "false"
 
@@ -49,6 +50,18 @@ def environment_opt_out(environ: Mapping[str, str]) -> str | None:
     return None
 
 
+def unusual_opt_out(environ: Mapping[str, str]) -> str | None:
+    """Return the opt-out variable that is set under a name that is not quite its own, by case or spelling.
+
+    Looks at every variable: not for each event.
+    """
+    for spelling in list(environ):
+        name = opt_out_named(spelling)
+        if name is not None and environment.is_set(environ, spelling):
+            return name
+    return None
+
+
 def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argument: object = None) -> Consent:
     """Return the decision. ``read_file`` is called only if no place before it opted out.
 
@@ -56,7 +69,7 @@ def decide(environ: Mapping[str, str], read_file: Callable[[], EnvFile], *, argu
     """
     if argument is not None and not environment.is_yes(argument):
         return Consent(False, f"the argument enabled={_spelling(argument)}")
-    if name := environment_opt_out(environ):
+    if name := environment_opt_out(environ) or unusual_opt_out(environ):
         return Consent(False, f"{name} in the environment")
     file = read_file()
     if file.opt_out:

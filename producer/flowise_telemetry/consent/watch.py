@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flowise_telemetry.config_folder import last_opt_out_ms
-from flowise_telemetry.consent.decision import Consent, environment_opt_out, stored_consent
+from flowise_telemetry.consent.decision import Consent, environment_opt_out, stored_consent, unusual_opt_out
 from flowise_telemetry.consent.env_file import find_opt_out
 
 __all__ = ["OptOutWatch"]
@@ -16,8 +16,8 @@ __all__ = ["OptOutWatch"]
 class OptOutWatch:
     """Notices an opt-out; the first one stays, whatever is said later.
 
-    The environment is checked at every call; files, which are the stored choices and ``.env``, at most every
-    ``file_check_seconds``. ``choice_environ`` says where the choices are.
+    The environment is checked at every call; unusual spellings in it, and files, which are the stored choices and
+    ``.env``, at most every ``file_check_seconds``. ``choice_environ`` says where the choices are.
     """
 
     def __init__(
@@ -51,10 +51,11 @@ class OptOutWatch:
         self._found = self._found or consent
 
     def _look(self) -> Consent | None:
-        if name := environment_opt_out(self._environ):
-            return Consent(False, f"{name} in the environment")
         now = self._clock()
-        if now - self._files_checked_at < self._file_check_seconds:
+        is_time = now - self._files_checked_at >= self._file_check_seconds
+        if name := environment_opt_out(self._environ) or (unusual_opt_out(self._environ) if is_time else None):
+            return Consent(False, f"{name} in the environment")
+        if not is_time:
             return None
         self._files_checked_at = now
         if self._env_file_read is not None and (found := find_opt_out(self._env_file_read)):

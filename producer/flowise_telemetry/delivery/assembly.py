@@ -17,6 +17,7 @@ from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, load_secret
 
 if TYPE_CHECKING:
+    from flowise_telemetry.content import Content
     from flowise_telemetry.delivery.queue import EventQueue
     from flowise_telemetry.delivery.requests import Requests
     from flowise_telemetry.delivery.wakeup import Wakeup
@@ -40,6 +41,7 @@ def assemble(
     limits: Limits,
     *,
     app_version: str,
+    content: Content,
     queue: EventQueue,
     wakeup: Wakeup,
     requests: Requests,
@@ -74,7 +76,7 @@ def assemble(
 
     def encoder_of(stream: Stream) -> Encoder:
         stream.id = stream.id or new_stream_id()
-        return Encoder(app_version, instance_id(), stream.id)
+        return Encoder(app_version, instance_id(), stream.id, content)
 
     return Sender(
         queue=queue,

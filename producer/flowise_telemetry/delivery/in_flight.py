@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flowise_telemetry import lifecycle
+from flowise_telemetry.delivery.aside import Aside, is_done
 from flowise_telemetry.delivery.backoff import Backoff
 from flowise_telemetry.delivery.batch_bound import BatchBound
+from flowise_telemetry.delivery.client import Client
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.encoding.encoder import Encoded
@@ -74,7 +75,6 @@ class InFlight:
     ) -> None:
         self._topic = topic
         self._pending = pending
-        self._make_writer = make_writer
         self._wakeup = wakeup
         self._on_connected = on_connected
         self._batch_bound = batch_bound
@@ -82,8 +82,9 @@ class InFlight:
         self._ledger = ledger
         self._explain = explain
         self._look_at = float("inf")
+        self._reason: Aside[BaseException | None] | None = None
         self._clock = clock
-        self._writer: RecordWriter | None = None
+        self._client = Client(lambda: make_writer(batch_bound.bytes), aside=pending.keeps, ring=wakeup.ring)
         self._unanswered: dict[str, Encoded] = {}
         self._answers: deque[tuple[Encoded, Delivery | None, TransportError | None]] = deque()
         self._client_full_until = 0.0
@@ -99,7 +100,7 @@ class InFlight:
     @property
     def has_answers(self) -> bool:
         """True if ``take_answers`` has something to do."""
-        return bool(self._answers)
+        return bool(self._answers) or self._client.is_made or is_done(self._reason)
 
     def unanswered(self) -> list[Encoded]:
         """Return a copy of what was sent and not answered. Any thread may ask."""
@@ -108,7 +109,7 @@ class InFlight:
     def idle_seconds(self) -> float:
         """Return how long there will be nothing to do here."""
         wait = _POLL_SECONDS if self._unanswered else float("inf")
-        if self._pending:
+        if self._pending and not self._client.opening:
             blocked = max(self.backoff.wait_seconds(), self._client_full_until - self._clock(), 0.0)
             wait = min(wait, blocked if self._room() > 0 else _POLL_SECONDS)
         return wait
@@ -138,24 +139,23 @@ class InFlight:
         """Close the client once everything that it has is answered; return False until then."""
         if self._unanswered:
             return False
-        if self._writer is not None:
-            with contextlib.suppress(Exception):
-                self._writer.close(timeout_seconds=_CLOSE_MAX_SECONDS)
-            self._writer = None
+        self._client.close(_CLOSE_MAX_SECONDS)
         self._batch_bound.halve()
         return True
 
+    @property
+    def opening(self) -> bool:
+        """True while the client is made on another thread."""
+        return self._client.opening
+
     def open(self) -> RecordWriter | None:
-        """Return the client, made now if there is none; None if it cannot be made."""
-        if self._writer is None:
-            try:
-                # No fork between making the client and keeping it: the child must never free it, see keep_forever.
-                with lifecycle.loading():
-                    self._writer = self._make_writer(self._batch_bound.bytes)
+        """Return the client, made now if there is none; None if it cannot be made, or not yet."""
+        try:
+            if self._client.open():
                 self._look_at = self._clock() + _FIRST_LOOK_SECONDS
-            except Exception as error:
-                self.backoff.failed(error)
-        return self._writer
+        except Exception as error:
+            self.backoff.failed(error)
+        return self._client.writer
 
     def _send(self, writer: RecordWriter, encoded: Encoded) -> bool:
         """Return True if the event is on its way or settled, False if it has to be sent later."""
@@ -193,8 +193,8 @@ class InFlight:
 
     def poll(self) -> None:
         """Let the client hand out answers that are due."""
-        if self._writer is not None:
-            self._writer.poll()
+        if self._client.writer is not None:
+            self._client.writer.poll()
             self._look()
 
     def _look(self) -> None:
@@ -202,17 +202,35 @@ class InFlight:
         if self._connected or self._clock() < self._look_at or not self._unanswered or self._answers:
             return
         self._look_at = float("inf")
-        reason = None if self._explain is None or self.backoff.failing else self._explain(None)
-        if reason is not None:
-            self.backoff.failed(reason)
+        if self._explain is not None and not self.backoff.failing:
+            self._ask(self._explain, None)
 
     def _failed(self, error: BaseException) -> None:
         first = not self.backoff.failing and not self._closing
-        reason = self._explain(error) if first and self._explain is not None else None
-        self.backoff.failed(reason or error)
+        self.backoff.failed(error, unsaid=first and self._explain is not None)
+        if first and self._explain is not None:
+            self._ask(self._explain, error)
+
+    def _ask(self, explain: Explain, error: BaseException | None) -> None:
+        self._reason = Aside(functools.partial(explain, error), self._wakeup.ring)
+
+    def _take_reason(self) -> None:
+        if not is_done(self._reason):
+            return
+        asked, self._reason = self._reason, None
+        reason = None
+        with contextlib.suppress(Exception):
+            reason = asked.result()
+        if self.backoff.failing:
+            self.backoff.say(reason)
+        elif reason is not None and not self._connected:
+            self.backoff.failed(reason)
 
     def take_answers(self) -> bool:
         """Settle each answered event: delivered, dropped, or put back to be sent again. True if any was delivered."""
+        if self._client.is_made:
+            self.open()
+        self._take_reason()
         again: list[Encoded] = []
         delivered: list[Encoded] = []
         while self._answers:
@@ -260,11 +278,10 @@ class InFlight:
     def close(self, timeout_seconds: float) -> list[Encoded]:
         """Close the client within the time, and return the events that it never answered."""
         self._closing = True
-        if self._writer is not None:
-            with contextlib.suppress(Exception):
-                self._writer.close(timeout_seconds=min(timeout_seconds, _CLOSE_MAX_SECONDS))
+        self._client.close(min(timeout_seconds, _CLOSE_MAX_SECONDS), for_good=True)
         with contextlib.suppress(Exception):
             self.take_answers()
+        self.backoff.say()
         left = list(self._unanswered.values())
         self._unanswered.clear()
         if self._ledger is not None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import _thread
+import itertools
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.identity.stream import Stream
 from flowise_telemetry.stats import Counts, DropReason
 
-__all__ = ["EventQueue", "QueuedEvent"]
+__all__ = ["EventQueue", "QueuedEvent", "taken"]
 
 QueuedEvent = tuple[Any, int, int, int, float]
 """The event, its number in the process, when it occurred (milliseconds since 1970, and by the monotonic clock at the
@@ -151,3 +152,13 @@ class EventQueue:
 
     def __len__(self) -> int:
         return len(self._items)
+
+
+def taken(items: deque[QueuedEvent], most: int | None = None) -> Iterator[QueuedEvent]:
+    """Take items out, until there are none or ``most``; another thread may do so too."""
+    for _ in itertools.count() if most is None else range(most):
+        try:
+            item = items.popleft()
+        except IndexError:
+            return
+        yield item

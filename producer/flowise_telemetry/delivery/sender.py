@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from flowise_telemetry.delivery.backoff import Backoff
 from flowise_telemetry.delivery.in_flight import InFlight
 from flowise_telemetry.delivery.pending import PendingEvents
-from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent
+from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent, taken
 from flowise_telemetry.delivery.requests import Requests
 from flowise_telemetry.delivery.stream_encoders import StreamEncoders
 from flowise_telemetry.delivery.stream_reports import StreamReports
@@ -89,7 +88,7 @@ class Sender:
         The thread may come back, and then finds nothing left to do.
         """
         self._given_up = True
-        rest = [*self._queue.take_all(), *_taken(self._unencoded)]
+        rest = [*self._queue.take_all(), *taken(self._unencoded)]
         held = [*self._pending.take_unspooled(), *self._in_flight.unanswered()]
         fresh = [encoded for encoded in held if not encoded.row]
         if self._pending.keeps and self._encoders:
@@ -151,7 +150,14 @@ class Sender:
                 finally:
                     self._requests.keeping = False
             self._in_flight.open()
-        self._requests.progress_at = self._clock()
+        self._note_opening()
+
+    def _note_opening(self) -> None:
+        """Ask the end for patience while the client is made, as it does while this thread imports."""
+        if self._in_flight.opening:
+            self._requests.progress_at = float("inf")
+        elif self._requests.progress_at == float("inf"):
+            self._requests.progress_at = self._clock()
 
     def _close(self) -> None:
         """Keep what is left in the spool, if there is one, then close the client and count the rest."""
@@ -208,6 +214,7 @@ class Sender:
         first = not self._in_flight.has_sent
         if self._may_send():  # again: the disk may have taken its time
             self._in_flight.send_some()
+        self._note_opening()
         if first and self._in_flight.has_sent:
             self._requests.progress_at = self._clock() + _FIRST_ANSWER_SECONDS
         self._in_flight.poll()
@@ -236,7 +243,7 @@ class Sender:
         self._encoders.of(self._queue.stream)  # while everything is still in its place, because it may raise
         fresh: list[Encoded] = []
         grown_bytes = 0
-        for item in _taken(self._unencoded, _ENCODE_AT_ONCE_EVENTS):
+        for item in taken(self._unencoded, _ENCODE_AT_ONCE_EVENTS):
             encoded = self._encoders.encoded(item)
             if encoded is None:
                 self._queue.release(1, item[3])
@@ -267,7 +274,7 @@ class Sender:
             self._requests.lowest_unsettled = self._queue.numbered
 
     def _drop_unencoded(self) -> None:
-        for event, number, *_ in [*self._queue.take_all(), *_taken(self._unencoded)]:
+        for event, number, *_ in [*self._queue.take_all(), *taken(self._unencoded)]:
             self._queue.count_drop(number, self._reason_for_rest)
             self._counts.drop(self._reason_for_rest, type(event).EVENT)
 
@@ -288,13 +295,3 @@ class Sender:
         in_flight = (encoded.sequence for encoded in self._in_flight.unanswered() if encoded.sequence >= 0)
         lowest = min(lowest, min(in_flight, default=lowest))
         self._requests.lowest_unsettled = lowest
-
-
-def _taken(items: deque[QueuedEvent], most: int | None = None) -> Iterator[QueuedEvent]:
-    """Take items out, until there are none or ``most``; another thread may do so too."""
-    for _ in itertools.count() if most is None else range(most):
-        try:
-            item = items.popleft()
-        except IndexError:
-            return
-        yield item

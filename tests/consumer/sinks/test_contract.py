@@ -224,6 +224,7 @@ def test_writers_that_start_and_write_at_once_write_each_event_once(shared_url: 
     assert open_readable(shared_url).counts() == {event: 20 * 20 * size for event, size in sizes(batch()).items()}
 
 
+@pytest.mark.in_another_process
 @pytest.mark.slow
 def test_a_kill_leaves_whole_batches_and_the_next_delivery_completes_them(sink_url: str) -> None:
     process = start(sink_url, batches=1000, repeat=200)

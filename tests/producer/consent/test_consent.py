@@ -40,6 +40,31 @@ def test_a_variable_in_lower_case_counts(name: str, environ: dict[str, str]) -> 
     assert consent({**environ, name: "1"}) == Consent(False, f"{name} in the environment")
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "Disable_Flowise_Telemetry",
+        "\ufeffDISABLE_FLOWISE_TELEMETRY",
+        "DISABLE_FLOWISE_TELEMETRY ",
+        "export DISABLE_FLOWISE_TELEMETRY",
+        "disable-flowise-telemetry",
+        "".join(chr(ord(character) + 0xFEE0) for character in "DISABLE_FLOWISE_TELEMETRY"),
+    ],
+)
+def test_a_variable_whose_name_is_meant_counts_at_the_start_and_later(
+    spelling: str, environ: dict[str, str], make_telemetry: MakeTelemetry
+) -> None:
+    off = Consent(False, "DISABLE_FLOWISE_TELEMETRY in the environment")
+    assert consent({**environ, spelling: "true"}, enabled=True) == off
+    assert consent({**environ, spelling: "false", "MY_DISABLE_FLOWISE_TELEMETRY": "true"}).enabled
+    now = [0.0]
+    watch = OptOutWatch(environ, environ, clock=lambda: now[0])
+    assert watch.opt_out() is None
+    environ[spelling] = "1"
+    now[0] += 5.0
+    assert watch.opt_out() == off
+
+
 @pytest.mark.parametrize("value", [False, 0, "", " ", "0", "false", "False", "no", "NO ", "off", "n", "disabled", b"1"])
 def test_an_argument_that_is_not_plainly_a_yes_is_a_no(value: object, environ: dict[str, str]) -> None:
     found = consent(environ, enabled=value)

@@ -15,6 +15,12 @@ from flowise_telemetry.environment import OPT_OUTS
 
 NAME = "DISABLE_FLOWISE_TELEMETRY"
 
+
+def wide(text: str) -> str:
+    """The text in full-width letters, as an input method of East Asia writes it."""
+    return "".join(chr(ord(character) + 0xFEE0) if "!" <= character <= "~" else character for character in text)
+
+
 A_NO = {
     "UTF-16 with a mark, as PowerShell writes it": f"A=1\r\n{NAME}=true\r\n".encode("utf-16"),
     "UTF-16 little-endian without a mark": f"{NAME}=true\r\n".encode("utf-16-le"),
@@ -61,7 +67,22 @@ A_NO = {
     "an open quote and no value": f'{NAME}="'.encode(),
     "a value on the next line": f'{NAME}="\ntrue"\n'.encode(),
     "after a line with an open quote": f"A='1\n{NAME}=true\n".encode(),
-    "in full-width letters": f"{NAME}=\uff54\uff52\uff55\uff45".encode(),
+    "a value in full-width letters": f"{NAME}=\uff54\uff52\uff55\uff45".encode(),
+    "in full-width letters": wide(f"{NAME}=true").encode(),
+    "full-width letters and another language": f"{wide(NAME)}=да".encode(),
+    "full-width letters, ASCII's sign": f"export {wide(NAME.lower())} = true".encode(),
+    "full-width letters in UTF-16": wide(f"A=1\r\n{NAME}=true\r\n").encode("utf-16"),
+    "full-width letters in UTF-16 after UTF-8": b"AB=\xc3\xa9\n" + wide(f"{NAME}=true\r\n").encode("utf-16-le"),
+    "full-width letters in UTF-16 big-endian": b"A=1\n" + wide(f"{NAME}=true\r\n").encode("utf-16-be"),
+    "full-width letters in Shift JIS": wide(f"{NAME}=true\n").encode("cp932"),
+    "full-width letters in GBK": wide(f"{NAME}=true\n").encode("gbk"),
+    "full-width letters in Korean": wide(f"{NAME}=true\n").encode("cp949"),
+    "full-width letters in Big5": wide(f"{NAME}=true\n").replace("\uff3f", "_").encode("cp950"),
+    "mathematical letters": "".join(chr(0x1D400 + ord(c) - 65) if c != "_" else c for c in NAME).encode() + b"=1",
+    "accents": "DÌSÁBLE_FLÖWISE_TELËMETRY=1".encode(),
+    "accents, decomposed": f"{NAME}=1".replace("I", "I\u0300").encode(),
+    "Turkish lower case": f"{NAME}=1".lower().replace("i", "\u0131").encode(),
+    "Turkish upper case": f"{NAME}=1".replace("I", "\u0130").encode(),
     "another language": f"{NAME}=да".encode(),
     "a variable": f"{NAME}=${{OFF:-false}}".encode(),
     "yes, then no": f"{NAME}=true\n{NAME}=false\n".encode(),
@@ -83,6 +104,13 @@ NO_NO = {
     "PowerShell": f'$env:{NAME} = "false"'.encode(),
     "cmd": f'set "{NAME}=off"'.encode(),
     "a comment behind": f"{NAME}=false # set to true to opt out".encode(),
+    "false in full-width letters' name": f"{wide(NAME)}=false".encode(),
+    "0 behind a full-width sign": f"A=\u00e9\n{wide(NAME)}{wide('=')}0\n".encode("utf-16"),
+    "a comment in another language": f"# é: {NAME}=true\n{NAME}=false # é".encode(),
+    "a comment in Latin-1": b"# \xe9: " + f"{NAME}=true".encode(),
+    "a comment in Shift JIS": f"# \u3042 {wide(NAME)}=true".encode("cp932"),
+    "commented out behind a mark": f"\ufeff# {wide(NAME)}=true".encode(),
+    "part of another name in full-width letters": wide(f"MY_{NAME}=true").encode(),
     "commented out": f"# {NAME}=true".encode(),
     "commented out, in UTF-16": f"#{NAME}=true\r\n".encode("utf-16"),
     "commented out, indented": f"  #  {NAME}=true".encode(),
@@ -105,13 +133,16 @@ def test_what_is_plainly_no_no_leaves_it_on(spelling: str, environ: dict[str, st
 
 
 INVISIBLE = st.text(st.sampled_from("\ufeff\u200b\u200c\u200d\u2060\u00ad\u00a0\0 \t"), max_size=3)
-CASE = st.sampled_from([str.upper, str.lower, str.title])
+CASE = st.sampled_from(
+    [str.upper, str.lower, str.title, lambda name: wide(name.upper()), lambda name: wide(name.lower())]
+)
 ENCODING = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 ANY_CHARACTER = st.characters(exclude_categories=["Cs"])
 OTHER_LINES = st.lists(st.text(ANY_CHARACTER, max_size=20), max_size=3)
 A_YES = st.text(ANY_CHARACTER, min_size=1, max_size=12).filter(
     lambda text: (
         not (set(text.lower().split()) & {"0", "false", "no", "off"})
+        and "track" not in text.lower()  # nor another switch
         and any(character.isalnum() for character in text.splitlines()[0])
     )
 )

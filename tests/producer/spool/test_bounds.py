@@ -137,7 +137,7 @@ def test_a_folder_over_its_bound_is_recovered_oldest_first_and_then_used_again(
     assert folder_bytes(spool_dir) > 2 * MIB
     limits = Limits(spool_max_bytes=MIB, buffer_max_events=300, buffer_max_bytes=MIB)
     telemetry = make_telemetry(limits=limits)
-    wait_until(lambda: telemetry.stats().sent == 1_800)
+    wait_until(lambda: telemetry.stats().sent == 1_800, timeout_seconds=120.0)  # every removal waits for the disk
     assert telemetry.stats().recovered == 1_800
     for partition in range(broker.partition_counts()[EVENTS_TOPIC]):
         order = [record.key or b"" for record in stored_records(broker) if record.partition == partition]

@@ -40,6 +40,8 @@ class Connector:
         except self._psycopg.OperationalError as error:
             raise connect_failure(error, self._address, was_connected=self._was_connected) from error
         self._was_connected = True
+        # Whatever role or database say: what waits for another's commit has to see it afterwards.
+        connection.isolation_level = self._psycopg.IsolationLevel.READ_COMMITTED
         return connection
 
 

@@ -24,10 +24,11 @@ from flowise_telemetry_consumer.sinks.port import (
 from flowise_telemetry_consumer.sinks.postgres.adding import Adding
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.connecting import AdvisoryLocks, Connector
-from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after
-from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit, warn_of_unsafe_server
+from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after, limit_transaction
+from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit
 from flowise_telemetry_consumer.sinks.postgres.erasing import REMAINS, KnownErasures, erase, erasures_of
 from flowise_telemetry_consumer.sinks.postgres.errors import translate_errors
+from flowise_telemetry_consumer.sinks.postgres.inspection import Inspection
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, rows_of, stored_of
 from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
 from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
@@ -76,7 +77,7 @@ class PostgresSink:
         self._promote_timeout_seconds = promote_timeout_seconds
         self._schemas: dict[str, EventSchema] = {}
         self._connection: Connection[Any] | None = None
-        self._looked_at_server = False
+        self._inspection = Inspection(address)
         self._adding = Adding(address.schema)
         self._claims = Claims(address.shown)
         self._locks = AdvisoryLocks(address, self._connector)
@@ -105,7 +106,8 @@ class PostgresSink:
                 self._begin(connection)
                 kept, erased = self._erasures.current(connection).keep(batch.frames)
                 for event in sorted(kept):
-                    added[event] = self._adding.add(connection, self._schemas[event], kept[event])
+                    with translate_errors(self._address, event):
+                        added[event] = self._adding.add(connection, self._schemas[event], kept[event])
                 self._adding.account(connection, added, batch.letters)
                 self._advance(connection, batch)
         result = WriteResult.of(batch, {event: frame.height for event, frame in added.items()}, erased)
@@ -161,7 +163,7 @@ class PostgresSink:
                 if not there:
                     raise SinkError(f"{other.shown} has no tables: fill them first")
                 for address in (live, other):
-                    make_tables(connection, address.schema, there)
+                    self._make_tables(connection, address.schema, there)
             with connection.transaction():
                 self._begin(connection)
                 promote(
@@ -254,15 +256,17 @@ class PostgresSink:
         try:
             with self._bounded(connection), connection.transaction():
                 self._begin(connection)
-                make_tables(connection, self._address.schema, self._schemas.values())
-                if not self._looked_at_server:
-                    warn_of_unsafe_server(connection, self.url)
-                    self._looked_at_server = True
+                self._make_tables(connection, self._address.schema, self._schemas.values())
+                self._inspection.look(connection, self._schemas)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
+
+    def _make_tables(self, connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
+        seconds = self._statement_timeout_ms / 1000
+        make_tables(connection, schema_name, schemas, shown=self.url, timeout_seconds=seconds)
 
     def _bounded(self, connection: Connection[Any]) -> AbstractContextManager[None]:
         """Bound a transaction from here, for a server that stands still and bounds nothing itself."""
@@ -270,13 +274,7 @@ class PostgresSink:
 
     def _begin(self, connection: Connection[Any]) -> None:
         """Set the limits of this transaction, and that its commit waits for the disk."""
-        # For this transaction, not for the session: behind a pooler the session is someone else's next. Without the
-        # second limit, a writer stopped in the middle would block the next writer of the same events forever.
-        connection.execute(
-            "SELECT set_config('statement_timeout', %(ms)s, true), "
-            "set_config('idle_in_transaction_session_timeout', %(ms)s, true)",
-            {"ms": str(self._statement_timeout_ms)},
-        )
+        limit_transaction(connection, self._statement_timeout_ms)
         flush_commit(connection)
 
     @contextlib.contextmanager
