@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, replay
+from flowise_telemetry_consumer.errors import RowRefusedError
 from flowise_telemetry_consumer.loss import loss_of
 from flowise_telemetry_consumer.replay import replay_archive
 from flowise_telemetry_consumer.sinks import Batch, Sink, open_sink
@@ -99,6 +100,23 @@ def test_a_consumer_counts_each_dead_letter_once_however_often_it_is_read(world:
     assert sorted(str(letter["reason"]) for letter in letters) == ["empty", "truncated", "unknown_framing"]
     assert {letter["topic"] for letter in letters} == {TOPIC} != {DLQ}
     assert len({(letter["partition"], letter["record_offset"]) for letter in letters}) == 3
+
+
+def test_a_row_that_the_sink_refuses_is_counted_with_its_letter() -> None:
+    world = World(partitions=1)
+    world.sink = sink = CountingSink()
+    refused = world.send_good(9)[4]
+    world.send_bad()
+
+    def refuse(batch: Batch) -> None:
+        if any(refused in frame["event_id"] for frame in batch.frames.values()):
+            raise RowRefusedError("a rule of the table refuses a row")
+
+    sink.on_write = refuse
+    settings = ConsumerSettings(topic=TOPIC, group=GROUP, on_refused="dead-letter")
+    world.consumer(settings=settings).run(StopWhen(world.all_committed))
+    assert world.sink.event_ids() == world.accepted() - {refused}
+    assert sorted(str(letter["reason"]) for letter in sink.letters.values()) == ["refused", "unknown_framing"]
 
 
 def test_rows_of_before_are_counted_when_the_account_begins(tmp_path: Path) -> None:

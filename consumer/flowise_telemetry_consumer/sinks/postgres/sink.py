@@ -21,6 +21,7 @@ from flowise_telemetry_consumer.sinks.port import (
     require_prepared,
     staging_name,
 )
+from flowise_telemetry_consumer.sinks.postgres.account import merge_streams
 from flowise_telemetry_consumer.sinks.postgres.adding import Adding
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.connecting import AdvisoryLocks, Connector
@@ -37,7 +38,6 @@ from flowise_telemetry_consumer.sinks.postgres.tables import (
     counts_of,
     frames_of,
     make_tables,
-    merge_streams,
 )
 from flowise_telemetry_consumer.sinks.rows import newest, require_columns
 from flowise_telemetry_schemas import EventSchema, catalog

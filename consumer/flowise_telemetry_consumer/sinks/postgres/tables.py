@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from flowise_telemetry_consumer.sinks.account.port import Merged
-from flowise_telemetry_consumer.sinks.account.seeding import merged_columns, merged_select, seed_statements
+from flowise_telemetry_consumer.sinks.account.seeding import seed_statements
 from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, STREAMS_TABLE, account_schema
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.postgres.progress import progress_table
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 __all__ = [
+    "DAY",
+    "INSTANCE",
     "columns_of",
     "copy_rows",
     "copy_statement",
@@ -32,7 +33,6 @@ __all__ = [
     "is_keyed",
     "make_tables",
     "merge_statement",
-    "merge_streams",
     "stage_statement",
 ]
 
@@ -53,8 +53,10 @@ _READ_AS = {
     "record": "{}::text",
     "timestamp": """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
 }
-_DAY = "(occurred_at AT TIME ZONE 'UTC')::date"
-_INSTANCE = "min(instance_id::text)::uuid"
+DAY = "(occurred_at AT TIME ZONE 'UTC')::date"
+"""A row's day in UTC."""
+
+INSTANCE = "min(instance_id::text)::uuid"
 """PostgreSQL before 18 orders no UUIDs."""
 
 _COPY_ROWS = 10_000
@@ -149,26 +151,8 @@ def _count_rows(connection: Connection[Any], schema_name: str) -> None:
     held = {event: columns_of(connection, schema_name, event) for event in catalog().names}
     there = [(event, Identifier(schema_name, event).as_string(connection)) for event in held if held[event]]
     into = Identifier(schema_name, STREAMS_TABLE).as_string(connection)
-    for statement in seed_statements(into, there, day=_DAY, ever="bool_or", instance=_INSTANCE, held=held.__getitem__):
+    for statement in seed_statements(into, there, day=DAY, ever="bool_or", instance=INSTANCE, held=held.__getitem__):
         connection.execute(SQL(statement))
-
-
-def merge_streams(connection: Connection[Any], schema_name: str) -> Merged:
-    """Replace the rows of streams by their sums. What others add meanwhile is neither read nor deleted."""
-    from psycopg.sql import SQL, Identifier
-
-    if not columns_of(connection, schema_name, STREAMS_TABLE):
-        return Merged(0, 0)
-    table = Identifier(schema_name, STREAMS_TABLE).as_string(connection)
-    sums = merged_select("gone", day=_DAY, ever="bool_or", instance=_INSTANCE)
-    row = connection.execute(
-        SQL(
-            f"WITH gone AS (DELETE FROM {table} RETURNING *), "  # noqa: S608 - our table
-            f"put AS (INSERT INTO {table} ({merged_columns()}) {sums} RETURNING 1) "
-            "SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM put)"
-        )
-    ).fetchone()
-    return Merged(*row) if row else Merged(0, 0)
 
 
 def is_keyed(schema: EventSchema) -> bool:
