@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowise_telemetry import environment
 from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_schemas.events import DISCLOSURE
 
 __all__ = ["Content", "NodeTypes"]
 
@@ -20,11 +21,13 @@ class Content:
     """The settings. ``own_node_types`` are kept beside those of the vocabulary.
 
     ``hash_ids``: every id of the app's database is hashed with the month's key. ``tool_names``: False withholds all.
+    ``disclosed`` is the latest disclosure that users were shown; fields of later ones leave with their default.
     """
 
     own_node_types: frozenset[str] = frozenset()
     hash_ids: bool = False
     tool_names: bool = True
+    disclosed: int = DISCLOSURE
 
     @classmethod
     def read(
@@ -50,6 +53,10 @@ class Content:
             hash_ids=_is_strict("ids", HASHED, ids, environ.get(environment.IDS, "")),
             tool_names=not _is_strict("tool_names", OFF, tool_names, environ.get(environment.TOOL_NAMES, "")),
         )
+
+    def as_disclosed(self, disclosure: int) -> Content:
+        """Return the same for users who were shown this disclosure."""
+        return replace(self, disclosed=disclosure)
 
     @classmethod
     def strictest(cls) -> Content:

@@ -188,8 +188,15 @@ class Telemetry:
             from flowise_telemetry.consent.notice import show_notice
 
             show_notice(self._settings.environ)
+        self._disclose()
         if self._settings.spool_has_files:  # recover them now, not with the first event
             self._start()
+
+    def _disclose(self) -> None:
+        if self._writer_factory is None:
+            from flowise_telemetry.consent.notice import disclose
+
+            self._content = self._content.as_disclosed(disclose(self._settings.environ))
 
     def _begin(self, *, closed: bool = False) -> None:
         """Create what belongs to one process: at the start, and again in the child of a fork."""
@@ -305,6 +312,7 @@ class Telemetry:
         if on and not self._consent.enabled:
             self._decide()
             if self._active:
+                self._disclose()
                 self._begin(closed=self._closed)
         elif not on and self._consent.enabled:
             self._turn_off()

@@ -147,6 +147,11 @@ class Catalog:
         """The names of all kinds of record, control records included, sorted."""
         return tuple(self._latest)
 
+    @property
+    def disclosure(self) -> int:
+        """The number of the latest disclosure: the highest of any field of the newest versions."""
+        return max((field.disclosure for schema in self._latest.values() for field in schema.fields), default=1)
+
     def __iter__(self) -> Iterator[EventSchema]:
         return iter(self._schemas)
 

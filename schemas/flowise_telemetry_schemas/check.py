@@ -33,7 +33,7 @@ CLASSIFICATIONS = ("identifier", "name", "enum", "count", "time", "structure")
 
 _RECORD_KEYS = {"type", "name", "namespace", "doc", "fields"}
 _CONTROL = "control"  # of the outermost record alone
-_FIELD_KEYS = {"name", "type", "doc", "purpose", "classification", "aliases", "default"}
+_FIELD_KEYS = {"name", "type", "doc", "purpose", "classification", "aliases", "default", "disclosure"}
 _TYPE_KEYS = {
     "string": {"type", "logicalType", "holds", "pattern", "maxLength"},
     "int": {"type", "minimum", "maximum"},
@@ -117,6 +117,10 @@ def _record(source: Mapping[str, Any], where: str) -> Iterator[Problem]:
         for key in ("doc", "purpose"):
             if not field.get(key):
                 yield Problem(path, f"{key} is missing")
+        if type(field.get("disclosure", 1)) is not int or field.get("disclosure", 1) < 1:
+            yield Problem(path, "disclosure must be a number from 1")
+        elif field.get("disclosure", 1) > 1 and "default" not in field:
+            yield Problem(path, "a field that was disclosed after the first release needs a default, until it is shown")
         if field.get("classification") not in CLASSIFICATIONS:
             yield Problem(path, f"classification must be one of {', '.join(CLASSIFICATIONS)}")
         yield from _type(field.get("type"), path)

@@ -10,6 +10,7 @@ from flowise_telemetry_schemas.flow_graph import Edge, FlowGraph
 
 __all__ = [
     "CLASSES",
+    "DISCLOSURE",
     "EVENT_CLASSES",
     "AssistantCreated",
     "AssistantType",
@@ -201,6 +202,9 @@ class VectorUpserted:
 
 Event = AssistantCreated | ChatflowCreated | PredictionSent | ToolCreated | VectorUpserted
 """Any of the events."""
+
+DISCLOSURE = 1
+"""The number of the disclosure that names every field of these events."""
 
 EVENT_CLASSES: dict[str, type[Event]] = {
     "assistant_created": AssistantCreated,

@@ -24,8 +24,9 @@ class Field:
     milliseconds since 1970, UTC), ``array`` (see ``items``) and ``record`` (see ``fields``). The ``items`` of an array
     have neither name nor purpose. ``holds`` says what a string is, where the producer does more than check its pattern
     (``check.HOLDS``); a ``uuid`` that is not of the envelope is a ``databaseId`` unless it says otherwise.
-    ``other_symbol`` is the default of an enum's type (Avro 1.12, "Enums"): it stands for
-    whatever the enum does not list.
+    ``disclosure`` is the number of the disclosure that named it first, 1 being that of the first release: until users
+    were shown that one, the producer writes the default. ``other_symbol`` is the default of an enum's type (Avro 1.12,
+    "Enums"): it stands for whatever the enum does not list.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Field:
     doc: str = ""
     purpose: str = ""
     classification: str = ""
+    disclosure: int = 1
     aliases: tuple[str, ...] = ()
     has_default: bool = False
     default: object = None
@@ -115,6 +117,7 @@ def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
         doc=field.get("doc", ""),
         purpose=field.get("purpose", ""),
         classification=field.get("classification", ""),
+        disclosure=field.get("disclosure", 1),
         aliases=tuple(field.get("aliases", ())),
         has_default="default" in field,
         default=field.get("default"),

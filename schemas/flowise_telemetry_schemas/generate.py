@@ -58,12 +58,16 @@ def event_classes(schemas: Catalog) -> str:
     parts = [_HEAD]
     if imported:
         parts.append(f"from flowise_telemetry_schemas.flow_graph import {', '.join(imported)}\n")
-    exported = ["CLASSES", "EVENT_CLASSES", *sorted([*names, *enums, *made, "Event"])]
+    exported = ["CLASSES", "DISCLOSURE", "EVENT_CLASSES", *sorted([*names, *enums, *made, "Event"])]
     parts.append("__all__ = [\n" + "".join(f'    "{name}",\n' for name in exported) + "]\n")
     parts += [_enum_class(name, field) for name, field in sorted(enums.items())]
     parts += [_record_class(name, field) for name, field in sorted(made.items())]
     parts += [_event_class(schema) for schema in latest]
     parts.append(f"\nEvent = {' | '.join(names)}\n" + '"""Any of the events."""\n')
+    parts.append(
+        f"DISCLOSURE = {schemas.disclosure}\n"
+        '"""The number of the disclosure that names every field of these events."""\n'
+    )
     parts.append(
         "EVENT_CLASSES: dict[str, type[Event]] = {\n"
         + "".join(f'    "{schema.event}": {schema.name},\n' for schema in latest)

@@ -19,7 +19,7 @@ from flowise_telemetry.ledger import LedgerEntry, read_ledger
 from tests.chaos.checker import Ended
 from tests.services.standstill import freeze, kill, thaw
 
-__all__ = ["NO_ANSWER", "WAIT_SECONDS", "App", "ConsumerProcess", "TrialError", "wait_for"]
+__all__ = ["NO_ANSWER", "WAIT_SECONDS", "App", "ConsumerProcess", "NotTriedError", "TrialError", "wait_for"]
 
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 300.0
@@ -31,6 +31,10 @@ _LOOK_SECONDS = 0.1
 
 class TrialError(Exception):
     """What a trial waits for does not come, or a process ended as it may not."""
+
+
+class NotTriedError(Exception):
+    """This machine cannot do what a scenario needs."""
 
 
 def wait_for(condition: Callable[[], object], what: str, *, seconds: float = WAIT_SECONDS) -> None:

@@ -10,7 +10,7 @@ from tests.chaos.checker import Kind, Verdict
 
 __all__ = ["Outcome", "table"]
 
-_HEAD = ("scenario", "client", "offered", "written", "dead letters", "expired", *get_args(Kind))
+_HEAD = ("scenario", "client", "offered", "written", "dead letters", "expired", *get_args(Kind), "alert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Outcome:
 
     scenario: str
     client: str
+    alert: str | None
     seconds: float
     verdict: Verdict | None
     failure: str | None = None
@@ -37,13 +38,14 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
-    verdict = outcome.verdict
+    verdict, alert = outcome.verdict, f"`{outcome.alert}`" if outcome.alert else ""
     if verdict is None:
-        return (outcome.scenario, outcome.client, *("-" for _ in _HEAD[2:]))
+        return (outcome.scenario, outcome.client, *("-" for _ in _HEAD[3:]), alert)
     counts = (verdict.offered, verdict.written, verdict.dead, verdict.expired)
     return (
         outcome.scenario,
         outcome.client,
         *(f"{count:,}" for count in counts),
         *(f"{verdict.count(kind)}" for kind in get_args(Kind)),
+        alert,
     )

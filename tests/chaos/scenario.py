@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
+from tests.chaos.stage import SinkKind
 from tests.chaos.trial import Trial
 
 __all__ = ["SCENARIOS", "Scenario", "scenario"]
-
-SinkKind = Literal["postgresql", "sqlite", "delta"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import uuid
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from flowise_telemetry_transport import KafkaSettings, TopicSpec, open_admin
 from tests.chaos.processes import wait_for
 from tests.consumer.tcp_door import TcpDoor
 from tests.services.kafka_java import JavaKafka
+from tests.services.object_store import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS
 from tests.services.postgres_process import PostgresProcess
 
-__all__ = ["Stage"]
+__all__ = ["SinkKind", "Stage"]
 
+SinkKind = Literal["postgresql", "small disk", "delta", "delta+s3"]
+"""A small disk holds a SQLite file; it can be filled."""
+
+_ADMIN_SECONDS = 60.0
 _PROPERTIES = {
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,DOOR:PLAINTEXT",
     "group.min.session.timeout.ms": "1000",
@@ -29,6 +36,7 @@ class Stage:
         self.postgres_door = TcpDoor(lambda: _connection(f"127.0.0.1:{self.postgres.port}"))
         self.kafka = JavaKafka(_PROPERTIES, ["DOOR"], advertised={"DOOR": self.kafka_door.port})
         self.postgres = PostgresProcess()
+        self._object_store: SeaweedFS | None = None
 
     def start(self) -> Stage:
         """Start the servers; raises ``RungUnavailableError`` where they cannot be had."""
@@ -42,6 +50,17 @@ class Stage:
             door.shut()
         self.kafka.stop()
         self.postgres.stop()
+        if self._object_store is not None:
+            self._object_store.stop()
+
+    @property
+    def object_store(self) -> SeaweedFS:
+        """The object storage, started when it is wanted first."""
+        if self._object_store is None:
+            self._object_store = SeaweedFS()
+            self._object_store.start()
+            os.environ |= {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+        return self._object_store
 
     def settings(self) -> KafkaSettings:
         """Return the judge's connection."""
@@ -84,29 +103,44 @@ class Stage:
         """Raise a topic's partitions to this number."""
         from confluent_kafka.cimpl import NewPartitions
 
-        for answer in self._admin().create_partitions([NewPartitions(topic, count)]).values():
-            answer.result()
+        admin = self._admin()
+        for answer in admin.create_partitions([NewPartitions(topic, count)]).values():
+            answer.result(_ADMIN_SECONDS)
 
     def delete_topic(self, topic: str) -> None:
         """Delete a topic; return once its name is free."""
-        for answer in self._admin().delete_topics([topic]).values():
-            answer.result()
-        wait_for(lambda: topic not in self._admin().list_topics(timeout=10).topics, f"the end of {topic}")
+        admin = self._admin()
+        for answer in admin.delete_topics([topic]).values():
+            answer.result(_ADMIN_SECONDS)
+        wait_for(lambda: topic not in admin.list_topics(timeout=10).topics, f"the end of {topic}")
 
     def expire(self, topic: str) -> dict[int, int]:
         """Remove all records that a topic has, as retention does; return the first offset of each partition."""
         from confluent_kafka import OFFSET_END, TopicPartition
 
-        partitions = self._admin().list_topics(topic, timeout=10).topics[topic].partitions
-        asked = [TopicPartition(topic, number, OFFSET_END) for number in partitions]
-        return {
-            tp.partition: answer.result().low_watermark for tp, answer in self._admin().delete_records(asked).items()
-        }
+        admin = self._admin()
+        partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+        answers = admin.delete_records([TopicPartition(topic, number, OFFSET_END) for number in partitions])
+        return {tp.partition: answer.result(_ADMIN_SECONDS).low_watermark for tp, answer in answers.items()}
 
     def _admin(self) -> Any:
+        """A client, to be kept while its answers are waited for."""
         from confluent_kafka.admin import AdminClient
 
         return AdminClient({"bootstrap.servers": self.kafka.bootstrap_server})
+
+    def sink_url(self, kind: SinkKind, folder: Path) -> str:
+        """Return the URL of an empty sink; ``folder`` is for those on disk."""
+        match kind:
+            case "postgresql":
+                return self.new_database()
+            case "small disk":
+                return f"sqlite:///{folder}/events.db"
+            case "delta":
+                return f"delta:///{folder}/events"
+            case "delta+s3":
+                name = uuid.uuid4().hex
+                return f"delta+s3://{BUCKET}/{name}/events?endpoint_url={self.object_store.endpoint}"
 
     def heal(self) -> None:
         """Let everything run and pass again."""
@@ -121,8 +155,14 @@ class Stage:
             self.kafka.launch()
         if not self.postgres.is_up:
             self.postgres.start()
+        if self._object_store is not None:
+            self._object_store.thaw()
+            if not self._object_store.is_up:
+                self._object_store.start()
 
 
 def _connection(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=5)
+    connection = socket.create_connection((host, int(port)), timeout=5)
+    connection.settimeout(None)  # that was for connecting; idle ones stay
+    return connection

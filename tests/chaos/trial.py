@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from flowise_telemetry_consumer import SinkError
 from flowise_telemetry_consumer.decoding.frames import wire_records
 from flowise_telemetry_consumer.loss import loss_of
 from flowise_telemetry_schemas import catalog, record_to_json
-from flowise_telemetry_transport import ClientName, Record, open_reader, open_writer
+from flowise_telemetry_transport import ClientName, Record, TransportError, open_reader, open_writer
 from flowise_telemetry_transport.types import Delivery, OutgoingRecord
 from tests.chaos.checker import Acknowledged, Found, Sent, Verdict, check
-from tests.chaos.processes import NO_ANSWER, App, ConsumerProcess, TrialError, wait_for
-from tests.chaos.stage import Stage
+from tests.chaos.processes import NO_ANSWER, App, ConsumerProcess, NotTriedError, TrialError, wait_for
+from tests.chaos.stage import SinkKind, Stage
 from tests.cli.program import environment
 from tests.consumer.sinks.roles import open_readable
 
 __all__ = ["Trial"]
+
+
+_BLOCK_BYTES = 4_096
+_SMALL_DISK_BLOCKS = 2_048
 
 
 @dataclass(slots=True)
@@ -29,14 +37,15 @@ class Trial:
     client: ClientName
     folder: Path
     random: Random
-    sink_url: str
     topic: str
     group: str = "chaos"
+    sink_url: str = ""
     apps: list[App] = field(default_factory=list)
     consumers: list[ConsumerProcess] = field(default_factory=list)
     junk: set[bytes] = field(default_factory=set)
     expired_before: dict[int, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    _is_mounted: bool = False
 
     # -- what is tried --------------------------------------------------------------------------------------------
 
@@ -45,15 +54,19 @@ class Trial:
         *,
         spool: bool = False,
         after: App | None = None,
+        spool_folder: Path | None = None,
         clock_seconds: float = 0.0,
         buffer_max_events: int = 20_000,
     ) -> App:
         """Start an app; ``after`` another one, it runs in the same folder, and finds its spool."""
         folder = after.folder if after else self.folder / f"app-{len(self.apps)}"
         folder.mkdir(exist_ok=True)
+        spool_folder = folder / "spool" if spool else spool_folder
         app = App(
             folder,
-            self._environment(folder, **({"FLOWISE_TELEMETRY_SPOOL_DIR": str(folder / "spool")} if spool else {})),
+            self._environment(
+                folder, **({"FLOWISE_TELEMETRY_SPOOL_DIR": str(spool_folder)} if spool_folder is not None else {})
+            ),
             first=1_000_000 * len(self.apps),
             clock_seconds=clock_seconds,
             buffer_max_events=buffer_max_events,
@@ -129,6 +142,37 @@ class Trial:
         if left or failures:
             raise TrialError(f"junk was not delivered: {failures or left}")
 
+    def execute(self, statement: str) -> None:
+        """Run a statement in the sink's database."""
+        import psycopg
+
+        with psycopg.connect(self.sink_url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Keep everyone from a table of the sink's database."""
+        import psycopg
+
+        with psycopg.connect(self.sink_url) as connection:
+            connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+            yield
+
+    @property
+    def sink_folder(self) -> Path:
+        """The folder of a sink on disk."""
+        return self.folder / "sink"
+
+    def fill(self, ballast: Path) -> None:
+        """Write a file until the disk is full; raises ``TrialError`` where it is no small one."""
+        with ballast.open("wb", buffering=0) as file:
+            for _ in range(_SMALL_DISK_BLOCKS + 1):
+                try:
+                    file.write(bytes(_BLOCK_BYTES))
+                except OSError:
+                    return
+        raise TrialError(f"{ballast.parent} is not full")
+
     def moment(self, high_seconds: float) -> None:
         """Let up to so much time pass, chosen by the seed: a fault comes at any moment."""
         time.sleep(self.random.uniform(0.0, high_seconds))
@@ -139,7 +183,8 @@ class Trial:
             FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=f"127.0.0.1:{self.stage.kafka_door.port}",
             FLOWISE_TELEMETRY_TOPIC=self.topic,
             FLOWISE_TELEMETRY_CLIENT=self.client,
-            FLOWISE_TELEMETRY_TOOL_NAMES="all",
+            FLOWISE_TELEMETRY_IDS="plain",  # the account is kept by them
+            FLOWISE_TELEMETRY_TOOL_NAMES="plain",
             FLOWISE_TELEMETRY_KAFKA_SESSION_TIMEOUT_MS="6000",
             **more,
         )
@@ -177,8 +222,11 @@ class Trial:
         def handled() -> bool:
             if not any(consumer.is_up for consumer in self.consumers):
                 raise TrialError(f"no consumer is left: {self.consumers[-1].log.read_text(errors='replace')[-800:]}")
-            ends = reader.end_offsets(reader.partitions_of(self.topic))
-            committed = reader.committed(list(ends))
+            try:
+                ends = reader.end_offsets(reader.partitions_of(self.topic))
+                committed = reader.committed(list(ends))
+            except TransportError:
+                return False
             return all((committed[tp] or 0) >= end for tp, end in ends.items()) and self._count() >= wanted
 
         try:
@@ -190,6 +238,8 @@ class Trial:
         sink = open_readable(self.sink_url)
         try:
             counts = sink.counts()
+        except SinkError:  # it is away, or nobody has made it yet
+            return 0
         finally:
             sink.close()
         return sum(counts[event] for event in catalog().events if event in counts)
@@ -243,9 +293,25 @@ class Trial:
         finally:
             reader.close()
 
+    def begin(self, kind: SinkKind) -> None:
+        """Make the sink. Raises ``NotTriedError`` where this machine gives no small disk."""
+        self.sink_folder.mkdir()
+        if kind == "small disk":
+            size = f"size={_SMALL_DISK_BLOCKS * _BLOCK_BYTES}"
+            done = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", size, "none", self.sink_folder], capture_output=True, check=False
+            )
+            if done.returncode:
+                raise NotTriedError("no right to mount a small disk")
+            self._is_mounted = True
+        self.sink_url = self.stage.sink_url(kind, self.sink_folder)
+
     def end(self) -> None:
         """Kill what still runs."""
         running: list[App | ConsumerProcess] = [*self.apps, *self.consumers]
         for process in running:
             if process.is_up:
                 process.kill()
+        if self._is_mounted:
+            subprocess.run(["umount", "--lazy", self.sink_folder], check=True)
+            self._is_mounted = False

@@ -15,7 +15,7 @@ class TcpDoor:
     """Listens on ``port`` and passes bytes to and from what ``connect`` gives.
 
     ``latency_seconds`` are added to each portion of bytes, in both directions. With ``turns_away`` a new connection is
-    accepted and closed at once, as by a balancer with nothing behind it.
+    accepted and closed at once, as by a balancer with nothing behind it; so are the ``turns_away_next``.
     """
 
     def __init__(self, connect: Callable[[], socket.socket]) -> None:
@@ -27,6 +27,7 @@ class TcpDoor:
         self.port = 0
         self.latency_seconds = 0.0
         self.turns_away = False
+        self.turns_away_next = 0
         self.open()
 
     def open(self) -> None:
@@ -73,7 +74,8 @@ class TcpDoor:
                 front, _ = listener.accept()
             except OSError:
                 return
-            if self.turns_away:
+            if self.turns_away or self.turns_away_next:
+                self.turns_away_next = max(0, self.turns_away_next - 1)
                 front.close()
                 continue
             try:

@@ -22,8 +22,8 @@ __all__ = ["JavaKafka"]
 
 _POM = Path(__file__).parents[1] / "java" / "kafka" / "pom.xml"
 _JARS_TIMEOUT_SECONDS = 600
-_FORMAT_TIMEOUT_SECONDS = 60
-_START_TIMEOUT_SECONDS = 60
+_FORMAT_TIMEOUT_SECONDS = 180
+_START_TIMEOUT_SECONDS = 180
 _STOP_TIMEOUT_SECONDS = 20
 
 

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from tests.services.docker_engine import wait_until
 from tests.services.ladder import Rung, RungUnavailableError, climb, require_permission
 from tests.services.ports import free_ports
+from tests.services.standstill import freeze, kill, thaw
 
 __all__ = [
     "ACCESS_KEY",
@@ -32,7 +32,7 @@ __all__ = [
 
 ACCESS_KEY, SECRET_KEY = "key-id-of-tests", "geheim"
 BUCKET = "telemetry"
-_START_TIMEOUT_SECONDS = 60
+_START_TIMEOUT_SECONDS = 180
 _STOP_TIMEOUT_SECONDS = 20
 
 
@@ -75,22 +75,34 @@ class SeaweedFS:
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
             )
-        wait_until(self._is_up, timeout_seconds=_START_TIMEOUT_SECONDS, alive=self._is_alive, what="SeaweedFS")
+        wait_until(self._is_up, timeout_seconds=_START_TIMEOUT_SECONDS, alive=lambda: self.is_up, what="SeaweedFS")
         return self
 
     def kill(self) -> None:
         """End it as a power cut does."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
+            kill(self._process.pid)
             self._process.wait(_STOP_TIMEOUT_SECONDS)
+
+    def freeze(self) -> None:
+        """Let it stand still: connections stay open, and nothing answers."""
+        if self._process is not None:
+            freeze(self._process.pid)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._process is not None:
+            thaw(self._process.pid)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """End it and remove its data."""
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _is_alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
 
     def _is_up(self) -> bool:
         import obstore

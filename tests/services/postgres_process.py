@@ -19,7 +19,7 @@ from tests.services.standstill import freeze, kill, thaw
 
 __all__ = ["PostgresProcess"]
 
-_START_TIMEOUT_SECONDS = 60
+_START_TIMEOUT_SECONDS = 180
 _USER = "pgserver"
 """Where tests run as root, which PostgreSQL refuses to; the wheel itself takes this one too."""
 

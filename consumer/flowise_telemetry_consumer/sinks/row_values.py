@@ -17,12 +17,15 @@ from flowise_telemetry_schemas.json_mapping import milliseconds_of, rfc3339
 
 __all__ = ["frame_of_any_rows"]
 
+_UNFIT_TEXT = "\N{REPLACEMENT CHARACTER}"
+
 _FAILURES = (Exception, PanicException)
 """Whatever polars raises for a value of another type; a panic is not an Exception."""
 
 
 def frame_of_any_rows(schema: EventSchema, rows: Sequence[Sequence[object]]) -> pl.DataFrame:
-    """Return the frame of rows, as ``frame_of_rows``; a value that is not of its field's type becomes null.
+    """Return the frame of rows, as ``frame_of_rows``; a value that is not of its field's type becomes one that no
+    field may hold: null, or a text outside every pattern where null is allowed.
 
     One such row must not keep the others from being read. What reads an archive checks every row, and sets it aside.
     """
@@ -46,7 +49,8 @@ def _check_of(field: Field, dtype: pl.DataType) -> Callable[[object], object]:
         case kind if kind in NESTED_KINDS:
             return lambda value: value if _is_json_of(value, dtype) else None
         case _:
-            return lambda value: value if isinstance(value, str) else None
+            unfit = _UNFIT_TEXT if field.nullable and dtype == pl.String else None
+            return lambda value: value if value is None or isinstance(value, str) else unfit
 
 
 def _time_text(value: object) -> str | None:

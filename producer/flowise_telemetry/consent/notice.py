@@ -1,23 +1,35 @@
-"""The first-run notice, shown once per installation and on a terminal only."""
+"""The first-run notice: shown once per installation on a terminal, and again when events tell more than it said.
+
+Where there is no terminal, one WARNING says that they do. Fields of a disclosure that was not shown, because not even
+the WARNING could be seen, leave with their default.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TextIO
 
 from flowise_telemetry.config_folder import config_folder, write_privately
+from flowise_telemetry_schemas.events import DISCLOSURE
 
-__all__ = ["NOTICE", "NOTICE_FILE", "show_notice"]
+__all__ = ["NOTICE", "NOTICE_FILE", "disclose", "show_notice"]
+
+logger = logging.getLogger("flowise_telemetry")
 
 NOTICE_FILE = "notice-shown"
+_FIRST = 1
 
 NOTICE = """\
-This app sends anonymous usage events: which kinds of flows, tools and assistants are created and used, as ids and
-counts. They never contain a prompt, message, credential, variable or free text, and help its maintainers see what is
-used. See what would be sent: flowise-telemetry preview     Turn it off: flowise-telemetry disable
-or set DISABLE_FLOWISE_TELEMETRY=true. This notice is shown once.
+This app sends usage events, which help its maintainers see what is used: which kinds of flows, tools and assistants
+are created and used, as ids, node types, counts and names of tools. Prompts, messages, variables and settings are not
+read; a name that does not look like a function's, or looks like a credential, is withheld. The installation has
+another id every month; ids of flows and conversations stay the same unless you set FLOWISE_TELEMETRY_IDS=hashed.
+See what would be sent: flowise-telemetry preview     Turn it off: flowise-telemetry disable
+or set DISABLE_FLOWISE_TELEMETRY=true. This notice is shown once, and when a field is added.
 """
 
 
@@ -30,10 +42,43 @@ def show_notice(environ: Mapping[str, str], stream: TextIO | None = None) -> boo
     folder = config_folder(environ)
     # ValueError: the stream is closed. AttributeError: there is none, under pythonw.
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        if folder is None or not stream.isatty() or (folder / NOTICE_FILE).exists():
+        if folder is None or not stream.isatty():
             return False
-        if write_privately(folder / NOTICE_FILE, "shown\n", replace=False):
+        shown = _shown(folder)
+        if shown is not None and shown >= DISCLOSURE:
+            return False
+        if write_privately(folder / NOTICE_FILE, f"shown {DISCLOSURE}\n", replace=shown is not None):
             stream.write(NOTICE)
             stream.flush()
             return True
     return False
+
+
+def disclose(environ: Mapping[str, str]) -> int:
+    """Return the latest disclosure that was shown, after the WARNING that stands for a notice, if one is due.
+
+    The first release's needs none: what was never shown at all is as old as the installation.
+    """
+    folder = config_folder(environ)
+    shown = (None if folder is None else _shown(folder)) or _FIRST
+    if shown >= DISCLOSURE or not logger.isEnabledFor(logging.WARNING):
+        return shown
+    logger.warning(
+        "telemetry: events tell more than before (disclosure %d, %d was shown): flowise-telemetry preview shows each"
+        " field, DISABLE_FLOWISE_TELEMETRY=true turns telemetry off",
+        DISCLOSURE,
+        shown,
+    )
+    with contextlib.suppress(OSError):  # said again at the next start
+        if folder is not None:
+            write_privately(folder / NOTICE_FILE, f"shown {DISCLOSURE}\n", replace=True)
+    return DISCLOSURE
+
+
+def _shown(folder: Path) -> int | None:
+    """Return the number of the disclosure that was shown; None if none ever was."""
+    try:
+        words = (folder / NOTICE_FILE).read_text(encoding="ascii", errors="replace").split()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return int(words[-1]) if words and words[-1].isascii() and words[-1].isdecimal() else _FIRST

@@ -80,6 +80,8 @@ class CompiledEncoder:
                 _new_text(field, as_it_is=withholding.as_it_is(field), hashed=withholding.hashed(field, in_month_ms))
             )
 
+        if withholding is not None and any(map(withholding.is_undisclosed, own)):
+            raise Refused(schema.event)
         leaves = dict(_leaves(own[1:], new_text))
         self._get = operator.attrgetter(own[0].column, *leaves)
         self._writers = (_cached(lambda given: version(app_version if given is None else given)), *leaves.values())

@@ -25,7 +25,7 @@ Withheld = tuple[str, str]
 """The path of a field, and the rule by which a value of it was withheld."""
 
 NOT_A_UUID = "not_a_uuid"
-_OFF, _UNKNOWN_SYMBOL = "off", "unknown_symbol"
+_OFF, _UNKNOWN_SYMBOL, _NOT_DISCLOSED = "off", "unknown_symbol", "not_disclosed"
 _Visit = Callable[[Field, str, Any], Any]
 
 
@@ -45,6 +45,10 @@ class Withholding:
             case "functionName":
                 return lambda name: self._content.tool_names and why_withheld(name) is None
         return None
+
+    def is_undisclosed(self, field: Field) -> bool:
+        """Return True for a field that users were not shown yet: its default leaves in its place."""
+        return field.disclosure > self._content.disclosed
 
     def hash_unless_uuid(self, field: Field, unix_ms: int) -> Callable[[str], str] | None:
         """Return the hash of the month for a field where only what is no UUID is hashed; None for any other field."""
@@ -85,6 +89,10 @@ class Withholding:
             return value
 
         for field in schema.fields:
+            if self.is_undisclosed(field):
+                if record.get(field.name, field.default) != field.default:
+                    withheld.append((field.name, _NOT_DISCLOSED))
+                record[field.name] = field.default
             if field.name in record:
                 record[field.name] = _walk(field, field.name, record[field.name], visit)
         self._take_out(schema, record, withheld)

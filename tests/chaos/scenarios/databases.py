@@ -32,6 +32,30 @@ def frozen(trial: Trial) -> None:
     trial.until_ready(consumer)
 
 
+@scenario("a rule in PostgreSQL that refuses some rows", alert="TelemetrySinkAway")
+def refused(trial: Trial) -> None:
+    """Nothing is thrown away: the consumer waits, and says which rule, until it is lifted."""
+    app, consumer = trial.app(), trial.ready_consumer()
+    app.offer(100)
+    trial.until_written(100)
+    trial.execute("ALTER TABLE tool_created ADD CONSTRAINT no_sevens CHECK (tool_name !~ '7$') NOT VALID")
+    app.offer(500)
+    trial.until_red(consumer)
+    trial.execute("ALTER TABLE tool_created DROP CONSTRAINT no_sevens")
+    trial.until_ready(consumer)
+
+
+@scenario("a table of PostgreSQL locked for half a minute and more", alert="TelemetrySinkAway")
+def locked(trial: Trial) -> None:
+    app, consumer = trial.app(), trial.ready_consumer()
+    app.offer(100)
+    trial.until_written(100)
+    with trial.locked("tool_created"):
+        app.offer(500)
+        trial.until_red(consumer)
+    trial.until_ready(consumer)
+
+
 @scenario("network to PostgreSQL a black hole, then reset", alert="TelemetrySinkAway")
 def black_hole(trial: Trial) -> None:
     app, consumer = trial.app(), trial.ready_consumer()

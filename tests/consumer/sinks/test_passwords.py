@@ -100,7 +100,7 @@ def test_a_file_that_is_not_there_is_named(url: str) -> None:
 def test_a_file_that_goes_while_the_service_runs_is_an_outage(tmp_path: Path) -> None:
     file = tmp_path / "password"
     sink = open_sink(f"postgresql://me@127.0.0.1:1/usage?password_file={file}")
-    sink._was_connected = True  # type: ignore[attr-defined]  # as after a first connection
+    sink._connector._was_connected = True  # type: ignore[attr-defined]  # as after a first connection
     with pytest.raises(SinkUnavailableError, match="password_file"):
         sink.prepare(catalog())
 

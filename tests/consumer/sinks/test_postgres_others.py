@@ -27,6 +27,7 @@ from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, sizes, with_second_version
 from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.sinks.test_postgres import changed
+from tests.consumer.tcp_door import postgres_door
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
 _PASSWORD = "others-password"
@@ -247,6 +248,18 @@ def test_a_server_without_a_free_connection_is_an_outage(url: str, dba: psycopg.
     dba.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0".encode())
     with pytest.raises(SinkUnavailableError, match=r"too many connections .*: all its connections are taken"):
         open_database(changed(url, user=f"{role}:{_PASSWORD}")).prepare(catalog())
+
+
+def test_a_connection_that_is_cut_while_it_is_made_is_no_refusal(url: str) -> None:
+    """Though the server answers a moment later: a balancer did it, or a server that one of its processes took down."""
+    door, through_door = postgres_door(url)
+    door.turns_away_next = 1
+    sink = open_database(through_door)
+    with pytest.raises(SinkUnavailableError, match="broke the connection off"):
+        sink.prepare(catalog())
+    sink.prepare(catalog())
+    sink.close()
+    door.shut()
 
 
 def test_a_refusal_in_another_language_gets_no_advice() -> None:

@@ -26,6 +26,8 @@ GRAPH = '{"nodes":[],"edges":[]}'
         ("tool_created", "sequence", "abc", "sequence"),
         ("tool_created", "sequence", 1e20, "sequence"),
         ("tool_created", "tool_name", b"\xff\x00", "toolName"),
+        ("tool_created", "tool_name", 5.5, "toolName"),
+        ("vector_upserted", "stop_node_id", b"\xff\x00", "stopNodeId"),
         ("prediction_sent", "flow_graph", "", "flowGraph"),
         ("prediction_sent", "flow_graph", "{", "flowGraph"),
         ("prediction_sent", "flow_graph", "null", "flowGraph"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -188,6 +189,20 @@ def test_a_wrong_type_where_nothing_may_stand_costs_the_value_alone() -> None:
     event = VectorUpserted(chatflow_id=ID, type=OriginType.INTERNAL, flow_graph=FlowGraph((), ()), stop_node_id=odd)
     record, withheld = sent(event)
     assert (record["stopNodeId"], withheld) == (None, ["stopNodeId: type"])
+
+
+def test_a_field_that_was_not_shown_leaves_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = catalog().latest("vector_upserted")
+    fields = [dataclasses.replace(f, disclosure=2) if f.name == "stopNodeId" else f for f in schema.fields]
+    newer = dataclasses.replace(schema, fields=tuple(fields))
+    monkeypatch.setattr(type(catalog()), "latest", lambda _, name: newer)
+    graph = FlowGraph((), ())
+    event = VectorUpserted(chatflow_id=ID, type=OriginType.INTERNAL, flow_graph=graph, stop_node_id="chatOpenAI_0")
+    record, withheld = sent(event, Content(disclosed=1))
+    assert (record["stopNodeId"], withheld) == (None, ["stopNodeId: not_disclosed"])
+    record, withheld = sent(event, Content(disclosed=2))
+    assert (record["stopNodeId"], withheld) == ("chatOpenAI_0", [])
+    assert sent(dataclasses.replace(event, stop_node_id=None), Content(disclosed=1))[1] == []
 
 
 def test_the_version_of_an_event_is_normalised() -> None:

@@ -28,10 +28,13 @@ _KIND = Advice("target_session_attrs of the URL asks for another kind of server:
 _BINDING = Advice(
     "channel_binding=require wants TLS and a password stored as scram-sha-256: have both, or leave it out"
 )
+_BROKEN_OFF = Advice(waits=True, refusal="broke the connection off")
 _HBA = Advice("its pg_hba.conf has no line for this user, database, address and encryption: add one")
 _TLS = Advice("check sslmode and its files in the URL, and ssl of the server")
 
 _ADVICE = (
+    ("server closed the connection unexpectedly", _BROKEN_OFF),
+    ("Connection reset by peer", _BROKEN_OFF),
     ("certificate", _TLS),
     ("does not support SSL", _TLS),
     ("SSL error", _TLS),
