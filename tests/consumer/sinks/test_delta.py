@@ -420,8 +420,11 @@ def test_compact_is_a_command(root: Path, sink: DeltaSink, capsys: pytest.Captur
     assert capsys.readouterr().out == f"{sink.url}: 3 files before, 1 after, 0 unused removed\n"
     assert run(["compact", "--sink", sink.url, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"files_before": 1, "files_after": 1, "removed": 0}
-    assert run(["compact", "--sink", f"sqlite:///{tmp_path}/x.db"]) == 2
-    assert "is not a Delta sink" in capsys.readouterr().err
+    assert run(["compact", "--sink", "jsonl:-"]) == 2
+    assert "has nothing to compact" in capsys.readouterr().err
+    assert run(["compact", "--sink", f"sqlite:///{tmp_path}/typo.db"]) == 1
+    assert "there is no such file" in capsys.readouterr().err
+    assert not (tmp_path / "typo.db").exists()
 
 
 def test_rows_and_merges_of_others_count(root: Path, sink: DeltaSink) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Self
 
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.account.letters import with_letters
+from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
-from flowise_telemetry_consumer.sinks.delta.compaction import Compacted, compact_table, vacuum
+from flowise_telemetry_consumer.sinks.delta.account import account_rows, account_schemas, filed_before
+from flowise_telemetry_consumer.sinks.delta.compaction import Compacted, compact_and_vacuum, vacuum
 from flowise_telemetry_consumer.sinks.delta.data_file import origin_of
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
@@ -19,7 +23,7 @@ from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, fin
 from flowise_telemetry_consumer.sinks.delta.pruning import prune_table
 from flowise_telemetry_consumer.sinks.delta.snapshot import DeltaSnapshot, earlier_tables
 from flowise_telemetry_consumer.sinks.delta.store import Store
-from flowise_telemetry_consumer.sinks.delta.visible import visible_table, warn_of_a_copy
+from flowise_telemetry_consumer.sinks.delta.visible import visible_tables, warn_of_a_copy
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.rows import newest, require_values
 from flowise_telemetry_schemas import EventSchema, catalog
@@ -76,17 +80,18 @@ class DeltaSink:
                 self._prepare()
                 raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
             self._store.renew_locks()
-            written = dict.fromkeys(batch.frames, 0)
+            whole = with_letters(batch)
+            written = dict.fromkeys(whole.frames, 0)
             for _ in range(_WRITE_TRIES):
                 exchanges = self._settled().exchanges
                 self._progress.require_claims(batch)
-                if self._add(batch, exchanges, written):
+                if self._add(whole, exchanges, written):
                     break
             else:
                 raise SinkUnavailableError(f"{self._url}: its tables are promoted again and again")
         self._written |= {(batch.source, partition): offset for partition, offset in batch.offsets.items()}
         # Rows that were added before and after a promotion of meanwhile are counted once.
-        written = {event: min(count, batch.frames[event].height) for event, count in written.items()}
+        written = {event: min(written[event], frame.height) for event, frame in batch.frames.items()}
         duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
         return WriteResult(written=written, duplicates=duplicates)
 
@@ -122,7 +127,13 @@ class DeltaSink:
 
         Raises ``SnapshotGoneError`` where files of that state are vacuumed meanwhile.
         """
-        yield from self._snapshot([event]).read(event, batch_rows=batch_rows)
+        yield from self._snapshot_of(self._visible_tables([event])).read(event, batch_rows=batch_rows)
+
+    def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """Yield the rows of one table of the account, as of one moment."""
+        tables = self._visible_tables([*self._known(), *account_schemas()])
+        with self._store.translate_errors():
+            yield from account_rows(self._store, tables, table, batch_rows=batch_rows)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
@@ -131,23 +142,19 @@ class DeltaSink:
     def snapshot(self, name: str = "", *, events: Sequence[str] = ()) -> DeltaSnapshot:
         """Return the state of the last batch that ended, or an earlier one: ``compact`` leaves those of a week."""
         if not name:
-            return self._snapshot(events or sorted(self._known()))
+            return self._snapshot_of(self._visible_tables(events or sorted(self._known())))
         with self._store.translate_errors():
             self._store.require_root()
             return self._snapshot_of(earlier_tables(self._store, self._prefix, name, self._url))
 
-    def _snapshot(self, events: Iterable[str]) -> DeltaSnapshot:
+    def _snapshot_of(self, tables: Mapping[str, EventTable]) -> DeltaSnapshot:
+        return DeltaSnapshot(self._url, tables, self._schemas, self._store.translate_errors)
+
+    def _visible_tables(self, events: Iterable[str]) -> Mapping[str, EventTable]:
         with self._store.translate_errors():
             self._store.require_root()
             self._progress.load()
-            tables = {event: self._visible(event) for event in events}
-        return self._snapshot_of({event: table for event, table in tables.items() if table is not None})
-
-    def _snapshot_of(self, tables: Mapping[str, EventTable]) -> DeltaSnapshot:
-        def schema_of(event: str) -> EventSchema:
-            return self._schemas.get(event) or catalog().latest(event)
-
-        return DeltaSnapshot(self._url, tables, schema_of, self._store.translate_errors)
+            return visible_tables(self._store, self._prefix, self._progress.state.versions, events)
 
     def staging(self, name: str) -> Self:
         """Return tables in the same place, ``<name>__<event>``."""
@@ -173,8 +180,13 @@ class DeltaSink:
             self._settled()
             for event in self._known():
                 table = EventTable(self._store, self._prefix + event)
-                for count in prune_table(self._store, table, before_ms, dry_run=dry_run) if table.load() else ():
-                    self._progress.move(Batch({}), {event: table.log.version or 0}, self._progress.state.exchanges)
+                if not table.load():
+                    continue
+                if not dry_run and (filed := filed_before(self._store, table, event, before_ms)).height:
+                    self._table(STREAMS_TABLE).prepare(account_schemas()[STREAMS_TABLE])
+                    self._add(Batch({STREAMS_TABLE: filed}), self._progress.state.exchanges, {STREAMS_TABLE: 0})
+                for count in prune_table(self._store, table, before_ms, dry_run=dry_run):
+                    self._moved(event, table.log.version or 0)
                     self._tables.pop(event, None)  # it remembers ids that are gone
                     yield {event: count}
 
@@ -187,8 +199,8 @@ class DeltaSink:
             try:
                 self._settled()
                 done = Compacted()
-                for event, schema in self._known().items():
-                    done += self._compact(event, schema)
+                for event, schema in {**self._known(), **account_schemas()}.items():
+                    done += compact_and_vacuum(self._store, self._prefix + event, schema, partial(self._moved, event))
                 vacuum(self._store, self._prefix + PROGRESS_TABLE)
             finally:
                 locked.release()
@@ -199,21 +211,13 @@ class DeltaSink:
         self._store.release()
         self._forget()
 
-    def _compact(self, event: str, schema: EventSchema) -> Compacted:
-        table = EventTable(self._store, self._prefix + event)
-        if not table.load():
-            return Compacted()
-        done = compact_table(self._store, table, schema)
-        version = table.log.version or 0
+    def _moved(self, event: str, version: int) -> None:
         self._progress.move(Batch({}), {event: version}, self._progress.state.exchanges)
-        return done + Compacted(removed=vacuum(self._store, self._prefix + event))
 
     def _prepare(self) -> None:
         self._progress.create()
         self._settled()
-        for event, schema in self._schemas.items():
-            self._table(event).prepare(schema)
-        versions = {event: self._table(event).log.version or 0 for event in self._schemas}
+        versions = self._make_tables()
 
         def registered(state: State) -> State | None:
             missing = {event: version for event, version in versions.items() if event not in state.versions}
@@ -223,14 +227,19 @@ class DeltaSink:
         for event, table in self._tables.items():
             warn_of_a_copy(self._url, table, self._progress.state.versions.get(event, 0))
 
+    def _make_tables(self) -> Mapping[str, int]:
+        schemas = {**self._schemas, **account_schemas()}
+        for event, schema in schemas.items():
+            self._table(event).prepare(schema)
+        return {event: self._table(event).log.version or 0 for event in schemas}
+
     def _settled(self) -> State:
         """Return the state of the progress once no promotion is under way; one that was killed is finished here."""
         if not self._progress.load():
             # The folder is there and the tables are not: whoever removed them did so while we were open.
             self._forget()
             self._progress.create()
-            for event, schema in self._schemas.items():
-                self._table(event).prepare(schema)
+            self._make_tables()
         if self._progress.state.exchanges % 2:
             self._finish_promotion(self._progress.state)
         if self._progress.state.exchanges != self._exchanges:
@@ -281,10 +290,6 @@ class DeltaSink:
             table = EventTable(self._store, self._prefix + event, max_cached_ids=self._max_cached_ids)
             self._tables[event] = table
         return self._tables[event]
-
-    def _visible(self, event: str) -> EventTable | None:
-        recorded = self._progress.state.versions.get(event)
-        return visible_table(self._store, self._prefix + event, recorded)
 
     def _known(self) -> Mapping[str, EventSchema]:
         return self._schemas or newest(catalog())
