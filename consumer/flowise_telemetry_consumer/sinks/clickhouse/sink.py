@@ -16,6 +16,7 @@ from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sour
 from flowise_telemetry_consumer.sinks.clickhouse import promote as promotion
 from flowise_telemetry_consumer.sinks.clickhouse.account import account_schemas, filed_rows
 from flowise_telemetry_consumer.sinks.clickhouse.address import Address
+from flowise_telemetry_consumer.sinks.clickhouse.erasing import ErasingServer, ServerErasures
 from flowise_telemetry_consumer.sinks.clickhouse.locks import LogLocks
 from flowise_telemetry_consumer.sinks.clickhouse.log import Entry, State, append, make_log
 from flowise_telemetry_consumer.sinks.clickhouse.pruning import count_before, months_before, remove_month
@@ -43,7 +44,7 @@ _LOOKS = 50
 _Columns = Mapping[str, frozenset[str]]
 
 
-class ClickhouseSink:
+class ClickhouseSink(ErasingServer):
     """Events in the tables of one ClickHouse server. Fulfils all roles.
 
     There are no transactions over tables, so the log (``clickhouse.log``) decides: writers take turns, rows carry the
@@ -60,6 +61,7 @@ class ClickhouseSink:
         self._swept: set[int] = set()
         self._server = Server(address)
         self._ids = RecentIds(self._server)
+        self._erasures = ServerErasures(self._server)
         self._claims = Claims(self._url)
         self._locks = LogLocks(address, table_set)
         self._turns = Turns(self._server, lock_ms=self._locks.lock_ms, turn_seconds=turn_seconds)
@@ -87,7 +89,9 @@ class ClickhouseSink:
         held = {step.partition: self._entry(batch.source, step.partition, step.epoch) for step in steps}
         with self._turn(list(held.values())) as turn:
             self._claims.require(batch, turn.state.stored_of(self._table_set, batch.source))
-            written = self._insert(frames, turn)
+            known = self._erasures.current(is_known=self._ids.is_current(turn.state), quick=True)
+            kept, erased = known.keep(frames)
+            written = self._insert(kept, turn)
             turn.entries.extend(
                 self._entry(
                     batch.source, step.partition, 0, kind="offset", batch=turn.number, next_offset=step.next_offset
@@ -95,8 +99,7 @@ class ClickhouseSink:
                 for step in steps
             )
         self._ids.end(turn.number, turn.state)
-        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
-        return WriteResult(written={event: written[event] for event in batch.frames}, duplicates=duplicates)
+        return WriteResult.of(batch, written, erased)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
@@ -149,7 +152,7 @@ class ClickhouseSink:
         Our readers see all or nothing of it, others table after table. Views read by name, and so show the new rows.
         """
         other = self.staging(name)
-        known = self._schemas or newest(catalog())
+        known = self._known()
         held = columns_of(self._server)
         there = {event: schema for event, schema in known.items() if other._table(event) in held}
         if not there:
@@ -183,7 +186,7 @@ class ClickhouseSink:
         for _ in range(_LOOKS):
             held = columns_of(self._server)
             state = self._read_state(held)
-            there = [event for event in sorted(self._schemas or newest(catalog())) if self._table(event) in held]
+            there = [event for event in sorted(self._known()) if self._table(event) in held]
             if not there:
                 return {}
             condition = visible(state.settled, state.annulled)
@@ -203,7 +206,7 @@ class ClickhouseSink:
         held = columns_of(self._server)
         state = self._read_state(held)
         condition = visible(state.settled, state.annulled)
-        there = [event for event in sorted(self._schemas or newest(catalog())) if self._table(event) in held]
+        there = [event for event in sorted(self._known()) if self._table(event) in held]
         if dry_run:
             counts = {event: count_before(self._server, self._table(event), before_ms, condition) for event in there}
             yield {event: count for event, count in counts.items() if count}
@@ -251,11 +254,10 @@ class ClickhouseSink:
     def _turn(self, claims: Sequence[Entry], *, end: str = "commit") -> Iterator[Turn]:
         """Take a turn, and finish what a killed promotion left."""
         with self._turns.take(claims, end=end) as turn:
-            if turn.state.promotion is not None:
-                unfinished = turn.state.promotion
+            if (unfinished := turn.state.promotion) is not None:
                 promotion.exchange(self._server, unfinished)
-                entry = Entry(kind="promoted", batch=unfinished.number)
-                append(self._server, [entry], token=f"promoted:{unfinished.number}")
+                ended = Entry(kind="promoted", batch=unfinished.number)
+                append(self._server, [ended], token=f"promoted:{unfinished.number}")
                 turn.state = self._turns.state()
             # What comes from their writers later is hidden as well, and goes with the next prepare.
             self._sweep(turn.state.annulled - self._swept)
@@ -268,8 +270,7 @@ class ClickhouseSink:
             make_log(self._server)
         require_order(self._server, self._url)
         for table_set in table_sets:
-            for event, schema in schemas.items():
-                table = promotion.table_of(table_set, event)
+            for table, schema in ((promotion.table_of(table_set, event), its) for event, its in schemas.items()):
                 make_table(self._server, table, schema, held.get(table, frozenset()))
 
     def _read_state(self, held: _Columns) -> State:

@@ -16,10 +16,11 @@ from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.delta.account import account_rows, account_schemas, filed_before
 from flowise_telemetry_consumer.sinks.delta.compaction import Compacted, compact_and_vacuum, vacuum
 from flowise_telemetry_consumer.sinks.delta.data_file import origin_of
+from flowise_telemetry_consumer.sinks.delta.erasing import ErasingLake, KeptErasures
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
 from flowise_telemetry_consumer.sinks.delta.progress import Progress, State
-from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, finish
+from flowise_telemetry_consumer.sinks.delta.promote import begin, finish_described
 from flowise_telemetry_consumer.sinks.delta.pruning import prune_table
 from flowise_telemetry_consumer.sinks.delta.snapshot import DeltaSnapshot, earlier_tables
 from flowise_telemetry_consumer.sinks.delta.store import Store
@@ -32,10 +33,9 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = ["DeltaSink"]
 
 _WRITE_TRIES = 20
-_COMPACTING = "compact"
 
 
-class DeltaSink:
+class DeltaSink(ErasingLake):
     """Events in tables ``<event>``, partitioned by ``date``, and ``flowise_telemetry_progress`` beside them.
 
     A batch is a commit for each of its events and last one of the progress table, which tells up to which version each
@@ -53,6 +53,7 @@ class DeltaSink:
         self._schemas: dict[str, EventSchema] = {}
         self._tables: dict[str, EventTable] = {}
         self._progress = Progress(store, self._prefix, self._url)
+        self._erasures = KeptErasures(store)
         self._written: dict[tuple[str, TopicPartition], int] = {}
         self._exchanges = 0
 
@@ -85,15 +86,15 @@ class DeltaSink:
             for _ in range(_WRITE_TRIES):
                 exchanges = self._settled().exchanges
                 self._progress.require_claims(batch)
-                if self._add(whole, exchanges, written):
+                kept, erased = self._erasures.current().keep(whole.frames)
+                if self._add(replace(whole, frames=kept), exchanges, written):
                     break
             else:
-                raise SinkUnavailableError(f"{self._url}: its tables are promoted again and again")
+                raise SinkUnavailableError(f"{self._url}: its tables are promoted, or erased from, again and again")
         self._written |= {(batch.source, partition): offset for partition, offset in batch.offsets.items()}
-        # Rows that were added before and after a promotion of meanwhile are counted once.
-        written = {event: min(written[event], frame.height) for event, frame in batch.frames.items()}
-        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
-        return WriteResult(written=written, duplicates=duplicates)
+        # Rows that were added before and after a promotion of meanwhile are counted once, those erased meanwhile too.
+        most = {event: min(written[event], frame.height) for event, frame in kept.items()}
+        return WriteResult.of(batch, most, erased)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
@@ -171,7 +172,7 @@ class DeltaSink:
             self._progress.create()
             self._settled()
             begin(self._store, self._progress, name, other._progress.state.versions)
-            self._finish_promotion(self._progress.state)
+            finish_described(self._store, self._progress, self._url)
 
     def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
         """Remove old events, a commit for each table and day. Their files go with a ``compact`` a week later."""
@@ -182,9 +183,8 @@ class DeltaSink:
                 table = EventTable(self._store, self._prefix + event)
                 if not table.load():
                     continue
-                if not dry_run and (filed := filed_before(self._store, table, event, before_ms)).height:
-                    self._table(STREAMS_TABLE).prepare(account_schemas()[STREAMS_TABLE])
-                    self._add(Batch({STREAMS_TABLE: filed}), self._progress.state.exchanges, {STREAMS_TABLE: 0})
+                if not dry_run:
+                    self._file(filed_before(self._store, table, event, before_ms))
                 for count in prune_table(self._store, table, before_ms, dry_run=dry_run):
                     self._moved(event, table.log.version or 0)
                     self._tables.pop(event, None)  # it remembers ids that are gone
@@ -195,7 +195,7 @@ class DeltaSink:
         with self._store.translate_errors():
             self._store.require_root()
             locked = self._store.another()
-            locked.lock(self._prefix + _COMPACTING)
+            locked.lock(f"{self._prefix}compact")
             try:
                 self._settled()
                 done = Compacted()
@@ -210,6 +210,11 @@ class DeltaSink:
         """Release the locks and what is in memory."""
         self._store.release()
         self._forget()
+
+    def _file(self, sums: pl.DataFrame) -> None:
+        if sums.height:
+            self._table(STREAMS_TABLE).prepare(account_schemas()[STREAMS_TABLE])
+            self._add(Batch({STREAMS_TABLE: sums}), self._progress.state.exchanges, {STREAMS_TABLE: 0})
 
     def _moved(self, event: str, version: int) -> None:
         self._progress.move(Batch({}), {event: version}, self._progress.state.exchanges)
@@ -241,19 +246,13 @@ class DeltaSink:
             self._progress.create()
             self._make_tables()
         if self._progress.state.exchanges % 2:
-            self._finish_promotion(self._progress.state)
+            finish_described(self._store, self._progress, self._url)
         if self._progress.state.exchanges != self._exchanges:
             # Rows that were there are elsewhere now.
             for table in self._tables.values():
                 table.follow()
             self._exchanges = self._progress.state.exchanges
         return self._progress.state
-
-    def _finish_promotion(self, state: State) -> None:
-        promotion = Promotion.of(state)
-        live = Progress(self._store, "", self._store.url)
-        finish(self._store, live, Progress(self._store, promotion.staging_prefix, self._url))
-        self._progress.load()
 
     def _add(self, batch: Batch, exchanges: int, written: dict[str, int]) -> bool:
         """Commit the rows that are missing and the progress; False where tables were promoted meanwhile."""
@@ -272,7 +271,7 @@ class DeltaSink:
 
         def may_go_on() -> bool:
             self._progress.load()
-            if self._progress.state.exchanges != exchanges:
+            if self._progress.state.exchanges != exchanges or self._erasures.has_changed():
                 return False
             self._progress.require_claims(batch)
             return True
@@ -297,3 +296,4 @@ class DeltaSink:
     def _forget(self) -> None:
         self._tables = {}
         self._progress.forget()
+        self._erasures.forget()
