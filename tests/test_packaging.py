@@ -83,6 +83,7 @@ def test_wheel_built_from_the_sdist_holds_every_file_of_the_rooms(built: Path) -
     expected = {file.relative_to(ROOT) for file in files if "__pycache__" not in file.parts}
     assert names == {"/".join(file.parts[1:]) for file in expected}
     assert {name for name in names if name.endswith(".avsc")}
+    assert "flowise_telemetry_schemas/vocabulary/node_types.txt" in names
     assert len({name for name in names if name.endswith("/py.typed")}) == len(ROOMS)
 
 

@@ -28,9 +28,13 @@ class DropReason(StrEnum):
     """It came after ``close``, or was undelivered when the time given to ``close`` was up."""
     REJECTED = "rejected"
     """The cluster or its client refused this record, and a retry cannot help."""
+    RETIRED = "retired"
+    """Its time was up: the event's terms had ended with this release, or on this day. Nothing of it leaves."""
     OPTED_OUT = "opted_out"
     """Telemetry was turned off while it waited."""
 
+
+_NO_LOSSES = (DropReason.RETIRED, DropReason.OPTED_OUT)
 
 OnDrop = Callable[[DropReason, str | None], None]
 """Callback for each dropped event: the reason, and the event's name, or None if it is no event. Runs on any thread."""
@@ -43,8 +47,9 @@ class Stats:
     ``accepted`` entered the buffer. ``recovered`` were found in the spool, left by earlier processes. ``buffered`` wait
     in memory or on disk, ``spooled`` of them on disk, where they survive a crash of the app. Always: accepted +
     recovered + refused = sent + dropped + buffered, where ``refused`` counts those drops that were never accepted.
-    ``last_error`` says why deliveries fail; None while they work. ``withheld`` counts the values that events were sent
-    without, by event, field and rule, such as ``"tool_created.toolName: credential"``.
+    ``last_error`` says why deliveries fail; None while they work. ``error_lasts``: waiting does not mend it, as with a
+    right that is missing; events are kept and tried again all the same. ``withheld`` counts the values that events were
+    sent without, by event, field and rule, such as ``"tool_created.toolName: credential"``.
     """
 
     accepted: int
@@ -56,6 +61,7 @@ class Stats:
     spooled: int
     stream_id: str
     last_error: str | None = None
+    error_lasts: bool = False
     withheld: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -125,7 +131,7 @@ class Counts:
             self._telling.pop(thread, None)
 
     def _tell(self, reason: DropReason, event: str | None, detail: object, *, first: bool) -> None:
-        quiet = reason in (DropReason.CLOSED, DropReason.OPTED_OUT)
+        quiet = reason in (DropReason.CLOSED, *_NO_LOSSES)
         logger.log(
             logging.WARNING if first and not quiet else logging.DEBUG,
             "telemetry: dropped %s (%s)%s%s",
@@ -143,10 +149,10 @@ class Counts:
     def tell_losses(self) -> None:
         """Log how many events were lost, by reason, as one WARNING; once, at the end.
 
-        Those of an opt-out are no losses, and those after ``close`` come after the end.
+        Those of an opt-out and of retired events are no losses, and those after ``close`` come after the end.
         """
         with self._lock:
-            lost = {reason: count for reason, count in self._dropped.items() if reason is not DropReason.OPTED_OUT}
+            lost = {reason: count for reason, count in self._dropped.items() if reason not in _NO_LOSSES}
             lost[DropReason.CLOSED] = lost.get(DropReason.CLOSED, 0) - self._refused_closed
             total = 0 if self._has_told_losses else sum(lost.values())
             self._has_told_losses = self._has_told_losses or total > 0

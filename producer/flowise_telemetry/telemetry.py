@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from flowise_telemetry.delivery.worker import Worker
 from flowise_telemetry.encoding.size import event_bytes, unusual_bytes
 from flowise_telemetry.stats import Counts, DropReason, OnDrop, Stats
 from flowise_telemetry_schemas.errors import ConfigurationError, ValidationError
-from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
+from flowise_telemetry_schemas.events import EVENT_CLASSES, RETIRED_FROM_MS, Event
 
 if TYPE_CHECKING:  # the functions below import what they need: an app with telemetry off loads none of it
     from pathlib import Path
@@ -242,6 +243,10 @@ class Telemetry:
             self._queue.refuse_invalid()
             self._counts.drop(DropReason.INVALID, error.event, error, refused=True)
         else:
+            retired_from_ms = RETIRED_FROM_MS.get(event.EVENT)
+            if retired_from_ms is not None and time.time_ns() // 1_000_000 >= retired_from_ms:
+                self._counts.drop(DropReason.RETIRED, event.EVENT, refused=True)  # no number: not even a count leaves
+                return
             reason = self._queue.put(event, size_bytes)
             if reason is not None:
                 self._counts.drop(reason, event.EVENT, refused=True)
@@ -347,6 +352,7 @@ class Telemetry:
             spooled=self._worker.spooled,
             stream_id=self._queue.stream.id,
             last_error=self._worker.last_error,
+            error_lasts=self._worker.error_lasts,
             withheld=counts.withheld(),
         )
 

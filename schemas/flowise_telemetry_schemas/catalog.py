@@ -101,7 +101,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 class Catalog:
     """All schemas of one folder of ``<event>/v<version>.avsc`` files."""
 
-    def __init__(self, schemas: tuple[EventSchema, ...]) -> None:
+    def __init__(self, schemas: tuple[EventSchema, ...], *, folder: Traversable | Path | None = None) -> None:
+        self._folder = folder
         self._schemas = tuple(sorted(schemas, key=lambda schema: (schema.event, schema.version)))
         self._latest = {schema.event: schema for schema in self._schemas}
         self._by_fingerprint = {schema.fingerprint: schema for schema in self._schemas}
@@ -130,7 +131,7 @@ class Catalog:
                 except ValueError as error:
                     raise SchemaError(f"{event.name}/{file.name}: not JSON: {error}", event=event.name) from error
                 schemas.append(EventSchema.read(event.name, int(stem[1:]), source))
-        return cls(tuple(schemas))
+        return cls(tuple(schemas), folder=folder)
 
     @property
     def events(self) -> tuple[str, ...]:
@@ -169,6 +170,13 @@ class Catalog:
             if (schema.event, schema.version) == (event, version):
                 return schema
         raise SchemaError(f"{event} has no version {version}; the latest is {latest.version}", event=event)
+
+    def text_beside(self, event: str, name: str) -> str | None:
+        """Return the text of a file beside an event's versions; None if there is none, or the catalog has no folder."""
+        if self._folder is None:
+            return None
+        file = self._folder / event / name
+        return file.read_text(encoding="utf-8") if file.is_file() else None
 
     def by_fingerprint(self, fingerprint: bytes) -> EventSchema | None:
         """Return the schema of this fingerprint (8 bytes, as in a message), or None."""

@@ -65,10 +65,15 @@ FORBIDDEN_TEXT = (
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
     "OPENAI_API_KEY=abc",
     "{{$vars.secret}}",
+    "what_is_the_capital_of_france_and_who_lives_there",
+    "what-is-the-capital-of-france-and-who-lives-there",
+    "what.is.the.capital.of.france.and.who.lives.there",
     "line\nbreak",
     "",
 )
-"""Texts that no string of any schema may accept: prose, addresses, paths, keys, tokens, variables."""
+"""Texts that no string of any schema may accept: prose, also with its words joined, addresses, paths, keys, tokens,
+variables.
+"""
 
 
 def problems(schemas: Catalog) -> list[Problem]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
-from flowise_telemetry_schemas.catalog import Catalog
+from flowise_telemetry_schemas.catalog import Catalog, EventSchema
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS
+from flowise_telemetry_schemas.errors import SchemaError
 from flowise_telemetry_schemas.field import Field
+from flowise_telemetry_schemas.terms import terms_of
 
 __all__ = ["bound", "disclosure", "flatten"]
 
@@ -72,12 +75,20 @@ def disclosure(schemas: Catalog) -> str:
     for event in schemas.events:
         schema = schemas.latest(event)
         own = (field for field in schema.fields if field.name not in ENVELOPE_FIELDS)
-        parts += [f"\n## {event}\n\n{schema.doc} Schema version {schema.version}.\n\n", *_table(own)]
+        parts += [_heading(schemas, schema), *_table(own)]
     for name in schemas.names:
         if name not in schemas.events:
             schema = schemas.latest(name)
-            parts += [f"\n## {name}\n\n{schema.doc} Schema version {schema.version}.\n\n", *_table(iter(schema.fields))]
+            parts += [_heading(schemas, schema), *_table(iter(schema.fields))]
     return "".join(parts)
+
+
+def _heading(schemas: Catalog, schema: EventSchema) -> str:
+    text = f"\n## {schema.event}\n\n{schema.doc} Schema version {schema.version}.\n\n"
+    with contextlib.suppress(SchemaError):  # without terms; the check tells
+        terms = terms_of(schemas, schema.event)
+        text += f"Asked: **{terms.question}** Ends with {terms.end}. [More](events/{schema.event}.md)\n\n"
+    return text
 
 
 def flatten(field: Field, prefix: str = "") -> Iterator[tuple[str, Field]]:

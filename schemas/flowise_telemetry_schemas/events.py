@@ -12,6 +12,7 @@ __all__ = [
     "CLASSES",
     "DISCLOSURE",
     "EVENT_CLASSES",
+    "RETIRED_FROM_MS",
     "AssistantCreated",
     "AssistantType",
     "ChatflowCreated",
@@ -214,6 +215,9 @@ EVENT_CLASSES: dict[str, type[Event]] = {
     "vector_upserted": VectorUpserted,
 }
 """The class of each event, by the event's name."""
+
+RETIRED_FROM_MS: dict[str, int] = {}
+"""Since when events that have an end are not sent, in milliseconds since 1970; see ``event.toml``."""
 
 CLASSES: dict[str, type[Any]] = {
     "AssistantType": AssistantType,

@@ -100,6 +100,8 @@ def read_fields(fields: Sequence[Mapping[str, Any]], *, where: str) -> tuple[Fie
 
 def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
     name = field["name"]
+    if not isinstance(name, str):
+        raise SchemaError(f"{where}: the name of a field must be a string")
     avro_type = field["type"]
     nullable = False
     if isinstance(avro_type, list):
@@ -145,6 +147,8 @@ def _read_type(avro_type: str | Mapping[str, Any], *, where: str) -> dict[str, A
                 "maximum": declared.get("maximum"),
             }
         case "enum", None:
+            if not isinstance(declared["symbols"], list):
+                raise SchemaError(f"{where}: the symbols of an enum must be a list")
             symbols = tuple(declared["symbols"])
             return {"kind": "enum", "symbols": symbols, "other_symbol": declared.get("default"), **_named(declared)}
         case "array", None:

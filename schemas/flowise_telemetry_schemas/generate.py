@@ -1,11 +1,13 @@
 """Generate the files that are derived from the ``.avsc`` files and kept in git: ``make generate``.
 
-That is ``events.py`` (one frozen class per event) and ``docs/TELEMETRY.md`` (the disclosure document). With ``--check``
-nothing is written, and the exit status is 1 if a file differs from what would be written.
+That is ``events.py`` (one frozen class per event), ``docs/TELEMETRY.md`` (the disclosure document),
+``docs/events`` (a page an event) and ``avro/released.json`` (the files of each release, which never change after it).
+With ``--check`` nothing is written, and the exit status is 1 if a file differs from what would be written.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -15,7 +17,13 @@ from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.check import problems
 from flowise_telemetry_schemas.disclosure import disclosure
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
+from flowise_telemetry_schemas.errors import SchemaError
+from flowise_telemetry_schemas.event_document import event_document
+from flowise_telemetry_schemas.event_page import event_page
 from flowise_telemetry_schemas.field import Field
+from flowise_telemetry_schemas.release import package_release
+from flowise_telemetry_schemas.released import RELEASED_FILE, list_text, parse_list, read_list, released_problems
+from flowise_telemetry_schemas.terms import terms_of
 
 __all__ = ["event_classes", "main"]
 
@@ -44,8 +52,11 @@ from typing import Any, ClassVar
 '''
 
 
-def event_classes(schemas: Catalog) -> str:
-    """Return the text of ``events.py`` for the newest version of each event; an app makes no control records."""
+def event_classes(schemas: Catalog, *, release: str = "0.0.0") -> str:
+    """Return the text of ``events.py`` for the newest version of each event; an app makes no control records.
+
+    ``release`` is that of the package, which ends events whose terms say so.
+    """
     latest = [schemas.latest(event) for event in schemas.events]
     enums: dict[str, Field] = {}
     records: dict[str, Field] = {}
@@ -58,7 +69,7 @@ def event_classes(schemas: Catalog) -> str:
     parts = [_HEAD]
     if imported:
         parts.append(f"from flowise_telemetry_schemas.flow_graph import {', '.join(imported)}\n")
-    exported = ["CLASSES", "DISCLOSURE", "EVENT_CLASSES", *sorted([*names, *enums, *made, "Event"])]
+    exported = ["CLASSES", "DISCLOSURE", "EVENT_CLASSES", "RETIRED_FROM_MS", *sorted([*names, *enums, *made, "Event"])]
     parts.append("__all__ = [\n" + "".join(f'    "{name}",\n' for name in exported) + "]\n")
     parts += [_enum_class(name, field) for name, field in sorted(enums.items())]
     parts += [_record_class(name, field) for name, field in sorted(made.items())]
@@ -73,12 +84,27 @@ def event_classes(schemas: Catalog) -> str:
         + "".join(f'    "{schema.event}": {schema.name},\n' for schema in latest)
         + '}\n"""The class of each event, by the event\'s name."""\n'
     )
+    parts.append(_retired(schemas, release))
     parts.append(
         "CLASSES: dict[str, type[Any]] = {\n"
         + "".join(f'    "{name}": {name},\n' for name in sorted([*records, *enums]))
         + '}\n"""The class of each nested record and enum, by its Avro name."""\n'
     )
     return "\n".join(parts)
+
+
+def _retired(schemas: Catalog, release: str) -> str:
+    lines = []
+    for event in schemas.events:
+        with contextlib.suppress(SchemaError):  # without terms; the check tells
+            since = terms_of(schemas, event).retired_from_ms(release)
+            if since is not None:
+                lines.append(f'    "{event}": {since},\n')
+    entries = "{\n" + "".join(lines) + "}" if lines else "{}"
+    return (
+        f"RETIRED_FROM_MS: dict[str, int] = {entries}\n"
+        '"""Since when events that have an end are not sent, in milliseconds since 1970; see ``event.toml``."""\n'
+    )
 
 
 def _collect(field: Field, enums: dict[str, Field], records: dict[str, Field]) -> None:
@@ -193,14 +219,24 @@ def main(arguments: list[str] | None = None) -> int:
     check_only = "--check" in (sys.argv[1:] if arguments is None else arguments)
     package = Path(__file__).parent
     schemas = catalog()
-    broken = [str(problem) for problem in problems(schemas)]
+    release = package_release()
+    known = read_list(package / "avro")
+    frozen = {name: line for name, line in known.items() if line.release != release}
+    broken = [str(problem) for problem in (*problems(schemas), *released_problems(schemas, frozen))]
     if broken:
         sys.stderr.write("\n".join(broken) + "\n")
         return 1
+    docs = package.parent.parent / "docs"
+    listed = list_text(schemas, known, release=release)
     derived = {
-        package / "events.py": event_classes(schemas),
-        package.parent.parent / "docs" / "TELEMETRY.md": disclosure(schemas),
+        package / "events.py": event_classes(schemas, release=release),
+        package / "avro" / RELEASED_FILE: listed,
+        docs / "TELEMETRY.md": disclosure(schemas),
     }
+    for event in schemas.names:
+        with contextlib.suppress(SchemaError):  # without terms; the check tells
+            page = event_page(event_document(schemas, event, parse_list(listed)))
+            derived[docs / "events" / f"{event}.md"] = page
     status = 0
     for path, text in derived.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:

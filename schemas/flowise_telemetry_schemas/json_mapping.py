@@ -37,8 +37,8 @@ def event_from_json(document: object, *, bounds: bool = True) -> Event:
 
     A field may be given by name or by one of its aliases (``chatlowId``). ``version`` may be left out. A ``type`` that
     is none of the enum's symbols becomes ``OTHER``. Without ``bounds``, texts that the producer withholds, renames or
-    hashes (node ids, tool names, ids of conversations) are left to it, whatever they say. Raises ``ValidationError``
-    with event, field and rule; its text never contains a value.
+    hashes (node ids, tool names, ids of conversations, a ``type``) are left to it, whatever they say. Raises
+    ``ValidationError`` with event, field and rule; its text never contains a value.
     """
     if not isinstance(document, Mapping):
         raise ValidationError('must be an object {"event": …, "properties": {…}}', event=None, field=None, rule="type")
@@ -54,14 +54,14 @@ def event_from_json(document: object, *, bounds: bool = True) -> Event:
     schema = catalog().latest(name)
     properties = document["properties"]
     if isinstance(properties, Mapping):
-        properties = with_known_symbols(schema, _with_names(schema, properties))
-    found = properties_violations(schema, properties)
+        properties = _with_names(schema, properties)
+    found = properties_violations(schema, with_known_symbols(schema, properties))
     if not bounds:
         found = [broken for broken in found if not _is_withheld(schema, broken)]
     if found:
         raise as_error(name, found)
     own = {field.name: field for field in schema.fields}
-    values = {own[key].column: _from_json(own[key], value) for key, value in properties.items()}
+    values = {own[key].column: _from_json(own[key], value, bounds=bounds) for key, value in properties.items()}
     return EVENT_CLASSES[name](**values)
 
 
@@ -98,17 +98,20 @@ def _with_names(schema: EventSchema, properties: Mapping[str, Any]) -> dict[str,
     return named
 
 
-def _from_json(field: Field, value: Any) -> Any:
+def _from_json(field: Field, value: Any, *, bounds: bool) -> Any:
     if value is None:
         return None
     match field.kind:
         case "enum":
-            return CLASSES[str(field.type_name)](value)
+            # Without bounds the producer puts OTHER in its place, and counts it.
+            return CLASSES[str(field.type_name)](value) if bounds or value in field.symbols else value
         case "array" if field.items is not None:
-            return tuple(_from_json(field.items, item) for item in value)
+            return tuple(_from_json(field.items, item, bounds=bounds) for item in value)
         case "record":
             inner = {
-                below.column: _from_json(below, value[below.name]) for below in field.fields if below.name in value
+                below.column: _from_json(below, value[below.name], bounds=bounds)
+                for below in field.fields
+                if below.name in value
             }
             return CLASSES[str(field.type_name)](**inner)
         case _:

@@ -11,8 +11,19 @@ from typing import Any
 from flowise_telemetry_schemas.catalog import catalog
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, STREAM_STATE, VERSION_FIELD
 from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_schemas.release import checkout
+from flowise_telemetry_schemas.terms import TERMS_FILE
 
 __all__ = ["checkout_folder", "first_version", "write_first_version"]
+
+_TERMS = """\
+# What is decided with the event, who answers for it, where it was discussed (an issue, a page), and when it ends: a
+# release, such as "1.0.0", or a day within two years, such as 2027-06-30. Without an answer it is not collected.
+question = ""
+owner = ""
+review = ""
+expires = ""
+"""
 
 _EVENT = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")
 _MAX_NAME_CHARACTERS = 40
@@ -40,7 +51,7 @@ def first_version(event: str, *, doc: str | None = None) -> dict[str, Any]:
 
 
 def write_first_version(event: str, folder: Path, *, doc: str | None = None) -> Path:
-    """Write ``<event>/v1.avsc`` in a folder of events and return its path.
+    """Write ``<event>/v1.avsc`` in a folder of events and return its path; beside it, ``event.toml`` to be filled in.
 
     Raises ``ConfigurationError`` as ``first_version`` does, and if the event is there already.
     """
@@ -53,14 +64,14 @@ def write_first_version(event: str, folder: Path, *, doc: str | None = None) -> 
             f"{file.parent} is there already: its next version is a file beside", argument="event"
         ) from None
     file.write_text(json.dumps(source, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (file.parent / TERMS_FILE).write_text(_TERMS, encoding="utf-8")
     return file
 
 
 def checkout_folder() -> Path:
     """Return the folder of the shipped events in a checkout. Raises ``ConfigurationError`` in an installed package."""
-    package = Path(__file__).parent
-    if not (package.parent.parent / "pyproject.toml").is_file():
+    if checkout() is None:
         raise ConfigurationError(
             "the schemas of an installed package are not to be changed: name a folder", argument="folder"
         )
-    return package / "avro"
+    return Path(__file__).parent / "avro"

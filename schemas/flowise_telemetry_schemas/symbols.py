@@ -12,12 +12,14 @@ from flowise_telemetry_schemas.field import Field
 __all__ = ["with_known_symbols"]
 
 
-def with_known_symbols(schema: EventSchema, record: Mapping[str, Any]) -> dict[str, Any]:
+def with_known_symbols(schema: EventSchema, record: Any) -> Any:
     """Return the record with the enum's default (``OTHER``) for each text that is none of its symbols.
 
     Only for what an app hands over: a record on a topic is checked as it is. Values of other types are kept, for the
-    constraints to reject.
+    constraints to reject, and so is what is no record.
     """
+    if not isinstance(record, Mapping):
+        return record
     known = dict(record)
     for field in _fields_with_enums(schema):
         if field.name in known:

@@ -104,6 +104,17 @@ def test_two_versions_must_differ_on_the_wire(tmp_path: Path) -> None:
             '{"type":"record","name":"A","namespace":"n","fields":[{"name":"a","type":"A"}]}',
             "the type A is not allowed",
         ),
+        (
+            "v1.avsc",
+            '{"type":"record","name":"A","namespace":"n","fields":[{"name":5,"type":"int"}]}',
+            "the name of a field must be a string",
+        ),
+        (
+            "v1.avsc",
+            '{"type":"record","name":"A","namespace":"n","fields":[{"name":"a","type":{"type":"enum","name":"E",'
+            '"symbols":"AB"}}]}',
+            "the symbols of an enum must be a list",
+        ),
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -27,7 +27,8 @@ def field(source: Source, name: str) -> Source:
 
 
 def name_type(source: Source) -> Source:
-    found: Source = field(source, "toolName")["type"][1]
+    declared = field(source, "toolName")["type"]
+    found: Source = declared[1] if isinstance(declared, list) else declared
     return found
 
 
@@ -114,7 +115,11 @@ def pair(of: Source) -> Source:
         (add(type=INT | {"maximum": 2**40}), "extra: minimum and maximum of this int are within"),
         (add(type=TIME | {"maximum": 2**62}), "extra: minimum and maximum of this timestamp are within"),
         (add(type=NAME | {"logicalType": "uuid"}), "extra: the pattern of a UUID takes nothing but UUIDs"),
-        (add(type=JOINED), "extra: maxLength is 1 to 128"),
+        (add(type=NAME | {"maxLength": 2_000}), "extra: maxLength is 1 to 128"),
+        (
+            add(type=JOINED | {"maxLength": 64}),
+            "extra: the pattern lets in text such as 'what_is_the_capital",
+        ),
         (add(type=NAME | {"pattern": "^([a-z]{1,40}){1,40}$"}), "extra: the pattern matches one text in more than"),
         (add(type=NAME | {"pattern": "^A|B$"}), "extra: the pattern has | at character 3"),
         (lambda s: s.update(name="Tool"), "the record's name must be the folder's name"),

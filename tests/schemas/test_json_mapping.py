@@ -86,6 +86,13 @@ def test_a_type_that_no_schema_lists_becomes_other(named: str) -> None:
     assert OriginType(named) is OriginType.OTHER
 
 
+def test_a_type_that_no_schema_lists_is_left_to_the_producer_which_counts_it() -> None:
+    document = prediction("TELEPATHY")
+    assert event_to_json(event_from_json(document, bounds=False)) == document
+    with pytest.raises(ValidationError, match="type: must be one of INTERNAL"):
+        event_from_json(prediction(5), bounds=False)
+
+
 def test_a_type_that_is_no_text_is_refused() -> None:
     with pytest.raises(ValidationError, match="type: must be one of INTERNAL"):
         event_from_json(prediction(5))

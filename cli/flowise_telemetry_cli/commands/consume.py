@@ -42,6 +42,7 @@ from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
 from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport.diagnosis.explain import explained
 
 __all__ = ["consume"]
 
@@ -217,6 +218,7 @@ def _run(
             settings,
             on_change=show,
             open_reader=partial(invocation.open_reader, kafka, group=settings.group),
+            explain=partial(explained, settings=kafka),
         )
         if http_address is not None:
             where = opened.enter_context(status_server(http_address, consumer.counters, door=door))

@@ -98,7 +98,8 @@ def _letters(answer: Loss) -> Mapping[str, int]:
 def _notes(answer: Loss) -> Iterable[str]:
     total = answer.total
     if total.arrived_anyway:
-        yield f"{total.arrived_anyway:,} events are counted twice: their apps took them for dropped, and they arrived"
+        more = f"{total.arrived_anyway:,} events arrived beyond those that were left to arrive"
+        yield f"{more}: their apps took them for dropped, or a replay brought pruned ones back"
     if answer.letters is None:
         yield "this sink does not count dead letters"
     elif letters := sum(answer.letters.values()):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -27,6 +28,9 @@ __all__ = ["send"]
 FLUSH_EVERY_EVENTS = 1_000
 """Well below the producer's buffer, so that a long file cannot fill it and lose events."""
 FLUSH_TIMEOUT_SECONDS = 30.0
+_LOOK_SECONDS = 0.5
+_LASTING_SECONDS = 3.0
+"""Time for which a failure has to last: a topic that was just made is unknown for a moment."""
 
 
 @dataclass(slots=True)
@@ -78,11 +82,29 @@ def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: st
         telemetry.send_telemetry(event)
         waiting += 1
         if waiting == FLUSH_EVERY_EVENTS:
-            telemetry.flush(timeout_seconds=FLUSH_TIMEOUT_SECONDS)
+            if not flush_while_it_helps(telemetry):
+                echo("error: the rest of the input was not read", err=True)
+                break
             waiting = 0
-    telemetry.flush(timeout_seconds=FLUSH_TIMEOUT_SECONDS)
+    flush_while_it_helps(telemetry)
     telemetry.close()
     return _report(telemetry.stats(), rejected.lines, as_json)
+
+
+def flush_while_it_helps(telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> bool:
+    """Flush for as long as ``FLUSH_TIMEOUT_SECONDS``; return False once what fails is not mended by waiting."""
+    end = clock() + FLUSH_TIMEOUT_SECONDS
+    lasts_since: float | None = None
+    while (now := clock()) < end:
+        if telemetry.flush(timeout_seconds=min(_LOOK_SECONDS, end - now)):
+            return True
+        if not telemetry.stats().error_lasts:
+            lasts_since = None
+        elif lasts_since is None:
+            lasts_since = clock()
+        elif clock() - lasts_since >= _LASTING_SECONDS:
+            return False
+    return True
 
 
 def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator[Event]:

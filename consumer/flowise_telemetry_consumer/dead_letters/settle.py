@@ -20,12 +20,12 @@ from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
 from flowise_telemetry_transport.types import OutgoingRecord
 
-__all__ = ["SettledLetters", "discard", "restore"]
+__all__ = ["FollowUp", "SettledLetters", "discard", "restore", "settle"]
 
 _BATCH_LIMITS = BatchLimits(rows=5_000, size_bytes=32 * 1_048_576)
 _FLUSH_SECONDS = 5.0
 
-_FollowUp = Callable[[StoredDeadLetter, DeadLetterStates, int], OutgoingRecord | None]
+FollowUp = Callable[[StoredDeadLetter, DeadLetterStates, int], OutgoingRecord | None]
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ def discard(
             return None
         return encode_receipt(letter, topic=topic, at_ms=now_ms, discarded=True)
 
-    return _settle(reader, writer, topic, chosen, receipt, group=group, control=control, on_report=on_report)
+    return settle(reader, writer, topic, chosen, receipt, group=group, control=control, on_report=on_report)
 
 
 def restore(
@@ -90,20 +90,21 @@ def restore(
             return None
         return encode_restored(letter, topic=topic, at_ms=now_ms, redrive_count=receipt.redrive_count + 1)
 
-    return _settle(reader, writer, topic, chosen, anew, group=group, control=control, on_report=on_report)
+    return settle(reader, writer, topic, chosen, anew, group=group, control=control, on_report=on_report)
 
 
-def _settle(
+def settle(
     reader: RecordReader,
     writer: RecordWriter | None,
     topic: str,
     chosen: LetterFilter,
-    follow_up: _FollowUp,
+    follow_up: FollowUp,
     *,
     group: str | None,
     control: RunControl,
     on_report: Callable[[SettledLetters], None] | None,
 ) -> SettledLetters:
+    """Write what ``follow_up`` returns for each letter that is chosen; letters without a follow-up are not there."""
     result = SettledLetters(topic)
     topic_id = reader.topic_id(topic)
     offsets = OffsetRange.of(reader, topic)

@@ -59,7 +59,7 @@ class ConsumerCounters:
     next offsets, and ``committed_at_ms``, when the latest was; ``lag`` in records from there, ``lag_since``, since when
     the oldest of them has been there at least (monotonic), and ``held_back``, those that wait for the end of a
     transaction, all looked up only after a scrape has set ``watched``; ``event_age_seconds`` of the newest event of the
-    latest batch; ``missing_events`` (see ``MissingEvents``; None where this consumer does not read the whole topic).
+    latest batch.
 
     Only the consumer's thread writes, and the service never reads them; any thread may.
     """
@@ -92,7 +92,6 @@ class ConsumerCounters:
     lag_since: float | None = None
     watched: bool = False
     event_age_seconds: float | None = None
-    missing_events: int | None = None
     expired: int = 0
     held_back: dict[TopicPartition, int] = field(default_factory=dict)
     flush_seconds: Observer | None = field(default=None, repr=False)

@@ -8,15 +8,19 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from flowise_telemetry_transport.errors import TransportError
+from flowise_telemetry_schemas import TelemetryError
+from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["EndsLookup", "EndsOnDemand", "EndsQuestion", "EndsThread", "PartitionEnds"]
+__all__ = ["EndsLookup", "EndsOnDemand", "EndsQuestion", "EndsThread", "Explain", "PartitionEnds"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
 _CLOSE_SECONDS = 2.0
+
+Explain = Callable[[TransportError], TelemetryError]
+"""Returns the reason behind an error of a client; takes a few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,11 @@ class EndsLookup(Protocol):
     def answer(self) -> PartitionEnds | None:
         """Return the answer, once."""
 
-    def failure(self) -> TransportError | None:
+    def failure(self) -> TelemetryError | None:
         """Return, once, the error of a question that the brokers did not answer."""
+
+    def look_into(self) -> None:
+        """Find out why the open question has no answer yet; ``failure`` then says so, if that is found."""
 
     @property
     def is_open(self) -> bool:
@@ -84,7 +91,7 @@ class EndsOnDemand:
     def __init__(self, reader: RecordReader) -> None:
         self._reader = reader
         self._answer: PartitionEnds | None = None
-        self._failure: TransportError | None = None
+        self._failure: TelemetryError | None = None
         self.is_open = False
 
     def ask(self, question: EndsQuestion) -> None:
@@ -100,10 +107,13 @@ class EndsOnDemand:
         answer, self._answer = self._answer, None
         return answer
 
-    def failure(self) -> TransportError | None:
+    def failure(self) -> TelemetryError | None:
         """See ``EndsLookup``."""
         failure, self._failure = self._failure, None
         return failure
+
+    def look_into(self) -> None:
+        """See ``EndsLookup``; no question stays open."""
 
     def close(self) -> None:
         """See ``EndsLookup``."""
@@ -113,17 +123,20 @@ class EndsThread:
     """Look-ups on a thread that starts with the first question.
 
     ``open_reader`` opens a reader that may look up the group's commits and never joins it. A look-up that hangs keeps
-    neither the consumer nor the end of the process waiting.
+    neither the consumer nor the end of the process waiting. ``explain`` may find the reason of a failure, by a
+    connection of its own.
     """
 
-    def __init__(self, open_reader: Callable[[], RecordReader]) -> None:
+    def __init__(self, open_reader: Callable[[], RecordReader], explain: Explain = lambda error: error) -> None:
         self._open_reader = open_reader
+        self._explain = explain
         self._reader: RecordReader | None = None
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()
         self._question: EndsQuestion | None = None
         self._answer: PartitionEnds | None = None
-        self._failure: TransportError | None = None
+        self._failure: TelemetryError | None = None
+        self._looked_into: EndsQuestion | None = None
         self._closed = False
 
     @property
@@ -147,11 +160,26 @@ class EndsThread:
             answer, self._answer = self._answer, None
             return answer
 
-    def failure(self) -> TransportError | None:
+    def failure(self) -> TelemetryError | None:
         """See ``EndsLookup``."""
         with self._changed:
             failure, self._failure = self._failure, None
             return failure
+
+    def look_into(self) -> None:
+        """See ``EndsLookup``; on a thread of its own, once for each question."""
+        with self._changed:
+            question = self._question
+            if question is None or question is self._looked_into:
+                return
+            self._looked_into = question
+        threading.Thread(target=self._explain_silence, name="flowise-telemetry-reason", daemon=True).start()
+
+    def _explain_silence(self) -> None:
+        found = self._explain(BrokerUnavailableError("no broker answers"))
+        with self._changed:
+            if self._question is not None and self._question is self._looked_into:
+                self._failure = found
 
     def close(self) -> None:
         """See ``EndsLookup``."""
@@ -167,27 +195,42 @@ class EndsThread:
                 answer = self._look_up(question)
                 with self._changed:
                     self._question = None
-                    if isinstance(answer, TransportError):
+                    if isinstance(answer, TelemetryError):
                         self._failure = answer
                     else:
                         self._answer = answer
         finally:
-            if self._reader is not None:
-                self._reader.close(timeout_seconds=_CLOSE_SECONDS)
+            self._close_reader()
 
     def _next(self) -> EndsQuestion | None:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._question is not None)
             return None if self._closed else self._question
 
-    def _look_up(self, question: EndsQuestion) -> PartitionEnds | TransportError | None:
+    def _look_up(self, question: EndsQuestion) -> PartitionEnds | TelemetryError | None:
+        was_open = self._reader is not None
         try:
-            if self._reader is None:
-                self._reader = self._open_reader()
-            return PartitionEnds.of(self._reader, question)
+            try:
+                return self._ask(question)
+            except TransportError:
+                if not was_open:
+                    raise
+                # A connection that was idle may have been closed by the broker: that says nothing of the brokers.
+                self._close_reader()
+                return self._ask(question)
         except TransportError as error:
             logger.debug("ends of the partitions: %s", error)
-            return error
+            return self._explain(error)
         except Exception as error:  # whatever the client raises: the next question is answered all the same
             logger.debug("ends of the partitions: %s", error)
             return None
+
+    def _ask(self, question: EndsQuestion) -> PartitionEnds:
+        if self._reader is None:
+            self._reader = self._open_reader()
+        return PartitionEnds.of(self._reader, question)
+
+    def _close_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close(timeout_seconds=_CLOSE_SECONDS)

@@ -118,9 +118,6 @@ class _ConsumerCollector:
         if counters.event_age_seconds is not None:
             text = "Age of the latest batch's newest event when the batch was completed."
             yield _gauge("event_age_seconds", text, counters.event_age_seconds)
-        if counters.missing_events is not None:
-            text = "Sequence numbers never received; only where one consumer reads the whole topic."
-            yield _gauge("events_missing", text, counters.missing_events)
 
     def _flushes(self) -> Metric:
         (family,) = self._flush_seconds.collect()

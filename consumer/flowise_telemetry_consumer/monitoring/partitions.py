@@ -1,4 +1,4 @@
-"""An operator's view of the partitions: assignment, lag, age of events, missing events."""
+"""An operator's view of the partitions: assignment, lag, age of events."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from dataclasses import dataclass
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome, ConsumerCounters
-from flowise_telemetry_consumer.monitoring.ends import EndsLookup, EndsOnDemand, EndsQuestion, EndsThread, PartitionEnds
+from flowise_telemetry_consumer.monitoring.ends import (
+    EndsLookup,
+    EndsOnDemand,
+    EndsQuestion,
+    EndsThread,
+    Explain,
+    PartitionEnds,
+)
 from flowise_telemetry_consumer.monitoring.lag_ages import LagAges
-from flowise_telemetry_consumer.monitoring.missing_events import MissingEvents
-from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -26,6 +31,8 @@ BROKERS_SECONDS = 15.0
 """Interval between two questions to the brokers, scraped or not: whether they answer, and the topic's id."""
 
 _NO_ANSWER_SECONDS = 20.0
+_REASON_SECONDS = 5.0
+"""Time before that in which the reason may be found."""
 
 _SHOWN = 20
 _HELD_SECONDS = 60.0
@@ -41,7 +48,7 @@ class _Held:
 
 
 class PartitionMonitor:
-    """Watch over the assigned partitions: lag, age of events, missing events. Runs on the consumer's thread.
+    """Watch over the assigned partitions: lag, age of events. Runs on the consumer's thread.
 
     ``topic_id`` is that of the topic, as of the latest look-up since partitions were assigned.
     """
@@ -52,10 +59,12 @@ class PartitionMonitor:
         counters: ConsumerCounters,
         clock: Clock,
         topic: str,
+        *,
         open_reader: Callable[[], RecordReader] | None = None,
+        explain: Explain = lambda error: error,
     ) -> None:
         self._reader = reader
-        self._lookup: EndsLookup = EndsOnDemand(reader) if open_reader is None else EndsThread(open_reader)
+        self._lookup: EndsLookup = EndsOnDemand(reader) if open_reader is None else EndsThread(open_reader, explain)
         self._held: dict[TopicPartition, _Held] = {}
         self._unread = LagAges()
         self._counters = counters
@@ -65,15 +74,12 @@ class PartitionMonitor:
         self._ask_at = clock.monotonic() + BROKERS_SECONDS
         self._asked_at = 0.0
         self.topic_id: str | None = None
-        self._was_assigned = False
-        self._missing: MissingEvents | None = None
 
     def assigned(self, partitions: Collection[TopicPartition]) -> None:
         """Note newly assigned partitions."""
         self._counters.rebalances += 1
         self._counters.assigned |= frozenset(partitions)
         self.topic_id = None
-        self._was_assigned = True  # looked at by ``look``: no requests to the brokers inside a rebalance
 
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Note partitions that are no longer ours."""
@@ -83,27 +89,20 @@ class PartitionMonitor:
             for tp in states.keys() - counters.assigned:
                 del states[tp]
         self._counters.lag_since = self._unread.keep(counters.assigned)
-        self._missing = counters.missing_events = None
 
     def count(self, outcome: BatchOutcome) -> None:
-        """Take age and sequence numbers from a completed batch."""
+        """Take the age of the newest event from a completed batch."""
         newest = [moment for frame in outcome.frames.values() if (moment := frame["occurred_at"].max()) is not None]
         if newest:
             newest_ms = max(moment.timestamp() for moment in newest) * 1000  # type: ignore[union-attr]  # datetimes
             self._counters.event_age_seconds = max(0.0, (self._clock.now_ms() - newest_ms) / 1000)
-        if self._missing is not None:
-            self._missing.observe(outcome.frames)
-            self._counters.missing_events = self._missing.count
 
     def look(self) -> None:
         """Take notice of what retention removed, and of the partitions' ends if the metrics were scraped.
 
         The ends are asked for every ``LAG_SECONDS`` at most, the brokers every ``BROKERS_SECONDS``. Nothing here
-        waits for them, but for the count of the topic's partitions after a rebalance.
+        waits for them.
         """
-        if self._was_assigned:
-            self._was_assigned = False
-            self._count_missing_events()
         self._note_expired()
         answer, failure, now = self._lookup.answer(), self._lookup.failure(), self._clock.monotonic()
         if answer is not None:
@@ -112,7 +111,9 @@ class PartitionMonitor:
         elif failure is not None:
             self._brokers_are_away(failure.message)
         elif self._lookup.is_open and now - self._asked_at > _NO_ANSWER_SECONDS:
-            self._brokers_are_away("no broker answers")
+            self._brokers_are_away(self._counters.brokers_away or "no broker answers")
+        elif self._lookup.is_open and now - self._asked_at > _NO_ANSWER_SECONDS - _REASON_SECONDS:
+            self._lookup.look_into()
         watched = self._counters.watched and now >= self._look_at
         if self._lookup.is_open or (not watched and now < self._ask_at):
             return
@@ -181,12 +182,3 @@ class PartitionMonitor:
                     now - held.since,
                     f"{count:,}",
                 )
-
-    def _count_missing_events(self) -> None:
-        """Count missing events if all partitions are ours: an event may be in any of them."""
-        try:
-            whole = self._counters.assigned.issuperset(self._reader.partitions_of(self._topic))
-        except TransportError:
-            whole = False
-        self._missing = MissingEvents() if whole else None
-        self._counters.missing_events = 0 if whole else None

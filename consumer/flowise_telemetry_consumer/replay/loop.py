@@ -18,6 +18,7 @@ from flowise_telemetry_consumer.replay.report import OnReport, ReplayResult, add
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.replay.resume import open_run
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
+from flowise_telemetry_consumer.sinks.account.letters import letters_for
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
@@ -50,8 +51,8 @@ def replay(
     ``request`` may be the name of a topic, which means all of it. ``reader`` has no group. Progress is kept in the
     sink's own transactions: a replay that was killed resumes when it is started with the same request (or its
     ``run_id``), up to the end offsets of its first start. A finished one reads everything again, up to the current end
-    offsets; so does any with ``restart``. Events that the sink already has stay as they are. Dead letters are counted
-    and not written: the live consumer did that.
+    offsets; so does any with ``restart``. Events that the sink already has stay as they are. Dead letters are counted,
+    in the sink too, and not written to a topic: the live consumer did that.
 
     An outage of sink or broker is waited out; the result is incomplete after ``control.no_progress_seconds`` without
     any progress, or once the run is stopped. Raises ``UnknownTopicError``, ``TopicChangedError``, ``SinkInUseError`` if
@@ -188,10 +189,12 @@ class _Loop:
         ours = self._open.pop(tp)
         decoded = self._decoder.decode(ours.batch.records)
         frames = self._filter.filter_rows(decoded.frames, self._catalog)
-        dead = Counter(letter.reason for letter in (*decoded.dead, *ours.batch.unreadable))
+        letters = [*decoded.dead, *ours.batch.unreadable]
+        dead = Counter(letter.reason for letter in letters)
         offsets = ours.batch.next_offsets
         held = {tp: self._held[tp]} if tp in self._held else {}
-        batch = Batch(frames=frames, offsets=offsets, source=self._run.source, held=held)
+        counted = letters_for(self._sink, letters)
+        batch = Batch(frames=frames, offsets=offsets, source=self._run.source, held=held, letters=counted)
         done = self._retry(partial(self._sink.write, batch))
         self._held |= offsets
         part = self.result.partitions[tp]

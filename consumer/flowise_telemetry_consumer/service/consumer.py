@@ -15,10 +15,10 @@ from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.errors import FencedError, SinkBehindError
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters, OnChange
+from flowise_telemetry_consumer.monitoring.ends import Explain
 from flowise_telemetry_consumer.monitoring.partitions import PartitionMonitor
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.reading.source import SkippingReader
-from flowise_telemetry_consumer.retry import Backoff
 from flowise_telemetry_consumer.service.claim import GroupState
 from flowise_telemetry_consumer.service.committer import Committer
 from flowise_telemetry_consumer.service.held_offsets import HeldOffsets, listed
@@ -54,6 +54,7 @@ class Consumer:
     dies between its delivery and the commit.
 
     ``open_reader`` opens a second reader for the metrics' thread; it never joins the group. Without it, ``reader``.
+    ``explain``: see ``EndsThread``; what it finds is told where the brokers do not answer.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Consumer:
         random: Random | None = None,
         sink_thread: Executor | None = None,
         open_reader: Callable[[], RecordReader] | None = None,
+        explain: Explain = lambda error: error,
     ) -> None:
         self.settings = settings or ConsumerSettings()
         self._clock = clock or SystemClock()
@@ -92,13 +94,10 @@ class Consumer:
         self._notice = DeadLetterNotice(self.settings.dead_letter_topic, self._clock)
         self._source = SkippingReader(reader, self._clock)
         self._committer = Committer(reader, self.counters, self._clock, timeout_seconds=self.settings.commit_seconds)
-        self._monitor = PartitionMonitor(reader, self.counters, self._clock, self.settings.topic, open_reader)
-        backoff = Backoff(
-            initial_seconds=self.settings.retry_initial_seconds,
-            max_seconds=self.settings.retry_max_seconds,
-            random=random,
+        self._monitor = PartitionMonitor(
+            reader, self.counters, self._clock, self.settings.topic, open_reader=open_reader, explain=explain
         )
-        self._outage = Outage(reader, self.counters, self._clock, backoff)
+        self._outage = Outage(reader, self.counters, self._clock, self.settings.backoff(random))
         self._in_hand = InHand(self._attempt_of, self._sink_thread, flush_seconds=self.settings.flush_seconds)
         self._polling = Polling(
             self._source,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from random import Random
 
 from flowise_telemetry_consumer.dead_letters.limits import DeadLetterLimits
 from flowise_telemetry_consumer.reading.batch import BatchLimits
+from flowise_telemetry_consumer.retry import Backoff
 from flowise_telemetry_consumer.service.refusals import OnRefused
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.topics import EVENTS_TOPIC, dead_letter_topic_of
@@ -48,3 +50,7 @@ class ConsumerSettings:
                 f"the dead letters of {self.topic} cannot go to the same topic; name another one",
                 argument="dead_letter_topic",
             )
+
+    def backoff(self, random: Random | None = None) -> Backoff:
+        """Return the waits between attempts in an outage."""
+        return Backoff(initial_seconds=self.retry_initial_seconds, max_seconds=self.retry_max_seconds, random=random)

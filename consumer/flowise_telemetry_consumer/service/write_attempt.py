@@ -18,6 +18,7 @@ from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.service.claim import Claimed, GroupState, claim
 from flowise_telemetry_consumer.service.refusals import Refusals
+from flowise_telemetry_consumer.sinks.account.letters import letters_for
 from flowise_telemetry_consumer.sinks.parts import PartedWrite, WriteSize
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
 from flowise_telemetry_transport.types import Record, TopicPartition
@@ -99,7 +100,7 @@ class WriteAttempt:
 
     @property
     def stored_offsets(self) -> Mapping[TopicPartition, int]:
-        """Next offsets that the sink has stored with the batch: none where it had no events."""
+        """Next offsets that the sink has stored with the batch: none where it was given nothing."""
         return self.batch.next_offsets if self._write is not None and self._write.is_done else {}
 
     def abandon(self) -> None:
@@ -149,10 +150,12 @@ class WriteAttempt:
 
     def _write_parts(self, frames: Mapping[str, pl.DataFrame], *, until: float) -> bool:
         """Write what is left of the rows; return False if the time is up before."""
-        if not frames:
-            return True
         if self._write is None:
-            whole = Batch(frames, dict(self.batch.next_offsets), self._path.source, held=self._held)
+            letters = letters_for(self._path.sink, self._dead)
+            if not frames and letters is None:
+                return True
+            offsets = dict(self.batch.next_offsets)
+            whole = Batch(frames, offsets, self._path.source, held=self._held, letters=letters)
             self._write = PartedWrite(self._path.sink, whole, self._path.size)
         while not self._write.is_done:
             try:
@@ -177,9 +180,10 @@ class WriteAttempt:
         if found is None or not self._path.refusals.take():
             raise RowRefusedError(f"{error.message}; {where}{self._path.refusals.why_not}") from error
         record, schema = found
-        self._dead.append(DeadLetter.from_refusal(record, error, schema=schema))
+        letter = DeadLetter.from_refusal(record, error, schema=schema)
+        self._dead.append(letter)
         self._refused[event] += 1
-        write.leave_out()
+        write.leave_out(letters_for(self._path.sink, [letter]))
 
     def _deliver_dead_letters(self, flush_seconds: float) -> None:
         if self._dead_letter_batch is None:

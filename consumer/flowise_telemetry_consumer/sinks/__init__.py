@@ -1,11 +1,11 @@
 """Sinks: places that keep events, one folder per kind, chosen by URL."""
 
+from flowise_telemetry_consumer.sinks.account.port import KeepsAccount, MergesAccount
 from flowise_telemetry_consumer.sinks.kind import SinkKind
 from flowise_telemetry_consumer.sinks.port import (
     Batch,
     Erasable,
     HasSnapshots,
-    KeepsAccount,
     KeepsProgress,
     Prunable,
     Readable,
@@ -23,6 +23,7 @@ __all__ = [
     "HasSnapshots",
     "KeepsAccount",
     "KeepsProgress",
+    "MergesAccount",
     "Prunable",
     "Readable",
     "Sink",

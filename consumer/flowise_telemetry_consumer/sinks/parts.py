@@ -99,9 +99,12 @@ class PartedWrite:
         if self._parts:
             self._parts.popleft()
 
-    def leave_out(self) -> None:
-        """Go on without the next part."""
+    def leave_out(self, letters: pl.DataFrame | None = None) -> None:
+        """Go on without the next part; the last one accounts for it by these letters."""
         self._parts.popleft()
+        if letters is not None:
+            before = [] if self._batch.letters is None else [self._batch.letters]
+            self._batch = replace(self._batch, letters=pl.concat([*before, letters]))
 
     def _batch_of(self, part: _Part, *, is_last: bool) -> Batch:
         if is_last:

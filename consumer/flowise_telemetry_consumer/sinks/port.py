@@ -10,7 +10,7 @@ role's promises, and callers check with ``isinstance``:
     Prunable       prune                         events before a time can be removed
     Erasable       erase, erasures, remains      events of an id can be removed, and never come back
     HasSnapshots   snapshot                      its rows have an order, so that reading can go on where it stopped
-    KeepsAccount   account                       counts of its own of what arrived, that outlive rows and topics
+    KeepsAccount   account                       counts of its own of what arrived: ``sinks.account.port``
 
 One adapter per kind of place; their contract is the test suite ``tests/consumer/sinks/test_contract.py``, which runs
 on all of them. A sink belongs to the thread that uses it.
@@ -34,7 +34,6 @@ __all__ = [
     "Batch",
     "Erasable",
     "HasSnapshots",
-    "KeepsAccount",
     "KeepsProgress",
     "Prunable",
     "Readable",
@@ -255,18 +254,6 @@ class HasSnapshots(Protocol):
 
     def snapshot(self, name: str = "") -> Snapshot:
         """Return the state of this moment, or the one of this name. Raises ``SnapshotGoneError`` where that is gone."""
-
-
-@runtime_checkable
-class KeepsAccount(Protocol):
-    """A sink that counts, in the transaction of each batch, what it added of each stream, and its dead letters once."""
-
-    def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
-        """Yield the rows of one of ``ACCOUNT_TABLES``; none where nothing was written yet. Otherwise as ``read``.
-
-        Those of streams have to be merged (``sinks.account.rows.merged``). ``promote`` exchanges the account with the
-        tables; ``prune`` leaves it, so that what was pruned still counts as received.
-        """
 
 
 def require_prepared(sink: Sink, batch: Batch, prepared: Iterable[str]) -> None:

@@ -24,22 +24,21 @@ def _adapter(folder: str, function: str) -> Callable[[str], Sink]:
     return open_url
 
 
-_DATABASE = frozenset({KeepsProgress, Readable, Stageable, Prunable})
-_FILE = _DATABASE | {Erasable}
+_DATABASE = frozenset({KeepsProgress, Readable, Stageable, Prunable, Erasable})
 SINK_KINDS: tuple[SinkKind, ...] = (
     SinkKind(
         scheme="sqlite",
         open=_adapter("sqlite", "open_sqlite"),
         example="sqlite:///file",
         writers="many",
-        roles=_FILE,
+        roles=_DATABASE,
     ),
     SinkKind(
         scheme="postgresql",
         open=_adapter("postgres", "open_postgres"),
         example="postgresql://user@host/database",
         writers="many",
-        roles=_FILE,
+        roles=_DATABASE,
         library="psycopg",
         extra="postgres",
     ),
@@ -48,7 +47,7 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         open=_adapter("duckdb", "open_duckdb"),
         example="duckdb:///file",
         writers="one",
-        roles=_FILE,
+        roles=_DATABASE,
         library="duckdb",
         extra="duckdb",
     ),

@@ -33,6 +33,8 @@ class Backoff:
         self._unsaid: object | None = None
         self.last_error: str | None = None
         """The latest failure of this outage; None while deliveries work, or its reason is looked for."""
+        self.lasts = False
+        """True where that failure does not go away by waiting: someone has to mend it."""
 
     @property
     def failing(self) -> bool:
@@ -53,6 +55,7 @@ class Backoff:
         The first one of an outage that is ``unsaid`` is logged when ``say`` brings its reason, or the outage ends.
         """
         now = self._clock()
+        self.lasts = not getattr(error, "retryable", True)
         if self._failing_since is None:
             self._failing_since = now
             self._unsaid = error
@@ -73,7 +76,7 @@ class Backoff:
         if self._unsaid is None:
             return
         said, self._unsaid = self._unsaid if reason is None else reason, None
-        self.last_error = str(said)
+        self.last_error, self.lasts = str(said), not getattr(said, "retryable", True)
         logger.warning("telemetry: %s: %s", self._failing, said)
 
     def succeeded(self) -> None:
@@ -85,5 +88,6 @@ class Backoff:
         logger.info("telemetry: %s works again after %.0f s, at attempt %d", self._what, seconds, self._attempts + 1)
         self._failing_since = None
         self.last_error = None
+        self.lasts = False
         self._attempts = 0
         self._retry_at = 0.0

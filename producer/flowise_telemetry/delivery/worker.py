@@ -69,8 +69,18 @@ class Worker:
     @property
     def last_error(self) -> str | None:
         """Why deliveries fail; None while they work."""
-        backoff = self._loading if self._sender is None else self._sender.backoff
+        backoff = self._backoff
         return None if backoff is None else backoff.last_error
+
+    @property
+    def error_lasts(self) -> bool:
+        """True where that does not go away by waiting."""
+        backoff = self._backoff
+        return backoff is not None and backoff.lasts
+
+    @property
+    def _backoff(self) -> Backoff | None:
+        return self._loading if self._sender is None else self._sender.backoff
 
     # -- for the app's threads ------------------------------------------------------------------------------------
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from flowise_telemetry_schemas import catalog
 from tests.cli.in_process import run_command
@@ -78,3 +82,47 @@ def test_what_cannot_be_erased_is_said_in_a_line(
     assert said in done.errors[0]
     assert "sk-1234" not in done.errors[0]
     assert not (folder / "b.db").exists()
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_an_export_that_was_erased_from_still_adds_up(folder: Path, form: str) -> None:
+    out = ("--out", "out", "--format", form)
+    assert run_command("export", "--sink", "sqlite:///a.db", *out, folder=folder).status == 0
+    command = ("erase", "--sink", "sqlite:///a.db", "--event-id", envelope(0).event_id, "--archive", "out")
+    planned = json.loads(run_command(*command, "--json", folder=folder).stdout)
+    done = json.loads(run_command(*command, "--json", "--yes", folder=folder).stdout)
+    assert (planned["erased"], sum(done["erased"].values())) == (done["erased"], 2)
+    replayed = run_command("replay", "--source", "out", "--sink", "sqlite:///b.db", "--json", folder=folder)
+    document = json.loads(replayed.stdout)
+    assert (replayed.status, document["adds_up"]) == (0, True)
+    assert sum(event["written"] for event in document["events"].values()) == EVENTS - 1
+
+
+def _unzstd(data: bytes) -> bytes:
+    with zstandard.open(io.BytesIO(data)) as file:
+        unpacked: bytes = file.read()
+    return unpacked
+
+
+PACK: dict[str, Callable[[bytes], bytes]] = {".jsonl": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}
+UNPACK: dict[str, Callable[[bytes], bytes]] = {".jsonl": bytes, ".gz": gzip.decompress, ".zst": _unzstd}
+
+
+@pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz", "all.jsonl.zst"])
+def test_a_file_is_written_anew_without_the_lines(folder: Path, name: str) -> None:
+    printed = run_command("replay", "--source", "sqlite:///a.db", "--sink", "jsonl:-", folder=folder).stdout.encode()
+    lines = [*printed.splitlines(keepends=True), b'{"no": "event", "is": "' + envelope(0).event_id.upper().encode()]
+    (folder / name).write_bytes(PACK[Path(name).suffix](b"".join(lines)))
+    command = ("erase", "--sink", "sqlite:///a.db", "--event-id", envelope(0).event_id, "--archive", name, "--yes")
+    assert json.loads(run_command(*command, "--json", folder=folder).stdout)["erased"][name] == 2
+    rest = [line for line in lines if envelope(0).event_id.encode() not in line.lower()]
+    assert UNPACK[Path(name).suffix]((folder / name).read_bytes()) == b"".join(rest)
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith("all")) == [name]
+
+
+def test_a_row_of_csv_goes_whole(folder: Path) -> None:
+    kept, gone = f'"a ""quoted""\ncell",{envelope(1).event_id}\n', f'"x\n\ny",{envelope(0).event_id}\n'
+    (folder / "tool_created.csv").write_text(f"tool_name,event_id\n{gone}{kept}{gone}")
+    erase = ("erase", "--sink", "sqlite:///a.db", "--event-id", envelope(0).event_id, "--archive", "tool_created.csv")
+    assert json.loads(run_command(*erase, "--yes", "--json", folder=folder).stdout)["erased"]["tool_created.csv"] == 2
+    assert (folder / "tool_created.csv").read_text() == f"tool_name,event_id\n{kept}"

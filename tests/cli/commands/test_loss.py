@@ -70,6 +70,13 @@ def test_each_form_is_a_table_for_people(folder: Path, by: str) -> None:
     assert "unexplained" in done.stdout
 
 
+def test_compact_merges_the_account(folder: Path) -> None:
+    before = run_command("loss", "--sink", "sqlite:///a.db", "--by", "day", folder=folder).stdout
+    done = run_command("compact", "--sink", "sqlite:///a.db", folder=folder)
+    assert (done.status, done.stdout) == (0, "sqlite:///a.db: 3 rows of the account before, 2 after\n")
+    assert run_command("loss", "--sink", "sqlite:///a.db", "--by", "day", folder=folder).stdout == before
+
+
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [

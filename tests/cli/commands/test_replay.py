@@ -88,6 +88,7 @@ def test_a_program_reads_the_same_as_json(operator: Operator) -> None:
             "position": 20,
             "written": 10,
             "already_there": 0,
+            "erased": 0,
             "dead": 0,
             "filtered": 0,
             "gaps": 0,

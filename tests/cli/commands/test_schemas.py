@@ -88,13 +88,34 @@ def test_diff_says_what_it_cannot_compare(tmp_path: Path, arguments: tuple[str, 
     assert (done.status, said in done.stderr) == (status, True), done.stderr
 
 
+def fill_in(terms: Path, expires: str = "2031-05-01") -> None:
+    text = terms.read_text().replace('""', '"given"')
+    terms.write_text(text.replace('expires = "given"', f"expires = {expires}"))
+
+
+def test_check_warns_of_what_expires_and_refuses_what_has(tmp_path: Path) -> None:
+    run_command("schemas", "new", "flow_shared", ".", folder=tmp_path)
+    fill_in(tmp_path / "flow_shared" / "event.toml")
+    for today, status, said in (
+        ("2030-01-01", 0, ""),
+        ("2031-04-20", 0, "warning: flow_shared expires in 11 days, on 2031-05-01"),
+        ("2031-05-01", 1, "1 schemas, 1 problems"),
+        ("2028-01-01", 1, "1 schemas, 1 problems"),
+    ):
+        done = run_command("schemas", "check", ".", "--today", today, folder=tmp_path)
+        assert (done.status, said in done.stderr) == (status, True), (today, done)
+
+
 def test_new_writes_a_first_version_that_the_check_lets_pass(tmp_path: Path) -> None:
     done = run_command("schemas", "new", "flow_shared", ".", "--doc", "A flow was shared.", folder=tmp_path)
     assert (done.status, done.stdout) == (0, "flow_shared/v1.avsc\n")
     schema = Catalog.load(tmp_path).latest("flow_shared")
     assert [field.name for field in schema.fields] == [*ENVELOPE_FIELDS, "version"]
     assert (schema.name, schema.doc) == ("FlowShared", "A flow was shared.")
-    assert run_command("schemas", "check", ".", folder=tmp_path).status == 0
+    checked = run_command("schemas", "check", ".", "--today", "2030-01-01", folder=tmp_path)
+    assert (checked.status, checked.stdout) == (1, "flow_shared: event.toml: question is missing\n")
+    fill_in(tmp_path / "flow_shared" / "event.toml")
+    assert run_command("schemas", "check", ".", "--today", "2030-01-01", folder=tmp_path).status == 0
     again = run_command("schemas", "new", "flow_shared", ".", folder=tmp_path)
     assert (again.status, "flow_shared is there already" in again.stderr) == (2, True)
     named = run_command("schemas", "new", "Flow Shared", ".", folder=tmp_path)
@@ -105,6 +126,7 @@ def test_a_sixth_event_is_its_folder_and_what_is_generated(tmp_path: Path) -> No
     """As CONTRIBUTING.md says; the classes are used as an app uses them."""
     shutil.copytree(AVSC, tmp_path / "avro")
     run_command("schemas", "new", "flow_shared", "avro", folder=tmp_path)
+    fill_in(tmp_path / "avro" / "flow_shared" / "event.toml")
     file = tmp_path / "avro" / "flow_shared" / "v1.avsc"
     source = json.loads(file.read_text())
     visibility = {
@@ -114,7 +136,7 @@ def test_a_sixth_event_is_its_folder_and_what_is_generated(tmp_path: Path) -> No
         {"name": "sharedWith", "type": visibility, "doc": "With whom.", "purpose": "p", "classification": "enum"}
     )
     file.write_text(json.dumps(source))
-    assert run_command("schemas", "check", "avro", folder=tmp_path).status == 0
+    assert run_command("schemas", "check", "avro", "--today", "2030-01-01", folder=tmp_path).status == 0
     schemas = Catalog.load(tmp_path / "avro")
     module = ModuleType("sixth")
     sys.modules[module.__name__] = module  # where dataclasses look names up

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
+from types import SimpleNamespace
+from typing import cast
 
+import pytest
+
+from flowise_telemetry import Telemetry
+from flowise_telemetry_cli.commands.send import FLUSH_TIMEOUT_SECONDS, flush_while_it_helps
 from tests.cli.operator import LINES, Operator
 
 
@@ -62,3 +68,25 @@ def test_off_sends_nothing_and_says_so(operator: Operator) -> None:
     done = operator.run("send", stdin=LINES, DO_NOT_TRACK="1")
     assert (done.status, done.stdout) == (3, "")
     assert done.errors == ["error: telemetry is off (DO_NOT_TRACK in the environment): nothing was sent"]
+
+
+class _Refused:
+    """A producer whose deliveries fail, in a way that waiting mends or does not; its flush takes its time."""
+
+    def __init__(self, *, lasts: bool) -> None:
+        self.lasts = lasts
+        self.now = 0.0
+
+    def flush(self, *, timeout_seconds: float) -> bool:
+        self.now += timeout_seconds
+        return False
+
+    def stats(self) -> SimpleNamespace:
+        return SimpleNamespace(error_lasts=self.lasts)
+
+
+@pytest.mark.parametrize(("lasts", "seconds"), [(False, FLUSH_TIMEOUT_SECONDS), (True, 3.5)])
+def test_it_waits_only_for_what_may_be_mended_by_that(lasts: bool, seconds: float) -> None:
+    telemetry = _Refused(lasts=lasts)
+    assert flush_while_it_helps(cast("Telemetry", telemetry), lambda: telemetry.now) is not lasts
+    assert telemetry.now == seconds

@@ -135,7 +135,6 @@ EXPOSED = {
     ("last_commit_timestamp_seconds", "gauge", ""),
     ("last_poll_age_seconds", "gauge", ""),
     ("event_age_seconds", "gauge", ""),
-    ("events_missing", "gauge", ""),
 }
 BUCKETS = "0.01 0.025 0.05 0.1 0.25 0.5 1.0 2.5 5.0 10.0 30.0 60.0 +Inf"
 
@@ -159,7 +158,7 @@ def test_what_cannot_be_known_is_left_out() -> None:
     world = World()
     with served(world.consumer(settings=SETTINGS).counters, world) as client:
         names = {name for name, _, _ in client.exposed()}
-    assert not names & {"event_age_seconds", "events_missing", "partition_lag_records", "events_written_total"}
+    assert not names & {"event_age_seconds", "partition_lag_records", "events_written_total"}
 
 
 def test_batches_are_counted_without_anyone_who_serves_them() -> None:
@@ -190,34 +189,6 @@ def test_lag_is_looked_at_while_someone_asks() -> None:
 
         consumer.run(StopWhen(between_turns))
         assert seen[-1] == 30, "ten are in hand and not committed, the rest is not polled while the sink is away"
-
-
-def test_missing_events_are_counted_where_the_whole_topic_is_read() -> None:
-    world = World()
-    for _ in range(10):
-        world.send_good(9)
-        world.skip_event()
-    consumer = world.consumer(settings=SETTINGS)
-    with served(consumer.counters, world) as client:
-        seen: list[float] = []
-
-        def between_turns() -> bool:
-            seen.append(client.metrics().get("events_missing", -1))
-            return world.all_committed()
-
-        consumer.run(StopWhen(between_turns))
-        assert seen[0] == -1
-        assert seen[-1] == 9, "the tenth was the last, and no later one tells of it"
-        other = world.broker.open_reader(group=GROUP)
-        other.subscribe([TOPIC])
-        shared = world.consumer(settings=SETTINGS)
-
-        def until_shared() -> bool:
-            other.poll(timeout_seconds=0, max_records=1)
-            return len(shared.counters.assigned) == 1
-
-        shared.run(StopWhen(until_shared))
-        assert shared.counters.missing_events is None
 
 
 def test_alive_and_ready() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
+from typing import cast
 
 import pytest
 
 from flowise_telemetry_consumer import ConsumerCounters
 from flowise_telemetry_consumer.monitoring.ends import EndsQuestion, EndsThread, PartitionEnds
 from flowise_telemetry_consumer.monitoring.health import why_not_alive, why_not_ready
-from flowise_telemetry_consumer.monitoring.partitions import LAG_SECONDS
+from flowise_telemetry_consumer.monitoring.partitions import LAG_SECONDS, PartitionMonitor
+from flowise_telemetry_transport.errors import AuthenticationError, BrokerUnavailableError
+from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.service.running import wait_until
 from tests.consumer.world import TOPIC, InstantReader, StopWhen, World
@@ -153,3 +156,91 @@ def test_a_broker_that_is_away_has_no_answer_and_is_asked_again() -> None:
     lookup.close()
     lookup.ask(question)
     assert lookup.answer() is None
+
+
+class _Deaf:
+    """A look-up's reader of brokers that are away: it hangs until it is let go, or raises what the client says."""
+
+    def __init__(self, *, hangs: bool) -> None:
+        self.hangs = hangs
+        self.let_go = threading.Event()
+
+    def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
+        if self.hangs:
+            self.let_go.wait(60)
+        raise BrokerUnavailableError("Local: Broker transport failure")
+
+    def close(self, *, timeout_seconds: float) -> None:
+        self.let_go.set()
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_brokers_that_are_away_are_told_in_our_words(hangs: bool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "flowise_telemetry")
+    world, reader = World(), _Deaf(hangs=hangs)
+    rejected = AuthenticationError("kafka:9092 rejected the login of user 'consumer'")
+    counters = ConsumerCounters()
+    monitor = PartitionMonitor(
+        world.reader(),
+        counters,
+        world.clock,
+        TOPIC,
+        open_reader=lambda: cast("RecordReader", reader),
+        explain=lambda _: rejected,
+    )
+
+    def is_told() -> bool:
+        monitor.look()
+        return counters.brokers_away is not None
+
+    for seconds in (16.0, 17.0):  # the question is due; the reason of its silence is
+        world.clock.now += seconds
+        monitor.look()
+    wait_until(is_told, "the reason")
+    world.clock.now += 10.0
+    monitor.look()
+    assert counters.brokers_away == rejected.message, "it stays what was found out"
+    assert caplog.messages == [f"waiting for the brokers: {rejected.message}"]
+    reader.let_go.set()
+    monitor.close()
+
+
+class _Idle:
+    """A look-up's reader whose connection the broker closes after the first answer."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
+        self.asked += 1
+        if self.asked > 1:
+            raise BrokerUnavailableError("socket disconnected")
+        return (ZERO,)
+
+    def topic_id(self, topic: str) -> str | None:
+        return "an id"
+
+    def close(self, *, timeout_seconds: float) -> None:
+        pass
+
+
+def test_a_connection_that_was_idle_says_nothing_of_the_brokers() -> None:
+    made: list[_Idle] = []
+
+    def open_reader() -> RecordReader:
+        made.append(_Idle())
+        return cast("RecordReader", made[-1])
+
+    lookup = EndsThread(open_reader)
+    for _ in range(3):
+        answers: list[PartitionEnds] = []
+        lookup.ask(EndsQuestion((), (), TOPIC))
+
+        def is_answered(answers: list[PartitionEnds] = answers) -> bool:
+            answers += [answer for answer in [lookup.answer()] if answer is not None]
+            assert lookup.failure() is None
+            return bool(answers)
+
+        wait_until(is_answered, "an answer")
+    assert len(made) == 3
+    lookup.close()

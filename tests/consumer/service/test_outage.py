@@ -11,7 +11,7 @@ from flowise_telemetry_consumer import SinkUnavailableError
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_consumer.retry import Backoff
 from flowise_telemetry_consumer.service.outage import Outage
-from tests.consumer.world import InstantReader, World
+from tests.consumer.world import InstantReader, StopWhen, World
 
 AWAY = SinkUnavailableError("gone fishing")
 
@@ -102,3 +102,24 @@ def test_two_consumers_do_not_retry_in_step() -> None:
         assert [longest / 2 <= span <= longest for span, longest in zip(spans, (1, 2, 4, 8), strict=True)] == [True] * 4
         waits.append(spans)
     assert not set(waits[0]) & set(waits[1])
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_an_outage_that_outlives_the_consumer_or_its_partitions_is_not_said_to_be_over(
+    revoked: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    world.send_good(5)
+    world.sink.failures = [AWAY] * 100
+    consumer = world.consumer()
+
+    def stop() -> bool:
+        if consumer.counters.retries < 2:
+            return False
+        if revoked:
+            consumer._on_revoked(world.partitions)
+        return True
+
+    consumer.run(StopWhen(stop))
+    assert world.sink.failures, "it is still away"
+    assert [message for message in caplog.messages if "over" in message] == []

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from flowise_telemetry_consumer import BatchLimits, ConsumerSettings
+from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, list_dead_letters
 from flowise_telemetry_consumer.dead_letters.headers import decode
 from flowise_telemetry_consumer.errors import RowRefusedError, SinkTooSlowError
 from flowise_telemetry_consumer.monitoring.health import why_not_ready
 from flowise_telemetry_consumer.service.refusals import Refusals
 from flowise_telemetry_consumer.sinks.parts import WriteSize
 from flowise_telemetry_consumer.sinks.port import Batch
-from tests.consumer.world import GROUP, TOPIC, FakeClock, StopWhen, World
+from tests.consumer.world import DLQ, GROUP, TOPIC, FakeClock, StopWhen, World
 
 RULE = "refused: CheckViolation no_tools in tool_created"
 
@@ -191,3 +191,21 @@ def test_waiting_sets_nothing_aside() -> None:
 
 def test_the_settings_say_to_wait() -> None:
     assert dataclasses.asdict(ConsumerSettings())["on_refused"] == "wait"
+
+
+def test_dead_letters_of_a_range_that_is_read_again_count_once() -> None:
+    world = World(partitions=1)
+    world.send_good(20)
+    world.send_bad()
+    world.send_good(20)
+    world.consumer(settings=settings()).run(StopWhen(world.all_committed))
+    # Set back to before anything was written, but for the claim: as a restored copy is.
+    world.sink.rows = {event: {} for event in world.sink.rows}
+    world.sink.next_offsets.clear()
+    restored = world.consumer(settings=settings())
+    restored.run(StopWhen(lambda: restored.counters.consumed >= 41))
+    assert restored.counters.reread == 41
+    assert world.sink.event_ids() == world.accepted()
+    assert len(world.dead_records()) == 2
+    summary = list_dead_letters(world.broker.open_reader(), DLQ)
+    assert (summary.total, summary.repeats) == (1, 1)

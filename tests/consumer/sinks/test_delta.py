@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,14 @@ from flowise_telemetry_consumer.sinks import Batch
 from flowise_telemetry_consumer.sinks.delta import DeltaSink
 from flowise_telemetry_consumer.sinks.delta.folder import Folder
 from flowise_telemetry_consumer.sinks.delta.log import CHECKPOINT_COMMITS
+from flowise_telemetry_consumer.sinks.erasures import ErasedIds
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import NEW_FIELDS, batch, envelope, held, sizes, with_second_version
 from tests.consumer.sinks.limits import files_of_at_most
 from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.writer_process import ROOT
-from tests.schemas.records import EVENTS, record_of
+from tests.schemas.records import ENVELOPE, EVENTS, record_of
 from tests.thoroughness import IS_CI
 
 pytestmark = pytest.mark.slow  # each case makes tables and files of its own
@@ -420,8 +422,11 @@ def test_compact_is_a_command(root: Path, sink: DeltaSink, capsys: pytest.Captur
     assert capsys.readouterr().out == f"{sink.url}: 3 files before, 1 after, 0 unused removed\n"
     assert run(["compact", "--sink", sink.url, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"files_before": 1, "files_after": 1, "removed": 0}
-    assert run(["compact", "--sink", f"sqlite:///{tmp_path}/x.db"]) == 2
-    assert "is not a Delta sink" in capsys.readouterr().err
+    assert run(["compact", "--sink", "jsonl:-"]) == 2
+    assert "has nothing to compact" in capsys.readouterr().err
+    assert run(["compact", "--sink", f"sqlite:///{tmp_path}/typo.db"]) == 1
+    assert "there is no such file" in capsys.readouterr().err
+    assert not (tmp_path / "typo.db").exists()
 
 
 def test_rows_and_merges_of_others_count(root: Path, sink: DeltaSink) -> None:
@@ -771,3 +776,33 @@ def test_a_promotion_after_the_progress_was_removed_exchanges_the_tables(root: P
     assert numbers(live) == [2, 3]
     live.promote("next")
     assert numbers(sink_in(root)) == [1]
+
+
+class FolderInTurns(Folder):
+    """Calls back before the first commit of ``prediction_sent`` after its creation."""
+
+    turn: Callable[[], None] | None = None
+
+    def create(self, path: str, data: bytes) -> bool:
+        if self.turn is not None and path.startswith("prediction_sent/_delta_log/"):
+            turn, self.turn = self.turn, None
+            turn()
+        return super().create(path, data)
+
+
+def test_an_erasure_shows_to_a_writer_in_the_middle_of_a_batch(tmp_path: Path) -> None:
+    folder = FolderInTurns(tmp_path / "events")
+    writer, eraser = DeltaSink(folder), sink_in(tmp_path / "events")
+    writer.prepare(catalog())
+    chosen = ErasedIds.of({"instance_id": [ENVELOPE.instance_id]})
+    removed: Counter[str] = Counter()
+
+    def erase() -> None:
+        for step in eraser.erase(chosen):
+            removed.update(step)
+
+    folder.turn = erase
+    result = writer.write(batch())
+    assert set(removed) == {"assistant_created", "chatflow_created"}  # what was committed before
+    assert (result.erased, sum(result.written.values()), sum(result.duplicates.values())) == (sizes(batch()), 0, 0)
+    assert sum(eraser.counts().values()) == 0

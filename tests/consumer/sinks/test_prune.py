@@ -11,7 +11,6 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 import pytest
 
-from flowise_telemetry_consumer.monitoring.missing_events import MissingEvents
 from flowise_telemetry_consumer.sinks import Batch, Prunable, open_sink
 from flowise_telemetry_schemas import ToolCreated, catalog
 from flowise_telemetry_transport.types import TopicPartition
@@ -109,21 +108,6 @@ def test_progress_stays_and_a_consumer_goes_on_meanwhile(claimed_url: str) -> No
         assert progress.next_offsets[TP0] >= 7
         assert min(times(consumer)) >= FIRST_MS
         assert consumer.write(batch(1)).written == dict.fromkeys(sizes(batch()), 0)
-
-
-def test_the_events_missing_from_a_stream_are_no_more_than_before(sink_url: str) -> None:
-    def missing(sink: ReadableSink) -> int:
-        found = MissingEvents()
-        found.observe({"tool_created": held(sink, "tool_created").sort("sequence")})
-        return found.count
-
-    with closing(opened(sink_url)) as sink:
-        sink.prepare(catalog())
-        whole = at(*TIMES).frames["tool_created"]
-        sink.write(Batch(frames={"tool_created": whole.filter(pl.col("sequence") != 4)}))
-        assert missing(sink) == 1
-        pruned(sink, FIRST_MS)
-        assert missing(sink) == 1
 
 
 @pytest.mark.parametrize("url", ["jsonl:-"])

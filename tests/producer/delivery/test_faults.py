@@ -10,12 +10,14 @@ from collections.abc import Callable
 import pytest
 
 import flowise_telemetry.encoding.encoder  # noqa: F401 - what it takes from the catalog is not the broken one
+from flowise_telemetry.delivery.backoff import Backoff
 from flowise_telemetry.delivery.queue import EventQueue
 from flowise_telemetry.delivery.requests import Requests
 from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.delivery.worker import Worker
 from flowise_telemetry.stats import Counts
 from flowise_telemetry_transport import InMemoryBroker
+from flowise_telemetry_transport.errors import AuthorizationError, BrokerUnavailableError
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import stored, tool_created, wait_until
 
@@ -110,3 +112,15 @@ def test_a_sender_that_cannot_be_loaded_is_tried_again_with_one_warning(caplog: 
         ("INFO", "telemetry: loading the sender works again"),
     ]
     assert worker.last_error is None
+
+
+def test_what_waiting_does_not_mend_is_told() -> None:
+    backoff = Backoff(lambda: 0.0)
+    assert not backoff.lasts
+    backoff.failed(AuthorizationError("grant Write"))
+    assert backoff.lasts
+    backoff.failed(BrokerUnavailableError("away"))
+    assert not backoff.lasts
+    backoff.failed(AuthorizationError("grant Write"))
+    backoff.succeeded()
+    assert not backoff.lasts

@@ -40,6 +40,14 @@ def test_the_lines_of_our_clients_threads_are_ours(caplog: pytest.LogCaptureFixt
     assert [record.getMessage() for record in caplog.records] == ["said by theirs-network-thread"]
 
 
+def test_no_module_of_the_client_logs_as_the_app(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(BrokerUnavailableError):
+        open_admin(SETTINGS)
+    named = {name: getattr(module, "log", None) for name, module in sys.modules.items() if name.startswith("kafka.")}
+    assert "kafka.sasl.scram" in named
+    assert [name for name, log in named.items() if log is logging.root] == []
+
+
 APP = """
 import logging
 logging.basicConfig(format="%(name)s %(message)s")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.kafka_python.patches.root_log import name_root_logs
 from flowise_telemetry_transport.kafka_python.release import import_kafka
 from flowise_telemetry_transport.logging import quiet_kafka_python
 from flowise_telemetry_transport.settings import KafkaSettings
@@ -60,6 +61,7 @@ def client_config(settings: KafkaSettings, known: Mapping[str, Any]) -> dict[str
     an option that is unknown to all of them.
     """
     kafka = import_kafka()
+    name_root_logs()
     quiet_kafka_python(settings.secrets)
 
     wanted: dict[str, Any] = {

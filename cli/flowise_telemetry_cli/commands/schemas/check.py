@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 import click
 
+from flowise_telemetry_cli.commands.schemas._git import files_at
 from flowise_telemetry_cli.errors import DONE, FAILED
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_schemas.check import problems
+from flowise_telemetry_schemas.release import package_release
+from flowise_telemetry_schemas.released import read_list, released_problems
+from flowise_telemetry_schemas.terms import terms_problems, terms_warnings
 
 __all__ = ["check"]
 
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
-def check(folder: Path | None) -> int:
+@click.option(
+    "--today",
+    type=click.DateTime(["%Y-%m-%d"]),
+    default=lambda: datetime.now(UTC).strftime("%Y-%m-%d"),
+    help="Day on which no event may have expired.  [default: the present day, UTC]",
+)
+@click.option("--against", metavar="GIT_REF", help="Refuse files that changed since this tag or commit too.")
+def check(folder: Path | None, today: datetime, against: str | None) -> int:
     """Check that the schemas hold bounded, documented fields only, and that each version reads all older records.
+
+    Each event needs an event.toml: the question that it answers, an owner, a review, and when it expires; one that
+    expires within 30 days is warned of. A file that is in released.json never changes.
 
     FOLDER holds <event>/v<version>.avsc files; the default is the schemas of this installation.
 
@@ -26,7 +42,14 @@ def check(folder: Path | None) -> int:
       flowise-telemetry schemas check schemas/flowise_telemetry_schemas/avro
     """
     checked = catalog() if folder is None else Catalog.load(folder)
-    found = problems(checked)
+    day = today.date()
+    found = problems(checked) + terms_problems(checked, today=day, release=package_release())
+    place = files("flowise_telemetry_schemas") / "avro" if folder is None else folder
+    found += released_problems(checked, read_list(place))
+    if against is not None:
+        found += released_problems(checked, files_at(against, Path(str(place))), against=against)
+    for warning in terms_warnings(checked, today=day):
+        echo(f"warning: {warning}", err=True)
     for problem in found:
         echo(str(problem))
     echo(f"{len(list(checked))} schemas, {len(found)} problems", err=True)

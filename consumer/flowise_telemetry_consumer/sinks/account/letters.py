@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import polars as pl
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.decoding.frames import frame_of
+from flowise_telemetry_consumer.sinks.account.port import KeepsAccount
 from flowise_telemetry_consumer.sinks.account.tables import LETTERS_TABLE, account_schema
+from flowise_telemetry_consumer.sinks.port import Batch, Sink
 from flowise_telemetry_transport.types import Record
 
-__all__ = ["letter_rows"]
+__all__ = ["hashed_id", "letter_rows", "letters_for", "with_letters"]
 
 _LAST_MS = 4_102_444_799_999
 """The end of 2099. A record may carry any time; no calendar of a sink ends before this."""
+
+
+def letters_for(sink: Sink, letters: Sequence[DeadLetter]) -> pl.DataFrame | None:
+    """Return the rows that a sink counts these dead letters by; None where there are none, or it does not count."""
+    if not letters or not isinstance(sink, KeepsAccount):
+        return None
+    return letter_rows(letters, now_ms=time.time_ns() // 1_000_000)
 
 
 def letter_rows(letters: Iterable[DeadLetter], *, now_ms: int) -> pl.DataFrame:
@@ -34,14 +46,24 @@ def letter_rows(letters: Iterable[DeadLetter], *, now_ms: int) -> pl.DataFrame:
     return frame_of(account_schema(LETTERS_TABLE), records)
 
 
-def _id_of(record: Record) -> str:
-    """Return an id in the form of a UUIDv7: sinks look for known ids among those of the same time.
+def with_letters(batch: Batch) -> Batch:
+    """Return a batch whose letters are one more of its frames, for sinks that add all rows alike."""
+    if batch.letters is None or not batch.letters.height:
+        return batch
+    return replace(batch, frames={**batch.frames, LETTERS_TABLE: batch.letters}, letters=None)
 
-    A range that is read again has the same ids. A topic that was made anew has the same offsets and other times.
+
+def _id_of(record: Record) -> str:
+    """Return the same id to everyone who reads the record.
+
+    A topic that was made anew has the same offsets, and other times.
     """
     place = f"{record.topic}\0{record.partition}\0{record.offset}\0{record.timestamp_ms}"
-    digest = int.from_bytes(hashlib.sha256(place.encode()).digest()[:10], "big")
-    made_ms = min(max(record.timestamp_ms, 0), _LAST_MS)
-    number = made_ms << 80 | 0x7 << 76 | (digest >> 64 & 0xFFF) << 64 | 0b10 << 62 | (digest & (1 << 62) - 1)
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return hashed_id(place, made_ms=min(max(record.timestamp_ms, 0), _LAST_MS))
+
+
+def hashed_id(content: str, *, made_ms: int) -> str:
+    """Return a UUIDv7 with a hash in place of chance: sinks look for known ids among those of the same time."""
+    digest = int.from_bytes(hashlib.sha256(content.encode()).digest()[:10], "big")
+    number = made_ms << 80 | 7 << 76 | (digest >> 68) << 64 | 2 << 62 | (digest & ((1 << 62) - 1))
+    return str(uuid.UUID(int=number))

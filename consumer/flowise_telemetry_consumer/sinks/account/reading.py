@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.account.port import KeepsAccount
 from flowise_telemetry_consumer.sinks.account.rows import merged, stream_rows
 from flowise_telemetry_consumer.sinks.account.tables import LETTERS_TABLE, STREAMS_TABLE
-from flowise_telemetry_consumer.sinks.port import KeepsAccount, Readable, Sink
+from flowise_telemetry_consumer.sinks.port import Readable, Sink
 
 __all__ = ["letters_of", "streams_of"]
 

@@ -10,7 +10,10 @@ from flowise_telemetry_consumer.decoding.frames import polars_schema
 from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE, account_schema, dropped_columns
 from flowise_telemetry_schemas.envelope import STREAM_STATE
 
-__all__ = ["merged", "no_streams", "stream_rows"]
+__all__ = ["ENVELOPE", "merged", "no_streams", "stream_rows", "summed", "summed_states"]
+
+ENVELOPE = ("stream_id", "instance_id", "occurred_at", "sequence")
+"""The columns of an event that its stream's account is made of."""
 
 _DAY = pl.col("occurred_at").dt.date().alias("day")
 
@@ -22,41 +25,42 @@ def no_streams() -> pl.DataFrame:
 
 def stream_rows(added: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Return a row for each stream and day of what a batch added, by event name; frames may be empty."""
-    envelopes = [
-        frame.lazy().select("stream_id", "instance_id", "occurred_at", "sequence")
-        for event, frame in added.items()
-        if event != STREAM_STATE and frame.height
-    ]
-    parts = []
-    if envelopes:
-        parts.append(
-            pl.concat(envelopes)
-            .group_by("stream_id", _DAY)
-            .agg(
-                pl.col("instance_id").max(),
-                pl.col("occurred_at").min().alias("first_at"),
-                pl.col("occurred_at").max(),
-                pl.col("sequence").max().alias("highest"),
-                pl.len().cast(pl.Int64()).alias("added"),
-            )
-        )
+    events = [frame.lazy().select(ENVELOPE) for event, frame in added.items() if event != STREAM_STATE and frame.height]
+    parts = [summed(pl.concat(events))] if events else []
     states = added.get(STREAM_STATE)
     if states is not None and states.height:
-        parts.append(
-            states.lazy()
-            .group_by("stream_id", _DAY)
-            .agg(
-                pl.col("instance_id").max(),
-                pl.col("occurred_at").min().alias("first_at"),
-                pl.col("occurred_at").max(),
-                pl.col("numbered").max(),
-                (pl.col("numbered") - pl.col("waiting")).max().alias("settled"),
-                *(pl.col(column).max() for column in dropped_columns() if column in states.columns),
-                pl.col("ended").max(),
-            )
+        parts.append(summed_states(states))
+    return parts[0] if len(parts) == 1 else merged(parts)
+
+
+def summed(events: pl.LazyFrame) -> pl.DataFrame:
+    """Return a row for each stream and day of events that have the columns of ``ENVELOPE``."""
+    sums = events.group_by("stream_id", _DAY).agg(
+        pl.col("instance_id").max(),
+        pl.col("occurred_at").min().alias("first_at"),
+        pl.col("occurred_at").max(),
+        pl.col("sequence").max().alias("highest"),
+        pl.len().alias("added"),
+    )
+    return _shaped(sums.collect())
+
+
+def summed_states(states: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each stream and day of ``stream_state``."""
+    sums = (
+        states.lazy()
+        .group_by("stream_id", _DAY)
+        .agg(
+            pl.col("instance_id").max(),
+            pl.col("occurred_at").min().alias("first_at"),
+            pl.col("occurred_at").max(),
+            pl.col("numbered").max(),
+            (pl.col("numbered") - pl.col("waiting")).max().alias("settled"),
+            *(pl.col(column).max() for column in dropped_columns() if column in states.columns),
+            pl.col("ended").max(),
         )
-    shaped = [_shaped(part.collect()) for part in parts]
-    return shaped[0] if len(shaped) == 1 else merged(shaped)
+    )
+    return _shaped(sums.collect())
 
 
 def merged(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

@@ -1,13 +1,13 @@
-"""The account of rows that were written before there was one."""
+"""Sums in the database itself: of rows from before there was an account, and of the account's rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from flowise_telemetry_consumer.sinks.account.tables import dropped_columns
+from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE, account_schema, dropped_columns
 from flowise_telemetry_schemas.envelope import STREAM_STATE
 
-__all__ = ["seed_statements"]
+__all__ = ["merged_columns", "merged_select", "seed_statements"]
 
 
 def seed_statements(
@@ -37,3 +37,23 @@ def seed_statements(
             f"SELECT stream_id, {instance}, min(occurred_at), max(occurred_at), {sums} "
             f"FROM {table} GROUP BY stream_id, {day}"
         )
+
+
+def merged_columns() -> str:
+    """Return the columns of the streams' account, in the order of ``merged_select``."""
+    return ", ".join(field.column for field in account_schema(STREAMS_TABLE).fields)
+
+
+def merged_select(rows: str, *, day: str, ever: str, instance: str = "min(instance_id)") -> str:
+    """Return the query of one row for each stream and day of these; otherwise as ``seed_statements``."""
+    sums = {
+        "stream_id": "stream_id",
+        "instance_id": instance,
+        "first_at": "min(first_at)",
+        "added": "CAST(sum(added) AS bigint)",
+        "ended": f"{ever}(ended)",
+    }
+    columns = [field.column for field in account_schema(STREAMS_TABLE).fields]
+    # Without names for the sums: where they have some, DuckDB groups by those.
+    selected = ", ".join(sums.get(column, f"max({column})") for column in columns)
+    return f"SELECT {selected} FROM {rows} GROUP BY stream_id, {day}"  # noqa: S608 - names of schemas

@@ -17,6 +17,7 @@ __all__ = [
     "STREAMS_TABLE",
     "account_schema",
     "dropped_columns",
+    "filed_streams",
     "held_part",
 ]
 
@@ -52,6 +53,15 @@ def held_part(table: str, held: frozenset[str]) -> EventSchema:
     """Return the columns of a table that an older version may have made: those that it holds."""
     schema = account_schema(table)
     return replace(schema, fields=tuple(field for field in schema.fields if field.column in held))
+
+
+@functools.cache
+def filed_streams(*, by_event: bool) -> EventSchema:
+    """Return the columns of ``STREAMS_TABLE`` for sinks whose tables need an id; ``by_event`` with the event's name."""
+    source = account_schema(STREAMS_TABLE).source
+    event = [_field("event", "string", "Name of the event.")] if by_event else []
+    fields = [_field("eventId", _UUID, "Id of the row."), *event, *source["fields"]]
+    return EventSchema.read(STREAMS_TABLE, 1, {**source, "fields": fields})
 
 
 def _streams() -> Sequence[Mapping[str, Any]]:

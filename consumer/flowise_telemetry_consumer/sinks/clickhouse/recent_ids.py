@@ -25,9 +25,13 @@ class RecentIds:
         self._held: dict[str, pl.Series] = {}
         self._as_of: tuple[int, int] | None = None
 
+    def is_current(self, state: State) -> bool:
+        """Tell if nobody else has written since our last batch, and that one is whole."""
+        return state.promotion is None and self._as_of == _moment(state)
+
     def known(self, state: State, ids: Mapping[str, pl.Series], condition: str) -> dict[str, pl.Series]:
         """Return for each table those ids (and others), as 16 bytes, that it holds in rows under the condition."""
-        is_current = state.promotion is None and self._as_of == _moment(state)
+        is_current = self.is_current(state)
         # Until our batch is whole: a failed one has added ids that are not there.
         self._as_of = None
         if not is_current:

@@ -10,9 +10,13 @@ from typing import Self
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.account.letters import with_letters
+from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.clickhouse import promote as promotion
+from flowise_telemetry_consumer.sinks.clickhouse.account import account_schemas, filed_rows
 from flowise_telemetry_consumer.sinks.clickhouse.address import Address
+from flowise_telemetry_consumer.sinks.clickhouse.erasing import ErasingServer, ServerErasures
 from flowise_telemetry_consumer.sinks.clickhouse.locks import LogLocks
 from flowise_telemetry_consumer.sinks.clickhouse.log import Entry, State, append, make_log
 from flowise_telemetry_consumer.sinks.clickhouse.pruning import count_before, months_before, remove_month
@@ -23,9 +27,8 @@ from flowise_telemetry_consumer.sinks.clickhouse.tables import (
     columns_of,
     delete_batches,
     make_table,
-    page_of,
+    pages_of,
     require_order,
-    table_ids,
     visible,
 )
 from flowise_telemetry_consumer.sinks.clickhouse.turn import TURN_SECONDS, Turn, Turns
@@ -38,9 +41,10 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = ["ClickhouseSink"]
 
 _LOOKS = 50
+_Columns = Mapping[str, frozenset[str]]
 
 
-class ClickhouseSink:
+class ClickhouseSink(ErasingServer):
     """Events in the tables of one ClickHouse server. Fulfils all roles.
 
     There are no transactions over tables, so the log (``clickhouse.log``) decides: writers take turns, rows carry the
@@ -57,6 +61,7 @@ class ClickhouseSink:
         self._swept: set[int] = set()
         self._server = Server(address)
         self._ids = RecentIds(self._server)
+        self._erasures = ServerErasures(self._server)
         self._claims = Claims(self._url)
         self._locks = LogLocks(address, table_set)
         self._turns = Turns(self._server, lock_ms=self._locks.lock_ms, turn_seconds=turn_seconds)
@@ -69,7 +74,7 @@ class ClickhouseSink:
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Create missing tables and columns, and remove what batches left that never became whole."""
         self._schemas |= newest([*self._schemas.values(), *schemas])
-        self._make_tables([self._table_set], self._schemas)
+        self._make_tables([self._table_set], {**self._schemas, **account_schemas()})
         self._sweep(self._turns.state().annulled)
 
     def write(self, batch: Batch) -> WriteResult:
@@ -78,12 +83,15 @@ class ClickhouseSink:
         for event, frame in batch.frames.items():
             require_values(self._url, self._schemas[event], frame)
         steps = self._claims.advances(batch)
-        if not batch.frames and not steps:
+        frames = with_letters(batch).frames
+        if not frames and not steps:
             return WriteResult(written={}, duplicates={})
         held = {step.partition: self._entry(batch.source, step.partition, step.epoch) for step in steps}
         with self._turn(list(held.values())) as turn:
             self._claims.require(batch, turn.state.stored_of(self._table_set, batch.source))
-            written = self._insert(batch.frames, turn)
+            known = self._erasures.current(is_known=self._ids.is_current(turn.state), quick=True)
+            kept, erased = known.keep(frames)
+            written = self._insert(kept, turn)
             turn.entries.extend(
                 self._entry(
                     batch.source, step.partition, 0, kind="offset", batch=turn.number, next_offset=step.next_offset
@@ -91,8 +99,7 @@ class ClickhouseSink:
                 for step in steps
             )
         self._ids.end(turn.number, turn.state)
-        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
-        return WriteResult(written=written, duplicates=duplicates)
+        return WriteResult.of(batch, written, erased)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
@@ -145,11 +152,12 @@ class ClickhouseSink:
         Our readers see all or nothing of it, others table after table. Views read by name, and so show the new rows.
         """
         other = self.staging(name)
-        known = self._schemas or newest(catalog())
+        known = self._known()
         held = columns_of(self._server)
         there = {event: schema for event, schema in known.items() if other._table(event) in held}
         if not there:
             raise SinkError(f"{other.url} has no tables: fill them first")
+        there |= account_schemas()
         self._make_tables([self._table_set, other._table_set], there)
         with self._turn([], end="promoted") as turn:
             found = promotion.begin(self._server, turn.number, self._table_set, other._table_set, there)
@@ -158,31 +166,27 @@ class ClickhouseSink:
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table in the order of their time, of the batches that were whole at the start."""
         schema = self._schemas.get(event) or catalog().latest(event)
-        table, held = self._table(event), columns_of(self._server)
-        require_columns(self._url, table, schema, held.get(table, frozenset()))
+        held = columns_of(self._server)
+        require_columns(self._url, self._table(event), schema, held.get(self._table(event), frozenset()))
+        yield from self._pages(schema, held, batch_rows)
+
+    def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """Yield the rows of one table of the account."""
+        held = columns_of(self._server)
+        if self._table(table) in held:
+            yield from self._pages(account_schemas()[table], held, batch_rows)
+
+    def _pages(self, schema: EventSchema, held: _Columns, rows: int) -> Iterator[pl.DataFrame]:
         state = self._read_state(held)
         condition = visible(state.settled, state.annulled)
-        table_id = table_ids(self._server)[table]
-        after: tuple[int, str] | None = None
-        while True:
-            # A promotion gives the table another name meanwhile.
-            names = {table_id: name for name, table_id in table_ids(self._server).items()}
-            if table_id not in names:
-                raise SinkUnavailableError(f"{self._url}: the table {table} was dropped while it was read", event=event)
-            frame = page_of(self._server, names[table_id], schema, condition=condition, after=after, rows=batch_rows)
-            if frame.height:
-                yield frame
-            if frame.height < batch_rows:
-                return
-            last = frame.select(pl.col("occurred_at").dt.epoch("ms"), "event_id").row(-1)
-            after = (last[0], last[1])
+        return pages_of(self._server, self._table(schema.event), schema, condition, rows=rows, url=self._url)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
         for _ in range(_LOOKS):
             held = columns_of(self._server)
             state = self._read_state(held)
-            there = [event for event in sorted(self._schemas or newest(catalog())) if self._table(event) in held]
+            there = [event for event in sorted(self._known()) if self._table(event) in held]
             if not there:
                 return {}
             condition = visible(state.settled, state.annulled)
@@ -202,7 +206,7 @@ class ClickhouseSink:
         held = columns_of(self._server)
         state = self._read_state(held)
         condition = visible(state.settled, state.annulled)
-        there = [event for event in sorted(self._schemas or newest(catalog())) if self._table(event) in held]
+        there = [event for event in sorted(self._known()) if self._table(event) in held]
         if dry_run:
             counts = {event: count_before(self._server, self._table(event), before_ms, condition) for event in there}
             yield {event: count for event, count in counts.items() if count}
@@ -221,35 +225,39 @@ class ClickhouseSink:
         self._server.close()
 
     def _insert(self, frames: Mapping[str, pl.DataFrame], turn: Turn) -> dict[str, int]:
-        """Insert the rows whose event is new; return their numbers."""
+        """Insert the rows whose event is new, and account for them; return their numbers."""
         rows = {event: first_of_each(frame) for event, frame in frames.items()}
         condition = visible(turn.number - 1, turn.state.annulled)
         ids = {self._table(event): frame["event_id"] for event, frame in rows.items()}
         known = self._ids.known(turn.state, ids, condition)
-        written: dict[str, int] = {}
+        added: dict[str, pl.DataFrame] = {}
         for event in sorted(rows):
-            schema, table, frame = self._schemas[event], self._table(event), rows[event]
+            table, frame = self._table(event), rows[event]
             its, there = as_bytes(frame["event_id"]), known.get(table)
             if there is not None and len(there):
                 is_new = ~its.is_in(there.implode())
                 frame, its = frame.filter(is_new), its.filter(is_new)
-            written[event] = frame.height
+            added[event] = frame
             self._ids.add(table, its)
-            if frame.height:
-                columns = [field.column for field in schema.fields]
-                numbered = frame.select(*columns, pl.lit(turn.number, pl.UInt64()).alias(BATCH))
-                self._server.insert(table, numbered, token=f"batch:{turn.number}")
-        return written
+            self._append(event, frame, turn)
+        self._append(STREAMS_TABLE, filed_rows(added), turn)
+        return {event: frame.height for event, frame in added.items()}
+
+    def _append(self, event: str, frame: pl.DataFrame, turn: Turn) -> None:
+        if frame.height:
+            schema = self._schemas.get(event) or account_schemas()[event]
+            columns = [field.column for field in schema.fields]
+            numbered = frame.select(*columns, pl.lit(turn.number, pl.UInt64()).alias(BATCH))
+            self._server.insert(self._table(event), numbered, token=f"batch:{turn.number}")
 
     @contextlib.contextmanager
     def _turn(self, claims: Sequence[Entry], *, end: str = "commit") -> Iterator[Turn]:
         """Take a turn, and finish what a killed promotion left."""
         with self._turns.take(claims, end=end) as turn:
-            if turn.state.promotion is not None:
-                unfinished = turn.state.promotion
+            if (unfinished := turn.state.promotion) is not None:
                 promotion.exchange(self._server, unfinished)
-                entry = Entry(kind="promoted", batch=unfinished.number)
-                append(self._server, [entry], token=f"promoted:{unfinished.number}")
+                ended = Entry(kind="promoted", batch=unfinished.number)
+                append(self._server, [ended], token=f"promoted:{unfinished.number}")
                 turn.state = self._turns.state()
             # What comes from their writers later is hidden as well, and goes with the next prepare.
             self._sweep(turn.state.annulled - self._swept)
@@ -262,17 +270,16 @@ class ClickhouseSink:
             make_log(self._server)
         require_order(self._server, self._url)
         for table_set in table_sets:
-            for event, schema in schemas.items():
-                table = promotion.table_of(table_set, event)
+            for table, schema in ((promotion.table_of(table_set, event), its) for event, its in schemas.items()):
                 make_table(self._server, table, schema, held.get(table, frozenset()))
 
-    def _read_state(self, held: Mapping[str, frozenset[str]]) -> State:
+    def _read_state(self, held: _Columns) -> State:
         return self._turns.state(quick=False) if PROGRESS_TABLE in held else State()
 
     def _sweep(self, annulled: Set[int]) -> None:
         """Delete the rows of annulled batches, which we hide, for those who read the tables by themselves."""
         if annulled:
-            for event in self._schemas:
+            for event in (*self._schemas, *account_schemas()):
                 delete_batches(self._server, self._table(event), annulled)
             self._swept |= annulled
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
 from flowise_telemetry_consumer.decoding.frames import polars_schema
-from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, instant, literal, name, text
 from flowise_telemetry_consumer.sinks.event_ids import id_ranges
@@ -22,7 +22,7 @@ __all__ = [
     "ids_from",
     "known_ids",
     "make_table",
-    "page_of",
+    "pages_of",
     "require_order",
     "table_ids",
     "visible",
@@ -154,7 +154,27 @@ def ids_from(server: Server, table: str, lowest: bytes, condition: str, *, limit
     return found["event_id"] if found.height <= limit else None
 
 
-def page_of(
+def pages_of(
+    server: Server, table: str, schema: EventSchema, condition: str, *, rows: int, url: str
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows that fulfil a condition, in the order of the table, whatever a promotion calls it meanwhile."""
+    table_id = table_ids(server)[table]
+    after: tuple[int, str] | None = None
+    while True:
+        names = {table_id: name for name, table_id in table_ids(server).items()}
+        if table_id not in names:
+            said = f"{url}: the table {table} was dropped while it was read"
+            raise SinkUnavailableError(said, event=schema.event)
+        frame = _page_of(server, names[table_id], schema, condition=condition, after=after, rows=rows)
+        if frame.height:
+            yield frame
+        if frame.height < rows:
+            return
+        last = frame.select(pl.col("occurred_at").dt.epoch("ms"), "event_id").row(-1)
+        after = (last[0], last[1])
+
+
+def _page_of(
     server: Server, table: str, schema: EventSchema, *, condition: str, after: tuple[int, str] | None, rows: int
 ) -> pl.DataFrame:
     """Return the next rows after a time (in milliseconds) and id, in the order of the table."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -18,7 +18,7 @@ from flowise_telemetry_consumer.sinks.delta.rows import encoded, rows_of
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_schemas import EventSchema
 
-__all__ = ["COMPACTED_ROWS", "RETENTION_HOURS", "Compacted", "compact_table", "vacuum"]
+__all__ = ["COMPACTED_ROWS", "RETENTION_HOURS", "Compacted", "compact_and_vacuum", "compact_table", "vacuum"]
 
 COMPACTED_ROWS = 100_000
 """How many rows a merged file has at most: about 6 MB, and 400 MB of memory while it is made."""
@@ -54,6 +54,16 @@ def compact_table(store: Store, table: EventTable, schema: EventSchema) -> Compa
         if len(known) > 1:
             _merge(store, table, schema, known)
     return Compacted(before, len(table.log.files))
+
+
+def compact_and_vacuum(store: Store, name: str, schema: EventSchema, moved: Callable[[int], object]) -> Compacted:
+    """Compact a table, if there is one, and remove its unused files; ``moved`` is told its version in between."""
+    table = EventTable(store, name)
+    if not table.load():
+        return Compacted()
+    done = compact_table(store, table, schema)
+    moved(table.log.version or 0)
+    return done + Compacted(removed=vacuum(store, name))
 
 
 def vacuum(store: Store, table: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -127,9 +127,12 @@ class EventTable:
                 return
         raise self._contended()
 
-    def read(self, schema: EventSchema, batch_rows: int, *, start_row: int = 0) -> Iterator[pl.DataFrame]:
-        """Yield the rows of the state that was loaded, in an order that it always has."""
-        ordered = sorted(self.log.files.values(), key=lambda file: (file.date, file.first, file.path))
+    def read(
+        self, schema: EventSchema, batch_rows: int, *, start_row: int = 0, files: Iterable[DataFile] | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the rows of the state that was loaded, in an order that it always has, or of some of its files."""
+        chosen = self.log.files.values() if files is None else files
+        ordered = sorted(chosen, key=lambda file: (file.date, file.first, file.path))
         try:
             yield from rows_of_files(
                 [RowFile(self._path(file), file.size_bytes, self._rows(file)) for file in ordered],

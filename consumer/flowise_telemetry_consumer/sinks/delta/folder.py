@@ -68,6 +68,10 @@ class Folder:
         """Return the folder of a table."""
         return str(self._root.absolute() / table)
 
+    def tables(self) -> Sequence[str]:
+        """Return the names of the tables: folders that have a log."""
+        return [path.parent.name for path in self._root.glob("*/_delta_log")]
+
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes; None where there is none."""
         try:

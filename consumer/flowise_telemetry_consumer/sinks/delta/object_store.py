@@ -102,6 +102,11 @@ class ObjectStore:
         """Return the URI of a table."""
         return f"{self._place.root}/{table}"
 
+    def tables(self) -> Sequence[str]:
+        """Return the names of the tables: what stands before the first slash."""
+        listed = self._obstore.list_with_delimiter(self._store)
+        return [prefix.strip("/").rpartition("/")[2] for prefix in listed["common_prefixes"]]
+
     def read(self, path: str) -> bytes | None:
         """Return an object's bytes; None where there is none."""
         try:

@@ -22,7 +22,7 @@ from flowise_telemetry_consumer.sinks.delta.rows import DATE, merged_fields
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["Promotion", "begin", "finish"]
+__all__ = ["Promotion", "begin", "finish", "finish_described"]
 
 _APPLICATION = "flowise_telemetry/promotion"
 _TRIES = 200
@@ -84,6 +84,13 @@ def begin(store: Store, live: Progress, name: str, events: Iterable[str]) -> Non
 def _promoted(store: Store, table: str) -> int:
     log = TableLog(store, table)
     return (log.transaction(_APPLICATION) or 0) if log.load() else 0
+
+
+def finish_described(store: Store, progress: Progress, url: str) -> None:
+    """Finish the promotion that a progress describes, of live or of staging tables, and read it again."""
+    prefix = Promotion.of(progress.state).staging_prefix
+    finish(store, Progress(store, "", store.url), Progress(store, prefix, url))
+    progress.load()
 
 
 def finish(store: Store, live: Progress, staging: Progress) -> None:

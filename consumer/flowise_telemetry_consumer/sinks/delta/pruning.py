@@ -26,7 +26,6 @@ def prune_table(store: Store, table: EventTable, before_ms: int, *, dry_run: boo
     The files stay for those that read older versions until a vacuum. Consumers may go on: what they add is looked at by
     the next prune. ``dry_run``: yield the same, and change nothing.
     """
-    table.follow()
     for date, files in groupby(_candidates(table, before_ms), key=lambda file: file.date):
         group, whole = list(files), date < _day(before_ms)
         if dry_run:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Self
 
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.account.letters import with_letters
+from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
-from flowise_telemetry_consumer.sinks.delta.compaction import Compacted, compact_table, vacuum
+from flowise_telemetry_consumer.sinks.delta.account import account_rows, account_schemas, filed_before
+from flowise_telemetry_consumer.sinks.delta.compaction import Compacted, compact_and_vacuum, vacuum
 from flowise_telemetry_consumer.sinks.delta.data_file import origin_of
+from flowise_telemetry_consumer.sinks.delta.erasing import ErasingLake, KeptErasures
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
 from flowise_telemetry_consumer.sinks.delta.progress import Progress, State
-from flowise_telemetry_consumer.sinks.delta.promote import Promotion, begin, finish
+from flowise_telemetry_consumer.sinks.delta.promote import begin, finish_described
 from flowise_telemetry_consumer.sinks.delta.pruning import prune_table
 from flowise_telemetry_consumer.sinks.delta.snapshot import DeltaSnapshot, earlier_tables
 from flowise_telemetry_consumer.sinks.delta.store import Store
-from flowise_telemetry_consumer.sinks.delta.visible import visible_table, warn_of_a_copy
+from flowise_telemetry_consumer.sinks.delta.visible import visible_tables, warn_of_a_copy
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.rows import newest, require_values
 from flowise_telemetry_schemas import EventSchema, catalog
@@ -28,10 +33,9 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = ["DeltaSink"]
 
 _WRITE_TRIES = 20
-_COMPACTING = "compact"
 
 
-class DeltaSink:
+class DeltaSink(ErasingLake):
     """Events in tables ``<event>``, partitioned by ``date``, and ``flowise_telemetry_progress`` beside them.
 
     A batch is a commit for each of its events and last one of the progress table, which tells up to which version each
@@ -49,6 +53,7 @@ class DeltaSink:
         self._schemas: dict[str, EventSchema] = {}
         self._tables: dict[str, EventTable] = {}
         self._progress = Progress(store, self._prefix, self._url)
+        self._erasures = KeptErasures(store)
         self._written: dict[tuple[str, TopicPartition], int] = {}
         self._exchanges = 0
 
@@ -76,19 +81,20 @@ class DeltaSink:
                 self._prepare()
                 raise SinkUnavailableError(f"{self._url} was moved or removed while it was open; it is made anew")
             self._store.renew_locks()
-            written = dict.fromkeys(batch.frames, 0)
+            whole = with_letters(batch)
+            written = dict.fromkeys(whole.frames, 0)
             for _ in range(_WRITE_TRIES):
                 exchanges = self._settled().exchanges
                 self._progress.require_claims(batch)
-                if self._add(batch, exchanges, written):
+                kept, erased = self._erasures.current().keep(whole.frames)
+                if self._add(replace(whole, frames=kept), exchanges, written):
                     break
             else:
-                raise SinkUnavailableError(f"{self._url}: its tables are promoted again and again")
+                raise SinkUnavailableError(f"{self._url}: its tables are promoted, or erased from, again and again")
         self._written |= {(batch.source, partition): offset for partition, offset in batch.offsets.items()}
-        # Rows that were added before and after a promotion of meanwhile are counted once.
-        written = {event: min(count, batch.frames[event].height) for event, count in written.items()}
-        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
-        return WriteResult(written=written, duplicates=duplicates)
+        # Rows that were added before and after a promotion of meanwhile are counted once, those erased meanwhile too.
+        most = {event: min(written[event], frame.height) for event, frame in kept.items()}
+        return WriteResult.of(batch, most, erased)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
@@ -122,7 +128,13 @@ class DeltaSink:
 
         Raises ``SnapshotGoneError`` where files of that state are vacuumed meanwhile.
         """
-        yield from self._snapshot([event]).read(event, batch_rows=batch_rows)
+        yield from self._snapshot_of(self._visible_tables([event])).read(event, batch_rows=batch_rows)
+
+    def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
+        """Yield the rows of one table of the account, as of one moment."""
+        tables = self._visible_tables([*self._known(), *account_schemas()])
+        with self._store.translate_errors():
+            yield from account_rows(self._store, tables, table, batch_rows=batch_rows)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
@@ -131,23 +143,19 @@ class DeltaSink:
     def snapshot(self, name: str = "", *, events: Sequence[str] = ()) -> DeltaSnapshot:
         """Return the state of the last batch that ended, or an earlier one: ``compact`` leaves those of a week."""
         if not name:
-            return self._snapshot(events or sorted(self._known()))
+            return self._snapshot_of(self._visible_tables(events or sorted(self._known())))
         with self._store.translate_errors():
             self._store.require_root()
             return self._snapshot_of(earlier_tables(self._store, self._prefix, name, self._url))
 
-    def _snapshot(self, events: Iterable[str]) -> DeltaSnapshot:
+    def _snapshot_of(self, tables: Mapping[str, EventTable]) -> DeltaSnapshot:
+        return DeltaSnapshot(self._url, tables, self._schemas, self._store.translate_errors)
+
+    def _visible_tables(self, events: Iterable[str]) -> Mapping[str, EventTable]:
         with self._store.translate_errors():
             self._store.require_root()
             self._progress.load()
-            tables = {event: self._visible(event) for event in events}
-        return self._snapshot_of({event: table for event, table in tables.items() if table is not None})
-
-    def _snapshot_of(self, tables: Mapping[str, EventTable]) -> DeltaSnapshot:
-        def schema_of(event: str) -> EventSchema:
-            return self._schemas.get(event) or catalog().latest(event)
-
-        return DeltaSnapshot(self._url, tables, schema_of, self._store.translate_errors)
+            return visible_tables(self._store, self._prefix, self._progress.state.versions, events)
 
     def staging(self, name: str) -> Self:
         """Return tables in the same place, ``<name>__<event>``."""
@@ -164,7 +172,7 @@ class DeltaSink:
             self._progress.create()
             self._settled()
             begin(self._store, self._progress, name, other._progress.state.versions)
-            self._finish_promotion(self._progress.state)
+            finish_described(self._store, self._progress, self._url)
 
     def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
         """Remove old events, a commit for each table and day. Their files go with a ``compact`` a week later."""
@@ -173,8 +181,12 @@ class DeltaSink:
             self._settled()
             for event in self._known():
                 table = EventTable(self._store, self._prefix + event)
-                for count in prune_table(self._store, table, before_ms, dry_run=dry_run) if table.load() else ():
-                    self._progress.move(Batch({}), {event: table.log.version or 0}, self._progress.state.exchanges)
+                if not table.load():
+                    continue
+                if not dry_run:
+                    self._file(filed_before(self._store, table, event, before_ms))
+                for count in prune_table(self._store, table, before_ms, dry_run=dry_run):
+                    self._moved(event, table.log.version or 0)
                     self._tables.pop(event, None)  # it remembers ids that are gone
                     yield {event: count}
 
@@ -183,12 +195,12 @@ class DeltaSink:
         with self._store.translate_errors():
             self._store.require_root()
             locked = self._store.another()
-            locked.lock(self._prefix + _COMPACTING)
+            locked.lock(f"{self._prefix}compact")
             try:
                 self._settled()
                 done = Compacted()
-                for event, schema in self._known().items():
-                    done += self._compact(event, schema)
+                for event, schema in {**self._known(), **account_schemas()}.items():
+                    done += compact_and_vacuum(self._store, self._prefix + event, schema, partial(self._moved, event))
                 vacuum(self._store, self._prefix + PROGRESS_TABLE)
             finally:
                 locked.release()
@@ -199,21 +211,18 @@ class DeltaSink:
         self._store.release()
         self._forget()
 
-    def _compact(self, event: str, schema: EventSchema) -> Compacted:
-        table = EventTable(self._store, self._prefix + event)
-        if not table.load():
-            return Compacted()
-        done = compact_table(self._store, table, schema)
-        version = table.log.version or 0
+    def _file(self, sums: pl.DataFrame) -> None:
+        if sums.height:
+            self._table(STREAMS_TABLE).prepare(account_schemas()[STREAMS_TABLE])
+            self._add(Batch({STREAMS_TABLE: sums}), self._progress.state.exchanges, {STREAMS_TABLE: 0})
+
+    def _moved(self, event: str, version: int) -> None:
         self._progress.move(Batch({}), {event: version}, self._progress.state.exchanges)
-        return done + Compacted(removed=vacuum(self._store, self._prefix + event))
 
     def _prepare(self) -> None:
         self._progress.create()
         self._settled()
-        for event, schema in self._schemas.items():
-            self._table(event).prepare(schema)
-        versions = {event: self._table(event).log.version or 0 for event in self._schemas}
+        versions = self._make_tables()
 
         def registered(state: State) -> State | None:
             missing = {event: version for event, version in versions.items() if event not in state.versions}
@@ -223,28 +232,27 @@ class DeltaSink:
         for event, table in self._tables.items():
             warn_of_a_copy(self._url, table, self._progress.state.versions.get(event, 0))
 
+    def _make_tables(self) -> Mapping[str, int]:
+        schemas = {**self._schemas, **account_schemas()}
+        for event, schema in schemas.items():
+            self._table(event).prepare(schema)
+        return {event: self._table(event).log.version or 0 for event in schemas}
+
     def _settled(self) -> State:
         """Return the state of the progress once no promotion is under way; one that was killed is finished here."""
         if not self._progress.load():
             # The folder is there and the tables are not: whoever removed them did so while we were open.
             self._forget()
             self._progress.create()
-            for event, schema in self._schemas.items():
-                self._table(event).prepare(schema)
+            self._make_tables()
         if self._progress.state.exchanges % 2:
-            self._finish_promotion(self._progress.state)
+            finish_described(self._store, self._progress, self._url)
         if self._progress.state.exchanges != self._exchanges:
             # Rows that were there are elsewhere now.
             for table in self._tables.values():
                 table.follow()
             self._exchanges = self._progress.state.exchanges
         return self._progress.state
-
-    def _finish_promotion(self, state: State) -> None:
-        promotion = Promotion.of(state)
-        live = Progress(self._store, "", self._store.url)
-        finish(self._store, live, Progress(self._store, promotion.staging_prefix, self._url))
-        self._progress.load()
 
     def _add(self, batch: Batch, exchanges: int, written: dict[str, int]) -> bool:
         """Commit the rows that are missing and the progress; False where tables were promoted meanwhile."""
@@ -263,7 +271,7 @@ class DeltaSink:
 
         def may_go_on() -> bool:
             self._progress.load()
-            if self._progress.state.exchanges != exchanges:
+            if self._progress.state.exchanges != exchanges or self._erasures.has_changed():
                 return False
             self._progress.require_claims(batch)
             return True
@@ -282,13 +290,10 @@ class DeltaSink:
             self._tables[event] = table
         return self._tables[event]
 
-    def _visible(self, event: str) -> EventTable | None:
-        recorded = self._progress.state.versions.get(event)
-        return visible_table(self._store, self._prefix + event, recorded)
-
     def _known(self) -> Mapping[str, EventSchema]:
         return self._schemas or newest(catalog())
 
     def _forget(self) -> None:
         self._tables = {}
         self._progress.forget()
+        self._erasures.forget()

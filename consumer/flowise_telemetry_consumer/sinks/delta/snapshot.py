@@ -12,7 +12,7 @@ from flowise_telemetry_consumer.errors import SinkError, SnapshotGoneError
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.log import TableLog
 from flowise_telemetry_consumer.sinks.delta.store import Store
-from flowise_telemetry_schemas import EventSchema
+from flowise_telemetry_schemas import EventSchema, catalog
 
 __all__ = ["DeltaSnapshot", "earlier_tables"]
 
@@ -26,12 +26,12 @@ class DeltaSnapshot:
         self,
         url: str,
         tables: Mapping[str, EventTable],
-        schema_of: Callable[[str], EventSchema],
+        schemas: Mapping[str, EventSchema],
         translate_errors: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._url = url
         self._tables = tables
-        self._schema_of = schema_of
+        self._schemas = schemas
         self._translate_errors = translate_errors
 
     @property
@@ -52,7 +52,8 @@ class DeltaSnapshot:
         if table is None:
             raise SinkError(f"{self._url} has no table {event}: a consumer makes it when it starts", event=event)
         with self._translate_errors():
-            yield from table.read(self._schema_of(event), batch_rows, start_row=start_row)
+            schema = self._schemas.get(event) or catalog().latest(event)
+            yield from table.read(schema, batch_rows, start_row=start_row)
 
 
 def earlier_tables(store: Store, prefix: str, name: str, url: str) -> dict[str, EventTable]:

@@ -34,6 +34,9 @@ class Store(Protocol):
     def location(self, table: str) -> str:
         """Return the URI of a table, as ``deltalake`` takes it."""
 
+    def tables(self) -> Sequence[str]:
+        """Return the names of the tables that there are, in any order."""
+
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes; None where there is none."""
 

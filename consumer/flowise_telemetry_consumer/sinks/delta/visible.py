@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.log import TableLog
 from flowise_telemetry_consumer.sinks.delta.store import Store
 
-__all__ = ["visible_table", "warn_of_a_copy"]
+__all__ = ["visible_tables", "warn_of_a_copy"]
 
 _logger = logging.getLogger(__name__)
 
 
-def visible_table(store: Store, name: str, recorded: int | None) -> EventTable | None:
+def visible_tables(
+    store: Store, prefix: str, recorded: Mapping[str, int], events: Iterable[str]
+) -> dict[str, EventTable]:
+    """Return the tables that are there, each as of the last batch that ended; ``recorded`` are its versions."""
+    tables = {event: _visible_table(store, prefix + event, recorded.get(event)) for event in events}
+    return {event: table for event, table in tables.items() if table is not None}
+
+
+def _visible_table(store: Store, name: str, recorded: int | None) -> EventTable | None:
     """Return a table as of the last batch that ended, which recorded this version; None where there is none."""
     table = EventTable(store, name)
     if not table.load():

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any, Self
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.account.port import Merged
 from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, held_part
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure
-from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
+from flowise_telemetry_consumer.sinks.port import (
+    Batch,
+    SourceProgress,
+    WriteResult,
+    require_prepared,
+    staging_name,
+)
+from flowise_telemetry_consumer.sinks.postgres.account import merge_streams
 from flowise_telemetry_consumer.sinks.postgres.adding import Adding
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.connecting import AdvisoryLocks, Connector
@@ -179,6 +187,17 @@ class PostgresSink:
         with self._translate_errors(), self._connector.connect() as connection, connection.transaction():
             if held := columns_of(connection, self._address.schema, table):
                 yield from frames_of(connection, self._address.schema, held_part(table, held), batch_rows)
+
+    def merge_account(self) -> Merged:
+        """Merge the rows of streams, by one statement; the role needs ``DELETE`` on their table as well."""
+        with (
+            self._translate_errors(),
+            self._connector.connect() as connection,
+            self._bounded(connection),
+            connection.transaction(),
+        ):
+            self._begin(connection)
+            return merge_streams(connection, self._address.schema)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""

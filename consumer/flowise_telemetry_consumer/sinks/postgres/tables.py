@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 __all__ = [
+    "DAY",
+    "INSTANCE",
     "columns_of",
     "copy_rows",
     "copy_statement",
@@ -51,7 +53,12 @@ _READ_AS = {
     "record": "{}::text",
     "timestamp": """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""",
 }
-_DAY = "(occurred_at AT TIME ZONE 'UTC')::date"
+DAY = "(occurred_at AT TIME ZONE 'UTC')::date"
+"""A row's day in UTC."""
+
+INSTANCE = "min(instance_id::text)::uuid"
+"""PostgreSQL before 18 orders no UUIDs."""
+
 _COPY_ROWS = 10_000
 _QUOTE = "'"
 """Quote of the CSV. Graphs are JSON, full of double quotes, which CSV would have to double: a quarter of the client's
@@ -144,9 +151,7 @@ def _count_rows(connection: Connection[Any], schema_name: str) -> None:
     held = {event: columns_of(connection, schema_name, event) for event in catalog().names}
     there = [(event, Identifier(schema_name, event).as_string(connection)) for event in held if held[event]]
     into = Identifier(schema_name, STREAMS_TABLE).as_string(connection)
-    # PostgreSQL before 18 orders no UUIDs.
-    least = "min(instance_id::text)::uuid"
-    for statement in seed_statements(into, there, day=_DAY, ever="bool_or", instance=least, held=held.__getitem__):
+    for statement in seed_statements(into, there, day=DAY, ever="bool_or", instance=INSTANCE, held=held.__getitem__):
         connection.execute(SQL(statement))
 
 

@@ -7,8 +7,9 @@ from typing import Generic
 
 import polars as pl
 
+from flowise_telemetry_consumer.sinks.account.port import Merged
 from flowise_telemetry_consumer.sinks.account.rows import stream_rows
-from flowise_telemetry_consumer.sinks.account.seeding import seed_statements
+from flowise_telemetry_consumer.sinks.account.seeding import merged_columns, merged_select, seed_statements
 from flowise_telemetry_consumer.sinks.account.tables import (
     ACCOUNT_TABLES,
     LETTERS_TABLE,
@@ -20,6 +21,8 @@ from flowise_telemetry_consumer.sinks.sql_file.database import C, quoted
 from flowise_telemetry_consumer.sinks.sql_file.event_tables import EventTables
 
 __all__ = ["AccountTables"]
+
+_MERGED = "flowise_telemetry_merged"
 
 
 class AccountTables(Generic[C]):
@@ -50,6 +53,20 @@ class AccountTables(Generic[C]):
             self._tables.append(db, self._prefix + STREAMS_TABLE, account_schema(STREAMS_TABLE), streams)
         if letters is not None and letters.height:
             self._tables.insert(db, self._prefix + LETTERS_TABLE, account_schema(LETTERS_TABLE), letters)
+
+    def merge(self, db: C) -> Merged:
+        """Merge the rows of streams into one for each stream and day."""
+        table = quoted(self._prefix + STREAMS_TABLE)
+        ((before,),) = db.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - our table
+        columns = merged_columns()
+        rows = merged_select(table, day=self._tables.DAY, ever=self._tables.EVER)
+        db.execute(f"CREATE TEMP TABLE {_MERGED} AS SELECT {columns} FROM {table} LIMIT 0")  # noqa: S608 - our tables
+        db.execute(f"INSERT INTO {_MERGED} {rows}")
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 - our table
+        db.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {_MERGED}")  # noqa: S608 - our tables
+        db.execute(f"DROP TABLE {_MERGED}")
+        ((after,),) = db.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - our table
+        return Merged(before, after)
 
     def read(self, db: C, table: str, *, batch_rows: int) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table; none if it is not there."""

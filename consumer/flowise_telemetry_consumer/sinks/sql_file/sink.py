@@ -11,6 +11,7 @@ from typing import Generic, Protocol, Self, TypeVar
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.account.port import Merged
 from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES
 from flowise_telemetry_consumer.sinks.claims import (
     PROGRESS_TABLE,
@@ -197,6 +198,17 @@ class DatabaseFileSink(ABC, Generic[C]):
         """Yield the rows of one table of the account."""
         with self._database.translate_errors(), self._database.reading() as db:
             yield from self._account.read(db, table, batch_rows=batch_rows)
+
+    def merge_account(self) -> Merged:
+        """Merge the rows of streams, in one transaction."""
+        with self._database.translate_errors():
+            with self._database.reading():
+                pass  # which makes no file
+            db = self._database.connection()
+            with self._database.transaction(db):
+                merged = self._account.merge(db)
+            self._database.require_same_file()
+        return merged
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""

@@ -1,0 +1,121 @@
+"""A file of events that is written anew without those that hold an erased id, and exchanged whole."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+import os
+import secrets
+import shutil
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from flowise_telemetry_consumer.archives.file_archive import format_of
+from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.erasures import ErasedIds
+from flowise_telemetry_consumer.sinks.local_files import os_failure, sync_path, why_not_opened
+from flowise_telemetry_schemas import MissingExtraError
+
+__all__ = ["erase_from_file"]
+
+_MAX_WINDOW_BYTES = 128 * 1_048_576
+_GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+def erase_from_file(path: Path, ids: ErasedIds, *, dry_run: bool = False) -> int:
+    """Return how many lines (rows of CSV) hold one of the ids in any field, and write the file anew without them.
+
+    Lines that are no valid events are looked at too, so that a file of rejects is one like any other. The compression
+    stays. A kill leaves the old file whole. No other program may write to it. Raises ``SinkError`` for a file that
+    cannot be read to its end.
+    """
+    is_csv = format_of(path.name) == "csv"
+    anew = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    count = 0
+
+    def kept(lines: Iterable[bytes]) -> Iterator[bytes]:
+        nonlocal count
+        for number, line in enumerate(_rows(lines) if is_csv else lines):
+            if not (is_csv and number == 0) and _holds(line, ids):
+                count += 1
+            else:
+                yield line
+
+    try:
+        with _translated(path), path.open("rb") as raw:
+            read, write = _codec(raw.read(4))
+            raw.seek(0)
+            if dry_run:
+                for _ in kept(read(raw)):
+                    pass
+                return count
+            with anew.open("xb") as file:
+                with write(file) as packed:
+                    for line in kept(read(raw)):  # zstandard has no writelines
+                        packed.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            if count:
+                shutil.copymode(path, anew)
+                anew.replace(path)
+                sync_path(path.absolute().parent)
+    finally:
+        anew.unlink(missing_ok=True)
+    return count
+
+
+def _holds(line: bytes, ids: ErasedIds) -> bool:
+    text = line.lower()
+    if b"\\u" in text:  # JSON may spell any character so
+        with contextlib.suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(line)).lower().encode()
+    return any(each.encode() in text for each in ids.all)
+
+
+def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield rows of CSV: a quoted cell may hold line feeds (RFC 4180)."""
+    row = b""
+    for line in lines:
+        row += line
+        if row.count(b'"') % 2 == 0:
+            yield row
+            row = b""
+    if row:
+        yield row
+
+
+def _codec(start: bytes) -> tuple[Callable[[BinaryIO], Iterable[bytes]], Callable[[BinaryIO], Any]]:
+    if start.startswith(_GZIP):
+        return lambda raw: gzip.GzipFile(fileobj=raw), lambda file: gzip.GzipFile(fileobj=file, mode="wb", mtime=0)
+    if start.startswith(_ZSTANDARD):
+        try:
+            import zstandard
+        except ImportError as error:
+            raise MissingExtraError("zstandard", "codecs") from error
+
+        def unpacked(raw: BinaryIO) -> Iterator[bytes]:
+            unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+            try:
+                with unpacker.stream_reader(raw, read_across_frames=True, closefd=False) as frames:
+                    yield from io.BufferedReader(frames)
+            except zstandard.ZstdError as error:
+                raise EOFError from error
+
+        return unpacked, lambda file: zstandard.open(file, "wb", closefd=False)
+    return lambda raw: raw, contextlib.nullcontext
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SinkError(f"{path} cannot be opened: {why_not_opened(path)}") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SinkError(f"{path} is damaged or cut: nothing was changed; bring it again") from error
+    except OSError as error:
+        raise os_failure(error, str(path)) from error
