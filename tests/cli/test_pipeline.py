@@ -28,7 +28,8 @@ def test_what_was_sent_is_consumed_replayed_and_its_dead_letters_listed(operator
     stdout, stderr = service.communicate(timeout=60)
     assert service.returncode == 0, stderr
     assert json.loads(stdout) == {
-        "consumed": 7, "written": TOTALS, "duplicates": {}, "control": {"stream_state": 1}, "dead": {}, "expired": 0,
+        "consumed": 7, "written": TOTALS, "duplicates": {}, "erased": {}, "control": {"stream_state": 1}, "dead": {},
+        "expired": 0,
     }  # fmt: skip
 
     replayed = operator.run("replay", "--sink", "sqlite:///copy.db", "--json")

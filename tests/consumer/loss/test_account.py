@@ -91,7 +91,8 @@ def test_the_account_moves_with_the_tables(database_url: str) -> None:
 def test_merging_changes_no_answer(database_url: str) -> None:
     with closing(open_database(database_url)) as sink:
         if not isinstance(sink, MergesAccount):
-            pytest.skip("this sink stores by column")
+            assert database_url.startswith("delta")  # it sums the events' own columns
+            return
         sink.prepare(catalog())
         for number in range(5):
             sink.write(batch_with(events("a", [number]), events("b", [2 * number], NOW_MS - number % 2 * DAY_MS)))

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from moto.server import ThreadedMotoServer
 
-from flowise_telemetry_consumer.sinks import KeepsProgress, Readable, Stageable
+from flowise_telemetry_consumer.sinks import Erasable, KeepsProgress, Readable, Stageable
 from flowise_telemetry_consumer.sinks.clickhouse.address import address_of
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server
 from flowise_telemetry_consumer.sinks.registry import SINK_KINDS
@@ -37,6 +37,7 @@ SHARED = tuple(
     for kind in KINDS
     if Stageable in kind.roles and kind.writers == "many" and kind.scheme not in (*ON_OBJECTS, *IN_PROCESS)
 )
+ERASABLE = tuple(kind.scheme for kind in KINDS if Erasable in kind.roles)
 CLAIMED = tuple(kind.scheme for kind in KINDS if KeepsProgress in kind.roles)
 # For whoever writes a sink of their own: a URL in which {folder} stands for an empty one.
 UNDER_TEST = os.environ.get("SINK_UNDER_TEST")
@@ -117,6 +118,12 @@ def sink_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(params=_kinds(*DATABASES))
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of those kinds that have transactions."""
+    return _url(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=_kinds(*ERASABLE))
+def erasable_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty sink of those kinds from which events can be erased."""
     return _url(request.param, request, tmp_path)
 
 
