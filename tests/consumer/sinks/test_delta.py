@@ -771,3 +771,23 @@ def test_a_promotion_after_the_progress_was_removed_exchanges_the_tables(root: P
     assert numbers(live) == [2, 3]
     live.promote("next")
     assert numbers(sink_in(root)) == [1]
+
+
+def test_a_table_that_a_promotion_brings_is_seen_when_it_ends(root: Path) -> None:
+    live = DeltaSink(Folder(root))
+    live.prepare([catalog().latest("tool_created")])
+    live.write(tools(1))
+    staging = live.staging("next")
+    staging.prepare(catalog())
+    staging.write(batch(0))
+    seen = []
+
+    class Watched(Folder):
+        def create(self, path: str, data: bytes) -> bool:
+            created = super().create(path, data)
+            seen.append(DeltaSink(Folder(root)).counts())
+            return created
+
+    DeltaSink(Watched(root)).promote("next")
+    assert all(counts in ({"tool_created": 1}, sizes(batch(0))) for counts in seen)
+    assert seen[-1] == sizes(batch(0))

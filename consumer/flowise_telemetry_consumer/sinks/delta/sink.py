@@ -283,8 +283,7 @@ class DeltaSink:
         return self._tables[event]
 
     def _visible(self, event: str) -> EventTable | None:
-        recorded = self._progress.state.versions.get(event)
-        return visible_table(self._store, self._prefix + event, recorded)
+        return visible_table(self._store, self._prefix + event, self._progress.state, event)
 
     def _known(self) -> Mapping[str, EventSchema]:
         return self._schemas or newest(catalog())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
-from flowise_telemetry_consumer.sinks.delta.log import TableLog
+from flowise_telemetry_consumer.sinks.delta.log import PROMOTED, TableLog
+from flowise_telemetry_consumer.sinks.delta.progress import State
 from flowise_telemetry_consumer.sinks.delta.store import Store
 
 __all__ = ["visible_table", "warn_of_a_copy"]
@@ -13,10 +14,10 @@ __all__ = ["visible_table", "warn_of_a_copy"]
 _logger = logging.getLogger(__name__)
 
 
-def visible_table(store: Store, name: str, recorded: int | None) -> EventTable | None:
-    """Return a table as of the last batch that ended, which recorded this version; None where there is none."""
-    table = EventTable(store, name)
-    if not table.load():
+def visible_table(store: Store, name: str, state: State, event: str) -> EventTable | None:
+    """Return a table as of the last batch that ended, by this state of the progress; None where there is none."""
+    table, recorded = EventTable(store, name), state.versions.get(event)
+    if not table.load() or (recorded is None and state.versions and _is_beginning(table.log)):
         return None
     version = _visible_version(table.log, recorded)
     if version != table.log.version:
@@ -32,6 +33,12 @@ def warn_of_a_copy(url: str, table: EventTable, recorded: int) -> None:
             "replay the topic to bring back what the copy lacks",
             *(url, table.log.table, table.log.version, recorded),
         )
+
+
+def _is_beginning(log: TableLog) -> bool:
+    """Tell of a table that is not recorded yet if it is being created, or filled by a promotion that has not ended."""
+    changes = log.changes_between(0, log.version or 0) or ()
+    return not log.files or any(change.operation == PROMOTED for change in changes)
 
 
 def _visible_version(log: TableLog, recorded: int | None) -> int | None:
