@@ -25,7 +25,7 @@ from flowise_telemetry_schemas import catalog
 __all__ = ["BATCH_ROWS"]
 
 BATCH_ROWS = 10_000
-FILES = 20_000
+FILES = int(os.environ.get("BENCH_FILES", "20000"))
 
 
 def rows(repeats: int) -> Iterator[Row]:
