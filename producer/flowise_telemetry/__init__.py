@@ -1,4 +1,4 @@
-"""Anonymous usage telemetry for an app: five closed event schemas, a Kafka topic, and an off switch that holds.
+"""Pseudonymous usage telemetry for an app: five closed event schemas, a Kafka topic, and an off switch that holds.
 
     telemetry = Telemetry(app_version="3.0.1")
     telemetry.send_telemetry(ToolCreated(tool_id=tool.id, tool_name=tool.name))
@@ -15,6 +15,7 @@ from flowise_telemetry.telemetry import Telemetry
 from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError, ValidationError
 from flowise_telemetry_schemas.events import (
     AssistantCreated,
+    AssistantType,
     ChatflowCreated,
     Event,
     OriginType,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AssistantCreated",
+    "AssistantType",
     "ChatflowCreated",
     "ConfigurationError",
     "Consent",

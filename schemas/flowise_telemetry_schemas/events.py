@@ -12,6 +12,7 @@ __all__ = [
     "CLASSES",
     "EVENT_CLASSES",
     "AssistantCreated",
+    "AssistantType",
     "ChatflowCreated",
     "Event",
     "OriginType",
@@ -19,6 +20,21 @@ __all__ = [
     "ToolCreated",
     "VectorUpserted",
 ]
+
+
+class AssistantType(StrEnum):
+    """CUSTOM: made of the app's own nodes. OPENAI: of OpenAI's Assistants API. AZURE: the same at Azure. OTHER:
+    anything else, or not told.
+    """
+
+    CUSTOM = "CUSTOM"
+    OPENAI = "OPENAI"
+    AZURE = "AZURE"
+    OTHER = "OTHER"
+
+    @classmethod
+    def _missing_(cls, value: object) -> AssistantType | None:
+        return cls.OTHER if isinstance(value, str) else None
 
 
 class OriginType(StrEnum):
@@ -53,12 +69,15 @@ class AssistantCreated:
     """Id of the assistant, as the app's database made it; a hash of it, whose key changes every month, where ids are
     hashed.
     """
+    assistant_type: AssistantType = AssistantType.OTHER
+    """What runs the assistant."""
 
     def properties(self) -> dict[str, Any]:
         """Return the event's own fields in wire form."""
         return {
             "version": self.version,
             "assistantId": self.assistant_id,
+            "assistantType": self.assistant_type,
         }
 
 
@@ -193,6 +212,7 @@ EVENT_CLASSES: dict[str, type[Event]] = {
 """The class of each event, by the event's name."""
 
 CLASSES: dict[str, type[Any]] = {
+    "AssistantType": AssistantType,
     "Edge": Edge,
     "FlowGraph": FlowGraph,
     "OriginType": OriginType,

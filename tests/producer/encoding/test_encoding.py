@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flowise_telemetry import (
     AssistantCreated,
+    AssistantType,
     ChatflowCreated,
     Edge,
     Event,
@@ -45,7 +46,7 @@ versions = st.none() | st.sampled_from(["3.0.1", "1.2.0", "10.20.30-beta.1"])
 tool_names = st.from_regex(r"\A[a-z]{1,10}([A-Z][a-z]{0,9})?(_[a-z]{1,5})?\Z") | st.text(max_size=9) | st.none()
 given_ids = uuids | st.text(max_size=40)
 valid: st.SearchStrategy[Event] = st.one_of(
-    st.builds(AssistantCreated, version=versions, assistant_id=uuids),
+    st.builds(AssistantCreated, version=versions, assistant_id=uuids, assistant_type=st.sampled_from(AssistantType)),
     st.builds(ToolCreated, version=versions, tool_id=uuids, tool_name=tool_names),
     st.builds(ChatflowCreated, version=versions, chatflow_id=uuids, flow_graph=graphs),
     st.builds(
