@@ -139,6 +139,7 @@ hooks: $(DEV_READY) ## lint before every commit from now on (pre-commit)
 generate: $(RUN_READY) ## event classes and the disclosure document from the schemas
 	$(RUN) -m flowise_telemetry_schemas.generate
 
+# Smaller, to see that all of it runs: BENCH_EVENTS=5000 BENCH_REPEATS=1 BENCH_FILES=400 make bench.
 .PHONY: bench
 bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and replay next to their peers, in 30 minutes
 	@$(RUN) -m bench $(ARGS)

@@ -1,6 +1,7 @@
 """What the Delta sink costs next to writing the same frames to Parquet files: ``python -m bench.delta``.
 
-In turn, in one process. The files are neither named in a log nor synced, and nothing is looked up for them.
+In turn, in one process. The files are neither named in a log nor synced, and nothing is looked up for them. Then a lake
+of many files next to an empty one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Iterator
 from itertools import count
 
 from bench.frames import in_turn
-from bench.table import REPEATS, Row, at_most, print_table, ratios
+from bench.runs import lake_of_files
+from bench.table import REPEATS, Row, at_most, below, print_table, ratios
 from flowise_telemetry_consumer.sinks.delta import open_delta
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
@@ -23,6 +25,7 @@ from flowise_telemetry_schemas import catalog
 __all__ = ["BATCH_ROWS"]
 
 BATCH_ROWS = 10_000
+FILES = int(os.environ.get("BENCH_FILES", "20000"))
 
 
 def rows(repeats: int) -> Iterator[Row]:
@@ -44,12 +47,29 @@ def rows(repeats: int) -> Iterator[Row]:
     yield Row("  the sink over the files", ratios(ours, bare), "times", at_most(3))
 
 
+def files_rows(files: int, repeats: int) -> Iterator[Row]:
+    """Opening and writing with so many files in the lake, and with none."""
+    runs: dict[int, list[dict[str, float]]] = {0: [], files: []}
+    for _ in range(repeats):
+        for held, its in runs.items():
+            its.append(lake_of_files(held))
+    full, empty = runs[files], runs[0]
+    yield Row(f"opening a lake of {files:,} files", [run["opened"] for run in full], "s", below(0.5))
+    yield Row("  its CPU", [run["opened_cpu"] for run in full], "s CPU")
+    yield Row("  an empty one", [run["opened"] for run in empty], "s")
+    yield Row(f"writing into {files:,} files", cpu := [run["cpu_us"] for run in full], "µs CPU")
+    yield Row("  over an empty lake", ratios(cpu, [run["cpu_us"] for run in empty]), "times", at_most(1.5))
+    yield Row("peak memory, filling too", [run["peak_mebibytes"] for run in full], "MiB", at_most(400))
+
+
 def main() -> None:
-    """Prints the table."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.delta", description=__doc__, allow_abbrev=False)
     parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--files", type=int, default=FILES, help="in the lake that is not empty")
     options = parser.parse_args()
     print_table("frames to Delta", rows(options.repeats))
+    print_table("a lake of many files", files_rows(options.files, options.repeats))
 
 
 if __name__ == "__main__":

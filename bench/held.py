@@ -15,7 +15,7 @@ from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import TopicPartition
 
-__all__ = ["hold"]
+__all__ = ["hold", "with_ids"]
 
 _BATCH_ROWS = 50_000
 _DAYS = 60
@@ -38,7 +38,7 @@ def hold(url: str, model: FilledTopic, count: int) -> dict[str, int]:
         renamed: dict[str, pl.DataFrame] = {}
         number = first
         for event, frame in frames.items():
-            renamed[event] = _with_ids(frame, moment, number)
+            renamed[event] = with_ids(frame, moment, number)
             number += frame.height
             held[event] += frame.height
         sink.write(Batch(renamed, {_PARTITION: number}, _SOURCE))
@@ -46,7 +46,8 @@ def hold(url: str, model: FilledTopic, count: int) -> dict[str, int]:
     return dict(held)
 
 
-def _with_ids(frame: pl.DataFrame, moment: datetime.datetime, first: int) -> pl.DataFrame:
+def with_ids(frame: pl.DataFrame, moment: datetime.datetime, first: int) -> pl.DataFrame:
+    """Return the rows of a frame as other events of one moment."""
     text = f"{int(moment.timestamp() * 1000):012x}"
     prefix = f"{text[:8]}-{text[8:]}-7000-8000-"
     ids = [f"{prefix}{number:012x}" for number in range(first, first + frame.height)]

@@ -18,7 +18,18 @@ from tests.consumer.sinks.roles import open_readable
 from bench.environments import BENCH, built_of, python_of
 from bench.topic import FilledTopic
 
-__all__ = ["SCHEMAS", "Run", "built_peer", "new_group", "ours", "peer", "reading", "sink_holds", "start_ours"]
+__all__ = [
+    "SCHEMAS",
+    "Run",
+    "built_peer",
+    "lake_of_files",
+    "new_group",
+    "ours",
+    "peer",
+    "reading",
+    "sink_holds",
+    "start_ours",
+]
 
 SCHEMAS = BENCH.parent / "schemas" / "flowise_telemetry_schemas" / "avro"
 _TIMEOUT_SECONDS = 3_600
@@ -107,6 +118,14 @@ def built_peer(name: str, filled: FilledTopic, folder: str) -> Run | None:
         return None
     where = (filled.servers, filled.topic, str(filled.events), folder, new_group(), str(SCHEMAS))
     return _ran([str(program), *where], filled.events, filled.counts)
+
+
+def lake_of_files(count: int) -> dict[str, float]:
+    """Figures of a lake of so many files, by a process of its own."""
+    command = [sys.executable, "-m", "bench.lake_files", str(count)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=BENCH.parent, check=True, env=_environ())
+    told: dict[str, float] = json.loads(done.stdout)
+    return told
 
 
 def sink_holds(url: str, *parts: Mapping[str, int]) -> None:

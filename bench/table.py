@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 __all__ = ["REPEATS", "Row", "at_least", "at_most", "below", "print_table", "ratios"]
 
-REPEATS = 5
+REPEATS = int(os.environ.get("BENCH_REPEATS", "5"))
+"""Of every measurement."""
 
 Wanted = tuple[str, Callable[[float], bool]]
 

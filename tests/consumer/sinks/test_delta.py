@@ -806,3 +806,23 @@ def test_an_erasure_shows_to_a_writer_in_the_middle_of_a_batch(tmp_path: Path) -
     assert set(removed) == {"assistant_created", "chatflow_created"}  # what was committed before
     assert (result.erased, sum(result.written.values()), sum(result.duplicates.values())) == (sizes(batch()), 0, 0)
     assert sum(eraser.counts().values()) == 0
+
+
+def test_a_table_that_a_promotion_brings_is_seen_when_it_ends(root: Path) -> None:
+    live = DeltaSink(Folder(root))
+    live.prepare([catalog().latest("tool_created")])
+    live.write(tools(1))
+    staging = live.staging("next")
+    staging.prepare(catalog())
+    staging.write(batch(0))
+    seen = []
+
+    class Watched(Folder):
+        def create(self, path: str, data: bytes) -> bool:
+            created = super().create(path, data)
+            seen.append(DeltaSink(Folder(root)).counts())
+            return created
+
+    DeltaSink(Watched(root)).promote("next")
+    assert all(counts in ({"tool_created": 1}, sizes(batch(0))) for counts in seen)
+    assert seen[-1] == sizes(batch(0))

@@ -22,13 +22,16 @@ from flowise_telemetry_consumer.sinks.delta.data_file import STATISTICS_TIME, Da
 from flowise_telemetry_consumer.sinks.delta.files import Files
 from flowise_telemetry_consumer.sinks.delta.store import Store
 
-__all__ = ["CHECKPOINT_COMMITS", "ENGINE", "Change", "TableLog", "now_ms"]
+__all__ = ["CHECKPOINT_COMMITS", "ENGINE", "PROMOTED", "Change", "TableLog", "now_ms"]
 
 CHECKPOINT_COMMITS = 100
 """After so many commits a checkpoint sums the log up, so that opening a table reads no more than these."""
 
 ENGINE = "flowise-telemetry"
 """What commits of ours name as their engine."""
+
+PROMOTED = "PROMOTE"
+"""The operation of a commit that exchanged the rows of a table."""
 
 _logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any
 from flowise_telemetry_consumer.errors import SinkUnavailableError
 from flowise_telemetry_consumer.sinks.claims import carried_offset
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
-from flowise_telemetry_consumer.sinks.delta.log import TableLog, now_ms
+from flowise_telemetry_consumer.sinks.delta.log import PROMOTED, TableLog, now_ms
 from flowise_telemetry_consumer.sinks.delta.progress import Kept, Progress, State
 from flowise_telemetry_consumer.sinks.delta.rows import DATE, merged_fields
 from flowise_telemetry_consumer.sinks.delta.store import Store
@@ -194,7 +194,7 @@ def _replace(store: Store, log: TableLog, by: TableLog, number: int) -> None:
         transaction = {"txn": {"appId": _APPLICATION, "version": number, "lastUpdated": now}}
         removes = [file.remove(now) for file in log.files.values()]
         adds = [replace(file, path=renamed[file.path]).add(now) for file in by.files.values()]
-        if log.commit("PROMOTE", [transaction, *removes, *adds]):
+        if log.commit(PROMOTED, [transaction, *removes, *adds]):
             return
         if any(change.transactions.get(_APPLICATION, 0) >= number for change in log.refresh()):
             store.delete([f"{log.table}/{new}" for new in renamed.values()])

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
-from flowise_telemetry_consumer.sinks.delta.log import TableLog
+from flowise_telemetry_consumer.sinks.delta.log import PROMOTED, TableLog
 from flowise_telemetry_consumer.sinks.delta.store import Store
 
 __all__ = ["visible_tables", "warn_of_a_copy"]
@@ -18,16 +18,16 @@ def visible_tables(
     store: Store, prefix: str, recorded: Mapping[str, int], events: Iterable[str]
 ) -> dict[str, EventTable]:
     """Return the tables that are there, each as of the last batch that ended; ``recorded`` are its versions."""
-    tables = {event: _visible_table(store, prefix + event, recorded.get(event)) for event in events}
+    tables = {event: _visible_table(store, prefix, recorded, event) for event in events}
     return {event: table for event, table in tables.items() if table is not None}
 
 
-def _visible_table(store: Store, name: str, recorded: int | None) -> EventTable | None:
-    """Return a table as of the last batch that ended, which recorded this version; None where there is none."""
-    table = EventTable(store, name)
-    if not table.load():
+def _visible_table(store: Store, prefix: str, recorded: Mapping[str, int], event: str) -> EventTable | None:
+    """Return a table as of the last batch that ended; None where there is none."""
+    table = EventTable(store, prefix + event)
+    if not table.load() or (recorded and event not in recorded and _is_beginning(table.log)):
         return None
-    version = _visible_version(table.log, recorded)
+    version = _visible_version(table.log, recorded.get(event))
     if version != table.log.version:
         table.log.load(version)
     return table
@@ -41,6 +41,12 @@ def warn_of_a_copy(url: str, table: EventTable, recorded: int) -> None:
             "replay the topic to bring back what the copy lacks",
             *(url, table.log.table, table.log.version, recorded),
         )
+
+
+def _is_beginning(log: TableLog) -> bool:
+    """Tell of a table that is not recorded yet if it is being created, or filled by a promotion that has not ended."""
+    changes = log.changes_between(0, log.version or 0) or ()
+    return not log.files or any(change.operation == PROMOTED for change in changes)
 
 
 def _visible_version(log: TableLog, recorded: int | None) -> int | None:
