@@ -92,6 +92,14 @@ test-apps: $(DEV_READY) ## the producer in gunicorn, Celery, uWSGI, gevent, PyIn
 	@export APP_SMOKE=$(SMOKE); APP_PYTHONS=$$(tests/apps/install.sh $(VENV)/bin/uv .venvs $(PYTHONS)) && \
 		export APP_PYTHONS && $(PYTEST) tests/apps $(ARGS)
 
+# Trials of the whole pipeline by faults. SEED=… repeats a run, ONLY="retention" takes some of them, ARGS more.
+SEED ?=
+ONLY ?=
+
+.PHONY: chaos
+chaos: $(DEV_READY) ## faults of processes, brokers, network and sinks (needs java and mvn), and an account of each; an hour, SMOKE=1: two minutes
+	@$(RUN) -m tests.chaos $(if $(SMOKE),--smoke) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)") $(ARGS)
+
 .PHONY: test-security
 test-security: $(DEV_READY) ## logins, certificates and least rights on a Kafka with an authorizer (needs java and mvn); four minutes
 	@TEST_SECURITY=1 $(RUN) -m pytest tests/security $(ARGS)

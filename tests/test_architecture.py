@@ -89,12 +89,12 @@ LONGER = {
 # What others may build on. A name is added or taken away here and in CHANGELOG.md, never by accident.
 PUBLIC: dict[str, str] = {
     "flowise_telemetry": """
-        AssistantCreated ChatflowCreated ConfigurationError Consent DropReason Edge Event FlowGraph Limits
-        OriginType PredictionSent Stats Telemetry TelemetryError ToolCreated ValidationError VectorUpserted
+        AssistantCreated AssistantType ChatflowCreated ConfigurationError Consent DropReason Edge Event FlowGraph
+        Limits OriginType PredictionSent Stats Telemetry TelemetryError ToolCreated ValidationError VectorUpserted
     """,
     "flowise_telemetry_schemas": """
-        AssistantCreated Catalog ChatflowCreated ConfigurationError DecodeError Edge Envelope Event EventSchema
-        Field FlowGraph MissingExtraError OriginType PredictionSent SchemaError TelemetryError ToolCreated
+        AssistantCreated AssistantType Catalog ChatflowCreated ConfigurationError DecodeError Edge Envelope Event
+        EventSchema Field FlowGraph MissingExtraError OriginType PredictionSent SchemaError TelemetryError ToolCreated
         ValidationError VectorUpserted Violation catalog event_from_json event_to_json record_to_json validate
         violations
     """,

@@ -14,7 +14,7 @@ SOURCES = {
     "schemas": "schemas/flowise_telemetry_schemas",
     "transport": "transport/flowise_telemetry_transport",
 }
-ACROSS = {"apps", "flows", "formats", "java", "security", "services", "typing"}
+ACROSS = {"apps", "chaos", "flows", "formats", "java", "security", "services", "typing"}
 """Folders of no single room: real apps, a path through all rooms, what lay on disk before, what the tests run on."""
 
 

@@ -22,12 +22,13 @@ Reason = Literal[
     "malformed",
     "constraint",
     "unreadable",
+    "refused",
 ]
 """The reasons of a dead letter; the first eight are those of ``DecodeError``."""
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
-Stage = Literal["read", "decode", "constraints"]
+Stage = Literal["read", "decode", "constraints", "write"]
 """The stage at which the record failed."""
 
 
@@ -82,4 +83,16 @@ class DeadLetter:
             stage="read",
             error_class=type(error).__name__,
             message=error.message,
+        )
+
+    @classmethod
+    def from_refusal(cls, record: Record, error: TelemetryError, *, schema: str) -> Self:
+        """Make the dead letter of a valid record whose row the sink refuses, by a rule that others made."""
+        return cls(
+            record=record,
+            reason="refused",
+            stage="write",
+            error_class=type(error).__name__,
+            message=error.message,
+            schema=schema,
         )

@@ -15,6 +15,7 @@
         ├── SinkDeniedError         it refuses credentials or rights, which its owner can give back meanwhile
         ├── SinkInUseError          another process holds the lock
         └── SinkUnavailableError    an outage: a lost connection, a lock held by others, a full disk (retryable)
+            ├── SinkTooSlowError    the write was not over within its bound: a smaller one may be
             ├── RowRefusedError     a rule that others added to a table refuses a row: they have to mend it
             └── SnapshotGoneError   what was being read was removed meanwhile: read the newest state
 
@@ -40,6 +41,7 @@ __all__ = [
     "SinkDeniedError",
     "SinkError",
     "SinkInUseError",
+    "SinkTooSlowError",
     "SinkUnavailableError",
     "SnapshotGoneError",
     "TopicChangedError",
@@ -121,6 +123,10 @@ class SinkUnavailableError(SinkError):
     """The sink is unavailable for now. The same write may be made again: rows that got through are not repeated."""
 
     retryable = True
+
+
+class SinkTooSlowError(SinkUnavailableError):
+    """The write was not over within its bound and changed nothing. A smaller one may be; others may hold a lock too."""
 
 
 class SnapshotGoneError(SinkUnavailableError):

@@ -15,6 +15,7 @@ from flowise_telemetry.telemetry import Telemetry
 from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError, ValidationError
 from flowise_telemetry_schemas.events import (
     AssistantCreated,
+    AssistantType,
     ChatflowCreated,
     Event,
     OriginType,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AssistantCreated",
+    "AssistantType",
     "ChatflowCreated",
     "ConfigurationError",
     "Consent",

@@ -1,4 +1,4 @@
-"""The app's version as the schemas take it: two or three numbers, then at most one word with two numbers behind it."""
+"""The app's version as the schemas take it: three numbers, then at most one word with two numbers behind it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ __all__ = ["NOT_A_VERSION", "normalized_version"]
 NOT_A_VERSION = "app_version is no version, such as 3.0.1, 3.0.1rc1 or v3.0.1-rc.1"
 
 
-_NUMBER = r"[0-9]{1,5}"
-_TAKEN = re.compile(rf"{_NUMBER}(\.{_NUMBER}){{1,2}}(-[a-z]{{1,12}}(\.[0-9]{{1,6}}){{0,2}})?")  # as the schemas say
+_NUMBER = r"[0-9]{1,4}"
+_TAKEN = re.compile(rf"{_NUMBER}(\.{_NUMBER}){{2}}(-[a-z]{{1,12}}(\.[0-9]{{1,6}}){{0,2}})?")  # as the schemas say
 _VERSION = re.compile(
     rf"v?(?P<release>{_NUMBER}(?:\.{_NUMBER})*)"
     r"(?:[-_.]?(?P<tag>[a-z][0-9a-z._-]*)|[-_](?P<number>[0-9][0-9a-z._-]*))?"
@@ -26,7 +26,7 @@ def normalized_version(text: object) -> str | None:
     """Return a version of PEP 440 or of semver as ``3.0.1`` or ``3.0.1-rc.1``; None for what is neither.
 
     Build metadata and local versions, numbers after the third, and what follows the first word with its numbers are
-    left out: they name a build and not a version that is in use by many.
+    left out: they name a build and not a version that is in use by many. Numbers that are missing are 0.
     """
     if not isinstance(text, str):
         return None
@@ -37,7 +37,7 @@ def normalized_version(text: object) -> str | None:
     if found is None:
         return None
     numbers = found["release"].split(".")[:3]
-    release = ".".join(numbers if len(numbers) > 1 else [*numbers, "0"])
+    release = ".".join([*numbers, "0", "0"][:3])
     tag = _tag(found["tag"] or "", found["number"] or "")
     return f"{release}-{tag}" if tag else release
 

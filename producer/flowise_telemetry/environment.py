@@ -11,12 +11,15 @@ __all__ = [
     "DEBUG",
     "DISABLE",
     "DO_NOT_TRACK",
+    "IDS",
     "INSTANCE_SECRET",
     "INSTANCE_SECRET_FILE",
     "LOG",
+    "NODE_TYPES",
     "OPT_OUTS",
     "PREFIX",
     "SPOOL_DIR",
+    "TOOL_NAMES",
     "TOPIC",
     "is_set",
     "is_yes",
@@ -50,6 +53,15 @@ SPOOL_DIR = PREFIX + "SPOOL_DIR"
 
 LOG = PREFIX + "LOG"
 """A file that records each delivered event with its partition and offset."""
+
+IDS = PREFIX + "IDS"
+"""``plain`` (default), or ``hashed``: ids of the app's database leave as hashes whose key changes every month."""
+
+TOOL_NAMES = PREFIX + "TOOL_NAMES"
+"""``plain`` (default), or ``off``: no name of a tool leaves."""
+
+NODE_TYPES = PREFIX + "NODE_TYPES"
+"""A file with the app's own node types, one a line, beside those of the vocabulary."""
 
 CONFIG_DIR = PREFIX + "CONFIG_DIR"
 """The folder of the stored choice and the local secret, instead of the one in the user's home."""

@@ -9,8 +9,13 @@ import sys
 __all__ = ["FirstWarning"]
 
 
+_OURS = frozenset({"flowise_telemetry", "flowise_telemetry.transport"})
+
+
 class FirstWarning(logging.Handler):
     """Writes one record, the first WARNING, to stderr if no handler of the app gets it, and none after it.
+
+    Of the producer and the Kafka clients under it: a consumer in the same process has another reader.
 
     A handler of the app on our loggers or the root logger, and a logger that does not propagate, count as configured:
     then the app has decided who reads what.
@@ -22,7 +27,7 @@ class FirstWarning(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, once."""
-        if self._written or self._is_configured(record.name):
+        if self._written or record.name not in _OURS or self._is_configured(record.name):
             return
         self._written = True
         # AttributeError: there is no stderr, under pythonw. ValueError: it is closed.

@@ -26,14 +26,14 @@ _TOKEN_PROVIDER = "token_provider"  # noqa: S105 - the name of a setting
 def permitted(values: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the variables that a found file may set, and the names of the others.
 
-    It names no folder to write to, does not turn verification off and chooses no code.
+    It names no folder to write to, does not turn verification off, chooses no code and adds nothing to what may leave.
     """
     kept = {name: text for name, text in values.items() if _may_set(name, text)}
     return kept, tuple(sorted(name for name in values.keys() - kept.keys() if values[name].strip()))
 
 
 def _may_set(name: str, text: str) -> bool:
-    if name in FOLDERS:
+    if name in FOLDERS or name == environment.NODE_TYPES:
         return False
     if not name.startswith(_KAFKA):
         return True

@@ -16,7 +16,7 @@ from flowise_telemetry.encoding.encoder import Encoded
 from flowise_telemetry.encoding.preview import preview_of
 from flowise_telemetry_transport.types import Delivery
 
-__all__ = ["Ledger", "LedgerEntry", "read_ledger"]
+__all__ = ["Ledger", "LedgerEntry", "ledger_files", "read_ledger"]
 
 logger = logging.getLogger("flowise_telemetry")
 
@@ -115,13 +115,17 @@ class Ledger:
             self._file = None
 
 
+def ledger_files(path: Path) -> list[Path]:
+    """Return the files of a ledger, oldest first; they may not exist."""
+    return [path.with_name(path.name + _OLDER), path]
+
+
 def read_ledger(path: Path) -> Iterator[LedgerEntry]:
     """Yield the entries, oldest first, skipping a line that a crash cut short.
 
     Raises ``FileNotFoundError`` if there is no ledger, and ``OSError`` if it cannot be read.
     """
-    older = path.with_name(path.name + _OLDER)
-    parts = [part for part in (older, path) if part.exists()]
+    parts = [part for part in ledger_files(path) if part.exists()]
     if not parts:
         raise FileNotFoundError(2, "no such ledger", str(path))
     for part in parts:

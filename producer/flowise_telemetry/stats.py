@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import _thread
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 __all__ = ["Counts", "DropReason", "OnDrop", "Stats"]
@@ -43,7 +43,8 @@ class Stats:
     ``accepted`` entered the buffer. ``recovered`` were found in the spool, left by earlier processes. ``buffered`` wait
     in memory or on disk, ``spooled`` of them on disk, where they survive a crash of the app. Always: accepted +
     recovered + refused = sent + dropped + buffered, where ``refused`` counts those drops that were never accepted.
-    ``last_error`` says why deliveries fail; None while they work.
+    ``last_error`` says why deliveries fail; None while they work. ``withheld`` counts the values that events were sent
+    without, by event, field and rule, such as ``"tool_created.toolName: credential"``.
     """
 
     accepted: int
@@ -55,6 +56,7 @@ class Stats:
     spooled: int
     stream_id: str
     last_error: str | None = None
+    withheld: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def dropped_events(self) -> int:
@@ -69,6 +71,7 @@ class Counts:
         self._lock = _thread.RLock()  # see EventQueue
         self._on_drop = on_drop
         self._dropped: dict[DropReason, int] = {}
+        self._withheld: dict[str, int] = {}
         self._telling: dict[int, None] = {}  # threads that log, or call ``on_drop``, at this moment
         self.frozen = False
         self.refused = 0
@@ -82,6 +85,21 @@ class Counts:
         with self._lock:
             if not self.frozen:
                 self.sent += events
+
+    def withhold(self, event: str, values: Iterable[tuple[str, str]]) -> None:
+        """Count values that an event was sent without, by field and rule; log the first of each as INFO."""
+        for path, rule in values:
+            name = f"{event}.{path}: {rule}"
+            with self._lock:
+                self._withheld[name] = self._withheld.get(name, 0) + 1
+                first = self._withheld[name] == 1
+            if first:
+                logger.info("telemetry: withheld a value of %s.%s (%s); later ones are only counted", event, path, rule)
+
+    def withheld(self) -> Mapping[str, int]:
+        """Return the withheld values by event, field and rule."""
+        with self._lock:
+            return dict(self._withheld)
 
     def freeze(self) -> None:
         """Count only refusals from now on, because everything pending has been counted as dropped."""

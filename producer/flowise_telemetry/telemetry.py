@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry import environment, lifecycle
 from flowise_telemetry.app_version import NOT_A_VERSION, normalized_version
+from flowise_telemetry.content import Content
 from flowise_telemetry.copies import Identity
 from flowise_telemetry.delivery.queue import EventQueue
 from flowise_telemetry.delivery.requests import Requests
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # the functions below import what they need: an app with tele
 
     from flowise_telemetry.consent.decision import Consent
     from flowise_telemetry.consent.watch import OptOutWatch
+    from flowise_telemetry.content import NodeTypes
     from flowise_telemetry.delivery.in_flight import WriterFactory
     from flowise_telemetry.delivery.sender import Sender
     from flowise_telemetry.settings import Limits
@@ -58,6 +60,11 @@ class Telemetry:
     nothing is sent, and wrong settings raise ``ConfigurationError`` here. Without it nothing is ever raised into the
     app.
 
+    ``ids="hashed"`` sends hashes in place of the ids of the app's database, whose key changes every month;
+    ``tool_names="off"`` withholds the names of tools. The stricter of argument and environment counts. ``node_types``
+    are the app's own, which leave beside those of the vocabulary: names, or a file with one a line. They are to be
+    constants of the app's code, nothing that its users choose.
+
     ``writer_factory`` replaces the Kafka client, for tests. ``on_drop`` is called for each dropped event, on any
     thread. ``flush_on_sigterm`` delivers for at most a second when SIGTERM would end the process (call it from the main
     thread; it does nothing if the app has a handler of its own); without it the default SIGTERM loses what is in
@@ -86,6 +93,9 @@ class Telemetry:
         ledger_path: str | Path | None = None,
         first_run_notice: bool = True,
         flush_on_sigterm: bool = False,
+        ids: str | None = None,
+        tool_names: str | None = None,
+        node_types: NodeTypes | None = None,
     ) -> None:
         from flowise_telemetry.consent.switch import ConsentSwitch
         from flowise_telemetry.settings import Limits, ProducerSettings
@@ -107,10 +117,18 @@ class Telemetry:
             spool_dir=spool_dir,
             ledger_path=ledger_path,
         )
+        self._given_content: dict[str, Any] = {
+            "ids": ids,
+            "tool_names": tool_names,
+            "node_types": node_types
+            if node_types is None or isinstance(node_types, str | os.PathLike)
+            else (*node_types,),
+        }
         self._identity = Identity(
             self,
             {
                 **self._read_settings.keywords,
+                **self._given_content,
                 "kafka": None,  # may hold a password, or a function that makes tokens
                 "app_version": self._app_version,
                 "strict": strict,
@@ -146,8 +164,18 @@ class Telemetry:
         )
         somewhere = self._settings.bootstrap_servers or self._settings.debug or self._writer_factory
         self._active = on and bool(somewhere and self._app_version)
+        self._content = self._read_content() if on and (self._active or self._strict) else Content.strictest()
         if not on:
             self._switch.forget_spool(self._given_spool_dir)
+
+    def _read_content(self) -> Content:
+        try:
+            return Content.read(self._settings.environ, **self._given_content)
+        except ConfigurationError as error:
+            if self._strict:
+                raise
+            logger.warning("telemetry: %s: %s; ids are hashed and names withheld", error.argument, error)
+            return Content.strictest()
 
     def _welcome(self, *, first_run_notice: bool, flush_on_sigterm: bool) -> None:
         if self._settings.passed_over:
@@ -311,6 +339,7 @@ class Telemetry:
             spooled=self._worker.spooled,
             stream_id=self._queue.stream.id,
             last_error=self._worker.last_error,
+            withheld=counts.withheld(),
         )
 
     # -- the sender -----------------------------------------------------------------------------------------------
@@ -337,6 +366,7 @@ class Telemetry:
                 self._settings,
                 self._limits,
                 app_version=self._app_version,
+                content=self._content,
                 queue=self._queue,
                 wakeup=wakeup,
                 requests=requests,

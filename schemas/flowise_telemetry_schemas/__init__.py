@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from flowise_telemetry_schemas.events import (
         AssistantCreated,
+        AssistantType,
         ChatflowCreated,
         Event,
         OriginType,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AssistantCreated",
+    "AssistantType",
     "Catalog",
     "ChatflowCreated",
     "ConfigurationError",

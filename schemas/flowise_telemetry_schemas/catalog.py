@@ -90,6 +90,14 @@ def _inline_once(node: Any, seen: set[str]) -> Any:
     }
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of these pairs; of a key that is there twice some parsers take the first, some the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice in one object")
+    return found
+
+
 class Catalog:
     """All schemas of one folder of ``<event>/v<version>.avsc`` files."""
 
@@ -118,7 +126,7 @@ class Catalog:
                 if not (stem.startswith("v") and stem[1:].isdigit()):
                     raise SchemaError(f"{event.name}/{file.name}: a schema file is named v1.avsc, v2.avsc, …")
                 try:
-                    source = json.loads(file.read_text(encoding="utf-8"))
+                    source = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
                 except ValueError as error:
                     raise SchemaError(f"{event.name}/{file.name}: not JSON: {error}", event=event.name) from error
                 schemas.append(EventSchema.read(event.name, int(stem[1:]), source))

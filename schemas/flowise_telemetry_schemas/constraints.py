@@ -20,7 +20,16 @@ from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.field import Field
 
-__all__ = ["INT_RANGE", "LONG_RANGE", "Violation", "as_error", "properties_violations", "validate", "violations"]
+__all__ = [
+    "INT_RANGE",
+    "LONG_RANGE",
+    "Violation",
+    "as_error",
+    "properties_violations",
+    "validate",
+    "value_violations",
+    "violations",
+]
 
 INT_RANGE = (-(2**31), 2**31 - 1)
 LONG_RANGE = (-(2**63), 2**63 - 1)
@@ -60,6 +69,11 @@ def validate(schema: EventSchema, record: object) -> None:
 def properties_violations(schema: EventSchema, properties: object) -> list[Violation]:
     """Return the rules broken by a record without its envelope; the app's version may be missing too."""
     return _properties_check(schema)(properties)
+
+
+def value_violations(field: Field, value: object) -> list[Violation]:
+    """Return the rules of a field that a value of it breaks."""
+    return _check_of(field)(value)
 
 
 def as_error(event: str | None, found: list[Violation]) -> ValidationError:

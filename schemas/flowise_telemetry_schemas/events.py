@@ -12,6 +12,7 @@ __all__ = [
     "CLASSES",
     "EVENT_CLASSES",
     "AssistantCreated",
+    "AssistantType",
     "ChatflowCreated",
     "Event",
     "OriginType",
@@ -19,6 +20,21 @@ __all__ = [
     "ToolCreated",
     "VectorUpserted",
 ]
+
+
+class AssistantType(StrEnum):
+    """CUSTOM: made of the app's own nodes. OPENAI: of OpenAI's Assistants API. AZURE: the same at Azure. OTHER:
+    anything else, or not told.
+    """
+
+    CUSTOM = "CUSTOM"
+    OPENAI = "OPENAI"
+    AZURE = "AZURE"
+    OTHER = "OTHER"
+
+    @classmethod
+    def _missing_(cls, value: object) -> AssistantType | None:
+        return cls.OTHER if isinstance(value, str) else None
 
 
 class OriginType(StrEnum):
@@ -46,15 +62,22 @@ class AssistantCreated:
     EVENT: ClassVar[str] = "assistant_created"
 
     version: str | None = None
-    """Version of the app. Filled from the app's version where it is None."""
+    """Version of the app: three numbers, and at most one word with two more. Filled from the app's version where it is
+    None.
+    """
     assistant_id: str
-    """Id of the assistant, as the app's database made it."""
+    """Id of the assistant, as the app's database made it; a hash of it, whose key changes every month, where ids are
+    hashed.
+    """
+    assistant_type: AssistantType = AssistantType.OTHER
+    """What runs the assistant."""
 
     def properties(self) -> dict[str, Any]:
         """Return the event's own fields in wire form."""
         return {
             "version": self.version,
             "assistantId": self.assistant_id,
+            "assistantType": self.assistant_type,
         }
 
 
@@ -65,9 +88,12 @@ class ChatflowCreated:
     EVENT: ClassVar[str] = "chatflow_created"
 
     version: str | None = None
-    """Version of the app. Filled from the app's version where it is None."""
+    """Version of the app: three numbers, and at most one word with two more. Filled from the app's version where it is
+    None.
+    """
     chatflow_id: str
-    """Id of the flow, as the app's database made it."""
+    """Id of the flow, as the app's database made it; a hash of it, whose key changes every month, where ids are hashed.
+    """
     flow_graph: FlowGraph
     """The shape of the new flow."""
 
@@ -87,11 +113,16 @@ class PredictionSent:
     EVENT: ClassVar[str] = "prediction_sent"
 
     version: str | None = None
-    """Version of the app. Filled from the app's version where it is None."""
+    """Version of the app: three numbers, and at most one word with two more. Filled from the app's version where it is
+    None.
+    """
     chatflow_id: str
-    """Id of the flow, as the app's database made it."""
+    """Id of the flow, as the app's database made it; a hash of it, whose key changes every month, where ids are hashed.
+    """
     chat_id: str
-    """Random id of the conversation."""
+    """Id of the conversation. A UUID as it is, unless ids are hashed; of anything else a hash whose key changes every
+    month.
+    """
     type: OriginType
     """Where the question came from."""
     flow_graph: FlowGraph
@@ -115,11 +146,16 @@ class ToolCreated:
     EVENT: ClassVar[str] = "tool_created"
 
     version: str | None = None
-    """Version of the app. Filled from the app's version where it is None."""
+    """Version of the app: three numbers, and at most one word with two more. Filled from the app's version where it is
+    None.
+    """
     tool_id: str
-    """Id of the tool, as the app's database made it."""
-    tool_name: str
-    """The tool's function name, as a model is told it: words of letters and digits, joined by _ or -."""
+    """Id of the tool, as the app's database made it; a hash of it, whose key changes every month, where ids are hashed.
+    """
+    tool_name: str | None
+    """The tool's function name, as a model is told it, chosen by a person; nothing where it does not look like one, or
+    looks like a credential.
+    """
 
     def properties(self) -> dict[str, Any]:
         """Return the event's own fields in wire form."""
@@ -137,15 +173,20 @@ class VectorUpserted:
     EVENT: ClassVar[str] = "vector_upserted"
 
     version: str | None = None
-    """Version of the app. Filled from the app's version where it is None."""
+    """Version of the app: three numbers, and at most one word with two more. Filled from the app's version where it is
+    None.
+    """
     chatflow_id: str
-    """Id of the flow, as the app's database made it."""
+    """Id of the flow, as the app's database made it; a hash of it, whose key changes every month, where ids are hashed.
+    """
     type: OriginType
     """Where the upsert came from."""
     flow_graph: FlowGraph
     """The shape of the flow that ran."""
     stop_node_id: str | None = None
-    """Id of the vector store node that was written to, where the app names one."""
+    """Id of the vector store node that was written to, where the app names one; one of a type that is not known is
+    other and a number.
+    """
 
     def properties(self) -> dict[str, Any]:
         """Return the event's own fields in wire form."""
@@ -171,6 +212,7 @@ EVENT_CLASSES: dict[str, type[Event]] = {
 """The class of each event, by the event's name."""
 
 CLASSES: dict[str, type[Any]] = {
+    "AssistantType": AssistantType,
     "Edge": Edge,
     "FlowGraph": FlowGraph,
     "OriginType": OriginType,

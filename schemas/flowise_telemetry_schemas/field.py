@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS
 from flowise_telemetry_schemas.errors import SchemaError
 
 __all__ = ["Field", "read_fields"]
 
+_HOLDS = {"uuid": "databaseId"}
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -20,7 +22,9 @@ class Field:
 
     ``kind`` is one of ``string``, ``uuid`` (a string), ``enum``, ``int``, ``long``, ``boolean``, ``timestamp`` (a long:
     milliseconds since 1970, UTC), ``array`` (see ``items``) and ``record`` (see ``fields``). The ``items`` of an array
-    have neither name nor purpose. ``other_symbol`` is the default of an enum's type (Avro 1.12, "Enums"): it stands for
+    have neither name nor purpose. ``holds`` says what a string is, where the producer does more than check its pattern
+    (``check.HOLDS``); a ``uuid`` that is not of the envelope is a ``databaseId`` unless it says otherwise.
+    ``other_symbol`` is the default of an enum's type (Avro 1.12, "Enums"): it stands for
     whatever the enum does not list.
     """
 
@@ -35,6 +39,7 @@ class Field:
     default: object = None
     type_name: str | None = None
     type_doc: str = ""
+    holds: str | None = None
     pattern: str | None = None
     max_length: int | None = None
     max_items: int | None = None
@@ -101,6 +106,9 @@ def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
         if len(avro_type) != 2 or avro_type[0] != "null" or len(branches) != 1:
             raise SchemaError(f"{where}.{name}: a union may hold null and one primitive, in this order", field=name)
         avro_type, nullable = branches[0], True
+    read = _read_type(avro_type, where=f"{where}.{name}")
+    if name in ENVELOPE_FIELDS:
+        read["holds"] = None  # made by the producer itself
     return Field(
         name=name,
         nullable=nullable,
@@ -110,7 +118,7 @@ def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
         aliases=tuple(field.get("aliases", ())),
         has_default="default" in field,
         default=field.get("default"),
-        **_read_type(avro_type, where=f"{where}.{name}"),
+        **read,
     )
 
 
@@ -119,7 +127,12 @@ def _read_type(avro_type: str | Mapping[str, Any], *, where: str) -> dict[str, A
     match declared["type"], declared.get("logicalType"):
         case "string", None | "uuid" as logical:
             kind = logical or "string"
-            return {"kind": kind, "pattern": declared.get("pattern"), "max_length": declared.get("maxLength")}
+            return {
+                "kind": kind,
+                "holds": declared.get("holds", _HOLDS.get(kind)),
+                "pattern": declared.get("pattern"),
+                "max_length": declared.get("maxLength"),
+            }
         case ("int" | "long" | "boolean") as kind, None:
             return {"kind": kind, "minimum": declared.get("minimum"), "maximum": declared.get("maximum")}
         case "long", "timestamp-millis":

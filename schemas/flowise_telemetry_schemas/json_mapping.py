@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,14 +27,18 @@ __all__ = [
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME_CHARACTERS = 64
+_BOUNDS = ("pattern", "maxLength")
+_WITHHELD = ("version", "nodeId", "functionName", "givenId")
+_INDEX = re.compile(r"\[[0-9]+\]")
 
 
-def event_from_json(document: object) -> Event:
+def event_from_json(document: object, *, bounds: bool = True) -> Event:
     """Return the event of a JSON object.
 
     A field may be given by name or by one of its aliases (``chatlowId``). ``version`` may be left out. A ``type`` that
-    is none of the enum's symbols becomes ``OTHER``. Raises ``ValidationError`` with event, field and rule; its text
-    never contains a value.
+    is none of the enum's symbols becomes ``OTHER``. Without ``bounds``, texts that the producer withholds, renames or
+    hashes (node ids, tool names, ids of conversations) are left to it, whatever they say. Raises ``ValidationError``
+    with event, field and rule; its text never contains a value.
     """
     if not isinstance(document, Mapping):
         raise ValidationError('must be an object {"event": …, "properties": {…}}', event=None, field=None, rule="type")
@@ -51,11 +56,33 @@ def event_from_json(document: object) -> Event:
     if isinstance(properties, Mapping):
         properties = with_known_symbols(schema, _with_names(schema, properties))
     found = properties_violations(schema, properties)
+    if not bounds:
+        found = [broken for broken in found if not _is_withheld(schema, broken)]
     if found:
         raise as_error(name, found)
     own = {field.name: field for field in schema.fields}
     values = {own[key].column: _from_json(own[key], value) for key, value in properties.items()}
     return EVENT_CLASSES[name](**values)
+
+
+def _is_withheld(schema: EventSchema, violation: Violation) -> bool:
+    """Return True for a bound that costs a value and not the event."""
+    if violation.rule not in _BOUNDS:
+        return False
+    return _INDEX.sub("", violation.field) in _withheld_fields(schema)
+
+
+@functools.cache
+def _withheld_fields(schema: EventSchema) -> frozenset[str]:
+    return frozenset(path for path, field in _texts(schema.fields) if field.holds in _WITHHELD)
+
+
+def _texts(fields: Iterable[Field], prefix: str = "") -> Iterator[tuple[str, Field]]:
+    """Yield every text by its path: those of an array with that of the array, those of its records below it."""
+    for field in fields:
+        below = field if field.items is None else field.items
+        yield prefix + field.name, below
+        yield from _texts(below.fields, f"{prefix}{field.name}.")
 
 
 def _with_names(schema: EventSchema, properties: Mapping[str, Any]) -> dict[str, Any]:

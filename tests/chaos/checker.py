@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from flowise_telemetry_consumer.loss import Outcome
 from tests.chaos.numbered_events import expected_fields, number_of
 
-__all__ = ["Acknowledged", "Ended", "Fault", "Found", "Loss", "Sent", "Verdict", "check"]
+__all__ = ["Acknowledged", "Ended", "Fault", "Found", "Sent", "Verdict", "check"]
 
 _SHOWN = 5
 
@@ -50,24 +51,16 @@ class Sent:
     expired_before: Mapping[int, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What the sink says of a stream."""
-
-    numbered: int
-    written: int
-    dropped: int
-    on_the_way: int
-    unexplained: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What came out: the sink's rows as JSON, the values of the dead letters, the loss figure by stream id."""
+    """What came out: the sink's rows as JSON, the values of the dead letters, what the sink says of each installation.
+
+    ``loss`` is None where the sink was not asked for it.
+    """
 
     rows: Sequence[Mapping[str, Any]]
     letters: Sequence[bytes] = ()
-    loss: Mapping[str, Loss] = field(default_factory=dict)
+    loss: Mapping[str, Outcome] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +160,31 @@ def _out_of_nowhere(sent: Sent, found: Found) -> Iterator[Fault]:
 
 
 def _miscounted(sent: Sent, found: Found) -> Iterator[Fault]:
-    """What the sink says of each stream that ended is what happened to it."""
-    by_stream = Counter(str(row["streamId"]) for row in found.rows)
-    for stream, ended in sent.ended.items():
-        if not ended.offered:
+    """What the sink says of an installation, none of whose processes was killed, is what happened to it."""
+    if found.loss is None:
+        return
+    written = Counter(str(row["instanceId"]) for row in found.rows)
+    for instance, streams in _installations(sent, found).items():
+        if not streams <= sent.ended.keys():
             continue
-        said = found.loss.get(stream)
+        offered = sum(sent.ended[stream].offered for stream in streams)
+        dropped = sum(sent.ended[stream].dropped for stream in streams)
+        said = found.loss.get(instance)
         if said is None:
-            yield Fault("miscounted", f"the sink has no count of stream {stream}")
+            yield Fault("miscounted", f"the sink has no count of installation {instance}")
             continue
-        missing = ended.offered - by_stream[stream] - ended.dropped
-        true = (ended.offered, by_stream[stream], ended.dropped, missing)
-        told = (said.numbered, said.written, said.dropped, said.on_the_way + said.unexplained)
+        missing = offered - written[instance] - dropped + said.arrived_anyway
+        true = (offered, written[instance], dropped, missing)
+        told = (said.numbered, said.written, sum(said.dropped.values()), said.on_the_way + said.unexplained)
         if told != true:
             names = ("numbered", "written", "dropped", "missing")
             differ = [f"{name} {a} for {b}" for name, a, b in zip(names, told, true, strict=True) if a != b]
-            yield Fault("miscounted", f"stream {stream}: {', '.join(differ)}")
+            yield Fault("miscounted", f"installation {instance}: {', '.join(differ)}")
+
+
+def _installations(sent: Sent, found: Found) -> dict[str, set[str]]:
+    """The streams of each installation that anything is known of."""
+    streams: dict[str, set[str]] = {}
+    for record in (*found.rows, *(landed.record for landed in sent.acknowledged.values())):
+        streams.setdefault(str(record["instanceId"]), set()).add(str(record["streamId"]))
+    return streams

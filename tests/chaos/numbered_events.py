@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from flowise_telemetry_schemas import ChatflowCreated, Edge, Event, FlowGraph, ToolCreated, event_to_json
@@ -20,7 +21,7 @@ def event_of(number: int) -> Event:
     if number % 3:
         return ToolCreated(version=VERSION, tool_id=identity, tool_name=f"tool_{number % 1_000}")
     nodes = tuple(f"bufferMemory_{index}" for index in range(number % 7))
-    edges = tuple(Edge(source, target) for source, target in zip(nodes, nodes[1:], strict=False))
+    edges = tuple(Edge(source, target) for source, target in pairwise(nodes))
     return ChatflowCreated(version=VERSION, chatflow_id=identity, flow_graph=FlowGraph(nodes=nodes, edges=edges))
 
 

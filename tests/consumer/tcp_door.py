@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
+import time
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 
 class TcpDoor:
-    """Listens on ``port`` and passes bytes to and from what ``connect`` gives."""
+    """Listens on ``port`` and passes bytes to and from what ``connect`` gives.
+
+    ``latency_seconds`` are added to each portion of bytes, in both directions. With ``turns_away`` a new connection is
+    accepted and closed at once, as by a balancer with nothing behind it.
+    """
 
     def __init__(self, connect: Callable[[], socket.socket]) -> None:
         self._connect = connect
@@ -19,9 +25,13 @@ class TcpDoor:
         self._passes = threading.Event()
         self._passes.set()
         self.port = 0
+        self.latency_seconds = 0.0
+        self.turns_away = False
         self.open()
 
     def open(self) -> None:
+        if self._listener is not None:
+            return
         listener = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
         self.port = listener.getsockname()[1]
         self._listener = listener
@@ -34,9 +44,20 @@ class TcpDoor:
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
+        self.cut()
+
+    def cut(self) -> None:
+        """Break what is connected; new connections are let through."""
         for side in list(self._open):
             with contextlib.suppress(OSError):
                 side.shutdown(socket.SHUT_RDWR)
+
+    def reset(self) -> None:
+        """Break what is connected by an RST, as a firewall that forgot the connection does."""
+        for side in list(self._open):
+            with contextlib.suppress(OSError):
+                side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.cut()
 
     def freeze(self) -> None:
         """Pass nothing on, in connections that stay: as a server that was stopped (SIGSTOP), or whose disk hangs."""
@@ -50,9 +71,16 @@ class TcpDoor:
         while True:
             try:
                 front, _ = listener.accept()
-                back = self._connect()
             except OSError:
                 return
+            if self.turns_away:
+                front.close()
+                continue
+            try:
+                back = self._connect()
+            except OSError:  # nothing is behind it at the moment
+                front.close()
+                continue
             self._open |= {front, back}
             for source, target in ((front, back), (back, front)):
                 threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
@@ -61,6 +89,8 @@ class TcpDoor:
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
                 self._passes.wait()
+                if self.latency_seconds:
+                    time.sleep(self.latency_seconds)
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)

@@ -20,8 +20,8 @@ PATTERN = str(next(field.pattern for field in catalog().latest("tool_created").f
 
 VERSIONS = {
     "3.0.1": "3.0.1",
-    " 3.1 ": "3.1",
-    "3": "3.0",
+    " 3.1 ": "3.1.0",
+    "3": "3.0.0",
     "3.0.1rc1": "3.0.1-rc.1",
     "3.0.1a2": "3.0.1-alpha.2",
     "3.0.1b2": "3.0.1-beta.2",
@@ -42,8 +42,24 @@ VERSIONS = {
     "v3.0.1-5-gabc1234-dirty": "3.0.1-post.5",
     "1.2.3.4": "1.2.3",
     "2024.01.05": "2024.01.05",
+    "9999.9999.9999-abcdefghijkl.123456.123456": "9999.9999.9999-abcdefghijkl.123456.123456",
 }
-NONE = ["", " ", "main", "unknown", "20240105", "1!2.0", "..", "v", "1.2.3--", None, 3.1, b"3.0.1"]
+NONE = [
+    "",
+    " ",
+    "main",
+    "unknown",
+    "20240105",
+    "1!2.0",
+    "..",
+    "v",
+    "1.2.3--",
+    "10.0.19045",
+    "20240105.1.0",
+    None,
+    3.1,
+    b"3.0.1",
+]
 
 
 @pytest.mark.parametrize("given_version", VERSIONS)
@@ -85,7 +101,7 @@ def test_the_schemas_take_whatever_comes_out(text: str) -> None:
     found = normalized_version(text)
     if found is not None:
         assert re.fullmatch(PATTERN, found)
-        assert len(found) <= 48
+        assert len(found) <= 41
         assert normalized_version(found) == found
     if re.fullmatch(PATTERN, text) and text.isascii():
         assert found == text

@@ -96,7 +96,8 @@ def test_the_fastapi_app() -> None:
         recorder.assert_sent("tool_created", times=1, toolId=tool["id"], toolName="get_weather")
         (prediction,) = recorder.assert_sent("prediction_sent", chatflowId=ID, type="EXTERNAL")
         assert "secret" not in str(prediction)
-        assert recorder.telemetry.stats().dropped == {"invalid": 1}
+        recorder.assert_sent("tool_created", times=1, toolName=None)
+        assert recorder.telemetry.stats().withheld == {"tool_created.toolName: not_a_name": 1}
 
 
 def test_the_celery_workers(kafka: KafkaService, app_environ: dict[str, str], tmp_path: Path) -> None:

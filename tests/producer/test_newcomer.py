@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from flowise_telemetry.first_warning import FirstWarning
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -64,3 +67,10 @@ def test_the_first_thing_that_goes_wrong_is_said_once(setting: str, lines: int, 
         assert not once  # its own handler has them all
     else:
         assert len(once) == len(said) == lines
+
+
+def test_a_consumer_in_the_same_process_has_a_reader_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = FirstWarning()
+    told = logging.LogRecord("flowise_telemetry.consumer", logging.WARNING, "", 0, "the sink is away", None, None)
+    handler.emit(told)
+    assert capsys.readouterr().err == ""

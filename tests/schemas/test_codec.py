@@ -57,10 +57,12 @@ def test_a_message_is_marker_fingerprint_and_body_byte_for_byte() -> None:
         '{"name":"flowise.telemetry.ToolCreated","type":"record","fields":['
         '{"name":"eventId","type":"string"},{"name":"occurredAt","type":"long"},{"name":"instanceId","type":"string"},'
         '{"name":"streamId","type":"string"},{"name":"sequence","type":"long"},{"name":"version","type":"string"},'
-        '{"name":"toolId","type":"string"},{"name":"toolName","type":"string"}]}'
+        '{"name":"toolId","type":"string"},{"name":"toolName","type":["null","string"]}]}'
     )
     body = b"".join(
-        zigzag(record[name]) if name in ("occurredAt", "sequence") else text(record[name])
+        zigzag(record[name])
+        if name in ("occurredAt", "sequence")
+        else (b"\x02" if name == "toolName" else b"") + text(record[name])  # the second branch of its union
         for name in (
             "eventId", "occurredAt", "instanceId", "streamId", "sequence", "version", "toolId", "toolName",
         )

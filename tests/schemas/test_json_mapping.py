@@ -64,7 +64,7 @@ def test_the_version_may_be_left_to_the_producer() -> None:
         ({"event": ["x"], "properties": {}}, "event: must be one of"),
         ({"event": "tool_created", "properties": None}, "must be a record"),
         ({"event": "tool_created", "properties": TOOL | {"toolName": "a b"}}, "toolName: must match"),
-        ({"event": "tool_created", "properties": TOOL | {"toolName": None}}, "toolName: must be a string"),
+        ({"event": "tool_created", "properties": TOOL | {"toolName": 7}}, "toolName: must be a string"),
         ({"event": "tool_created", "properties": TOOL | {"prompt": "x"}}, r"\(a name of no field\): is not a field"),
         ({"event": "tool_created", "properties": TOOL | {"eventId": "x"}}, "eventId: is not a field"),
         ({"event": "tool_created", "properties": {"toolName": "a"}}, "toolId: is missing"),
@@ -92,6 +92,19 @@ def test_a_type_that_is_no_text_is_refused() -> None:
     number: Any = 5
     with pytest.raises(ValueError, match="5 is not a valid OriginType"):
         OriginType(number)
+
+
+def test_what_the_producer_withholds_is_left_to_it_without_bounds() -> None:
+    odd = {"toolId": FLOW_ID, "toolName": "my api key is x"}
+    event = event_from_json({"event": "tool_created", "properties": odd}, bounds=False)
+    assert event.properties()["toolName"] == "my api key is x"
+    graph = {"nodes": ["a b", "c"], "edges": [{"source": "a b", "target": "c"}]}
+    flow = {"chatflowId": FLOW_ID, "chatId": "jane@example.com", "type": "EXTERNAL", "flowGraph": graph}
+    event = event_from_json({"event": "prediction_sent", "properties": flow}, bounds=False)
+    assert event.properties()["flowGraph"] == graph
+    for broken in (odd | {"toolId": "x"}, odd | {"toolName": 7}, odd | {"prompt": "x"}):
+        with pytest.raises(ValidationError):
+            event_from_json({"event": "tool_created", "properties": broken}, bounds=False)
 
 
 def test_a_record_has_its_time_as_text() -> None:

@@ -10,11 +10,13 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.services.docker_engine import wait_until
 from tests.services.ladder import RungUnavailableError
+from tests.services.ports import free_ports
+from tests.services.standstill import freeze, kill, thaw
 
 __all__ = ["JavaKafka"]
 
@@ -26,12 +28,23 @@ _STOP_TIMEOUT_SECONDS = 20
 
 
 class JavaKafka:
-    """One broker in KRaft mode, its data in a temporary folder, its jars in the user's cache folder."""
+    """One broker in KRaft mode, its data in a temporary folder, its jars in the user's cache folder.
+
+    ``kill`` and ``launch`` again keep the data and the ports.
+    """
 
     def __init__(
-        self, properties: Mapping[str, str] | None = None, listeners: Sequence[str] = (), users: Sequence[str] = ()
+        self,
+        properties: Mapping[str, str] | None = None,
+        listeners: Sequence[str] = (),
+        users: Sequence[str] = (),
+        advertised: Mapping[str, int] | None = None,
     ) -> None:
-        """``properties`` are set beside ours; ``listeners`` have ports beside the plain one; ``users`` are SCRAM's."""
+        """``properties`` are set beside ours; ``listeners`` have ports beside the plain one; ``users`` are SCRAM's.
+
+        ``advertised`` are the ports that clients of a listener are told, where another server stands before it.
+        """
+        self._advertised = dict(advertised or {})
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
         self._properties = dict(properties or {})
         self._listeners = listeners
@@ -52,42 +65,66 @@ class JavaKafka:
     def start(self) -> JavaKafka:
         """Returns when the broker is up; raises ``RungUnavailableError``."""
         try:
-            classpath = f"{_jars()}/*"
-            with _free_ports(2 + len(self._listeners)) as ports:
+            with free_ports(2 + len(self._listeners)) as ports:
                 self._port = ports[0]
                 self._ports = dict(zip(self._listeners, ports[2:], strict=True))
                 config = self._write_config(ports[0], ports[1])
-            self._format(classpath, config)
-            log = (self._folder / "broker.log").open("wb")
-            with log:
-                self._process = subprocess.Popen(
-                    ["java", "-Xmx512m", "-Xms256m", "-cp", classpath, "kafka.Kafka", str(config)],
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd=self._folder,
-                    start_new_session=True,  # a Ctrl-C for the tests is not for the broker: stop() ends it
-                )
-            process = self._process
-            wait_until(
-                self._listens,
-                timeout_seconds=_START_TIMEOUT_SECONDS,
-                alive=lambda: process.poll() is None,
-                what="the Java broker",
-            )
+            self._format(f"{_jars()}/*", config)
+            self.launch()
         except BaseException:
             self.stop()
             raise
         return self
 
+    def launch(self) -> None:
+        """Start the process, which ``start`` does, and whoever killed it; returns when the broker is up."""
+        log = (self._folder / "broker.log").open("ab")
+        with log:
+            process = self._process = subprocess.Popen(
+                ["java", "-Xmx512m", "-Xms256m", "-cp", f"{_jars()}/*", "kafka.Kafka", "server.properties"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                start_new_session=True,  # a Ctrl-C for the tests is not for the broker: stop() ends it
+            )
+        wait_until(
+            self._listens,
+            timeout_seconds=_START_TIMEOUT_SECONDS,
+            alive=lambda: process.poll() is None,
+            what="the Java broker",
+        )
+
+    def freeze(self) -> None:
+        """Let it stand still: connections stay open, and nothing answers."""
+        if self._process is not None:
+            freeze(self._process.pid)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._process is not None:
+            thaw(self._process.pid)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            kill(self._process.pid)
+            self._process.wait(_STOP_TIMEOUT_SECONDS)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
+
     def _write_config(self, port: int, controller_port: int) -> Path:
         more = [f"{name}://127.0.0.1:{number}" for name, number in self._ports.items()]
+        told = [f"{name}://127.0.0.1:{self._advertised.get(name, number)}" for name, number in self._ports.items()]
         settings = {
             "node.id": "1",
             "process.roles": "broker,controller",
             "listeners": ",".join(
                 [f"PLAINTEXT://127.0.0.1:{port}", f"CONTROLLER://127.0.0.1:{controller_port}", *more]
             ),
-            "advertised.listeners": ",".join([f"PLAINTEXT://127.0.0.1:{port}", *more]),
+            "advertised.listeners": ",".join([f"PLAINTEXT://127.0.0.1:{port}", *told]),
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
@@ -124,6 +161,7 @@ class JavaKafka:
     def stop(self) -> None:
         """Ends the broker and removes its data."""
         if self._process is not None:
+            self.thaw()
             self._process.terminate()
             try:
                 self._process.wait(_STOP_TIMEOUT_SECONDS)
@@ -157,13 +195,3 @@ def _jars() -> Path:
     with contextlib.suppress(OSError):  # another run was faster: its folder is as good
         fetched.rename(folder)
     return folder
-
-
-@contextlib.contextmanager
-def _free_ports(count: int) -> Iterator[list[int]]:
-    """Ports that were free a moment ago; held until the block ends, so that they differ."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        yield [each.getsockname()[1] for each in sockets]

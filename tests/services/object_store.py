@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from tests.services.docker_engine import wait_until
 from tests.services.ladder import Rung, RungUnavailableError, climb, require_permission
+from tests.services.ports import free_ports
 
 __all__ = [
     "ACCESS_KEY",
@@ -46,7 +46,8 @@ class SeaweedFS:
         self._weed = weed
         self._folder = Path(tempfile.mkdtemp(prefix="seaweedfs-"))
         names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
-        self._ports = dict(zip((*names, "s3.port", "s3.port.grpc"), _free_ports(8), strict=True))
+        with free_ports(8) as ports:
+            self._ports = dict(zip((*names, "s3.port", "s3.port.grpc"), ports, strict=True))
         self._process: subprocess.Popen[bytes] | None = None
         credentials = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
         identities = [{"name": "tests", "credentials": credentials, "actions": ["Admin"]}]
@@ -180,11 +181,3 @@ def _make_bucket(endpoint: str) -> None:
     )
     with contextlib.suppress(Exception):
         client.create_bucket(Bucket=BUCKET)
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for taken in sockets:
-            taken.bind(("127.0.0.1", 0))
-        return [taken.getsockname()[1] for taken in sockets]

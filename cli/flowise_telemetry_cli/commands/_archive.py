@@ -63,7 +63,7 @@ def report_archive(
     if as_json:
         say(json.dumps(_document(result) | {"rejects": _path_text(rejects)}))
         return
-    _print_accounts(result, ("read", "written", "already there", "filtered", "rejected"), say)
+    _print_accounts(result, ("read", "written", "already there", "erased", "filtered", "rejected"), say)
 
 
 def archive_verdict(result: ArchiveResult, rejects: RejectsFile | None = None, *, mend: str | None = None) -> int:
@@ -91,7 +91,7 @@ def report_archive_plan(plan: ArchivePlan, *, as_json: bool) -> int:
     if as_json:
         echo(json.dumps(_document(result) | {"dry_run": True, "sink_error": plan.sink_error}))
     else:
-        _print_accounts(result, ("read", "already there", "filtered", "rejected", "to write"), echo)
+        _print_accounts(result, ("read", "already there", "erased", "filtered", "rejected", "to write"), echo)
     if plan.sink_error is not None:
         echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
     echo("dry run: nothing was changed", err=True)
@@ -99,6 +99,8 @@ def report_archive_plan(plan: ArchivePlan, *, as_json: bool) -> int:
 
 
 def _print_accounts(result: ArchiveResult, columns: Sequence[str], say: Callable[..., None]) -> None:
+    if not any(event.erased for event in result.events.values()):
+        columns = [column for column in columns if column != "erased"]
     rows = []
     for name, event in sorted(result.events.items()):
         counts = dataclasses.asdict(event) | {"already there": event.already_there, "to write": event.written}

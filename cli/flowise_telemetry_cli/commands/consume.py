@@ -37,6 +37,7 @@ from flowise_telemetry_consumer import (
 )
 from flowise_telemetry_consumer.monitoring.http import Door, parse_http_address, status_server
 from flowise_telemetry_consumer.process import separate_stderr, tune_gc
+from flowise_telemetry_consumer.service.refusals import ON_REFUSED, OnRefused
 from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
@@ -94,6 +95,14 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     help="Stop after more consecutive dead letters in one partition.  [default: go on]",
 )
 @click.option(
+    "--on-refused",
+    type=click.Choice(ON_REFUSED),
+    default="wait",
+    show_default=True,
+    help="What to do with a row that a rule of the sink refuses: wait until that is mended, or set at most 1,000 an"
+    " hour aside as dead letters.",
+)
+@click.option(
     "--http-address",
     metavar="HOST:PORT",
     help="Serve /metrics (Prometheus), /healthz and /readyz there.  [default: nothing is served]",
@@ -130,6 +139,7 @@ def consume(
     dead_letter_topic: str | None,
     max_ratio: float | None,
     max_run_records: int | None,
+    on_refused: OnRefused,
     http_address: str | None,
     http_tls: Path | None,
     http_token_file: Path | None,
@@ -152,6 +162,7 @@ def consume(
         group=group,
         batch=limits,
         limits=DeadLetterLimits(max_ratio=max_ratio, max_run_records=max_run_records),
+        on_refused=on_refused,
     )
     if http_address is not None:
         parse_http_address(http_address)  # refused before anything is tried
@@ -219,6 +230,8 @@ def _summary(counters: ConsumerCounters) -> str:
     text = f"consumed {counters.consumed:,}, written {counters.written.total():,}"
     if counters.duplicates.total():
         text += f", already there {counters.duplicates.total():,}"
+    if counters.erased.total():
+        text += f", left out as erased {counters.erased.total():,}"
     if counters.control.total():
         text += f", control records {counters.control.total():,}"
     if counters.dead.total():
@@ -234,6 +247,7 @@ def _report(counters: ConsumerCounters, as_json: bool) -> None:
                     "consumed": counters.consumed,
                     "written": dict(+counters.written),
                     "duplicates": dict(+counters.duplicates),
+                    "erased": dict(+counters.erased),
                     "control": dict(+counters.control),
                     "dead": dict(+counters.dead),
                     "expired": counters.expired,
@@ -248,6 +262,9 @@ def _report(counters: ConsumerCounters, as_json: bool) -> None:
             [(event, counters.written[event], counters.duplicates[event]) for event in events],
         )
     )
+    if counters.erased:
+        echo()
+        echo(table(("left out as erased", "events"), sorted(counters.erased.items())))
     if counters.control:
         echo()
         echo(table(("no events, but counts of the apps", "records"), sorted(counters.control.items())))

@@ -49,7 +49,8 @@ class _Rejected:
 def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: str | None, as_json: bool) -> int:
     """Send the events of a FILE, or of standard input: one JSON object a line.
 
-    Each invalid line is reported on stderr with its field and rule; the others are sent. Exit status: 0 all were sent,
+    Each invalid line is reported on stderr with its field and rule; the others are sent. A value that must not leave
+    costs no line: it is withheld, and counted by field and rule. Exit status: 0 all were sent,
     1 a line was rejected, 3 events were not delivered or telemetry is off.
 
     \b
@@ -96,7 +97,7 @@ def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator
         if not line.strip():
             continue
         try:
-            event = event_from_json(json.loads(line))
+            event = event_from_json(json.loads(line), bounds=False)
         except ValidationError as error:
             rejected.report(number, f"{error.event}: {error}" if error.event else str(error))
             continue
@@ -107,6 +108,9 @@ def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator
         if event.version is None and not has_version:
             rejected.report(number, f"{event.EVENT}: version: is missing (or give --app-version)")
             continue
+        if event.version is not None and normalized_version(event.version) is None:
+            rejected.report(number, f"{event.EVENT}: version: is no version, such as 3.0.1, 3.0.1rc1 or v3.0.1-rc.1")
+            continue
         yield event
 
 
@@ -114,10 +118,12 @@ def _report(stats: Stats, rejected: int, as_json: bool) -> int:
     undelivered = stats.accepted - stats.sent
     if undelivered and stats.last_error is not None:
         echo(f"error: not delivered: {stats.last_error}", err=True)
-    if as_json:
-        echo(json.dumps({"sent": stats.sent, "rejected": rejected, "undelivered": undelivered}))
-    else:
-        echo(f"sent {stats.sent}, rejected {rejected}, undelivered {undelivered}")
+    counts = {"sent": stats.sent, "rejected": rejected, "undelivered": undelivered}
+    if stats.withheld:
+        counts["withheld"] = sum(stats.withheld.values())
+        for value, times in stats.withheld.items():
+            echo(f"withheld {times}: {value}", err=True)
+    echo(json.dumps(counts) if as_json else ", ".join(f"{name} {count}" for name, count in counts.items()))
     if undelivered:
         return INCOMPLETE
     return FAILED if rejected else DONE

@@ -39,9 +39,10 @@ _FLUSH_SECONDS = 5.0
 class RedriveResult:
     """Outcome for the dead letters that existed at the start.
 
-    ``dead`` = ``written`` + ``already_there`` (by event) + ``still_bad`` (by reason) + ``not_chosen`` + ``given_up``
-    (redriven too often already) + ``without_bytes`` (nothing to redrive: the client could not read them, or they were
-    too large to be filed and the source topic no longer has them) + ``left`` (over the maximum, or not reached).
+    ``dead`` = ``written`` + ``already_there`` + ``erased`` (by event) + ``still_bad`` (by reason) + ``not_chosen`` +
+    ``given_up`` (redriven too often already) + ``without_bytes`` (nothing to redrive: the client could not read them,
+    or they were too large to be filed and the source topic no longer has them) + ``left`` (over the maximum, or not
+    reached).
     ``fetched`` are those whose value came from the source topic. ``by_group`` counts the dead letters of every group,
     chosen or not. ``incomplete`` says why the end was not reached, ``unread`` how many records could not be read.
     """
@@ -50,6 +51,7 @@ class RedriveResult:
     dead: int = 0
     written: Counter[str] = field(default_factory=Counter)
     already_there: Counter[str] = field(default_factory=Counter)
+    erased: Counter[str] = field(default_factory=Counter)
     still_bad: Counter[str] = field(default_factory=Counter)
     not_chosen: int = 0
     given_up: int = 0
@@ -63,7 +65,7 @@ class RedriveResult:
     @property
     def adds_up(self) -> bool:
         """True if every dead letter is accounted for."""
-        decided = self.written.total() + self.already_there.total() + self.still_bad.total()
+        decided = self.written.total() + self.already_there.total() + self.erased.total() + self.still_bad.total()
         return self.dead == decided + self.not_chosen + self.given_up + self.without_bytes + self.left
 
 
@@ -221,6 +223,7 @@ class _Redrive:
             )
         self.result.written += Counter(done.written)
         self.result.already_there += Counter(done.duplicates)
+        self.result.erased += Counter(done.erased)
         self.result.still_bad += Counter(letter.reason for letter in decoded.dead)
         self.result.left -= len(records)
         if self._on_report is not None:

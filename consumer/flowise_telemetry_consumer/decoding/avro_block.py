@@ -1,8 +1,9 @@
 """Decode records of one schema to columns in one call: polars reads them as a block of an Avro object container file.
 
-The messages' bodies are the block's content, unchanged; the rest of the file is made up around them (Avro 1.12, "Object
-Container Files"). Each body is followed by a guard of 16 random bytes, read as one more field, so that a bad body
-cannot borrow bytes from its neighbour: no writer can know the guard.
+The messages are the block's content, unchanged; the rest of the file is made up around them (Avro 1.12, "Object
+Container Files"). Each is followed by a guard of 16 random bytes, so that a bad body cannot borrow bytes from its
+neighbour: no writer can know the guard. The guard and the header of the next message, which are the same all over a
+block, are read together as one more field, so that no body has to be cut out of its message.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _GUARD = "__guard"
 _FALSE, _TRUE = b"\x00", b"\x01"
 _TEXTS = frozenset({"string", "uuid"})
 _NULL, _TEXT = b"\x00", b"\x02"  # the indexes 0 and 1 of a union on the wire
+_CONTINUED = b"\x80"  # this byte of a number, and any greater one, is followed by more
 # polars accepts invalid values of these types, so they are read as indexes and bytes, and decoded here.
 _CODED = frozenset({"enum", "boolean"})
 
@@ -43,32 +45,38 @@ def is_readable(schema: EventSchema) -> bool:
     return not any(_any_field(inner, _is_coded) for field in schema.fields for inner in _below(field))
 
 
-def read_block(schema: EventSchema, bodies: Sequence[bytes], read_avro: ReadAvro) -> pl.DataFrame | None:
-    """Return one row for each body, or None if any of them is not exactly one record of ``schema``.
+def read_block(
+    schema: EventSchema, messages: Sequence[bytes], read_avro: ReadAvro, *, header: bytes = b""
+) -> pl.DataFrame | None:
+    """Return one row for each message, or None if any of them is not exactly one record of ``schema``.
 
-    The columns are as on the wire: timestamps, ints and the indexes of enums as ``Int64``, so that no value is
-    truncated, and booleans as a byte; ``decoded_value`` decodes them.
+    A message is its body after ``header``, with which all of them must begin. The columns are as on the wire:
+    timestamps, ints and the indexes of enums as ``Int64``, so that no value is truncated, and booleans as a byte;
+    ``decoded_value`` decodes them.
     """
     union_at_end = _only_the_last_is_nullable(schema)
-    if not union_at_end and _has_unions(schema) and not all(is_canonical(schema, body) for body in bodies):
+    start = len(header)
+    if not union_at_end and _has_unions(schema) and not all(is_canonical(schema, it[start:]) for it in messages):
         return None
     guard = os.urandom(_GUARD_BYTES)
-    content = b"".join(itertools.chain.from_iterable(zip(bodies, itertools.repeat(guard))))
-    file = b"".join((_header(schema), guard, encode_long(len(bodies)), encode_long(len(content)), content, guard))
+    between = guard + header
+    content = memoryview(guard.join(messages))[start:]
+    size = encode_long(len(content) + len(between))
+    begin = _file_header(schema, len(between))
+    file = b"".join((begin, guard, encode_long(len(messages)), size, content, between, guard))
     try:
         with muted_native_code():
             frame = read_avro(io.BytesIO(file))
     except (Exception, PanicException):
         # polars raises many kinds of errors for broken bytes; a panic is not an Exception.
         return None
-    guards = frame.get_column(_GUARD)
-    if frame.height != len(bodies) or not (guards == pl.Series([guard])).all():
+    if frame.height != len(messages) or not (frame.drop_in_place(_GUARD) == pl.Series([between])).all():
         return None
     if not all(_is_within_range(frame.get_column(field.column), field) for field in _coded(schema)):
         return None
-    if union_at_end and not all(map(_ends_as_written, bodies, frame.get_column(schema.fields[-1].column))):
+    if union_at_end and not _end_as_written(messages, frame.get_column(schema.fields[-1].column)):
         return None
-    return frame.drop(_GUARD)
+    return frame
 
 
 def decoded_value(field: Field) -> pl.Expr:
@@ -100,11 +108,15 @@ def _only_the_last_is_nullable(schema: EventSchema) -> bool:
     )
 
 
-def _ends_as_written(body: bytes, text: str | None) -> bool:
-    """Return whether the index of the union at the end is the text's (or null's), in a single byte."""
-    end = _NULL if text is None else _TEXT + _bytes(text.encode())
-    # A byte of 0x80 or more in front may be the first byte of a longer, hence other, index.
-    return body.endswith(end) and body[-len(end) - 1 : -len(end)] < b"\x80"
+def _end_as_written(messages: Sequence[bytes], texts: pl.Series) -> bool:
+    """Return whether the index of each union at the end is its text's (or null's), in a single byte."""
+    ends = {text: _NULL if text is None else _TEXT + _bytes(text.encode()) for text in texts.unique()}
+    for message, text in zip(messages, texts, strict=True):
+        end = ends[text]
+        # A byte of 0x80 or more in front may be the first byte of a longer, hence other, index.
+        if not message.endswith(end) or message[-len(end) - 1 : -len(end)] >= _CONTINUED:
+            return False
+    return True
 
 
 def _any_field(field: Field, is_it: Callable[[Field], bool]) -> bool:
@@ -133,11 +145,11 @@ def _is_within_range(column: pl.Series, field: Field) -> bool:
 
 
 @functools.cache
-def _header(schema: EventSchema) -> bytes:
+def _file_header(schema: EventSchema, guard_bytes: int) -> bytes:
     """Return the file's header without its sync marker."""
     numbers = itertools.count()
-    guard = {"name": _GUARD, "type": {"type": "fixed", "name": "guard", "size": _GUARD_BYTES}}
-    record = _record(schema.fields, numbers, guard)
+    field = {"name": _GUARD, "type": {"type": "fixed", "name": "guard", "size": guard_bytes}}
+    record = _record(schema.fields, numbers, field)
     metadata = {"avro.codec": b"null", "avro.schema": json.dumps(record).encode()}
     entries = b"".join(_bytes(key.encode()) + _bytes(value) for key, value in metadata.items())
     return _MAGIC + encode_long(len(metadata)) + entries + encode_long(0)

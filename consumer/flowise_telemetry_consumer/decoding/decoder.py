@@ -48,10 +48,10 @@ class Decoded:
 
 @dataclass(slots=True)
 class _Group:
-    """Records of one writer schema: their places in the list and their bodies."""
+    """Records of one writer schema: their places in the list and their messages, which begin with its header."""
 
     places: list[int] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -93,22 +93,17 @@ class Decoder:
         # Nearly every record has a header seen before, for which ``split`` is not needed.
         known: dict[bytes, _Group] = {}
         for place, record in enumerate(records):
-            value = record.value
-            if value is not None and len(value) <= MAX_VALUE_BYTES:
-                group = known.get(value[:HEADER_BYTES])
-                if group is not None:
-                    group.places.append(place)
-                    group.bodies.append(value[HEADER_BYTES:])
+            value = record.value or b""
+            group = known.get(value[:HEADER_BYTES])
+            if group is None or len(value) > MAX_VALUE_BYTES:
+                try:
+                    schema, _ = split(record.value, self._catalog)
+                except DecodeError as error:
+                    dead[place] = DeadLetter.from_decode_error(record, error)
                     continue
-            try:
-                schema, body = split(value, self._catalog)
-            except DecodeError as error:
-                dead[place] = DeadLetter.from_decode_error(record, error)
-                continue
-            group = groups.setdefault(schema, _Group())
+                group = known[MARKER + schema.fingerprint] = groups.setdefault(schema, _Group())
             group.places.append(place)
-            group.bodies.append(body)
-            known[MARKER + schema.fingerprint] = group
+            group.messages.append(value)
         rows: dict[str, _Rows] = {}
         one_by_one = 0
         for schema, group in groups.items():
@@ -119,6 +114,17 @@ class Decoder:
             one_by_one,
         )
 
+    def record_of(self, event: str, row: pl.DataFrame, records: Sequence[Record]) -> tuple[Record, str] | None:
+        """Return the first record that decodes to this row, and the name of its schema; None if there is none."""
+        frame = self.decode(records).frames.get(event)
+        if frame is None or not row.height or row["event_id"][0] not in frame["event_id"]:
+            return None
+        if len(records) > 1:
+            half = len(records) // 2
+            return self.record_of(event, row, records[:half]) or self.record_of(event, row, records[half:])
+        schema, _ = split(records[0].value, self._catalog)
+        return (records[0], f"{schema.event}.v{schema.version}") if frame.equals(row) else None
+
     def _decode_group(
         self, schema: EventSchema, group: _Group, records: Sequence[Record], rows: _Rows, dead: dict[int, DeadLetter]
     ) -> int:
@@ -127,14 +133,15 @@ class Decoder:
         doubtful: Sequence[int] = range(len(group.places))
         if resolved is not None:
             doubtful = self._decode_blocks(schema, group, resolved, rows)
-        self._decode_one_by_one(schema, [(group.places[at], group.bodies[at]) for at in doubtful], records, rows, dead)
+        alone = [(group.places[at], group.messages[at][HEADER_BYTES:]) for at in doubtful]
+        self._decode_one_by_one(schema, alone, records, rows, dead)
         return len(doubtful)
 
     def _decode_blocks(
         self, schema: EventSchema, group: _Group, resolved: Sequence[pl.Expr], rows: _Rows
     ) -> Sequence[int]:
         """Add the rows that are certainly good; return the places in the group to be decoded one by one."""
-        whole, doubtful = self._whole_blocks(schema, group.bodies)
+        whole, doubtful = self._whole_blocks(schema, group.messages)
         if not whole:
             return doubtful
         latest = self._catalog.latest(schema.event)
@@ -149,25 +156,28 @@ class Decoder:
         return doubtful
 
     def _whole_blocks(
-        self, schema: EventSchema, bodies: Sequence[bytes]
+        self, schema: EventSchema, messages: Sequence[bytes]
     ) -> tuple[list[tuple[range, pl.DataFrame]], list[int]]:
-        """Return the blocks whose bodies are all good, with their columns, and the places of all other bodies.
+        """Return the blocks whose bodies are all good, with their columns, and the places of all others; both in order.
 
         A bad body is found by bisection, so that it does not slow the others down.
         """
         rows = self._block_rows
         whole: list[tuple[range, pl.DataFrame]] = []
         alone: list[int] = []
-        blocks = [range(start, min(start + rows, len(bodies))) for start in range(0, len(bodies), rows)]
+        header = MARKER + schema.fingerprint
+        count = len(messages)
+        # The last one is taken first: in order of the records, so that their rows need not be sorted.
+        blocks = [range(start, min(start + rows, count)) for start in reversed(range(0, count, rows))]
         while blocks:
             block = blocks.pop()
             if len(block) < _MIN_BLOCK_ROWS:
                 alone += block
                 continue
-            columns = read_block(schema, bodies[block.start : block.stop], self._read_avro)
+            columns = read_block(schema, messages[block.start : block.stop], self._read_avro, header=header)
             if columns is None:
                 half = len(block) // 2
-                blocks += (block[:half], block[half:])
+                blocks += (block[half:], block[:half])
             else:
                 whole.append((block, columns))
         return whole, alone

@@ -16,7 +16,9 @@ __all__ = ["BatchOutcome", "ConsumerCounters", "OnChange"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOutcome:
-    """One completed batch: ``written`` and ``duplicates`` by event, ``control`` by kind of record, ``dead`` by reason.
+    """One completed batch: ``written``, ``duplicates`` and ``erased`` by event, ``control`` by kind of record.
+
+    ``dead`` is by reason; ``erased`` were left out because the sink was told to forget them.
 
     ``frames`` are its events and control records, by name; ``seconds`` is the duration of the attempts, without the
     waits between them.
@@ -25,6 +27,7 @@ class BatchOutcome:
     records: int
     written: Mapping[str, int]
     duplicates: Mapping[str, int]
+    erased: Mapping[str, int] = field(default_factory=dict)
     control: Mapping[str, int]
     dead: Mapping[str, int]
     seconds: float
@@ -40,10 +43,10 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class ConsumerCounters:
-    """Counts since the start. ``consumed`` = written + duplicates + control + dead, of completed batches.
+    """Counts since the start. ``consumed`` = written + duplicates + erased + control + dead, of completed batches.
 
-    ``written`` and ``duplicates`` are by event, ``dead`` by reason, ``control`` by kind of control record, such as
-    ``stream_state``: those are in the sink too, and no events. ``dropped_records`` were polled and not written,
+    ``written``, ``duplicates`` and ``erased`` are by event, ``dead`` by reason, ``control`` by kind of control record,
+    such as ``stream_state``: those are in the sink too, and no events. ``dropped_records`` were polled and not written,
     because their partitions were assigned to another member or the time to stop was up; they were not committed, and
     are read again. ``reread`` are records that the group had committed and that were read again because the sink did
     not have them any more; ``expired`` are offsets that retention removed before they were read. ``flush_seconds``
@@ -53,9 +56,10 @@ class ConsumerCounters:
     do not answer; ``assigned`` and ``paused`` partitions; ``polled_at`` (monotonic); ``advancing_since``, when the
     sink's thread was given what it is at, and ``in_hand_since``, when the oldest record in hand was polled (both
     monotonic); ``draining``, once it was asked to stop; ``left`` records that were in hand at its end; ``committed``
-    next offsets; ``lag`` in records from there, and ``held_back``, those that wait for the end of a transaction, both
-    looked up only after a scrape has set ``watched``; ``event_age_seconds`` of the newest event of the latest batch;
-    ``missing_events`` (see ``MissingEvents``; None where this consumer does not read the whole topic).
+    next offsets, and ``committed_at_ms``, when the latest was; ``lag`` in records from there, ``lag_since``, since when
+    the oldest of them has been there at least (monotonic), and ``held_back``, those that wait for the end of a
+    transaction, all looked up only after a scrape has set ``watched``; ``event_age_seconds`` of the newest event of the
+    latest batch; ``missing_events`` (see ``MissingEvents``; None where this consumer does not read the whole topic).
 
     Only the consumer's thread writes, and the service never reads them; any thread may.
     """
@@ -63,6 +67,7 @@ class ConsumerCounters:
     consumed: int = 0
     written: Counter[str] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
+    erased: Counter[str] = field(default_factory=Counter)
     control: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
     batches: int = 0
@@ -82,7 +87,9 @@ class ConsumerCounters:
     draining: bool = False
     left: int = 0
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    committed_at_ms: int | None = None
     lag: dict[TopicPartition, int] = field(default_factory=dict)
+    lag_since: float | None = None
     watched: bool = False
     event_age_seconds: float | None = None
     missing_events: int | None = None
@@ -96,6 +103,7 @@ class ConsumerCounters:
         self.consumed += outcome.records
         self.written += Counter(outcome.written)
         self.duplicates += Counter(outcome.duplicates)
+        self.erased += Counter(outcome.erased)
         self.control += Counter(outcome.control)
         self.dead += Counter(outcome.dead)
         if self.flush_seconds is not None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.clock import Clock
@@ -55,13 +58,18 @@ class _ConsumerCollector:
         """Yield every metric; see prometheus-client's ``Collector``."""
         counters = self._counters
         counters.watched = True
+        yield _build_info()
         yield _counter(
             "records_consumed",
-            "Records processed: written, deduplicated, control records, or sent to the dead-letter topic.",
+            "Records processed: written, deduplicated, left out as erased, control records, or sent to the dead-letter"
+            " topic.",
             counters.consumed,
         )
         yield _counters("events_written", "Events added to the sink.", "event", counters.written)
         yield _counters("events_deduplicated", "Events that the sink already had.", "event", counters.duplicates)
+        yield _counters(
+            "events_erased", "Events left out because they were erased from the sink.", "event", counters.erased
+        )
         yield _counters(
             "control_records", "Records that producers make of themselves, written.", "record", counters.control
         )
@@ -95,6 +103,12 @@ class _ConsumerCollector:
         yield _by_partition("partition_lag_records", text, self._counters.lag)
         text = "Records behind the end of the partition that wait for a transaction to end, refreshed every 15 s."
         yield _by_partition("partition_held_back_records", text, self._counters.held_back)
+        since = counters.lag_since
+        age = 0.0 if since is None else max(0.0, self._clock.monotonic() - since)
+        yield _gauge("lag_age_seconds", "Time that the oldest uncommitted record has been in the topic, at least.", age)
+        if counters.committed_at_ms is not None:
+            text = "Time of the latest commit, in seconds since 1970."
+            yield _gauge("last_commit_timestamp_seconds", text, counters.committed_at_ms / 1000)
         yield _gauge("last_poll_age_seconds", "Time since the last poll.", poll_age_seconds(counters, self._clock))
         reachable = counters.brokers_away is None
         yield _gauge("brokers_reachable", "1 if the brokers answered when they were last asked.", reachable)
@@ -114,6 +128,22 @@ class _ConsumerCollector:
         # process.
         family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
         return family
+
+
+def _build_info() -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    family = GaugeMetricFamily(f"{PREFIX}build_info", "1, with the versions.", labels=["version", "python"])
+    family.add_metric([_version(), platform.python_version()], 1)
+    return family
+
+
+@cache
+def _version() -> str:
+    try:
+        return version("flowise-telemetry")
+    except PackageNotFoundError:  # the source without an installation
+        return "unknown"
 
 
 def _by_partition(name: str, text: str, values: Mapping[TopicPartition, int]) -> Metric:

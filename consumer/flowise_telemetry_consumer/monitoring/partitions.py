@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome, ConsumerCounters
 from flowise_telemetry_consumer.monitoring.ends import EndsLookup, EndsOnDemand, EndsQuestion, EndsThread, PartitionEnds
+from flowise_telemetry_consumer.monitoring.lag_ages import LagAges
 from flowise_telemetry_consumer.monitoring.missing_events import MissingEvents
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader
@@ -56,6 +57,7 @@ class PartitionMonitor:
         self._reader = reader
         self._lookup: EndsLookup = EndsOnDemand(reader) if open_reader is None else EndsThread(open_reader)
         self._held: dict[TopicPartition, _Held] = {}
+        self._unread = LagAges()
         self._counters = counters
         self._clock = clock
         self._topic = topic
@@ -80,6 +82,7 @@ class PartitionMonitor:
         for states in (counters.lag, counters.held_back, self._held):
             for tp in states.keys() - counters.assigned:
                 del states[tp]
+        self._counters.lag_since = self._unread.keep(counters.assigned)
         self._missing = counters.missing_events = None
 
     def count(self, outcome: BatchOutcome) -> None:
@@ -158,6 +161,8 @@ class PartitionMonitor:
         positions, now = {**found.starts, **self._counters.committed}, self._clock.monotonic()
         ours = positions.keys() & found.ends.keys() & self._counters.assigned
         self._counters.lag = {tp: max(0, found.ends[tp] - positions[tp]) for tp in ours}
+        at = {tp: (positions[tp], found.ends[tp]) for tp in ours}
+        self._counters.lag_since = self._unread.look(at, now)
         self._counters.held_back = {tp: max(0, found.high_watermarks[tp] - found.ends[tp]) for tp in ours}
         for tp, count in self._counters.held_back.items():
             held = self._held.get(tp)

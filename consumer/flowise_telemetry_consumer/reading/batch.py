@@ -49,8 +49,14 @@ class RecordBatch:
         if not records:
             return
         self._add(records, now)
-        lasts = {(record.topic, record.partition): record.offset for record in records}
-        self.next_offsets |= {TopicPartition(*place): offset + 1 for place, offset in lasts.items()}
+        topic, partition, offset = records[0].topic, records[0].partition, -1
+        for record in records:
+            # Neighbours are mostly of one partition, which is then noted once.
+            if record.partition != partition or record.topic != topic:
+                self.next_offsets[TopicPartition(topic, partition)] = offset + 1
+                topic, partition = record.topic, record.partition
+            offset = record.offset
+        self.next_offsets[TopicPartition(topic, partition)] = offset + 1
 
     def add_span(self, span: OffsetSpan, records: Sequence[Record], *, now: float) -> None:
         """Add the wanted ``records`` of a span, perhaps none, and all its unreadable ones.
@@ -66,7 +72,8 @@ class RecordBatch:
             self.since = now
         self.records += records
         self.size_bytes += len(records) * RECORD_OVERHEAD_BYTES
-        self.size_bytes += sum(len(record.value or b"") + len(record.key or b"") for record in records)
+        self.size_bytes += sum([len(record.value or b"") for record in records])
+        self.size_bytes += sum([len(record.key or b"") for record in records])
 
     def add_unreadable(self, letter: DeadLetter, *, now: float) -> None:
         """Add a record that the client could not parse, so that its offset is handled with the others."""

@@ -14,7 +14,8 @@ from flowise_telemetry_consumer.replay.event_hashes import EventHashes
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.from_sink import advance_archive
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
-from flowise_telemetry_consumer.sinks.port import Batch, Readable, Sink, WriteResult
+from flowise_telemetry_consumer.sinks.erasures import Erasures
+from flowise_telemetry_consumer.sinks.port import Batch, Erasable, Readable, Sink, WriteResult
 from flowise_telemetry_schemas import Catalog, EventSchema
 
 __all__ = ["ArchivePlan", "plan_archive"]
@@ -37,17 +38,19 @@ class _Counted:
 
     url = "nowhere:"
 
-    def __init__(self) -> None:
+    def __init__(self, erasures: Erasures) -> None:
         self.hashes = EventHashes()
+        self._erasures = erasures
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Do nothing."""
 
     def write(self, batch: Batch) -> WriteResult:
         """Count the events."""
-        for event, frame in batch.frames.items():
+        kept, erased = self._erasures.keep(batch.frames)
+        for event, frame in kept.items():
             self.hashes.add(event, frame["event_id"])
-        return WriteResult({event: frame.height for event, frame in batch.frames.items()}, {})
+        return WriteResult.of(batch, {event: frame.height for event, frame in kept.items()}, erased)
 
     def close(self) -> None:
         """Do nothing."""
@@ -67,7 +70,7 @@ def plan_archive(
 
     Keeps eight bytes for each event in memory, and leaves the sink uncreated. Raises ``SinkError`` for the archive.
     """
-    counted = _Counted()
+    counted = _Counted(_erasures_of(sink))
     result = advance_archive(
         archive, counted, catalog, record_filter, control=control, on_report=on_report, on_rejects=on_rejects
     )
@@ -82,3 +85,10 @@ def plan_archive(
         result.events[event].written -= count
         result.events[event].already_there += count
     return ArchivePlan(result, sink_error)
+
+
+def _erasures_of(sink: Sink | None) -> Erasures:
+    try:
+        return Erasures(tuple(sink.erasures())) if isinstance(sink, Erasable) else Erasures()
+    except SinkError:  # said once it is asked for its events
+        return Erasures()

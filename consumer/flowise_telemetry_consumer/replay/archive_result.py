@@ -14,21 +14,22 @@ __all__ = ["ArchiveEvent", "ArchiveResult"]
 class ArchiveEvent:
     """The accounts of the rows of one event.
 
-    ``read`` = ``written`` + ``already_there`` + ``filtered`` + ``rejected``. ``total`` is what the source said that it
-    has; None where that is known only once it is read.
+    ``read`` = ``written`` + ``already_there`` + ``erased`` + ``filtered`` + ``rejected``. ``total`` is what
+    the source said that it has; None where that is known only once it is read.
     """
 
     total: int | None = None
     read: int = 0
     written: int = 0
     already_there: int = 0
+    erased: int = 0
     filtered: int = 0
     rejected: int = 0
 
     @property
     def adds_up(self) -> bool:
         """Return whether every row read is accounted for."""
-        return self.read == self.written + self.already_there + self.filtered + self.rejected
+        return self.read == self.written + self.already_there + self.erased + self.filtered + self.rejected
 
 
 @dataclass(slots=True)

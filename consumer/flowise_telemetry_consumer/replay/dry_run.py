@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import add_missing
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
-from flowise_telemetry_consumer.sinks.port import Readable, Sink
+from flowise_telemetry_consumer.sinks.erasures import Erasures
+from flowise_telemetry_consumer.sinks.port import Erasable, Readable, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -44,7 +46,8 @@ class PartitionPlan:
 class ReplayPlan:
     """The work that a replay would do. ``events``, here by name, is ``records`` - ``filtered`` - ``dead``.
 
-    ``already_there`` counts events that the sink has or that occur twice in the range, by a hash of their ids. With
+    ``already_there`` counts events that the sink has or that occur twice in the range, by a hash of their ids;
+    ``erased`` those that it would leave out. With
     ``resumes``, the replay would resume an unfinished one and read only the rest. ``seconds`` is the time for reading
     and decoding; a replay also writes. ``sink_error`` says why the sink could not be read, and then counts as empty;
     ``incomplete`` says why the end was not reached.
@@ -56,6 +59,7 @@ class ReplayPlan:
     resumes: bool = False
     events: Counter[str] = field(default_factory=Counter)
     already_there: Counter[str] = field(default_factory=Counter)
+    erased: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     sink_error: str | None = None
@@ -119,16 +123,20 @@ def plan_replay(
     )
     began = control.clock.monotonic()
     hashes = EventHashes()
+    erasures = Erasures()
+    if sink_error is None and isinstance(sink, Erasable):
+        with contextlib.suppress(SinkError):  # said below
+            erasures = Erasures(tuple(sink.erasures()))
     decoder = Decoder(catalog)
     source = RangeReader(reader, offsets, control, topic_id=resolved.topic_id)
     for poll in source:
         add_missing(plan.partitions, poll.missing)
         for span in poll.spans:
-            _plan_span(span, plan, request.record_filter, catalog, decoder, hashes)
+            _plan_span(span, plan, request.record_filter, catalog, decoder, hashes, erasures)
     if source.incomplete is not None:
         plan.incomplete = source.incomplete.message
     plan.seconds = control.clock.monotonic() - began
-    plan.events, plan.already_there = hashes.counts, hashes.repeated()
+    plan.events, plan.already_there = hashes.counts + plan.erased, hashes.repeated()
     if sink_error is None and isinstance(sink, Readable):
         try:
             plan.already_there += hashes.found_in(sink)
@@ -144,6 +152,7 @@ def _plan_span(  # noqa: PLR0917 - one step of the loop above
     catalog: Catalog,
     decoder: Decoder,
     hashes: EventHashes,
+    erasures: Erasures,
 ) -> None:
     part = plan.partitions[span.partition]
     wanted = record_filter.filter_records(span.records, catalog)
@@ -156,5 +165,7 @@ def _plan_span(  # noqa: PLR0917 - one step of the loop above
     part.filtered += len(span.records) - len(wanted) + decoded.rows - sum(frame.height for frame in frames.values())
     part.value_bytes += sum(len(record.value or b"") for record in wanted)
     plan.dead += dead
-    for event, frame in frames.items():
+    kept, erased = erasures.keep(frames)
+    plan.erased += Counter(erased)
+    for event, frame in kept.items():
         hashes.add(event, frame["event_id"])

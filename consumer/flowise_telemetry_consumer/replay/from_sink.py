@@ -107,4 +107,5 @@ def _account(result: ArchiveResult, portion: Portion, frames: dict[str, pl.DataF
         done = result.events[event]
         done.written += put.written.get(event, 0)
         done.already_there += put.duplicates.get(event, 0)
+        done.erased += put.erased.get(event, 0)
         done.filtered += frame.height - kept[event]

@@ -200,9 +200,11 @@ class _Loop:
         part.filtered += ours.filtered + decoded.rows - sum(frame.height for frame in frames.values())
         part.written += sum(done.written.values())
         part.already_there += sum(done.duplicates.values())
+        part.erased += sum(done.erased.values())
         part.dead += dead.total()
         self.result.written += Counter(done.written)
         self.result.already_there += Counter(done.duplicates)
+        self.result.erased += Counter(done.erased)
         self.result.dead += dead
         if self._on_report is not None:
             self._on_report(self.result)

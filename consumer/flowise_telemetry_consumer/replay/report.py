@@ -39,6 +39,7 @@ class PartitionResult:
     resumed_at: int = -1
     written: int = 0
     already_there: int = 0
+    erased: int = 0
     dead: int = 0
     filtered: int = 0
     gaps: int = 0
@@ -57,7 +58,7 @@ class PartitionResult:
     @property
     def records(self) -> int:
         """Count the records at these offsets."""
-        return self.written + self.already_there + self.dead + self.filtered
+        return self.written + self.already_there + self.erased + self.dead + self.filtered
 
     @property
     def complete(self) -> bool:
@@ -74,8 +75,9 @@ class PartitionResult:
 class ReplayResult:
     """The outcome of a replay, or its state so far while it runs.
 
-    For every partition: offsets read = ``written`` + ``already_there`` + ``dead`` + ``filtered`` + ``gaps``. Here
-    ``written`` and ``already_there`` are by event, ``dead`` by reason. ``incomplete`` says why the end was not reached;
+    For every partition: offsets read = ``written`` + ``already_there`` + ``erased`` + ``dead`` + ``filtered`` +
+    ``gaps``. Here ``written``, ``already_there`` and ``erased`` (left out, as erased from the sink before) are by
+    event, ``dead`` by reason. ``incomplete`` says why the end was not reached;
     None if it was. ``run`` is the id by which it can be resumed.
     """
 
@@ -85,6 +87,7 @@ class ReplayResult:
     resumed: bool = False
     written: Counter[str] = field(default_factory=Counter)
     already_there: Counter[str] = field(default_factory=Counter)
+    erased: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
     incomplete: str | None = None
 
@@ -133,6 +136,7 @@ class ReplayResult:
         for name, total, parts in (
             ("written", self.written.total(), sum(part.written for part in self.partitions.values())),
             ("already there", self.already_there.total(), sum(part.already_there for part in self.partitions.values())),
+            ("erased", self.erased.total(), sum(part.erased for part in self.partitions.values())),
             ("dead letters", self.dead.total(), sum(part.dead for part in self.partitions.values())),
         ):
             if total != parts:

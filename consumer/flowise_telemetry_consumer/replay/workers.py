@@ -190,6 +190,7 @@ def _merged(
         resumed=any(result.resumed for result in results),
         written=sum((result.written for result in results), Counter[str]()),
         already_there=sum((result.already_there for result in results), Counter[str]()),
+        erased=sum((result.erased for result in results), Counter[str]()),
         dead=sum((result.dead for result in results), Counter[str]()),
         incomplete=next((result.incomplete for result in results if result.incomplete is not None), None),
     )

@@ -88,6 +88,7 @@ class Committer:
         self._committed.update(pending)
         self._counters.committed.update(pending)
         self._counters.commits += 1
+        self._counters.committed_at_ms = self._clock.now_ms()
 
     def commit_if_due(self) -> None:
         """Commit what is handled, unless a commit failed within the last second."""

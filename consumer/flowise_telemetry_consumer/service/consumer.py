@@ -25,9 +25,11 @@ from flowise_telemetry_consumer.service.held_offsets import HeldOffsets, listed
 from flowise_telemetry_consumer.service.in_hand import InHand
 from flowise_telemetry_consumer.service.outage import Outage
 from flowise_telemetry_consumer.service.polling import Polling
+from flowise_telemetry_consumer.service.refusals import Refusals
 from flowise_telemetry_consumer.service.settings import ConsumerSettings
 from flowise_telemetry_consumer.service.sink_thread import SinkThread
-from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
+from flowise_telemetry_consumer.service.write_attempt import WriteAttempt, WritePath
+from flowise_telemetry_consumer.sinks.parts import WriteSize
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
 from flowise_telemetry_schemas import Catalog, TelemetryError
 from flowise_telemetry_transport.errors import TransportError
@@ -76,10 +78,16 @@ class Consumer:
         self._catalog = catalog
         self._on_change = on_change
         self._sink_thread = sink_thread or SinkThread()
-        self._decoder = Decoder(catalog)
-        self._limits = LimitWatch(self.settings.limits)
-        self._dead_letters = DeadLetterQueue(
-            dlq_writer, topic=self.settings.dead_letter_topic, group=self.settings.group, clock=self._clock
+        self._path = WritePath(
+            decoder=Decoder(catalog),
+            sink=sink,
+            source=self.settings.group,
+            dead_letters=DeadLetterQueue(
+                dlq_writer, topic=self.settings.dead_letter_topic, group=self.settings.group, clock=self._clock
+            ),
+            limits=LimitWatch(self.settings.limits),
+            refusals=Refusals(self.settings.on_refused, self.settings.max_refused_per_hour, self._clock),
+            size=WriteSize(self._clock.monotonic),
         )
         self._notice = DeadLetterNotice(self.settings.dead_letter_topic, self._clock)
         self._source = SkippingReader(reader, self._clock)
@@ -172,23 +180,14 @@ class Consumer:
         self._in_hand.let_go(back)
         self._committer.forget(back)
         self._source.forget(back)
-        self._limits.forget(back)
+        self._path.limits.forget(back)
         self._outage.end()
 
     def _attempt_of(
         self, batch: RecordBatch, *, claim: Collection[TopicPartition] = (), state: GroupState | None = None
     ) -> WriteAttempt:
-        return WriteAttempt(
-            batch,
-            claim=claim,
-            state=state,
-            held=self._held.of(batch.next_offsets),
-            decoder=self._decoder,
-            sink=self._sink,
-            source=self.settings.group,
-            dead_letters=self._dead_letters,
-            limits=self._limits,
-        )
+        held = self._held.of(batch.next_offsets)
+        return WriteAttempt(batch, self._path, claim=claim, state=state, held=held)
 
     def _settle(self) -> bool:
         """Take the outcome of what the sink's thread did, if it is done; return True where the batch is completed."""
@@ -212,8 +211,9 @@ class Consumer:
             if self._outage.begin(error):
                 self._report()
             return False
-        self._completed(attempt)
-        return True
+        if attempt.is_done:
+            self._completed(attempt)
+        return attempt.is_done
 
     def _completed(self, attempt: WriteAttempt) -> None:
         self._in_hand.attempt = None
@@ -266,7 +266,7 @@ class Consumer:
             attempt = self._in_hand.attempt or self._in_hand.start()
             advancing = self._in_hand.advancing
             if advancing is None:
-                if tries and self._outage.retry_at >= deadline:
+                if tries and max(self._outage.retry_at, self._clock.monotonic()) >= deadline:
                     return
                 if tries:
                     self._clock.sleep(self._outage.seconds_until_retry())
@@ -290,7 +290,7 @@ class Consumer:
         """Forget all that is known of partitions that are someone else's now."""
         self._committer.forget(partitions)
         self._source.forget(partitions)
-        self._limits.forget(partitions)
+        self._path.limits.forget(partitions)
         self._held.forget(partitions)
         self._monitor.revoked(partitions)
         self._outage.revoked(partitions)

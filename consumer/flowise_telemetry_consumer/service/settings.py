@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from flowise_telemetry_consumer.dead_letters.limits import DeadLetterLimits
 from flowise_telemetry_consumer.reading.batch import BatchLimits
+from flowise_telemetry_consumer.service.refusals import OnRefused
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.topics import EVENTS_TOPIC, dead_letter_topic_of
 
@@ -18,7 +19,8 @@ DEFAULT_GROUP = "flowise-telemetry"
 class ConsumerSettings:
     """Settings of ``Consumer``.
 
-    ``group`` must be the reader's. ``dead_letter_topic`` defaults to ``dead_letter_topic_of(topic)``.
+    ``group`` must be the reader's. ``dead_letter_topic`` defaults to ``dead_letter_topic_of(topic)``. ``on_refused``:
+    what becomes of a row that a rule of others refuses, see ``Refusals``.
     ``revoke_budget_seconds`` must be well below the session timeout, as no heartbeats are sent meanwhile, and
     ``stop_budget_seconds`` below the time after which a service manager kills the process.
     """
@@ -28,6 +30,8 @@ class ConsumerSettings:
     group: str = DEFAULT_GROUP
     batch: BatchLimits = field(default_factory=BatchLimits)
     limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
+    on_refused: OnRefused = "wait"
+    max_refused_per_hour: int = 1_000
     poll_seconds: float = 0.5
     retry_initial_seconds: float = 0.5
     retry_max_seconds: float = 30.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -16,16 +17,34 @@ from flowise_telemetry_consumer.errors import RowRefusedError
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.service.claim import Claimed, GroupState, claim
-from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink, WriteResult
-from flowise_telemetry_transport.types import TopicPartition
+from flowise_telemetry_consumer.service.refusals import Refusals
+from flowise_telemetry_consumer.sinks.parts import PartedWrite, WriteSize
+from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
+from flowise_telemetry_transport.types import Record, TopicPartition
 
-__all__ = ["WriteAttempt"]
+__all__ = ["WriteAttempt", "WritePath"]
+
+_STEP_SECONDS = 5.0
+"""Time after which ``advance`` returns between two parts, so that a slow sink is not taken for one that hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class WritePath:
+    """What every batch of one consumer passes; ``source`` is its group."""
+
+    decoder: Decoder
+    sink: Sink
+    source: str
+    dead_letters: DeadLetterQueue
+    limits: LimitWatch
+    refusals: Refusals
+    size: WriteSize
 
 
 class WriteAttempt:
     """A closed batch on its way from records to rows and dead letters.
 
-    ``advance`` is called on the sink's thread until it returns; a completed step is not repeated. The partitions in
+    ``advance`` is called on the sink's thread until it ``is_done``; a completed step is not repeated. The partitions in
     ``claim`` are claimed in the sink before the write, and compared with what Kafka says of the group (``state``);
     ``held`` are next offsets that the sink is known to have stored. ``seconds`` is the duration of the calls, without
     the waits between them.
@@ -34,15 +53,11 @@ class WriteAttempt:
     def __init__(
         self,
         batch: RecordBatch,
+        path: WritePath,
         *,
         claim: Collection[TopicPartition] = (),
         state: GroupState | None = None,
         held: Mapping[TopicPartition, int] | None = None,
-        decoder: Decoder,
-        sink: Sink,
-        source: str,
-        dead_letters: DeadLetterQueue,
-        limits: LimitWatch,
     ) -> None:
         self.batch = batch
         self.claim = frozenset(claim)
@@ -50,41 +65,42 @@ class WriteAttempt:
         self.seconds = 0.0
         self._state = state or GroupState()
         self._held = held or {}
-        self._decoder = decoder
-        self._sink = sink
-        self._source = source
-        self._dead_letters = dead_letters
-        self._limits = limits
+        self._path = path
+        self._refused: Counter[str] = Counter()
         self._abandoned = False
         self._frames: Mapping[str, pl.DataFrame] | None = None
-        self._dead: Sequence[DeadLetter] = ()
+        self._dead: list[DeadLetter] = []
         self._within_limits = False
         self._claimed = not claim
-        self._written: WriteResult | None = None
+        self._write: PartedWrite | None = None
         self._dead_letter_batch: DeadLetterBatch | None = None
+        self.is_done = False
 
     def advance(self, *, flush_seconds: float) -> None:
-        """Take the batch through the steps that are left; its offsets may be committed once this returns.
+        """Take the batch through the steps that are left, or through some of them; ``is_done`` says which.
 
-        ``flush_seconds`` bounds the wait for dead letters. Raises the errors of the sink and the dead-letter queue
-        (call again if retryable), and ``DeadLetterLimitError`` before anything is written.
+        Its offsets may be committed then. ``flush_seconds`` bounds the wait for dead letters. Raises the errors of the
+        sink and the dead-letter queue (call again if retryable), and ``DeadLetterLimitError`` before anything is
+        written.
         """
         begun = time.monotonic()
         try:
             frames = self._decode()
             self._check_limits()
             if self._abandoned:
+                self.is_done = True
                 return
             self._claim()
-            self._write(frames)
-            self._deliver_dead_letters(flush_seconds)
+            if self._write_parts(frames, until=begun + _STEP_SECONDS):
+                self._deliver_dead_letters(flush_seconds)
+                self.is_done = True
         finally:
             self.seconds += time.monotonic() - begun
 
     @property
     def stored_offsets(self) -> Mapping[TopicPartition, int]:
         """Next offsets that the sink has stored with the batch: none where it had no events."""
-        return self.batch.next_offsets if self._frames and self._written is not None else {}
+        return self.batch.next_offsets if self._write is not None and self._write.is_done else {}
 
     def abandon(self) -> None:
         """Stop before the sink is touched, if there is still time: the partitions are assigned to another member.
@@ -95,12 +111,14 @@ class WriteAttempt:
 
     def outcome(self, control: Collection[str] = ()) -> BatchOutcome:
         """Return the outcome of a completed batch, for the counters; ``control`` names what is no event."""
-        result = self._written or WriteResult({}, {})
+        rows = {event: frame.height - self._refused[event] for event, frame in (self._frames or {}).items()}
+        written, duplicates, erased = ({}, {}, {}) if self._write is None else self._write.counts
         return BatchOutcome(
             records=len(self.batch),
-            written={event: count for event, count in result.written.items() if event not in control},
-            duplicates={event: count for event, count in result.duplicates.items() if event not in control},
-            control={name: frame.height for name, frame in (self._frames or {}).items() if name in control},
+            written={event: count for event, count in written.items() if event not in control},
+            duplicates={event: count for event, count in duplicates.items() if event not in control},
+            erased={event: count for event, count in erased.items() if event not in control},
+            control={name: count for name, count in rows.items() if name in control},
             dead=Counter(letter.reason for letter in self._dead),
             seconds=self.seconds,
             frames=self._frames or {},
@@ -108,40 +126,66 @@ class WriteAttempt:
 
     @property
     def dead(self) -> Sequence[DeadLetter]:
-        """Dead letters of the batch, known once it is decoded."""
+        """Dead letters of the batch, known once it is done."""
         return self._dead
 
     def _decode(self) -> Mapping[str, pl.DataFrame]:
         if self._frames is None:
-            decoded = self._decoder.decode(self.batch.records)
+            decoded = self._path.decoder.decode(self.batch.records)
             self._dead = [*decoded.dead, *self.batch.unreadable]
             self._frames = decoded.frames
         return self._frames
 
     def _check_limits(self) -> None:
         if not self._within_limits:
-            self._limits.observe(self.batch.all_records(), self._dead)
+            self._path.limits.observe(self.batch.all_records(), self._dead)
             self._within_limits = True
 
     def _claim(self) -> None:
         if not self._claimed:
-            if isinstance(self._sink, KeepsProgress):
-                self.claimed = claim(self._sink, self._source, self.claim, self._state)
+            if isinstance(self._path.sink, KeepsProgress):
+                self.claimed = claim(self._path.sink, self._path.source, self.claim, self._state)
             self._claimed = True
 
-    def _write(self, frames: Mapping[str, pl.DataFrame]) -> None:
-        if self._written is not None:
-            return
-        if frames:
-            offsets = dict(self.batch.next_offsets)
+    def _write_parts(self, frames: Mapping[str, pl.DataFrame], *, until: float) -> bool:
+        """Write what is left of the rows; return False if the time is up before."""
+        if not frames:
+            return True
+        if self._write is None:
+            whole = Batch(frames, dict(self.batch.next_offsets), self._path.source, held=self._held)
+            self._write = PartedWrite(self._path.sink, whole, self._path.size)
+        while not self._write.is_done:
             try:
-                self._written = self._sink.write(Batch(frames, offsets, self._source, held=self._held))
+                self._write.step()
             except RowRefusedError as error:
-                raise RowRefusedError(f"{error.message}; the batch is {self.batch.spans_text()}") from error
-        else:
-            self._written = WriteResult({}, {})
+                self._set_aside(self._write, error)
+            if time.monotonic() >= until and not self._write.is_done:
+                return False
+        return True
+
+    def _set_aside(self, write: PartedWrite, error: RowRefusedError) -> None:
+        """Go on without a row that is refused, if that is wanted; else raise the error with its place."""
+        ((event, row),) = write.next_part.items()
+        event_id = str(row["event_id"][0])
+        gone = {_place(letter.record) for letter in self._dead}
+        records = [record for record in self.batch.records if _place(record) not in gone]
+        # Nearly always the id is the key, which is quick to find; but anyone may write other keys.
+        likely = [record for record in records if record.key == event_id.encode()]
+        found = self._path.decoder.record_of(event, row, likely) or self._path.decoder.record_of(event, row, records)
+        offset = "" if found is None else " at {}[{}] offset {}".format(*_place(found[0]))
+        where = f"event {event_id}{offset}; the batch is {self.batch.spans_text()}"
+        if found is None or not self._path.refusals.take():
+            raise RowRefusedError(f"{error.message}; {where}{self._path.refusals.why_not}") from error
+        record, schema = found
+        self._dead.append(DeadLetter.from_refusal(record, error, schema=schema))
+        self._refused[event] += 1
+        write.leave_out()
 
     def _deliver_dead_letters(self, flush_seconds: float) -> None:
         if self._dead_letter_batch is None:
-            self._dead_letter_batch = self._dead_letters.batch(self._dead)
+            self._dead_letter_batch = self._path.dead_letters.batch(self._dead)
         self._dead_letter_batch.deliver(timeout_seconds=flush_seconds)
+
+
+def _place(record: Record) -> tuple[str, int, int]:
+    return record.topic, record.partition, record.offset

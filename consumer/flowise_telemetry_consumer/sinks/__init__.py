@@ -3,6 +3,7 @@
 from flowise_telemetry_consumer.sinks.kind import SinkKind
 from flowise_telemetry_consumer.sinks.port import (
     Batch,
+    Erasable,
     HasSnapshots,
     KeepsAccount,
     KeepsProgress,
@@ -18,6 +19,7 @@ from flowise_telemetry_consumer.sinks.registry import open_sink, sink_kind
 
 __all__ = [
     "Batch",
+    "Erasable",
     "HasSnapshots",
     "KeepsAccount",
     "KeepsProgress",

@@ -1,6 +1,6 @@
 """The sink port: everything the consumer knows of a place that keeps events.
 
-A sink has up to seven roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep that
+A sink has up to eight roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep that
 role's promises, and callers check with ``isinstance``:
 
     Sink           url, prepare, write, close    every sink
@@ -8,6 +8,7 @@ role's promises, and callers check with ``isinstance``:
     Readable       read, counts                  its events can be read back
     Stageable      staging, promote              a second set of tables, filled unseen and made live at once
     Prunable       prune                         events before a time can be removed
+    Erasable       erase, erasures, remains      events of an id can be removed, and never come back
     HasSnapshots   snapshot                      its rows have an order, so that reading can go on where it stopped
     KeepsAccount   account                       counts of its own of what arrived, that outlive rows and topics
 
@@ -25,11 +26,13 @@ from typing import Protocol, Self, runtime_checkable
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure
 from flowise_telemetry_schemas import ConfigurationError, EventSchema
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = [
     "Batch",
+    "Erasable",
     "HasSnapshots",
     "KeepsAccount",
     "KeepsProgress",
@@ -67,10 +70,22 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """Numbers of events that a batch added, and that the sink already had, by event name."""
+    """Numbers of events that a batch added, and that the sink already had, by event name.
+
+    ``erased`` were left out because they were erased from this sink before (``Erasable``); events without any are left
+    out of it.
+    """
 
     written: Mapping[str, int]
     duplicates: Mapping[str, int]
+    erased: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, batch: Batch, written: Mapping[str, int], erased: Mapping[str, int]) -> Self:
+        """Return the result of a batch, of which all that was neither written nor erased was there before."""
+        added = {event: written.get(event, 0) for event in batch.frames}
+        there = {event: its.height - added[event] - erased.get(event, 0) for event, its in batch.frames.items()}
+        return cls(written=added, duplicates=there, erased=erased)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +207,29 @@ class Prunable(Protocol):
         is: consumers and replays go on, and nothing that is pruned comes back but by a replay of its offsets. Needs no
         ``prepare``. ``dry_run``: count, and change nothing. Raises as ``write``.
         """
+
+
+@runtime_checkable
+class Erasable(Protocol):
+    """A sink from which the events of an id can be removed, for good.
+
+    Keyed hashes of the ids stay in the sink (``sinks.erasures``), for all its tables, staging tables too: from then on
+    ``write`` leaves out what has one of them, however it comes, and counts it as ``erased``.
+    """
+
+    def erase(self, ids: ErasedIds, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Remove the events that have one of these ids; yield each step's count by table, staging tables too.
+
+        The hashes are stored first, in a transaction of their own that waits for writes under way: no event that is
+        removed comes back, however this ends. Start it again after a stop. Needs no ``prepare``. ``dry_run``: count,
+        and change nothing. Raises as ``write``.
+        """
+
+    def erasures(self) -> list[Erasure]:
+        """Return the hashes, none where nothing was erased. Needs no ``prepare``."""
+
+    def remains(self) -> str:
+        """Return in a sentence what of erased rows is still in the files of this place, and what removes that."""
 
 
 class Snapshot(Protocol):

@@ -8,10 +8,10 @@ from importlib import import_module
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.installed import installed_kind, installed_schemes
 from flowise_telemetry_consumer.sinks.kind import SinkKind
-from flowise_telemetry_consumer.sinks.port import KeepsProgress, Prunable, Readable, Sink, Stageable
+from flowise_telemetry_consumer.sinks.port import Erasable, KeepsProgress, Prunable, Readable, Sink, Stageable
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
 
-__all__ = ["SINK_FORMS", "SINK_KINDS", "no_pruning", "no_staging", "open_sink", "sink_kind"]
+__all__ = ["SINK_FORMS", "SINK_KINDS", "no_erasing", "no_pruning", "no_staging", "open_sink", "sink_kind"]
 
 
 def _adapter(folder: str, function: str) -> Callable[[str], Sink]:
@@ -25,20 +25,21 @@ def _adapter(folder: str, function: str) -> Callable[[str], Sink]:
 
 
 _DATABASE = frozenset({KeepsProgress, Readable, Stageable, Prunable})
+_FILE = _DATABASE | {Erasable}
 SINK_KINDS: tuple[SinkKind, ...] = (
     SinkKind(
         scheme="sqlite",
         open=_adapter("sqlite", "open_sqlite"),
         example="sqlite:///file",
         writers="many",
-        roles=_DATABASE,
+        roles=_FILE,
     ),
     SinkKind(
         scheme="postgresql",
         open=_adapter("postgres", "open_postgres"),
         example="postgresql://user@host/database",
         writers="many",
-        roles=_DATABASE,
+        roles=_FILE,
         library="psycopg",
         extra="postgres",
     ),
@@ -47,7 +48,7 @@ SINK_KINDS: tuple[SinkKind, ...] = (
         open=_adapter("duckdb", "open_duckdb"),
         example="duckdb:///file",
         writers="one",
-        roles=_DATABASE,
+        roles=_FILE,
         library="duckdb",
         extra="duckdb",
     ),
@@ -136,6 +137,11 @@ def no_staging(sink: Sink) -> SinkError:
 def no_pruning(sink: Sink) -> SinkError:
     """Return the error for a sink that is not ``Prunable``; it names the kinds that are."""
     return SinkError(f"{sink.url} cannot be pruned; these can: {_schemes_with(Prunable)}")
+
+
+def no_erasing(sink: Sink) -> SinkError:
+    """Return the error for a sink that is not ``Erasable``; it names the kinds that are."""
+    return SinkError(f"{sink.url} keeps nothing that could be erased; these do: {_schemes_with(Erasable)}")
 
 
 def _schemes_with(role: type) -> str:

@@ -104,11 +104,14 @@ def store_choice(
 ) -> StoredChoice:
     """Store the choice for this user. Disabling also deletes the local secret and the spooled events.
 
+    The ids that the secret made are kept (``identity.former_ids``), for ``flowise-telemetry forget``.
+
     A running app notices within seconds, and drops the events it holds. Raises ``OSError`` if the choice cannot be
     written.
     """
     # Imported here: an app, which only reads the choice, needs none of it.
     from flowise_telemetry.consent.env_file import read_env_file
+    from flowise_telemetry.identity.former_ids import keep_ids
     from flowise_telemetry.identity.instance_id import secret_path
     from flowise_telemetry.settings import ProducerSettings
 
@@ -119,6 +122,7 @@ def store_choice(
     if not enabled:
         secret = secret_path(settings.environ)
         if secret is not None and secret.exists():
+            keep_ids(settings.environ)
             secret.unlink()
             deleted.append(secret)
         if settings.spool_dir is not None:

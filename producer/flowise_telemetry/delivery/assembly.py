@@ -18,6 +18,7 @@ from flowise_telemetry.identity.instance_id import InstanceId, load_secret
 from flowise_telemetry_transport.interpreters import in_sub_interpreter
 
 if TYPE_CHECKING:
+    from flowise_telemetry.content import Content
     from flowise_telemetry.delivery.queue import EventQueue
     from flowise_telemetry.delivery.requests import Requests
     from flowise_telemetry.delivery.wakeup import Wakeup
@@ -41,6 +42,7 @@ def assemble(
     limits: Limits,
     *,
     app_version: str,
+    content: Content,
     queue: EventQueue,
     wakeup: Wakeup,
     requests: Requests,
@@ -75,7 +77,7 @@ def assemble(
 
     def encoder_of(stream: Stream) -> Encoder:
         stream.id = stream.id or new_stream_id()
-        return Encoder(app_version, instance_id(), stream.id)
+        return Encoder(app_version, instance_id(), stream.id, content)
 
     return Sender(
         queue=queue,

@@ -54,6 +54,9 @@ class StreamEncoders:
             stream.drop(DropReason.INVALID)
             self._counts.drop(DropReason.INVALID, type(event).EVENT, detail)
             return None
+        if encoded.withheld:
+            stream.withhold(encoded.event, encoded.withheld)
+            self._counts.withhold(encoded.event, encoded.withheld)
         encoded.sequence = number
         encoded.accepted_at = accepted_at
         return encoded

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from flowise_telemetry.delivery.uwsgi_master import is_about_to_fork, let_it_for
 from flowise_telemetry.stats import DropReason
 
 if TYPE_CHECKING:
+    from flowise_telemetry.delivery.backoff import Backoff
     from flowise_telemetry.delivery.queue import EventQueue
     from flowise_telemetry.delivery.sender import Sender
     from flowise_telemetry.delivery.wakeup import Wakeup
@@ -22,15 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker"]
 
-logger = logging.getLogger("flowise_telemetry")
-
 _CLOSING = 0.1  # of the time that ``stop`` has, for closing client and spool
 _KEEP_SECONDS = 5.0  # that ``stop`` takes longer, at most, while events are written to the spool
 _FALL_ASLEEP_SECONDS = 1.0  # milliseconds, unless the machine is very busy
 _FIRST_LOOK_SECONDS = 0.0005
 _LONGEST_LOOK_SECONDS = 0.02
-_FIRST_RELOAD_SECONDS = 1.0
-_LONGEST_RELOAD_SECONDS = 60.0
 
 
 class Worker:
@@ -59,6 +55,7 @@ class Worker:
         self._unclaimed = {"work": True}  # whoever takes it out is the one thread that works
         self._ident: int | None = None
         self._thread: threading.Thread | None = None
+        self._loading: Backoff | None = None
         self._sender: Sender | None = None
         self._has_begun = False
         self._starting = False
@@ -73,7 +70,8 @@ class Worker:
     @property
     def last_error(self) -> str | None:
         """Why deliveries fail; None while they work."""
-        return None if self._sender is None else self._sender.backoff.last_error
+        backoff = self._loading if self._sender is None else self._sender.backoff
+        return None if backoff is None else backoff.last_error
 
     # -- for the app's threads ------------------------------------------------------------------------------------
 
@@ -243,22 +241,31 @@ class Worker:
             self._unclaimed["work"] = True
 
     def _loaded(self, done: Callable[[], bool]) -> Sender | None:
-        wait_seconds = 0.0
         while True:
             self._requests.progress_at = float("inf")
             try:
-                return self._load()
+                sender = self._load()
             except Exception as error:  # a broken installation; an import that a fork or the end of Python cut short
-                level = logging.DEBUG if wait_seconds else logging.WARNING
-                logger.log(level, "telemetry: the sender cannot be loaded and is tried again: %r", error)
+                backoff = self._load_failed(error)
+            else:
+                if self._loading is not None:
+                    self._loading.succeeded()
+                return sender
             self._requests.progress_at = self._clock()
-            wait_seconds = min(_LONGEST_RELOAD_SECONDS, 2 * wait_seconds or _FIRST_RELOAD_SECONDS)
-            again_at = self._clock() + wait_seconds
-            while (remaining := again_at - self._clock()) > 0:
+            while (remaining := backoff.wait_seconds()) > 0:
                 if done() or self._requests.stop_at is not None:
                     self._queue.drop_all(self._counts, DropReason.CLOSED)
                     return None
                 self._wakeup.wait(remaining, has_work=lambda: self._requests.stop_at is not None)
+
+    def _load_failed(self, error: Exception) -> Backoff:
+        if self._loading is None:
+            from flowise_telemetry.delivery.backoff import Backoff
+
+            failing = "the sender cannot be loaded and is tried again"
+            self._loading = Backoff(self._clock, failing=failing, what="loading the sender")
+        self._loading.failed(repr(error))
+        return self._loading
 
 
 def _ends_idle() -> bool:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowise_telemetry.app_version import normalized_version
+from flowise_telemetry.content import Content
 from flowise_telemetry.encoding.compiled import CompiledEncoder, Refused
 from flowise_telemetry.encoding.size import event_bytes
+from flowise_telemetry.encoding.withholding import Withheld, Withholding
 from flowise_telemetry.identity.instance_id import InstanceId
 from flowise_telemetry.identity.stream import StreamCounts
 from flowise_telemetry.identity.uuid7 import Uuid7
@@ -32,6 +36,8 @@ _DROPPED = {
     "rejected": "droppedRejected",
 }
 """The field of each reason; ``opted_out`` has none, because nothing is sent after an opt-out."""
+_MAX_WITHHELD = 200  # of stream_state; the events have few fields
+_ANY_TIME_MS = 1_735_689_600_000
 _OVERHEAD_BYTES = 1_400  # measured: the object, its key, its callbacks, librdkafka's own record
 
 
@@ -41,7 +47,7 @@ class Encoded:
 
     ``sequence`` is its number in this process; -1 for one that an earlier process left in the spool, and for control
     records. ``accepted_at`` is when that was by the monotonic clock. ``row`` is its row in the spool, 0 if it has none.
-    ``undated`` says that it was sent without a time of Kafka's.
+    ``undated`` says that it was sent without a time of Kafka's. ``withheld`` names the values that are not in it.
     """
 
     event: str
@@ -52,6 +58,7 @@ class Encoded:
     row: int = 0
     accepted_at: float = 0.0
     undated: bool = False
+    withheld: Sequence[Withheld] = ()
 
     @property
     def is_control(self) -> bool:
@@ -83,7 +90,7 @@ def event_name(event: object) -> str | None:
 
 
 def check_event(event: Any, app_version: str) -> None:
-    """Raise ``ValidationError`` for what would be dropped as invalid."""
+    """Raise ``ValidationError`` for what would be dropped as invalid, or lose a value that breaks its bounds."""
     try:
         event_bytes(event)
         Encoder(app_version, InstanceId(b""), new_stream_id()).check(event)
@@ -97,11 +104,15 @@ def check_event(event: Any, app_version: str) -> None:
 class Encoder:
     """The only place that makes records and their bytes."""
 
-    def __init__(self, app_version: str, instance_id: InstanceId, stream_id: str) -> None:
+    def __init__(
+        self, app_version: str, instance_id: InstanceId, stream_id: str, content: Content | None = None
+    ) -> None:
         self._app_version = app_version
         self._instance_id = instance_id
         self._stream_id = stream_id
+        self._withholding = Withholding(content or Content(), instance_id)
         self._ids = Uuid7()
+        self._month = ""
         self._fast: dict[type, CompiledEncoder | None] = {}
 
     def encode(self, event: Event, sequence: int, occurred_at_ms: int) -> Encoded:
@@ -110,29 +121,40 @@ class Encoder:
         Raises ``ValidationError``, or any exception for an object that lies about its class.
         """
         kind = type(event)
-        fast = self._fast[kind] if kind in self._fast else self._compile(kind)
+        instance_id = self._instance_id.at(occurred_at_ms)
+        if instance_id != self._month:  # what is compiled has hashed ids in it
+            self._month = instance_id
+            self._fast.clear()
+        fast = self._fast[kind] if kind in self._fast else self._compile(kind, occurred_at_ms)
         if fast is not None:
             event_id = self._ids.make(occurred_at_ms)
-            instance_id = self._instance_id.at(occurred_at_ms)
             try:
                 value = fast.encode(event, event_id, occurred_at_ms, instance_id, sequence)
             except Exception:  # noqa: S110 - the codec decides, below
                 pass
             else:
-                return Encoded(kind.EVENT, event_id, occurred_at_ms, sequence, value)
+                return Encoded(kind.EVENT, event_id, occurred_at_ms, sequence, value, withheld=tuple(fast.withheld))
         schema, record = self.record(event, sequence, occurred_at_ms)
-        return Encoded(schema.event, record["eventId"], occurred_at_ms, sequence, codec.encode(schema, record))
+        withheld = self._withholding.apply(schema, record)
+        value = codec.encode(schema, record)
+        return Encoded(schema.event, record["eventId"], occurred_at_ms, sequence, value, withheld=withheld)
 
-    def _compile(self, kind: type[Event]) -> CompiledEncoder | None:
+    def _compile(self, kind: type[Event], occurred_at_ms: int) -> CompiledEncoder | None:
         self._fast[kind] = None
         if kind in _CLASSES:
             schema = catalog().latest(kind.EVENT)
             with contextlib.suppress(Refused):
-                self._fast[kind] = CompiledEncoder(schema, app_version=self._app_version, stream_id=self._stream_id)
+                self._fast[kind] = CompiledEncoder(
+                    schema,
+                    app_version=self._app_version,
+                    stream_id=self._stream_id,
+                    withholding=self._withholding,
+                    in_month_ms=occurred_at_ms,
+                )
         return self._fast[kind]
 
     def record(self, event: Event, sequence: int, occurred_at_ms: int) -> tuple[EventSchema, dict[str, Any]]:
-        """Return the schema and the record to encode with it. Raises ``ValidationError`` for what is no event."""
+        """Return the schema and the record, nothing withheld. Raises ``ValidationError`` for what is no event."""
         name = event_name(event)
         if name is None:
             known = ", ".join(kind.__name__ for kind in _CLASSES)
@@ -145,8 +167,7 @@ class Encoder:
         record = {**self._envelope(sequence, occurred_at_ms), **event.properties()}
         if record[VERSION_FIELD] is None:
             record[VERSION_FIELD] = self._app_version
-        schema = catalog().latest(name)
-        return schema, with_known_symbols(schema, record)
+        return catalog().latest(name), record
 
     def encode_state(self, counts: StreamCounts, *, sequence: int, occurred_at_ms: int, ended: bool) -> Encoded:
         """Return the ``stream_state`` record of these counts; ``sequence`` counts those of the stream.
@@ -160,7 +181,10 @@ class Encoder:
             "numbered": counts.numbered,
             "waiting": counts.waiting,
             **{field: counts.dropped.get(reason, 0) for reason, field in _DROPPED.items()},
-            "withheld": [],
+            "withheld": [
+                {"event": event, "field": path, "rule": rule, "values": values}
+                for (event, path, rule), values in sorted(counts.withheld.items())[:_MAX_WITHHELD]
+            ],
             "ended": ended,
         }
         return Encoded(STREAM_STATE, record["eventId"], occurred_at_ms, -1, codec.encode(schema, record))
@@ -176,6 +200,7 @@ class Encoder:
         return envelope.fields()
 
     def check(self, event: Any) -> None:
-        """Raise ``ValidationError`` for an event that violates its schema."""
-        schema, record = self.record(event, 0, 1_735_689_600_000)
-        validate(schema, record)
+        """Raise ``ValidationError`` for an event that breaks its schema, also where that costs it a value alone."""
+        schema, record = self.record(event, 0, _ANY_TIME_MS)
+        record[VERSION_FIELD] = normalized_version(record[VERSION_FIELD]) or record[VERSION_FIELD]
+        validate(schema, with_known_symbols(schema, record))

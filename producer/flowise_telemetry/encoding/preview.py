@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flowise_telemetry.content import Content
 from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret
 from flowise_telemetry.identity.stream import StreamCounts
@@ -61,16 +62,21 @@ def preview(
 def preview_state(
     *, app_version: str = "0.0.0", topic: str = EVENTS_TOPIC, environ: Mapping[str, str] | None = None
 ) -> Preview:
-    """Return the control record that ends a stream of 1,000 events, of which two were dropped and one waits on disk."""
-    counts = StreamCounts(numbered=1_000, waiting=1, dropped={"invalid": 2})
+    """Return the control record that ends a stream of 1,000 events, of which two were dropped and one waits on disk.
+
+    Three had no tool's name, because it was none.
+    """
+    withheld = {("tool_created", "toolName", "not_a_name"): 3}
+    counts = StreamCounts(numbered=1_000, waiting=1, dropped={"invalid": 2}, withheld=withheld)
     encoder = _encoder(app_version, environ)
     encoded = encoder.encode_state(counts, sequence=0, occurred_at_ms=time.time_ns() // 1_000_000, ended=True)
     return preview_of(encoded.key, encoded.value, topic)
 
 
 def _encoder(app_version: str, environ: Mapping[str, str] | None) -> Encoder:
-    secret = find_secret(os.environ if environ is None else environ) or secrets.token_bytes(32)
-    return Encoder(app_version, InstanceId(secret), new_stream_id())
+    environ = os.environ if environ is None else environ
+    secret = find_secret(environ) or secrets.token_bytes(32)
+    return Encoder(app_version, InstanceId(secret), new_stream_id(), Content.read(environ))
 
 
 def preview_of(key: bytes, value: bytes, topic: str) -> Preview:

@@ -1,7 +1,8 @@
-"""The installation's anonymous id, a different one every calendar month.
+"""The installation's pseudonymous id, a different one every calendar month, and hashes of other ids by the month.
 
-It is HMAC-SHA256 of the month, keyed with a random secret that never leaves this machine, in the form of a UUIDv8 (RFC
-9562, section 5.8). Whoever sees the events can count installations within a month, but not follow one into the next.
+The id is HMAC-SHA256 of the month, keyed with a random secret that never leaves this machine, in the form of a UUIDv8
+(RFC 9562, section 5.8). Whoever sees it can count installations within a month; by it, nobody can follow one into the
+next. Other ids are hashed with a key of the month, made from the same secret: equal within a month, unlike after it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from flowise_telemetry import environment, lifecycle
 from flowise_telemetry.config_folder import config_folder, write_privately
+from flowise_telemetry.identity.uuid8 import uuid8
 
 __all__ = ["SECRET_FILE", "InstanceId", "find_secret", "load_secret", "secret_path"]
 
@@ -33,24 +35,30 @@ class InstanceId:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._by_day: dict[int, str] = {}
+        self._by_day: dict[int, tuple[str, bytes]] = {}
 
     def at(self, unix_ms: int) -> str:
         """Return the id of the calendar month, in UTC, that contains this time in milliseconds since 1970."""
+        return self._of_day(unix_ms)[0]
+
+    def hashed(self, text: str, unix_ms: int) -> str:
+        """Return the hash, in the form of a UUIDv8, by which an id is known in the calendar month of this time."""
+        key = self._of_day(unix_ms)[1]
+        return uuid8(hmac.digest(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256))
+
+    def _of_day(self, unix_ms: int) -> tuple[str, bytes]:
         day = unix_ms // _DAY_MS
         found = self._by_day.get(day)
         if found is None:
+            month = time.strftime("%Y-%m", time.gmtime(unix_ms / 1000))
+            with lifecycle.loading():  # OpenSSL takes locks
+                made = (uuid8(self._digest(month)), self._digest(f"ids of {month}"))
             self._by_day.clear()
-            found = self._by_day[day] = self._of_month(time.strftime("%Y-%m", time.gmtime(unix_ms / 1000)))
+            found = self._by_day[day] = made
         return found
 
-    def _of_month(self, month: str) -> str:
-        with lifecycle.loading():  # OpenSSL takes locks
-            digest = bytearray(hmac.digest(self._secret, month.encode("ascii"), hashlib.sha256)[:16])
-        digest[6] = 0x80 | digest[6] & 0x0F
-        digest[8] = 0x80 | digest[8] & 0x3F
-        text = digest.hex()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    def _digest(self, text: str) -> bytes:
+        return hmac.digest(self._secret, text.encode("ascii"), hashlib.sha256)
 
 
 def secret_path(environ: Mapping[str, str]) -> Path | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 __all__ = ["Stream", "StreamCounts"]
@@ -14,11 +15,15 @@ _LONGER_THAN_A_MONTH_SECONDS = 32 * _DAY_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class StreamCounts:
-    """What became of a stream's events: ``numbered`` = delivered + dropped + ``waiting``; ``dropped`` is by reason."""
+    """What became of a stream's events: ``numbered`` = delivered + dropped + ``waiting``; ``dropped`` is by reason.
+
+    ``withheld`` counts the values that are not in events that were encoded, by event, path of the field, and rule.
+    """
 
     numbered: int
     waiting: int
     dropped: dict[str, int]
+    withheld: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 class Stream:
@@ -42,6 +47,7 @@ class Stream:
         "refused_full",
         "refused_invalid",
         "until_ms",
+        "withheld",
     )
 
     def __init__(self, unix_ms: int | None = None) -> None:
@@ -55,10 +61,16 @@ class Stream:
         self.refused_invalid = 0
         self.delivered = 0
         self.dropped: dict[StrEnum, int] = {}
+        self.withheld: dict[tuple[str, str, str], int] = {}
 
     def drop(self, reason: StrEnum) -> None:
         """Count an event that was accepted, and dropped. For the sender's thread."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+    def withhold(self, event: str, values: Iterable[tuple[str, str]]) -> None:
+        """Count values that are not in an event, by field and rule. For the sender's thread."""
+        for path, rule in values:
+            self.withheld[event, path, rule] = self.withheld.get((event, path, rule), 0) + 1
 
     def counts(self, numbered_in_process: int) -> StreamCounts:
         """Return the counts by now."""
@@ -67,7 +79,8 @@ class Stream:
             if count:
                 dropped[reason] = dropped.get(reason, 0) + count
         numbered = (numbered_in_process if self.end is None else self.end) - self.first
-        return StreamCounts(numbered, max(0, numbered - self.delivered - sum(dropped.values())), dropped)
+        waiting = max(0, numbered - self.delivered - sum(dropped.values()))
+        return StreamCounts(numbered, waiting, dropped, dict(self.withheld))
 
 
 def _month_of(unix_ms: int) -> tuple[int, int]:

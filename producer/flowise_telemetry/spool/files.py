@@ -25,6 +25,7 @@ __all__ = [
     "orphans",
     "remove_file",
     "set_aside",
+    "spool_files",
     "spool_name",
     "spooled_events",
 ]
@@ -144,9 +145,14 @@ def spooled_events(folder: Path) -> int:
     return count
 
 
+def spool_files(folder: Path) -> list[Path]:
+    """Return every spool file in the folder, damaged or not; none where there is no folder."""
+    return [*_files(folder), *sorted(folder.glob(f"{_PREFIX}*{_CORRUPT_SUFFIX}"))]
+
+
 def delete_spool(folder: Path) -> list[Path]:
     """Delete every spool file in the folder, damaged or not, and return their paths."""
-    deleted = [*_files(folder), *sorted(folder.glob(f"{_PREFIX}*{_CORRUPT_SUFFIX}"))]
+    deleted = spool_files(folder)
     for path in deleted:
         remove_file(path)
     return deleted

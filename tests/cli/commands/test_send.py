@@ -8,7 +8,7 @@ import uuid
 from tests.cli.operator import LINES, Operator
 
 
-def test_a_bad_line_is_named_and_the_good_ones_are_sent(operator: Operator) -> None:
+def test_a_bad_line_is_named_a_bad_value_withheld_and_the_good_ones_are_sent(operator: Operator) -> None:
     good = LINES.splitlines()
     tool = json.loads(good[3])
     tool["properties"]["toolName"] = "what is the capital of France"
@@ -23,17 +23,19 @@ def test_a_bad_line_is_named_and_the_good_ones_are_sent(operator: Operator) -> N
         b"\xff\xfe",
         b"[" * 100_000,
         b'{"event": "tool_created", "properties": {"toolName": NaN, "toolId": "x", "version": "3.0.1"}}',
+        json.dumps({**tool, "properties": tool["properties"] | {"version": "main"}}).encode(),
         good[1],
     ]
     done = operator.run("send", stdin=b"\n".join(lines))
-    assert (done.status, done.stdout) == (1, "sent 2, rejected 6, undelivered 0\n")
+    assert (done.status, done.stdout) == (1, "sent 4, rejected 5, undelivered 0, withheld 2\n")
     assert [line.partition(" must match")[0] for line in done.errors] == [
-        "line 2: tool_created: toolName:",
         "line 3: not JSON at column 2",
-        "line 5: prediction_sent: flowGraph.edges[1].source:",
         "line 6: not JSON",
         "line 7: not JSON",
         "line 8: tool_created: toolId:",
+        "line 9: tool_created: version: is no version, such as 3.0.1, 3.0.1rc1 or v3.0.1-rc.1",
+        "withheld 1: tool_created.toolName: not_a_name",
+        "withheld 1: prediction_sent.flowGraph.edges.source: unknown_type",
     ]
     assert "capital" not in done.stderr
     assert "label" not in done.stderr

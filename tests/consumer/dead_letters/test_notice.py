@@ -42,3 +42,25 @@ def test_silence_where_there_is_nothing_to_tell(caplog: pytest.LogCaptureFixture
     notice.filed([])
     notice.look(last=True)
     assert caplog.records == []
+
+
+def test_records_of_a_newer_schema_are_told_by_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = FakeClock()
+    notice = DeadLetterNotice(DLQ, clock)
+    for second in range(600):
+        clock.now = 1_000.0 + second
+        notice.filed(letters("unknown_fingerprint", 10))
+        if second == 300:
+            notice.filed(letters("empty", 2))
+    first, empty, summary = [each.getMessage() for each in caplog.records]
+    assert first.startswith("a record of a schema that this release does not have: events[0] offset 0")
+    assert first.endswith("upgrade this consumer, then redrive those with the reason unknown_fingerprint")
+    assert empty.startswith("first dead letter with reason empty")
+    assert summary == "1 more dead letters in events.dlq: empty 1"
+    caplog.clear()
+    notice.look(last=True)
+    assert [each.getMessage() for each in caplog.records] == [
+        "5,999 more dead letters in events.dlq: unknown_fingerprint 5,999"
+    ]

@@ -95,6 +95,7 @@ def test_the_counts_of_a_consumer() -> None:
         assert found["partitions_paused"] == 0
         assert found["last_poll_age_seconds"] == 0
         assert found["event_age_seconds"] == 5
+        assert found["last_commit_timestamp_seconds"] == world.clock.wall_ms / 1000
         world.clock.now += 7
         assert client.metrics()["last_poll_age_seconds"] == 7
         assert "process_resident_memory_bytes" in client.get("/metrics")[1]
@@ -129,6 +130,9 @@ EXPOSED = {
     ("partitions_paused", "gauge", ""),
     ("partition_lag_records", "gauge", "partition,topic"),
     ("partition_held_back_records", "gauge", "partition,topic"),
+    ("build_info", "gauge", "python,version"),
+    ("lag_age_seconds", "gauge", ""),
+    ("last_commit_timestamp_seconds", "gauge", ""),
     ("last_poll_age_seconds", "gauge", ""),
     ("event_age_seconds", "gauge", ""),
     ("events_missing", "gauge", ""),

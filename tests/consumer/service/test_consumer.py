@@ -13,7 +13,7 @@ from flowise_telemetry_consumer import (
     SinkError,
     SinkUnavailableError,
 )
-from flowise_telemetry_consumer.errors import DeadLetterRefusedError, RowRefusedError, SinkDeniedError
+from flowise_telemetry_consumer.errors import DeadLetterRefusedError, SinkDeniedError
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.errors import DeliveryError, DeliveryTimeoutError
@@ -168,20 +168,6 @@ def test_a_sink_that_denies_the_first_write_stops_the_consumer() -> None:
     with pytest.raises(SinkDeniedError, match="a right is missing"):
         world.consumer(settings=settings()).run(StopWhen(world.all_committed))
     assert not world.committed()
-
-
-def test_a_rule_that_refuses_rows_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING, "flowise_telemetry")
-    world = World(partitions=1)
-    world.send_good(10)
-    world.sink.failures = [RowRefusedError("refused: CheckViolation no_tools in tool_created")] * 3
-    counters = world.consumer(settings=settings()).run(StopWhen(world.all_committed))
-    assert (counters.written.total(), counters.retries) == (10, 3)
-    told = [record.message for record in caplog.records if "refused" in record.message]
-    assert told == [
-        "waiting with the partitions paused: refused: CheckViolation no_tools in tool_created;"
-        " the batch is events[0] 0 to 9"
-    ]
 
 
 def test_an_outage_outlives_the_time_to_stop_and_loses_nothing() -> None:

@@ -15,8 +15,10 @@ from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.monitoring.health import MAX_ANSWER_SECONDS, why_not_alive, why_not_ready
 from flowise_telemetry_consumer.reading.batch import RecordBatch
+from flowise_telemetry_consumer.service.refusals import Refusals
 from flowise_telemetry_consumer.service.sink_thread import SinkThread
-from flowise_telemetry_consumer.service.write_attempt import WriteAttempt
+from flowise_telemetry_consumer.service.write_attempt import WriteAttempt, WritePath
+from flowise_telemetry_consumer.sinks.parts import WriteSize
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import RebalanceCallback, TopicPartition
@@ -212,15 +214,16 @@ def test_a_batch_that_was_given_up_neither_claims_nor_writes_afterwards() -> Non
     reader.assign({world.partitions[0]: 0})
     batch = RecordBatch()
     batch.add(reader.poll(timeout_seconds=1, max_records=10), now=0.0)
-    attempt = WriteAttempt(
-        batch,
-        claim=world.partitions,
+    path = WritePath(
         decoder=Decoder(catalog()),
         sink=world.sink,
         source=GROUP,
         dead_letters=DeadLetterQueue(world.broker.open_writer(), topic=DLQ, group=GROUP, clock=world.clock),
         limits=LimitWatch(DeadLetterLimits()),
+        refusals=Refusals("wait", 0, world.clock),
+        size=WriteSize(),
     )
+    attempt = WriteAttempt(batch, path, claim=world.partitions)
     attempt.abandon()
     attempt.advance(flush_seconds=0)
     assert (world.sink.claims, world.sink.batches) == ([], [])

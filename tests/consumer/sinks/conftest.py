@@ -19,6 +19,7 @@ from flowise_telemetry_consumer.sinks.clickhouse.address import address_of
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server
 from flowise_telemetry_consumer.sinks.registry import SINK_KINDS
 from flowise_telemetry_schemas import catalog
+from tests.consumer.sinks.clickhouse_engine import Engine
 from tests.consumer.sinks.roles import ReadableSink, open_readable
 from tests.services.object_store import ACCESS_KEY, SECRET_KEY, ObjectStoreService
 
@@ -48,13 +49,23 @@ def _kinds(*kinds: str) -> list[Any]:
     return [pytest.param(kind, marks=marks.get(kind, ())) for kind in kinds]
 
 
+def _clickhouse_url(request: pytest.FixtureRequest, folder: Path) -> str:
+    if CLICKHOUSE_SERVER:
+        return _database_of(CLICKHOUSE_SERVER)
+    engine: Engine = request.getfixturevalue("engine")
+    if request.node.get_closest_marker("in_another_process") is None:
+        return engine.database()
+    engine.end()
+    return f"clickhouse:///{folder}/events"
+
+
 def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     if kind == "postgresql":
         # A schema of its own is made in no time, a database takes a second where every write goes to the disk.
         url: str = request.getfixturevalue("postgres_url")
         return f"{url}{'&' if '?' in url else '?'}schema=test_{uuid.uuid4().hex}"
-    if kind == "clickhouse" and CLICKHOUSE_SERVER:
-        return _database_of(CLICKHOUSE_SERVER)
+    if kind == "clickhouse":
+        return _clickhouse_url(request, folder)
     if kind == UNDER_TEST:
         return kind.format(folder=folder)
     if kind == "delta+s3":

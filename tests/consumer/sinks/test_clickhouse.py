@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +22,7 @@ from flowise_telemetry_consumer.sinks.clickhouse.server import Server
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, held, sizes
+from tests.consumer.sinks.clickhouse_engine import Engine
 
 pytestmark = pytest.mark.slow  # each starts the engine
 
@@ -27,8 +31,8 @@ EVENTS = sorted(sizes(batch()))
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"clickhouse:///{tmp_path}/events"
+def url(engine: Engine) -> str:
+    return engine.database()
 
 
 @pytest.fixture
@@ -93,7 +97,8 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, table: str, act: Callable[[], Non
 
 def test_other_programs_find_native_types(sink: ClickhouseSink, server: Server) -> None:
     sink.write(batch())
-    types = server.rows("SELECT type FROM system.columns WHERE table = 'prediction_sent' ORDER BY position")
+    its = "database = currentDatabase() AND table = 'prediction_sent'"
+    types = server.rows(f"SELECT type FROM system.columns WHERE {its} ORDER BY position")
     assert [kind for (kind,) in types] == [
         *("UUID", "DateTime64(3, 'UTC')", "UUID", "UUID", "Int64", "String", "UUID", "UUID", "LowCardinality(String)"),
         "Tuple(nodes Array(String), edges Array(Tuple(source String, target String)))",
@@ -304,6 +309,9 @@ def test_an_address_is_shown_without_its_password(url: str, shown: str, port: in
         "clickhouse://h:geheim/x",
         "clickhouse://h/geheim/x",
         "clickhouse://h?a=geheim",
+        "clickhouse:///folder?a=geheim",
+        "clickhouse:///folder?database=a/geheim",
+        "clickhouse:///folder?geheim",
     ],
 )
 def test_an_address_that_cannot_be_read_is_not_repeated(url: str) -> None:
@@ -377,3 +385,30 @@ def test_only_so_many_ids_are_remembered(sink: ClickhouseSink, monkeypatch: pyte
     for number in range(8):
         assert sink.write(batch(number, repeat=10)).duplicates == sizes(batch(repeat=10))
     assert sink.counts() == {event: 80 * size for event, size in times(1).items()}
+
+
+def test_a_folder_holds_several_databases(engine: Engine) -> None:
+    urls = [engine.database(), engine.database()]
+    for times_written, url in enumerate(urls):
+        sink = open_clickhouse(url)
+        assert sink.url == url
+        sink.prepare(catalog())
+        for number in range(times_written):
+            sink.write(batch(number))
+        assert sink.counts() == times(times_written)
+        sink.close()
+
+
+def test_a_crash_ends_the_process_at_once(tmp_path: Path) -> None:
+    code = f"""
+import ctypes, threading
+from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_schemas import catalog
+sink = open_sink("clickhouse:///{tmp_path}/events")
+sink.prepare(catalog())
+crash = threading.Thread(target=ctypes.CDLL(None).memset, args=(8, 1, 8))
+crash.start()
+crash.join()
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=120, check=False, capture_output=True)
+    assert done.returncode == -signal.SIGSEGV

@@ -59,7 +59,8 @@ def in_delta(url: str) -> dict[str, str | None]:
 
 def in_clickhouse(url: str) -> dict[str, str | None]:
     server = Server(address_of(url))
-    rows = server.rows("SELECT name, comment FROM system.columns WHERE table = 'tool_created'")
+    its = "database = currentDatabase() AND table = 'tool_created'"
+    rows = server.rows(f"SELECT name, comment FROM system.columns WHERE {its}")
     server.close()
     return {column: comment or None for column, comment in rows if column != BATCH}
 
@@ -76,7 +77,12 @@ def in_clickhouse(url: str) -> dict[str, str | None]:
 def test_columns_have_the_docs_of_their_fields_as_comments(
     kind: str, comments_of: Callable[[str], dict[str, str | None]], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = request.getfixturevalue("new_postgres_url") if kind == "postgresql" else f"{kind}:///{tmp_path}/events"
+    if kind == "postgresql":
+        url = request.getfixturevalue("new_postgres_url")
+    elif kind == "clickhouse":
+        url = request.getfixturevalue("engine").database()
+    else:
+        url = f"{kind}:///{tmp_path}/events"
 
     def prepared(schemas: list[EventSchema]) -> dict[str, str | None]:
         with closing(open_database(url)) as sink:

@@ -13,6 +13,7 @@ from flowise_telemetry_consumer.decoding.frames import frame_of, polars_schema
 from flowise_telemetry_consumer.errors import RowRefusedError, SinkError
 from flowise_telemetry_consumer.sinks import (
     Batch,
+    Erasable,
     KeepsProgress,
     Prunable,
     Readable,
@@ -34,7 +35,7 @@ NONE_HELD = dict.fromkeys(catalog().names, 0)
 def test_a_sink_has_the_roles_that_its_kind_says(sink_url: str) -> None:
     kind, sink = sink_kind(sink_url), open_sink(sink_url)
     assert isinstance(sink, Sink)
-    roles = {role for role in (KeepsProgress, Prunable, Readable, Stageable) if isinstance(sink, role)}
+    roles = {role for role in (Erasable, KeepsProgress, Prunable, Readable, Stageable) if isinstance(sink, role)}
     assert roles == kind.roles
     sink.close()
 
@@ -223,6 +224,7 @@ def test_writers_that_start_and_write_at_once_write_each_event_once(shared_url: 
     assert open_readable(shared_url).counts() == {event: 20 * 20 * size for event, size in sizes(batch()).items()}
 
 
+@pytest.mark.in_another_process
 @pytest.mark.slow
 def test_a_kill_leaves_whole_batches_and_the_next_delivery_completes_them(sink_url: str) -> None:
     process = start(sink_url, batches=1000, repeat=200)

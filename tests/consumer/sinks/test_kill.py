@@ -33,6 +33,7 @@ def write_on(url: str) -> None:
     sink.close()
 
 
+@pytest.mark.in_another_process
 @pytest.mark.slow
 @pytest.mark.xdist_group("kills")
 def test_killed_again_and_again_it_ends_with_every_row_once(database_url: str) -> None:

@@ -184,6 +184,7 @@ def test_a_sink_that_was_never_claimed_has_no_progress(database: ClaimedSink) ->
     assert database.progress() == []
 
 
+@pytest.mark.in_another_process
 @pytest.mark.slow
 def test_who_is_killed_between_two_writes_is_gone_on_from_where_he_was(database: ClaimedSink, claimed_url: str) -> None:
     code = f"""

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
+from collections.abc import Callable
 
 import pytest
 
+import flowise_telemetry.encoding.encoder  # noqa: F401 - what it takes from the catalog is not the broken one
+from flowise_telemetry.delivery.queue import EventQueue
+from flowise_telemetry.delivery.requests import Requests
+from flowise_telemetry.delivery.wakeup import Wakeup
+from flowise_telemetry.delivery.worker import Worker
+from flowise_telemetry.stats import Counts
 from flowise_telemetry_transport import InMemoryBroker
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import stored, tool_created, wait_until
@@ -65,3 +73,40 @@ def test_a_close_does_not_wait_for_a_mend_that_does_not_come(
     warnings = [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
     assert len(warnings) == 2
     assert "10 events were lost by the end: 10 closed; " in warnings[1]
+
+
+def test_a_sender_that_cannot_be_loaded_is_tried_again_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "flowise_telemetry")
+    attempts: list[float] = []
+    now = [100.0]
+
+    def load() -> None:
+        attempts.append(now[0])
+        if len(attempts) < 6:
+            raise ImportError("no module named nothing")
+
+    class Asleep(Wakeup):
+        def wait(self, timeout_seconds: float | None, *, has_work: Callable[[], bool]) -> None:
+            now[0] += timeout_seconds or 0.0
+
+    worker = Worker(
+        queue=EventQueue(max_events=1, max_bytes=1_000, wakeup=Asleep()),
+        counts=Counts(None),
+        wakeup=Asleep(),
+        requests=Requests(),
+        load=load,
+        clock=lambda: now[0],
+    )
+    worker._work(lambda: False)
+    waits = [after - before for before, after in itertools.pairwise(attempts)]
+    assert [longest / 2 <= wait <= longest for wait, longest in zip(waits, (0.5, 1, 2, 4, 8), strict=True)] == [
+        True
+    ] * 5
+    assert [(line.levelname, line.getMessage().partition(" after")[0]) for line in caplog.records] == [
+        (
+            "WARNING",
+            "telemetry: the sender cannot be loaded and is tried again: ImportError('no module named nothing')",
+        ),
+        ("INFO", "telemetry: loading the sender works again"),
+    ]
+    assert worker.last_error is None

@@ -285,8 +285,6 @@ BAD: dict[str, Any] = {
     "missing field": tool(tool_id=None),
     "over-long id": tool(tool_id=ID * 100),
     "odd characters": tool(tool_id="../../etc/passwd\x00"),
-    "prose": tool(tool_name="What is the capital of France?"),
-    "lone surrogate": tool(tool_name="a\ud800"),
     "NaN": tool(tool_id=float("nan")),
     "10,000 nodes": prediction_sent(10_000),
     "a graph that is a dict": with_graph({"nodes": [], "edges": []}),
@@ -294,6 +292,8 @@ BAD: dict[str, Any] = {
     "nodes without a length": with_graph(FlowGraph(nodes=iter(()), edges=())),  # type: ignore[arg-type]
     "a node that is a dict": with_graph(FlowGraph(nodes=({"id": "llm_0", "prompt": "x"},), edges=())),  # type: ignore[arg-type]
     "a dict in place of an event": {"event": "tool_created", "properties": {}},
+    "prose for a version": tool(version="What is the capital of France?"),
+    "lone surrogate": tool(version="3.0.1\ud800"),
     "None": None,
     "an object that raises": NotAnEvent(),
 }
@@ -339,13 +339,13 @@ def test_strict_names_event_field_and_rule(make_telemetry: MakeTelemetry) -> Non
 
 
 def test_an_event_is_what_it_was_when_it_was_sent(make_telemetry: MakeTelemetry, broker: InMemoryBroker) -> None:
-    nodes = ["llm_0"]
+    nodes = ["llmChain_0"]
     graph = FlowGraph(nodes=nodes, edges=[])  # type: ignore[arg-type]  # lists are taken over
     telemetry = make_telemetry()
     telemetry.send_telemetry(with_graph(graph))
     nodes.append("changed_1")
     assert telemetry.flush(5.0)
-    assert stored(broker)[0]["flowGraph"]["nodes"] == ["llm_0"]
+    assert stored(broker)[0]["flowGraph"]["nodes"] == ["llmChain_0"]
 
 
 def test_on_drop_that_raises_or_flushes_does_no_harm(make_telemetry: MakeTelemetry, broker: InMemoryBroker) -> None:

@@ -64,7 +64,7 @@ def test_it_tells_what_was_dropped_by_reason(make_telemetry: MakeTelemetry, brok
     broker.fail_next_deliveries(MessageTooLargeError("over the topic's limit"))
     broker.fail_next_deliveries(DeliveryError("invalid record"))
     telemetry = make_telemetry()
-    bad: list[Any] = [None, dataclasses.replace(tool_created(), tool_name="two words")]
+    bad: list[Any] = [None, dataclasses.replace(tool_created(), tool_id="two words")]
     for event in (tool_created(1), tool_created(2), bad[0], tool_created(3), bad[1]):
         telemetry.send_telemetry(event)
     telemetry.close()

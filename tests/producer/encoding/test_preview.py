@@ -43,8 +43,15 @@ def test_the_preview_creates_nothing(environ: dict[str, str], config_dir: Path) 
 
 
 def test_the_preview_refuses_what_would_be_dropped(environ: dict[str, str]) -> None:
-    with pytest.raises(ValidationError, match="toolName"):
-        preview(type(tool_created())(tool_id=ID, tool_name="two words"), environ=environ)
+    with pytest.raises(ValidationError, match="toolId"):
+        preview(type(tool_created())(tool_id="two words", tool_name="a_tool"), environ=environ)
+
+
+def test_the_preview_withholds_what_would_be_withheld(environ: dict[str, str]) -> None:
+    event = type(tool_created())(tool_id=ID, tool_name="two words")
+    assert preview(event, environ=environ).record["toolName"] is None
+    hashed = preview(event, environ={**environ, "FLOWISE_TELEMETRY_IDS": "hashed"})
+    assert hashed.record["toolId"] != ID
 
 
 def test_the_control_record_is_shown_too(environ: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from flowise_telemetry import Edge, FlowGraph, OriginType, PredictionSent
+from flowise_telemetry import Edge, FlowGraph, OriginType, PredictionSent, ToolCreated, VectorUpserted
 from flowise_telemetry_transport import InMemoryBroker
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import ID, prediction_sent, stored_records, tool_created
@@ -76,7 +76,7 @@ def test_nothing_of_the_machine_or_the_app_is_in_the_topics_bytes(
         )
     )
     telemetry.send_telemetry(tool_created())
-    # Planted in the events themselves: these are dropped.
+    # Planted in the events themselves: two are dropped, of the others the value is withheld, hashed or renamed.
     for bad in (
         PredictionSent(chatflow_id=PLANTED, chat_id=ID, type=OriginType.INTERNAL, flow_graph=FlowGraph((), ())),
         PredictionSent(
@@ -86,14 +86,20 @@ def test_nothing_of_the_machine_or_the_app_is_in_the_topics_bytes(
             chatflow_id=ID,
             chat_id=ID,
             type=OriginType.INTERNAL,
-            flow_graph=FlowGraph((PLANTED,), (Edge(PLANTED, "a_0"),)),
+            flow_graph=FlowGraph((PLANTED, f"{PLANTED}_0", "zq8v_0"), (Edge(PLANTED, "zq8v_0"),)),
+        ),
+        PredictionSent(chatflow_id=ID, chat_id=PLANTED, type=OriginType.INTERNAL, flow_graph=FlowGraph((), ())),
+        ToolCreated(tool_id=ID, tool_name=PLANTED),
+        ToolCreated(tool_id=ID, tool_name=PLANTED.replace("-", "_")),
+        VectorUpserted(
+            chatflow_id=ID, type=OriginType.INTERNAL, flow_graph=FlowGraph((), ()), stop_node_id=f"{PLANTED}_0"
         ),
     ):
         telemetry.send_telemetry(bad)
     assert telemetry.flush(5.0)
-    assert telemetry.stats().dropped == {"invalid": 3}
+    assert telemetry.stats().dropped == {"invalid": 2}
     records = stored_records(broker, "topic")
-    assert len(records) == 2
+    assert len(records) == 7
     written = b"\n".join((r.key or b"") + (r.value or b"") + repr(r.headers).encode() for r in records)
     assert b"chatOpenAI_0" in written
     for secret in {PLANTED.encode(), PLANTED.encode().hex().encode(), b"zq8v"} | of_this_machine():

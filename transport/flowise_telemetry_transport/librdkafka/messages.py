@@ -42,7 +42,7 @@ class Messages:
             for message in messages:
                 topic, partition, offset = message.topic(), message.partition(), message.offset()
                 tp = ours.get((topic, partition))
-                if tp in broken:
+                if broken and tp in broken:
                     continue  # read again after the broken one
                 error = message.error()
                 if error is not None:
@@ -54,6 +54,7 @@ class Messages:
                     continue
                 try:
                     kind, timestamp_ms = message.timestamp()
+                    headers = message.headers()
                     record = Record(
                         topic,
                         partition,
@@ -61,7 +62,7 @@ class Messages:
                         -1 if kind == none else timestamp_ms,
                         message.key(),
                         message.value(),
-                        tuple(message.headers() or ()),
+                        tuple(headers) if headers else (),
                     )
                 except (UnicodeDecodeError, SystemError) as unparsed:
                     # confluent-kafka raises the first as the cause of the second.

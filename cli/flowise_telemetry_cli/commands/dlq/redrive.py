@@ -138,6 +138,7 @@ def _report(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
     rows = [
         *((f"{good}: {event}", count) for event, count in sorted(result.written.items())),
         *((f"already there: {event}", count) for event, count in sorted((+result.already_there).items())),
+        *((f"erased from the sink: {event}", count) for event, count in sorted((+result.erased).items())),
         *((f"still bad: {reason}", count) for reason, count in sorted(result.still_bad.items())),
         *((what, count) for what, count in others if count),
         ("dead letters", result.dead),
@@ -152,6 +153,7 @@ def _document(result: RedriveResult, *, dry_run: bool) -> dict[str, object]:
         "dead": result.dead,
         "written": dict(+result.written),
         "already_there": dict(+result.already_there),
+        "erased": dict(+result.erased),
         "still_bad": dict(+result.still_bad),
         "not_chosen": result.not_chosen,
         "given_up": result.given_up,

@@ -33,13 +33,25 @@ def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> N
     if as_json:
         say(json.dumps(_document(result)))
         return
-    head = ("partition", "offsets read", "written", "already there", "dead letters", "filtered", "gaps", "left")
+    erased = ("erased",) if result.erased else ()
+    head = (
+        "partition",
+        "offsets read",
+        "written",
+        "already there",
+        *erased,
+        "dead letters",
+        "filtered",
+        "gaps",
+        "left",
+    )
     rows = [
         (
             tp.partition,
             part.offsets_read,
             part.written,
             part.already_there,
+            *([part.erased] if erased else []),
             part.dead,
             part.filtered,
             part.gaps,
@@ -48,13 +60,16 @@ def report(result: ReplayResult, *, as_json: bool, to_stderr: bool = False) -> N
         for tp, part in sorted(result.partitions.items())
     ]
     if len(rows) > 1:
-        rows = [*rows, ("all", *(sum(row[column] for row in rows) for column in range(1, len(head))))]  # type: ignore[list-item]  # a heading among numbers
+        rows = [*rows, ("all", *(sum(row[column] for row in rows) for column in range(1, len(head))))]  # type: ignore[arg-type]  # a heading among numbers
     say(table(head, rows))
     events = sorted({*result.written, *result.already_there})
     if events:
         say()
         lines = [(event, result.written[event], result.already_there[event]) for event in events]
         say(table(("event", "written", "already there"), lines))
+    if result.erased:
+        say()
+        say(table(("left out as erased", "events"), sorted(result.erased.items())))
     if result.dead:
         say()
         say(table(("dead letters", "count"), sorted(result.dead.items())))
@@ -107,9 +122,9 @@ def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
         echo()
         echo(
             table(
-                ("event", "in the range", "already there", "to write"),
+                ("event", "in the range", "already there", "erased", "to write"),
                 [
-                    (event, count, plan.already_there[event], count - plan.already_there[event])
+                    (event, count, there := plan.already_there[event], gone := plan.erased[event], count - there - gone)
                     for event, count in sorted(plan.events.items())
                 ],
             )
@@ -147,6 +162,7 @@ def _plan_document(plan: ReplayPlan) -> dict[str, Any]:
         "sink_error": plan.sink_error,
         "events": dict(plan.events),
         "already_there": dict(+plan.already_there),
+        "erased": dict(+plan.erased),
         "dead": dict(plan.dead),
         "partitions": {str(tp.partition): dataclasses.asdict(part) for tp, part in sorted(plan.partitions.items())},
     }
@@ -162,6 +178,7 @@ def _document(result: ReplayResult) -> dict[str, Any]:
         "adds_up": not result.discrepancies(),
         "written": dict(+result.written),
         "already_there": dict(+result.already_there),
+        "erased": dict(+result.erased),
         "dead": dict(+result.dead),
         "filtered": result.filtered,
         "partitions": {
@@ -172,6 +189,7 @@ def _document(result: ReplayResult) -> dict[str, Any]:
                 "position": part.position,
                 "written": part.written,
                 "already_there": part.already_there,
+                "erased": part.erased,
                 "dead": part.dead,
                 "filtered": part.filtered,
                 "gaps": part.gaps,

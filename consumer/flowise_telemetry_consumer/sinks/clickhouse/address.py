@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from flowise_telemetry_consumer.sinks.parameters import misspelt
 from flowise_telemetry_consumer.sinks.passwords import NO_PASSWORD, Password
 from flowise_telemetry_schemas import ConfigurationError
 
@@ -54,7 +55,7 @@ def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address
     files = said.pop("password_file", [""])
     secure = said.pop("secure", ["true" if port in _TLS_PORTS else "false"])
     if not parts.hostname or parts.fragment or set("/@") & set(database) or said or secure[-1] not in ("true", "false"):
-        raise _unreadable()
+        raise _unreadable(misspelt(said, ("password_file", "secure")))
     password = Password.found(unquote(parts.password or ""), files[-1], environment, "CLICKHOUSE_PASSWORD")
     if password == NO_PASSWORD and parts.password is None:
         password = Password(environment.get("CLICKHOUSE_PASSWORD", ""))
@@ -80,20 +81,28 @@ def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address
 
 
 def _folder(path: str) -> Address:
-    if not path or path.endswith("/") or "?" in path:
-        raise _unreadable()
+    folder, _, query = path.partition("?")
+    try:
+        said = parse_qs(query, strict_parsing=bool(query))
+    except ValueError:
+        raise _unreadable() from None
+    database = said.pop("database", [_FOLDER_DATABASE])[-1]
+    if not folder or folder.endswith("/") or said or set("/@") & set(database):
+        raise _unreadable(misspelt(said, ("database",)))
     return Address(
-        arguments={"interface": "chdb", "path": path},
-        database=_FOLDER_DATABASE,
+        arguments={"interface": "chdb", "path": folder},
+        database=database,
         # This text must never change: the ids of replays are hashes of it (``ReplayRequest.run_id``).
         shown=f"clickhouse:///{path}",
         makes_database=True,
     )
 
 
-def _unreadable() -> ConfigurationError:
-    return ConfigurationError(
-        "not a ClickHouse URL: it is clickhouse://user@host:8443/database, with ?secure=false for plain HTTP on "
-        "another port, or clickhouse:///relative/folder for the engine in this process; percent-encode special "
-        "characters of a password, or give it as CLICKHOUSE_PASSWORD or CLICKHOUSE_PASSWORD_FILE"
+def _unreadable(meant: str = "") -> ConfigurationError:
+    form = (
+        "it is clickhouse://user@host:8443/database, with ?secure=false for plain HTTP on another port, or "
+        "clickhouse:///relative/folder for the engine in this process, with ?database=name for another database than "
+        f"{_FOLDER_DATABASE}; percent-encode special characters of a password, or give it as CLICKHOUSE_PASSWORD or "
+        "CLICKHOUSE_PASSWORD_FILE"
     )
+    return ConfigurationError(f"not a ClickHouse URL: {f'{meant}; ' if meant else ''}{form}")

@@ -7,9 +7,10 @@ whose texts contain names alone.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
-from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import RowRefusedError, SinkDeniedError, SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.clickhouse.address import Address
 
 __all__ = ["translate_errors"]
@@ -32,6 +33,7 @@ _OUTAGES = {
 }
 _DENIED = "ACCESS_DENIED"
 _LOGIN = ("AUTHENTICATION_FAILED", "REQUIRED_PASSWORD", "WRONG_PASSWORD", "UNKNOWN_USER")
+_RULE = "VIOLATED_CONSTRAINT"
 _MISSING = ("UNKNOWN_DATABASE", "UNKNOWN_TABLE", "UNKNOWN_IDENTIFIER", "NO_SUCH_COLUMN_IN_TABLE")
 
 
@@ -59,7 +61,16 @@ def _failure(error: Exception, address: Address) -> SinkError:
         return SinkDeniedError(f"{shown} refused: {_grant(str(error))}: GRANT it to the role of docs/sinks.md")
     if name in _MISSING:
         return SinkError(f"{shown}: {name}: a database is made by its owner, a consumer makes tables when it starts")
-    return SinkError(f"{shown} refused: {name}")
+    return _refusal(name, str(error), shown)
+
+
+def _refusal(name: str, text: str, shown: str) -> SinkError:
+    """Return our error for what a rule of a table refuses, or for what is not known here."""
+    if name != _RULE:
+        return SinkError(f"{shown} refused: {name}")
+    found = re.search(r"Constraint `(\w+)` for table (\S+)", text)
+    rule = f" {found[1]} of {found[2]}" if found else ""
+    return RowRefusedError(f"{shown} refused: {name}{rule}; change or drop that rule")
 
 
 def _unreached(error: Exception, address: Address) -> SinkError:

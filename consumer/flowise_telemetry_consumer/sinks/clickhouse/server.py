@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import io
+import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +29,13 @@ _INSERT_SETTINGS: dict[str, Any] = {
     # A batch of a thousand months (clocks are wrong) is still one batch.
     "max_partitions_per_insert_block": 0,
 }
+
+
+_CRASHES = [
+    number
+    for number in signal.Signals
+    if number.name in {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
+]
 
 
 class Server:
@@ -98,7 +108,10 @@ def _connect(address: Address) -> Client:
     if not address.makes_database:
         arguments = {**address.arguments, "password": address.password.read() or ""}
         return clickhouse_connect.get_client(**arguments, database=address.database)
+    is_first = "chdb" not in sys.modules
     client = clickhouse_connect.get_client(**address.arguments)
+    if is_first:
+        _let_crashes_end_the_process()
     try:
         client.command(f"CREATE DATABASE IF NOT EXISTS {name(address.database)} ENGINE = Atomic")
         client.database = address.database
@@ -106,6 +119,21 @@ def _connect(address: Address) -> Client:
         client.close()
         raise
     return client
+
+
+def _let_crashes_end_the_process() -> None:
+    """Undo what chdb does to the signals of a crash when it is imported.
+
+    Its handlers let the thread that crashed stand still for minutes, while the process lives on and each statement in
+    it fails with ABORTED. A process that ends is started again.
+    """
+    for number in _CRASHES:
+        # Python sets handlers from the main thread alone.
+        with contextlib.suppress(ValueError):
+            signal.signal(number, signal.SIG_DFL)
+    if faulthandler.is_enabled():
+        faulthandler.disable()
+        faulthandler.enable()
 
 
 def name(identifier: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
+from flowise_telemetry_consumer.sinks.parameters import misspelt
 from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["Place", "place_of"]
@@ -64,7 +65,8 @@ def place_of(url: str, environ: Mapping[str, str]) -> Place:
         raise ConfigurationError(f"a delta sink on object storage is {form}; a prefix has only A-Z a-z 0-9 . _ = - /")
     if set(given) - set(_PARAMETERS[kind]):
         allowed = " and ".join(_PARAMETERS[kind]) or "no parameters"
-        raise ConfigurationError(f"a delta sink on {kind} takes only {allowed}")
+        meant = misspelt(given, _PARAMETERS[kind])
+        raise ConfigurationError(f"a delta sink on {kind} takes only {allowed}{f'; {meant}' if meant else ''}")
     if kind == "s3":
         return _s3(parts.netloc, prefix, given, environ)
     options = {"account_name": given["account_name"]} if given.get("account_name") else {}

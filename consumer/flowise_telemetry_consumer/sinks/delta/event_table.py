@@ -12,7 +12,15 @@ from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError, S
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, new_path, parts_by_date
 from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS, KnownIds
 from flowise_telemetry_consumer.sinks.delta.log import TableLog, now_ms
-from flowise_telemetry_consumer.sinks.delta.rows import DATE, decoded, encoded, merged_fields, rows_of, table_fields
+from flowise_telemetry_consumer.sinks.delta.rows import (
+    DATE,
+    decoded,
+    encoded,
+    merged_fields,
+    rows_of,
+    sorted_by_id,
+    table_fields,
+)
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.event_ids import first_of_each
 from flowise_telemetry_consumer.sinks.row_files import RowFile, rows_of_files
@@ -75,8 +83,8 @@ class EventTable:
         raise self._contended()
 
     def pending(self, frame: pl.DataFrame, origin: str) -> Pending:
-        """Return the rows of a frame that the table does not hold, encoded; nothing is written yet."""
-        rows = first_of_each(frame)
+        """Return the rows of a frame that the table does not hold, sorted by id and encoded; nothing is written yet."""
+        rows = sorted_by_id(first_of_each(frame))
         for _ in range(_LOOK_UP_TRIES):
             try:
                 known = self._known.among(rows["event_id"])

@@ -5,10 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import polars as pl
 
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, made_at
+from flowise_telemetry_consumer.sinks.delta.files import MINUTE_DIGITS, minutes_of
 from flowise_telemetry_consumer.sinks.delta.log import Change, TableLog
 from flowise_telemetry_consumer.sinks.delta.rows import ROW_GROUP_ROWS
 from flowise_telemetry_consumer.sinks.delta.store import Store
@@ -26,8 +28,11 @@ _SHARE = 0.01
 _MAX_PARTS = 64
 """How many batches of one minute are remembered apart."""
 
-_MINUTE_DIGITS = 8
-"""The digits of an id that change every 65 seconds: the ids that share them are looked up and remembered together."""
+_MAX_NEW_MINUTES = 100
+"""Of one batch: events of more minutes are late ones, that are soon followed by those of others."""
+
+_MAX_MINUTES = 2_000
+"""How many minutes are remembered: of a table with an event now and then these hold hardly any ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,9 @@ class KnownIds:
     """The ids of one table, for one writer, as of the version of its log.
 
     An id starts with the time at which it was made, so those of a batch are of few minutes, and only files whose
-    statistics tell of these minutes can hold them. Minutes that have a share of the batch are read whole and
-    remembered, the least used is forgotten; ids of other minutes (late ones, those of a wrong clock) are looked up one
+    statistics tell of these minutes can hold them. Minutes of which no file can hold any, as mostly those of new
+    events, are remembered without a look. Of the others, those that have a share of the batch are read whole and
+    remembered, the least used is forgotten; ids of what is left (late ones, those of a wrong clock) are looked up one
     file after the other. Whatever the ids are, the answer is exact.
     """
 
@@ -70,7 +76,7 @@ class KnownIds:
             return
         if change.removed:
             self.forget()
-        for minute in [minute for minute in self._minutes if any(_may_hold(it, [minute]) for it in change.added)]:
+        for minute in [minute for minute in self._minutes if any(minutes_of(it, [minute]) for it in change.added)]:
             self._forget_minute(minute)
 
     def among(self, event_ids: pl.Series) -> pl.Series:
@@ -78,21 +84,21 @@ class KnownIds:
         if event_ids.is_empty():
             return pl.Series([], dtype=pl.Boolean())
         least, greatest = str(event_ids.min()), str(event_ids.max())
-        first = least[:_MINUTE_DIGITS]
-        if first in self._minutes and greatest[:_MINUTE_DIGITS] == first:
-            # Last in the order of use.
-            held = self._minutes[first] = self._minutes.pop(first)
-            return _are_in(event_ids, [its.ids for its in held if its.first <= greatest and its.last >= least])
-        minutes = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
+        minutes = event_ids.str.head(MINUTE_DIGITS).alias("minute")
+        counts = dict(minutes.value_counts().iter_rows())
+        new = self._without_ids(sorted(counts))
         known = _none(len(event_ids))
         missing: list[str] = []
         odd: list[str] = []
         cached: list[pl.Series] = []
-        for minute, count in minutes.value_counts().iter_rows():
+        for minute, count in counts.items():
             if minute in self._minutes:
                 # Last in the order of use.
                 held = self._minutes[minute] = self._minutes.pop(minute)
                 cached += [its.ids for its in held if its.first <= greatest and its.last >= least]
+            elif minute in new:
+                if len(new) <= _MAX_NEW_MINUTES:
+                    self._minutes[minute] = []
             elif count >= len(event_ids) * _SHARE:
                 missing.append(minute)
             else:
@@ -107,7 +113,7 @@ class KnownIds:
         return known
 
     def added(self, event_ids: pl.Series) -> None:
-        """Remember ids that were written."""
+        """Remember ids that were written, and are sorted."""
         for minute, ids in _by_minute(event_ids):
             before = self._minutes.get(minute)
             # A minute that was too much to remember is not remembered in part.
@@ -116,8 +122,18 @@ class KnownIds:
                 self._cached_ids += len(ids)
                 if len(before) > _MAX_PARTS:
                     self._minutes[minute] = [_Held.of(pl.concat([its.ids for its in before], rechunk=True))]
-        while self._cached_ids > self._max_cached_ids:
+        while self._cached_ids > self._max_cached_ids or len(self._minutes) > _MAX_MINUTES:
             self._forget_minute(next(iter(self._minutes)))
+
+    def _without_ids(self, minutes: Sequence[str]) -> frozenset[str]:
+        """Return those of these sorted minutes that are not remembered and of which no file can hold an id."""
+        unknown = [minute for minute in minutes if minute not in self._minutes]
+        begun = [0] * (len(unknown) + 1)  # how many more files than at the minute before
+        for file in self._log.files.with_ids_of(unknown):
+            places = minutes_of(file, unknown)
+            begun[places.start] += 1
+            begun[places.stop] -= 1
+        return frozenset(minute for minute, files in zip(unknown, accumulate(begun), strict=False) if not files)
 
     def _forget_minute(self, minute: str) -> None:
         self._cached_ids -= sum(len(its.ids) for its in self._minutes.pop(minute))
@@ -136,7 +152,7 @@ class KnownIds:
                 held = []
         if total <= self._max_cached_ids:
             self._minutes |= {minute: [] for minute in minutes}
-            for minute, ids in _by_minute(pl.concat(held)) if held else ():
+            for minute, ids in _by_minute(pl.concat(held).sort()) if held else ():
                 self._minutes[minute] = [_Held.of(ids)]
             self._cached_ids += total
         return known
@@ -147,7 +163,7 @@ class KnownIds:
         made = [made_at(event_id) for event_id in event_ids]
         found = [pl.Series("event_id", [], pl.String())]
         small: list[str] = []
-        for file in self._log.files.values():
+        for file in self._log.files.with_ids_of(sorted({its[:MINUTE_DIGITS] for its in made})):
             wanted = event_ids[bisect_left(made, file.first) : bisect_right(made, file.last)]
             if wanted and file.rows is not None and file.rows <= ROW_GROUP_ROWS:
                 small.append(self._path(file))
@@ -163,8 +179,8 @@ class KnownIds:
     def _held_in(self, minutes: Iterable[str]) -> Iterator[pl.Series]:
         """Yield the ids of these minutes that the files hold, some files at a time."""
         wanted = sorted(minutes)
-        files = [self._path(file) for file in self._log.files.values() if _may_hold(file, wanted)]
-        minute = pl.col("event_id").str.head(_MINUTE_DIGITS)
+        files = [self._path(file) for file in self._log.files.with_ids_of(wanted)]
+        minute = pl.col("event_id").str.head(MINUTE_DIGITS)
         for paths in _parts(files, _FILES_AT_ONCE):
             scanned = self._store.scan(paths).select("event_id")
             # The first condition passes over row groups, by their smallest and largest id.
@@ -179,11 +195,6 @@ def _parts(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (paths[start : start + size] for start in range(0, len(paths), size))
 
 
-def _may_hold(file: DataFile, minutes: Sequence[str]) -> bool:
-    first, last = file.first[:_MINUTE_DIGITS], file.last[:_MINUTE_DIGITS]
-    return any(first <= minute <= last for minute in minutes)
-
-
 def _are_in(event_ids: pl.Series, known: Sequence[pl.Series]) -> pl.Series:
     known = [ids for ids in known if len(ids)]
     if not known:
@@ -196,12 +207,8 @@ def _none(count: int) -> pl.Series:
 
 
 def _by_minute(event_ids: pl.Series) -> Iterator[tuple[str, pl.Series]]:
-    if event_ids.is_empty():
-        return
-    first = str(event_ids.min())[:_MINUTE_DIGITS]
-    if str(event_ids.max())[:_MINUTE_DIGITS] == first:
-        yield first, event_ids
-        return
-    minute = event_ids.str.head(_MINUTE_DIGITS).alias("minute")
-    minutes = pl.DataFrame([event_ids.alias("event_id"), minute]).group_by("minute").agg("event_id")
-    yield from zip(minutes["minute"], minutes["event_id"], strict=True)
+    """Yield sorted ids by minute."""
+    start = 0
+    for count, minute in event_ids.str.head(MINUTE_DIGITS).rle().struct.unnest().iter_rows():
+        yield minute, event_ids.slice(start, count)
+        start += count

@@ -19,6 +19,7 @@ import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.delta.data_file import STATISTICS_TIME, DataFile, data_file_of
+from flowise_telemetry_consumer.sinks.delta.files import Files
 from flowise_telemetry_consumer.sinks.delta.store import Store
 
 __all__ = ["CHECKPOINT_COMMITS", "ENGINE", "Change", "TableLog", "now_ms"]
@@ -61,7 +62,7 @@ class TableLog:
     def __init__(self, store: Store, table: str) -> None:
         self.table = table
         self.version: int | None = None
-        self.files: dict[str, DataFile] = {}
+        self.files = Files()
         self.metadata: dict[str, Any] = {}
         self._store = store
         self._prefix = f"{table}/_delta_log"
@@ -113,7 +114,7 @@ class TableLog:
         actions = [_commit_info("CREATE TABLE"), protocol, {"metaData": self.metadata}]
         if not self._store.create(self._path(0), _lines(actions)):
             return False
-        self.version, self.files = 0, {}
+        self.version, self.files = 0, Files()
         return True
 
     def transaction(self, application: str) -> int | None:
@@ -187,9 +188,9 @@ class TableLog:
 
     def _apply(self, change: Change) -> None:
         for path in change.removed:
-            self.files.pop(path, None)
+            self.files.discard(path)
         for file in change.added:
-            self.files[file.path] = file
+            self.files.add(file)
         if change.metadata is not None:
             self.metadata = change.metadata
         self.version = change.version
@@ -268,7 +269,7 @@ def _lines(actions: Iterable[Mapping[str, Any]]) -> bytes:
     return "".join(f"{json.dumps(action, separators=(',', ':'))}\n" for action in actions).encode()
 
 
-def _files_of(opened: Any) -> dict[str, DataFile]:
+def _files_of(opened: Any) -> Files:
     actions = pl.DataFrame(opened.get_add_actions(flatten=True))
     wanted = {"path": pl.String(), "partition.date": pl.Date(), "size_bytes": pl.Int64(), "num_records": pl.Int64()}
     ends = {
@@ -286,8 +287,7 @@ def _files_of(opened: Any) -> dict[str, DataFile]:
         "max.event_id",
         pl.col("min.occurred_at", "max.occurred_at").cast(pl.Datetime("ms", "UTC")).dt.strftime(STATISTICS_TIME),
     )
-    files = (
+    return Files(
         DataFile.of(path, date=date, size_bytes=size, rows=rows, ids=(least, greatest), times=(earliest, latest))
         for path, date, size, rows, least, greatest, earliest, latest in columns.iter_rows()
     )
-    return {file.path: file for file in files}

@@ -11,7 +11,7 @@ from flowise_telemetry_consumer.errors import SinkUnavailableError
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, new_path
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.log import now_ms
-from flowise_telemetry_consumer.sinks.delta.rows import encoded
+from flowise_telemetry_consumer.sinks.delta.rows import encoded, sorted_by_id
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_schemas.json_mapping import rfc3339
 
@@ -53,7 +53,7 @@ def _delete(store: Store, table: EventTable, group: list[DataFile], before_ms: i
         deleted += old
         gone.append(file)
         if rest is not None and rest.height:
-            path, data = new_path(file.date, "pruned"), encoded(rest)
+            path, data = new_path(file.date, "pruned"), encoded(sorted_by_id(rest))
             store.put([(f"{log.table}/{path}", data)])
             adds.append(DataFile.of_frame(path, file.date, len(data), rest))
     if not gone:

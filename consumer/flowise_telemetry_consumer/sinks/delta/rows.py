@@ -12,7 +12,7 @@ from flowise_telemetry_consumer.sinks.row_files import parquet_rows
 from flowise_telemetry_consumer.sinks.rows import shape_of
 from flowise_telemetry_schemas import EventSchema, Field
 
-__all__ = ["DATE", "ROW_GROUP_ROWS", "decoded", "encoded", "merged_fields", "rows_of", "table_fields"]
+__all__ = ["DATE", "ROW_GROUP_ROWS", "decoded", "encoded", "merged_fields", "rows_of", "sorted_by_id", "table_fields"]
 
 DATE = "date"
 """The column that tables are partitioned by; it stands in the log and not in the files."""
@@ -31,10 +31,14 @@ _TYPES = {
 }
 
 
+def sorted_by_id(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows in the order of their ids; polars remembers of the ids that they are sorted."""
+    ids = frame["event_id"]
+    return frame.with_columns(ids.set_sorted()) if ids.is_sorted() else frame.sort("event_id")
+
+
 def encoded(frame: pl.DataFrame) -> bytes:
-    """Return a frame as a data file, sorted by id. Timestamps of Delta have microseconds."""
-    if not frame["event_id"].is_sorted():
-        frame = frame.sort("event_id")
+    """Return a frame, whose rows are sorted by id, as a data file. Timestamps of Delta have microseconds."""
     times = [pl.col(name).cast(pl.Datetime("us", "UTC")) for name, dtype in frame.schema.items() if _is_time(dtype)]
     file = io.BytesIO()
     # A higher level takes longer and saves nothing with files of this size.

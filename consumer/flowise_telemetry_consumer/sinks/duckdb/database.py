@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import RowRefusedError, SinkDeniedError, SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.local_files import why_not_opened
 from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 
@@ -118,7 +118,13 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
             refused = "is not a DuckDB database: name another file"
         elif any(sign in text for sign in _NOT_OPENED):
             return SinkDeniedError(f"{self._url} cannot be opened: {why_not_opened(self._path)}")
-        elif isinstance(error, known.DataError) and not isinstance(error, known.ConstraintException):
+        elif isinstance(error, known.ConstraintException):
+            # That of a unique index quotes the value.
+            rule = "a unique index has this already" if "uplicate key" in text else text
+            return RowRefusedError(f"{self._url} refused: {rule}; change or drop that rule")
+        elif isinstance(error, known.CatalogException | known.BinderException):
+            return RowRefusedError(f"{self._url}: {text}: what is missing is made again with the next attempt")
+        elif isinstance(error, known.DataError):
             # The text quotes the value.
             refused = "refused a value that is not of its column's type"
         elif isinstance(error, outages):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from flowise_telemetry_consumer.sinks.duckdb import progress, tables
+from flowise_telemetry_consumer.sinks.duckdb import erasing, progress, tables
 from flowise_telemetry_consumer.sinks.duckdb.database import Database
 from flowise_telemetry_consumer.sinks.port import staging_name
 from flowise_telemetry_consumer.sinks.sql_file.sink import DatabaseFileSink
@@ -27,7 +27,7 @@ class DuckdbSink(DatabaseFileSink["DuckDBPyConnection"]):
     """
 
     def __init__(self, path: Path, *, table_set: str = "") -> None:
-        super().__init__(path, scheme="duckdb", table_set=table_set, tables=tables, progress=progress)
+        super().__init__(path, scheme="duckdb", table_set=table_set, tables=tables, progress=progress, erasing=erasing)
 
     def _open_database(self) -> DatabaseFile[DuckDBPyConnection]:
         return Database(self._path, url=self._url, on_open=self._make_tables)
@@ -35,3 +35,10 @@ class DuckdbSink(DatabaseFileSink["DuckDBPyConnection"]):
     def staging(self, name: str) -> Self:
         """Return a sink whose tables are ``<name>__<event>`` in the same file."""
         return type(self)(self._path, table_set=self._prefix + staging_name(name))
+
+    def remains(self) -> str:
+        """Return that free blocks of the file do."""
+        return (
+            "free space of the file has them until new rows take it: COPY FROM DATABASE into a new file leaves them"
+            " behind; copies and backups of the file have them, too"
+        )

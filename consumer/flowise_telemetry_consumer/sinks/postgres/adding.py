@@ -33,19 +33,21 @@ class Adding:
 
     def add(self, connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame) -> pl.DataFrame:
         """Add the rows whose event is new; return those. Rows without an id are all new."""
+        from psycopg import Rollback
         from psycopg.errors import FeatureNotSupported, UniqueViolation
 
         if not self.expects_known:
             try:
-                with connection.transaction():
+                with connection.transaction() as straight:
                     # In the order of the merge: two writers of the same events cannot deadlock.
                     rows = frame.sort("event_id") if is_keyed(schema) else frame
-                    copy_rows(connection, schema, rows, into=self._schema_name)
+                    if copy_rows(connection, schema, rows, into=self._schema_name) == rows.height:
+                        return frame
+                    # A trigger of others skips some: the merge says which.
+                    raise Rollback(straight)
             except (UniqueViolation, FeatureNotSupported):
                 # FeatureNotSupported: COPY FROM is refused where row-level security applies to the role.
                 self.expects_known = True
-            else:
-                return frame
         connection.execute(stage_statement(self._schema_name, schema))
         copy_rows(connection, schema, frame)
         cursor = connection.execute(merge_statement(self._schema_name, schema))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
+from flowise_telemetry_consumer.sinks.parameters import misspelt
 from flowise_telemetry_consumer.sinks.passwords import NO_PASSWORD, Password
 from flowise_telemetry_schemas import ConfigurationError
 
@@ -30,12 +31,21 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """libpq's connection string with the password, the same place without it, and the schema of the tables."""
+    """libpq's connection string with the password, the same place without it, and the schema of the tables.
+
+    ``live`` is the schema whose staging tables these are; empty for live tables.
+    """
 
     conninfo: str = field(repr=False)
     schema: str
     place: str
     password: Password = NO_PASSWORD
+    live: str = ""
+
+    @property
+    def home(self) -> str:
+        """Return the schema of the live tables, of which this is or has the staging tables."""
+        return self.live or self.schema
 
     @property
     def shown(self) -> str:
@@ -46,7 +56,7 @@ class Address:
 
     def staging(self, name: str) -> Address:
         """Return the address of schema ``<schema>_<name>``. Raises ``ConfigurationError`` if that is too long."""
-        return replace(self, schema=_short_enough(f"{self.schema}_{name}"))
+        return replace(self, schema=_short_enough(f"{self.schema}_{name}"), live=self.home)
 
 
 def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address:
@@ -71,7 +81,7 @@ def address_of(url: str, environment: Mapping[str, str] = os.environ) -> Address
     try:
         said = conninfo_to_dict(f"{bare}?{rest}" if rest else bare)
     except ProgrammingError:
-        raise _unreadable() from None
+        raise _unreadable(_names_of(rest)) from None
     if "@" in f"{said.get('host') or ''}{said.get('hostaddr') or ''}":
         raise _unreadable()
     port = str(said.get("port") or "")
@@ -96,9 +106,17 @@ def _short_enough(schema: str) -> str:
     return schema
 
 
-def _unreadable() -> ConfigurationError:
+def _names_of(query: str) -> list[str]:
+    return [part.partition("=")[0] for part in query.split("&") if part]
+
+
+def _unreadable(parameters: Sequence[str] = ()) -> ConfigurationError:
+    from psycopg.pq import Conninfo
+
+    known = [option.keyword.decode() for option in Conninfo.get_defaults()]
+    meant = misspelt(parameters, [*known, "schema", "password_file"])
     return ConfigurationError(
-        "not a PostgreSQL URL: it is postgresql://user@host:port/database?schema=name; "
+        f"not a PostgreSQL URL: {f'{meant}; ' if meant else ''}it is postgresql://user@host:port/database?schema=name; "
         "percent-encode special characters of a password (@ is %40), or give it as PGPASSWORD or PGPASSWORD_FILE"
     )
 

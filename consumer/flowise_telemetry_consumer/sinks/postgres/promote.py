@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.postgres.progress import carry_claims
+from flowise_telemetry_consumer.sinks.postgres.short_locks import change_briefly
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -19,12 +19,6 @@ __all__ = ["PROMOTE_TIMEOUT_SECONDS", "promote"]
 
 PROMOTE_TIMEOUT_SECONDS = 60.0
 """Time limit for locking all tables, after which ``promote`` raises ``SinkUnavailableError``."""
-
-_LOCK_TIMEOUT_MS = 500
-"""Time limit of one attempt. It is below PostgreSQL's deadlock_timeout of one second, so that we give way and never a
-reader that locks in another order; nobody waits behind us for longer than this."""
-
-_PAUSE_SECONDS = 0.2
 
 
 def promote(
@@ -80,29 +74,18 @@ def _lock(
 
     Locks their views first, as readers do: a reader that holds a view and waits for its table would block us later.
     """
-    from psycopg.errors import LockNotAvailable
     from psycopg.sql import SQL, Identifier
 
     names = SQL(", ").join(Identifier(schema, table) for table in tables for schema in schemas)
     views = _views(connection, schemas, tables, shown=shown)
-    connection.execute("SELECT set_config('lock_timeout', %s, true)", (str(_LOCK_TIMEOUT_MS),))
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        try:
-            with connection.transaction():
-                for view in views:
-                    # Changes nothing but locks the view. LOCK would lock every table that the view reads.
-                    connection.execute(f"ALTER VIEW {view.name} OWNER TO {view.owner}".encode())
-                connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
-        except LockNotAvailable as error:
-            if time.monotonic() >= deadline:
-                raise SinkUnavailableError(
-                    f"{shown}: others have had the tables for {timeout_seconds:g} s;"
-                    " end their long queries, or promote after them"
-                ) from error
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return
+
+    def lock() -> None:
+        for view in views:
+            # Changes nothing but locks the view. LOCK would lock every table that the view reads.
+            connection.execute(f"ALTER VIEW {view.name} OWNER TO {view.owner}".encode())
+        connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
+
+    change_briefly(connection, lock, shown=shown, timeout_seconds=timeout_seconds, then="promote after them")
 
 
 def _copy_grants(connection: Connection[Any], table: str, live: str, other: str) -> None:

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
-from flowise_telemetry_consumer.errors import SinkError, SinkInUseError
+from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, held_part
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
+from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.postgres.adding import Adding
 from flowise_telemetry_consumer.sinks.postgres.address import Address
-from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after
-from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit, warn_of_unsafe_server
-from flowise_telemetry_consumer.sinks.postgres.errors import connect_failure, translate_errors
-from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, rows_of, stored_of, try_lock
+from flowise_telemetry_consumer.sinks.postgres.connecting import AdvisoryLocks, Connector
+from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after, limit_transaction
+from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit
+from flowise_telemetry_consumer.sinks.postgres.erasing import REMAINS, KnownErasures, erase, erasures_of
+from flowise_telemetry_consumer.sinks.postgres.errors import translate_errors
+from flowise_telemetry_consumer.sinks.postgres.inspection import Inspection
+from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, rows_of, stored_of
 from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
 from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
 from flowise_telemetry_consumer.sinks.postgres.tables import (
@@ -59,20 +63,17 @@ class PostgresSink:
         statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS,
         promote_timeout_seconds: float = PROMOTE_TIMEOUT_SECONDS,
     ) -> None:
-        # Imported here, so that a missing extra is reported when the sink is opened.
-        import psycopg
-
-        self._connect_to = psycopg.connect
         self._address = address
+        self._connector = Connector(address)
         self._statement_timeout_ms = round(statement_timeout_seconds * 1000)
         self._promote_timeout_seconds = promote_timeout_seconds
         self._schemas: dict[str, EventSchema] = {}
         self._connection: Connection[Any] | None = None
-        self._was_connected = False
-        self._looked_at_server = False
+        self._inspection = Inspection(address)
         self._adding = Adding(address.schema)
         self._claims = Claims(address.shown)
-        self._locks: dict[str, Connection[Any]] = {}
+        self._locks = AdvisoryLocks(address, self._connector)
+        self._erasures = KnownErasures(address.home)
 
     @property
     def url(self) -> str:
@@ -95,15 +96,16 @@ class PostgresSink:
             connection = self._open()
             with self._bounded(connection), connection.transaction():
                 self._begin(connection)
-                for event in sorted(batch.frames):
-                    added[event] = self._adding.add(connection, self._schemas[event], batch.frames[event])
+                kept, erased = self._erasures.current(connection).keep(batch.frames)
+                for event in sorted(kept):
+                    with translate_errors(self._address, event):
+                        added[event] = self._adding.add(connection, self._schemas[event], kept[event])
                 self._adding.account(connection, added, batch.letters)
                 self._advance(connection, batch)
-        written = {event: frame.height for event, frame in added.items()}
-        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
-        if duplicates:
-            self._adding.expects_known = any(duplicates.values())
-        return WriteResult(written=written, duplicates=duplicates)
+        result = WriteResult.of(batch, {event: frame.height for event, frame in added.items()}, erased)
+        if kept:
+            self._adding.expects_known = any(result.duplicates.values())
+        return result
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
@@ -122,26 +124,14 @@ class PostgresSink:
 
     def progress(self) -> list[SourceProgress]:
         """Return the progress of each source."""
-        with self._translate_errors(), self._connect() as connection, self._bounded(connection):
+        with self._translate_errors(), self._connector.connect() as connection, self._bounded(connection):
             if not columns_of(connection, self._address.schema, PROGRESS_TABLE):
                 return []
             return sources_of(rows_of(connection, self._address.schema))
 
     def lock(self, name: str) -> None:
         """Acquire an advisory lock, on a separate connection."""
-        if name in self._locks:
-            return
-        with self._translate_errors():
-            connection = self._connect()
-            try:
-                is_ours = try_lock(connection, self._address.schema, name)
-            except BaseException:
-                connection.close()
-                raise
-        if not is_ours:
-            connection.close()
-            raise SinkInUseError(f"{self.url}: another process has {name!r}: wait for it or stop it")
-        self._locks[name] = connection
+        self._locks.take(name, self._translate_errors)
 
     def staging(self, name: str) -> Self:
         """Return a sink whose tables are in the schema ``<schema>_<name>``."""
@@ -157,7 +147,7 @@ class PostgresSink:
         The role has to own all of the tables and their views, and to have ``CREATE`` on the database.
         """
         live, other = self._address, self._address.staging(staging_name(name))
-        with self._translate_errors(), self._connect() as connection:
+        with self._translate_errors(), self._connector.connect() as connection:
             with connection.transaction():
                 self._begin(connection)
                 known = self._schemas or newest(catalog())
@@ -165,7 +155,7 @@ class PostgresSink:
                 if not there:
                     raise SinkError(f"{other.shown} has no tables: fill them first")
                 for address in (live, other):
-                    make_tables(connection, address.schema, there)
+                    self._make_tables(connection, address.schema, there)
             with connection.transaction():
                 self._begin(connection)
                 promote(
@@ -180,36 +170,52 @@ class PostgresSink:
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table, over a separate connection that sees the state at its start."""
         schema = self._schemas.get(event) or catalog().latest(event)
-        with self._translate_errors(), self._connect() as connection, connection.transaction():
+        with self._translate_errors(), self._connector.connect() as connection, connection.transaction():
             require_columns(self.url, event, schema, columns_of(connection, self._address.schema, event))
             yield from frames_of(connection, self._address.schema, schema, batch_rows)
 
     def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table of the account."""
-        with self._translate_errors(), self._connect() as connection, connection.transaction():
+        with self._translate_errors(), self._connector.connect() as connection, connection.transaction():
             if held := columns_of(connection, self._address.schema, table):
                 yield from frames_of(connection, self._address.schema, held_part(table, held), batch_rows)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table, all as of one moment."""
-        with self._translate_errors(), self._connect() as connection, connection.transaction():
+        with self._translate_errors(), self._connector.connect() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             return counts_of(connection, self._address.schema, sorted(self._schemas or newest(catalog())))
 
     def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
         """Delete old events, a transaction for each step; the role needs ``DELETE`` on the tables."""
-        with self._translate_errors(), contextlib.closing(self._connect()) as connection:
+        with self._translate_errors(), contextlib.closing(self._connector.connect()) as connection:
             known = sorted(self._schemas or newest(catalog()))
             there = [event for event in known if columns_of(connection, self._address.schema, event)]
             act = count_before if dry_run else delete_before
             yield from act(connection, self._address.schema, there, before_ms, self._begin)
 
+    def erase(self, ids: ErasedIds, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Store the hashes, then delete rows of the live and the staging schemas, a transaction for each step.
+
+        The role has to own the tables.
+        """
+        with self._translate_errors(), contextlib.closing(self._connector.connect()) as connection:
+            events = sorted(self._schemas or newest(catalog()))
+            yield from erase(connection, self._address.home, events, ids, self._begin, dry_run=dry_run)
+
+    def erasures(self) -> list[Erasure]:
+        """Return the hashes."""
+        with self._translate_errors(), contextlib.closing(self._connector.connect()) as connection:
+            return erasures_of(connection, self._address.home)
+
+    def remains(self) -> str:
+        """Return what the server does with deleted rows."""
+        return REMAINS
+
     def close(self) -> None:
         """Close the connections, which releases the locks."""
         self._disconnect()
-        for connection in self._locks.values():
-            connection.close()
-        self._locks = {}
+        self._locks.release()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -227,33 +233,21 @@ class PostgresSink:
     def _open(self) -> Connection[Any]:
         if self._connection is not None and not self._connection.closed:
             return self._connection
-        connection = self._connect()
+        connection = self._connector.connect()
         try:
             with self._bounded(connection), connection.transaction():
                 self._begin(connection)
-                make_tables(connection, self._address.schema, self._schemas.values())
-                if not self._looked_at_server:
-                    warn_of_unsafe_server(connection, self.url)
-                    self._looked_at_server = True
+                self._make_tables(connection, self._address.schema, self._schemas.values())
+                self._inspection.look(connection, self._schemas)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
 
-    def _connect(self) -> Connection[Any]:
-        import psycopg
-
-        secret = self._address.password.read(after=self.url if self._was_connected else None)
-        try:
-            # Statements are few and large: preparing them saves nothing, and a pooler loses prepared statements.
-            connection = self._connect_to(
-                self._address.conninfo, password=secret, autocommit=True, prepare_threshold=None, client_encoding="utf8"
-            )
-        except psycopg.OperationalError as error:
-            raise connect_failure(error, self._address, was_connected=self._was_connected) from error
-        self._was_connected = True
-        return connection
+    def _make_tables(self, connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
+        seconds = self._statement_timeout_ms / 1000
+        make_tables(connection, schema_name, schemas, shown=self.url, timeout_seconds=seconds)
 
     def _bounded(self, connection: Connection[Any]) -> AbstractContextManager[None]:
         """Bound a transaction from here, for a server that stands still and bounds nothing itself."""
@@ -261,13 +255,7 @@ class PostgresSink:
 
     def _begin(self, connection: Connection[Any]) -> None:
         """Set the limits of this transaction, and that its commit waits for the disk."""
-        # For this transaction, not for the session: behind a pooler the session is someone else's next. Without the
-        # second limit, a writer stopped in the middle would block the next writer of the same events forever.
-        connection.execute(
-            "SELECT set_config('statement_timeout', %(ms)s, true), "
-            "set_config('idle_in_transaction_session_timeout', %(ms)s, true)",
-            {"ms": str(self._statement_timeout_ms)},
-        )
+        limit_transaction(connection, self._statement_timeout_ms)
         flush_commit(connection)
 
     @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -11,6 +12,7 @@ from flowise_telemetry_consumer.sinks.account.seeding import seed_statements
 from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, STREAMS_TABLE, account_schema
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.postgres.progress import progress_table
+from flowise_telemetry_consumer.sinks.postgres.short_locks import change_briefly
 from flowise_telemetry_consumer.sinks.row_values import frame_of_any_rows
 from flowise_telemetry_consumer.sinks.rows import default_in_row, rows_frame
 from flowise_telemetry_schemas import EventSchema, Field, catalog
@@ -59,13 +61,23 @@ _PREPARE_LOCK = 0x666C6F7769736574
 """Advisory lock held while tables are created: concurrent CREATE IF NOT EXISTS collide. The number is arbitrary."""
 
 
-def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
-    """Create what is missing; if nothing is, a role that may only read and write is enough."""
+def make_tables(
+    connection: Connection[Any],
+    schema_name: str,
+    schemas: Iterable[EventSchema],
+    *,
+    shown: str,
+    timeout_seconds: float,
+) -> None:
+    """Create what is missing; if nothing is, a role that may only read and write is enough.
+
+    Columns are added to tables that others use within ``timeout_seconds``, without anyone queueing behind that.
+    """
     schemas = (*schemas, *map(account_schema, ACCOUNT_TABLES))
     has_progress = bool(columns_of(connection, schema_name, PROGRESS_TABLE))
     if has_progress and not any(_missing(connection, schema_name, schema) for schema in schemas):
         return
-    from psycopg.sql import SQL, Identifier, Literal
+    from psycopg.sql import SQL, Identifier
 
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PREPARE_LOCK,))
@@ -76,23 +88,53 @@ def make_tables(connection: Connection[Any], schema_name: str, schemas: Iterable
         if not columns_of(connection, schema_name, PROGRESS_TABLE):
             connection.execute(progress_table(schema_name))
         is_counted = bool(columns_of(connection, schema_name, STREAMS_TABLE))
-        for schema in schemas:
-            missing = _missing(connection, schema_name, schema)
-            table = Identifier(schema_name, schema.event)
+        lacking = [(schema, _missing(connection, schema_name, schema)) for schema in schemas]
+        for schema, missing in lacking:
             if len(missing) == len(schema.fields):
-                columns = SQL(", ").join(_declaration(field) for field in schema.fields)
-                key = SQL(", PRIMARY KEY (event_id)" if is_keyed(schema) else "")
-                connection.execute(SQL("CREATE TABLE {} ({}{})").format(table, columns, key))
-                if is_keyed(schema):
-                    connection.execute(SQL("CREATE INDEX ON {} (occurred_at)").format(table))
-            else:
-                for field in missing:
-                    connection.execute(SQL("ALTER TABLE {} ADD COLUMN {}").format(table, _declaration(field)))
-            for field in missing:
-                column = Identifier(schema_name, schema.event, field.column)
-                connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column, Literal(field.doc)))
+                _create(connection, schema_name, schema)
         if not is_counted:
-            _count_rows(connection, schema_name)
+            _count_rows(connection, schema_name)  # before tables are locked, as it takes its time
+        partly = [(schema, missing) for schema, missing in lacking if 0 < len(missing) < len(schema.fields)]
+        if partly:
+            change_briefly(
+                connection,
+                partial(_add_columns, connection, schema_name, partly),
+                shown=shown,
+                timeout_seconds=timeout_seconds,
+                then="let them end",
+            )
+
+
+def _create(connection: Connection[Any], schema_name: str, schema: EventSchema) -> None:
+    from psycopg.sql import SQL, Identifier
+
+    table = Identifier(schema_name, schema.event)
+    columns = SQL(", ").join(_declaration(field) for field in schema.fields)
+    key = SQL(", PRIMARY KEY (event_id)" if is_keyed(schema) else "")
+    connection.execute(SQL("CREATE TABLE {} ({}{})").format(table, columns, key))
+    if is_keyed(schema):
+        connection.execute(SQL("CREATE INDEX ON {} (occurred_at)").format(table))
+    _comment(connection, schema_name, schema.event, schema.fields)
+
+
+def _add_columns(
+    connection: Connection[Any], schema_name: str, partly: Iterable[tuple[EventSchema, list[Field]]]
+) -> None:
+    from psycopg.sql import SQL, Identifier
+
+    # In the order in which writers lock.
+    for schema, missing in sorted(partly, key=lambda each: each[0].event):
+        added = SQL(", ").join(SQL("ADD COLUMN {}").format(_declaration(field)) for field in missing)
+        connection.execute(SQL("ALTER TABLE {} {}").format(Identifier(schema_name, schema.event), added))
+        _comment(connection, schema_name, schema.event, missing)
+
+
+def _comment(connection: Connection[Any], schema_name: str, event: str, fields: Iterable[Field]) -> None:
+    from psycopg.sql import SQL, Identifier, Literal
+
+    for field in fields:
+        column = Identifier(schema_name, event, field.column)
+        connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column, Literal(field.doc)))
 
 
 def _count_rows(connection: Connection[Any], schema_name: str) -> None:
@@ -146,13 +188,16 @@ def stage_statement(schema_name: str, schema: EventSchema) -> Composed:
     )
 
 
-def copy_rows(
-    connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame, *, into: str | None = None
-) -> None:
-    """Copy rows into the temporary table, or into the event's table in schema ``into``."""
-    with connection.cursor() as cursor, cursor.copy(copy_statement(schema, into)) as copy:
-        for part in rows_frame(schema, frame).iter_slices(_COPY_ROWS):
-            copy.write(csv_of(part))
+def copy_rows(connection: Connection[Any], schema: EventSchema, frame: pl.DataFrame, *, into: str | None = None) -> int:
+    """Copy rows into the temporary table, or into the event's table in schema ``into``; return how many it took.
+
+    A trigger of others may skip some.
+    """
+    with connection.cursor() as cursor:
+        with cursor.copy(copy_statement(schema, into)) as copy:
+            for part in rows_frame(schema, frame).iter_slices(_COPY_ROWS):
+                copy.write(csv_of(part))
+        return cursor.rowcount
 
 
 def copy_statement(schema: EventSchema, into: str | None = None) -> Composed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,11 +21,13 @@ from flowise_telemetry_consumer.sinks.claims import (
     carried_offset,
     sources_of,
 )
+from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure
 from flowise_telemetry_consumer.sinks.local_files import FileLocks
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest, require_columns
 from flowise_telemetry_consumer.sinks.sql_file.account import AccountTables
 from flowise_telemetry_consumer.sinks.sql_file.database import C, Connection, DatabaseFile, quoted
+from flowise_telemetry_consumer.sinks.sql_file.erasing import ErasingTables, Statements
 from flowise_telemetry_consumer.sinks.sql_file.event_tables import EventTables
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
@@ -69,6 +72,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         table_set: str,
         tables: EventTables[C],
         progress: ProgressTable[C],
+        erasing: Statements[C],
     ) -> None:
         self._path = path
         # No event has two underscores in its name, so prefix and name cannot be confused.
@@ -81,6 +85,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         self._progress = progress
         self._account = AccountTables(tables, self._prefix)
         self._database = self._open_database()
+        self._erasing = ErasingTables(self._database, erasing)
         self._claims = Claims(self._url)
         self._locks = FileLocks(path.with_name(f"{self._prefix}{path.name}"), url=self._url)
 
@@ -120,14 +125,13 @@ class DatabaseFileSink(ABC, Generic[C]):
                         stored = self._progress.stored_of(db, self._progress_table, batch.source)
                         self._claims.require(batch, stored)
                         raise self._claims.fenced(batch.source, step.partition)
-                for event in sorted(batch.frames):
+                kept, erased = self._erasing.current(db).keep(batch.frames)
+                for event in sorted(kept):
                     table = self._prefix + event
-                    added[event] = self._tables.insert(db, table, self._schemas[event], batch.frames[event])
+                    added[event] = self._tables.insert(db, table, self._schemas[event], kept[event])
                 self._account.add(db, added, batch.letters)
             self._database.require_same_file()
-        written = {event: frame.height for event, frame in added.items()}
-        duplicates = {event: frame.height - written[event] for event, frame in batch.frames.items()}
-        return WriteResult(written=written, duplicates=duplicates)
+        return WriteResult.of(batch, {event: frame.height for event, frame in added.items()}, erased)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
@@ -224,6 +228,27 @@ class DatabaseFileSink(ABC, Generic[C]):
                 deleted = self._tables.delete_before(db, self._prefix + event, before_ms)
             self._database.require_same_file()
         return deleted
+
+    def erase(self, ids: ErasedIds, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
+        """Store the hashes, then delete rows of all sets of tables, a transaction for each step."""
+        events = sorted(self._known())
+        if dry_run:
+            yield {table: len(there) for table, there in self._erasing.found(ids, events).items()}
+            return
+        with self._database.translate_errors(), self._database.reading():
+            pass  # a file that is not there is not made
+        self._erasing.add(ids, time.time_ns() // 1_000_000)
+        for table, there in self._erasing.found(ids, events).items():
+            yield from self._erasing.delete(table, there)
+        self._erasing.settle()
+
+    def erasures(self) -> list[Erasure]:
+        """Return the hashes."""
+        return self._erasing.rows()
+
+    @abstractmethod
+    def remains(self) -> str:
+        """Return what of erased rows is still in the file."""
 
     def close(self) -> None:
         """Close the file and release the locks."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from flowise_telemetry_consumer.errors import SinkDeniedError, SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.errors import RowRefusedError, SinkDeniedError, SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.local_files import why_not_opened
 from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 
@@ -17,6 +17,8 @@ __all__ = ["BUSY_TIMEOUT_SECONDS", "Database"]
 
 BUSY_TIMEOUT_SECONDS = 10.0
 """Time that a write waits for another program's lock before it raises ``SinkUnavailableError``."""
+
+_GONE = ("no such table", "no such column", "has no column named")
 
 _WAL_RETRY_SECONDS = 0.05
 _PAGE_BYTES = 16_384
@@ -113,6 +115,11 @@ class Database(DatabaseFile[sqlite3.Connection]):
         }
         if code in denied:
             return SinkDeniedError(f"{self._url} {denied[code]}")
+        if code == sqlite3.SQLITE_CONSTRAINT:
+            # Names of columns, of a CHECK, or what a trigger of others says; never a value.
+            return RowRefusedError(f"{self._url} refused: {error}; change or drop that rule")
+        if code == sqlite3.SQLITE_ERROR and any(sign in str(error) for sign in _GONE):
+            return RowRefusedError(f"{self._url}: {error}: it is made again with the next attempt")
         if code == sqlite3.SQLITE_NOTADB:
             return SinkError(f"{self._url} is not an SQLite database: name another file")
         return SinkError(f"{self._url} refused: {error}")

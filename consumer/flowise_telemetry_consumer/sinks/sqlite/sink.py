@@ -8,7 +8,7 @@ from typing import Self
 
 from flowise_telemetry_consumer.sinks.port import staging_name
 from flowise_telemetry_consumer.sinks.sql_file.sink import DatabaseFileSink
-from flowise_telemetry_consumer.sinks.sqlite import progress, tables
+from flowise_telemetry_consumer.sinks.sqlite import erasing, progress, tables
 from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS, Database
 
 __all__ = ["SqliteSink"]
@@ -23,7 +23,7 @@ class SqliteSink(DatabaseFileSink[sqlite3.Connection]):
 
     def __init__(self, path: Path, *, table_set: str = "", busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         self._busy_timeout_seconds = busy_timeout_seconds
-        super().__init__(path, scheme="sqlite", table_set=table_set, tables=tables, progress=progress)
+        super().__init__(path, scheme="sqlite", table_set=table_set, tables=tables, progress=progress, erasing=erasing)
 
     def _open_database(self) -> Database:
         return Database(
@@ -39,4 +39,11 @@ class SqliteSink(DatabaseFileSink[sqlite3.Connection]):
             self._path,
             table_set=self._prefix + staging_name(name),
             busy_timeout_seconds=self._busy_timeout_seconds,
+        )
+
+    def remains(self) -> str:
+        """Return that nothing does but in a log that others still read."""
+        return (
+            "nothing is left of them in the file; a reader of before keeps them in its -wal until it ends,"
+            " and copies and backups of the file have them"
         )

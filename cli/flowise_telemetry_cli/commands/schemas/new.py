@@ -1,0 +1,34 @@
+"""``flowise-telemetry schemas new``: the first version of an event."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from flowise_telemetry_cli.output.safe import echo
+from flowise_telemetry_schemas.new_event import checkout_folder, write_first_version
+
+__all__ = ["new"]
+
+
+@click.command()
+@click.argument("event")
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--doc", help="One sentence on when the event happens.  [default: made of its name]")
+def new(event: str, folder: Path | None, doc: str | None) -> None:
+    """Write the first version of an EVENT, with the envelope and the app's version, for its own fields to be added.
+
+    FOLDER holds the events, each in a folder of its own; the default is that of this checkout. EVENT is a name in
+    snake_case that says what happened.
+
+    \b
+    Example:
+      flowise-telemetry schemas new flow_shared
+    """
+    file = write_first_version(event, checkout_folder() if folder is None else folder, doc=doc)
+    echo(str(file))
+    echo(
+        "next: add its fields, each with doc, purpose, classification and bounds; schemas check; make generate",
+        err=True,
+    )

@@ -1,0 +1,64 @@
+"""The user's and the app's say in what an event may tell: names of tools, ids as they are, node types of the app."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from flowise_telemetry import environment
+from flowise_telemetry_schemas.errors import ConfigurationError
+
+__all__ = ["Content", "NodeTypes"]
+
+PLAIN, HASHED, OFF = "plain", "hashed", "off"
+NodeTypes = Iterable[str] | str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The settings. ``own_node_types`` are kept beside those of the vocabulary.
+
+    ``hash_ids``: every id of the app's database is hashed with the month's key. ``tool_names``: False withholds all.
+    """
+
+    own_node_types: frozenset[str] = frozenset()
+    hash_ids: bool = False
+    tool_names: bool = True
+
+    @classmethod
+    def read(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        ids: str | None = None,
+        tool_names: str | None = None,
+        node_types: NodeTypes | None = None,
+    ) -> Content:
+        """Return what arguments and environment say together; the stricter of them counts.
+
+        Raises ``ConfigurationError`` for what it cannot understand.
+        """
+        named = environ.get(environment.NODE_TYPES, "").strip()
+        own: frozenset[str] = frozenset()
+        if node_types is not None or named:
+            from flowise_telemetry_schemas.node_types import own_node_types
+
+            own = own_node_types(named if node_types is None else node_types)
+        return cls(
+            own_node_types=own,
+            hash_ids=_is_strict("ids", HASHED, ids, environ.get(environment.IDS, "")),
+            tool_names=not _is_strict("tool_names", OFF, tool_names, environ.get(environment.TOOL_NAMES, "")),
+        )
+
+    @classmethod
+    def strictest(cls) -> Content:
+        """Return what is used in place of settings that cannot be understood."""
+        return cls(hash_ids=True, tool_names=False)
+
+
+def _is_strict(argument: str, strict: str, *given: str | None) -> bool:
+    spoken = [text.strip().lower() for text in given if text is not None and text.strip()]
+    if any(text not in (PLAIN, strict) for text in spoken):
+        raise ConfigurationError(f"{argument} is neither {PLAIN} nor {strict}", argument=argument)
+    return strict in spoken

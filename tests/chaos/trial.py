@@ -1,0 +1,251 @@
+"""One trial: a topic, a sink, apps and consumers of its own, and the account of it in the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from flowise_telemetry_consumer.decoding.frames import wire_records
+from flowise_telemetry_consumer.loss import loss_of
+from flowise_telemetry_schemas import catalog, record_to_json
+from flowise_telemetry_transport import ClientName, Record, open_reader, open_writer
+from flowise_telemetry_transport.types import Delivery, OutgoingRecord
+from tests.chaos.checker import Acknowledged, Found, Sent, Verdict, check
+from tests.chaos.processes import NO_ANSWER, App, ConsumerProcess, TrialError, wait_for
+from tests.chaos.stage import Stage
+from tests.cli.program import environment
+from tests.consumer.sinks.roles import open_readable
+
+__all__ = ["Trial"]
+
+
+@dataclass(slots=True)
+class Trial:
+    """What a scenario works on. Its moments and numbers come from ``random``, which its seed repeats."""
+
+    stage: Stage
+    client: ClientName
+    folder: Path
+    random: Random
+    sink_url: str
+    topic: str
+    group: str = "chaos"
+    apps: list[App] = field(default_factory=list)
+    consumers: list[ConsumerProcess] = field(default_factory=list)
+    junk: set[bytes] = field(default_factory=set)
+    expired_before: dict[int, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    # -- what is tried --------------------------------------------------------------------------------------------
+
+    def app(
+        self,
+        *,
+        spool: bool = False,
+        after: App | None = None,
+        clock_seconds: float = 0.0,
+        buffer_max_events: int = 20_000,
+    ) -> App:
+        """Start an app; ``after`` another one, it runs in the same folder, and finds its spool."""
+        folder = after.folder if after else self.folder / f"app-{len(self.apps)}"
+        folder.mkdir(exist_ok=True)
+        app = App(
+            folder,
+            self._environment(folder, **({"FLOWISE_TELEMETRY_SPOOL_DIR": str(folder / "spool")} if spool else {})),
+            first=1_000_000 * len(self.apps),
+            clock_seconds=clock_seconds,
+            buffer_max_events=buffer_max_events,
+        )
+        self.apps.append(app)
+        return app
+
+    def consumer(self) -> ConsumerProcess:
+        """Start a consumer."""
+        log = self.folder / f"consumer-{len(self.consumers)}.log"
+        consumer = ConsumerProcess(
+            log, self._environment(self.folder), "--sink", self.sink_url, "--topic", self.topic, "--group", self.group
+        )
+        self.consumers.append(consumer)
+        return consumer
+
+    def ready_consumer(self) -> ConsumerProcess:
+        """Start a consumer; return when it is ready."""
+        consumer = self.consumer()
+        self.until_ready(consumer)
+        return consumer
+
+    def until_ready(self, consumer: ConsumerProcess) -> None:
+        """Wait until it is ready."""
+        wait_for(lambda: self._up(consumer).ready() == "ok", "a consumer that is ready")
+
+    def until_red(self, consumer: ConsumerProcess) -> None:
+        """Wait until it is not ready; it has to count as alive all the while."""
+        wait_for(lambda: self._up(consumer).ready() not in ("ok", NO_ANSWER), "a consumer that is not ready")
+        why, alive = consumer.ready(), consumer.alive()
+        if alive != "ok":
+            raise TrialError(f"not alive while it waits: {alive}")
+        self.notes.append(f"not ready: {why}")
+
+    def until_said(self, consumer: ConsumerProcess, text: str) -> None:
+        """Wait for a line of its log."""
+        wait_for(lambda: self._up(consumer).says(text), f"a line with {text!r}")
+        self.notes.append(f"a WARNING: {text}")
+
+    def until_written(self, rows: int) -> None:
+        """Wait until the sink has so many events."""
+        wait_for(lambda: self._count() >= rows, f"{rows} events in the sink")
+
+    def until_acknowledged(self, events: int) -> None:
+        """Wait until Kafka has acknowledged so many events."""
+        wait_for(lambda: len(self.sent().acknowledged) >= events, f"{events} acknowledged events")
+
+    def until_committed(self) -> None:
+        """Wait until the group has committed all that the topic has."""
+        self._wait_for_the_end(wanted=0)
+
+    def _up(self, consumer: ConsumerProcess) -> ConsumerProcess:
+        if not consumer.is_up:
+            raise TrialError(f"a consumer ended: {consumer.log.read_text(errors='replace').strip()[-800:]}")
+        return consumer
+
+    def send_junk(self, count: int) -> None:
+        """Send records that are no events."""
+        writer = open_writer(self.stage.settings())
+        failures: list[Exception] = []
+
+        def landed(delivery: Delivery | None, error: Exception | None) -> None:
+            del delivery
+            if error is not None:
+                failures.append(error)
+
+        for _ in range(count):
+            value = f"junk {len(self.junk)} {self.random.random()}".encode()
+            self.junk.add(value)
+            writer.send(OutgoingRecord(self.topic, value, value), landed)
+        left = writer.flush(timeout_seconds=60)
+        writer.close(timeout_seconds=10)
+        if left or failures:
+            raise TrialError(f"junk was not delivered: {failures or left}")
+
+    def moment(self, high_seconds: float) -> None:
+        """Let up to so much time pass, chosen by the seed: a fault comes at any moment."""
+        time.sleep(self.random.uniform(0.0, high_seconds))
+
+    def _environment(self, folder: Path, **more: str) -> dict[str, str]:
+        return environment(
+            folder,
+            FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=f"127.0.0.1:{self.stage.kafka_door.port}",
+            FLOWISE_TELEMETRY_TOPIC=self.topic,
+            FLOWISE_TELEMETRY_CLIENT=self.client,
+            FLOWISE_TELEMETRY_TOOL_NAMES="all",
+            FLOWISE_TELEMETRY_KAFKA_SESSION_TIMEOUT_MS="6000",
+            **more,
+        )
+
+    # -- the account ----------------------------------------------------------------------------------------------
+
+    def settle(self) -> Verdict:
+        """Heal everything, let the apps end and the consumers finish; return the account."""
+        self.stage.heal()
+        for app in self.apps:
+            if app.is_up:
+                app.close()
+        for consumer in self.consumers:
+            if consumer.is_up:
+                consumer.thaw()
+        if not any(consumer.is_up for consumer in self.consumers):
+            self.consumer()
+        sent = self.sent()
+        wanted = len(sent.acknowledged) - sum(
+            landed.offset < self.expired_before.get(landed.partition, 0) for landed in sent.acknowledged.values()
+        )
+        try:
+            self._wait_for_the_end(wanted)
+        except TrialError as error:
+            self.notes.append(str(error))  # the account says what is missing
+        statuses = [consumer.terminate() for consumer in self.consumers if consumer.is_up]
+        verdict = check(sent, self.found())
+        if any(statuses):
+            raise TrialError(f"consumers ended with status {statuses}; {'; '.join(verdict.lines())}")
+        return verdict
+
+    def _wait_for_the_end(self, wanted: int) -> None:
+        reader = open_reader(self.stage.settings(), group=self.group)
+
+        def handled() -> bool:
+            if not any(consumer.is_up for consumer in self.consumers):
+                raise TrialError(f"no consumer is left: {self.consumers[-1].log.read_text(errors='replace')[-800:]}")
+            ends = reader.end_offsets(reader.partitions_of(self.topic))
+            committed = reader.committed(list(ends))
+            return all((committed[tp] or 0) >= end for tp, end in ends.items()) and self._count() >= wanted
+
+        try:
+            wait_for(handled, "every record handled, every acknowledged event in the sink")
+        finally:
+            reader.close()
+
+    def _count(self) -> int:
+        sink = open_readable(self.sink_url)
+        try:
+            counts = sink.counts()
+        finally:
+            sink.close()
+        return sum(counts[event] for event in catalog().events if event in counts)
+
+    def sent(self) -> Sent:
+        """Return what went in, up to now."""
+        folders = {app.folder: app for app in self.apps}
+        return Sent(
+            offered=frozenset(number for app in folders.values() for number in app.offered()),
+            acknowledged={
+                entry.event_id: Acknowledged(entry.partition, entry.offset, entry.record)
+                for app in folders.values()
+                for entry in app.ledger()
+                if entry.event in catalog().events
+            },
+            ended=dict(app.ended for app in self.apps if app.ended is not None),
+            junk=frozenset(self.junk),
+            expired_before=self.expired_before,
+        )
+
+    def found(self) -> Found:
+        """Return what came out, up to now."""
+        sink = open_readable(self.sink_url)
+        try:
+            rows = [
+                record_to_json(schema, record)["properties"]
+                for schema in map(catalog().latest, catalog().events)
+                for frame in sink.read(schema.event)
+                for record in wire_records(schema, frame)
+            ]
+            loss = loss_of(sink, now_ms=time.time_ns() // 1_000_000)
+        finally:
+            sink.close()
+        letters = [record.value or b"" for record in self.records_of(f"{self.topic}.dlq")]
+        return Found(rows=rows, letters=letters, loss=loss.by_instance)
+
+    def records_of(self, topic: str) -> list[Record]:
+        """Return all records of a topic."""
+        reader = open_reader(self.stage.settings())
+        try:
+            ends = reader.end_offsets(reader.partitions_of(topic))
+            reader.assign(reader.beginning_offsets(list(ends)))
+            found: list[Record] = []
+
+            def all_read() -> bool:
+                found.extend(reader.poll(timeout_seconds=0.1, max_records=10_000))
+                return all(reader.position(tp) >= end for tp, end in ends.items())
+
+            wait_for(all_read, f"the records of {topic}")
+            return found
+        finally:
+            reader.close()
+
+    def end(self) -> None:
+        """Kill what still runs."""
+        running: list[App | ConsumerProcess] = [*self.apps, *self.consumers]
+        for process in running:
+            if process.is_up:
+                process.kill()
