@@ -24,6 +24,7 @@ __all__ = ["Worker"]
 
 _CLOSING = 0.1  # of the time that ``stop`` has, for closing client and spool
 _KEEP_SECONDS = 5.0  # that ``stop`` takes longer, at most, while events are written to the spool
+_LAST_STEP_SECONDS = 30.0  # that ``stop`` takes longer, at most, where a thread that is left aborts the process
 _FALL_ASLEEP_SECONDS = 1.0  # milliseconds, unless the machine is very busy
 _FIRST_LOOK_SECONDS = 0.0005
 _LONGEST_LOOK_SECONDS = 0.02
@@ -147,7 +148,7 @@ class Worker:
             if not keeps or not self._look_until(lambda: requests.over, lambda: latest):
                 self._give_up()
         if _ends_idle():
-            self._join(_KEEP_SECONDS)
+            self._join(_LAST_STEP_SECONDS)
         self._counts.tell_losses()
 
     def wait_for_end(self, timeout_seconds: float) -> None:
