@@ -14,8 +14,8 @@ SOURCES = {
     "schemas": "schemas/flowise_telemetry_schemas",
     "transport": "transport/flowise_telemetry_transport",
 }
-ACROSS = {"apps", "chaos", "flows", "formats", "java", "security", "services", "typing"}
-"""Folders of no single room: real apps, a path through all rooms, what lay on disk before, what the tests run on."""
+ACROSS = {"apps", "chaos", "corpus", "flows", "formats", "java", "security", "services", "typing"}
+"""Folders of no single room: real apps, what fits into events, a path through all rooms, what lay on disk before."""
 
 
 def folders(below: Path) -> set[Path]:

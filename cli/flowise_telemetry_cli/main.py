@@ -34,7 +34,7 @@ class _Root(CommandFolder):
 )
 @click.version_option(package_name=PROGRAM, prog_name=PROGRAM)
 def cli() -> None:
-    """Anonymous usage telemetry: send events, consume them into a sink, replay the topic.
+    """Pseudonymous usage telemetry: send events, consume them into a sink, replay the topic.
 
     Every option can be given as an environment variable: consume --sink is FLOWISE_TELEMETRY_CONSUME_SINK. The
     connection is shared by all commands: FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS, _TOPIC, _CLIENT, and _KAFKA_* for any

@@ -1,4 +1,4 @@
-"""Anonymous usage telemetry for an app: five closed event schemas, a Kafka topic, and an off switch that holds.
+"""Pseudonymous usage telemetry for an app: five closed event schemas, a Kafka topic, and an off switch that holds.
 
     telemetry = Telemetry(app_version="3.0.1")
     telemetry.send_telemetry(ToolCreated(tool_id=tool.id, tool_name=tool.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from flowise_telemetry import Telemetry
 from flowise_telemetry_transport import InMemoryBroker
 
 MakeTelemetry = Callable[..., Telemetry]
+Clock = Callable[[int], None]
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +55,19 @@ def make_telemetry(broker: InMemoryBroker, environ: dict[str, str]) -> Iterator[
             return telemetry
 
         yield make
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """Set the wall clock, which goes on from there; the monotonic one does not notice."""
+    real_ns = time.time_ns
+    offset_ns = 0
+
+    def set_to(unix_ms: int) -> None:
+        nonlocal offset_ns
+        offset_ns = unix_ms * 1_000_000 - real_ns()
+
+    monkeypatch.setattr(time, "time_ns", lambda: real_ns() + offset_ns)
+    monkeypatch.setattr(time, "time", lambda: (real_ns() + offset_ns) / 1e9)
+    yield set_to
+    monkeypatch.undo()

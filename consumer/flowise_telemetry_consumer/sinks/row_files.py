@@ -46,8 +46,14 @@ def rows_of_files(
 
 def parquet_rows(files: Iterable[bytes]) -> Iterator[pl.DataFrame]:
     """Yield the rows of whole Parquet files, those of neighbours with the same columns together."""
-    for _, alike in groupby(files, key=lambda data: pl.read_parquet_schema(io.BytesIO(data))):
-        yield pl.read_parquet(list(alike), hive_partitioning=False)
+    together = list(files)
+    try:
+        # Nearly always all are alike. polars says where they are not, which is cheaper than to compare them.
+        # In one piece: everything that is done with a frame is done with each of its chunks.
+        yield pl.read_parquet(together, hive_partitioning=False).rechunk()
+    except (pl.exceptions.SchemaError, pl.exceptions.ColumnNotFoundError):
+        for _, alike in groupby(together, key=lambda data: pl.read_parquet_schema(io.BytesIO(data))):
+            yield pl.read_parquet(list(alike), hive_partitioning=False).rechunk()
 
 
 def in_batches(frames: Iterable[pl.DataFrame], batch_rows: int) -> Iterator[pl.DataFrame]:

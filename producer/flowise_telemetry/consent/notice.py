@@ -14,9 +14,11 @@ __all__ = ["NOTICE", "NOTICE_FILE", "show_notice"]
 NOTICE_FILE = "notice-shown"
 
 NOTICE = """\
-This app sends anonymous usage events: which kinds of flows, tools and assistants are created and used, as ids and
-counts. They never contain a prompt, message, credential, variable or free text, and help its maintainers see what is
-used. See what would be sent: flowise-telemetry preview     Turn it off: flowise-telemetry disable
+This app sends usage events, which help its maintainers see what is used: which kinds of flows, tools and assistants
+are created and used, as ids, node types, counts and names of tools. Prompts, messages, variables and settings are not
+read; a name that does not look like a function's, or looks like a credential, is withheld. The installation has
+another id every month; ids of flows and conversations stay the same unless you set FLOWISE_TELEMETRY_IDS=hashed.
+See what would be sent: flowise-telemetry preview     Turn it off: flowise-telemetry disable
 or set DISABLE_FLOWISE_TELEMETRY=true. This notice is shown once.
 """
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.sinks import Batch
@@ -16,6 +18,7 @@ from flowise_telemetry_consumer.sinks.delta.data_file import DataFile
 from flowise_telemetry_consumer.sinks.delta.files import MINUTE_DIGITS, Files, minutes_of
 from flowise_telemetry_consumer.sinks.delta.folder import Folder
 from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
+from flowise_telemetry_consumer.sinks.row_files import parquet_rows
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.batches import envelope
 from tests.schemas.records import EVENTS, record_of
@@ -111,6 +114,18 @@ def test_what_another_writes_into_a_new_time_is_seen(tmp_path: Path) -> None:
     assert one.counts() == {"tool_created": 24}
 
 
+def test_what_others_delete_meanwhile_is_written_when_it_comes_again(tmp_path: Path) -> None:
+    sink, _ = sink_on(tmp_path / "lake")
+    wanted = tools(0, *minute(0), *minute(1))
+    sink.write(wanted)
+    deleted = str(wanted.frames["tool_created"]["event_id"][2])
+    DeltaTable(tmp_path / "lake" / "tool_created").delete(f"event_id = '{deleted}'")
+    assert sink.counts() == {"tool_created": 5}
+    assert sink.write(wanted).written == {"tool_created": 1}
+    assert sink.write(wanted).written == {"tool_created": 0}
+    assert sink.counts() == {"tool_created": 6}
+
+
 @pytest.mark.parametrize("minutes", [99, 101, 150])
 def test_late_events_of_many_new_times_are_exact(tmp_path: Path, minutes: int) -> None:
     sink, _ = sink_on(tmp_path / "lake", max_cached_ids=60)
@@ -128,3 +143,19 @@ def test_what_is_remembered_of_a_quiet_table_is_bounded(tmp_path: Path, monkeypa
         sink.write(tools(number, START_MS + number * MINUTE_MS))
     assert len(sink._table("tool_created")._known._minutes) == 5
     assert sink.write(tools(0, START_MS)).written == {"tool_created": 0}
+
+
+def test_small_files_are_read_together_whether_or_not_their_columns_are_the_same() -> None:
+    ones, twos = ([pl.DataFrame({"number": [n], **more}) for n in range(3)] for more in ({}, {"text": ["a"]}))
+    read = list(parquet_rows(map(as_file, ones)))
+    assert [frame.n_chunks() for frame in read] == [1]
+    assert read[0].equals(pl.concat(ones))
+    for first, second in ((ones, twos), (twos, ones)):
+        mixed = list(parquet_rows(map(as_file, [*first, *second])))
+        assert [frame.to_dicts() for frame in mixed] == [pl.concat(its).to_dicts() for its in (first, second)]
+
+
+def as_file(frame: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    frame.write_parquet(file)
+    return file.getvalue()

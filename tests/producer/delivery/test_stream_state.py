@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +14,17 @@ from flowise_telemetry.identity.stream import Stream
 from flowise_telemetry.testing import TelemetryRecorder
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import DeliveryError, InMemoryBroker, MessageTooLargeError
-from tests.producer.conftest import MakeTelemetry
+from tests.producer.conftest import Clock, MakeTelemetry
 from tests.producer.samples import states, stored, stored_records, tool_created, wait_until
 
 DROPPED = ("QueueFull", "Invalid", "TooLarge", "Expired", "Closed", "Rejected")
 DECEMBER_MS = 1_796_083_200_000  # 2026-12-01T00:00:00Z
-Clock = Callable[[int], None]
 
 
 def counts(state: dict[str, Any]) -> dict[str, Any]:
     """Its counts, without drops that did not occur."""
     dropped = {name: state[f"dropped{name}"] for name in DROPPED if state[f"dropped{name}"]}
     return {"numbered": state["numbered"], "waiting": state["waiting"], "ended": state["ended"], **dropped}
-
-
-@pytest.fixture
-def set_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """Set the wall clock, which goes on from there; the monotonic one does not notice."""
-    real_ns = time.time_ns
-    offset_ns = 0
-
-    def set_to(unix_ms: int) -> None:
-        nonlocal offset_ns
-        offset_ns = unix_ms * 1_000_000 - real_ns()
-
-    monkeypatch.setattr(time, "time_ns", lambda: real_ns() + offset_ns)
-    monkeypatch.setattr(time, "time", lambda: (real_ns() + offset_ns) / 1e9)
-    yield set_to
-    monkeypatch.undo()
 
 
 def test_a_stream_tells_its_counts_when_it_ends(make_telemetry: MakeTelemetry, broker: InMemoryBroker) -> None:

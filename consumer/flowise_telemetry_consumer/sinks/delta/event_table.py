@@ -11,7 +11,7 @@ import polars as pl
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError, SnapshotGoneError
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, new_path, parts_by_date
 from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS, KnownIds
-from flowise_telemetry_consumer.sinks.delta.log import TableLog, now_ms
+from flowise_telemetry_consumer.sinks.delta.log import Change, TableLog, now_ms
 from flowise_telemetry_consumer.sinks.delta.rows import (
     DATE,
     decoded,
@@ -57,9 +57,9 @@ class EventTable:
         self._known.forget()
         return self.log.load()
 
-    def follow(self) -> None:
-        """Bring the state up to the newest version."""
-        self.log.refresh(self._known.follow)
+    def follow(self) -> list[Change]:
+        """Bring the state up to the newest version; return what changed."""
+        return self.log.refresh(self._known.follow)
 
     def prepare(self, schema: EventSchema) -> None:
         """Create the table or add columns that it lacks. Raises ``SinkError`` where one is of another type."""
@@ -88,6 +88,9 @@ class EventTable:
         for _ in range(_LOOK_UP_TRIES):
             try:
                 known = self._known.among(rows["event_id"])
+                # What is remembered may have been removed by others since; whatever they wrote counts from here on.
+                if known.any() and any(change.moves_rows for change in self.follow()):
+                    known = self._known.among(rows["event_id"])
             except FileNotFoundError:
                 # Merged and vacuumed since the state was read.
                 self.follow()
@@ -155,7 +158,7 @@ class EventTable:
         return f"{self.log.table}/{file.path}"
 
     def _again(self, pending: Pending, check: Callable[[], bool]) -> bool:
-        changes = self.log.refresh(self._known.follow)
+        changes = self.follow()
         try:
             going_on = check()
         except BaseException:
