@@ -146,6 +146,8 @@ def _end_on_sigterm(number: int, _frame: object) -> None:
 
 
 def _close_all() -> None:
+    if sys.is_finalizing():  # a sub-interpreter that nobody ended: a thread that waits now never comes back
+        return
     deadline = time.monotonic() + EXIT_BUDGET_SECONDS
     for telemetry in list(_living):
         telemetry._at_exit(max(0.0, deadline - time.monotonic()))

@@ -38,9 +38,9 @@ class SendsLast:
         self.show(self.stats())
 
 
-def run_in_a_sub_interpreter() -> None:
+def run_in_a_sub_interpreter(last: str) -> None:
     code = f"import sys\nsys.argv = ['endings.py', 'ends', '{EVENTS}']\nsys.path[:] = {sys.path!r}\n"
-    code += "import endings, sending\nendings.send_all()\nsending.telemetry.close()\n"
+    code += f"import endings, sending\nendings.send_all()\nsending.telemetry.{last}\n"
     newer = sys.version_info >= (3, 13)
     interpreters: Any = importlib.import_module("_interpreters" if newer else "_xxsubinterpreters")
     run = interpreters.create("legacy") if newer else interpreters.create(isolated=False)
@@ -71,7 +71,9 @@ def main(ending: str) -> None:
 
         threading.Thread(target=send_later).start()
     elif ending == "in a sub-interpreter, closed":
-        run_in_a_sub_interpreter()
+        run_in_a_sub_interpreter("close(timeout_seconds=60)")
+    elif ending == "in a sub-interpreter, flushed":
+        run_in_a_sub_interpreter("flush(60)")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from tests.apps.programs import App
 pytestmark = pytest.mark.slow
 
 EVENTS = 10
-ENDINGS = ["ends", "in an exit handler", "in a thread that ends last", "in a sub-interpreter, closed"]
+IN_SUB_INTERPRETERS = ["in a sub-interpreter, closed", "in a sub-interpreter, flushed"]
+ENDINGS = ["ends", "in an exit handler", "in a thread that ends last", *IN_SUB_INTERPRETERS]
 # Where its import fails, its thread aborts the process, its call raises.
-WITHOUT_POSTHOG = ["in a thread that ends last", "in a sub-interpreter, closed", "in a destructor"]
+WITHOUT_POSTHOG = ["in a thread that ends last", *IN_SUB_INTERPRETERS, "in a destructor"]
 
 
 @pytest.mark.parametrize("ending", ENDINGS[:1] if IS_SMOKE else ENDINGS)

@@ -147,6 +147,30 @@ for n in range(499):
     topic.assert_streams(500)
 
 
+IN_A_SUB_INTERPRETER = """
+import importlib, sys
+newer = sys.version_info >= (3, 13)
+interpreters = importlib.import_module("_interpreters" if newer else "_xxsubinterpreters")
+inner = interpreters.create("legacy") if newer else interpreters.create(isolated=False)
+failed = interpreters.run_string(inner, f"import sys; sys.path[:] = {sys.path!r}\\n" + HEAD + CODE)
+assert failed is None, failed
+"""
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("ending", ["not closed", "closed, broker away"])
+def test_a_sub_interpreter_does_not_abort_the_process(run_app: RunApp, topic: Topic, client: str, ending: str) -> None:
+    code = "for n in range(3):\n    telemetry.send_telemetry(event(n))\n    assert telemetry.flush(60)\n"
+    environ = {**topic.environ, "FLOWISE_TELEMETRY_CLIENT": client}
+    if "away" in ending:
+        code = "telemetry.send_telemetry(event())\ntelemetry.close(timeout_seconds=1)\n"
+        environ["FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
+    done = run_app(f"HEAD, CODE = {HEAD!r}, {code!r}\n" + IN_A_SUB_INTERPRETER, **environ)
+    assert (done.returncode, "Fatal" in done.stderr) == (0, False), done.stderr
+    if "away" not in ending:
+        topic.assert_streams(3)
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_script_that_ends_while_the_client_is_imported_slowly_has_sent_everything(
     run_app: RunApp, topic: Topic, client: str

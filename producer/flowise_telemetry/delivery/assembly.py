@@ -15,6 +15,7 @@ from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.sender import Sender
 from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, load_secret
+from flowise_telemetry_transport.interpreters import in_sub_interpreter
 
 if TYPE_CHECKING:
     from flowise_telemetry.content import Content
@@ -33,7 +34,7 @@ __all__ = ["assemble"]
 logger = logging.getLogger("flowise_telemetry")
 
 _WINDOW_MAX_EVENTS = 10_000  # of a spool, in memory at once, those in flight included
-_SPOOL_BLOCK_SECONDS = 0.1  # that the client may take of the thread that writes the spool
+_SHORT_BLOCK_SECONDS = 0.1  # that the client may take of a thread that writes a spool, or that has to end in time
 
 
 def assemble(
@@ -92,7 +93,10 @@ def assemble(
             wakeup=wakeup,
             on_connected=lambda: lifecycle.connected(queue),
             ledger=_ledger(settings, limits),
-            explain=None if settings.debug or writer_factory is not None else _explain_with(settings),
+            explain=None
+            if settings.debug or writer_factory is not None or in_sub_interpreter()
+            else _explain_with(settings),
+            aside=settings.spool_dir is not None and not in_sub_interpreter(),
         ),
         make_encoder=encoder_of,
         may_send=may_send,
@@ -152,4 +156,5 @@ def _open_writer(
         buffer_bytes=limits.buffer_max_bytes,
         batch_bytes=batch_bytes,
     )
-    return open_sized() if settings.spool_dir is None else open_sized(block_seconds=_SPOOL_BLOCK_SECONDS)
+    hurries = settings.spool_dir is not None or in_sub_interpreter()
+    return open_sized(block_seconds=_SHORT_BLOCK_SECONDS) if hurries else open_sized()

@@ -71,6 +71,7 @@ class InFlight:
         batch_bound: BatchBound,
         ledger: Ledger | None = None,
         explain: Explain | None = None,
+        aside: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._topic = topic
@@ -84,7 +85,7 @@ class InFlight:
         self._look_at = float("inf")
         self._reason: Aside[BaseException | None] | None = None
         self._clock = clock
-        self._client = Client(lambda: make_writer(batch_bound.bytes), aside=pending.keeps, ring=wakeup.ring)
+        self._client = Client(lambda: make_writer(batch_bound.bytes), aside=aside, ring=wakeup.ring)
         self._unanswered: dict[str, Encoded] = {}
         self._answers: deque[tuple[Encoded, Delivery | None, TransportError | None]] = deque()
         self._client_full_until = 0.0

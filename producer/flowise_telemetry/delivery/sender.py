@@ -78,6 +78,11 @@ class Sender:
         """Undelivered events on disk."""
         return self._pending.spooled
 
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing waits to be sent or answered."""
+        return not (self._unencoded or self._pending or self._in_flight or self._in_flight.opening)
+
     def retry_now(self) -> None:
         """End a wait for the next attempt, because a caller waits for its delivery."""
         self._in_flight.backoff.retry_now()
@@ -153,11 +158,9 @@ class Sender:
         self._note_opening()
 
     def _note_opening(self) -> None:
-        """Ask the end for patience while the client is made, as it does while this thread imports."""
-        if self._in_flight.opening:
-            self._requests.progress_at = float("inf")
-        elif self._requests.progress_at == float("inf"):
-            self._requests.progress_at = self._clock()
+        """Have the end wait for the client to be made, as it does while this thread imports."""
+        if self._in_flight.opening or self._requests.progress_at == float("inf"):
+            self._requests.progress_at = float("inf") if self._in_flight.opening else self._clock()
 
     def _close(self) -> None:
         """Keep what is left in the spool, if there is one, then close the client and count the rest."""

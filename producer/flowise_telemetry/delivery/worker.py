@@ -24,6 +24,7 @@ __all__ = ["Worker"]
 
 _CLOSING = 0.1  # of the time that ``stop`` has, for closing client and spool
 _KEEP_SECONDS = 5.0  # that ``stop`` takes longer, at most, while events are written to the spool
+_LAST_STEP_SECONDS = 30.0  # that ``stop`` takes longer, at most, where a thread that is left aborts the process
 _FALL_ASLEEP_SECONDS = 1.0  # milliseconds, unless the machine is very busy
 _FIRST_LOOK_SECONDS = 0.0005
 _LONGEST_LOOK_SECONDS = 0.02
@@ -58,6 +59,7 @@ class Worker:
         self._loading: Backoff | None = None
         self._sender: Sender | None = None
         self._has_begun = False
+        self._starting = False
         self.running = False
         """True once there is a thread. Starting one twice is harmless: the second has nothing to do."""
 
@@ -87,9 +89,11 @@ class Worker:
     def start(self) -> None:
         """Start the thread, without waiting for it. Does nothing if the process cannot have another one."""
         lifecycle.watch_end()
+        self._starting = True
         try:
             _thread.start_new_thread(self._start_thread, ())
         except RuntimeError as error:
+            self._starting = False
             if "thread" not in str(error):  # an exception of the app's own signal handler
                 raise
             return
@@ -116,6 +120,22 @@ class Worker:
             return requests.lowest_unsettled >= target
         finally:
             requests.end_flush()
+            if _ends_idle() and not self._is_here():
+                self._see_it_end()
+
+    def _see_it_end(self) -> None:
+        """Wait until an idle thread has ended, to its last step; return at once where it has work."""
+        latest = self._clock() + _KEEP_SECONDS
+        self._look_until(lambda: not self.running or not self._may_end(), lambda: latest)
+        if not self.running:
+            self._join(_KEEP_SECONDS)
+
+    def _join(self, timeout_seconds: float) -> None:
+        """Wait for the threads' last steps: a sub-interpreter aborts the process if one is left when it ends."""
+        latest = self._clock() + timeout_seconds
+        if self._look_until(lambda: not self._starting, lambda: latest) and self._thread is not None:
+            self._thread.join(max(0.0, latest - self._clock()))
+            time.sleep(_LONGEST_LOOK_SECONDS)  # for that of the thread which started it
 
     def stop(self, timeout_seconds: float, *, patience_seconds: float = 0.0) -> None:
         """Deliver what is possible within the time, close the client, keep the rest in the spool.
@@ -130,16 +150,15 @@ class Worker:
             return
         if self._is_unused:
             return
-        if not self._has_thread():
+        if not (self.running if _ends_idle() else self._has_thread()):
             self._work(lambda: False)
         if not self._look_until(lambda: requests.over, lambda: (requests.stop_at or 0.0) + closing_seconds):
             latest = self._clock() + _KEEP_SECONDS
             keeps = self._sender is None or requests.keeping  # it loads, or writes to the disk
             if not keeps or not self._look_until(lambda: requests.over, lambda: latest):
                 self._give_up()
-        elif self._thread is not None:
-            # A sub-interpreter aborts the process if a thread's last steps are not done when it ends.
-            self._thread.join(_LONGEST_LOOK_SECONDS)
+        if _ends_idle():
+            self._join(_LAST_STEP_SECONDS)
         self._counts.tell_losses()
 
     def wait_for_end(self, timeout_seconds: float) -> None:
@@ -195,15 +214,25 @@ class Worker:
             self._run()
         else:
             self._thread = thread
+        finally:
+            self._starting = False
 
     def _run(self) -> None:
         self._has_begun = True
         try:
             let_it_fork(lambda: self._requests.flushing or self._requests.stop_at is not None)
-            self._work(lambda: False)
+            self._work(self._may_end if _ends_idle() else lambda: False)
         finally:
             if not self._requests.over:
-                self.running = False  # it was killed, as a greenlet can be: the next send starts another one
+                self.running = False  # it is idle, or was killed, as a greenlet can be: the next send starts another
+                if self._sender is not None and not self._may_end():
+                    self.start()
+
+    def _may_end(self) -> bool:
+        """Return True if the thread has nothing to do for now, and nobody waits for it."""
+        requests = self._requests
+        idle = self._sender is not None and self._sender.is_idle and not len(self._queue)
+        return idle and not requests.flushing and requests.stop_at is None
 
     def _work(self, done: Callable[[], bool]) -> None:
         """Load the sender and let it work until it has stopped or is ``done``, unless another thread does."""
@@ -248,3 +277,10 @@ class Worker:
             self._loading = Backoff(self._clock, failing=failing, what="loading the sender")
         self._loading.failed(repr(error))
         return self._loading
+
+
+def _ends_idle() -> bool:
+    """Return True where a thread that waits would be in the way."""
+    from flowise_telemetry_transport.interpreters import in_sub_interpreter
+
+    return in_sub_interpreter()

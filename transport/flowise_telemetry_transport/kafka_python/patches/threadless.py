@@ -1,8 +1,8 @@
-"""kafka-python-ng 2.2.3: a producer at the end of the interpreter, which gives it no thread.
+"""kafka-python-ng 2.2.3: a producer without a thread: at the end of the interpreter, and in a sub-interpreter.
 
 Since Python 3.12 no thread can be started once the main thread has ended (python/cpython#104690), so that what an app
 sends at its very end would be lost. The client's I/O thread is an object with a method for one turn of its loop. Where
-the thread does not start, we make those turns.
+the thread does not start, we make those turns. In a sub-interpreter we do not start it (``in_sub_interpreter``).
 
 The client also closes every producer when the interpreter ends, by an exit handler of its own, before that of the app
 which knows what is still to be sent. We take that handler away: whoever opened the writer closes it.
@@ -13,9 +13,13 @@ Unnecessary when the client can be used without a thread, which is not planned.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from flowise_telemetry_transport.interpreters import in_sub_interpreter
 
 __all__ = ["Turns", "make_producer"]
 
@@ -32,7 +36,8 @@ def make_producer(config: dict[str, Any]) -> tuple[Any, Turns | None]:
     producer = KafkaProducer.__new__(KafkaProducer)
     turns: Turns | None = None
     try:
-        producer.__init__(**config)
+        with _no_thread() if in_sub_interpreter() else contextlib.nullcontext():
+            producer.__init__(**config)
     except RuntimeError as error:
         if "thread" not in str(error) or not hasattr(getattr(producer, "_sender", None), "run_once"):
             raise
@@ -42,6 +47,29 @@ def make_producer(config: dict[str, Any]) -> tuple[Any, Turns | None]:
     if cleanup is not None:
         atexit.unregister(cleanup)
     return producer, turns
+
+
+@contextlib.contextmanager
+def _no_thread() -> Iterator[None]:
+    """Let a producer that this thread makes start no thread of its own."""
+    from kafka.producer import kafka as module
+
+    sender_class, here = getattr(module, "Sender", None), threading.get_ident()
+    if sender_class is None or not hasattr(sender_class, "run_once"):  # kafka-python 3 has one network thread
+        yield
+        return
+
+    class Threadless(sender_class):  # type: ignore[misc, valid-type]  # known when it is imported
+        def start(self) -> None:
+            if threading.get_ident() == here:
+                raise RuntimeError("no thread is started in a sub-interpreter")
+            super().start()
+
+    module.Sender = Threadless
+    try:
+        yield
+    finally:
+        module.Sender = sender_class
 
 
 def _turns_of(producer: Any) -> Turns:
