@@ -65,7 +65,7 @@ class Content:
 
 
 def _is_strict(argument: str, strict: str, *given: str | None) -> bool:
-    spoken = [text.strip().lower() for text in given if text is not None and text.strip()]
+    spoken = [str(text).strip().lower() for text in given if text is not None and str(text).strip()]
     if any(text not in (PLAIN, strict) for text in spoken):
         raise ConfigurationError(f"{argument} is neither {PLAIN} nor {strict}", argument=argument)
     return strict in spoken

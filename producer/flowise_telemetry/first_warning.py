@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 
-__all__ = ["FirstWarning"]
+__all__ = ["FirstWarning", "is_seen"]
 
 
 _OURS = frozenset({"flowise_telemetry", "flowise_telemetry.transport"})
@@ -35,6 +35,10 @@ class FirstWarning(logging.Handler):
             said_once = "said once, as the app configures no logging"
             sys.stderr.write(f"{record.levelname} {record.name}: {record.getMessage()} ({said_once})\n")
 
+    def will_write(self, name: str) -> bool:
+        """Return True if the next WARNING of this logger is written to stderr."""
+        return not self._written and name in _OURS and not self._is_configured(name) and sys.stderr is not None
+
     def _is_configured(self, name: str) -> bool:
         logger: logging.Logger | None = logging.getLogger(name)
         while logger is not None:
@@ -42,3 +46,19 @@ class FirstWarning(logging.Handler):
                 return True
             logger = logger.parent
         return False
+
+
+def is_seen(logger: logging.Logger) -> bool:
+    """Return True if somebody gets to see a WARNING of this logger: by a handler of the app's, or on stderr."""
+    if not logger.isEnabledFor(logging.WARNING):
+        return False
+    here: logging.Logger | None = logger
+    while here is not None:
+        for handler in here.handlers:
+            if isinstance(handler, FirstWarning):
+                if handler.will_write(logger.name):
+                    return True
+            elif not isinstance(handler, logging.NullHandler) and handler.level <= logging.WARNING:
+                return True
+        here = here.parent if here.propagate else None
+    return False

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry import environment, lifecycle
@@ -122,7 +122,7 @@ class Telemetry:
             "ids": ids,
             "tool_names": tool_names,
             "node_types": node_types
-            if node_types is None or isinstance(node_types, str | os.PathLike)
+            if isinstance(node_types, str | os.PathLike) or not isinstance(node_types, Iterable)
             else (*node_types,),
         }
         self._identity = Identity(
@@ -179,17 +179,17 @@ class Telemetry:
             return Content.strictest()
 
     def _welcome(self, *, first_run_notice: bool, flush_on_sigterm: bool) -> None:
+        if first_run_notice and self._writer_factory is None:
+            from flowise_telemetry.consent.notice import show_notice
+
+            show_notice(self._settings.environ)
+        self._disclose()
         if self._settings.passed_over:
             from flowise_telemetry.found_file import warning_of
 
             logger.warning("telemetry: %s", warning_of(self._switch.file.path, self._settings.passed_over))
         if flush_on_sigterm:
             lifecycle.flush_on_sigterm()
-        if first_run_notice and self._writer_factory is None:
-            from flowise_telemetry.consent.notice import show_notice
-
-            show_notice(self._settings.environ)
-        self._disclose()
         if self._settings.spool_has_files:  # recover them now, not with the first event
             self._start()
 
@@ -274,8 +274,9 @@ class Telemetry:
         """Deliver what is possible within the time, then end the thread and the connection. May be called again.
 
         Events that are not delivered by then stay in the spool; without one they are counted as ``closed``, with one
-        WARNING, and so is every later event. Also called at the end of the process, where all ``Telemetry`` objects
-        share one second.
+        WARNING, and so is every later event. Takes up to five seconds longer while the spool is written or the sender
+        loads, and 30 in a sub-interpreter. Also called at the end of the process, where all ``Telemetry`` objects share
+        one second, and at most nine more while they get on.
         """
         self._notice_fork()
         self._closed = True

@@ -33,15 +33,17 @@ field, by every way in. Of these, an event that an app sends takes 61:
   functions and are sent. `FLOWISE_TELEMETRY_TOOL_NAMES=off` sends no name.
 - **An id** (`chatflowId`, `chatId`, `toolId`, `assistantId`) takes every UUID, so also a secret that is one. With
   `FLOWISE_TELEMETRY_IDS=hashed` none leaves as it is. A `chatId` that is no UUID is always hashed.
-- **The version** takes dates and short numbers with points between: `28.12.1990`, `10.0.0`.
+- **The version** takes dates, up to five short numbers and one word of twelve letters: `28.12.1990`, `3.0.1-janedoe`,
+  `3.0.1-x.555123.456789`. An app's own constant belongs there, nothing that a user typed.
 - **Nodes** are told by a vocabulary of types that the app has, or had, and a number below 1,000. An app can add types
   of its own.
 
-With ids hashed and tool names off, eight dates are all that fits. An app that wants to send a text can still spell it
-in the order of known nodes, or in made-up UUIDs: the schemas guard against accidents, not against their own app.
+With ids hashed and tool names off, eight dates in the version are all that fits. An app that wants to send a text can
+still spell it in the order of known nodes, or in made-up UUIDs: the schemas guard against accidents, not against their
+own app.
 
-Whoever writes to the topic without our producer is held to the patterns below: there a type of node and a tool's name
-may be any words in their shape.
+Whoever writes to the topic without our producer is held to the patterns below, into which 89 of the 479 fit: node
+types, tool names and the names in `stream_state.withheld` take any words of their shape, ids any UUID.
 
 ## What joins months
 
@@ -59,7 +61,7 @@ follow an installation from one month into the next. But:
 - **Names of tools and rare versions** may do the same.
 
 So the events are pseudonymous. They hold nothing that names a person or a machine, unless someone has put it into a
-tool's name.
+tool's name or a version, or chose an id that does.
 
 """
 
@@ -87,7 +89,8 @@ def _heading(schemas: Catalog, schema: EventSchema) -> str:
     text = f"\n## {schema.event}\n\n{schema.doc} Schema version {schema.version}.\n\n"
     with contextlib.suppress(SchemaError):  # without terms; the check tells
         terms = terms_of(schemas, schema.event)
-        text += f"Asked: **{terms.question}** Ends with {terms.end}. [More](events/{schema.event}.md)\n\n"
+        end = "the last event" if schema.control else terms.end
+        text += f"Asked: **{terms.question}** Ends with {end}. [More](events/{schema.event}.md)\n\n"
     return text
 
 

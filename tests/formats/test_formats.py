@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry import Telemetry
+from flowise_telemetry import Limits, Telemetry
 from flowise_telemetry.consent.status import status
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret
 from flowise_telemetry.ledger import read_ledger
@@ -128,6 +128,7 @@ def test_a_spool_is_recovered(kept: Path) -> None:
         environ={"FLOWISE_TELEMETRY_CONFIG_DIR": str(kept / "config")},
         writer_factory=there.open_writer,
         spool_dir=kept / "spool",
+        limits=Limits(max_age_seconds=1e10),
     )
     wait_until(lambda: telemetry.stats().sent == SPOOLED)
     assert [record["toolName"] for record in stored(there)] == [f"tool_{number}" for number in range(SPOOLED)]

@@ -28,7 +28,8 @@ def forget(*, env_file: Path | None, dry_run: bool, as_json: bool) -> int:
     """Delete the local secret, the spool and the ledger, and print the ids of the last 24 months.
 
     Hand the ids to whoever runs the sink: they erase what was sent under them (flowise-telemetry erase). Nobody
-    can make these ids again. From then on the app has new ones; a running one does once it is restarted.
+    can make these ids again. A running app sends nothing until it is restarted,
+    and then under a new one.
 
     \b
     Example:

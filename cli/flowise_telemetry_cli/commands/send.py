@@ -137,7 +137,7 @@ def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator
 
 
 def _report(stats: Stats, rejected: int, as_json: bool) -> int:
-    undelivered = stats.accepted - stats.sent
+    undelivered = stats.accepted + stats.refused - stats.sent
     if undelivered and stats.last_error is not None:
         echo(f"error: not delivered: {stats.last_error}", err=True)
     counts = {"sent": stats.sent, "rejected": rejected, "undelivered": undelivered}

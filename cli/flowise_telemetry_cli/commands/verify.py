@@ -51,6 +51,9 @@ def verify(folder: Path | None, as_json: bool) -> int:
         in_wheel = "not a wheel" if wheel is None else _yes(wheel.get(name) == _digest(text))
         differs |= as_released != "yes" or in_wheel == "no"
         rows.append((name, schema.fingerprint_hex, line.release if line else "", as_released, in_wheel))
+    for name in sorted(known.keys() - {row[0] for row in rows}):
+        differs = True
+        rows.append((name, known[name].fingerprint, known[name].release, "gone", ""))
     if as_json:
         keys = ("file", "fingerprint", "release", "as_released", "as_in_wheel")
         for row in rows:

@@ -212,6 +212,8 @@ class Consumer:
             return False
         if attempt.is_done:
             self._completed(attempt)
+        else:
+            self._outage.end()
         return attempt.is_done
 
     def _completed(self, attempt: WriteAttempt) -> None:

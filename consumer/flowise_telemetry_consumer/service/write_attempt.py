@@ -168,6 +168,8 @@ class WriteAttempt:
 
     def _set_aside(self, write: PartedWrite, error: RowRefusedError) -> None:
         """Go on without a row that is refused, if that is wanted; else raise the error with its place."""
+        if not write.next_part:
+            raise error  # it is the account or the progress that is refused
         ((event, row),) = write.next_part.items()
         event_id = str(row["event_id"][0])
         gone = {_place(letter.record) for letter in self._dead}

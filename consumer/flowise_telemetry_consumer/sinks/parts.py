@@ -66,8 +66,11 @@ class PartedWrite:
 
     @property
     def next_part(self) -> _Part:
-        """Return the part that the next step writes; the one that was refused, after ``RowRefusedError``."""
-        return self._parts[0]
+        """Return the part that the next step writes; the one that was refused, after ``RowRefusedError``.
+
+        It is empty where only the offsets are left, or the dead letters of the batch.
+        """
+        return self._parts[0] if self._parts else {}
 
     def step(self) -> None:
         """Write the next part, or halve it where one of its rows is refused.
@@ -83,8 +86,8 @@ class PartedWrite:
         try:
             result = self._sink.write(self._batch_of(part, is_last=is_last))
         except SinkTooSlowError:
-            self._size.was_too_slow(rows, self._size.monotonic() - begun)
             if rows > 1:
+                self._size.was_too_slow(rows, self._size.monotonic() - begun)
                 self._halve()
             raise
         except RowRefusedError:
@@ -92,7 +95,8 @@ class PartedWrite:
                 raise
             self._halve()
             return
-        self._size.was_done(rows, self._size.monotonic() - begun)
+        if rows:
+            self._size.was_done(rows, self._size.monotonic() - begun)
         self._is_advanced = is_last
         for counter, counted in zip(self.counts, (result.written, result.duplicates, result.erased), strict=True):
             counter.update(counted)

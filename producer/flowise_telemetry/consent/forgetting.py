@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Mapping
@@ -23,9 +24,9 @@ __all__ = ["Kept", "kept_of"]
 class Kept:
     """What an installation keeps: its monthly ids, newest first, and the files that ``forget`` deletes.
 
-    ``spool_files`` are those of running apps, too, which go on without.
+    ``spool_files`` are those of running apps, too, which send nothing more until they are restarted.
 
-    ``given_by`` names the variable that gives the secret, which nobody can delete here: with it the ids stay the same.
+    ``given_by`` is the variable that sets the secret. ``forget`` cannot delete it, so the ids stay the same.
     """
 
     ids: tuple[tuple[str, str], ...]
@@ -40,7 +41,7 @@ class Kept:
         What was accepted before now never leaves, not from the spool of a running app either.
         """
         folder = config_folder(self.environ)
-        if folder is not None and folder.is_dir():
+        if folder is not None:
             write_privately(folder / OPT_OUT_TIME_FILE, f"{time.time_ns() // 1_000_000}\n", replace=True)
         deleted = []
         for path in self.files:
@@ -52,6 +53,8 @@ class Kept:
 
             for path in self.spool_files:
                 remove_file(path)
+            if left := [path for path in self.spool_files if path.exists()]:
+                raise OSError(errno.EACCES, "cannot be deleted", str(left[0]))
         return [*deleted, *self.spool_files]
 
 

@@ -1,7 +1,6 @@
 """The first-run notice: shown once per installation on a terminal, and again when events tell more than it said.
 
-Where there is no terminal, one WARNING says that they do. Fields of a disclosure that was not shown, because not even
-the WARNING could be seen, leave with their default.
+Without a terminal, one WARNING takes the notice's place. Until either was shown, a new field is sent as its default.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from flowise_telemetry.config_folder import config_folder, write_privately
+from flowise_telemetry.first_warning import is_seen
 from flowise_telemetry_schemas.events import DISCLOSURE
 
 __all__ = ["NOTICE", "NOTICE_FILE", "disclose", "show_notice"]
@@ -25,9 +25,10 @@ _FIRST = 1
 
 NOTICE = """\
 This app sends usage events, which help its maintainers see what is used: which kinds of flows, tools and assistants
-are created and used, as ids, node types, counts and names of tools. Prompts, messages, variables and settings are not
-read; a name that does not look like a function's, or looks like a credential, is withheld. The installation has
-another id every month; ids of flows and conversations stay the same unless you set FLOWISE_TELEMETRY_IDS=hashed.
+are created and used, as ids, kinds, node types and how they are connected, names of tools, the app's version and the
+time. Prompts, messages, variables and settings are not read; a name that does not look like a function's, or looks like
+a credential, is withheld. The installation has another id every month; ids of flows, conversations, tools and
+assistants stay the same unless you set FLOWISE_TELEMETRY_IDS=hashed.
 See what would be sent: flowise-telemetry preview     Turn it off: flowise-telemetry disable
 or set DISABLE_FLOWISE_TELEMETRY=true. This notice is shown once, and when a field is added.
 """
@@ -61,7 +62,7 @@ def disclose(environ: Mapping[str, str]) -> int:
     """
     folder = config_folder(environ)
     shown = (None if folder is None else _shown(folder)) or _FIRST
-    if shown >= DISCLOSURE or not logger.isEnabledFor(logging.WARNING):
+    if shown >= DISCLOSURE or not is_seen(logger):
         return shown
     logger.warning(
         "telemetry: events tell more than before (disclosure %d, %d was shown): flowise-telemetry preview shows each"
@@ -81,4 +82,6 @@ def _shown(folder: Path) -> int | None:
         words = (folder / NOTICE_FILE).read_text(encoding="ascii", errors="replace").split()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError:
+        return _FIRST  # what cannot be read says nothing newer
     return int(words[-1]) if words and words[-1].isascii() and words[-1].isdecimal() else _FIRST

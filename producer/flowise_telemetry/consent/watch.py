@@ -66,7 +66,7 @@ class OptOutWatch:
         last = last_opt_out_ms(self._choice_environ)
         before, self._last_opt_out_ms = self._last_opt_out_ms, last
         if before not in (None, last):
-            return Consent(False, "an opt-out since the start, which was taken back (a restart turns it on)")
+            return Consent(False, "an opt-out or forget since the start (a restart turns it on)")
         return None
 
 

@@ -35,6 +35,8 @@ class Aside(Generic[Result]):
             self._results.append(self._step())
         except Exception as error:
             self._error = error
+        except BaseException as error:  # a greenlet that is killed, or sys.exit: the caller tries again
+            self._error = RuntimeError(repr(error))
         self.done = True
         self._ring()
 

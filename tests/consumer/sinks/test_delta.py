@@ -27,16 +27,17 @@ from flowise_telemetry_consumer.decoding.frames import frame_of
 from flowise_telemetry_consumer.errors import FencedError, SinkError, SinkInUseError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks import Batch
 from flowise_telemetry_consumer.sinks.delta import DeltaSink
+from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.folder import Folder
 from flowise_telemetry_consumer.sinks.delta.log import CHECKPOINT_COMMITS
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds
-from flowise_telemetry_schemas import catalog
+from flowise_telemetry_schemas import ToolCreated, catalog
 from flowise_telemetry_transport.types import TopicPartition
-from tests.consumer.sinks.batches import NEW_FIELDS, batch, envelope, held, sizes, with_second_version
+from tests.consumer.sinks.batches import NEW_FIELDS, batch, batch_of, envelope, held, sizes, with_second_version
 from tests.consumer.sinks.limits import files_of_at_most
 from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.writer_process import ROOT
-from tests.schemas.records import ENVELOPE, EVENTS, record_of
+from tests.schemas.records import ENVELOPE, EVENTS, FLOW_ID, record_of
 from tests.thoroughness import IS_CI
 
 pytestmark = pytest.mark.slow  # each case makes tables and files of its own
@@ -826,3 +827,25 @@ def test_a_table_that_a_promotion_brings_is_seen_when_it_ends(root: Path) -> Non
     DeltaSink(Watched(root)).promote("next")
     assert all(counts in ({"tool_created": 1}, sizes(batch(0))) for counts in seen)
     assert seen[-1] == sizes(batch(0))
+
+
+def test_a_fence_that_a_look_up_walked_past_counts_all_the_same(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, eraser = sink_in(root), sink_in(root)
+    writer.prepare(catalog())
+    first = batch_of((ToolCreated(version="3.0.1", tool_id=FLOW_ID, tool_name="a"), envelope(1)))
+    writer.write(first)
+    both = batch_of(
+        *((ToolCreated(version="3.0.1", tool_id=FLOW_ID, tool_name="a"), envelope(number)) for number in (1, 2))
+    )
+    (late,) = set(both.frames["tool_created"]["event_id"]) - set(first.frames["tool_created"]["event_id"])
+    pending = EventTable.pending
+
+    def erased_before_the_look_up(self: EventTable, *arguments: Any) -> Any:
+        monkeypatch.setattr(EventTable, "pending", pending)
+        list(eraser.erase(ErasedIds.of({"event_id": [late]})))
+        return pending(self, *arguments)
+
+    monkeypatch.setattr(EventTable, "pending", erased_before_the_look_up)
+    result = writer.write(both)
+    assert (result.written["tool_created"], result.erased) == (0, {"tool_created": 1})
+    assert held(sink_in(root), "tool_created").height == 1

@@ -160,8 +160,9 @@ def test_what_refuses_after_it_worked_is_an_outage(
 
 
 def test_a_lock_that_is_held_for_long_is_an_outage(url: str, admin: psycopg.Connection[Any]) -> None:
-    sink = PostgresSink(address_of(url), statement_timeout_seconds=0.2)
+    sink = PostgresSink(address_of(url))
     sink.prepare(catalog())
+    sink._statement_timeout_ms = 200
     with admin.transaction():
         admin.execute("LOCK TABLE tool_created IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(SinkUnavailableError, match="statement timeout"):
@@ -338,17 +339,19 @@ def test_a_rule_of_others_is_named_and_waited_for(new_postgres_url: str, rule: s
 
 
 def test_a_server_that_stands_still_is_an_outage(new_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink._ANSWER_SECONDS", 0.3)
     door, through_door = postgres_door(new_postgres_url)
-    sink = PostgresSink(address_of(f"{through_door}?connect_timeout=2"), statement_timeout_seconds=0.2)
+    sink = PostgresSink(address_of(f"{through_door}?connect_timeout=2"))
     sink.prepare(catalog())
     sink.claim("group", [TP0])
+    sink._statement_timeout_ms = 200
+    monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink._ANSWER_SECONDS", 0.3)
     door.freeze()
     for call in (partial(sink.write, batch()), partial(sink.claim, "group", [TP0]), sink.progress):
         with pytest.raises(SinkUnavailableError, match=r"has not answered for 0\.5 s|cannot be reached: .*timeout"):
             call()
     door.thaw()
     # Back again, it may be as slow as this machine is.
+    sink._statement_timeout_ms = 60_000
     monkeypatch.setattr("flowise_telemetry_consumer.sinks.postgres.sink._ANSWER_SECONDS", 60.0)
     assert sink.write(batch()).written == sizes(batch())
     sink.close()

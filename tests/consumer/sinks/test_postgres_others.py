@@ -146,6 +146,7 @@ def test_a_report_that_is_open_for_too_long_is_told(url: str, sink: DatabaseSink
             SinkUnavailableError, match=r"others have had the tables for 0\.6 s; end their long queries"
         ):
             newer.prepare([with_second_version(tmp_path / "avro", "tool_created")])
+    newer._statement_timeout_ms = 60_000
     newer.prepare([with_second_version(tmp_path / "avro", "tool_created")])
     newer.close()
 
@@ -214,8 +215,9 @@ def test_what_a_trigger_skips_is_not_written(
 
 
 def test_a_write_that_takes_too_long_is_told_apart(url: str, dba: psycopg.Connection[Any]) -> None:
-    slow = PostgresSink(address_of(url), statement_timeout_seconds=0.2)
+    slow = PostgresSink(address_of(url))
     slow.prepare(catalog())
+    slow._statement_timeout_ms = 200
     with dba.transaction():
         dba.execute("LOCK TABLE tool_created IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(SinkTooSlowError):

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from flowise_telemetry_consumer.errors import RowRefusedError
-from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.errors import RowRefusedError, SinkTooSlowError
+from flowise_telemetry_consumer.sinks import Batch, WriteResult, open_sink
 from flowise_telemetry_consumer.sinks.clickhouse.address import address_of
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server
 from flowise_telemetry_consumer.sinks.parts import PartedWrite, WriteSize
@@ -20,6 +20,7 @@ from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, sizes
 from tests.consumer.sinks.roles import open_claimed
+from tests.consumer.world import MemorySink
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
 SECOND = batch(repeat=3).frames["tool_created"]["event_id"][1]
@@ -97,3 +98,25 @@ def test_a_row_is_refused_and_all_others_are_written(kind: str, tmp_path: Path, 
         assert (dict(+written), duplicates.total()) == (counts, 0)
         assert sink.counts() == counts
         assert sink.progress()[0].next_offsets == {TP0: 21}
+
+
+def test_an_account_that_is_refused_has_no_row_to_blame() -> None:
+    class Refusing(MemorySink):
+        def write(self, batch: Batch) -> WriteResult:
+            raise RowRefusedError("refused: CheckViolation in flowise_telemetry_dead_letters")
+
+    write = PartedWrite(Refusing(), Batch({}, {}, "group"), WriteSize())
+    with pytest.raises(RowRefusedError):
+        write.step()
+    assert write.next_part == {}
+
+
+def test_offsets_that_are_slow_to_store_tell_nothing_of_rows() -> None:
+    class Slow(MemorySink):
+        def write(self, batch: Batch) -> WriteResult:
+            raise SinkTooSlowError("has not answered for 60 s")
+
+    size = WriteSize()
+    with pytest.raises(SinkTooSlowError):
+        PartedWrite(Slow(), Batch({}, {}, "group"), size).step()
+    assert size.rows is None

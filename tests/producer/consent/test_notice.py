@@ -8,7 +8,7 @@ import pytest
 
 from flowise_telemetry import Telemetry
 from flowise_telemetry.consent import notice
-from flowise_telemetry.consent.notice import NOTICE, disclose, show_notice
+from flowise_telemetry.consent.notice import NOTICE, NOTICE_FILE, disclose, show_notice
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.events import DISCLOSURE
 
@@ -93,3 +93,19 @@ def test_where_nobody_could_see_it_nothing_more_is_told(
 def test_the_first_release_has_nothing_more_to_say(environ: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
     assert catalog().disclosure == DISCLOSURE == disclose(environ) == 1
     assert not caplog.records
+
+
+@pytest.mark.usefixtures("newer")
+def test_a_warning_that_only_a_null_handler_gets_was_not_shown(
+    environ: dict[str, str], config_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config_dir.mkdir()
+    (config_dir / NOTICE_FILE).write_text("shown 1\n")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler()])
+    assert disclose(environ) == 1
+    assert (config_dir / NOTICE_FILE).read_text() == "shown 1\n"
+
+
+def test_what_cannot_be_read_says_nothing_newer(environ: dict[str, str], config_dir: Path) -> None:
+    (config_dir / NOTICE_FILE).mkdir(parents=True)
+    assert disclose(environ) == 1

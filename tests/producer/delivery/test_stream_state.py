@@ -118,7 +118,7 @@ def test_what_the_end_cuts_off_is_told_where_the_client_still_takes_it(make_tele
     telemetry = make_telemetry(writer_factory=lambda: writer)
     telemetry.send_telemetry(tool_created())
     wait_until(lambda: len(writer.values) == 1)
-    telemetry.close(timeout_seconds=0.2)
+    telemetry.close(timeout_seconds=2.0)
     _, state = codec.decode(writer.values[-1], catalog())
     assert counts(state) == {"numbered": 1, "waiting": 1, "ended": True}
     assert telemetry.stats().dropped == {"closed": 1}

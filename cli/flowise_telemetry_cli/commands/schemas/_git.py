@@ -22,6 +22,8 @@ def files_at(ref: str, folder: Path) -> dict[str, Released]:
         raise click.UsageError("--against takes a tag or a commit")
     listed = _git(folder, "ls-tree", "-r", "--name-only", ref, "--", ".").splitlines()
     names = [name for name in listed if name.endswith(".avsc")]
+    if not names:
+        raise click.UsageError(f"--against: {ref} has no schema files in {folder}")
     return {name: Released(ref, "", sha256_of(_git(folder, "show", f"{ref}:./{name}"))) for name in names}
 
 
@@ -37,6 +39,8 @@ def _git(folder: Path, *arguments: str) -> str:
         )
     except FileNotFoundError as error:
         raise TelemetryError("git is not installed: --against needs it") from error
+    except subprocess.TimeoutExpired as error:
+        raise TelemetryError("git has not answered for 60 s") from error
     if done.returncode:
         message = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "git failed"
         raise click.UsageError(f"--against: {message}")

@@ -128,10 +128,12 @@ class ErasingLake(ABC):
         """
         with self._store.translate_errors():
             self._store.require_root()
-            tables = self._event_tables(sorted(self._known()))
             if not dry_run:
                 self._settled()
                 self._erasures.add(ids)
+            # Listed now: who makes a table from here on knows the hashes.
+            tables = self._event_tables(sorted(self._known()))
+            if not dry_run:
                 for _, _, table in tables:
                     table.fence()
             for prefix, event, table in tables:

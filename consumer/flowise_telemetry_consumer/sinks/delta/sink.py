@@ -214,7 +214,8 @@ class DeltaSink(ErasingLake):
     def _file(self, sums: pl.DataFrame) -> None:
         if sums.height:
             self._table(STREAMS_TABLE).prepare(account_schemas()[STREAMS_TABLE])
-            self._add(Batch({STREAMS_TABLE: sums}), self._progress.state.exchanges, {STREAMS_TABLE: 0})
+            if not self._add(Batch({STREAMS_TABLE: sums}), self._progress.state.exchanges, {STREAMS_TABLE: 0}):
+                raise SinkUnavailableError(f"{self._url}: its tables were changed meanwhile: start it again")
 
     def _moved(self, event: str, version: int) -> None:
         self._progress.move(Batch({}), {event: version}, self._progress.state.exchanges)
@@ -262,12 +263,6 @@ class DeltaSink(ErasingLake):
             if (start := self._written.get((batch.source, partition))) is not None
         }
         origin = origin_of(starts, batch.offsets)
-        pending = {}
-        for event in sorted(batch.frames):
-            self._table(event).load()
-            pending[event] = self._table(event).pending(batch.frames[event], origin)
-        self._store.put([(path, data) for its in pending.values() for path, _, _, data in its.files])
-        transactions = self._progress.transactions(batch)
 
         def may_go_on() -> bool:
             self._progress.load()
@@ -276,6 +271,15 @@ class DeltaSink(ErasingLake):
             self._progress.require_claims(batch)
             return True
 
+        pending, before = {}, {event: self._table(event).log.version for event in batch.frames}
+        for event in sorted(batch.frames):
+            self._table(event).load()
+            pending[event] = self._table(event).pending(batch.frames[event], origin)
+        # A table that was followed may have passed a fence, at which its commit no longer fails.
+        if any(self._table(event).log.version != version for event, version in before.items()) and not may_go_on():
+            return False
+        self._store.put([(path, data) for its in pending.values() for path, _, _, data in its.files])
+        transactions = self._progress.transactions(batch)
         for event, its in pending.items():
             added = self._table(event).commit(its, transactions, may_go_on)
             if added is None:

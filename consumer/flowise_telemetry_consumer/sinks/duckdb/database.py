@@ -39,6 +39,9 @@ _WRITER_CONFIG = _CONFIG | {
 }
 _ATTACHED = "flowise_telemetry"
 
+_RULES = ("Constraint Error: CHECK", "Constraint Error: NOT NULL")
+"""Beginnings of texts that hold names alone."""
+
 _NOT_OPENED = ("No such file", "Permission denied", "Is a directory", "Not a directory")
 
 # Within a process all connections to a file share one database. The tables have no unique index, so only this lock
@@ -119,8 +122,8 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
         elif any(sign in text for sign in _NOT_OPENED):
             return SinkDeniedError(f"{self._url} cannot be opened: {why_not_opened(self._path)}")
         elif isinstance(error, known.ConstraintException):
-            # That of a unique index quotes the value.
-            rule = "a unique index has this already" if "uplicate key" in text else text
+            # Those of unique indexes and foreign keys quote the value.
+            rule = text if text.startswith(_RULES) else "a unique index or a foreign key is against it"
             return RowRefusedError(f"{self._url} refused: {rule}; change or drop that rule")
         elif isinstance(error, known.CatalogException | known.BinderException):
             return RowRefusedError(f"{self._url}: {text}: what is missing is made again with the next attempt")

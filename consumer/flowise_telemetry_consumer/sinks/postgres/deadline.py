@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from flowise_telemetry_consumer.errors import SinkTooSlowError
+from flowise_telemetry_consumer.errors import SinkTooSlowError, SinkUnavailableError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -40,7 +40,7 @@ def cut_after(connection: Connection[Any], seconds: float, shown: str) -> Iterat
         timer.start()
         try:
             yield
-        except psycopg.Error as error:
+        except (psycopg.Error, SinkUnavailableError) as error:
             if was_cut.is_set():
                 raise SinkTooSlowError(f"{shown} has not answered for {seconds:g} s") from error
             raise

@@ -149,7 +149,8 @@ def _delete(connection: Connection[Any], table: _Found, begin: _Begin) -> Iterat
         with connection.transaction():
             begin(connection)
             step = list(table.event_ids[start : start + _DELETED_ROWS])
-            yield {table.shown: connection.execute(statement, (step,)).rowcount}
+            count = connection.execute(statement, (step,)).rowcount
+        yield {table.shown: count}
 
 
 def _schemas(connection: Connection[Any], schema_name: str) -> list[str]:

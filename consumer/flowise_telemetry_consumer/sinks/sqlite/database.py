@@ -18,6 +18,9 @@ __all__ = ["BUSY_TIMEOUT_SECONDS", "Database"]
 BUSY_TIMEOUT_SECONDS = 10.0
 """Time that a write waits for another program's lock before it raises ``SinkUnavailableError``."""
 
+_RULES = ("CHECK constraint failed", "NOT NULL constraint failed")
+"""Beginnings of texts that hold names alone."""
+
 _GONE = ("no such table", "no such column", "has no column named")
 
 _WAL_RETRY_SECONDS = 0.05
@@ -116,8 +119,9 @@ class Database(DatabaseFile[sqlite3.Connection]):
         if code in denied:
             return SinkDeniedError(f"{self._url} {denied[code]}")
         if code == sqlite3.SQLITE_CONSTRAINT:
-            # Names of columns, of a CHECK, or what a trigger of others says; never a value.
-            return RowRefusedError(f"{self._url} refused: {error}; change or drop that rule")
+            # Names of columns and of a CHECK; what a trigger of others says may have a value in it.
+            rule = str(error) if str(error).startswith(_RULES) else "a trigger is against it"
+            return RowRefusedError(f"{self._url} refused: {rule}; change or drop that rule")
         if code == sqlite3.SQLITE_ERROR and any(sign in str(error) for sign in _GONE):
             return RowRefusedError(f"{self._url}: {error}: it is made again with the next attempt")
         if code == sqlite3.SQLITE_NOTADB:
