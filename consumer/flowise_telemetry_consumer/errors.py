@@ -134,7 +134,7 @@ class SnapshotGoneError(SinkUnavailableError):
 
 
 class RowRefusedError(SinkUnavailableError):
-    """A rule that someone added to a table refuses a row, or a column is gone. Whoever added it has to mend that.
+    """A rule that someone added to a table refuses a row. Whoever added it has to mend that.
 
     A consumer waits for it as for an outage, and is not ready: one that ended would be started again for ever.
     """

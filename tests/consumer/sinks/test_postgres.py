@@ -22,7 +22,6 @@ import pytest
 
 from flowise_telemetry_consumer.errors import (
     FencedError,
-    RowRefusedError,
     SinkDeniedError,
     SinkError,
     SinkInUseError,
@@ -330,7 +329,7 @@ def test_a_rule_of_others_is_named_and_waited_for(new_postgres_url: str, rule: s
     sink.prepare(catalog())
     with psycopg.connect(new_postgres_url, autocommit=True) as dba:
         dba.execute(rule.encode())
-        with pytest.raises(RowRefusedError, match=said) as caught:
+        with pytest.raises(SinkUnavailableError, match=said) as caught:
             sink.write(batch())
         assert caught.value.retryable
         dba.execute(mend.encode())

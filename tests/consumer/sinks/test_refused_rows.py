@@ -58,7 +58,7 @@ def _clickhouse(url: str) -> None:
 
 
 RULES: dict[str, tuple[Callable[[str], None], str]] = {
-    "sqlite": (_sqlite, "no second tool; change or drop that rule"),
+    "sqlite": (_sqlite, "a trigger is against it; change or drop that rule"),
     "duckdb": (_duckdb, r"CHECK.*; change or drop that rule"),
     "postgresql": (_postgres, r"CheckViolation no_second in tool_created"),
     "clickhouse": (_clickhouse, r"VIOLATED_CONSTRAINT no_second of \S*tool_created"),
@@ -71,6 +71,8 @@ def test_a_row_is_refused_and_all_others_are_written(kind: str, tmp_path: Path, 
     url = f"{kind}:///{tmp_path}/events"
     if kind == "postgresql":
         url = request.getfixturevalue("new_postgres_url")
+    elif kind == "clickhouse":
+        url = request.getfixturevalue("engine").database()
     add_rule, said = RULES[kind]
     with closing(open_sink(url)) as first:
         first.prepare(catalog())

@@ -126,7 +126,7 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
             rule = text if text.startswith(_RULES) else "a unique index or a foreign key is against it"
             return RowRefusedError(f"{self._url} refused: {rule}; change or drop that rule")
         elif isinstance(error, known.CatalogException | known.BinderException):
-            return RowRefusedError(f"{self._url}: {text}: what is missing is made again with the next attempt")
+            return SinkUnavailableError(f"{self._url}: {text}: what is missing is made again with the next attempt")
         elif isinstance(error, known.DataError):
             # The text quotes the value.
             refused = "refused a value that is not of its column's type"

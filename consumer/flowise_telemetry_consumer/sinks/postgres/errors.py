@@ -92,7 +92,7 @@ def _refusal(error: psycopg.Error, state: str, said: str, address: Address, tabl
     again = "it is made again with the next attempt, if the role may; else its owner has to start a consumer once"
     if state in (_MISSING_TABLE, _MISSING_COLUMN):
         # Someone has taken it away since the connection was made, which is when all is made that is missing.
-        return RowRefusedError(f"{address.shown}: {said}: {again}")
+        return SinkUnavailableError(f"{address.shown}: {said}: {again}")
     if state == _NO_UNIQUE_INDEX:
         return no_key(address, table)
     where = ".".join(filter(None, (error.diag.table_name or table, error.diag.column_name)))
@@ -105,10 +105,10 @@ def _refusal(error: psycopg.Error, state: str, said: str, address: Address, tabl
     return SinkError(f"{address.shown} refused: {about}{said if state[:2] in _WITHOUT_VALUES else named} ({state})")
 
 
-def no_key(address: Address, table: str) -> RowRefusedError:
+def no_key(address: Address, table: str) -> SinkUnavailableError:
     """Return the error for a table in which an event could be twice."""
     name = f"{address.schema}.{table}"
-    return RowRefusedError(
+    return SinkUnavailableError(
         f"{address.shown}: {name} has no primary key or unique index of event_id alone, so that an event could be there"
         f" twice: ALTER TABLE {name} ADD PRIMARY KEY (event_id)"
     )

@@ -28,7 +28,7 @@ class Inspection:
         self._told: set[tuple[str, str]] = set()
 
     def look(self, connection: Connection[Any], events: Collection[str]) -> None:
-        """Look through a connection. Raises ``RowRefusedError`` where a table could have an event twice."""
+        """Look through a connection. Raises ``SinkUnavailableError`` where a table could have an event twice."""
         schema_name, shown = self._address.schema, self._address.shown
         without = _without_key(connection, schema_name, events)
         if without:

@@ -123,7 +123,7 @@ class Database(DatabaseFile[sqlite3.Connection]):
             rule = str(error) if str(error).startswith(_RULES) else "a trigger is against it"
             return RowRefusedError(f"{self._url} refused: {rule}; change or drop that rule")
         if code == sqlite3.SQLITE_ERROR and any(sign in str(error) for sign in _GONE):
-            return RowRefusedError(f"{self._url}: {error}: it is made again with the next attempt")
+            return SinkUnavailableError(f"{self._url}: {error}: it is made again with the next attempt")
         if code == sqlite3.SQLITE_NOTADB:
             return SinkError(f"{self._url} is not an SQLite database: name another file")
         return SinkError(f"{self._url} refused: {error}")
