@@ -31,6 +31,7 @@ from flowise_telemetry_cli.commands.demo.app import react_flow
 from flowise_telemetry_consumer import replay
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import decode
+from flowise_telemetry_schemas.node_types import node_types
 from flowise_telemetry_transport import Record, open_reader
 from tests.consumer.sinks.roles import ReadableSink, open_readable
 from tests.services.kafka import KafkaService
@@ -223,3 +224,10 @@ def test_the_search_would_find_a_prompt(forbidden: set[str]) -> None:
     settings = (node["data"].get("inputs", {}) for flow in FLOWS for node in flow.exported["nodes"])
     prompt = max((text for inputs in settings for text in texts(inputs)), key=len)
     assert windows(f"before {prompt} after") & forbidden
+
+
+def test_every_type_of_node_is_in_the_vocabulary() -> None:
+    found = {node["id"].rpartition("_")[0] for flow in FLOWS for node in flow.exported["nodes"]}
+    assert found
+    if "FLOWISE_FLOWS" in os.environ:  # made-up ones have made-up types
+        assert found <= node_types()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -49,14 +47,3 @@ def test_an_app_gives_its_own_one_by_one_or_as_a_file(tmp_path: Path) -> None:
     assert "secret" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         own_node_types(tmp_path / "none")
-
-
-@pytest.mark.skipif("FLOWISE_FLOWS" not in os.environ, reason="FLOWISE_FLOWS names no folder of exported flows")
-def test_every_node_of_real_flows_is_known() -> None:
-    found = {
-        node["id"].rpartition("_")[0]
-        for file in Path(os.environ["FLOWISE_FLOWS"]).rglob("*.json")
-        for node in json.loads(file.read_text(encoding="utf-8"))["nodes"]
-    }
-    assert found
-    assert found <= node_types()

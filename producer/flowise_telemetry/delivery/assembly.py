@@ -126,9 +126,10 @@ def _ledger(settings: ProducerSettings, limits: Limits) -> Ledger | None:
 
 def _explain_with(settings: ProducerSettings) -> Explain:
     def explain(error: BaseException | None) -> BaseException | None:
-        from flowise_telemetry_transport.diagnosis.explain import diagnose, explained
-        from flowise_telemetry_transport.errors import TransportError
-        from flowise_telemetry_transport.settings import KafkaSettings
+        with lifecycle.loading():
+            from flowise_telemetry_transport.diagnosis.explain import diagnose, explained
+            from flowise_telemetry_transport.errors import TransportError
+            from flowise_telemetry_transport.settings import KafkaSettings
 
         kafka = KafkaSettings.from_env(settings.kafka, given=settings.given)
         if error is None:

@@ -271,7 +271,8 @@ class Worker:
 
     def _load_failed(self, error: Exception) -> Backoff:
         if self._loading is None:
-            from flowise_telemetry.delivery.backoff import Backoff
+            with lifecycle.loading():
+                from flowise_telemetry.delivery.backoff import Backoff
 
             failing = "the sender cannot be loaded and is tried again"
             self._loading = Backoff(self._clock, failing=failing, what="loading the sender")
@@ -281,6 +282,7 @@ class Worker:
 
 def _ends_idle() -> bool:
     """Return True where a thread that waits would be in the way."""
-    from flowise_telemetry_transport.interpreters import in_sub_interpreter
+    with lifecycle.loading():
+        from flowise_telemetry_transport.interpreters import in_sub_interpreter
 
-    return in_sub_interpreter()
+        return in_sub_interpreter()

@@ -91,7 +91,7 @@ def test_the_account_moves_with_the_tables(database_url: str) -> None:
 def test_merging_changes_no_answer(database_url: str) -> None:
     with closing(open_database(database_url)) as sink:
         if not isinstance(sink, MergesAccount):
-            assert database_url.startswith("delta")  # it sums the events' own columns
+            assert database_url.startswith(("delta", "clickhouse"))  # which store by column
             return
         sink.prepare(catalog())
         for number in range(5):

@@ -147,6 +147,7 @@ def test_rows_of_an_archive_pass_every_constraint(kind: str, tmp_path: Path, wor
         "already_there": 0,
         "filtered": 0,
         "rejected": len(rows),
+        "erased": 0,
     }
     found = sorted((reject.event, reject.field, reject.rule) for reject in rejects)
     assert found == [
