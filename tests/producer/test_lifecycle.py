@@ -482,7 +482,7 @@ if pid == 0:
     sys.exit(0)
 assert os.waitpid(pid, 0)[1] == 0
 """
-    assert_said_once(run_app(code, FLOWISE_TELEMETRY_SPOOL_DIR=str(spool)))
+    assert_quiet(run_app(code, FLOWISE_TELEMETRY_SPOOL_DIR=str(spool)), processes=2)
     assert len(list(spool.glob("*.sqlite3"))) == 2
     # The next start, with a broker there, sends what both left.
     again = """

@@ -185,8 +185,7 @@ class Consumer:
     def _attempt_of(
         self, batch: RecordBatch, *, claim: Collection[TopicPartition] = (), state: GroupState | None = None
     ) -> WriteAttempt:
-        held = self._held.of(batch.next_offsets)
-        return WriteAttempt(batch, self._path, claim=claim, state=state, held=held)
+        return WriteAttempt(batch, self._path, claim=claim, state=state, held=self._held.of(batch.next_offsets))
 
     def _settle(self) -> bool:
         """Take the outcome of what the sink's thread did, if it is done; return True where the batch is completed."""

@@ -257,11 +257,7 @@ class DeltaSink(ErasingLake):
 
     def _add(self, batch: Batch, exchanges: int, written: dict[str, int]) -> bool:
         """Commit the rows that are missing and the progress; False where tables were promoted meanwhile."""
-        starts = {
-            partition: start
-            for partition in batch.offsets
-            if (start := self._written.get((batch.source, partition))) is not None
-        }
+        starts = {tp: start for tp in batch.offsets if (start := self._written.get((batch.source, tp))) is not None}
         origin = origin_of(starts, batch.offsets)
 
         def may_go_on() -> bool:
