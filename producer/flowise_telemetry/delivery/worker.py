@@ -280,9 +280,15 @@ class Worker:
         return self._loading
 
 
+_idle_ends: bool | None = None
+
+
 def _ends_idle() -> bool:
     """Return True where a thread that waits would be in the way."""
-    with lifecycle.loading():
-        from flowise_telemetry_transport.interpreters import in_sub_interpreter
+    global _idle_ends  # noqa: PLW0603 - one answer for the interpreter, which later threads have to have at once
+    if _idle_ends is None:
+        with lifecycle.loading():
+            from flowise_telemetry_transport.interpreters import in_sub_interpreter
 
-        return in_sub_interpreter()
+            _idle_ends = in_sub_interpreter()
+    return _idle_ends
