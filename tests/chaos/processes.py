@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from flowise_telemetry.ledger import LedgerEntry, read_ledger
 from tests.chaos.checker import Ended
-from tests.services.standstill import freeze, kill, thaw
+from tests.services.standstill import Standstill
 
 __all__ = ["NO_ANSWER", "WAIT_SECONDS", "App", "ConsumerProcess", "NotTriedError", "TrialError", "wait_for"]
 
@@ -45,8 +45,10 @@ def wait_for(condition: Callable[[], object], what: str, *, seconds: float = WAI
         time.sleep(_LOOK_SECONDS)
 
 
-class App:
+class App(Standstill):
     """One process of an app; ``folder`` has its ledger, shared by those that run in it one after the other."""
+
+    _process: subprocess.Popen[str]
 
     def __init__(
         self, folder: Path, env: Mapping[str, str], *, first: int, clock_seconds: float, buffer_max_events: int
@@ -94,18 +96,13 @@ class App:
 
     def kill(self) -> None:
         """End it at once."""
-        kill(self._process.pid)
+        super().kill()
         self._end()
 
     def terminate(self) -> None:
         """SIGTERM."""
         self._process.terminate()
         self._end()
-
-    @property
-    def is_up(self) -> bool:
-        """Whether its process runs."""
-        return self._process.poll() is None
 
     def offered(self) -> set[int]:
         """Return the numbers that it, and those before it in this folder, offered."""
@@ -135,8 +132,10 @@ class App:
         return answer
 
 
-class ConsumerProcess:
+class ConsumerProcess(Standstill):
     """``flowise-telemetry consume``, its log in a file."""
+
+    _process: subprocess.Popen[bytes]
 
     def __init__(self, log: Path, env: Mapping[str, str], *arguments: str) -> None:
         self.log = log
@@ -160,11 +159,6 @@ class ConsumerProcess:
         return self._process.pid
 
     @property
-    def is_up(self) -> bool:
-        """Whether its process runs."""
-        return self._process.poll() is None
-
-    @property
     def has_begun(self) -> bool:
         """Whether it has logged anything."""
         return bool(self.log.stat().st_size)
@@ -186,19 +180,6 @@ class ConsumerProcess:
         page = self._get("/metrics")
         found = re.findall(rf"^flowise_telemetry_consumer_{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)
         return sum(map(float, found)) if found else float("nan")
-
-    def kill(self) -> None:
-        """End it at once."""
-        kill(self._process.pid)
-        self._process.wait(WAIT_SECONDS)
-
-    def freeze(self) -> None:
-        """Let it stand still, as a machine that is suspended."""
-        freeze(self._process.pid)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        thaw(self._process.pid)
 
     def terminate(self) -> int:
         """SIGTERM; return its exit status. Raises ``TrialError`` if it hangs."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.services.docker_engine import wait_until
 from tests.services.ladder import RungUnavailableError
 from tests.services.ports import free_ports
-from tests.services.standstill import freeze, kill, thaw
+from tests.services.standstill import Standstill
 
 __all__ = ["JavaKafka"]
 
@@ -27,7 +27,7 @@ _START_TIMEOUT_SECONDS = 180
 _STOP_TIMEOUT_SECONDS = 20
 
 
-class JavaKafka:
+class JavaKafka(Standstill):
     """One broker in KRaft mode, its data in a temporary folder, its jars in the user's cache folder.
 
     ``kill`` and ``launch`` again keep the data and the ports.
@@ -50,7 +50,6 @@ class JavaKafka:
         self._listeners = listeners
         self._users = users
         self._ports: dict[str, int] = {}
-        self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
     @property
@@ -94,27 +93,6 @@ class JavaKafka:
             what="the Java broker",
         )
 
-    def freeze(self) -> None:
-        """Let it stand still: connections stay open, and nothing answers."""
-        if self._process is not None:
-            freeze(self._process.pid)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        if self._process is not None:
-            thaw(self._process.pid)
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self._process is not None:
-            kill(self._process.pid)
-            self._process.wait(_STOP_TIMEOUT_SECONDS)
-
-    @property
-    def is_up(self) -> bool:
-        """Whether its process runs."""
-        return self._process is not None and self._process.poll() is None
-
     def _write_config(self, port: int, controller_port: int) -> Path:
         more = [f"{name}://127.0.0.1:{number}" for name, number in self._ports.items()]
         told = [f"{name}://127.0.0.1:{self._advertised.get(name, number)}" for name, number in self._ports.items()]
@@ -141,7 +119,8 @@ class JavaKafka:
         return file
 
     def _format(self, classpath: str, config: Path) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # One that begins with "-" would be taken for an option.
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         users = [part for user in self._users for part in ("--add-scram", user)]
         done = subprocess.run(
             ["java", "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), *users],

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from tests.services.docker_engine import wait_until
 from tests.services.ladder import Rung, RungUnavailableError, climb, require_permission
 from tests.services.ports import free_ports
-from tests.services.standstill import freeze, kill, thaw
+from tests.services.standstill import Standstill
 
 __all__ = [
     "ACCESS_KEY",
@@ -33,10 +33,9 @@ __all__ = [
 ACCESS_KEY, SECRET_KEY = "key-id-of-tests", "geheim"
 BUCKET = "telemetry"
 _START_TIMEOUT_SECONDS = 180
-_STOP_TIMEOUT_SECONDS = 20
 
 
-class SeaweedFS:
+class SeaweedFS(Standstill):
     """``weed server -s3`` on free ports, its data in a temporary folder; ``kill`` and ``start`` again keep the data."""
 
     def __init__(self) -> None:
@@ -48,7 +47,6 @@ class SeaweedFS:
         names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
         with free_ports(8) as ports:
             self._ports = dict(zip((*names, "s3.port", "s3.port.grpc"), ports, strict=True))
-        self._process: subprocess.Popen[bytes] | None = None
         credentials = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
         identities = [{"name": "tests", "credentials": credentials, "actions": ["Admin"]}]
         (self._folder / "s3.json").write_text(json.dumps({"identities": identities}))
@@ -77,27 +75,6 @@ class SeaweedFS:
             )
         wait_until(self._is_up, timeout_seconds=_START_TIMEOUT_SECONDS, alive=lambda: self.is_up, what="SeaweedFS")
         return self
-
-    def kill(self) -> None:
-        """End it as a power cut does."""
-        if self._process is not None:
-            kill(self._process.pid)
-            self._process.wait(_STOP_TIMEOUT_SECONDS)
-
-    def freeze(self) -> None:
-        """Let it stand still: connections stay open, and nothing answers."""
-        if self._process is not None:
-            freeze(self._process.pid)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        if self._process is not None:
-            thaw(self._process.pid)
-
-    @property
-    def is_up(self) -> bool:
-        """Whether its process runs."""
-        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """End it and remove its data."""

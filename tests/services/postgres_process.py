@@ -15,7 +15,7 @@ from typing import Any
 from tests.services.docker_engine import wait_until
 from tests.services.ladder import RungUnavailableError
 from tests.services.ports import free_ports
-from tests.services.standstill import freeze, kill, thaw
+from tests.services.standstill import Standstill
 
 __all__ = ["PostgresProcess"]
 
@@ -24,7 +24,7 @@ _USER = "pgserver"
 """Where tests run as root, which PostgreSQL refuses to; the wheel itself takes this one too."""
 
 
-class PostgresProcess:
+class PostgresProcess(Standstill):
     """One server on TCP, trusting everyone on this machine; ``kill`` and ``start`` again keep data and port."""
 
     def __init__(self, data: Path | None = None) -> None:
@@ -33,7 +33,6 @@ class PostgresProcess:
         self._folder = Path(tempfile.mkdtemp(prefix="chaos-postgres-"))
         self._folder.chmod(0o755)
         self._user = _user()
-        self._process: subprocess.Popen[bytes] | None = None
         with free_ports(1) as ports:
             self.port = ports[0]
         if self._user is not None:
@@ -52,11 +51,6 @@ class PostgresProcess:
     def url(self) -> str:
         """``postgresql://…`` of the database ``postgres``."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
-
-    @property
-    def is_up(self) -> bool:
-        """Whether its process runs."""
-        return self._process is not None and self._process.poll() is None
 
     def start(self) -> PostgresProcess:
         """Return when it answers; raise ``RungUnavailableError``."""
@@ -97,22 +91,6 @@ class PostgresProcess:
 
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
             connection.execute(statement)
-
-    def freeze(self) -> None:
-        """Let it stand still: connections stay open, and nothing answers."""
-        if self._process is not None:
-            freeze(self._process.pid)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        if self._process is not None:
-            thaw(self._process.pid)
-
-    def kill(self) -> None:
-        """End it as a power cut does."""
-        if self._process is not None:
-            kill(self._process.pid)
-            self._process.wait(_START_TIMEOUT_SECONDS)
 
     def standby(self) -> PostgresProcess:
         """Return a running server that follows this one, asynchronously."""

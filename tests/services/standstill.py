@@ -5,24 +5,40 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 from pathlib import Path
+from typing import Any
 
-__all__ = ["freeze", "kill", "thaw"]
+__all__ = ["Standstill"]
 
-
-def freeze(process: int) -> None:
-    """SIGSTOP: connections stay open, and nothing answers."""
-    _signal(process, signal.SIGSTOP)
+_END_SECONDS = 180
 
 
-def thaw(process: int) -> None:
-    """SIGCONT: go on after ``freeze``."""
-    _signal(process, signal.SIGCONT)
+class Standstill:
+    """What runs as ``_process``, if it runs."""
 
+    _process: subprocess.Popen[Any] | None = None
 
-def kill(process: int) -> None:
-    """SIGKILL."""
-    _signal(process, signal.SIGKILL)
+    @property
+    def is_up(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def freeze(self) -> None:
+        """Let it stand still, as a machine that is suspended: connections stay open, and nothing answers."""
+        if self._process is not None:
+            _signal(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._process is not None:
+            _signal(self._process.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut does."""
+        if self._process is not None:
+            _signal(self._process.pid, signal.SIGKILL)
+            self._process.wait(_END_SECONDS)
 
 
 def _signal(process: int, number: signal.Signals) -> None:
