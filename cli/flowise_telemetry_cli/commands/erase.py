@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,9 @@ from flowise_telemetry_cli.commands.dlq._reading import open_letters, report_unr
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, topic_option, umask_option
-from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_cli.removal import removed_by
 from flowise_telemetry_consumer.archives.erasing import erase_from_file
 from flowise_telemetry_consumer.clock import SystemClock
 from flowise_telemetry_consumer.dead_letters.erasing import ErasedLetters, erase_letters
@@ -87,20 +85,12 @@ def erase(
             argument="sink",
         )
     only_counts = dry_run or not yes
-    removed: Counter[str] = Counter()
     with ExitStack() as opened:
         target = open_sink(sink)
         opened.callback(target.close)
         if not isinstance(target, Erasable):
             raise no_erasing(target)
-        display = opened.enter_context(ProgressDisplay(_status))
-        stop = opened.enter_context(stopped_by_signals())
-        for step in target.erase(ids, dry_run=only_counts):
-            removed.update(step)
-            display.show(removed)
-            if stop.is_set():
-                break
-        stopped = stop.is_set()
+        removed, stopped = removed_by(target.erase(ids, dry_run=only_counts), "events")
     for archive in archives if not stopped else ():
         removed.update(_erase_from(archive, ids, dry_run=only_counts))
     letters = None
@@ -173,7 +163,3 @@ def _end_letters(invocation: Invocation, topic: str, ids: ErasedIds, *, only_cou
         admin = invocation.open_admin(kafka_settings(invocation))
         opened.callback(admin.close)
         return _Letters(found, found.remains(admin.settings_of(topic)))
-
-
-def _status(removed: Counter[str], _seconds: float) -> Status:
-    return Status(f"{removed.total():,} events so far")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from contextlib import ExitStack
 
 import click
 
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.options import json_option, umask_option
-from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_cli.removal import removed_by
 from flowise_telemetry_consumer.replay.bounds import moment_ms, time_text
 from flowise_telemetry_consumer.sinks import Prunable, open_sink
 from flowise_telemetry_consumer.sinks.registry import no_pruning
@@ -44,20 +42,12 @@ def prune(*, sink: str, before: str, dry_run: bool, as_json: bool) -> int:
       flowise-telemetry prune --sink sqlite:///telemetry.db --before 90d --dry-run
     """
     before_ms = moment_ms(before, now_ms=time.time_ns() // 1_000_000, argument="before")
-    removed: Counter[str] = Counter()
     with ExitStack() as opened:
         target = open_sink(sink)
         opened.callback(target.close)
         if not isinstance(target, Prunable):
             raise no_pruning(target)
-        display = opened.enter_context(ProgressDisplay(_status))
-        stop = opened.enter_context(stopped_by_signals())
-        for step in target.prune(before_ms, dry_run=dry_run):
-            removed.update(step)
-            display.show(removed)
-            if stop.is_set():
-                break
-        stopped = stop.is_set()
+        removed, stopped = removed_by(target.prune(before_ms, dry_run=dry_run), "events before that time")
     done = "would be removed" if dry_run else "removed"
     if as_json:
         counts = dict(sorted(removed.items()))
@@ -70,7 +60,3 @@ def prune(*, sink: str, before: str, dry_run: bool, as_json: bool) -> int:
     if stopped:
         echo("error: incomplete: stopped before the end; start it again", err=True)
     return INCOMPLETE if stopped else DONE
-
-
-def _status(removed: Counter[str], _seconds: float) -> Status:
-    return Status(f"{removed.total():,} events before that time so far")
