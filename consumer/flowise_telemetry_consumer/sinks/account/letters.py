@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -12,12 +10,13 @@ import polars as pl
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.decoding.frames import frame_of
+from flowise_telemetry_consumer.hashed_id import hashed_id
 from flowise_telemetry_consumer.sinks.account.port import KeepsAccount
 from flowise_telemetry_consumer.sinks.account.tables import LETTERS_TABLE, account_schema
 from flowise_telemetry_consumer.sinks.port import Batch, Sink
 from flowise_telemetry_transport.types import Record
 
-__all__ = ["hashed_id", "letter_rows", "letters_for", "with_letters"]
+__all__ = ["letter_rows", "letters_for", "with_letters"]
 
 _LAST_MS = 4_102_444_799_999
 """The end of 2099. A record may carry any time; no calendar of a sink ends before this."""
@@ -59,11 +58,4 @@ def _id_of(record: Record) -> str:
     A topic that was made anew has the same offsets, and other times.
     """
     place = f"{record.topic}\0{record.partition}\0{record.offset}\0{record.timestamp_ms}"
-    return hashed_id(place, made_ms=min(max(record.timestamp_ms, 0), _LAST_MS))
-
-
-def hashed_id(content: str, *, made_ms: int) -> str:
-    """Return a UUIDv7 with a hash in place of chance: sinks look for known ids among those of the same time."""
-    digest = int.from_bytes(hashlib.sha256(content.encode()).digest()[:10], "big")
-    number = made_ms << 80 | 7 << 76 | (digest >> 68) << 64 | 2 << 62 | (digest & ((1 << 62) - 1))
-    return str(uuid.UUID(int=number))
+    return hashed_id(place.encode(), made_ms=min(max(record.timestamp_ms, 0), _LAST_MS))

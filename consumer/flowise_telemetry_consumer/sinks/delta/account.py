@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SnapshotGoneError
-from flowise_telemetry_consumer.sinks.account.letters import hashed_id
+from flowise_telemetry_consumer.hashed_id import hashed_id
 from flowise_telemetry_consumer.sinks.account.rows import ENVELOPE, merged, summed, summed_states
 from flowise_telemetry_consumer.sinks.account.tables import (
     LETTERS_TABLE,
@@ -63,7 +63,7 @@ def filed_before(store: Store, table: EventTable, event: str, before_ms: int) ->
     files = [file for file in table.log.files.values() if file.date <= last]
     sums = merged(_sums(store, table, event, files))
     ids = [
-        hashed_id(f"{event} {rest}", made_ms=occurred_ms)
+        hashed_id(f"{event} {rest}".encode(), made_ms=occurred_ms)
         for rest, occurred_ms in zip(map(str, sums.iter_rows()), sums["occurred_at"].dt.epoch("ms"), strict=True)
     ]
     columns = [field.column for field in filed_streams(by_event=True).fields]
