@@ -27,7 +27,7 @@ class FirstWarning(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record, once."""
-        if self._written or record.name not in _OURS or self._is_configured(record.name):
+        if not self.will_write(record.name):
             return
         self._written = True
         # AttributeError: there is no stderr, under pythonw. ValueError: it is closed.

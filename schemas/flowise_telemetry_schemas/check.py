@@ -18,7 +18,7 @@ from flowise_telemetry_schemas.field import read_fields
 from flowise_telemetry_schemas.node_types import OTHER_TYPE
 from flowise_telemetry_schemas.problem import Problem
 
-__all__ = ["CLASSIFICATIONS", "HOLDS", "Problem", "evolution_problems", "problems", "source_problems"]
+__all__ = ["CLASSIFICATIONS", "HOLDS", "problems", "source_problems"]
 
 HOLDS = {
     "version": "the app's version",

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
 from flowise_telemetry_schemas.constraints import INT_RANGE, LONG_RANGE, value_violations
 from flowise_telemetry_schemas.errors import SchemaError
-from flowise_telemetry_schemas.field import Field
+from flowise_telemetry_schemas.field import Field, all_fields
 from flowise_telemetry_schemas.pattern import Pattern, text_beyond
 from flowise_telemetry_schemas.problem import Problem
 
@@ -45,7 +45,7 @@ def parsed_pattern(text: str) -> Pattern:
 def consistency_problems(fields: Sequence[Field], where: str) -> list[Problem]:
     """Return the problems of a schema's fields."""
     found = list(_record(fields, where))
-    names = Counter(field.type_name for field in _all(fields) if field.type_name)
+    names = Counter(field.type_name for field in all_fields(fields) if field.type_name)
     found += [
         Problem(where, f"the type {name} is declared twice: give the second a name of its own")
         for name, times in names.items()
@@ -61,7 +61,7 @@ def type_problems(schemas: Iterable[tuple[str, Sequence[Field]]]) -> Iterator[Pr
     """Yield a problem for each named type that two events declare differently: both have one class."""
     known: dict[str, tuple[str, object]] = {}
     for where, fields in schemas:
-        for field in _all(fields):
+        for field in all_fields(fields):
             if field.type_name is None:
                 continue
             first, shape = known.setdefault(field.type_name, (where, _shape(field)))
@@ -71,12 +71,6 @@ def type_problems(schemas: Iterable[tuple[str, Sequence[Field]]]) -> Iterator[Pr
 
 def _shape(field: Field) -> object:
     return (field.kind, field.symbols, field.other_symbol, [(inner.name, _shape(inner)) for inner in field.fields])
-
-
-def _all(fields: Iterable[Field]) -> Iterator[Field]:
-    for field in fields:
-        yield field
-        yield from _all(field.fields if field.items is None else (field.items,))
 
 
 def _record(fields: Sequence[Field], where: str) -> Iterator[Problem]:

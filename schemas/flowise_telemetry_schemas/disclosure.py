@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from flowise_telemetry_schemas.catalog import Catalog, EventSchema
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS
 from flowise_telemetry_schemas.errors import SchemaError
-from flowise_telemetry_schemas.field import Field
+from flowise_telemetry_schemas.field import Field, flatten
 from flowise_telemetry_schemas.terms import terms_of
 
-__all__ = ["bound", "disclosure", "flatten"]
+__all__ = ["bound", "disclosure"]
 
 _HEAD = """# What is collected
 
@@ -92,17 +92,6 @@ def _heading(schemas: Catalog, schema: EventSchema) -> str:
         end = "the last event" if schema.control else terms.end
         text += f"Asked: **{terms.question}** Ends with {end}. [More](events/{schema.event}.md)\n\n"
     return text
-
-
-def flatten(field: Field, prefix: str = "") -> Iterator[tuple[str, Field]]:
-    """Yield a field and all below it by path: ``flowGraph``, ``flowGraph.edges``, ``flowGraph.edges[].source``."""
-    path = prefix + field.name
-    yield path, field
-    inner, inner_path = field, path
-    while inner.items is not None:
-        inner, inner_path = inner.items, inner_path + "[]"
-    for below in inner.fields:
-        yield from flatten(below, f"{inner_path}.")
 
 
 def bound(field: Field) -> str:

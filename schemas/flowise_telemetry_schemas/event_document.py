@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from flowise_telemetry_schemas.catalog import Catalog, EventSchema
-from flowise_telemetry_schemas.disclosure import bound, flatten
+from flowise_telemetry_schemas.disclosure import bound
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.evolution import changes
+from flowise_telemetry_schemas.field import flatten
 from flowise_telemetry_schemas.released import Released
 from flowise_telemetry_schemas.terms import terms_of
 

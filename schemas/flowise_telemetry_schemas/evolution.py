@@ -119,15 +119,15 @@ def _type(old: Field, new: Field, path: str) -> Iterator[Change]:
         case "enum":
             yield from _symbols(old, new, path)
         case "string" | "uuid":
-            yield from _upper(path, "maxLength", old.max_length, new.max_length)
+            yield from _bound(path, "maxLength", old.max_length, new.max_length)
             yield from _pattern(old, new, path)
         case "int" | "long" | "timestamp":
-            yield from _lower(path, "minimum", old.minimum, new.minimum)
-            yield from _upper(path, "maximum", old.maximum, new.maximum)
+            yield from _bound(path, "minimum", old.minimum, new.minimum, is_lower=True)
+            yield from _bound(path, "maximum", old.maximum, new.maximum)
         case "record":
             yield from _fields(old.fields, new.fields, f"{path}.")
         case "array" if old.items is not None and new.items is not None:
-            yield from _upper(path, "maxItems", old.max_items, new.max_items)
+            yield from _bound(path, "maxItems", old.max_items, new.max_items)
             yield from _items(old.items, new.items, path)
 
 
@@ -148,21 +148,12 @@ def _symbols(old: Field, new: Field, path: str) -> Iterator[Change]:
         yield Change(path, f"what it does not list is {new.other_symbol or 'refused'}", breaks)
 
 
-def _upper(path: str, word: str, old: int | None, new: int | None) -> Iterator[Change]:
-    if old != new:
-        narrower = new is not None and (old is None or new < old)
-        yield _bound(path, word, old, new, narrower=narrower)
-
-
-def _lower(path: str, word: str, old: int | None, new: int | None) -> Iterator[Change]:
-    if old != new:
-        narrower = new is not None and (old is None or new > old)
-        yield _bound(path, word, old, new, narrower=narrower)
-
-
-def _bound(path: str, word: str, old: int | None, new: int | None, *, narrower: bool) -> Change:
+def _bound(path: str, word: str, old: int | None, new: int | None, *, is_lower: bool = False) -> Iterator[Change]:
+    if old == new:
+        return
+    narrower = new is not None and (old is None or (new > old if is_lower else new < old))
     breaks = f"a narrower {word} makes valid older records dead letters" if narrower else None
-    return Change(path, f"{word} was {old} and is {new}", breaks)
+    yield Change(path, f"{word} was {old} and is {new}", breaks)
 
 
 def _pattern(old: Field, new: Field, path: str) -> Iterator[Change]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS
 from flowise_telemetry_schemas.errors import SchemaError
 
-__all__ = ["Field", "read_fields"]
+__all__ = ["Field", "all_fields", "flatten", "read_fields"]
 
 _HOLDS = {"uuid": "databaseId"}
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -91,6 +91,24 @@ class Field:
         if self.aliases:
             declared["aliases"] = list(self.aliases)
         return declared
+
+
+def flatten(field: Field, prefix: str = "") -> Iterator[tuple[str, Field]]:
+    """Yield a field and all below it by path: ``flowGraph``, ``flowGraph.edges``, ``flowGraph.edges[].source``."""
+    path = prefix + field.name
+    yield path, field
+    inner, inner_path = field, path
+    while inner.items is not None:
+        inner, inner_path = inner.items, inner_path + "[]"
+    for below in inner.fields:
+        yield from flatten(below, f"{inner_path}.")
+
+
+def all_fields(fields: Iterable[Field]) -> Iterator[Field]:
+    """Yield fields, the items of arrays and all that is below them."""
+    for field in fields:
+        yield field
+        yield from all_fields(field.fields if field.items is None else (field.items,))
 
 
 def read_fields(fields: Sequence[Mapping[str, Any]], *, where: str) -> tuple[Field, ...]:

@@ -20,7 +20,7 @@ from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import SchemaError
 from flowise_telemetry_schemas.event_document import event_document
 from flowise_telemetry_schemas.event_page import event_page
-from flowise_telemetry_schemas.field import Field
+from flowise_telemetry_schemas.field import Field, all_fields
 from flowise_telemetry_schemas.release import package_release
 from flowise_telemetry_schemas.released import RELEASED_FILE, list_text, parse_list, read_list, released_problems
 from flowise_telemetry_schemas.terms import terms_of
@@ -58,11 +58,9 @@ def event_classes(schemas: Catalog, *, release: str = "0.0.0") -> str:
     ``release`` is that of the package, which ends events whose terms say so.
     """
     latest = [schemas.latest(event) for event in schemas.events]
-    enums: dict[str, Field] = {}
-    records: dict[str, Field] = {}
-    for schema in latest:
-        for field in schema.fields:
-            _collect(field, enums, records)
+    named = [field for schema in latest for field in all_fields(schema.fields) if field.type_name]
+    enums = {str(field.type_name): field for field in named if field.kind == "enum"}
+    records = {str(field.type_name): field for field in named if field.kind == "record"}
     made = {name: field for name, field in records.items() if name not in HAND_WRITTEN}
     imported = sorted(name for name in records if name in HAND_WRITTEN)
     names = [schema.name for schema in latest]
@@ -105,17 +103,6 @@ def _retired(schemas: Catalog, release: str) -> str:
         f"RETIRED_FROM_MS: dict[str, int] = {entries}\n"
         '"""Since when events that have an end are not sent, in milliseconds since 1970; see ``event.toml``."""\n'
     )
-
-
-def _collect(field: Field, enums: dict[str, Field], records: dict[str, Field]) -> None:
-    if field.kind == "enum" and field.type_name:
-        enums[field.type_name] = field
-    if field.kind == "record" and field.type_name:
-        records[field.type_name] = field
-        for inner in field.fields:
-            _collect(inner, enums, records)
-    if field.items:
-        _collect(field.items, enums, records)
 
 
 def _enum_class(name: str, field: Field) -> str:
@@ -233,9 +220,10 @@ def main(arguments: list[str] | None = None) -> int:
         package / "avro" / RELEASED_FILE: listed,
         docs / "TELEMETRY.md": disclosure(schemas),
     }
+    released = parse_list(listed)
     for event in schemas.names:
         with contextlib.suppress(SchemaError):  # without terms; the check tells
-            page = event_page(event_document(schemas, event, parse_list(listed)))
+            page = event_page(event_document(schemas, event, released))
             derived[docs / "events" / f"{event}.md"] = page
     status = 0
     for path, text in derived.items():

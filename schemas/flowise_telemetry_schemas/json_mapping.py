@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from flowise_telemetry_schemas.catalog import EventSchema, catalog
 from flowise_telemetry_schemas.constraints import Violation, as_error, properties_violations, violations
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES, Event
-from flowise_telemetry_schemas.field import Field
+from flowise_telemetry_schemas.field import Field, flatten
 from flowise_telemetry_schemas.symbols import with_known_symbols
 
 __all__ = [
@@ -74,15 +74,8 @@ def _is_withheld(schema: EventSchema, violation: Violation) -> bool:
 
 @functools.cache
 def _withheld_fields(schema: EventSchema) -> frozenset[str]:
-    return frozenset(path for path, field in _texts(schema.fields) if field.holds in _WITHHELD)
-
-
-def _texts(fields: Iterable[Field], prefix: str = "") -> Iterator[tuple[str, Field]]:
-    """Yield every text by its path: those of an array with that of the array, those of its records below it."""
-    for field in fields:
-        below = field if field.items is None else field.items
-        yield prefix + field.name, below
-        yield from _texts(below.fields, f"{prefix}{field.name}.")
+    texts = ((path, field.items or field) for top in schema.fields for path, field in flatten(top))
+    return frozenset(path.replace("[]", "") for path, field in texts if field.holds in _WITHHELD)
 
 
 def _with_names(schema: EventSchema, properties: Mapping[str, Any]) -> dict[str, Any]:

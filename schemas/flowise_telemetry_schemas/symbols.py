@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,23 +17,7 @@ def with_known_symbols(schema: EventSchema, record: Any) -> Any:
     Only for what an app hands over: a record on a topic is checked as it is. Values of other types are kept, for the
     constraints to reject, and so is what is no record.
     """
-    if not isinstance(record, Mapping):
-        return record
-    known = dict(record)
-    for field in _fields_with_enums(schema):
-        if field.name in known:
-            known[field.name] = _known(field, known[field.name])
-    return known
-
-
-@functools.cache
-def _fields_with_enums(schema: EventSchema) -> tuple[Field, ...]:
-    return tuple(filter(_has_enum, schema.fields))
-
-
-def _has_enum(field: Field) -> bool:
-    below = field.fields if field.items is None else (field.items,)
-    return field.other_symbol is not None or any(map(_has_enum, below))
+    return _known(Field(name=schema.name, kind="record", fields=schema.fields), record)
 
 
 def _known(field: Field, value: Any) -> Any:

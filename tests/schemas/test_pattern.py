@@ -8,7 +8,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from flowise_telemetry_schemas import SchemaError, catalog
-from flowise_telemetry_schemas.disclosure import flatten
+from flowise_telemetry_schemas.field import flatten
 from flowise_telemetry_schemas.pattern import Pattern, text_beyond
 
 UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"

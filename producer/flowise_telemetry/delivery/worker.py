@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -280,15 +281,13 @@ class Worker:
         return self._loading
 
 
-_idle_ends: bool | None = None
-
-
+@functools.cache
 def _ends_idle() -> bool:
-    """Return True where a thread that waits would be in the way."""
-    global _idle_ends  # noqa: PLW0603 - one answer for the interpreter, which later threads have to have at once
-    if _idle_ends is None:
-        with lifecycle.loading():
-            from flowise_telemetry_transport.interpreters import in_sub_interpreter
+    """Return True where a thread that waits would be in the way.
 
-            _idle_ends = in_sub_interpreter()
-    return _idle_ends
+    Kept, so that later threads need no lock for it: it is held as long as a client is being made.
+    """
+    with lifecycle.loading():
+        from flowise_telemetry_transport.interpreters import in_sub_interpreter
+
+        return in_sub_interpreter()

@@ -118,7 +118,7 @@ class Withholding:
     def _take_out(schema: EventSchema, record: dict[str, Any], withheld: list[Withheld]) -> None:
         """Put null where a field that may be null breaks its bounds."""
         nullable = {field.name for field in schema.fields if field.nullable}
-        for violation in violations(schema, record):
+        for violation in violations(schema, record) if nullable else ():
             if violation.field in nullable and record.get(violation.field) is not None:
                 record[violation.field] = None
                 withheld.append((violation.field, violation.rule))

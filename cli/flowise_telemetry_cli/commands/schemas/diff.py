@@ -49,7 +49,7 @@ def diff(event: str, versions: tuple[str, ...], folder: Path | None, as_json: bo
         found.append(Change("", f"both have the fingerprint {old.fingerprint_hex}", words))
     breaks = any(change.breaks for change in found)
     if as_json:
-        echo(json.dumps(_document(old, new, found), ensure_ascii=False))
+        echo(json.dumps(_document(old, new, found, breaks=breaks), ensure_ascii=False))
     else:
         _print(old, new, found, breaks=breaks)
     return FAILED if breaks else DONE
@@ -66,9 +66,9 @@ def _print(old: EventSchema, new: EventSchema, found: list[Change], *, breaks: b
         echo(CONSUMERS_FIRST.format(old=old.version, new=new.version))
 
 
-def _document(old: EventSchema, new: EventSchema, found: list[Change]) -> dict[str, object]:
+def _document(old: EventSchema, new: EventSchema, found: list[Change], *, breaks: bool) -> dict[str, object]:
     listed = [{"path": change.path, "change": change.message, "breaks": change.breaks} for change in found]
-    first = None if any(change.breaks for change in found) else "consumers"
+    first = None if breaks else "consumers"
     return {"event": new.event, "old": old.version, "new": new.version, "changes": listed, "upgrade_first": first}
 
 

@@ -10,7 +10,8 @@ from flowise_telemetry_cli.options import json_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_schemas import catalog
-from flowise_telemetry_schemas.disclosure import bound, flatten
+from flowise_telemetry_schemas.disclosure import bound
+from flowise_telemetry_schemas.field import flatten
 
 __all__ = ["show"]
 
