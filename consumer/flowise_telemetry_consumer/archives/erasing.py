@@ -15,15 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from flowise_telemetry_consumer.archives.file_archive import format_of
+from flowise_telemetry_consumer.archives.packing import GZIP, ZSTANDARD, DamagedError, of_zstandard
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds
 from flowise_telemetry_consumer.sinks.local_files import os_failure, sync_path, why_not_opened
-from flowise_telemetry_schemas import MissingExtraError
 
 __all__ = ["erase_from_file"]
-
-_MAX_WINDOW_BYTES = 128 * 1_048_576
-_GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 def erase_from_file(path: Path, ids: ErasedIds, *, dry_run: bool = False) -> int:
@@ -73,7 +70,7 @@ def _holds(line: bytes, ids: ErasedIds) -> bool:
     if b"\\u" in text:  # JSON may spell any character so
         with contextlib.suppress(ValueError, RecursionError):
             text = json.dumps(json.loads(line)).lower().encode()
-    return any(each.encode() in text for each in ids.all)
+    return ids.stand_in(text)
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -89,24 +86,34 @@ def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _codec(start: bytes) -> tuple[Callable[[BinaryIO], Iterable[bytes]], Callable[[BinaryIO], Any]]:
-    if start.startswith(_GZIP):
+    if start.startswith(GZIP):
         return lambda raw: gzip.GzipFile(fileobj=raw), lambda file: gzip.GzipFile(fileobj=file, mode="wb", mtime=0)
-    if start.startswith(_ZSTANDARD):
-        try:
-            import zstandard
-        except ImportError as error:
-            raise MissingExtraError("zstandard", "codecs") from error
-
-        def unpacked(raw: BinaryIO) -> Iterator[bytes]:
-            unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
-            try:
-                with unpacker.stream_reader(raw, read_across_frames=True, closefd=False) as frames:
-                    yield from io.BufferedReader(frames)
-            except zstandard.ZstdError as error:
-                raise EOFError from error
-
-        return unpacked, lambda file: zstandard.open(file, "wb", closefd=False)
+    if start.startswith(ZSTANDARD):
+        return lambda raw: io.BufferedReader(_Chunks(of_zstandard(raw))), _zstandard_writer
     return lambda raw: raw, contextlib.nullcontext
+
+
+def _zstandard_writer(file: BinaryIO) -> Any:
+    import zstandard
+
+    return zstandard.open(file, "wb", closefd=False)
+
+
+class _Chunks(io.RawIOBase):
+    """Chunks of bytes, none of them empty, as a file to be read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._rest = self._rest or memoryview(next(self._chunks, b""))
+        part, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
 
 
 @contextlib.contextmanager
@@ -115,7 +122,7 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise SinkError(f"{path} cannot be opened: {why_not_opened(path)}") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile, DamagedError) as error:
         raise SinkError(f"{path} is damaged or cut: nothing was changed; bring it again") from error
     except OSError as error:
         raise os_failure(error, str(path)) from error

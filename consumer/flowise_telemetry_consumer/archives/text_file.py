@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from flowise_telemetry_consumer.archives.packing import GZIP, ZSTANDARD, DamagedError, of_zstandard
 from flowise_telemetry_consumer.errors import IncompleteReadError, SinkError
 from flowise_telemetry_consumer.sinks.local_files import os_failure, why_not_opened
-from flowise_telemetry_schemas import MissingExtraError
 
 __all__ = ["MAX_LINE_BYTES", "STANDARD_INPUT", "Block", "TextFile"]
 
@@ -24,9 +24,6 @@ MAX_LINE_BYTES = 4 * 1_048_576
 STANDARD_INPUT = "-"
 
 _BLOCK_BYTES = 262_144
-_PACKED_BYTES = 1_024
-_MAX_WINDOW_BYTES = 128 * 1_048_576
-_GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -76,7 +73,7 @@ class TextFile:
                 for block in _blocks(self._unpacked(raw), start):
                     yield block
                     reached = block.first + len(block.lines) - 1
-        except (EOFError, zlib.error, gzip.BadGzipFile, _DamagedError) as error:
+        except (EOFError, zlib.error, gzip.BadGzipFile, DamagedError) as error:
             raise IncompleteReadError(
                 f"{self.name} is damaged or cut after line {reached:,}: bring it again"
             ) from error
@@ -106,9 +103,9 @@ class TextFile:
         start = raw.peek(4)
         if start.startswith(_UTF16_MARKS):
             raise SinkError(f"{self.name} is in UTF-16: write it in UTF-8")
-        if start.startswith(_ZSTANDARD):
-            return _of_zstandard(raw)
-        file = gzip.GzipFile(fileobj=raw) if start.startswith(_GZIP) else raw
+        if start.startswith(ZSTANDARD):
+            return of_zstandard(raw)
+        file = gzip.GzipFile(fileobj=raw) if start.startswith(GZIP) else raw
         # One read of the file at a time: with several, damage in the last would take the others along.
         return iter(lambda: file.read1(_BLOCK_BYTES), b"")
 
@@ -126,35 +123,6 @@ class TextFile:
             raise SinkError(f"{self.name} is a folder: name a file") from error
         except OSError as error:
             raise os_failure(error, self.name) from error
-
-
-class _DamagedError(Exception):
-    """Compressed bytes that are none, or end too early."""
-
-
-def _of_zstandard(raw: io.BufferedReader) -> Iterator[bytes]:
-    """Yield what is compressed in one frame or several. A few bytes at a time: each may stand for 32,000."""
-    try:
-        import zstandard
-    except ImportError as error:
-        raise MissingExtraError("zstandard", "codecs") from error
-    unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
-    frame = unpacker.decompressobj()
-    is_begun = False
-    try:
-        while data := raw.read(_PACKED_BYTES):
-            while data:
-                if frame.eof:
-                    frame = unpacker.decompressobj()
-                unpacked = frame.decompress(data)
-                data = frame.unused_data if frame.eof else b""
-                is_begun = not frame.eof
-                if unpacked:
-                    yield unpacked
-    except zstandard.ZstdError as error:
-        raise _DamagedError from error
-    if is_begun:
-        raise _DamagedError
 
 
 def _blocks(chunks: Iterator[bytes], start: int) -> Iterator[Block]:
@@ -183,4 +151,4 @@ def _blocks(chunks: Iterator[bytes], start: int) -> Iterator[Block]:
     if rest:
         yield Block([rest], number, end + dropped + len(rest), is_cut=True)
     if end < start:
-        raise _DamagedError
+        raise DamagedError

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,10 @@ class ErasedIds:
     """Ids whose events are erased, by the column that holds them: lower case, at least one. See ``of``."""
 
     by_column: Mapping[str, tuple[str, ...]]
+    _texts: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_texts", tuple(text.encode() for texts in self.by_column.values() for text in texts))
 
     @classmethod
     def of(cls, ids: Mapping[str, Collection[str]]) -> ErasedIds:
@@ -57,10 +62,9 @@ class ErasedIds:
             raise ConfigurationError("name what to erase: instance ids, chatflow ids or event ids", argument="ids")
         return cls(given)
 
-    @property
-    def all(self) -> frozenset[str]:
-        """Return the ids, whatever they are of."""
-        return frozenset(text for texts in self.by_column.values() for text in texts)
+    def stand_in(self, data: bytes) -> bool:
+        """Tell if one of the ids stands anywhere in these bytes, which are in lower case."""
+        return any(text in data for text in self._texts)
 
     def within(self, columns: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """Return those of the columns that a table has."""
@@ -70,12 +74,13 @@ class ErasedIds:
         """Tell for each row of a frame if it is to be erased."""
         return _any_of(frame, self.within(frame.columns))
 
-    def missing(self, held: Sequence[Erasure], now_ms: int) -> list[Erasure]:
+    def missing(self, held: Sequence[Erasure]) -> list[Erasure]:
         """Return the rows that a sink lacks, which holds some: with a key of these, or a new one."""
+        now = rfc3339(time.time_ns() // 1_000_000)
         known = {(row.id_column, row.key, row.hash) for row in held}
         keys = list(dict.fromkeys(row.key for row in held)) or [secrets.token_hex(_KEY_BYTES)]
         return [
-            Erasure(column, keys[0], _hash(keys[0], column, text), rfc3339(now_ms))
+            Erasure(column, keys[0], _hash(keys[0], column, text), now)
             for column, texts in self.by_column.items()
             for text in texts
             if not any((column, key, _hash(key, column, text)) in known for key in keys)
@@ -102,16 +107,16 @@ class Erasures:
         kept: dict[str, pl.DataFrame] = {}
         erased: dict[str, int] = {}
         for event, frame in frames.items():
-            gone = _any_of(frame, {column: self._among(frame[column], column) for column in self._columns(frame)})
+            gone = _any_of(
+                frame,
+                {column: self._among(frame[column], column) for column in self._by_column if column in frame.columns},
+            )
             rest = frame.filter(~gone) if gone.any() else frame
             if rest.height:
                 kept[event] = rest
             if rest.height < frame.height:
                 erased[event] = frame.height - rest.height
         return kept, erased
-
-    def _columns(self, frame: pl.DataFrame) -> list[str]:
-        return [column for column in self._by_column if column in frame.columns]
 
     def _among(self, ids: pl.Series, column: str) -> list[str]:
         by_key = self._by_column[column]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -126,3 +127,14 @@ def test_a_row_of_csv_goes_whole(folder: Path) -> None:
     erase = ("erase", "--sink", "sqlite:///a.db", "--event-id", envelope(0).event_id, "--archive", "tool_created.csv")
     assert json.loads(run_command(*erase, "--yes", "--json", folder=folder).stdout)["erased"]["tool_created.csv"] == 2
     assert (folder / "tool_created.csv").read_text() == f"tool_name,event_id\n{kept}"
+
+
+@pytest.mark.parametrize("name", ["all.jsonl.gz", "all.jsonl.zst"])
+def test_a_file_that_was_cut_stays_as_it_is(folder: Path, name: str) -> None:
+    line = b'{"event_id": "' + envelope(0).event_id.encode() + b'"}\n'
+    cut = PACK[Path(name).suffix](line * 2 + os.urandom(300_000).hex().encode() + b"\n" + line)[:-1_000]
+    (folder / name).write_bytes(cut)
+    command = ("erase", "--sink", "sqlite:///a.db", "--event-id", envelope(0).event_id, "--archive", name, "--yes")
+    done = run_command(*command, folder=folder)
+    assert (done.status, "is damaged or cut: nothing was changed" in done.stderr) == (1, True)
+    assert (folder / name).read_bytes() == cut

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -65,7 +64,7 @@ class ServerErasures:
             f"ORDER BY ({', '.join(name(column) for column in _COLUMNS)}) SETTINGS fsync_after_insert = 1, "
             "fsync_part_directory = 1, non_replicated_deduplication_window = 1000"
         )
-        missing = ids.missing(self.rows(), time.time_ns() // 1_000_000)
+        missing = ids.missing(self.rows())
         if missing:
             self._server.insert_rows(ERASURES_TABLE, list(_COLUMNS), [list(row) for row in missing], token=token)
 

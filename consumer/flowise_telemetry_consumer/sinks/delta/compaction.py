@@ -10,10 +10,8 @@ import polars as pl
 import polars.selectors as cs
 
 from flowise_telemetry_consumer.decoding.frames import polars_schema
-from flowise_telemetry_consumer.errors import SinkUnavailableError
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, new_path
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
-from flowise_telemetry_consumer.sinks.delta.log import now_ms
 from flowise_telemetry_consumer.sinks.delta.rows import encoded, rows_of
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_schemas import EventSchema
@@ -113,14 +111,5 @@ def _merge(store: Store, table: EventTable, schema: EventSchema, group: list[Dat
     path = new_path(group[0].date, "merged")
     store.put([(f"{log.table}/{path}", data)])
     merged = DataFile.of_frame(path, group[0].date, len(data), rows)
-    for _ in range(_TRIES):
-        if any(file.path not in log.files for file in group):
-            # Promoted, deleted or merged by others meanwhile.
-            store.delete([f"{log.table}/{path}"])
-            return
-        now = now_ms()
-        removes = [file.remove(now, is_new=False) for file in group]
-        if log.commit("OPTIMIZE", [*removes, merged.add(now, is_new=False)]):
-            return
-        table.follow()
-    raise SinkUnavailableError(f"{store.url}: others write the table {log.table} all the time")
+    # Others may have promoted, deleted or merged them meanwhile.
+    table.replace_files("OPTIMIZE", group, [merged], is_new=False)

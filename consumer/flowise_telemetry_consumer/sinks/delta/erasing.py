@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,9 +15,10 @@ from flowise_telemetry_consumer.sinks.delta.account import filed_before
 from flowise_telemetry_consumer.sinks.delta.compaction import RETENTION_HOURS
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, new_path
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
-from flowise_telemetry_consumer.sinks.delta.log import TableLog, now_ms
+from flowise_telemetry_consumer.sinks.delta.log import TableLog
 from flowise_telemetry_consumer.sinks.delta.progress import Progress
-from flowise_telemetry_consumer.sinks.delta.rows import encoded
+from flowise_telemetry_consumer.sinks.delta.rows import encoded, sorted_by_id
+from flowise_telemetry_consumer.sinks.delta.single_file import overwrite
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
 from flowise_telemetry_consumer.sinks.port import Batch
@@ -72,7 +72,7 @@ class KeptErasures:
             held = self.current().rows
             if self._log.version is None and not self._log.create(_FIELDS, []):
                 continue
-            missing = ids.missing(held, now_ms())
+            missing = ids.missing(held)
             if not missing or self._commit([*held, *missing]):
                 return
         raise SinkUnavailableError(f"{self._store.url}: others erase at the same time")
@@ -84,16 +84,7 @@ class KeptErasures:
     def _commit(self, rows: Sequence[Erasure]) -> bool:
         file = io.BytesIO()
         pl.DataFrame(rows, schema=_COLUMNS, orient="row").write_parquet(file, statistics=False)
-        data, now, path = file.getvalue(), now_ms(), f"{secrets.token_hex(12)}.parquet"
-        removes = [
-            {"remove": {"path": old, "deletionTimestamp": now, "dataChange": True}} for old in list(self._log.files)
-        ]
-        add = {"path": path, "partitionValues": {}, "size": len(data), "modificationTime": now, "dataChange": True}
-        self._store.put([(f"{ERASURES_TABLE}/{path}", data)])
-        if not self._log.commit("OVERWRITE", [*removes, {"add": add}]):
-            self._store.delete([f"{ERASURES_TABLE}/{path}"])
-            return False
-        return True
+        return overwrite(self._store, self._log, file.getvalue())
 
     def _read(self) -> list[Erasure]:
         files = self._store.fetch([f"{ERASURES_TABLE}/{path}" for path in self._log.files])
@@ -137,17 +128,18 @@ class ErasingLake(ABC):
                 for _, _, table in tables:
                     table.fence()
             for prefix, event, table in tables:
-                files = _candidates(table, ids)
+                erased = ((file, _erased(self._store, table, file, ids)) for file in _candidates(table, ids))
+                found = [(file, rows) for file, rows in erased if rows.height]
                 if not dry_run and prefix == self._prefix and event != STREAMS_TABLE:
-                    self._file(_sums_of_others(self._store, table, event, files, ids))
-                for file in files:
-                    count = len(_erased(self._store, table, file, ids))
-                    if count and not dry_run:
+                    self._file(_sums_of_others(self._store, table, event, [rows for _, rows in found], ids))
+                progress = Progress(self._store, prefix, self._store.url)
+                for file, rows in found:
+                    if not dry_run:
                         _rewrite(self._store, table, file, ids)
-                        _record(Progress(self._store, prefix, self._store.url), event, table)
+                        _record(progress, event, table)
                         self._tables.pop(event, None)  # it remembers ids that are gone
-                    if count and event != STREAMS_TABLE:
-                        yield {prefix + event: count}
+                    if event != STREAMS_TABLE:
+                        yield {prefix + event: rows.height}
 
     def erasures(self) -> list[Erasure]:
         """Return the hashes."""
@@ -174,13 +166,12 @@ def _record(progress: Progress, event: str, table: EventTable) -> None:
 
 
 def _sums_of_others(
-    store: Store, table: EventTable, event: str, files: Sequence[DataFile], ids: ErasedIds
+    store: Store, table: EventTable, event: str, erased: Sequence[pl.DataFrame], ids: ErasedIds
 ) -> pl.DataFrame:
     """Return the sums of streams that go on without some of their rows: of an erased installation nothing is kept."""
-    found = [_erased(store, table, file, ids) for file in files]
-    streams = pl.concat([rows["stream_id"] for rows in found]).unique() if found else pl.Series([], dtype=pl.String())
-    if streams.is_empty():
+    if not erased:
         return pl.DataFrame()
+    streams = pl.concat([rows["stream_id"] for rows in erased]).unique()
     gone = list(ids.by_column.get("instance_id", ()))
     sums = filed_before(store, table, event, _LAST_MS)
     return sums.filter(pl.col("stream_id").is_in(streams.implode()) & ~pl.col("instance_id").is_in(gone))
@@ -209,15 +200,8 @@ def _rewrite(store: Store, table: EventTable, file: DataFile, ids: ErasedIds) ->
     rest = rows.filter(~ids.rows_of(rows)).with_columns(pl.col("occurred_at").cast(pl.Datetime("ms", "UTC")))
     adds = []
     if rest.height:
-        path, data = new_path(file.date, "erased"), encoded(rest)
+        path, data = new_path(file.date, "erased"), encoded(sorted_by_id(rest))
         store.put([(f"{log.table}/{path}", data)])
         adds.append(DataFile.of_frame(path, file.date, len(data), rest))
-    for _ in range(_TRIES):
-        if file.path not in log.files:
-            store.delete([f"{log.table}/{added.path}" for added in adds])
-            raise SinkUnavailableError(f"{store.url}: others changed {log.table} meanwhile: erase it again")
-        now = now_ms()
-        if log.commit("DELETE", [file.remove(now), *(added.add(now) for added in adds)]):
-            return
-        table.follow()
-    raise SinkUnavailableError(f"{store.url}: others write the table {log.table} all the time")
+    if not table.replace_files("DELETE", [file], adds):
+        raise SinkUnavailableError(f"{store.url}: others changed {log.table} meanwhile: erase it again")

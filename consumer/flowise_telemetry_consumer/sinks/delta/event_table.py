@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -114,6 +114,24 @@ class EventTable:
             if not self._again(pending, check):
                 return None
         self._drop(pending)
+        raise self._contended()
+
+    def replace_files(
+        self, operation: str, gone: Sequence[DataFile], added: Sequence[DataFile], *, is_new: bool = True
+    ) -> bool:
+        """Commit files, which are written, in place of others; delete them and return False where one of those is gone.
+
+        ``is_new`` False: the rows are the same as before.
+        """
+        for _ in range(_COMMIT_TRIES):
+            if any(file.path not in self.log.files for file in gone):
+                self._store.delete([f"{self.log.table}/{file.path}" for file in added])
+                return False
+            now = now_ms()
+            removes = [file.remove(now, is_new=is_new) for file in gone]
+            if self.log.commit(operation, [*removes, *(file.add(now, is_new=is_new) for file in added)]):
+                return True
+            self.follow()
         raise self._contended()
 
     def fence(self) -> None:

@@ -14,6 +14,7 @@ import polars as pl
 from flowise_telemetry_consumer.errors import SinkUnavailableError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, ProgressRow, Stored, sources_of
 from flowise_telemetry_consumer.sinks.delta.log import TableLog, now_ms
+from flowise_telemetry_consumer.sinks.delta.single_file import overwrite
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress
 from flowise_telemetry_transport.types import TopicPartition
@@ -193,16 +194,7 @@ class Progress:
     def _commit(self, state: State) -> bool:
         file = io.BytesIO()
         _frame(state).write_parquet(file, compression="uncompressed", statistics=False)
-        data = file.getvalue()
-        path = f"{secrets.token_hex(12)}.parquet"
-        now = now_ms()
-        removes = [
-            {"remove": {"path": old, "deletionTimestamp": now, "dataChange": True}} for old in list(self._log.files)
-        ]
-        add = {"path": path, "partitionValues": {}, "size": len(data), "modificationTime": now, "dataChange": True}
-        self._store.put([(f"{self._log.table}/{path}", data)])
-        if not self._log.commit("OVERWRITE", [*removes, {"add": add}]):
-            self._store.delete([f"{self._log.table}/{path}"])
+        if not overwrite(self._store, self._log, file.getvalue()):
             return False
         self._state, self._read_version = state, self._log.version
         return True

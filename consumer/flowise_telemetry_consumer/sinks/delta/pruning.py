@@ -10,14 +10,11 @@ import polars as pl
 from flowise_telemetry_consumer.errors import SinkUnavailableError
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, new_path
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
-from flowise_telemetry_consumer.sinks.delta.log import now_ms
 from flowise_telemetry_consumer.sinks.delta.rows import encoded, sorted_by_id
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_schemas.json_mapping import rfc3339
 
 __all__ = ["prune_table"]
-
-_TRIES = 200
 
 
 def prune_table(store: Store, table: EventTable, before_ms: int, *, dry_run: bool = False) -> Iterator[int]:
@@ -57,15 +54,9 @@ def _delete(store: Store, table: EventTable, group: list[DataFile], before_ms: i
             adds.append(DataFile.of_frame(path, file.date, len(data), rest))
     if not gone:
         return 0
-    for _ in range(_TRIES):
-        if any(file.path not in log.files for file in gone):
-            store.delete([f"{log.table}/{file.path}" for file in adds])
-            raise SinkUnavailableError(f"{store.url}: others changed {log.table} meanwhile: prune it again")
-        now = now_ms()
-        if log.commit("DELETE", [*(file.remove(now) for file in gone), *(file.add(now) for file in adds)]):
-            return deleted
-        table.follow()
-    raise SinkUnavailableError(f"{store.url}: others write the table {log.table} all the time")
+    if not table.replace_files("DELETE", gone, adds):
+        raise SinkUnavailableError(f"{store.url}: others changed {log.table} meanwhile: prune it again")
+    return deleted
 
 
 def _old(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -74,7 +73,7 @@ def erase(
     if not dry_run:
         with connection.transaction():
             begin(connection)
-            _add(connection, schema_name, ids, time.time_ns() // 1_000_000)
+            _add(connection, schema_name, ids)
     with connection.transaction():
         begin(connection)
         there = _found(connection, schema_name, events, ids)
@@ -85,7 +84,7 @@ def erase(
         yield from _delete(connection, table, begin)
 
 
-def _add(connection: Connection[Any], schema_name: str, ids: ErasedIds, now_ms: int) -> None:
+def _add(connection: Connection[Any], schema_name: str, ids: ErasedIds) -> None:
     """Store the hashes that are not there yet, inside a transaction, after those that write have ended.
 
     Whoever may read the progress may read the new table: otherwise writers that own nothing would be refused.
@@ -103,7 +102,7 @@ def _add(connection: Connection[Any], schema_name: str, ids: ErasedIds, now_ms: 
     with connection.cursor() as cursor:
         cursor.executemany(
             _with_table("INSERT INTO {} VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING", schema_name),
-            ids.missing(_rows(connection, schema_name), now_ms),
+            ids.missing(_rows(connection, schema_name)),
         )
     _delete_account(connection, schema_name, ids)
 

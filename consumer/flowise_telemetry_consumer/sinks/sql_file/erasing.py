@@ -63,7 +63,7 @@ class ErasingTables(Generic[C]):
         with self._database.translate_errors(), self._database.reading() as db:
             return self._rows(db) if self._statements.columns(db, ERASURES_TABLE) else []
 
-    def add(self, ids: ErasedIds, now_ms: int) -> None:
+    def add(self, ids: ErasedIds) -> None:
         """Store the hashes that are not there yet. From now on no writer adds such an event."""
         with self._database.translate_errors():
             db = self._database.connection()
@@ -73,7 +73,7 @@ class ErasingTables(Generic[C]):
                         f"CREATE TABLE {_TABLE} (id_column VARCHAR NOT NULL, key VARCHAR NOT NULL, "
                         "hash VARCHAR NOT NULL, erased_at VARCHAR NOT NULL, PRIMARY KEY (id_column, key, hash))"
                     )
-                for row in ids.missing(self._rows(db), now_ms):
+                for row in ids.missing(self._rows(db)):
                     marks = ", ".join(_text(value) for value in row)
                     db.execute(f"INSERT INTO {_TABLE} VALUES ({marks})")  # noqa: S608 - digits and names of ours
                 self._delete_account(db, ids)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -249,7 +248,7 @@ class DatabaseFileSink(ABC, Generic[C]):
             return
         with self._database.translate_errors(), self._database.reading():
             pass  # a file that is not there is not made
-        self._erasing.add(ids, time.time_ns() // 1_000_000)
+        self._erasing.add(ids)
         for table, there in self._erasing.found(ids, events).items():
             yield from self._erasing.delete(table, there)
         self._erasing.settle()
