@@ -117,7 +117,7 @@ class Decoder:
     def record_of(self, event: str, row: pl.DataFrame, records: Sequence[Record]) -> tuple[Record, str] | None:
         """Return the first record that decodes to this row, and the name of its schema; None if there is none."""
         frame = self.decode(records).frames.get(event)
-        if frame is None or not row.height or row["event_id"][0] not in frame["event_id"]:
+        if frame is None or row["event_id"][0] not in frame["event_id"]:
             return None
         if len(records) > 1:
             half = len(records) // 2

@@ -7,12 +7,10 @@ from datetime import date
 
 import polars as pl
 
-from flowise_telemetry_consumer.loss.outcome import Outcome, outcome_of
+from flowise_telemetry_consumer.loss.outcome import Outcome, outcome_of, unaccounted
 from flowise_telemetry_consumer.sinks.account.tables import dropped_columns
 
 __all__ = ["by_day"]
-
-_GAP = pl.col("numbered") - pl.col("written") - pl.sum_horizontal(dropped_columns())
 
 
 def by_day(days: pl.DataFrame, streams: pl.DataFrame) -> Mapping[date, Outcome]:
@@ -28,7 +26,7 @@ def by_day(days: pl.DataFrame, streams: pl.DataFrame) -> Mapping[date, Outcome]:
         numbered=_increase(reached),
         written=pl.col("added"),
         **{column: _increase(pl.col(column)) for column in dropped_columns()},
-    ).with_columns(gap=_GAP)
+    ).with_columns(gap=unaccounted())
     whole = steps.filter((pl.col("gap") == 0).all().over(within))
     outcomes = [whole.with_columns(pl.lit(0, pl.Int64()).alias(name) for name in _SHARES)]
     broken = steps.filter((pl.col("gap") != 0).any().over(within))

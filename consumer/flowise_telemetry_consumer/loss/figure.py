@@ -9,7 +9,7 @@ from datetime import date
 import polars as pl
 
 from flowise_telemetry_consumer.loss.days import by_day
-from flowise_telemetry_consumer.loss.outcome import Outcome, outcome_of
+from flowise_telemetry_consumer.loss.outcome import Outcome, outcome_of, unaccounted
 from flowise_telemetry_consumer.sinks.account.reading import letters_of, streams_of
 from flowise_telemetry_consumer.sinks.account.tables import dropped_columns
 from flowise_telemetry_consumer.sinks.port import Sink
@@ -69,7 +69,6 @@ def _sums(days: pl.DataFrame) -> pl.DataFrame:
 
 def _settled(streams: pl.DataFrame, *, now_ms: int, age_ms: int) -> pl.DataFrame:
     """Add what is on its way and what is unexplained. A clock that is far ahead does not keep a stream open."""
-    gap = pl.col("numbered") - pl.col("written") - pl.sum_horizontal(dropped_columns())
     since_ms = now_ms - pl.col("occurred_at").dt.epoch("ms")
     on_the_way = (
         pl.when(since_ms.abs() > age_ms)
@@ -79,7 +78,7 @@ def _settled(streams: pl.DataFrame, *, now_ms: int, age_ms: int) -> pl.DataFrame
         .otherwise(pl.col("gap").clip(0))
     )
     return (
-        streams.with_columns(gap=gap)
+        streams.with_columns(gap=unaccounted())
         .with_columns(on_the_way=on_the_way, arrived_anyway=(-pl.col("gap")).clip(0))
         .with_columns(unexplained=pl.col("gap").clip(0) - pl.col("on_the_way"))
     )

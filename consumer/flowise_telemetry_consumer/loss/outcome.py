@@ -10,7 +10,7 @@ import polars as pl
 
 from flowise_telemetry_consumer.sinks.account.tables import DROPPED, dropped_columns
 
-__all__ = ["OUTCOMES", "Outcome", "outcome_of"]
+__all__ = ["OUTCOMES", "Outcome", "outcome_of", "unaccounted"]
 
 OUTCOMES = ("numbered", "written", "on_the_way", "unexplained", "arrived_anyway")
 
@@ -44,6 +44,11 @@ class Outcome:
             self.unexplained + other.unexplained,
             self.arrived_anyway + other.arrived_anyway,
         )
+
+
+def unaccounted() -> pl.Expr:
+    """Return what is neither written nor dropped; less than nothing where what was dropped arrived anyway."""
+    return pl.col("numbered") - pl.col("written") - pl.sum_horizontal(dropped_columns())
 
 
 def outcome_of(rows: pl.DataFrame) -> Outcome:

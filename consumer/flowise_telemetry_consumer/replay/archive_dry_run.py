@@ -10,12 +10,12 @@ from flowise_telemetry_consumer.archives.portion import Archive
 from flowise_telemetry_consumer.archives.rejects import OnRejects
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.replay.archive_result import ArchiveResult
-from flowise_telemetry_consumer.replay.event_hashes import EventHashes
+from flowise_telemetry_consumer.replay.event_hashes import EventHashes, erasures_of
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.from_sink import advance_archive
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
 from flowise_telemetry_consumer.sinks.erasures import Erasures
-from flowise_telemetry_consumer.sinks.port import Batch, Erasable, Readable, Sink, WriteResult
+from flowise_telemetry_consumer.sinks.port import Batch, Readable, Sink, WriteResult
 from flowise_telemetry_schemas import Catalog, EventSchema
 
 __all__ = ["ArchivePlan", "plan_archive"]
@@ -70,7 +70,7 @@ def plan_archive(
 
     Keeps eight bytes for each event in memory, and leaves the sink uncreated. Raises ``SinkError`` for the archive.
     """
-    counted = _Counted(_erasures_of(sink))
+    counted = _Counted(erasures_of(sink))
     result = advance_archive(
         archive, counted, catalog, record_filter, control=control, on_report=on_report, on_rejects=on_rejects
     )
@@ -85,10 +85,3 @@ def plan_archive(
         result.events[event].written -= count
         result.events[event].already_there += count
     return ArchivePlan(result, sink_error)
-
-
-def _erasures_of(sink: Sink | None) -> Erasures:
-    try:
-        return Erasures(tuple(sink.erasures())) if isinstance(sink, Erasable) else Erasures()
-    except SinkError:  # said once it is asked for its events
-        return Erasures()

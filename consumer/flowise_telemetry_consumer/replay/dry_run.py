@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,14 +11,14 @@ from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.reading.offset_range import OffsetRange, OffsetSpan
 from flowise_telemetry_consumer.reading.range_reader import RangeReader
 from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, latest_run
-from flowise_telemetry_consumer.replay.event_hashes import EventHashes
+from flowise_telemetry_consumer.replay.event_hashes import EventHashes, erasures_of
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import add_missing
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
 from flowise_telemetry_consumer.sinks.erasures import Erasures
-from flowise_telemetry_consumer.sinks.port import Erasable, Readable, Sink
+from flowise_telemetry_consumer.sinks.port import Readable, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -123,10 +122,7 @@ def plan_replay(
     )
     began = control.clock.monotonic()
     hashes = EventHashes()
-    erasures = Erasures()
-    if sink_error is None and isinstance(sink, Erasable):
-        with contextlib.suppress(SinkError):  # said below
-            erasures = Erasures(tuple(sink.erasures()))
+    erasures = erasures_of(sink if sink_error is None else None)
     decoder = Decoder(catalog)
     source = RangeReader(reader, offsets, control, topic_id=resolved.topic_id)
     for poll in source:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from flowise_telemetry_consumer.sinks.port import Readable
+from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.erasures import Erasures
+from flowise_telemetry_consumer.sinks.port import Erasable, Readable, Sink
 
-__all__ = ["EventHashes"]
+__all__ = ["EventHashes", "erasures_of"]
 
 _READ_ROWS = 200_000
 
@@ -42,3 +44,11 @@ class EventHashes:
                 ]
                 counts[event] = int(ids.is_in(pl.concat(held).implode()).sum()) if held else 0
         return counts
+
+
+def erasures_of(sink: Sink | None) -> Erasures:
+    """Return what was erased from a sink; nothing where it cannot be read, which is said once its events are."""
+    try:
+        return Erasures(tuple(sink.erasures())) if isinstance(sink, Erasable) else Erasures()
+    except SinkError:
+        return Erasures()

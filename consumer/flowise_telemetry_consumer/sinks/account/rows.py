@@ -10,17 +10,12 @@ from flowise_telemetry_consumer.decoding.frames import polars_schema
 from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE, account_schema, dropped_columns
 from flowise_telemetry_schemas.envelope import STREAM_STATE
 
-__all__ = ["ENVELOPE", "merged", "no_streams", "stream_rows", "summed", "summed_states"]
+__all__ = ["ENVELOPE", "merged", "stream_rows", "summed", "summed_states"]
 
 ENVELOPE = ("stream_id", "instance_id", "occurred_at", "sequence")
 """The columns of an event that its stream's account is made of."""
 
 _DAY = pl.col("occurred_at").dt.date().alias("day")
-
-
-def no_streams() -> pl.DataFrame:
-    """Return no rows, in the shape of the table."""
-    return pl.DataFrame(schema=polars_schema(account_schema(STREAMS_TABLE)))
 
 
 def stream_rows(added: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -65,7 +60,7 @@ def summed_states(states: pl.DataFrame) -> pl.DataFrame:
 
 def merged(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Return one row for each stream and day of many."""
-    whole = no_streams()
+    whole = pl.DataFrame(schema=polars_schema(account_schema(STREAMS_TABLE)))
     for frame in frames:
         both = pl.concat([whole, _shaped(frame)]).lazy()
         sums = both.group_by("stream_id", _DAY).agg(
