@@ -19,7 +19,7 @@ from flowise_telemetry.ledger import LedgerEntry, read_ledger
 from tests.chaos.checker import Ended
 from tests.services.standstill import Standstill
 
-__all__ = ["NO_ANSWER", "WAIT_SECONDS", "App", "ConsumerProcess", "NotTriedError", "TrialError", "wait_for"]
+__all__ = ["NO_ANSWER", "WAIT_SECONDS", "App", "ConsumerProcess", "NotTriedError", "TrialError", "tail", "wait_for"]
 
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 300.0
@@ -36,12 +36,12 @@ class NotTriedError(Exception):
     """This machine cannot do what a scenario needs."""
 
 
-def wait_for(condition: Callable[[], object], what: str, *, seconds: float = WAIT_SECONDS) -> None:
+def wait_for(condition: Callable[[], object], what: str) -> None:
     """Return when the condition holds; raise ``TrialError``."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + WAIT_SECONDS
     while not condition():
         if time.monotonic() > end:
-            raise TrialError(f"not within {seconds:.0f} s: {what}")
+            raise TrialError(f"not within {WAIT_SECONDS:.0f} s: {what}")
         time.sleep(_LOOK_SECONDS)
 
 
@@ -127,7 +127,7 @@ class App(Standstill):
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise TrialError(f"an app ended: {_tail(self.folder / 'log')}")
+            raise TrialError(f"an app ended: {tail(self.folder / 'log')}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -154,11 +154,6 @@ class ConsumerProcess(Standstill):
             )
 
     @property
-    def pid(self) -> int:
-        """Id of its process."""
-        return self._process.pid
-
-    @property
     def has_begun(self) -> bool:
         """Whether it has logged anything."""
         return bool(self.log.stat().st_size)
@@ -174,12 +169,6 @@ class ConsumerProcess(Standstill):
     def alive(self) -> str:
         """Return ``ok``, or why it does not count as alive."""
         return self._get("/healthz") or NO_ANSWER
-
-    def metric(self, name: str) -> float:
-        """Return the sum of a metric's series; NaN while it serves nothing."""
-        page = self._get("/metrics")
-        found = re.findall(rf"^flowise_telemetry_consumer_{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)
-        return sum(map(float, found)) if found else float("nan")
 
     def terminate(self) -> int:
         """SIGTERM; return its exit status. Raises ``TrialError`` if it hangs."""
@@ -201,5 +190,5 @@ class ConsumerProcess(Standstill):
             connection.close()
 
 
-def _tail(log: Path) -> str:
-    return log.read_text(errors="replace").strip()[-500:]
+def tail(log: Path) -> str:
+    return log.read_text(errors="replace").strip()[-800:]

@@ -17,7 +17,7 @@ from flowise_telemetry_schemas import catalog, record_to_json
 from flowise_telemetry_transport import ClientName, Record, TransportError, open_reader, open_writer
 from flowise_telemetry_transport.types import Delivery, OutgoingRecord
 from tests.chaos.checker import Acknowledged, Found, Sent, Verdict, check
-from tests.chaos.processes import NO_ANSWER, App, ConsumerProcess, NotTriedError, TrialError, wait_for
+from tests.chaos.processes import NO_ANSWER, App, ConsumerProcess, NotTriedError, TrialError, tail, wait_for
 from tests.chaos.stage import SinkKind, Stage
 from tests.cli.program import environment
 from tests.consumer.sinks.roles import open_readable
@@ -119,7 +119,7 @@ class Trial:
 
     def _up(self, consumer: ConsumerProcess) -> ConsumerProcess:
         if not consumer.is_up:
-            raise TrialError(f"a consumer ended: {consumer.log.read_text(errors='replace').strip()[-800:]}")
+            raise TrialError(f"a consumer ended: {tail(consumer.log)}")
         return consumer
 
     def send_junk(self, count: int) -> None:
@@ -220,7 +220,7 @@ class Trial:
 
         def handled() -> bool:
             if not any(consumer.is_up for consumer in self.consumers):
-                raise TrialError(f"no consumer is left: {self.consumers[-1].log.read_text(errors='replace')[-800:]}")
+                raise TrialError(f"no consumer is left: {tail(self.consumers[-1].log)}")
             try:
                 ends = reader.end_offsets(reader.partitions_of(self.topic))
                 committed = reader.committed(list(ends))

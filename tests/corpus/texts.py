@@ -9,9 +9,9 @@ import string
 import uuid
 from collections.abc import Callable
 
-__all__ = ["EACH", "corpus"]
+__all__ = ["corpus"]
 
-EACH = 8
+_EACH = 8
 """Texts of each category."""
 
 _ALNUM = string.ascii_letters + string.digits
@@ -144,4 +144,4 @@ _MAKERS: dict[str, Make] = {
 def corpus() -> dict[str, list[str]]:
     """The same texts at every call: 62 categories of eight."""
     rng = random.Random(16)
-    return {category: [make(rng) for _ in range(EACH)] for category, make in _MAKERS.items()}
+    return {category: [make(rng) for _ in range(_EACH)] for category, make in _MAKERS.items()}

@@ -39,12 +39,12 @@ def recreated(trial: Trial) -> None:
 
 @scenario("partitions added")
 def repartitioned(trial: Trial) -> None:
-    app, consumer = trial.app(), trial.ready_consumer()
+    app = trial.app()
+    trial.ready_consumer()
     app.offer(500)
     app.wait()
     trial.stage.add_partitions(trial.topic, 8)
     app.offer(3_000, per_second=60)
-    del consumer
 
 
 @scenario("more events than an app can keep while the broker is away", alert="TelemetryBrokersAway")

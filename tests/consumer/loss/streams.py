@@ -55,12 +55,12 @@ def state(name: str, number: int = 0, at_ms: int = NOW_MS, **told: Any) -> pl.Da
     return frame_of(catalog().latest("stream_state"), [record])
 
 
-def batch_with(*frames: pl.DataFrame, letters: pl.DataFrame | None = None) -> Batch:
+def batch_with(*frames: pl.DataFrame) -> Batch:
     """One batch of these frames."""
     by_event: dict[str, list[pl.DataFrame]] = {}
     for frame in frames:
         by_event.setdefault("stream_state" if "numbered" in frame.columns else "tool_created", []).append(frame)
-    return Batch({event: pl.concat(its) for event, its in by_event.items()}, letters=letters)
+    return Batch({event: pl.concat(its) for event, its in by_event.items()})
 
 
 def account_of(sink: Sink, now_ms: int = NOW_MS) -> Loss:

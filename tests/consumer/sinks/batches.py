@@ -92,3 +92,9 @@ def with_second_version(folder: Path, event: str) -> EventSchema:
     source["fields"] += NEW_FIELDS
     (folder / event / "v2.avsc").write_text(json.dumps(source))
     return Catalog.load(folder).latest(event)
+
+
+def id_made_at(ms: int, number: int) -> str:
+    """The id of an event that was made at this time."""
+    digits = f"{ms:012x}"
+    return f"{digits[:8]}-{digits[8:]}-774b-bcce-{number:012x}"

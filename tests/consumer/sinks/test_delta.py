@@ -33,7 +33,16 @@ from flowise_telemetry_consumer.sinks.delta.log import CHECKPOINT_COMMITS
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds
 from flowise_telemetry_schemas import ToolCreated, catalog
 from flowise_telemetry_transport.types import TopicPartition
-from tests.consumer.sinks.batches import NEW_FIELDS, batch, batch_of, envelope, held, sizes, with_second_version
+from tests.consumer.sinks.batches import (
+    NEW_FIELDS,
+    batch,
+    batch_of,
+    envelope,
+    held,
+    id_made_at,
+    sizes,
+    with_second_version,
+)
 from tests.consumer.sinks.limits import files_of_at_most
 from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.writer_process import ROOT
@@ -109,10 +118,6 @@ def sink_in(root: Path) -> DeltaSink:
     opened = DeltaSink(Folder(root))
     opened.prepare(catalog())
     return opened
-
-
-def id_made_at(ms: int, number: int) -> str:
-    return f"{ms:012x}"[:8] + "-" + f"{ms:012x}"[8:] + f"-774b-bcce-{number:012x}"
 
 
 def tools(*numbers: int, ms_apart: int = 1000) -> Batch:

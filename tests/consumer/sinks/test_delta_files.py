@@ -20,7 +20,7 @@ from flowise_telemetry_consumer.sinks.delta.folder import Folder
 from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
 from flowise_telemetry_consumer.sinks.row_files import parquet_rows
 from flowise_telemetry_schemas import catalog
-from tests.consumer.sinks.batches import envelope
+from tests.consumer.sinks.batches import envelope, id_made_at
 from tests.schemas.records import EVENTS, record_of
 
 MINUTE_MS = 1 << 16
@@ -38,14 +38,9 @@ class CountingFolder(Folder):
         return super().scan(paths)
 
 
-def id_of(made_ms: int, number: int) -> str:
-    digits = f"{made_ms:012x}"
-    return f"{digits[:8]}-{digits[8:]}-774b-bcce-{number:012x}"
-
-
 def tools(first: int, *made_ms: int) -> Batch:
     made = [
-        {**record_of(TOOLS, envelope(number)), "eventId": id_of(at, number)}
+        {**record_of(TOOLS, envelope(number)), "eventId": id_made_at(at, number)}
         for number, at in enumerate(made_ms, start=first)
     ]
     return Batch({"tool_created": frame_of(catalog().latest("tool_created"), made)})
@@ -69,7 +64,7 @@ def test_no_file_is_overlooked(seed: int) -> None:
     for number in range(300):
         first = START_MS + rng.randrange(40_000) * MINUTE_MS
         last = first + rng.choice([0, 1, 60, 24 * 60, 400 * 24 * 60]) * MINUTE_MS + rng.randrange(MINUTE_MS)
-        ids = (id_of(first, 0), id_of(last, 1)) if rng.random() > 0.05 else (None, None)
+        ids = (id_made_at(first, 0), id_made_at(last, 1)) if rng.random() > 0.05 else (None, None)
         file = DataFile.of(f"{rng.randrange(200)}.parquet", rows=2 if ids[0] else None, ids=ids)
         files.add(file)
         plain[file.path] = file

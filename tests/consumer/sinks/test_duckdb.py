@@ -20,7 +20,7 @@ from flowise_telemetry_consumer.sinks.duckdb import DuckdbSink
 from flowise_telemetry_consumer.sinks.duckdb.database import ROW_GROUP_ROWS
 from flowise_telemetry_consumer.sinks.event_ids import id_ranges
 from flowise_telemetry_schemas import catalog
-from tests.consumer.sinks.batches import batch, envelope, held, sizes
+from tests.consumer.sinks.batches import batch, envelope, held, id_made_at, sizes
 from tests.consumer.sinks.limits import files_of_at_most
 from tests.consumer.sinks.roles import open_database
 from tests.consumer.sinks.writer_process import ROOT
@@ -50,10 +50,6 @@ def in_a_process(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, timeout=60, capture_output=True, text=True, check=False
     )
-
-
-def id_made_at(ms: int, number: int) -> str:
-    return f"{ms:012x}"[:8] + "-" + f"{ms:012x}"[8:] + f"-774b-bcce-{number:012x}"
 
 
 def tools(*event_ids: str) -> Batch:

@@ -81,11 +81,11 @@ def _envelope(number: int) -> Envelope:
 
 def numbers(sink: ReadableSink) -> list[int]:
     """The numbers of the events that a sink holds."""
-    return sorted(int(its[-4:], 16) for event in sink.counts() for its in _ids_in(sink, event))
+    return sorted(int(its[-4:], 16) for its in held_ids(sink))
 
 
-def _ids_in(sink: ReadableSink, event: str) -> list[str]:
-    return [event_id for frame in sink.read(event) for event_id in frame["event_id"].to_list()]
+def held_ids(sink: ReadableSink) -> list[str]:
+    return [its for event in sink.counts() for frame in sink.read(event) for its in frame["event_id"].to_list()]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,3 @@ def test_an_erasure_stands_after_a_whole_replay(erasable_url: str) -> None:
                 assert (replayed(staging).erased.total(), sorted(held_ids(staging))) == (3, accepted[3:])
             sink.promote("rebuilt")
             assert sorted(held_ids(sink)) == accepted[3:]
-
-
-def held_ids(sink: ReadableSink) -> list[str]:
-    return [event_id for event in sink.counts() for event_id in _ids_in(sink, event)]

@@ -14,7 +14,7 @@ import pytest
 
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import ToolCreated, catalog
-from tests.consumer.sinks.batches import batch_of, envelope
+from tests.consumer.sinks.batches import batch_of, envelope, id_made_at
 from tests.consumer.sinks.roles import ReadableSink, open_readable
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -27,8 +27,7 @@ def batch_at(*moments: datetime) -> Batch:
     made = []
     for number, moment in enumerate(moments):
         milliseconds = round(moment.timestamp() * 1_000)
-        identity = f"{milliseconds:012x}"
-        event_id = f"{identity[:8]}-{identity[8:]}-774b-bcce-{number:012x}"
+        event_id = id_made_at(milliseconds, number)
         made.append((TOOL, replace(envelope(number), event_id=event_id, occurred_at_ms=milliseconds)))
     return batch_of(*made)
 

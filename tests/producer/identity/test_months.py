@@ -64,19 +64,13 @@ def run(
     def run(ids: str) -> Values:
         found: Values = defaultdict(set)
         for installation in range(INSTALLATIONS):
-            brokers = [InMemoryBroker() for _ in MONTHS_MS]
-            current: list[InMemoryBroker] = []
+            broker = InMemoryBroker()
             environ = {"FLOWISE_TELEMETRY_CONFIG_DIR": str(tmp_path / str(installation))}
-
-            def start(environ: dict[str, str] = environ, current: list[InMemoryBroker] = current) -> Telemetry:
-                return make_telemetry(environ=environ, ids=ids, writer_factory=current[0].open_writer)
-
             telemetry: Telemetry | None = None
-            for month, unix_ms in enumerate(MONTHS_MS):
+            for unix_ms in MONTHS_MS:
                 set_clock(unix_ms)
                 if telemetry is None or request.param != "one process":
-                    current[:] = [brokers[month]]
-                    telemetry = start()
+                    telemetry = make_telemetry(environ=environ, ids=ids, writer_factory=broker.open_writer)
                 for event in events(installation):
                     telemetry.send_telemetry(event)
                 assert telemetry.flush(10.0)
@@ -84,11 +78,10 @@ def run(
                     telemetry.close()
             assert telemetry is not None
             telemetry.close()
-            for broker in brokers:
-                for record in [*stored(broker), *states(broker)]:
-                    month = max(number for number, start_ms in enumerate(MONTHS_MS) if start_ms <= record["occurredAt"])
-                    for name in ID_FIELDS & record.keys():
-                        found[name, installation, month].add(record[name])
+            for record in [*stored(broker), *states(broker)]:
+                month = max(number for number, start_ms in enumerate(MONTHS_MS) if start_ms <= record["occurredAt"])
+                for name in ID_FIELDS & record.keys():
+                    found[name, installation, month].add(record[name])
         return found
 
     return run
