@@ -33,8 +33,10 @@ demo: $(RUN_READY) ## the whole pipeline in a minute, on this machine: embedded 
 # On so many processes, which share one broker and one database: two for each of two cores, as half of a run is waiting.
 # WORKERS=0 is one without any plug-in around it: for a debugger, and for -s.
 WORKERS ?= 4
-# Tests start some hundred processes: where byte code may not be kept, each compiles all that it imports.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest -n $(WORKERS) --dist loadgroup
+# Tests start some hundred processes: where byte code may not be kept, each compiles all that it imports. A worker that
+# crashes ends the run: xdist 3.8 starts another, which often waits for work for ever.
+XDIST := -n $(WORKERS) --dist loadgroup --max-worker-restart 0
+PYTEST := PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest $(XDIST)
 
 .PHONY: test
 test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them, WORKERS=2 on fewer processes than four
@@ -61,7 +63,7 @@ $(KAFKA_PYTHON_3)/ready: requirements/dev.txt requirements/install.sh pyproject.
 
 .PHONY: test-kafka-python-3
 test-kafka-python-3: $(KAFKA_PYTHON_3)/ready ## the clients' contract and the service with kafka-python 3 for kafka-python-ng
-	@$(KAFKA_PYTHON_3)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/transport tests/consumer/service/test_service.py \
+	@$(KAFKA_PYTHON_3)/bin/python -m pytest $(XDIST) tests/transport tests/consumer/service/test_service.py \
 		-k "kafka-python and not embedded and not one_set_of_names" \
 		-W "ignore:read_text is deprecated:DeprecationWarning" -W "ignore:open_text is deprecated:DeprecationWarning" \
 		-W ignore::pytest.PytestUnraisableExceptionWarning $(ARGS)
@@ -77,7 +79,7 @@ $(POLARS_OLDEST)/ready: requirements/dev.txt requirements/install.sh pyproject.t
 
 .PHONY: test-polars-oldest
 test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the oldest polars that is allowed
-	@$(POLARS_OLDEST)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/consumer/decoding tests/consumer/sinks $(ARGS)
+	@$(POLARS_OLDEST)/bin/python -m pytest $(XDIST) tests/consumer/decoding tests/consumer/sinks $(ARGS)
 
 .PHONY: test-objects
 test-objects: $(DEV_READY) ## Delta on a real object storage (SeaweedFS): contract, promotions, kill loops, faults; ten minutes

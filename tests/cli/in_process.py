@@ -25,10 +25,14 @@ def run_command(
     env: Mapping[str, str] | None = None,
     invocation: Invocation | None = None,
 ) -> Finished:
-    """Run the command to its end, in the folder, without anyone's telemetry settings."""
+    """Run the command to its end, in the folder, without anyone's telemetry settings.
+
+    ``os.environ`` gives way to another mapping. To change the process's own environment would crash it sooner or later:
+    threads of ClickHouse's and Delta Lake's libraries read it, and setenv(3) does not wait for them.
+    """
     stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
-        mock.patch.dict(os.environ, environment(folder, **(env or {})), clear=True),
+        mock.patch.object(os, "environ", environment(folder, **(env or {}))),
         contextlib.chdir(folder),
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),
