@@ -211,7 +211,7 @@ class _Redrive:
         records, self._batch = self._batch.records, RecordBatch()
         if not records:
             return
-        decoded = self._decoder.decode(records)
+        decoded = retry_until(partial(self._decoder.decode, records), self._control, what="the schema registry")
         done = WriteResult({event: frame.height for event, frame in decoded.frames.items()}, {})
         if self._sink is not None and decoded.frames:
             done = retry_until(partial(self._sink.write, Batch(frames=decoded.frames)), self._control, what="the sink")

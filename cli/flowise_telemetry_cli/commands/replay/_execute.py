@@ -26,6 +26,7 @@ from flowise_telemetry_cli.commands.replay._topic import (
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.output.progress import ProgressDisplay
 from flowise_telemetry_cli.output.safe import echo
+from flowise_telemetry_cli.reading_catalog import reading_catalog, registry_settings
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import ReplayRequest, ReplayResult, Shard, SinkError
 from flowise_telemetry_consumer.clock import SystemClock
@@ -115,6 +116,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
                 workers=job.workers,
                 lock_holder=target,
                 staging=job.staging,
+                registry=registry_settings(),
                 control=RunControl(job.no_progress_seconds, stop),
                 on_report=display.show,
             )
@@ -122,7 +124,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
             result = advance_run(
                 reader,
                 target,
-                catalog(),
+                reading_catalog(),
                 run,
                 control=RunControl(job.no_progress_seconds, stop),
                 on_report=display.show,
@@ -152,7 +154,7 @@ def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         result = copy_topic(
             reader,
             target,
-            catalog(),
+            reading_catalog(),
             job.request,
             shard=job.shard,
             control=RunControl(job.no_progress_seconds, stop),
@@ -182,7 +184,7 @@ def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         plan = plan_replay(
             reader,
             target,
-            catalog(),
+            reading_catalog(),
             job.request,
             shard=job.shard,
             restart=job.restart,
