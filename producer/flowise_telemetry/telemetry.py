@@ -398,9 +398,11 @@ class Telemetry:
 
     def _check_settings(self) -> None:
         if self._settings.bootstrap_servers and self._writer_factory is None:
+            from flowise_telemetry_transport.schema_registry.settings import RegistrySettings
             from flowise_telemetry_transport.settings import KafkaSettings
 
             KafkaSettings.from_env(self._settings.kafka, given=self._settings.given)
+            RegistrySettings.from_env(self._settings.kafka)
 
     def _after_fork_in_child(self, *, usable: bool) -> None:
         if self._pid == os.getpid():
