@@ -211,6 +211,7 @@ class Sender:
             return
         self._requests.keeping = self._pending.keeps
         self._encode_some()
+        self._tell_kept()
         self._pending.update()
         self._tell()
         self._requests.keeping = False  # the client may hang
@@ -223,7 +224,7 @@ class Sender:
         self._in_flight.poll()
 
     def _has_work(self) -> bool:
-        return bool(len(self._queue)) or self._in_flight.has_answers
+        return bool(len(self._queue) or self._requests.kept_calls) or self._in_flight.has_answers
 
     def _idle_seconds(self) -> float | None:
         """Return the time until something is due; None if only a new event or an answer can bring work."""
@@ -255,6 +256,17 @@ class Sender:
             fresh.append(encoded)
         self._queue.hold(0, grown_bytes)
         self._pending.add(fresh)
+
+    def _tell_kept(self) -> None:
+        """Call those back whose events are all encoded, and on disk if there is a spool that takes them."""
+        calls = self._requests.kept_calls
+        while calls:
+            number, call = calls[0]
+            if number > (self._unencoded[0][1] if self._unencoded else self._queue.lowest_sequence()):
+                return
+            calls.popleft()
+            with contextlib.suppress(Exception):  # a bug of the caller's
+                call()
 
     def _tell(self) -> None:
         """Send what the streams tell of themselves, if it is time; at the end once everything else is settled."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
 import functools
 import threading
 import time
@@ -123,6 +124,16 @@ class Worker:
             requests.end_flush()
             if _ends_idle() and not self._is_here():
                 self._see_it_end()
+
+    def when_kept(self, call: Callable[[], None]) -> None:
+        """Have the thread call back once everything that was accepted before is in the spool, if there is one."""
+        requests = self._requests
+        requests.kept_calls.append((self._queue.numbered, call))
+        if requests.over or self._is_unused:
+            with contextlib.suppress(IndexError):  # the thread may be taking them too
+                while True:
+                    requests.kept_calls.popleft()[1]()
+        self._wakeup.ring()
 
     def _see_it_end(self) -> None:
         """Wait until an idle thread has ended, to its last step; return at once where it has work."""
