@@ -58,6 +58,7 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
     "transport": {
         "kafka_python": frozenset(),
         "librdkafka": frozenset({"diagnosis"}),
+        "gateway": frozenset(),
         "memory": frozenset(),
         "diagnosis": frozenset(),
         "clients.py": frozenset({"kafka_python", "librdkafka", "diagnosis"}),
