@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from flowise_telemetry.delivery.kept_calls import KeptCalls
 
 __all__ = ["Requests"]
 
@@ -20,8 +19,8 @@ class Requests:
     def __init__(self) -> None:
         self._flushes: list[None] = []
         self._stop: tuple[float, float, float] | None = None
-        self.kept_calls: deque[tuple[int, Callable[[], None]]] = deque()
-        """Asked: call back once every event with a lower number is in the spool, if there is one."""
+        self.kept_calls = KeptCalls()
+        """Asked: call back once events are in the spool, if there is one."""
         self.lowest_unsettled = 0
         """Answered while a flush waits: every event with a lower sequence is delivered or dropped."""
         self.progress_at = float("-inf")

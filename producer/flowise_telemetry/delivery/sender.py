@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from flowise_telemetry.delivery.backoff import Backoff
 from flowise_telemetry.delivery.in_flight import InFlight
+from flowise_telemetry.delivery.kept_calls import lowest_unencoded
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent, taken
 from flowise_telemetry.delivery.requests import Requests
@@ -211,7 +212,7 @@ class Sender:
             return
         self._requests.keeping = self._pending.keeps
         self._encode_some()
-        self._tell_kept()
+        self._requests.kept_calls.answer(lowest_unencoded(self._queue, self._unencoded))
         self._pending.update()
         self._tell()
         self._requests.keeping = False  # the client may hang
@@ -257,17 +258,6 @@ class Sender:
         self._queue.hold(0, grown_bytes)
         self._pending.add(fresh)
 
-    def _tell_kept(self) -> None:
-        """Call those back whose events are all encoded, and on disk if there is a spool that takes them."""
-        calls = self._requests.kept_calls
-        while calls:
-            number, call = calls[0]
-            if number > (self._unencoded[0][1] if self._unencoded else self._queue.lowest_sequence()):
-                return
-            calls.popleft()
-            with contextlib.suppress(Exception):  # a bug of the caller's
-                call()
-
     def _tell(self) -> None:
         """Send what the streams tell of themselves, if it is time; at the end once everything else is settled."""
         if self._stop_at is None:
@@ -302,9 +292,7 @@ class Sender:
         if many and now < self._announce_at:
             return  # the search for the lowest sequence each time would cost more than sending
         self._announce_at = now + _ANNOUNCE_SECONDS
-        lowest = self._queue.lowest_sequence()
-        if self._unencoded:
-            lowest = min(lowest, self._unencoded[0][1])
+        lowest = lowest_unencoded(self._queue, self._unencoded)
         if (waiting := self._pending.lowest_sequence()) is not None:
             lowest = min(lowest, waiting)
         in_flight = (encoded.sequence for encoded in self._in_flight.unanswered() if encoded.sequence >= 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import contextlib
 import functools
 import threading
 import time
@@ -127,12 +126,9 @@ class Worker:
 
     def when_kept(self, call: Callable[[], None]) -> None:
         """Have the thread call back once everything that was accepted before is in the spool, if there is one."""
-        requests = self._requests
-        requests.kept_calls.append((self._queue.numbered, call))
-        if requests.over or self._is_unused:
-            with contextlib.suppress(IndexError):  # the thread may be taking them too
-                while True:
-                    requests.kept_calls.popleft()[1]()
+        self._requests.kept_calls.ask(self._queue.numbered, call)
+        if self._requests.over or self._is_unused:
+            self._requests.kept_calls.answer_all()
         self._wakeup.ring()
 
     def _see_it_end(self) -> None:

@@ -50,7 +50,8 @@ class Encoded:
     ``sequence`` is its number in this process; -1 for one that an earlier process left in the spool, and for control
     records. ``accepted_at_ms`` is when the process accepted it, which is when it occurred unless it is relayed, in
     milliseconds since 1970; ``accepted_at`` the same by the monotonic clock. ``row`` is its row in the spool, 0 if it
-    has none. ``undated`` says that it was sent without a time of Kafka's. ``withheld`` names the values that are not in it.
+    has none. ``undated`` says that it was sent without a time of Kafka's. ``withheld`` names the values that are not
+    in it.
     """
 
     event: str
