@@ -24,6 +24,7 @@ from flowise_telemetry_consumer.replay.loop import advance_run
 from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, Stageable
+from flowise_telemetry_consumer.sinks.refusals import OnRefused
 from flowise_telemetry_consumer.sinks.registry import no_staging, open_sink, sink_kind
 from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
 from flowise_telemetry_transport.clients import open_reader
@@ -48,6 +49,7 @@ class _Task:
     run: ReplayCheckpoint
     partitions: tuple[TopicPartition, ...]
     no_progress_seconds: float
+    on_refused: OnRefused
 
 
 _Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["failed"], str, bool]
@@ -84,6 +86,7 @@ def replay_with_workers(
     lock_holder: Sink,
     staging: str | None = None,
     control: RunControl = DEFAULT_CONTROL,
+    on_refused: OnRefused = "wait",
     on_report: OnReport | None = None,
     keep_lock_seconds: float = _KEEP_LOCK_SECONDS,
 ) -> ReplayResult:
@@ -103,7 +106,7 @@ def replay_with_workers(
     try:
         for share in shares:
             receiving, sending = context.Pipe(duplex=False)
-            task = _Task(_plain(settings), sink_url, staging, run, share, control.no_progress_seconds)
+            task = _Task(_plain(settings), sink_url, staging, run, share, control.no_progress_seconds, on_refused)
             process = context.Process(
                 target=_work, args=(task, sending, stopping), name=f"replay {run.id}", daemon=True
             )
@@ -218,6 +221,7 @@ def _work(task: _Task, channel: Connection, stopping: Event) -> None:
                 partitions=task.partitions,
                 # multiprocessing's Event has the same is_set() as threading's.
                 control=RunControl(task.no_progress_seconds, cast("threading.Event", stopping)),
+                on_refused=task.on_refused,
                 on_report=lambda now: channel.send(("progress", now)),
             )
         channel.send(("done", result))
