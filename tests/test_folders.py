@@ -16,7 +16,7 @@ SOURCES = {
     "transport": "transport/flowise_telemetry_transport",
 }
 ACROSS = {"apps", "chaos", "corpus", "flows", "formats", "java", "posthog", "security", "services", "typing"}
-"""Folders of no single room: real apps and clients, what fits into events, a path through all rooms, files of before."""
+"""Folders of no single room: real apps and clients, what fits into events, a path through all rooms, old files."""
 
 
 def folders(below: Path) -> set[Path]:
