@@ -67,6 +67,7 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "gateway": frozenset(),
         "memory": frozenset(),
         "diagnosis": frozenset(),
+        "schema_registry": frozenset(),
         "clients.py": frozenset({"kafka_python", "librdkafka", "diagnosis"}),
         "embedded.py": frozenset({"librdkafka"}),
     },
@@ -77,6 +78,7 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
 ADAPTERS: dict[str, str] = {
     "kafka": "transport/flowise_telemetry_transport/kafka_python",
     "confluent_kafka": "transport/flowise_telemetry_transport/librdkafka",
+    "confluent_kafka.schema_registry": "transport/flowise_telemetry_transport/schema_registry",
     "psycopg": "consumer/flowise_telemetry_consumer/sinks",
     "duckdb": "consumer/flowise_telemetry_consumer/sinks/duckdb",
     "clickhouse_connect": "consumer/flowise_telemetry_consumer/sinks/clickhouse",
@@ -276,7 +278,8 @@ def test_only_adapters_know_their_library() -> None:
         f"{file}:{line} imports {module}"
         for file, tree in sources().items()
         for line, module in imports(file, tree)
-        if (folders := ADAPTERS.get(top(module))) and not any(map(file.is_relative_to, folders.split()))
+        if (folders := ADAPTERS.get(module) or ADAPTERS.get(top(module)))
+        and not any(map(file.is_relative_to, folders.split()))
     ]
     assert not wrong
 
