@@ -133,7 +133,7 @@ class RegisteredWriter:
 
 def look_up_with(settings: ProducerSettings) -> Callable[[], Found] | None:
     """Return the look-up in the registry that the settings name; None if they name none."""
-    if not settings.kafka.get("FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL", "").strip():
+    if not settings.connection.get("FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL", "").strip():
         return None
 
     def look_up() -> Found:
@@ -143,7 +143,7 @@ def look_up_with(settings: ProducerSettings) -> Callable[[], Found] | None:
             from flowise_telemetry_transport.schema_registry.settings import RegistrySettings
             from flowise_telemetry_transport.schema_registry.subjects import schema_json, subject_of
 
-            chosen = RegistrySettings.from_env(settings.kafka)
+            chosen = RegistrySettings.from_env(settings.connection)
             if chosen is None:
                 return Found({})
             registry = Registry(chosen)

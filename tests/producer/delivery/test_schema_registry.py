@@ -29,6 +29,7 @@ MESSAGE = MARKER + TOOL.fingerprint + b"body"
 
 @pytest.fixture
 def registry(environ: dict[str, str]) -> Iterator[SmallRegistry]:
+    pytest.importorskip("authlib", reason="needs the extra registry")
     with small_registry() as served:
         environ[URL] = served.url
         yield served
