@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
-from flowise_telemetry_consumer.sinks.postgres.tables import columns_of
+from flowise_telemetry_consumer.sinks.postgres.tables import SEEDING_TABLE, columns_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
 
-__all__ = ["REMAINS", "KnownErasures", "erase", "erasures_of"]
+__all__ = ["REMAINS", "KnownErasures", "erase", "erasures_of", "hold_erasures"]
 
 _DELETED_ROWS = 5_000
 """Rows of one transaction: their locks are held for some 0.1 s."""
@@ -46,13 +46,18 @@ class KnownErasures:
 
     def current(self, connection: Connection[Any]) -> Erasures:
         """Return what was erased. Until the transaction ends nobody stores more: ``erase`` waits for it."""
-        connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (_lock(self._schema_name),))
+        hold_erasures(connection, self._schema_name)
         if not columns_of(connection, self._schema_name, ERASURES_TABLE):
             return Erasures()
         as_of = connection.execute(_with_table("SELECT count(*), max(erased_at) FROM {}", self._schema_name)).fetchone()
         if as_of != self._as_of:
             self._known, self._as_of = Erasures(tuple(_rows(connection, self._schema_name))), as_of or ()
         return self._known
+
+
+def hold_erasures(connection: Connection[Any], schema_name: str) -> None:
+    """Have ``erase`` store no more hashes, and remove nothing of an account, until the transaction ends."""
+    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (_lock(schema_name),))
 
 
 def erasures_of(connection: Connection[Any], schema_name: str) -> list[Erasure]:
@@ -112,10 +117,10 @@ def _delete_account(connection: Connection[Any], schema_name: str, ids: ErasedId
     from psycopg.sql import SQL, Identifier
 
     for schema in _schemas(connection, schema_name):
-        for column, texts in ids.within(columns_of(connection, schema, STREAMS_TABLE)).items():
-            statement = SQL("DELETE FROM {} WHERE {} = ANY(%s::uuid[])")
-            table = Identifier(schema, STREAMS_TABLE)
-            connection.execute(statement.format(table, Identifier(column)), (list(texts),))
+        for table in (STREAMS_TABLE, SEEDING_TABLE):
+            for column, texts in ids.within(columns_of(connection, schema, table)).items():
+                statement = SQL("DELETE FROM {} WHERE {} = ANY(%s::uuid[])")
+                connection.execute(statement.format(Identifier(schema, table), Identifier(column)), (list(texts),))
 
 
 def _found(connection: Connection[Any], schema_name: str, events: Sequence[str], ids: ErasedIds) -> list[_Found]:
