@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
-from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
+from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures, delete_found
 from flowise_telemetry_consumer.sinks.postgres.tables import SEEDING_TABLE, columns_of
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def erase(
     ids: ErasedIds,
     begin: _Begin,
     *,
+    shown: str,
     dry_run: bool,
 ) -> Iterator[Mapping[str, int]]:
     """Store the hashes and delete the rows; yield how many after each transaction. ``begin`` sets its limits."""
@@ -79,14 +80,20 @@ def erase(
         with connection.transaction():
             begin(connection)
             _add(connection, schema_name, ids)
+
+    def look() -> list[tuple[_Found, int]]:
+        with connection.transaction():
+            begin(connection)
+            return [(its, len(its.event_ids)) for its in _found(connection, schema_name, events, ids)]
+
+    if dry_run:
+        yield {table.shown: count for table, count in look()}
+        return
+    yield from delete_found(look, lambda table: _delete(connection, table, begin), shown)
+    # Once more, as rows that were not deleted yet may have been summed up since.
     with connection.transaction():
         begin(connection)
-        there = _found(connection, schema_name, events, ids)
-    if dry_run:
-        yield {table.shown: len(table.event_ids) for table in there}
-        return
-    for table in there:
-        yield from _delete(connection, table, begin)
+        _delete_account(connection, schema_name, ids)
 
 
 def _add(connection: Connection[Any], schema_name: str, ids: ErasedIds) -> None:
@@ -113,8 +120,10 @@ def _add(connection: Connection[Any], schema_name: str, ids: ErasedIds) -> None:
 
 
 def _delete_account(connection: Connection[Any], schema_name: str, ids: ErasedIds) -> None:
-    """Delete what the accounts tell of these installations: nobody adds to them any more."""
+    """Delete what the accounts tell of these installations: nobody adds to them any more, and who merges has ended."""
     from psycopg.sql import SQL, Identifier
+
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (_lock(schema_name),))
 
     for schema in _schemas(connection, schema_name):
         for table in (STREAMS_TABLE, SEEDING_TABLE):

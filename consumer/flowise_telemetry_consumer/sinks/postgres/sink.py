@@ -27,7 +27,7 @@ from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.connecting import AdvisoryLocks, Connector
 from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after, limit_transaction
 from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit
-from flowise_telemetry_consumer.sinks.postgres.erasing import REMAINS, KnownErasures, erase, erasures_of
+from flowise_telemetry_consumer.sinks.postgres.erasing import REMAINS, KnownErasures, erase, erasures_of, hold_erasures
 from flowise_telemetry_consumer.sinks.postgres.errors import translate_errors
 from flowise_telemetry_consumer.sinks.postgres.inspection import Inspection
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, rows_of, stored_of
@@ -192,6 +192,7 @@ class PostgresSink:
     def merge_account(self) -> Merged:
         """Merge the rows of streams, by one statement; the role needs ``DELETE`` on their table as well."""
         with self._translate_errors(), self._connector.connect() as connection, self._step(connection):
+            hold_erasures(connection, self._address.home)
             return merge_streams(connection, self._address.schema)
 
     def counts(self) -> dict[str, int]:
@@ -215,7 +216,7 @@ class PostgresSink:
         """
         with self._translate_errors(), contextlib.closing(self._connector.connect()) as connection:
             events = sorted(self._schemas or newest(catalog()))
-            yield from erase(connection, self._address.home, events, ids, self._begin, dry_run=dry_run)
+            yield from erase(connection, self._address.home, events, ids, self._begin, shown=self.url, dry_run=dry_run)
 
     def erasures(self) -> list[Erasure]:
         """Return the hashes."""
