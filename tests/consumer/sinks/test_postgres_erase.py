@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing
 
 import psycopg
+import pytest
 
 from flowise_telemetry_consumer.sinks.account.reading import streams_of
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds
@@ -67,3 +68,39 @@ def test_a_merge_of_the_account_brings_nothing_back(new_postgres_url: str) -> No
             thread.join()
         assert sum(sink.counts().values()) == 0
         assert streams_of(sink).height == 0
+
+
+def test_another_sink_with_the_name_of_staging_tables_is_left_alone(
+    new_postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive_url = f"{new_postgres_url}?schema=public_archive"
+    batch = batch_with(events("a", range(3)))
+    with closing(open_sink(new_postgres_url)) as sink, closing(open_sink(archive_url)) as archive:
+        staging = sink.staging("next")
+        staging.prepare(catalog())
+        for each in (sink, archive, staging):
+            each.write(batch)
+        assert erase(sink) == {"tool_created": 3, "public_next.tool_created": 3}
+        assert archive.counts()["tool_created"] == 3
+        assert streams_of(archive)["added"].sum() == 3
+        assert archive.erasures() == []
+        said = [line for line in caplog.messages if "nothing is erased from" in line]
+        assert len(said) == 1
+        assert "the schema public_archive, which" in said[0]
+        assert erase(archive) == {"tool_created": 3}
+        # What a promotion exchanges are tables; the schemas stay what they were.
+        sink.promote("next")
+        assert erase(sink) == {}
+        staging.close()
+
+
+def test_staging_tables_of_an_older_version_are_known_once_they_are_opened(new_postgres_url: str) -> None:
+    with closing(open_sink(new_postgres_url)) as sink:
+        with closing(sink.staging("next")) as staging:
+            staging.prepare(catalog())
+        with psycopg.connect(new_postgres_url, autocommit=True) as connection:
+            connection.execute("DROP TABLE public_next.flowise_telemetry_staging")
+        with closing(sink.staging("next")) as staging:
+            staging.prepare(catalog())
+            staging.write(batch_with(events("a", range(3))))
+        assert erase(sink) == {"public_next.tool_created": 3}

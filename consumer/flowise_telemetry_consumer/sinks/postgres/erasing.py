@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures, delete_found
+from flowise_telemetry_consumer.sinks.postgres.staging import staging_schemas
 from flowise_telemetry_consumer.sinks.postgres.tables import SEEDING_TABLE, columns_of
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 __all__ = ["REMAINS", "KnownErasures", "erase", "erasures_of", "hold_erasures"]
+
+logger = logging.getLogger("flowise_telemetry.consumer")
 
 _DELETED_ROWS = 5_000
 """Rows of one transaction: their locks are held for some 0.1 s."""
@@ -86,6 +90,7 @@ def erase(
             begin(connection)
             return [(its, len(its.event_ids)) for its in _found(connection, schema_name, events, ids)]
 
+    _tell_of_others(connection, schema_name, shown)
     if dry_run:
         yield {table.shown: count for table, count in look()}
         return
@@ -167,13 +172,18 @@ def _delete(connection: Connection[Any], table: _Found, begin: _Begin) -> Iterat
 
 
 def _schemas(connection: Connection[Any], schema_name: str) -> list[str]:
-    """Return the live schema and those of its staging tables: they have a table of progress."""
-    rows = connection.execute(
-        "SELECT nspname FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = %s "
-        "WHERE nspname = %s OR starts_with(nspname, %s) ORDER BY nspname",
-        (PROGRESS_TABLE, schema_name, f"{schema_name}_"),
-    ).fetchall()
-    return [name for (name,) in rows]
+    """Return the live schema and those of its staging tables."""
+    return [schema_name, *staging_schemas(connection, schema_name).ours]
+
+
+def _tell_of_others(connection: Connection[Any], schema_name: str, shown: str) -> None:
+    others = staging_schemas(connection, schema_name).others
+    if others:
+        logger.warning(
+            "%s: nothing is erased from %s, which no replay is known to have made: name it with schema= to erase there",
+            shown,
+            " and ".join(f"the schema {name}" for name in others),
+        )
 
 
 def _grant_reading(connection: Connection[Any], schema_name: str) -> None:

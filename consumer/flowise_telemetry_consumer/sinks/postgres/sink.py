@@ -34,6 +34,7 @@ from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, r
 from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
 from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
 from flowise_telemetry_consumer.sinks.postgres.seeding import seed_account
+from flowise_telemetry_consumer.sinks.postgres.staging import mark_staging
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
     counts_of,
@@ -164,7 +165,7 @@ class PostgresSink:
                 if not there:
                     raise SinkError(f"{other.shown} has no tables: fill them first")
                 for address in (live, other):
-                    self._make_tables(connection, address.schema, there)
+                    self._make_tables(connection, address, there)
             with connection.transaction():
                 self._begin(connection)
                 promote(
@@ -252,7 +253,7 @@ class PostgresSink:
         try:
             seed_account(connection, self._address, lambda: self._step(connection))
             with self._step(connection):
-                self._make_tables(connection, self._address.schema, self._schemas.values())
+                self._make_tables(connection, self._address, self._schemas.values())
                 self._inspection.look(connection, self._schemas)
         except BaseException:
             connection.close()
@@ -260,9 +261,10 @@ class PostgresSink:
         self._connection = connection
         return connection
 
-    def _make_tables(self, connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
+    def _make_tables(self, connection: Connection[Any], address: Address, schemas: Iterable[EventSchema]) -> None:
         seconds = self._statement_timeout_ms / 1000
-        make_tables(connection, schema_name, schemas, shown=self.url, timeout_seconds=seconds)
+        make_tables(connection, address.schema, schemas, shown=self.url, timeout_seconds=seconds)
+        mark_staging(connection, address)
 
     def _bounded(self, connection: Connection[Any]) -> AbstractContextManager[None]:
         """Bound a transaction from here, for a server that stands still and bounds nothing itself."""
