@@ -58,7 +58,7 @@ def seed_account(
             begun = True
             logger.warning(
                 "%s: summing up the events that are there for the account of streams, once after this upgrade: %d MB,"
-                " about a minute for each 5,000; a stop loses nothing",
+                " about half a minute for each 5,000; a stop loses nothing",
                 address.shown,
                 (done + left) * 8 // 1024,
             )
