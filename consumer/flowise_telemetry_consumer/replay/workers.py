@@ -26,8 +26,11 @@ from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, Stageable
 from flowise_telemetry_consumer.sinks.refusals import OnRefused
 from flowise_telemetry_consumer.sinks.registry import no_staging, open_sink, sink_kind
-from flowise_telemetry_schemas import ConfigurationError, TelemetryError, catalog
+from flowise_telemetry_schemas import Catalog, ConfigurationError, TelemetryError, catalog
+from flowise_telemetry_schemas.registered_schemas import with_registry
 from flowise_telemetry_transport.clients import open_reader
+from flowise_telemetry_transport.schema_registry.registry import Registry
+from flowise_telemetry_transport.schema_registry.settings import RegistrySettings
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -50,6 +53,11 @@ class _Task:
     partitions: tuple[TopicPartition, ...]
     no_progress_seconds: float
     on_refused: OnRefused
+    registry: RegistrySettings | None = None
+
+    def catalog(self) -> Catalog:
+        """Return the schemas that records are read by."""
+        return catalog() if self.registry is None else with_registry(catalog(), Registry(self.registry))
 
 
 _Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["failed"], str, bool]
@@ -85,6 +93,7 @@ def replay_with_workers(
     workers: int,
     lock_holder: Sink,
     staging: str | None = None,
+    registry: RegistrySettings | None = None,
     control: RunControl = DEFAULT_CONTROL,
     on_refused: OnRefused = "wait",
     on_report: OnReport | None = None,
@@ -106,7 +115,9 @@ def replay_with_workers(
     try:
         for share in shares:
             receiving, sending = context.Pipe(duplex=False)
-            task = _Task(_plain(settings), sink_url, staging, run, share, control.no_progress_seconds, on_refused)
+            task = _Task(
+                _plain(settings), sink_url, staging, run, share, control.no_progress_seconds, on_refused, registry
+            )
             process = context.Process(
                 target=_work, args=(task, sending, stopping), name=f"replay {run.id}", daemon=True
             )
@@ -216,7 +227,7 @@ def _work(task: _Task, channel: Connection, stopping: Event) -> None:
             result = advance_run(
                 reader,
                 sink,
-                catalog(),
+                task.catalog(),
                 task.run,
                 partitions=task.partitions,
                 # multiprocessing's Event has the same is_set() as threading's.

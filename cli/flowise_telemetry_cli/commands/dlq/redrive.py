@@ -21,6 +21,7 @@ from flowise_telemetry_cli.options import SINK_HELP, json_option, kafka_settings
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
+from flowise_telemetry_cli.reading_catalog import reading_catalog
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import RedriveResult
 from flowise_telemetry_consumer import redrive as redrive_records
@@ -31,7 +32,6 @@ from flowise_telemetry_consumer.process import separate_stderr
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.refusals import ON_REFUSED, OnRefused
-from flowise_telemetry_schemas import catalog
 
 __all__ = ["redrive"]
 
@@ -106,7 +106,7 @@ def redrive(
             reader,
             target,
             writer,
-            catalog(),
+            reading_catalog(),
             topic,
             chosen=chosen,
             group=group,
