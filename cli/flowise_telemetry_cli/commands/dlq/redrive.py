@@ -30,7 +30,6 @@ from flowise_telemetry_consumer.dead_letters.redrive import DEFAULT_MAX_REDRIVES
 from flowise_telemetry_consumer.process import separate_stderr
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_schemas import catalog
 
 __all__ = ["redrive"]
 
@@ -85,7 +84,7 @@ def redrive(
     with ExitStack() as opened:
         target = None
         if sink is not None:
-            target = open_sink(sink)
+            target = open_sink(sink, invocation.catalog)
             opened.callback(target.close)
         reader, writer = open_letters(opened, invocation, topic, writes=not dry_run)  # before the sink is created
         if target is not None and writer is not None:
@@ -96,7 +95,7 @@ def redrive(
             reader,
             target,
             writer,
-            catalog(),
+            invocation.catalog,
             topic,
             chosen=chosen,
             group=group,

@@ -11,7 +11,7 @@ from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.headers import original_headers
 from flowise_telemetry_consumer.dead_letters.inspect import hexdump, inspect
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
-from flowise_telemetry_schemas import catalog
+from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from flowise_telemetry_schemas.printable import printable
 
@@ -49,7 +49,7 @@ def show(
 
     def print_one(record: StoredDeadLetter) -> None:
         nonlocal between
-        echo(between + "\n".join(map(printable, _paragraph(record, values=values))))
+        echo(between + "\n".join(map(printable, _paragraph(record, invocation.catalog, values=values))))
         between = "\n"
 
     reading = read_some(invocation, topic, print_one, group=group, chosen=chosen, max_letters=max_letters)
@@ -60,7 +60,7 @@ def show(
     return report_unread(topic, unread=reading.unread, incomplete=reading.incomplete)
 
 
-def _paragraph(stored: StoredDeadLetter, *, values: bool) -> list[str]:
+def _paragraph(stored: StoredDeadLetter, schemas: Catalog, *, values: bool) -> list[str]:
     record = stored.record
     source = stored.identity
     shown = {
@@ -84,7 +84,7 @@ def _paragraph(stored: StoredDeadLetter, *, values: bool) -> list[str]:
         size = "" if stored.value_bytes is None else f"{stored.value_bytes:,} bytes, "
         lines.append(f"left out:  {stored.cut}: too large for the topic ({size}SHA-256 {stored.value_sha256})")
         lines.append("           the record above has it for as long as its topic's retention keeps it")
-    return [*lines, *_value_lines(record.value, values=values)]
+    return [*lines, *_value_lines(record.value, schemas, values=values)]
 
 
 def _bytes_text(content: bytes | None, *, values: bool, name: str = "") -> str:
@@ -95,7 +95,7 @@ def _bytes_text(content: bytes | None, *, values: bool, name: str = "") -> str:
     return f"{what + ': ' if what else ''}{size}{shown}"
 
 
-def _value_lines(value: bytes | None, *, values: bool) -> list[str]:
+def _value_lines(value: bytes | None, schemas: Catalog, *, values: bool) -> list[str]:
     if value is None:
         return ["value:     null"]
     lines = [f"value:     {len(value)} bytes"]
@@ -106,7 +106,7 @@ def _value_lines(value: bytes | None, *, values: bool) -> list[str]:
         lines += [f"  {line}" for line in hexdump(dump).splitlines()]
     if len(dump) < len(value):
         lines.append(f"  and {len(value) - len(dump)} bytes more" + ("" if values else " (--values shows them)"))
-    found = inspect(value, catalog())
+    found = inspect(value, schemas)
     if found.schema is not None:
         lines.append(f"decoded as {found.schema.event} v{found.schema.version}:")
     for field in found.fields:

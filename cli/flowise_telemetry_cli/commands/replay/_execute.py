@@ -46,7 +46,6 @@ from flowise_telemetry_consumer.replay import (
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import KeepsProgress
-from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings, RecordReader
 
 __all__ = ["Job", "run_copy", "run_plan", "run_replay"]
@@ -81,13 +80,13 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
     separate_stderr()
     tune_gc()
     with ExitStack() as opened:
-        target = open_target(job.sink_url, job.staging)
+        target = open_target(job.sink_url, job.staging, invocation.catalog)
         opened.callback(target.close)
         reader = open_topic_reader(opened, invocation, settings, job.request.topic)
         echo(f"replaying {job.request.topic} into {target.url}", err=True)
         display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
-        target.prepare(list(catalog()))
+        target.prepare(list(invocation.catalog))
         if not (job.restart or job.allow_missing):
             latest = latest_run(target, job.run_id or job.request.run_id(target.url), job.shard)
             if latest is not None and latest.finished and latest.resolved.missing:
@@ -115,6 +114,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
                 workers=job.workers,
                 lock_holder=target,
                 staging=job.staging,
+                own_schemas=None if invocation.own_events is None else invocation.own_events.place,
                 control=RunControl(job.no_progress_seconds, stop),
                 on_report=display.show,
             )
@@ -122,7 +122,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
             result = advance_run(
                 reader,
                 target,
-                catalog(),
+                invocation.catalog,
                 run,
                 control=RunControl(job.no_progress_seconds, stop),
                 on_report=display.show,
@@ -152,7 +152,7 @@ def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         result = copy_topic(
             reader,
             target,
-            catalog(),
+            invocation.catalog,
             job.request,
             shard=job.shard,
             control=RunControl(job.no_progress_seconds, stop),
@@ -169,7 +169,7 @@ def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Print what a replay would do and return the exit status."""
     separate_stderr()
     with ExitStack() as opened:
-        target = open_target(job.sink_url, job.staging)
+        target = open_target(job.sink_url, job.staging, invocation.catalog)
         opened.callback(target.close)
         reader = open_topic_reader(opened, invocation, settings, job.request.topic)
         stop = opened.enter_context(stopped_by_signals())
@@ -182,7 +182,7 @@ def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         plan = plan_replay(
             reader,
             target,
-            catalog(),
+            invocation.catalog,
             job.request,
             shard=job.shard,
             restart=job.restart,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from flowise_telemetry_consumer.errors import SinkUnavailableError
@@ -13,8 +13,8 @@ from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name, tex
 from flowise_telemetry_consumer.sinks.clickhouse.tables import columns_of, visible
 from flowise_telemetry_consumer.sinks.clickhouse.turn import Turn
 from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
-from flowise_telemetry_consumer.sinks.rows import newest
-from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
+from flowise_telemetry_schemas import EventSchema
 
 __all__ = ["ErasingServer", "ServerErasures"]
 
@@ -74,11 +74,11 @@ class ErasingServer(ABC):
 
     _server: Server
     _erasures: ServerErasures
-    _schemas: dict[str, EventSchema]
+    _schemas: KnownEvents
 
-    def _known(self) -> Mapping[str, EventSchema]:
-        """Return the newest schema of each event."""
-        return self._schemas or newest(catalog())
+    def know(self, schemas: Iterable[EventSchema]) -> None:
+        """Take these for what the sink may hold, where it is not prepared."""
+        self._schemas.tell(schemas)
 
     @abstractmethod
     def _turn(self, claims: Sequence[Entry]) -> AbstractContextManager[Turn]:
@@ -124,7 +124,7 @@ class ErasingServer(ABC):
         shown = visible(state.settled, state.annulled)
         for table in sorted(held):
             event, its = table.rpartition("__")[2], ids.within(held[table])
-            if not its or (event not in self._known() and event != STREAMS_TABLE):
+            if not its or (event not in self._schemas.all() and event != STREAMS_TABLE):
                 continue
             wanted = " OR ".join(
                 f"{name(column)} IN ({', '.join(f'toUUID({text(each)})' for each in texts)})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -21,6 +21,7 @@ from flowise_telemetry_consumer.sinks.delta.rows import encoded, sorted_by_id
 from flowise_telemetry_consumer.sinks.delta.single_file import overwrite
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import EventSchema
 
@@ -97,11 +98,12 @@ class ErasingLake(ABC):
     _store: Store
     _prefix: str
     _erasures: KeptErasures
+    _schemas: KnownEvents
     _tables: dict[str, EventTable]
 
-    @abstractmethod
-    def _known(self) -> Mapping[str, EventSchema]:
-        """Return the newest schema of each event."""
+    def know(self, schemas: Iterable[EventSchema]) -> None:
+        """Take these for what the sink may hold, where it is not prepared."""
+        self._schemas.tell(schemas)
 
     @abstractmethod
     def _settled(self) -> object:
@@ -123,7 +125,7 @@ class ErasingLake(ABC):
                 self._settled()
                 self._erasures.add(ids)
             # Listed now: who makes a table from here on knows the hashes.
-            tables = self._event_tables(sorted(self._known()))
+            tables = self._event_tables(sorted(self._schemas.all()))
             if not dry_run:
                 for _, _, table in tables:
                     table.fence()
