@@ -33,7 +33,7 @@ def permitted(values: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...
 
 
 def _may_set(name: str, text: str) -> bool:
-    if name in FOLDERS or name == environment.NODE_TYPES:
+    if name in (*FOLDERS, environment.NODE_TYPES, environment.SCHEMAS):
         return False
     if not name.startswith(_KAFKA):
         return True
