@@ -75,11 +75,13 @@ DEFAULT_CONTROL = RunControl()
 def retry_until(step: Callable[[], _T], control: RunControl = DEFAULT_CONTROL, *, what: str) -> _T:
     """Call ``step`` until it succeeds, with a wait after each retryable failure, and return its result.
 
+    Logs each cause once.
     Raises ``OutageError`` naming ``what`` after ``control.no_progress_seconds`` or once the run is stopped, and any
     error that is not retryable at once.
     """
     backoff = Backoff(initial_seconds=_RETRY_INITIAL_SECONDS, max_seconds=_RETRY_MAX_SECONDS, random=control.random)
     deadline = control.clock.monotonic() + control.no_progress_seconds
+    told = ""
     while True:
         try:
             return step()
@@ -88,5 +90,6 @@ def retry_until(step: Callable[[], _T], control: RunControl = DEFAULT_CONTROL, *
                 raise
             if control.stopped or control.clock.monotonic() >= deadline:
                 raise OutageError(f"{what} stayed unavailable: {error.message}") from error
-            logger.warning("waiting: %s", error.message)
+            if error.message != told:
+                logger.warning("waiting: %s", told := error.message)
             control.clock.sleep(backoff.next_seconds())

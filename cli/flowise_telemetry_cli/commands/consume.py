@@ -38,9 +38,9 @@ from flowise_telemetry_consumer import (
 )
 from flowise_telemetry_consumer.monitoring.http import Door, parse_http_address, status_server
 from flowise_telemetry_consumer.process import separate_stderr, tune_gc
-from flowise_telemetry_consumer.service.refusals import ON_REFUSED, OnRefused
 from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.refusals import ON_REFUSED, OnRefused
 from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
 from flowise_telemetry_transport.diagnosis.explain import explained
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
+from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.dead_letters.headers import decode, encode, encode_receipt, with_redrive_count
 from flowise_telemetry_consumer.dead_letters.known_group import require_known_group
 from flowise_telemetry_consumer.dead_letters.letter_filter import ALL_LETTERS, LetterFilter
@@ -17,12 +18,15 @@ from flowise_telemetry_consumer.dead_letters.source_values import SourceValues
 from flowise_telemetry_consumer.dead_letters.states import DeadLetterStates
 from flowise_telemetry_consumer.dead_letters.stored import UNKNOWN, StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch
-from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
+from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.errors import IncompleteReadError
 from flowise_telemetry_consumer.reading.batch import BatchLimits, RecordBatch
 from flowise_telemetry_consumer.reading.offset_range import OffsetRange
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
-from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+from flowise_telemetry_consumer.sinks.parts import PartedWrite, WriteSize, write_all
+from flowise_telemetry_consumer.sinks.port import Batch, Sink
+from flowise_telemetry_consumer.sinks.refusals import OnRefused, Refusals
+from flowise_telemetry_consumer.sinks.refused_records import RefusedRecords
 from flowise_telemetry_schemas import Catalog, ConfigurationError
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
 from flowise_telemetry_transport.types import OutgoingRecord, Record
@@ -83,6 +87,7 @@ def redrive(
     max_redrives: int = DEFAULT_MAX_REDRIVES,
     open_source: Callable[[], RecordReader] | None = None,
     control: RunControl = DEFAULT_CONTROL,
+    on_refused: OnRefused = "wait",
     on_report: Callable[[RedriveResult], None] | None = None,
 ) -> RedriveResult:
     """Decode the dead letters again and write those that are valid now into the sink.
@@ -98,6 +103,9 @@ def redrive(
     The sink has to know the group, by the progress that the group's consumers left there, unless it is a ``new_sink``:
     the receipts would say of a sink with a mistyped name that the events have arrived.
 
+    A batch that takes the sink too long is halved. A row that it refuses by a rule of others is waited for, as for an
+    outage, or stays a dead letter, of the reason "refused", if ``on_refused`` is "dead-letter".
+
     ``open_source`` opens a second reader without a group, once a value that was too large to be filed has to be fetched
     from its source topic; it is closed again. Without it such dead letters are left.
 
@@ -110,7 +118,9 @@ def redrive(
     offsets = OffsetRange.of(reader, topic)
     with DeadLetterStates() as states, ExitStack() as opened:
         values = None if open_source is None else opened.enter_context(SourceValues(open_source, control))
-        run = _Redrive(states, sink, writer, catalog, topic, control=control, on_report=on_report)
+        run = _Redrive(
+            states, sink, writer, catalog, topic, control=control, on_refused=on_refused, on_report=on_report
+        )
 
         def letters() -> Iterator[StoredDeadLetter]:
             return read_dead_letters(
@@ -151,6 +161,7 @@ class _Redrive:
         topic: str,
         *,
         control: RunControl,
+        on_refused: OnRefused,
         on_report: Callable[[RedriveResult], None] | None,
     ) -> None:
         self.only_group: str | None = None
@@ -161,6 +172,8 @@ class _Redrive:
         self._writer = writer
         self._decoder = Decoder(catalog)
         self._control = control
+        self._refusals = Refusals(on_refused, clock=control.clock)
+        self._size = WriteSize(control.clock.monotonic)
         self._on_report = on_report
         self._batch = RecordBatch()
 
@@ -212,27 +225,33 @@ class _Redrive:
         if not records:
             return
         decoded = self._decoder.decode(records)
-        done = WriteResult({event: frame.height for event, frame in decoded.frames.items()}, {})
+        rows = {event: frame.height for event, frame in decoded.frames.items()}
+        written, duplicates, erased = Counter(rows), Counter[str](), Counter[str]()
+        dead = decoded.dead
         if self._sink is not None and decoded.frames:
-            done = retry_until(partial(self._sink.write, Batch(frames=decoded.frames)), self._control, what="the sink")
+            write = PartedWrite(self._sink, Batch(frames=decoded.frames), self._size)
+            refused = RefusedRecords(self._decoder, self._refusals, records, dead)
+            write_all(write, refused.step, self._control)
+            written, duplicates, erased = write.counts
+            dead = [*dead, *refused.letters]
         if self._writer is not None:
             # One that was fetched from its source and is still bad is still too large.
-            follow_ups = DeadLetterBatch(self._writer, self._follow_ups(records, decoded), on_cut=lambda _: None)
+            follow_ups = DeadLetterBatch(self._writer, self._follow_ups(records, dead), on_cut=lambda _: None)
             retry_until(
                 partial(follow_ups.deliver, timeout_seconds=_FLUSH_SECONDS), self._control, what="the dead-letter topic"
             )
-        self.result.written += Counter(done.written)
-        self.result.already_there += Counter(done.duplicates)
-        self.result.erased += Counter(done.erased)
-        self.result.still_bad += Counter(letter.reason for letter in decoded.dead)
+        self.result.written += written
+        self.result.already_there += duplicates
+        self.result.erased += erased
+        self.result.still_bad += Counter(letter.reason for letter in dead)
         self.result.left -= len(records)
         if self._on_report is not None:
             self._on_report(self.result)
 
-    def _follow_ups(self, records: Sequence[Record], decoded: Decoded) -> list[OutgoingRecord]:
+    def _follow_ups(self, records: Sequence[Record], dead: Iterable[DeadLetter]) -> list[OutgoingRecord]:
         """Return a new dead letter for each record that is still bad, and a receipt for each of the others."""
         topic, now_ms = self.result.topic, self._control.clock.now_ms()
-        bad = {decode(letter.record).identity: letter for letter in decoded.dead}
+        bad = {decode(letter.record).identity: letter for letter in dead}
         stored = [decode(record) for record in records]
         return [
             # Of the same group as before: its sink still lacks the record.

@@ -11,11 +11,12 @@ import polars as pl
 from flowise_telemetry_consumer.archives.opening import Source, archive_of
 from flowise_telemetry_consumer.archives.portion import Archive, Portion
 from flowise_telemetry_consumer.archives.rejects import OnRejects
-from flowise_telemetry_consumer.errors import IncompleteReadError, SinkError
+from flowise_telemetry_consumer.errors import IncompleteReadError, RowRefusedError, SinkError
 from flowise_telemetry_consumer.replay.archive_result import ArchiveEvent, ArchiveResult
 from flowise_telemetry_consumer.replay.filters import RecordFilter
-from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
-from flowise_telemetry_consumer.sinks.port import Batch, Sink, WriteResult
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
+from flowise_telemetry_consumer.sinks.parts import PartedWrite, WriteSize, write_all
+from flowise_telemetry_consumer.sinks.port import Batch, Sink
 from flowise_telemetry_schemas import Catalog
 
 __all__ = ["advance_archive", "replay_archive"]
@@ -70,6 +71,7 @@ def advance_archive(
     known = [event for event in sorted(counts) if not record_filter.events or event in record_filter.events]
     result = ArchiveResult({event: ArchiveEvent(counts[event]) for event in known})
     wanted = [event for event in known if counts[event]] if counts else list(record_filter.events or catalog.names)
+    size = WriteSize(control.clock.monotonic)
     try:
         for portion in archive.portions(wanted):
             if on_rejects is not None and portion.rejects:
@@ -77,11 +79,11 @@ def advance_archive(
             frames = _wanted(portion, catalog, record_filter)
             offsets = portion.offsets if progress_source else {}
             batch = Batch(frames=frames, offsets=offsets, source=progress_source)
-            put = WriteResult({}, {})
+            write = PartedWrite(sink, batch, size)
             if frames or offsets:
-                put = retry_until(partial(sink.write, batch), control, what="the sink")
+                write_all(write, partial(_step, url=archive.url), control)
             result.add_read(portion)
-            _account(result, portion, frames, put)
+            _account(result, portion, frames, write)
             if on_report is not None:
                 on_report(result)
             if control.stopped:
@@ -96,16 +98,28 @@ def _no_events(archive: Archive) -> SinkError:
     return SinkError(f"{archive.url} holds no events: name the place that a consumer wrote to")
 
 
+def _step(write: PartedWrite, *, url: str) -> None:
+    """Do a step of a write, and name the event of a row that the sink refuses by a rule of others."""
+    try:
+        write.step()
+    except RowRefusedError as error:
+        if not write.next_part:
+            raise
+        ((_, row),) = write.next_part.items()
+        raise RowRefusedError(f"{error.message}; event {row['event_id'][0]} of {url}") from error
+
+
 def _wanted(portion: Portion, catalog: Catalog, record_filter: RecordFilter) -> dict[str, pl.DataFrame]:
     within = record_filter.within_time(pl.col("occurred_at"))
     return record_filter.filter_rows({event: frame.filter(within) for event, frame in portion.frames.items()}, catalog)
 
 
-def _account(result: ArchiveResult, portion: Portion, frames: dict[str, pl.DataFrame], put: WriteResult) -> None:
+def _account(result: ArchiveResult, portion: Portion, frames: dict[str, pl.DataFrame], write: PartedWrite) -> None:
+    written, duplicates, erased = write.counts
     kept = Counter({event: frame.height for event, frame in frames.items()})
     for event, frame in portion.frames.items():
         done = result.events[event]
-        done.written += put.written.get(event, 0)
-        done.already_there += put.duplicates.get(event, 0)
-        done.erased += put.erased.get(event, 0)
+        done.written += written[event]
+        done.already_there += duplicates[event]
+        done.erased += erased[event]
         done.filtered += frame.height - kept[event]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.errors import OutageError
 from flowise_telemetry_consumer.reading.batch import BatchLimits, RecordBatch
@@ -19,7 +21,10 @@ from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.replay.resume import open_run
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.account.letters import letters_for
+from flowise_telemetry_consumer.sinks.parts import PartedWrite, WriteSize, write_all
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
+from flowise_telemetry_consumer.sinks.refusals import OnRefused, Refusals
+from flowise_telemetry_consumer.sinks.refused_records import RefusedRecords
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
@@ -31,6 +36,8 @@ REPLAY_BATCH = BatchLimits(rows=20_000, size_bytes=64 * 1_048_576, age_seconds=2
 """Larger than the service's batches: nobody waits for the newest event, and a kill only costs reading again."""
 
 _T = TypeVar("_T")
+
+logger = logging.getLogger("flowise_telemetry.consumer")
 
 
 def replay(
@@ -44,6 +51,7 @@ def replay(
     restart: bool = False,
     batch: BatchLimits = REPLAY_BATCH,
     control: RunControl = DEFAULT_CONTROL,
+    on_refused: OnRefused = "wait",
     on_report: OnReport | None = None,
 ) -> ReplayResult:
     """Write a range of a topic into a sink and return the outcome of every offset.
@@ -54,6 +62,10 @@ def replay(
     offsets; so does any with ``restart``. Events that the sink already has stay as they are. Dead letters are counted,
     in the sink too, and not written to a topic: the live consumer did that.
 
+    A batch that takes too long is halved. A row that the sink refuses by a rule of others is waited for or, if
+    ``on_refused`` is "dead-letter", counted as a dead letter and left out: its record is in the topic, for a replay
+    once the rule is mended.
+
     An outage of sink or broker is waited out; the result is incomplete after ``control.no_progress_seconds`` without
     any progress, or once the run is stopped. Raises ``UnknownTopicError``, ``TopicChangedError``, ``SinkInUseError`` if
     another process runs the same replay, ``SinkError``, and ``ConfigurationError`` for an empty range.
@@ -61,7 +73,9 @@ def replay(
     request = ReplayRequest(topic=request) if isinstance(request, str) else request
     sink.prepare(list(catalog))
     run = open_run(reader, sink, request, clock=control.clock, shard=shard, run_id=run_id, restart=restart)
-    return advance_run(reader, sink, catalog, run, batch=batch, control=control, on_report=on_report)
+    return advance_run(
+        reader, sink, catalog, run, batch=batch, control=control, on_refused=on_refused, on_report=on_report
+    )
 
 
 def advance_run(
@@ -73,6 +87,7 @@ def advance_run(
     partitions: Collection[TopicPartition] | None = None,
     batch: BatchLimits = REPLAY_BATCH,
     control: RunControl = DEFAULT_CONTROL,
+    on_refused: OnRefused = "wait",
     on_report: OnReport | None = None,
 ) -> ReplayResult:
     """Read what is left of a run, or of some of its partitions. Needs a prepared sink; otherwise as ``replay``."""
@@ -94,7 +109,17 @@ def advance_run(
         topic_id=run.resolved.topic_id,
         poll_records=min(POLL_RECORDS, batch.rows),
     )
-    loop = _Loop(sink, catalog, run, result, held=written, limits=batch, control=control, on_report=on_report)
+    loop = _Loop(
+        sink,
+        catalog,
+        run,
+        result,
+        held=written,
+        limits=batch,
+        control=control,
+        on_refused=on_refused,
+        on_report=on_report,
+    )
     loop.run(source)
     return result
 
@@ -121,6 +146,7 @@ class _Loop:
         held: Mapping[TopicPartition, int],
         limits: BatchLimits,
         control: RunControl,
+        on_refused: OnRefused,
         on_report: OnReport | None,
     ) -> None:
         self.result = result
@@ -132,7 +158,10 @@ class _Loop:
         self._held = dict(held)
         self._limits = limits
         self._control = control
+        self._refusals = Refusals(on_refused, clock=control.clock)
+        self._size = WriteSize(control.clock.monotonic)
         self._on_report = on_report
+        self._told: set[str] = set()
         self._open: dict[TopicPartition, _PartitionBatch] = {}
 
     def run(self, source: RangeReader) -> None:
@@ -190,24 +219,40 @@ class _Loop:
         decoded = self._decoder.decode(ours.batch.records)
         frames = self._filter.filter_rows(decoded.frames, self._catalog)
         letters = [*decoded.dead, *ours.batch.unreadable]
-        dead = Counter(letter.reason for letter in letters)
         offsets = ours.batch.next_offsets
         held = {tp: self._held[tp]} if tp in self._held else {}
         counted = letters_for(self._sink, letters)
         batch = Batch(frames=frames, offsets=offsets, source=self._run.source, held=held, letters=counted)
-        done = self._retry(partial(self._sink.write, batch))
+        refused = RefusedRecords(
+            self._decoder, self._refusals, ours.batch.records, letters, spans=ours.batch.spans_text
+        )
+        write = PartedWrite(self._sink, batch, self._size)
+        write_all(write, partial(refused.step, counted_by=self._sink), self._control)
         self._held |= offsets
+        self._tell(refused.letters)
+        dead = Counter(letter.reason for letter in (*letters, *refused.letters))
+        written, duplicates, erased = write.counts
         part = self.result.partitions[tp]
         part.position = offsets[tp]
         part.gaps += ours.gaps
         part.filtered += ours.filtered + decoded.rows - sum(frame.height for frame in frames.values())
-        part.written += sum(done.written.values())
-        part.already_there += sum(done.duplicates.values())
-        part.erased += sum(done.erased.values())
+        part.written += written.total()
+        part.already_there += duplicates.total()
+        part.erased += erased.total()
         part.dead += dead.total()
-        self.result.written += Counter(done.written)
-        self.result.already_there += Counter(done.duplicates)
-        self.result.erased += Counter(done.erased)
+        self.result.written += written
+        self.result.already_there += duplicates
+        self.result.erased += erased
         self.result.dead += dead
         if self._on_report is not None:
             self._on_report(self.result)
+
+    def _tell(self, letters: Sequence[DeadLetter]) -> None:
+        """Say once of each rule which record it refused; the sink's account of dead letters has them all."""
+        for letter in letters:
+            if letter.message not in self._told:
+                self._told.add(letter.message)
+                place = f"{letter.record.topic}[{letter.record.partition}] offset {letter.record.offset}"
+                logger.warning(
+                    "left out %s at %s, as all that are refused so: %s", letter.schema, place, letter.message
+                )

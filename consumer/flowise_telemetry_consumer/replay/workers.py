@@ -24,6 +24,7 @@ from flowise_telemetry_consumer.replay.loop import advance_run
 from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, ReplayResult
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, Stageable
+from flowise_telemetry_consumer.sinks.refusals import OnRefused
 from flowise_telemetry_consumer.sinks.registry import no_staging, open_sink, sink_kind, told
 from flowise_telemetry_schemas import ConfigurationError, EventSchema, TelemetryError, catalog
 from flowise_telemetry_schemas.own_events import read_own_events
@@ -49,6 +50,7 @@ class _Task:
     run: ReplayCheckpoint
     partitions: tuple[TopicPartition, ...]
     no_progress_seconds: float
+    on_refused: OnRefused
     own_schemas: str | None
 
 
@@ -86,6 +88,7 @@ def replay_with_workers(
     lock_holder: Sink,
     staging: str | None = None,
     control: RunControl = DEFAULT_CONTROL,
+    on_refused: OnRefused = "wait",
     on_report: OnReport | None = None,
     keep_lock_seconds: float = _KEEP_LOCK_SECONDS,
     own_schemas: str | None = None,
@@ -106,7 +109,9 @@ def replay_with_workers(
     try:
         for share in shares:
             receiving, sending = context.Pipe(duplex=False)
-            task = _Task(_plain(settings), sink_url, staging, run, share, control.no_progress_seconds, own_schemas)
+            task = _Task(
+                _plain(settings), sink_url, staging, run, share, control.no_progress_seconds, on_refused, own_schemas
+            )
             process = context.Process(
                 target=_work, args=(task, sending, stopping), name=f"replay {run.id}", daemon=True
             )
@@ -222,6 +227,7 @@ def _work(task: _Task, channel: Connection, stopping: Event) -> None:
                 partitions=task.partitions,
                 # multiprocessing's Event has the same is_set() as threading's.
                 control=RunControl(task.no_progress_seconds, cast("threading.Event", stopping)),
+                on_refused=task.on_refused,
                 on_report=lambda now: channel.send(("progress", now)),
             )
         channel.send(("done", result))

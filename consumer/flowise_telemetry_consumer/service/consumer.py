@@ -25,12 +25,12 @@ from flowise_telemetry_consumer.service.held_offsets import HeldOffsets, listed
 from flowise_telemetry_consumer.service.in_hand import InHand
 from flowise_telemetry_consumer.service.outage import Outage
 from flowise_telemetry_consumer.service.polling import Polling
-from flowise_telemetry_consumer.service.refusals import Refusals
 from flowise_telemetry_consumer.service.settings import ConsumerSettings
 from flowise_telemetry_consumer.service.sink_thread import SinkThread
 from flowise_telemetry_consumer.service.write_attempt import WriteAttempt, WritePath
 from flowise_telemetry_consumer.sinks.parts import WriteSize
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink
+from flowise_telemetry_consumer.sinks.refusals import Refusals
 from flowise_telemetry_schemas import Catalog, TelemetryError
 from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.ports import RecordReader, RecordWriter
@@ -88,7 +88,7 @@ class Consumer:
                 dlq_writer, topic=self.settings.dead_letter_topic, group=self.settings.group, clock=self._clock
             ),
             limits=LimitWatch(self.settings.limits),
-            refusals=Refusals(self.settings.on_refused, self.settings.max_refused_per_hour, self._clock),
+            refusals=Refusals(self.settings.on_refused, self.settings.max_refused_per_hour, clock=self._clock),
             size=WriteSize(self._clock.monotonic),
         )
         self._notice = DeadLetterNotice(self.settings.dead_letter_topic, self._clock)

@@ -8,7 +8,7 @@ from random import Random
 from flowise_telemetry_consumer.dead_letters.limits import DeadLetterLimits
 from flowise_telemetry_consumer.reading.batch import BatchLimits
 from flowise_telemetry_consumer.retry import Backoff
-from flowise_telemetry_consumer.service.refusals import OnRefused
+from flowise_telemetry_consumer.sinks.refusals import MAX_REFUSED_PER_HOUR, OnRefused
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport.topics import EVENTS_TOPIC, dead_letter_topic_of
 
@@ -33,7 +33,7 @@ class ConsumerSettings:
     batch: BatchLimits = field(default_factory=BatchLimits)
     limits: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     on_refused: OnRefused = "wait"
-    max_refused_per_hour: int = 1_000
+    max_refused_per_hour: int = MAX_REFUSED_PER_HOUR
     poll_seconds: float = 0.5
     retry_initial_seconds: float = 0.5
     retry_max_seconds: float = 30.0

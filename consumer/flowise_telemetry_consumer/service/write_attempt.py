@@ -13,15 +13,15 @@ from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.dead_letters.limits import LimitWatch
 from flowise_telemetry_consumer.dead_letters.writer import DeadLetterBatch, DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
-from flowise_telemetry_consumer.errors import RowRefusedError
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome
 from flowise_telemetry_consumer.reading.batch import RecordBatch
 from flowise_telemetry_consumer.service.claim import Claimed, GroupState, claim
-from flowise_telemetry_consumer.service.refusals import Refusals
 from flowise_telemetry_consumer.sinks.account.letters import letters_for
 from flowise_telemetry_consumer.sinks.parts import PartedWrite, WriteSize
 from flowise_telemetry_consumer.sinks.port import Batch, KeepsProgress, Sink
-from flowise_telemetry_transport.types import Record, TopicPartition
+from flowise_telemetry_consumer.sinks.refusals import Refusals
+from flowise_telemetry_consumer.sinks.refused_records import RefusedRecords
+from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["WriteAttempt", "WritePath"]
 
@@ -67,7 +67,7 @@ class WriteAttempt:
         self._state = state or GroupState()
         self._held = held or {}
         self._path = path
-        self._refused: Counter[str] = Counter()
+        self._refused: RefusedRecords | None = None
         self._abandoned = False
         self._frames: Mapping[str, pl.DataFrame] | None = None
         self._dead: list[DeadLetter] = []
@@ -112,7 +112,8 @@ class WriteAttempt:
 
     def outcome(self, control: Collection[str] = ()) -> BatchOutcome:
         """Return the outcome of a completed batch, for the counters; ``control`` names what is no event."""
-        rows = {event: frame.height - self._refused[event] for event, frame in (self._frames or {}).items()}
+        refused = Counter[str]() if self._refused is None else self._refused.by_event
+        rows = {event: frame.height - refused[event] for event, frame in (self._frames or {}).items()}
         written, duplicates, erased = ({}, {}, {}) if self._write is None else self._write.counts
         return BatchOutcome(
             records=len(self.batch),
@@ -120,7 +121,7 @@ class WriteAttempt:
             duplicates={event: count for event, count in duplicates.items() if event not in control},
             erased={event: count for event, count in erased.items() if event not in control},
             control={name: count for name, count in rows.items() if name in control},
-            dead=Counter(letter.reason for letter in self._dead),
+            dead=Counter(letter.reason for letter in self.dead),
             seconds=self.seconds,
             frames=self._frames or {},
         )
@@ -128,7 +129,7 @@ class WriteAttempt:
     @property
     def dead(self) -> Sequence[DeadLetter]:
         """Dead letters of the batch, known once it is done."""
-        return self._dead
+        return self._dead if self._refused is None else [*self._dead, *self._refused.letters]
 
     def _decode(self) -> Mapping[str, pl.DataFrame]:
         if self._frames is None:
@@ -150,48 +151,23 @@ class WriteAttempt:
 
     def _write_parts(self, frames: Mapping[str, pl.DataFrame], *, until: float) -> bool:
         """Write what is left of the rows; return False if the time is up before."""
-        if self._write is None:
+        if self._write is None or self._refused is None:
             letters = letters_for(self._path.sink, self._dead)
             if not frames and letters is None:
                 return True
             offsets = dict(self.batch.next_offsets)
             whole = Batch(frames, offsets, self._path.source, held=self._held, letters=letters)
             self._write = PartedWrite(self._path.sink, whole, self._path.size)
+            self._refused = RefusedRecords(
+                self._path.decoder, self._path.refusals, self.batch.records, self._dead, spans=self.batch.spans_text
+            )
         while not self._write.is_done:
-            try:
-                self._write.step()
-            except RowRefusedError as error:
-                self._set_aside(self._write, error)
+            self._refused.step(self._write, counted_by=self._path.sink)
             if time.monotonic() >= until and not self._write.is_done:
                 return False
         return True
 
-    def _set_aside(self, write: PartedWrite, error: RowRefusedError) -> None:
-        """Go on without a row that is refused, if that is wanted; else raise the error with its place."""
-        if not write.next_part:
-            raise error  # it is the account or the progress that is refused
-        ((event, row),) = write.next_part.items()
-        event_id = str(row["event_id"][0])
-        gone = {_place(letter.record) for letter in self._dead}
-        records = [record for record in self.batch.records if _place(record) not in gone]
-        # Nearly always the id is the key, which is quick to find; but anyone may write other keys.
-        likely = [record for record in records if record.key == event_id.encode()]
-        found = self._path.decoder.record_of(event, row, likely) or self._path.decoder.record_of(event, row, records)
-        offset = "" if found is None else " at {}[{}] offset {}".format(*_place(found[0]))
-        where = f"event {event_id}{offset}; the batch is {self.batch.spans_text()}"
-        if found is None or not self._path.refusals.take():
-            raise RowRefusedError(f"{error.message}; {where}{self._path.refusals.why_not}") from error
-        record, schema = found
-        letter = DeadLetter.from_refusal(record, error, schema=schema)
-        self._dead.append(letter)
-        self._refused[event] += 1
-        write.leave_out(letters_for(self._path.sink, [letter]))
-
     def _deliver_dead_letters(self, flush_seconds: float) -> None:
         if self._dead_letter_batch is None:
-            self._dead_letter_batch = self._path.dead_letters.batch(self._dead)
+            self._dead_letter_batch = self._path.dead_letters.batch(self.dead)
         self._dead_letter_batch.deliver(timeout_seconds=flush_seconds)
-
-
-def _place(record: Record) -> tuple[str, int, int]:
-    return record.topic, record.partition, record.offset

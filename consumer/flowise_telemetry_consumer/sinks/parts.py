@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -10,9 +11,12 @@ from dataclasses import replace
 import polars as pl
 
 from flowise_telemetry_consumer.errors import RowRefusedError, SinkTooSlowError
+from flowise_telemetry_consumer.retry import RunControl, retry_until
 from flowise_telemetry_consumer.sinks.port import Batch, Sink
 
-__all__ = ["PartedWrite", "WriteSize"]
+__all__ = ["PartedWrite", "WriteSize", "write_all"]
+
+logger = logging.getLogger("flowise_telemetry.consumer")
 
 _FAST = 0.25
 """Share of the time that was too long, below which a write of twice the size is tried again."""
@@ -126,6 +130,26 @@ class PartedWrite:
             if before < frame.height:
                 second[event] = frame[before:]
         self._parts.extendleft([second, first])
+
+
+def write_all(write: PartedWrite, step: Callable[[PartedWrite], None], control: RunControl) -> None:
+    """Take a write to its end, within the bounds of a run that ends.
+
+    ``step`` does a step of it. One that was too slow is no outage as long as a smaller one can be tried: each gets
+    ``control.no_progress_seconds`` of its own. Raises as ``retry_until``.
+    """
+
+    def one() -> None:
+        before = _rows(write.next_part)
+        try:
+            step(write)
+        except SinkTooSlowError as error:
+            if control.stopped or _rows(write.next_part) == before:
+                raise
+            logger.warning("%d rows took too long, trying half of them: %s", before, error.message)
+
+    while not write.is_done:
+        retry_until(one, control, what="the sink")
 
 
 def _rows(part: _Part) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flowise_telemetry_consumer import Consumer, ConsumerSettings, RedriveResult, list_dead_letters, redrive
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
+from flowise_telemetry_consumer.sinks.refusals import OnRefused
 from flowise_telemetry_schemas import Catalog, catalog
 from tests.consumer.world import DLQ, GROUP, TOPIC, MemorySink, SameThread, StopWhen, World
 
@@ -66,6 +67,7 @@ class Redriven:
         max_letters: int | None = None,
         max_redrives: int = 5,
         sink: MemorySink | None = None,
+        on_refused: OnRefused = "wait",
     ) -> RedriveResult:
         result = redrive(
             self.world.reader(None),
@@ -80,6 +82,7 @@ class Redriven:
             max_redrives=max_redrives,
             open_source=lambda: self.world.reader(None),
             control=self.world.control,
+            on_refused=on_refused,
         )
         assert result.adds_up
         return result

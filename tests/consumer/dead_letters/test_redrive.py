@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from flowise_telemetry_consumer import SinkUnavailableError, current_dead_letters, list_dead_letters
 from flowise_telemetry_consumer.dead_letters.reader import read_dead_letters
-from flowise_telemetry_consumer.errors import TopicChangedError
+from flowise_telemetry_consumer.errors import RowRefusedError, SinkTooSlowError, TopicChangedError
+from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.errors import DeliveryTimeoutError
 from flowise_telemetry_transport.types import OutgoingRecord, TopicPartition
@@ -224,3 +227,53 @@ def _prepared() -> MemorySink:
     sink = MemorySink()
     sink.prepare(list(catalog()))
     return sink
+
+
+def refuse_tool(it: Redriven, number: int) -> str:
+    """Have the sink refuse any batch that has this event; return its id."""
+    refused = sorted(it.world.accepted() - it.sink.event_ids())[number]
+
+    def on_write(batch: Batch) -> None:
+        if any(refused in frame["event_id"] for frame in batch.frames.values()):
+            raise RowRefusedError("refused: CheckViolation no_tools in tool_created")
+
+    it.sink.on_write = on_write
+    return refused
+
+
+def test_a_refused_row_is_waited_for_and_named(it: Redriven) -> None:
+    refused = refuse_tool(it, 4)
+    result = it.run()
+    assert result.incomplete is not None
+    assert re.search(rf"no_tools in tool_created; event {refused} at {TOPIC}\[\d\] offset \d+$", result.incomplete)
+    it.sink.on_write = lambda batch: None
+    assert it.run().incomplete is None
+    assert it.sink.event_ids() == it.world.accepted()
+
+
+def test_a_refused_row_stays_a_dead_letter_where_that_is_wanted(it: Redriven) -> None:
+    refused = refuse_tool(it, 4)
+    result = it.run(on_refused="dead-letter")
+    assert (result.written, result.still_bad) == (
+        {"tool_created": TOOLS - 1},
+        {"refused": 1, "unknown_framing": 1},
+    )
+    assert it.listed()[0] == {"refused": 1, "unknown_framing": 1}
+    assert it.sink.event_ids() == it.world.accepted() - {refused}
+    it.sink.on_write = lambda batch: None
+    assert it.run(reasons=("refused",)).written == {"tool_created": 1}
+    assert it.sink.event_ids() == it.world.accepted()
+
+
+def test_a_batch_that_takes_too_long_is_halved(it: Redriven) -> None:
+    tried: list[int] = []
+
+    def on_write(batch: Batch) -> None:
+        tried.append(sum(frame.height for frame in batch.frames.values()))
+        if tried[-1] > 3:
+            it.world.clock.now += 60
+            raise SinkTooSlowError("canceling statement due to statement timeout")
+
+    it.sink.on_write = on_write
+    assert it.run().written == {"tool_created": TOOLS}
+    assert tried[:4] == [10, 5, 2, 3]

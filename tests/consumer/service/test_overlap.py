@@ -15,11 +15,11 @@ from flowise_telemetry_consumer.dead_letters.writer import DeadLetterQueue
 from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.monitoring.health import MAX_ANSWER_SECONDS, why_not_alive, why_not_ready
 from flowise_telemetry_consumer.reading.batch import RecordBatch
-from flowise_telemetry_consumer.service.refusals import Refusals
 from flowise_telemetry_consumer.service.sink_thread import SinkThread
 from flowise_telemetry_consumer.service.write_attempt import WriteAttempt, WritePath
 from flowise_telemetry_consumer.sinks.parts import WriteSize
 from flowise_telemetry_consumer.sinks.port import Batch
+from flowise_telemetry_consumer.sinks.refusals import Refusals
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import RebalanceCallback, TopicPartition
 from tests.consumer.world import DLQ, GROUP, TOPIC, InstantReader, StopWhen, World
@@ -220,7 +220,7 @@ def test_a_batch_that_was_given_up_neither_claims_nor_writes_afterwards() -> Non
         source=GROUP,
         dead_letters=DeadLetterQueue(world.broker.open_writer(), topic=DLQ, group=GROUP, clock=world.clock),
         limits=LimitWatch(DeadLetterLimits()),
-        refusals=Refusals("wait", 0, world.clock),
+        refusals=Refusals("wait", clock=world.clock),
         size=WriteSize(),
     )
     attempt = WriteAttempt(batch, path, claim=world.partitions)

@@ -13,9 +13,9 @@ from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, list_dead_
 from flowise_telemetry_consumer.dead_letters.headers import decode
 from flowise_telemetry_consumer.errors import RowRefusedError, SinkTooSlowError
 from flowise_telemetry_consumer.monitoring.health import why_not_ready
-from flowise_telemetry_consumer.service.refusals import Refusals
 from flowise_telemetry_consumer.sinks.parts import WriteSize
 from flowise_telemetry_consumer.sinks.port import Batch
+from flowise_telemetry_consumer.sinks.refusals import Refusals
 from tests.consumer.world import DLQ, GROUP, TOPIC, FakeClock, StopWhen, World
 
 RULE = "refused: CheckViolation no_tools in tool_created"
@@ -182,8 +182,8 @@ def test_a_kill_between_two_parts_doubles_nothing() -> None:
 
 def test_waiting_sets_nothing_aside() -> None:
     clock = FakeClock()
-    assert not Refusals("wait", 1_000, clock).take()
-    some = Refusals("dead-letter", 2, clock)
+    assert not Refusals("wait", 1_000, clock=clock).take()
+    some = Refusals("dead-letter", 2, clock=clock)
     assert [some.take() for _ in range(3)] == [True, True, False]
     clock.now += 3_600
     assert some.take()

@@ -37,7 +37,7 @@ SHARED = tuple(
     for kind in KINDS
     if Stageable in kind.roles and kind.writers == "many" and kind.scheme not in (*ON_OBJECTS, *IN_PROCESS)
 )
-ERASABLE = tuple(kind.scheme for kind in KINDS if Erasable in kind.roles)
+ERASABLE = tuple(kind.scheme for kind in KINDS if Erasable in kind.roles and kind.scheme not in ON_OBJECTS)
 CLAIMED = tuple(kind.scheme for kind in KINDS if KeepsProgress in kind.roles)
 # For whoever writes a sink of their own: a URL in which {folder} stands for an empty one.
 UNDER_TEST = os.environ.get("SINK_UNDER_TEST")

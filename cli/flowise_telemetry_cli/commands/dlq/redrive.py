@@ -30,6 +30,7 @@ from flowise_telemetry_consumer.dead_letters.redrive import DEFAULT_MAX_REDRIVES
 from flowise_telemetry_consumer.process import separate_stderr
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks.refusals import ON_REFUSED, OnRefused
 
 __all__ = ["redrive"]
 
@@ -50,6 +51,14 @@ __all__ = ["redrive"]
 @click.option(
     "--new-sink", is_flag=True, help="Write into a sink that has nothing of the consumer group, such as a new one."
 )
+@click.option(
+    "--on-refused",
+    type=click.Choice(ON_REFUSED),
+    default="wait",
+    show_default=True,
+    help="What to do with a row that a rule of the sink refuses: wait, as for an outage, or let at most 1,000 stay dead"
+    " letters.",
+)
 @click.option("--dry-run", is_flag=True, help="Report what would happen; change nothing.")
 @json_option("Print the result as one JSON object.")
 @pass_invocation
@@ -63,6 +72,7 @@ def redrive(
     max_letters: int | None,
     max_redrives: int,
     new_sink: bool,
+    on_refused: OnRefused,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -104,6 +114,7 @@ def redrive(
             max_redrives=max_redrives,
             open_source=partial(invocation.open_reader, settings),
             control=RunControl(stop=stop, clock=invocation.clock or SystemClock()),
+            on_refused=on_refused,
             on_report=display.show,
         )
     _report(result, dry_run=dry_run, as_json=as_json)

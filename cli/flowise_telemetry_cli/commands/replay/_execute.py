@@ -46,6 +46,7 @@ from flowise_telemetry_consumer.replay import (
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import KeepsProgress
+from flowise_telemetry_consumer.sinks.refusals import OnRefused
 from flowise_telemetry_transport import KafkaSettings, RecordReader
 
 __all__ = ["Job", "run_copy", "run_plan", "run_replay"]
@@ -64,6 +65,7 @@ class Job:
     restart: bool = False
     allow_missing: bool = False
     no_progress_seconds: float = 60.0
+    on_refused: OnRefused = "wait"
     as_json: bool = False
     sink_servers: str | None = None
     rejects: Path | None = None
@@ -116,6 +118,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
                 staging=job.staging,
                 own_schemas=None if invocation.own_events is None else invocation.own_events.place,
                 control=RunControl(job.no_progress_seconds, stop),
+                on_refused=job.on_refused,
                 on_report=display.show,
             )
         else:
@@ -125,6 +128,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
                 invocation.catalog,
                 run,
                 control=RunControl(job.no_progress_seconds, stop),
+                on_refused=job.on_refused,
                 on_report=display.show,
             )
     report(result, as_json=job.as_json, to_stderr=job.prints_events)

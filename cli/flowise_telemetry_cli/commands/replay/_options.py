@@ -11,11 +11,13 @@ import click
 
 from flowise_telemetry_cli.options import SINK_HELP, json_option
 from flowise_telemetry_consumer import Bound, RecordFilter, ReplayRequest, Shard
+from flowise_telemetry_consumer.sinks.refusals import ON_REFUSED
 from flowise_telemetry_schemas import Catalog
 
 __all__ = [
     "allow_missing_option",
     "no_progress_option",
+    "on_refused_option",
     "range_options",
     "request_of",
     "result_option",
@@ -39,6 +41,14 @@ allow_missing_option = click.option(
     "--allow-missing",
     is_flag=True,
     help="Succeed even if retention deleted part of the range, or an open transaction holds it back.",
+)
+on_refused_option = click.option(
+    "--on-refused",
+    type=click.Choice(ON_REFUSED),
+    default="wait",
+    show_default=True,
+    help="What to do with a row that a rule of the sink refuses: wait, as for an outage, or count at most 1,000 as dead"
+    " letters and leave them out.",
 )
 result_option = json_option("Print the result as one JSON object.")
 workers_option = click.option(

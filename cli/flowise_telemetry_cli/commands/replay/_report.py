@@ -87,6 +87,10 @@ def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
         echo(f"error: the offsets do not add up: {line}", err=True)
     incomplete = missing_verdict(result.missing, result.held_back, allow_missing=allow_missing)
     status = FAILED if wrong else incomplete
+    if refused := result.dead["refused"]:
+        what = f"{refused:,} events are refused by a rule of the sink and left out"
+        echo(f"error: incomplete: {what}: mend the rule, then start the replay again", err=True)
+        status = status or INCOMPLETE
     if result.incomplete is not None:
         echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
         status = status or INCOMPLETE

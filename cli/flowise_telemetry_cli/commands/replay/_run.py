@@ -13,6 +13,7 @@ from flowise_telemetry_cli.commands.replay._from_archive import run_archive, run
 from flowise_telemetry_cli.commands.replay._options import (
     allow_missing_option,
     no_progress_option,
+    on_refused_option,
     range_options,
     request_of,
     result_option,
@@ -29,6 +30,7 @@ from flowise_telemetry_cli.options import (
     umask_option,
 )
 from flowise_telemetry_consumer.replay import TOPIC_SCHEME
+from flowise_telemetry_consumer.sinks.refusals import OnRefused
 
 __all__ = ["run", "run_options"]
 
@@ -66,6 +68,7 @@ _OPTIONS = (
     click.option("--restart", is_flag=True, help="Start over even if an unfinished replay could be resumed."),
     allow_missing_option,
     no_progress_option,
+    on_refused_option,
     result_option,
 )
 
@@ -92,6 +95,7 @@ def run(
     restart: bool,
     allow_missing: bool,
     no_progress_seconds: float,
+    on_refused: OnRefused,
     as_json: bool,
     **chosen: Any,
 ) -> int:
@@ -108,6 +112,7 @@ def run(
         restart=restart,
         allow_missing=allow_missing,
         no_progress_seconds=no_progress_seconds,
+        on_refused=on_refused,
         as_json=as_json,
         sink_servers=sink_bootstrap_servers,
         rejects=rejects,
@@ -138,3 +143,5 @@ def _refuse_for_archives(job: Job) -> None:
         raise click.UsageError(
             "--partition, --shard and --workers do not apply to --source: an archive has no partitions."
         )
+    if job.on_refused == "dead-letter":
+        raise click.UsageError("--on-refused dead-letter does not apply to --source: an archive has no dead letters.")

@@ -8,6 +8,7 @@ from flowise_telemetry_cli.commands.replay._execute import Job, run_replay
 from flowise_telemetry_cli.commands.replay._options import (
     allow_missing_option,
     no_progress_option,
+    on_refused_option,
     result_option,
     sink_option,
     workers_option,
@@ -19,6 +20,7 @@ from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer import Shard
 from flowise_telemetry_consumer.replay import open_target
 from flowise_telemetry_consumer.replay.checkpoints import find_run
+from flowise_telemetry_consumer.sinks.refusals import OnRefused
 
 __all__ = ["resume"]
 
@@ -34,6 +36,7 @@ __all__ = ["resume"]
 @click.option("--shard", metavar="I/N", help="The shard to resume.")
 @allow_missing_option
 @no_progress_option
+@on_refused_option
 @result_option
 @pass_invocation
 def resume(
@@ -46,6 +49,7 @@ def resume(
     shard: str | None,
     allow_missing: bool,
     no_progress_seconds: float,
+    on_refused: OnRefused,
     as_json: bool,
 ) -> int:
     """Resume a replay that was stopped or killed, up to the end offsets of its first start.
@@ -73,6 +77,7 @@ def resume(
         workers=workers,
         allow_missing=allow_missing,
         no_progress_seconds=no_progress_seconds,
+        on_refused=on_refused,
         as_json=as_json,
     )
     return run_replay(invocation, kafka_settings(invocation), job)

@@ -7,11 +7,13 @@ from typing import Literal, get_args
 
 from flowise_telemetry_consumer.clock import Clock
 
-__all__ = ["ON_REFUSED", "OnRefused", "Refusals"]
+__all__ = ["MAX_REFUSED_PER_HOUR", "ON_REFUSED", "OnRefused", "Refusals"]
 
 OnRefused = Literal["wait", "dead-letter"]
 
 ON_REFUSED: tuple[OnRefused, ...] = get_args(OnRefused)
+
+MAX_REFUSED_PER_HOUR = 1_000
 
 _HOUR_SECONDS = 3600.0
 
@@ -22,7 +24,7 @@ class Refusals:
     A rule that refuses everything would otherwise move the whole topic to the dead letters.
     """
 
-    def __init__(self, on_refused: OnRefused, per_hour: int, clock: Clock) -> None:
+    def __init__(self, on_refused: OnRefused, per_hour: int = MAX_REFUSED_PER_HOUR, *, clock: Clock) -> None:
         self._on_refused = on_refused
         self._per_hour = per_hour
         self._clock = clock
