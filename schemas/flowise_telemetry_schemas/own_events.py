@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
@@ -184,7 +184,7 @@ def _event_problems(schemas: Catalog, event: str) -> Iterator[Problem]:
         limits = f"of at most {_MAX_NAME_CHARACTERS} characters, and does not begin with {_SINKS_OWN}"
         yield Problem(event, f"an event's name is snake_case, {limits}")
     yield from _unspoken(newest)
-    yield from _python_problems(newest)
+    yield from _python_problems(newest, {schemas.latest(each).name for each in schemas.names})
 
 
 def _unspoken(schema: EventSchema) -> Iterator[Problem]:
@@ -199,11 +199,11 @@ def _unspoken(schema: EventSchema) -> Iterator[Problem]:
                 yield Problem(schema.event, f"{STREAM_STATE} could not name {name}: it takes {shape}")
 
 
-def _python_problems(schema: EventSchema) -> Iterator[Problem]:
+def _python_problems(schema: EventSchema, events: Set[str]) -> Iterator[Problem]:
     """Yield what its class could not be called."""
     types = {str(field.type_name) for field in all_fields(schema.fields) if field.type_name}
-    if schema.name in types:
-        yield Problem(schema.event, f"the type {schema.name} has the name of the event's class")
+    for name in sorted(types & events):
+        yield Problem(schema.event, f"the type {name} has the name of an event's class")
     for name in sorted({schema.name, *types}):
         if keyword.iskeyword(name) or name in _GENERATED:
             yield Problem(schema.event, f"no class can be called {name}")
