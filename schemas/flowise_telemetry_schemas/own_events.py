@@ -6,6 +6,7 @@ The folder holds ``<event>/v<version>.avsc`` and ``<event>/event.toml``, as the 
 
 from __future__ import annotations
 
+import contextlib
 import keyword
 import os
 import re
@@ -183,6 +184,9 @@ def _event_problems(schemas: Catalog, event: str) -> Iterator[Problem]:
     if not _EVENT_NAME.fullmatch(event) or len(event) > _MAX_NAME_CHARACTERS or event.startswith(_SINKS_OWN):
         limits = f"of at most {_MAX_NAME_CHARACTERS} characters, and does not begin with {_SINKS_OWN}"
         yield Problem(event, f"an event's name is snake_case, {limits}")
+    with contextlib.suppress(SchemaError):  # without terms, which is told apart
+        if isinstance(terms_of(schemas, event).expires, str):
+            yield Problem(event, "expires must be a day: a release is one of flowise-telemetry, not of your app")
     yield from _unspoken(newest)
     yield from _python_problems(newest, {schemas.latest(each).name for each in schemas.names})
 
@@ -215,9 +219,6 @@ def _python_problems(schema: EventSchema, events: Set[str]) -> Iterator[Problem]
 def _without_terms(schemas: Catalog) -> Iterator[Problem]:
     for event in schemas.names:
         try:
-            terms = terms_of(schemas, event)
+            terms_of(schemas, event)
         except SchemaError as error:
             yield Problem(event, error.message.removeprefix(f"{event}/"))
-            continue
-        if isinstance(terms.expires, str):
-            yield Problem(event, "expires must be a day: a release is one of flowise-telemetry, not of your app")
