@@ -60,6 +60,7 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "librdkafka": frozenset({"diagnosis"}),
         "memory": frozenset(),
         "diagnosis": frozenset(),
+        "schema_registry": frozenset(),
         "clients.py": frozenset({"kafka_python", "librdkafka", "diagnosis"}),
         "embedded.py": frozenset({"librdkafka"}),
     },
@@ -70,6 +71,7 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
 ADAPTERS: dict[str, str] = {
     "kafka": "transport/flowise_telemetry_transport/kafka_python",
     "confluent_kafka": "transport/flowise_telemetry_transport/librdkafka",
+    "confluent_kafka.schema_registry": "transport/flowise_telemetry_transport/schema_registry",
     "psycopg": "consumer/flowise_telemetry_consumer/sinks",
     "duckdb": "consumer/flowise_telemetry_consumer/sinks/duckdb",
     "clickhouse_connect": "consumer/flowise_telemetry_consumer/sinks/clickhouse",
@@ -264,7 +266,7 @@ def test_only_adapters_know_their_library() -> None:
         f"{file}:{line} imports {module}"
         for file, tree in sources().items()
         for line, module in imports(file, tree)
-        if (folder := ADAPTERS.get(top(module))) and not file.is_relative_to(folder)
+        if (folder := ADAPTERS.get(module) or ADAPTERS.get(top(module))) and not file.is_relative_to(folder)
     ]
     assert not wrong
 

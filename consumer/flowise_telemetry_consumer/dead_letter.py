@@ -17,6 +17,7 @@ Reason = Literal[
     "too_large",
     "unknown_framing",
     "unknown_fingerprint",
+    "unknown_schema",
     "truncated",
     "trailing_bytes",
     "malformed",
@@ -24,7 +25,7 @@ Reason = Literal[
     "unreadable",
     "refused",
 ]
-"""The reasons of a dead letter; the first eight are those of ``DecodeError``."""
+"""The reasons of a dead letter; the first nine are those of ``DecodeError``."""
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flowise_telemetry_schemas.errors import SchemaError
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flowise_telemetry_schemas.field import Field
+    from flowise_telemetry_schemas.wire_format import SchemaId
 
-__all__ = ["NAMESPACE", "Catalog", "EventSchema", "catalog"]
+__all__ = ["NAMESPACE", "Catalog", "EventSchema", "WriterSchemas", "catalog"]
 
 NAMESPACE = "flowise.telemetry"
 """The namespace of the schemas that this package ships, and of no others."""
@@ -87,6 +88,18 @@ class EventSchema:
         )
 
 
+class WriterSchemas(Protocol):
+    """Schemas that records name by an id in a registry; see ``registered_schemas``."""
+
+    def get(self, schema_id: SchemaId) -> EventSchema:
+        """Return the schema of an id. Raises ``DecodeError``, and a retryable error without an answer."""
+        ...
+
+    def by_fingerprint(self, fingerprint: bytes) -> EventSchema | None:
+        """Return one that was asked for before, by its fingerprint."""
+        ...
+
+
 def _inline_once(node: Any, seen: set[str]) -> Any:
     """Return the schema with each named type defined once and referred to by name after that (Avro 1.12, "Names")."""
     if isinstance(node, list):
@@ -116,6 +129,8 @@ class Catalog:
 
     def __init__(self, schemas: tuple[EventSchema, ...], *, folder: Traversable | Path | None = None) -> None:
         self._folders = {} if folder is None else {schema.event: folder for schema in schemas}
+        self.registered: WriterSchemas | None = None
+        """The schemas of a registry by their ids, where ``with_registered`` gave them."""
         self._schemas = tuple(sorted(schemas, key=lambda schema: (schema.event, schema.version)))
         self._latest = {schema.event: schema for schema in self._schemas}
         self._by_fingerprint = {schema.fingerprint: schema for schema in self._schemas}
@@ -154,6 +169,13 @@ class Catalog:
         both = Catalog((*self, *other))
         both._folders = {**self._folders, **other._folders}
         return both
+
+    def with_registered(self, schemas: WriterSchemas) -> Catalog:
+        """Return a catalog of the same schemas that also knows a writer's schema by its id in a registry."""
+        found = Catalog(self._schemas)
+        found._folders = self._folders
+        found.registered = schemas
+        return found
 
     @property
     def events(self) -> tuple[str, ...]:
@@ -203,7 +225,10 @@ class Catalog:
 
     def by_fingerprint(self, fingerprint: bytes) -> EventSchema | None:
         """Return the schema of this fingerprint (8 bytes, as in a message), or None."""
-        return self._by_fingerprint.get(fingerprint)
+        found = self._by_fingerprint.get(fingerprint)
+        if found is None and self.registered is not None:
+            return self.registered.by_fingerprint(fingerprint)
+        return found
 
 
 @functools.cache

@@ -227,6 +227,7 @@ class World:
         self.control = RunControl(clock=self.clock, random=LongestWaits())
         self.broker = InMemoryBroker(now_ms=self.clock.now_ms)
         self.sink = MemorySink()
+        self.schemas = catalog()
         self.sent: dict[TopicPartition, list[str | None]] = {}
         self.gaps: set[tuple[TopicPartition, int]] = set()
         admin = self.broker.open_admin()
@@ -247,6 +248,15 @@ class World:
             number = next(self._numbers)
             ids.append(event_id(number))
             self._send(value_of(number), ids[-1], partition, ())
+        return ids
+
+    def send_framed(self, framing: Callable[[bytes], tuple[bytes, Headers]], count: int = 1) -> list[str]:
+        """Send events, each framed anew; return their ids."""
+        ids = []
+        for number in itertools.islice(self._numbers, count):
+            ids.append(event_id(number))
+            value, headers = framing(value_of(number))
+            self._send(value, ids[-1], None, headers)
         return ids
 
     def send_again(self, identity: str, *, partition: int | None = None) -> None:
@@ -301,7 +311,7 @@ class World:
             self._latest,
             self.sink,
             self.broker.open_writer(max_record_bytes=64 * 1_048_576),
-            catalog(),
+            self.schemas,
             settings or ConsumerSettings(topic=TOPIC, group=GROUP),
             on_change=on_change,
             clock=self.clock,

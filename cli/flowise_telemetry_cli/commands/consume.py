@@ -27,6 +27,7 @@ from flowise_telemetry_cli.output.logging import LOG_FORMATS, LogFormat, log_now
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
+from flowise_telemetry_cli.reading_catalog import reading_catalog
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import (
     BatchLimits,
@@ -215,7 +216,7 @@ def _run(
             reader,
             target,
             writer,
-            invocation.catalog,
+            reading_catalog(invocation.catalog),
             settings,
             on_change=show,
             open_reader=partial(invocation.open_reader, kafka, group=settings.group),

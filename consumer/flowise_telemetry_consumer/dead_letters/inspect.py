@@ -6,9 +6,12 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+from flowise_telemetry_consumer.decoding.framing import single_object
 from flowise_telemetry_schemas import Catalog, EventSchema, Violation, violations
-from flowise_telemetry_schemas.codec import HEADER_BYTES, split
+from flowise_telemetry_schemas.codec import split
 from flowise_telemetry_schemas.errors import DecodeError
+from flowise_telemetry_transport.errors import TransportError
+from flowise_telemetry_transport.types import Headers
 
 __all__ = ["DecodedField", "InspectedValue", "hexdump", "inspect"]
 
@@ -40,12 +43,13 @@ class InspectedValue:
     broken_rules: tuple[Violation, ...] = ()
 
 
-def inspect(value: bytes | None, catalog: Catalog) -> InspectedValue:
+def inspect(value: bytes | None, catalog: Catalog, headers: Headers = ()) -> InspectedValue:
     """Decode field by field, stopping at the first that cannot be decoded. Raises nothing."""
     try:
-        schema, body = split(value, catalog)
-    except DecodeError as cause:
+        schema, body = split(single_object(value, headers, catalog), catalog)
+    except (DecodeError, TransportError) as cause:
         return InspectedValue(None, (), cause.message)
+    frame_bytes = len(value or b"") - len(body)
     fields: list[DecodedField] = []
     source = io.BytesIO(body)
     error = None
@@ -54,9 +58,9 @@ def inspect(value: bytes | None, catalog: Catalog) -> InspectedValue:
         try:
             found = _read(source, schema, wire["type"])
         except Exception as cause:  # fastavro has no common class for malformed bytes
-            error = f"{field.name} at byte {HEADER_BYTES + start} is not a valid {field.kind} ({type(cause).__name__})"
+            error = f"{field.name} at byte {frame_bytes + start} is not a valid {field.kind} ({type(cause).__name__})"
             break
-        fields.append(DecodedField(field.name, HEADER_BYTES + start, HEADER_BYTES + source.tell(), found))
+        fields.append(DecodedField(field.name, frame_bytes + start, frame_bytes + source.tell(), found))
     rest = len(body) - source.tell()
     if error is None and rest:
         error = f"{rest} bytes follow the record"

@@ -224,7 +224,7 @@ class _Redrive:
         records, self._batch = self._batch.records, RecordBatch()
         if not records:
             return
-        decoded = self._decoder.decode(records)
+        decoded = retry_until(partial(self._decoder.decode, records), self._control, what="the schema registry")
         rows = {event: frame.height for event, frame in decoded.frames.items()}
         written, duplicates, erased = Counter(rows), Counter[str](), Counter[str]()
         dead = decoded.dead

@@ -12,6 +12,7 @@ from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.decoding.avro_block import ReadAvro, read_block
 from flowise_telemetry_consumer.decoding.column_checks import rows_within_bounds
 from flowise_telemetry_consumer.decoding.frames import frame_of, resolved_columns, typed_columns
+from flowise_telemetry_consumer.decoding.framing import single_object
 from flowise_telemetry_consumer.decoding.self_test import reader_is_exact
 from flowise_telemetry_schemas import Catalog, EventSchema
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER, MAX_VALUE_BYTES, decode_body, split
@@ -87,20 +88,25 @@ class Decoder:
         self._block_rows = block_rows if block_rows and reader_is_exact(read_avro) else 0
 
     def decode(self, records: Sequence[Record]) -> Decoded:
-        """Return the rows and the dead letters of ``records``. Raises nothing for their content."""
+        """Return the rows and the dead letters of ``records``. Raises nothing for their content.
+
+        Raises a retryable error as long as the registry, which some may name their schema by, gives no answer.
+        """
         groups: dict[EventSchema, _Group] = {}
         dead: dict[int, DeadLetter] = {}
         # Nearly every record has a header seen before, for which ``split`` is not needed.
         known: dict[bytes, _Group] = {}
         for place, record in enumerate(records):
             value = record.value or b""
-            group = known.get(value[:HEADER_BYTES])
+            group = None if record.headers else known.get(value[:HEADER_BYTES])
             if group is None or len(value) > MAX_VALUE_BYTES:
                 try:
-                    schema, _ = split(record.value, self._catalog)
+                    message = single_object(record.value, record.headers, self._catalog)
+                    schema, _ = split(message, self._catalog)
                 except DecodeError as error:
                     dead[place] = DeadLetter.from_decode_error(record, error)
                     continue
+                value = message or b""
                 group = known[MARKER + schema.fingerprint] = groups.setdefault(schema, _Group())
             group.places.append(place)
             group.messages.append(value)
@@ -122,8 +128,9 @@ class Decoder:
         if len(records) > 1:
             half = len(records) // 2
             return self.record_of(event, row, records[:half]) or self.record_of(event, row, records[half:])
-        schema, _ = split(records[0].value, self._catalog)
-        return (records[0], f"{schema.event}.v{schema.version}") if frame.equals(row) else None
+        record = records[0]
+        schema, _ = split(single_object(record.value, record.headers, self._catalog), self._catalog)
+        return (record, f"{schema.event}.v{schema.version}") if frame.equals(row) else None
 
     def _decode_group(
         self, schema: EventSchema, group: _Group, records: Sequence[Record], rows: _Rows, dead: dict[int, DeadLetter]

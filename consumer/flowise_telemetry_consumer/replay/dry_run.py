@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from flowise_telemetry_consumer.decoding.decoder import Decoder
-from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
+from flowise_telemetry_consumer.errors import OutageError, SinkError
 from flowise_telemetry_consumer.reading.offset_range import OffsetRange, OffsetSpan
 from flowise_telemetry_consumer.reading.range_reader import RangeReader
 from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, latest_run
@@ -16,12 +17,12 @@ from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.offsets import resolve
 from flowise_telemetry_consumer.replay.report import add_missing
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
-from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
+from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.erasures import Erasures
 from flowise_telemetry_consumer.sinks.port import Readable, Sink
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_transport.ports import RecordReader
-from flowise_telemetry_transport.types import TopicPartition
+from flowise_telemetry_transport.types import Record, TopicPartition
 
 __all__ = ["PartitionPlan", "ReplayPlan", "plan_replay"]
 
@@ -125,10 +126,15 @@ def plan_replay(
     erasures = erasures_of(sink if sink_error is None else None)
     decoder = Decoder(catalog)
     source = RangeReader(reader, offsets, control, topic_id=resolved.topic_id)
-    for poll in source:
-        add_missing(plan.partitions, poll.missing)
-        for span in poll.spans:
-            _plan_span(span, plan, request.record_filter, catalog, decoder, hashes, erasures)
+    try:
+        for poll in source:
+            add_missing(plan.partitions, poll.missing)
+            for span in poll.spans:
+                choose = partial(_wanted, span, request.record_filter, catalog, decoder)
+                chosen = retry_until(choose, control, what="the schema registry")
+                _plan_span(span, *chosen, plan, request.record_filter, catalog, hashes, erasures)
+    except OutageError as error:
+        plan.incomplete = error.message
     if source.incomplete is not None:
         plan.incomplete = source.incomplete.message
     plan.seconds = control.clock.monotonic() - began
@@ -141,18 +147,24 @@ def plan_replay(
     return plan
 
 
+def _wanted(
+    span: OffsetSpan, record_filter: RecordFilter, catalog: Catalog, decoder: Decoder
+) -> tuple[Sequence[Record], Decoded]:
+    wanted = record_filter.filter_records(span.records, catalog)
+    return wanted, decoder.decode(wanted)
+
+
 def _plan_span(  # noqa: PLR0917 - one step of the loop above
     span: OffsetSpan,
+    wanted: Sequence[Record],
+    decoded: Decoded,
     plan: ReplayPlan,
     record_filter: RecordFilter,
     catalog: Catalog,
-    decoder: Decoder,
     hashes: EventHashes,
     erasures: Erasures,
 ) -> None:
     part = plan.partitions[span.partition]
-    wanted = record_filter.filter_records(span.records, catalog)
-    decoded = decoder.decode(wanted)
     frames = record_filter.filter_rows(decoded.frames, catalog)
     dead = Counter(letter.reason for letter in (*decoded.dead, *span.unreadable))
     part.records += len(span.records) + len(span.unreadable)

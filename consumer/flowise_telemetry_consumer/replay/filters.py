@@ -9,8 +9,8 @@ from typing import Self
 
 import polars as pl
 
+from flowise_telemetry_consumer.decoding.framing import schema_of
 from flowise_telemetry_schemas import Catalog, ConfigurationError, EventSchema, Field
-from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from flowise_telemetry_transport.types import Record
 
 __all__ = ["RecordFilter"]
@@ -68,9 +68,10 @@ class RecordFilter:
         )
 
     def filter_records(self, records: Sequence[Record], catalog: Catalog) -> Sequence[Record]:
-        """Return the records that may be wanted, by time and by the event of the writer schema's fingerprint.
+        """Return the records that may be wanted, by time and by the event of the writer's schema.
 
-        A record of an unknown schema is kept whichever events are chosen: it becomes a dead letter.
+        A record of an unknown schema is kept whichever events are chosen: it becomes a dead letter. Raises a retryable
+        error as long as the registry, which some may name their schema by, gives no answer.
         """
         if self.from_ms is not None:
             low = self.from_ms
@@ -80,8 +81,8 @@ class RecordFilter:
             # A record without a time (-1) is not known to be in the range.
             records = [record for record in records if 0 <= record.timestamp_ms < high]
         if self.events:
-            others = {MARKER + schema.fingerprint for schema in catalog if schema.event not in self.events}
-            records = [record for record in records if (record.value or b"")[:HEADER_BYTES] not in others]
+            written = ((record, schema_of(record, catalog)) for record in records)
+            records = [record for record, schema in written if schema is None or schema.event in self.events]
         return records
 
     def filter_rows(self, frames: Mapping[str, pl.DataFrame], catalog: Catalog) -> dict[str, pl.DataFrame]:

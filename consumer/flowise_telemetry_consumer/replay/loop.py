@@ -200,10 +200,14 @@ class _Loop:
     def _retry(self, step: Callable[[], _T]) -> _T:
         return retry_until(step, self._control, what="the sink")
 
+    def _ask(self, step: Callable[[], _T]) -> _T:
+        """Do what needs the registry, where records name their schemas by it."""
+        return retry_until(step, self._control, what="the schema registry")
+
     def _take(self, spans: Sequence[OffsetSpan]) -> None:
         now = self._control.clock.monotonic()
         for span in spans:
-            wanted = self._filter.filter_records(span.records, self._catalog)
+            wanted = self._ask(partial(self._filter.filter_records, span.records, self._catalog))
             ours = self._open.setdefault(span.partition, _PartitionBatch())
             ours.batch.add_span(span, wanted, now=now)
             ours.gaps += span.gaps
@@ -216,7 +220,7 @@ class _Loop:
 
     def _write(self, tp: TopicPartition) -> None:
         ours = self._open.pop(tp)
-        decoded = self._decoder.decode(ours.batch.records)
+        decoded = self._ask(partial(self._decoder.decode, ours.batch.records))
         frames = self._filter.filter_rows(decoded.frames, self._catalog)
         letters = [*decoded.dead, *ours.batch.unreadable]
         offsets = ours.batch.next_offsets

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from flowise_telemetry_consumer.decoding.decoder import Decoder
+from flowise_telemetry_consumer.decoding.framing import schema_of, single_object
 from flowise_telemetry_consumer.errors import OutageError
 from flowise_telemetry_consumer.reading.offset_range import OffsetSpan
 from flowise_telemetry_consumer.reading.range_reader import RangeReader
@@ -17,7 +18,7 @@ from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
 from flowise_telemetry_consumer.sinks.kafka_topic import TopicSink
 from flowise_telemetry_schemas import Catalog
-from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
+from flowise_telemetry_schemas.codec import HEADER_BYTES
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import OutgoingRecord, Record
 
@@ -52,7 +53,9 @@ def copy_topic(
         for poll in source:
             add_missing(result.partitions, poll.missing)
             for span in poll.spans:
-                wanted, dead = _wanted(span, catalog, request.record_filter)
+                choose = partial(_wanted, span, catalog, request.record_filter)
+                wanted, dead = retry_until(choose, control, what="the schema registry")
+                written = retry_until(partial(_by_event, wanted, catalog), control, what="the schema registry")
                 outgoing = [
                     OutgoingRecord(
                         target.topic,
@@ -64,7 +67,7 @@ def copy_topic(
                     for record in wanted
                 ]
                 retry_until(partial(target.deliver, outgoing), control, what="the topic")
-                _account(result, span, wanted, dead, catalog)
+                _account(result, span, written, dead)
             if on_report is not None and poll.spans:
                 on_report(result)
     except OutageError as error:
@@ -85,23 +88,24 @@ def _wanted(span: OffsetSpan, catalog: Catalog, record_filter: RecordFilter) -> 
     kept = [
         record
         for record in records
-        if (record.value or b"")[_EVENT_ID] in ids and (record.partition, record.offset) not in dead
+        if (record.partition, record.offset) not in dead
+        and (single_object(record.value, record.headers, catalog) or b"")[_EVENT_ID] in ids
     ]
     return kept, Counter(letter.reason for letter in decoded.dead)
 
 
-def _account(
-    result: ReplayResult, span: OffsetSpan, copied: Sequence[Record], dead: Counter[str], catalog: Catalog
-) -> None:
+def _by_event(copied: Sequence[Record], catalog: Catalog) -> Counter[str]:
+    schemas = (schema_of(record, catalog) for record in copied)
+    return Counter(_OTHER if schema is None else schema.event for schema in schemas)
+
+
+def _account(result: ReplayResult, span: OffsetSpan, written: Counter[str], dead: Counter[str]) -> None:
     part = result.partitions[span.partition]
     dead = dead + Counter(letter.reason for letter in span.unreadable)
     part.position = span.end
     part.gaps += span.gaps
-    part.written += len(copied)
+    part.written += written.total()
     part.dead += dead.total()
-    part.filtered += len(span.records) + len(span.unreadable) - len(copied) - dead.total()
+    part.filtered += len(span.records) + len(span.unreadable) - written.total() - dead.total()
     result.dead += dead
-    heads = Counter((record.value or b"")[:HEADER_BYTES] for record in copied)
-    for head, count in heads.items():
-        schema = catalog.by_fingerprint(head.removeprefix(MARKER)) if head.startswith(MARKER) else None
-        result.written[_OTHER if schema is None else schema.event] += count
+    result.written += written

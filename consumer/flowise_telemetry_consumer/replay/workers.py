@@ -26,9 +26,12 @@ from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, Stageable
 from flowise_telemetry_consumer.sinks.refusals import OnRefused
 from flowise_telemetry_consumer.sinks.registry import no_staging, open_sink, sink_kind, told
-from flowise_telemetry_schemas import ConfigurationError, EventSchema, TelemetryError, catalog
+from flowise_telemetry_schemas import Catalog, ConfigurationError, EventSchema, TelemetryError, catalog
 from flowise_telemetry_schemas.own_events import read_own_events
+from flowise_telemetry_schemas.registered_schemas import with_registry
 from flowise_telemetry_transport.clients import open_reader
+from flowise_telemetry_transport.schema_registry.registry import Registry
+from flowise_telemetry_transport.schema_registry.settings import RegistrySettings
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -51,7 +54,13 @@ class _Task:
     partitions: tuple[TopicPartition, ...]
     no_progress_seconds: float
     on_refused: OnRefused
+    registry: RegistrySettings | None
     own_schemas: str | None
+
+    def catalog(self) -> Catalog:
+        """Return the schemas that records are read by."""
+        schemas = catalog() if self.own_schemas is None else read_own_events(self.own_schemas).catalog
+        return schemas if self.registry is None else with_registry(schemas, Registry(self.registry))
 
 
 _Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["failed"], str, bool]
@@ -87,6 +96,7 @@ def replay_with_workers(
     workers: int,
     lock_holder: Sink,
     staging: str | None = None,
+    registry: RegistrySettings | None = None,
     control: RunControl = DEFAULT_CONTROL,
     on_refused: OnRefused = "wait",
     on_report: OnReport | None = None,
@@ -110,7 +120,15 @@ def replay_with_workers(
         for share in shares:
             receiving, sending = context.Pipe(duplex=False)
             task = _Task(
-                _plain(settings), sink_url, staging, run, share, control.no_progress_seconds, on_refused, own_schemas
+                _plain(settings),
+                sink_url,
+                staging,
+                run,
+                share,
+                control.no_progress_seconds,
+                on_refused,
+                registry,
+                own_schemas,
             )
             process = context.Process(
                 target=_work, args=(task, sending, stopping), name=f"replay {run.id}", daemon=True
@@ -213,7 +231,7 @@ def _work(task: _Task, channel: Connection, stopping: Event) -> None:
     threading.Thread(target=_end_with_parent, name="flowise-telemetry-parent", daemon=True).start()
     try:
         with contextlib.ExitStack() as opened:
-            schemas = catalog() if task.own_schemas is None else read_own_events(task.own_schemas).catalog
+            schemas = task.catalog()
             sink = open_target(task.sink_url, task.staging)
             opened.callback(sink.close)
             sink.prepare(list(schemas))

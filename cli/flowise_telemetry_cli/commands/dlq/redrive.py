@@ -21,6 +21,7 @@ from flowise_telemetry_cli.options import SINK_HELP, json_option, kafka_settings
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
+from flowise_telemetry_cli.reading_catalog import reading_catalog
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import RedriveResult
 from flowise_telemetry_consumer import redrive as redrive_records
@@ -105,7 +106,7 @@ def redrive(
             reader,
             target,
             writer,
-            invocation.catalog,
+            reading_catalog(invocation.catalog),
             topic,
             chosen=chosen,
             group=group,

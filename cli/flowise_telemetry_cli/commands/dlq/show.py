@@ -7,6 +7,7 @@ import click
 from flowise_telemetry_cli.commands.dlq._reading import choice_options, dead_letter_options, read_some, report_unread
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.output.safe import echo
+from flowise_telemetry_cli.reading_catalog import reading_catalog
 from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.headers import original_headers
 from flowise_telemetry_consumer.dead_letters.inspect import hexdump, inspect
@@ -14,6 +15,8 @@ from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from flowise_telemetry_schemas.printable import printable
+from flowise_telemetry_schemas.wire_format import MAGIC, PREFIX_BYTES
+from flowise_telemetry_transport.types import Record
 
 __all__ = ["show"]
 
@@ -84,7 +87,7 @@ def _paragraph(stored: StoredDeadLetter, schemas: Catalog, *, values: bool) -> l
         size = "" if stored.value_bytes is None else f"{stored.value_bytes:,} bytes, "
         lines.append(f"left out:  {stored.cut}: too large for the topic ({size}SHA-256 {stored.value_sha256})")
         lines.append("           the record above has it for as long as its topic's retention keeps it")
-    return [*lines, *_value_lines(record.value, schemas, values=values)]
+    return [*lines, *_value_lines(record, schemas, values=values)]
 
 
 def _bytes_text(content: bytes | None, *, values: bool, name: str = "") -> str:
@@ -95,18 +98,21 @@ def _bytes_text(content: bytes | None, *, values: bool, name: str = "") -> str:
     return f"{what + ': ' if what else ''}{size}{shown}"
 
 
-def _value_lines(value: bytes | None, schemas: Catalog, *, values: bool) -> list[str]:
+def _value_lines(record: Record, schemas: Catalog, *, values: bool) -> list[str]:
+    value = record.value
     if value is None:
         return ["value:     null"]
     lines = [f"value:     {len(value)} bytes"]
     # The framing names the record's schema and holds nothing from an app.
-    framing = value[:HEADER_BYTES] if value.startswith(MARKER) else b""
+    framing = value[: HEADER_BYTES if value.startswith(MARKER) else PREFIX_BYTES]
+    if not value.startswith((MARKER, MAGIC)):
+        framing = b""
     dump = value[:_MAX_DUMP_BYTES] if values else framing
     if dump:
         lines += [f"  {line}" for line in hexdump(dump).splitlines()]
     if len(dump) < len(value):
         lines.append(f"  and {len(value) - len(dump)} bytes more" + ("" if values else " (--values shows them)"))
-    found = inspect(value, schemas)
+    found = inspect(value, reading_catalog(schemas), record.headers)
     if found.schema is not None:
         lines.append(f"decoded as {found.schema.event} v{found.schema.version}:")
     for field in found.fields:

@@ -26,6 +26,7 @@ from flowise_telemetry_cli.commands.replay._topic import (
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.output.progress import ProgressDisplay
 from flowise_telemetry_cli.output.safe import echo
+from flowise_telemetry_cli.reading_catalog import reading_catalog, registry_settings
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import ReplayRequest, ReplayResult, Shard, SinkError
 from flowise_telemetry_consumer.clock import SystemClock
@@ -117,6 +118,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
                 lock_holder=target,
                 staging=job.staging,
                 own_schemas=None if invocation.own_events is None else invocation.own_events.place,
+                registry=registry_settings(),
                 control=RunControl(job.no_progress_seconds, stop),
                 on_refused=job.on_refused,
                 on_report=display.show,
@@ -125,7 +127,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
             result = advance_run(
                 reader,
                 target,
-                invocation.catalog,
+                reading_catalog(invocation.catalog),
                 run,
                 control=RunControl(job.no_progress_seconds, stop),
                 on_refused=job.on_refused,
@@ -156,7 +158,7 @@ def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         result = copy_topic(
             reader,
             target,
-            invocation.catalog,
+            reading_catalog(invocation.catalog),
             job.request,
             shard=job.shard,
             control=RunControl(job.no_progress_seconds, stop),
@@ -186,7 +188,7 @@ def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         plan = plan_replay(
             reader,
             target,
-            invocation.catalog,
+            reading_catalog(invocation.catalog),
             job.request,
             shard=job.shard,
             restart=job.restart,

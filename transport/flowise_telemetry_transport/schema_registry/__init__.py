@@ -1,0 +1,1 @@
+"""A schema registry with Confluent's API: settings, errors, and the adapter of confluent-kafka's client."""
