@@ -194,9 +194,13 @@ def test_what_a_sink_holds_is_exported_imported_and_erased(pipeline: Pipeline) -
     done = pipeline.run("import", target, "--sink", "sqlite:///back.db")
     assert (done.status, pipeline.counts("back.db")) == (0, ONE_OF_EACH), done.stderr
     (row,) = pipeline.rows("live.db", "document_store_created")
-    erased = pipeline.run(
-        "erase", "--sink", "sqlite:///live.db", "--instance-id", row["instance_id"], "--yes", "--json"
+    erasing = ("erase", "--sink", "sqlite:///live.db", "--instance-id", row["instance_id"], "--json")
+    unaware = pipeline.run(*erasing, own=False)
+    assert (unaware.status, json.loads(unaware.stdout)["unknown_tables"]) == (3, sorted(ONE_OF_EACH))
+    assert unaware.errors[-1].startswith(
+        "error: incomplete: no schema here is of agentflow_prediction_sent, custom_mcp"
     )
+    erased = pipeline.run(*erasing, "--yes")
     assert json.loads(erased.stdout)["erased"] == {**ONE_OF_EACH, "stream_state": 1}
     pipeline.run("replay", "--sink", "sqlite:///live.db")
     assert sum(pipeline.counts("live.db").values()) == 0

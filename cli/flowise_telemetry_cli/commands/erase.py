@@ -29,7 +29,7 @@ from flowise_telemetry_consumer.dead_letters.erasing import ErasedLetters, erase
 from flowise_telemetry_consumer.export.erasing import erase_from_export
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.service.settings import dead_letter_topic_of
-from flowise_telemetry_consumer.sinks import Erasable, open_sink
+from flowise_telemetry_consumer.sinks import Erasable, KnowsEvents, open_sink
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds
 from flowise_telemetry_consumer.sinks.kafka_topic import TOPIC_SCHEME
 from flowise_telemetry_consumer.sinks.registry import no_erasing
@@ -99,6 +99,7 @@ def erase(
         if not isinstance(target, Erasable):
             raise no_erasing(target)
         removed, stopped = removed_by(target.erase(ids, dry_run=only_counts), "events")
+        unknown = target.unknown_tables() if isinstance(target, KnowsEvents) and not stopped else ()
     for archive in archives if not stopped else ():
         removed.update(_erase_from(archive, invocation.catalog, ids, dry_run=only_counts))
     letters = None
@@ -108,9 +109,10 @@ def erase(
     if as_json:
         document = {
             "dry_run": only_counts,
-            "complete": not stopped,
+            "complete": not stopped and not unknown,
             "erased": dict(sorted(removed.items())),
             "remains": target.remains(),
+            "unknown_tables": list(unknown),
             **(letters.document() if letters else {}),
         }
         echo(json.dumps(document))
@@ -119,6 +121,10 @@ def erase(
     _say(target, target.url, removed.total(), letters, only_counts=only_counts)
     if stopped:
         echo("error: incomplete: stopped before the end; start it again", err=True)
+        return INCOMPLETE
+    if unknown:
+        tables = ", ".join(unknown)
+        echo(f"error: incomplete: no schema here is of {tables}: name the folder of these events, --schemas", err=True)
         return INCOMPLETE
     return letters.status() if letters else DONE
 

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
 
-__all__ = ["KnownEvents"]
+__all__ = ["EVENT_COLUMNS", "KnownEvents"]
+
+EVENT_COLUMNS = frozenset({"event_id", "occurred_at", "instance_id", "stream_id", "sequence"})
+"""The columns of the envelope, which the table of every event has."""
 
 
 class KnownEvents(dict[str, EventSchema]):
@@ -32,6 +35,12 @@ class KnownEvents(dict[str, EventSchema]):
     def all(self) -> Mapping[str, EventSchema]:
         """Return the newest schema of each event."""
         return self or self._told or newest(catalog())
+
+    def strangers(self, tables: Mapping[str, Iterable[str]]) -> list[str]:
+        """Return those of the tables, by their columns, that hold events of no known kind; staging tables too."""
+        kinds = self.all()
+        others = (table for table in tables if table.rpartition("__")[2] not in kinds)
+        return sorted(table for table in others if {*tables[table]} >= EVENT_COLUMNS)
 
     def find(self, event: str) -> EventSchema:
         """Return the schema of an event. Raises ``SchemaError`` listing the names that exist."""

@@ -4,7 +4,7 @@ A sink has up to nine roles. Every sink is a ``Sink``; it has the methods of ano
 role's promises, and callers check with ``isinstance``:
 
     Sink           url, prepare, write, close    every sink
-    KnowsEvents    know                          can be told of events that this package does not ship
+    KnowsEvents    know, unknown_tables          can be told of events that this package does not ship
     KeepsProgress  claim, progress, lock         stores each source's offsets with its rows
     Readable       read, counts                  its events can be read back
     Stageable      staging, promote              a second set of tables, filled unseen and made live at once
@@ -20,7 +20,7 @@ on all of them. A sink belongs to the thread that uses it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self, runtime_checkable
 
@@ -142,6 +142,9 @@ class KnowsEvents(Protocol):
 
     def know(self, schemas: Iterable[EventSchema]) -> None:
         """Take these for what the sink may hold, where it is not prepared. Touches nothing."""
+
+    def unknown_tables(self) -> Sequence[str]:
+        """Return the tables that hold events of kinds which it does not know: nothing was read or erased there."""
 
 
 @runtime_checkable

@@ -97,6 +97,13 @@ def test_every_database_takes_them_and_gives_them_back_without_prepare(database_
         for _ in removing.erase(ErasedIds.of({"instance_id": [ENVELOPE.instance_id]})):
             pass
         assert sum(removing.counts().values()) == 0
+    with closing(open_sink(database_url, few(schemas))) as aware, closing(open_sink(database_url)) as unaware:
+        assert isinstance(aware, KnowsEvents)
+        assert isinstance(unaware, KnowsEvents)
+        assert aware.unknown_tables() == []
+        its = unaware.unknown_tables()
+        assert {"order", "thing_made"} < set(its)  # and the staging ones
+        assert len(its) == 4
 
 
 def test_a_file_of_lines_gives_them_back_without_prepare(tmp_path: Path, schemas: Catalog) -> None:

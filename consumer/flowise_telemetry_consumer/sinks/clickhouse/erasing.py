@@ -80,6 +80,13 @@ class ErasingServer(ABC):
         """Take these for what the sink may hold, where it is not prepared."""
         self._schemas.tell(schemas)
 
+    def unknown_tables(self) -> list[str]:
+        """Return the tables of events that it does not know."""
+        held, database = columns_of(self._server), text(self._server.address.database)
+        query = f"SELECT name FROM system.tables WHERE database = {database} AND engine LIKE '%MergeTree'"  # noqa: S608 - quoted
+        tables = [table for (table,) in self._server.rows(query) if not table.startswith(".inner")]
+        return self._schemas.strangers({table: held[table] for table in tables if table in held})
+
     @abstractmethod
     def _turn(self, claims: Sequence[Entry]) -> AbstractContextManager[Turn]:
         """Take a turn: no batch is written until it ends, and the next sees what it did."""

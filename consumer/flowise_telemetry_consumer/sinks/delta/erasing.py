@@ -105,6 +105,13 @@ class ErasingLake(ABC):
         """Take these for what the sink may hold, where it is not prepared."""
         self._schemas.tell(schemas)
 
+    def unknown_tables(self) -> list[str]:
+        """Return the tables of events that it does not know."""
+        with self._store.translate_errors():
+            logs = [TableLog(self._store, table) for table in self._store.tables()]
+            there = {log.table: [column["name"] for column in log.columns] for log in logs if log.load()}
+        return self._schemas.strangers(there)
+
     @abstractmethod
     def _settled(self) -> object:
         """Finish a promotion that was killed."""

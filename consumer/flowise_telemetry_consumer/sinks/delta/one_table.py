@@ -31,6 +31,10 @@ class OneTable:
         """Take these for what the table may be of."""
         self._lake.know(schemas)
 
+    def unknown_tables(self) -> list[str]:
+        """Return nothing: others are not looked at."""
+        return []
+
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows."""
         yield from self.snapshot().read(event, batch_rows=batch_rows)

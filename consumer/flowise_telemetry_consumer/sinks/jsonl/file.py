@@ -64,6 +64,10 @@ class JsonLinesFile:
         """Take these for what the sink may hold, where it is not prepared."""
         self._schemas.tell(schemas)
 
+    def unknown_tables(self) -> list[str]:
+        """Return nothing: a file of lines has no tables."""
+        return []
+
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Create or read the file, and keep other writers out until ``close``."""
         self._schemas.add(schemas)

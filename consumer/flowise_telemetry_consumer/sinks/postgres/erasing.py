@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.postgres.tables import columns_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
 
-__all__ = ["REMAINS", "KnownErasures", "erase", "erasures_of"]
+__all__ = ["REMAINS", "KnownErasures", "erase", "erasures_of", "unknown_tables"]
 
 _DELETED_ROWS = 5_000
 """Rows of one transaction: their locks are held for some 0.1 s."""
@@ -150,6 +151,18 @@ def _delete(connection: Connection[Any], table: _Found, begin: _Begin) -> Iterat
             step = list(table.event_ids[start : start + _DELETED_ROWS])
             count = connection.execute(statement, (step,)).rowcount
         yield {table.shown: count}
+
+
+def unknown_tables(connection: Connection[Any], schema_name: str, known: KnownEvents) -> list[str]:
+    """Return the tables of events that ``known`` has not, staging tables too; partitions and views are of others."""
+    rows = connection.execute(
+        "SELECT nspname, relname, array_agg(attname::text) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid "
+        "JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = ANY(%s) AND relkind IN ('r', 'p') "
+        "AND NOT relispartition AND attnum > 0 AND NOT attisdropped GROUP BY nspname, relname ORDER BY 1, 2",
+        (_schemas(connection, schema_name),),
+    ).fetchall()
+    found = ((schema, known.strangers({table: columns})) for schema, table, columns in rows)
+    return [its if schema == schema_name else f"{schema}.{its}" for schema, tables in found for its in tables]
 
 
 def _schemas(connection: Connection[Any], schema_name: str) -> list[str]:

@@ -28,7 +28,7 @@ from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.connecting import AdvisoryLocks, Connector
 from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after, limit_transaction
 from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit
-from flowise_telemetry_consumer.sinks.postgres.erasing import REMAINS, KnownErasures, erase, erasures_of
+from flowise_telemetry_consumer.sinks.postgres.erasing import REMAINS, KnownErasures, erase, erasures_of, unknown_tables
 from flowise_telemetry_consumer.sinks.postgres.errors import translate_errors
 from flowise_telemetry_consumer.sinks.postgres.inspection import Inspection
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, rows_of, stored_of
@@ -92,6 +92,11 @@ class PostgresSink:
     def know(self, schemas: Iterable[EventSchema]) -> None:
         """Take these for what the sink may hold, where it is not prepared."""
         self._schemas.tell(schemas)
+
+    def unknown_tables(self) -> list[str]:
+        """Return the tables of events that it does not know."""
+        with self._translate_errors(), contextlib.closing(self._connector.connect()) as connection:
+            return unknown_tables(connection, self._address.home, self._schemas)
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Create the missing schema, tables and columns."""

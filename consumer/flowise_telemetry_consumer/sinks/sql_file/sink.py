@@ -107,6 +107,11 @@ class DatabaseFileSink(ABC, Generic[C]):
         """Take these for what the sink may hold, where it is not prepared."""
         self._schemas.tell(schemas)
 
+    def unknown_tables(self) -> list[str]:
+        """Return the tables of events that it does not know."""
+        with self._database.translate_errors(), self._database.reading() as db:
+            return self._schemas.strangers(self._erasing.tables(db))
+
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Create the missing file, tables and columns."""
         self._schemas.add(schemas)
