@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry import environment, lifecycle
@@ -23,6 +23,7 @@ from flowise_telemetry_schemas.errors import ConfigurationError, ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, RETIRED_FROM_MS, Event
 
 if TYPE_CHECKING:  # the functions below import what they need: an app with telemetry off loads none of it
+    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
@@ -46,8 +47,8 @@ _EVENT_TYPES = frozenset(EVENT_CLASSES.values())
 class Telemetry:
     """The app's way to send events; does nothing at all while telemetry is off.
 
-    It is off if someone opted out (``consent`` says who) or no bootstrap servers are set. Settings are read here and
-    never again, except that a later opt-out is obeyed: events that wait are then dropped as ``opted_out``.
+    It is off if someone opted out (``consent`` says who) or neither servers nor endpoint are set. Settings are read
+    here and never again, except that a later opt-out is obeyed: events that wait are then dropped as ``opted_out``.
 
     ``app_version`` fills the events' ``version``, as the schemas take it: ``3.0.1rc1`` becomes ``3.0.1-rc.1``. With
     what is no version nothing is sent, which one WARNING says.
@@ -55,7 +56,9 @@ class Telemetry:
     Arguments override the environment, which overrides the ``.env`` file (``env_file``, else ``.env`` in the working
     directory); but no argument overrides an opt-out. A ``.env`` that was not named sets less: no folder to write to,
     and nothing of a connection that an argument or the environment names. ``kafka`` are further settings of the client,
-    such as ``{"security_protocol": "SASL_SSL", "token_provider": function}``. ``enabled`` takes what the environment
+    such as ``{"security_protocol": "SASL_SSL", "token_provider": function}``. ``endpoint``, with ``project_key`` or
+    ``project_key_file``, is a gateway in place of the servers (``https://host``); ``allow_http`` lets the key travel in
+    clear. ``enabled`` takes what the environment
     takes (``True``, 1, ``"yes"``, …); what is not plainly a yes is a no, except None, the default. ``environ`` replaces
     ``os.environ``.
 
@@ -89,6 +92,10 @@ class Telemetry:
         bootstrap_servers: str | None = None,
         topic: str | None = None,
         kafka: Mapping[str, object] | None = None,
+        endpoint: str | None = None,
+        project_key: str | None = None,
+        project_key_file: str | Path | None = None,
+        allow_http: bool | None = None,
         strict: bool = False,
         enabled: bool | int | str | None = None,
         env_file: str | Path | None = None,
@@ -122,6 +129,10 @@ class Telemetry:
             bootstrap_servers=bootstrap_servers,
             topic=topic,
             kafka=kafka,
+            endpoint=endpoint,
+            project_key=project_key,
+            project_key_file=project_key_file,
+            allow_http=allow_http,
             spool_dir=spool_dir,
             ledger_path=ledger_path,
         )
@@ -139,6 +150,7 @@ class Telemetry:
                 **self._read_settings.keywords,
                 **self._given_content,
                 "kafka": None,  # may hold a password, or a function that makes tokens
+                "project_key": None,
                 "app_version": self._app_version,
                 "strict": strict,
                 "enabled": enabled,
@@ -156,7 +168,8 @@ class Telemetry:
         if self._active and strict:
             self._check_settings()
         elif self._consent.enabled and not self._active:
-            logger.debug("telemetry: nothing is sent because %s is not set", environment.BOOTSTRAP_SERVERS)
+            ways = environment.BOOTSTRAP_SERVERS, environment.ENDPOINT
+            logger.debug("telemetry: nothing is sent because neither %s nor %s is set", *ways)
         self._begin()
         lifecycle.register(self)
         if self._active:
@@ -172,8 +185,8 @@ class Telemetry:
             named=file.named,
             passed_over=file.passed_over if on else (),
         )
-        somewhere = self._settings.bootstrap_servers or self._settings.debug or self._writer_factory
-        self._active = on and bool(somewhere and self._app_version)
+        somewhere = self._settings.has_somewhere or self._writer_factory is not None
+        self._active = on and somewhere and bool(self._app_version)
         reads = on and (self._active or self._strict)
         self._content = self._read_content() if reads else Content.strictest()
         self._own = self._read_own() if reads else None
@@ -286,6 +299,45 @@ class Telemetry:
     def _bytes_of(self, event: Any) -> int:
         own = None if self._own is None else self._own.bytes_of(event)
         return unusual_bytes(event) if own is None else own
+
+    def relay(
+        self, event: Event | OwnEvent, *, event_id: str, occurred_at: datetime | int, instance_id: str
+    ) -> DropReason | None:
+        """Accept an event that another program made, for a gateway; return the reason if it is refused.
+
+        It leaves with the id, the time (a ``datetime`` with a zone, or milliseconds since 1970) and the installation's
+        id that it came with, and with this process's stream and sequence. All else is as for ``send_telemetry``:
+        consent, bounds, spool, ledger, counts. One that is refused, because the buffer is full (``QUEUE_FULL``),
+        after ``close`` (``CLOSED``) or while telemetry is off (``OPTED_OUT``), is counted nowhere: whoever sent it
+        still has it. Never blocks. Raises ``ValidationError`` for what is no event, for an envelope that no record may
+        have, and with ``strict`` for a bad event.
+        """
+        from flowise_telemetry.encoding.given_envelope import GivenEnvelope
+
+        size_bytes = self._bytes_of(event)
+        given = GivenEnvelope.checked(event.EVENT, event_id=event_id, occurred_at=occurred_at, instance_id=instance_id)
+        self._notice_fork()
+        if self._strict:
+            self._check(event)
+        if self._silent:
+            return DropReason.CLOSED if self._consent.enabled else DropReason.OPTED_OUT
+        retired = RETIRED_FROM_MS if self._own is None else self._own.retired_from_ms
+        retired_from_ms = retired.get(event.EVENT)
+        if retired_from_ms is not None and time.time_ns() // 1_000_000 >= retired_from_ms:
+            return DropReason.RETIRED
+        reason = self._queue.put(event, size_bytes, given)
+        if not (self._worker.running or self._closed):
+            self._start()
+        return reason
+
+    def when_kept(self, call: Callable[[], None]) -> None:
+        """Call back, on any thread, once every event accepted before is encoded and, with a spool, on disk.
+
+        Where the disk takes no more, they are in memory. It says nothing of the delivery to Kafka; ``flush`` does. The
+        call must not wait.
+        """
+        self._notice_fork()
+        self._worker.when_kept(call)
 
     def _check(self, event: Event | OwnEvent) -> None:
         from flowise_telemetry.encoding.encoder import check_event
@@ -432,10 +484,14 @@ class Telemetry:
         return opt_out is None
 
     def _check_settings(self) -> None:
-        if self._settings.bootstrap_servers and self._writer_factory is None:
+        if self._writer_factory is not None:
+            return
+        if self._settings.endpoint:
+            self._settings.gateway()
+        elif self._settings.bootstrap_servers:
             from flowise_telemetry_transport.settings import KafkaSettings
 
-            KafkaSettings.from_env(self._settings.kafka, given=self._settings.given)
+            KafkaSettings.from_env(self._settings.connection, given=self._settings.given)
 
     def _after_fork_in_child(self, *, usable: bool) -> None:
         if self._pid == os.getpid():
