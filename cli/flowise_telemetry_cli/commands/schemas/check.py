@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from flowise_telemetry_cli.commands.schemas._git import files_at
+from flowise_telemetry_cli.commands.schemas._registry import required_registry
 from flowise_telemetry_cli.errors import DONE, FAILED
-from flowise_telemetry_cli.options import unchecked_schemas_option
+from flowise_telemetry_cli.options import topic_option, unchecked_schemas_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_schemas.check import problems
@@ -20,6 +21,7 @@ from flowise_telemetry_schemas.problem import Problem
 from flowise_telemetry_schemas.release import package_release
 from flowise_telemetry_schemas.released import read_list, released_problems
 from flowise_telemetry_schemas.terms import terms_problems, terms_warnings
+from flowise_telemetry_transport.schema_registry.registration import registry_problems
 
 __all__ = ["check"]
 
@@ -36,11 +38,19 @@ __all__ = ["check"]
     help="Day on which no event may have expired.  [default: the present day, UTC]",
 )
 @click.option("--against", metavar="GIT_REF", help="Refuse files that changed since this tag or commit too.")
-def check(named: Path | None, folder: Traversable | None, today: datetime, against: str | None) -> int:
+@click.option(
+    "--registry", is_flag=True, help="Compare with the registry at FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL too."
+)
+@topic_option
+def check(
+    named: Path | None, folder: Traversable | None, today: datetime, against: str | None, *, registry: bool, topic: str
+) -> int:
     """Check that the schemas hold bounded, documented fields only, and that each version reads all older records.
 
     Each event needs an event.toml: the question that it answers, an owner, a review, and when it expires; one that
     expires within 30 days is warned of. A file that is in released.json never changes.
+
+    With --registry, every schema is to be registered in its subject, and the subject to demand BACKWARD_TRANSITIVE.
 
     FOLDER holds <event>/v<version>.avsc files; the default is the schemas of this installation, and those of --schemas.
     Events of your own, in a namespace of their own, take no name of a shipped event and end on a day.
@@ -57,6 +67,9 @@ def check(named: Path | None, folder: Traversable | None, today: datetime, again
         checked = Catalog.load(place)
         count += len(list(checked))
         found += _problems(checked, place, today.date(), against)
+        if registry:
+            with required_registry() as subjects:
+                found += registry_problems(subjects, checked, topic)
         for warning in terms_warnings(checked, today=today.date()):
             echo(f"warning: {warning}", err=True)
     for problem in found:
