@@ -43,7 +43,13 @@ __all__ = ["check"]
 )
 @topic_option
 def check(
-    named: Path | None, folder: Traversable | None, today: datetime, against: str | None, *, registry: bool, topic: str
+    named: Path | None,
+    folder: Traversable | None,
+    today: datetime,
+    against: str | None,
+    *,
+    registry: bool,
+    topic: str,
 ) -> int:
     """Check that the schemas hold bounded, documented fields only, and that each version reads all older records.
 

@@ -22,12 +22,12 @@ __all__ = ["register"]
 @schemas_option
 @json_option("Print one JSON object a line.")
 @pass_invocation
-def register(invocation: Invocation, topic: str, *, as_json: bool) -> int:
-    """Register every schema in the registry at FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL.
+def register(invocation: Invocation, *, topic: str, as_json: bool) -> int:
+    """Register every schema, those of --schemas too, in the registry at FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL.
 
-    Subjects are named TOPIC-NAMESPACE.NAME, such as TOPIC-flowise.telemetry.ToolCreated (TopicRecordNameStrategy), and
-    set to BACKWARD_TRANSITIVE: a version that could not read the records of all earlier ones is refused. What is there
-    already stays as it is, so that the command can be repeated.
+    Subjects are named TOPIC-NAMESPACE.EVENT (TopicRecordNameStrategy), and set to BACKWARD_TRANSITIVE: a
+    version that could not read the records of all earlier ones is refused. What is there already stays as it is, so
+    that the command can be repeated.
 
     \b
     Example:
