@@ -28,7 +28,8 @@ ACROSS = {
     "services",
     "typing",
 }
-"""Folders of no single room: real apps, clients and registries, what fits into events, a path through all rooms, old files."""
+"""Folders of no single room: real apps, clients and registries, what fits into events, a path through all rooms, old
+files."""
 
 
 def folders(below: Path) -> set[Path]:
