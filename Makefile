@@ -94,6 +94,14 @@ test-apps: $(DEV_READY) ## the producer in gunicorn, Celery, uWSGI, gevent, PyIn
 	@export APP_SMOKE=$(SMOKE); APP_PYTHONS=$$(tests/apps/install.sh $(VENV)/bin/uv .venvs $(PYTHONS)) && \
 		export APP_PYTHONS && $(PYTEST) tests/apps $(ARGS)
 
+# PostHog's clients of this age and of that, for Node (needs npm) and Python; the suite has a smoke without them.
+GATEWAY_CLIENTS := .venvs/gateway-clients
+
+.PHONY: test-gateway
+test-gateway: $(DEV_READY) ## the gateway with the real posthog-node 3.6.3, the newest one and posthog-python (needs node and npm); a minute
+	@export GATEWAY_CLIENTS=$$(tests/posthog/install.sh $(abspath $(GATEWAY_CLIENTS)) $(VENV)/bin/uv "$(PYTHON)") && \
+		$(RUN) -m pytest tests/posthog $(ARGS)
+
 # Trials of the whole pipeline by faults. SEED=… repeats a run, ONLY="retention" takes some of them, ARGS more.
 SEED ?=
 ONLY ?=

@@ -10,12 +10,13 @@ ROOT = Path(__file__).parents[1]
 SOURCES = {
     "cli": "cli/flowise_telemetry_cli",
     "consumer": "consumer/flowise_telemetry_consumer",
+    "gateway": "gateway/flowise_telemetry_gateway",
     "producer": "producer/flowise_telemetry",
     "schemas": "schemas/flowise_telemetry_schemas",
     "transport": "transport/flowise_telemetry_transport",
 }
-ACROSS = {"apps", "chaos", "corpus", "flows", "formats", "java", "security", "services", "typing"}
-"""Folders of no single room: real apps, what fits into events, a path through all rooms, what lay on disk before."""
+ACROSS = {"apps", "chaos", "corpus", "flows", "formats", "java", "posthog", "security", "services", "typing"}
+"""Folders of no single room: real apps and clients, what fits into events, a path through all rooms, old files."""
 
 
 def folders(below: Path) -> set[Path]:

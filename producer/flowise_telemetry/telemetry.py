@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry import environment, lifecycle
@@ -23,6 +23,7 @@ from flowise_telemetry_schemas.errors import ConfigurationError, ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, RETIRED_FROM_MS, Event
 
 if TYPE_CHECKING:  # the functions below import what they need: an app with telemetry off loads none of it
+    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
@@ -264,6 +265,42 @@ class Telemetry:
                 self._counts.drop(reason, event.EVENT, refused=True)
         if not (self._worker.running or self._closed):
             self._start()
+
+    def relay(self, event: Event, *, event_id: str, occurred_at: datetime | int, instance_id: str) -> DropReason | None:
+        """Accept an event that another program made, for a gateway; return the reason if it is refused.
+
+        It leaves with the id, the time (a ``datetime`` with a zone, or milliseconds since 1970) and the installation's
+        id that it came with, and with this process's stream and sequence. All else is as for ``send_telemetry``:
+        consent, bounds, spool, ledger, counts. One that is refused, because the buffer is full (``QUEUE_FULL``),
+        after ``close`` (``CLOSED``) or while telemetry is off (``OPTED_OUT``), is counted nowhere: whoever sent it
+        still has it. Never blocks. Raises ``ValidationError`` for what is no event, for an envelope that no record may
+        have, and with ``strict`` for a bad event.
+        """
+        from flowise_telemetry.encoding.given_envelope import GivenEnvelope
+
+        size_bytes = unusual_bytes(event)
+        given = GivenEnvelope.checked(event.EVENT, event_id=event_id, occurred_at=occurred_at, instance_id=instance_id)
+        self._notice_fork()
+        if self._strict:
+            self._check(event)
+        if self._silent:
+            return DropReason.CLOSED if self._consent.enabled else DropReason.OPTED_OUT
+        retired_from_ms = RETIRED_FROM_MS.get(event.EVENT)
+        if retired_from_ms is not None and time.time_ns() // 1_000_000 >= retired_from_ms:
+            return DropReason.RETIRED
+        reason = self._queue.put(event, size_bytes, given)
+        if not (self._worker.running or self._closed):
+            self._start()
+        return reason
+
+    def when_kept(self, call: Callable[[], None]) -> None:
+        """Call back, on any thread, once every event accepted before is encoded and, with a spool, on disk.
+
+        Where the disk takes no more, they are in memory. It says nothing of the delivery to Kafka; ``flush`` does. The
+        call must not wait.
+        """
+        self._notice_fork()
+        self._worker.when_kept(call)
 
     def _check(self, event: Event) -> None:
         from flowise_telemetry.encoding.encoder import check_event

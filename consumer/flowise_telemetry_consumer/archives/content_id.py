@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from flowise_telemetry_consumer.hashed_id import hashed_id
 from flowise_telemetry_schemas import EventSchema
+from flowise_telemetry_schemas.hashed_id import hashed_id
 
 __all__ = ["content_id"]
 

@@ -27,7 +27,7 @@ class Ages:
 
     def note(self, encoded: Encoded) -> None:
         """Take the two times of an event that was just accepted. Events come in the order of their numbers."""
-        difference = encoded.occurred_at_ms / 1000 - encoded.accepted_at
+        difference = encoded.accepted_at_ms / 1000 - encoded.accepted_at
         if self._differences and abs(difference - self._differences[-1]) < _TOLERANCE_SECONDS:
             return
         if len(self._differences) >= _MAX_STEPS:
@@ -44,7 +44,7 @@ class Ages:
         difference = self._difference_of_others
         if encoded.sequence >= 0 and self._differences:
             difference = self._differences[max(0, bisect_right(self._from_number, encoded.sequence) - 1)]
-        encoded.accepted_at = encoded.occurred_at_ms / 1000 - difference
+        encoded.accepted_at = encoded.accepted_at_ms / 1000 - difference
 
 
 def age_order(encoded: Encoded) -> tuple[int, int]:

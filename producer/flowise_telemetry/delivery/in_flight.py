@@ -86,7 +86,8 @@ class InFlight:
         self._reason: Aside[BaseException | None] | None = None
         self._clock = clock
         self._client = Client(lambda: make_writer(batch_bound.bytes), aside=aside, ring=wakeup.ring)
-        self._unanswered: dict[str, Encoded] = {}
+        # By the object: two relayed events may have the same id, where a client sent one twice.
+        self._unanswered: dict[Encoded, None] = {}
         self._answers: deque[tuple[Encoded, Delivery | None, TransportError | None]] = deque()
         self._client_full_until = 0.0
         self._connected = False
@@ -105,7 +106,7 @@ class InFlight:
 
     def unanswered(self) -> list[Encoded]:
         """Return a copy of what was sent and not answered. Any thread may ask."""
-        return list(self._unanswered.copy().values())
+        return list(self._unanswered.copy())
 
     def idle_seconds(self) -> float:
         """Return how long there will be nothing to do here."""
@@ -164,11 +165,11 @@ class InFlight:
         encoded.undated = self._clock() < self._undated_until
         time_ms = _NO_TIME if encoded.undated else None
         record = OutgoingRecord(self._topic, encoded.key, encoded.value, timestamp_ms=time_ms)
-        self._unanswered[encoded.event_id] = encoded
+        self._unanswered[encoded] = None
         try:
             writer.send(record, functools.partial(self._on_delivery, encoded))
         except Exception as error:
-            del self._unanswered[encoded.event_id]
+            del self._unanswered[encoded]
             return self._not_taken(encoded, error)
         self.has_sent = True
         return True
@@ -236,8 +237,9 @@ class InFlight:
         delivered: list[Encoded] = []
         while self._answers:
             encoded, delivery, error = self._answers.popleft()
-            if self._unanswered.pop(encoded.event_id, None) is None:
+            if encoded not in self._unanswered:
                 continue
+            del self._unanswered[encoded]
             if delivery is not None:
                 delivered.append(encoded)
                 if self._ledger is not None:
@@ -283,7 +285,7 @@ class InFlight:
         with contextlib.suppress(Exception):
             self.take_answers()
         self.backoff.say()
-        left = list(self._unanswered.values())
+        left = list(self._unanswered)
         self._unanswered.clear()
         if self._ledger is not None:
             self._ledger.close()

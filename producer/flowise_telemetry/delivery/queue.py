@@ -7,17 +7,20 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.identity.stream import Stream
 from flowise_telemetry.stats import Counts, DropReason
 
+if TYPE_CHECKING:
+    from flowise_telemetry.encoding.given_envelope import GivenEnvelope
+
 __all__ = ["EventQueue", "QueuedEvent", "taken"]
 
-QueuedEvent = tuple[Any, int, int, int, float]
-"""The event, its number in the process, when it occurred (milliseconds since 1970, and by the monotonic clock at the
-end), its estimated bytes in memory.
+QueuedEvent = tuple[Any, int, int, int, float, "GivenEnvelope | None"]
+"""The event, its number in the process, when it was accepted (milliseconds since 1970), its estimated bytes in memory,
+when it was accepted by the monotonic clock, and the envelope that came with it, if it is relayed.
 """
 
 
@@ -47,10 +50,11 @@ class EventQueue:
         self.accepted = 0
         self.closed = False
 
-    def put(self, event: Any, size_bytes: int) -> DropReason | None:
+    def put(self, event: Any, size_bytes: int, given: GivenEnvelope | None = None) -> DropReason | None:
         """Accept the event and give it its number and time; return the reason if it is refused.
 
-        An event that finds no room has a number too, so that the gap shows.
+        An event that finds no room has a number too, so that the gap shows; not one with a ``given`` envelope, which
+        whoever relays it still has.
         """
         now_ms, now = time.time_ns() // 1_000_000, time.monotonic()
         with self._lock:
@@ -60,14 +64,17 @@ class EventQueue:
                 self._begin_stream(now_ms)
             events = len(self._items) + self._held_events
             # From here on no call but the last: a signal handler runs after calls, and what it raises ends this one.
+            full = events >= self._max_events or self._bytes + self._held_bytes + size_bytes > self._max_bytes
+            if full and given is not None:
+                return DropReason.QUEUE_FULL
             number = self.numbered
             self.numbered = number + 1
-            if events >= self._max_events or self._bytes + self._held_bytes + size_bytes > self._max_bytes:
+            if full:
                 self.stream.refused_full += 1
                 return DropReason.QUEUE_FULL
             self.accepted += 1
             self._bytes += size_bytes
-            self._items.append((event, number, now_ms, size_bytes, now))
+            self._items.append((event, number, now_ms, size_bytes, now, given))
         if self._wakeup.idle:
             self._wakeup.ring()
         return None

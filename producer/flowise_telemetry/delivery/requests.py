@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flowise_telemetry.delivery.kept_calls import KeptCalls
+
 __all__ = ["Requests"]
 
 
@@ -12,11 +14,13 @@ class Requests:
     and eventlet replace for everyone at once, whenever they were told to.
     """
 
-    __slots__ = ("_flushes", "_stop", "keeping", "lowest_unsettled", "over", "progress_at")
+    __slots__ = ("_flushes", "_stop", "keeping", "kept_calls", "lowest_unsettled", "over", "progress_at")
 
     def __init__(self) -> None:
         self._flushes: list[None] = []
         self._stop: tuple[float, float, float] | None = None
+        self.kept_calls = KeptCalls()
+        """Asked: call back once events are in the spool, if there is one."""
         self.lowest_unsettled = 0
         """Answered while a flush waits: every event with a lower sequence is delivered or dropped."""
         self.progress_at = float("-inf")

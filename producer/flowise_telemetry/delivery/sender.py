@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from flowise_telemetry.delivery.backoff import Backoff
 from flowise_telemetry.delivery.in_flight import InFlight
+from flowise_telemetry.delivery.kept_calls import lowest_unencoded
 from flowise_telemetry.delivery.pending import PendingEvents
 from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent, taken
 from flowise_telemetry.delivery.requests import Requests
@@ -211,6 +212,7 @@ class Sender:
             return
         self._requests.keeping = self._pending.keeps
         self._encode_some()
+        self._requests.kept_calls.answer(lowest_unencoded(self._queue, self._unencoded))
         self._pending.update()
         self._tell()
         self._requests.keeping = False  # the client may hang
@@ -223,7 +225,7 @@ class Sender:
         self._in_flight.poll()
 
     def _has_work(self) -> bool:
-        return bool(len(self._queue)) or self._in_flight.has_answers
+        return bool(len(self._queue) or self._requests.kept_calls) or self._in_flight.has_answers
 
     def _idle_seconds(self) -> float | None:
         """Return the time until something is due; None if only a new event or an answer can bring work."""
@@ -290,9 +292,7 @@ class Sender:
         if many and now < self._announce_at:
             return  # the search for the lowest sequence each time would cost more than sending
         self._announce_at = now + _ANNOUNCE_SECONDS
-        lowest = self._queue.lowest_sequence()
-        if self._unencoded:
-            lowest = min(lowest, self._unencoded[0][1])
+        lowest = lowest_unencoded(self._queue, self._unencoded)
         if (waiting := self._pending.lowest_sequence()) is not None:
             lowest = min(lowest, waiting)
         in_flight = (encoded.sequence for encoded in self._in_flight.unanswered() if encoded.sequence >= 0)

@@ -43,11 +43,11 @@ class StreamEncoders:
 
     def encoded(self, item: QueuedEvent) -> Encoded | None:
         """Return None, counted, for what violates its schema."""
-        event, number, occurred_at_ms, _, accepted_at = item
+        event, number, accepted_at_ms, _, accepted_at, given = item
         stream = self._queue.stream_of(number) or self._queue.stream
         encoder = self.of(stream)
         try:
-            encoded = encoder.encode(event, number - stream.first, occurred_at_ms)
+            encoded = encoder.encode(event, number - stream.first, accepted_at_ms, given)
         except Exception as error:
             # A subclass can raise anything, with a text that must not be logged.
             detail = error if isinstance(error, ValidationError) else type(error).__name__

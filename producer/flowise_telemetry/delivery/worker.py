@@ -124,6 +124,13 @@ class Worker:
             if _ends_idle() and not self._is_here():
                 self._see_it_end()
 
+    def when_kept(self, call: Callable[[], None]) -> None:
+        """Have the thread call back once everything that was accepted before is in the spool, if there is one."""
+        self._requests.kept_calls.ask(self._queue.numbered, call)
+        if self._requests.over or self._is_unused:
+            self._requests.kept_calls.answer_all()
+        self._wakeup.ring()
+
     def _see_it_end(self) -> None:
         """Wait until an idle thread has ended, to its last step; return at once where it has work."""
         latest = self._clock() + _KEEP_SECONDS

@@ -11,6 +11,7 @@ from typing import Any
 from flowise_telemetry.app_version import normalized_version
 from flowise_telemetry.content import Content
 from flowise_telemetry.encoding.compiled import CompiledEncoder, Refused
+from flowise_telemetry.encoding.given_envelope import GivenEnvelope
 from flowise_telemetry.encoding.size import event_bytes
 from flowise_telemetry.encoding.withholding import Withheld, Withholding
 from flowise_telemetry.identity.instance_id import InstanceId
@@ -37,6 +38,7 @@ _DROPPED = {
 }
 """The field of each reason; ``opted_out`` has none, because nothing is sent after an opt-out."""
 _MAX_WITHHELD = 200  # of stream_state; the events have few fields
+_MONTHS_AT_ONCE = 3  # what is relayed may be of last month, or, by a clock that is ahead, of the next
 _ANY_TIME_MS = 1_735_689_600_000
 _OVERHEAD_BYTES = 1_400  # measured: the object, its key, its callbacks, librdkafka's own record
 
@@ -46,13 +48,15 @@ class Encoded:
     """An event, or a control record, ready to be sent.
 
     ``sequence`` is its number in this process; -1 for one that an earlier process left in the spool, and for control
-    records. ``accepted_at`` is when that was by the monotonic clock. ``row`` is its row in the spool, 0 if it has none.
-    ``undated`` says that it was sent without a time of Kafka's. ``withheld`` names the values that are not in it.
+    records. ``accepted_at_ms`` is when the process accepted it, which is when it occurred unless it is relayed, in
+    milliseconds since 1970; ``accepted_at`` the same by the monotonic clock. ``row`` is its row in the spool, 0 if it
+    has none. ``undated`` says that it was sent without a time of Kafka's. ``withheld`` names the values that are not
+    in it.
     """
 
     event: str
     event_id: str
-    occurred_at_ms: int
+    accepted_at_ms: int
     sequence: int
     value: bytes = field(repr=False)
     row: int = 0
@@ -112,46 +116,56 @@ class Encoder:
         self._stream_id = stream_id
         self._withholding = Withholding(content or Content(), instance_id)
         self._ids = Uuid7()
-        self._month = ""
-        self._fast: dict[type, CompiledEncoder | None] = {}
+        self._fast: dict[
+            str, dict[type, CompiledEncoder | None]
+        ] = {}  # by month: what is compiled has hashed ids in it
 
-    def encode(self, event: Event, sequence: int, occurred_at_ms: int) -> Encoded:
-        """Return the encoded event.
+    def encode(self, event: Event, sequence: int, accepted_at_ms: int, given: GivenEnvelope | None = None) -> Encoded:
+        """Return the encoded event; it occurred when it was accepted, unless a ``given`` envelope says more.
 
         Raises ``ValidationError``, or any exception for an object that lies about its class.
         """
         kind = type(event)
-        instance_id = self._instance_id.at(occurred_at_ms)
-        if instance_id != self._month:  # what is compiled has hashed ids in it
-            self._month = instance_id
-            self._fast.clear()
-        fast = self._fast[kind] if kind in self._fast else self._compile(kind, occurred_at_ms)
+        occurred_at_ms = accepted_at_ms if given is None else given.occurred_at_ms
+        month = self._instance_id.at(occurred_at_ms)
+        instance_id = month if given is None else given.instance_id
+        compiled = self._fast.get(month) or self._begin_month(month)
+        fast = compiled[kind] if kind in compiled else self._compile(compiled, kind, occurred_at_ms)
         if fast is not None:
-            event_id = self._ids.make(occurred_at_ms)
+            event_id = self._ids.make(occurred_at_ms) if given is None else given.event_id
             try:
                 value = fast.encode(event, event_id, occurred_at_ms, instance_id, sequence)
             except Exception:  # noqa: S110 - the codec decides, below
                 pass
             else:
-                return Encoded(kind.EVENT, event_id, occurred_at_ms, sequence, value, withheld=tuple(fast.withheld))
+                return Encoded(kind.EVENT, event_id, accepted_at_ms, sequence, value, withheld=tuple(fast.withheld))
         schema, record = self.record(event, sequence, occurred_at_ms)
+        if given is not None:
+            record |= {"eventId": given.event_id, "instanceId": given.instance_id}
         withheld = self._withholding.apply(schema, record)
         value = codec.encode(schema, record)
-        return Encoded(schema.event, record["eventId"], occurred_at_ms, sequence, value, withheld=withheld)
+        return Encoded(schema.event, record["eventId"], accepted_at_ms, sequence, value, withheld=withheld)
 
-    def _compile(self, kind: type[Event], occurred_at_ms: int) -> CompiledEncoder | None:
-        self._fast[kind] = None
+    def _begin_month(self, month: str) -> dict[type, CompiledEncoder | None]:
+        while len(self._fast) >= _MONTHS_AT_ONCE:
+            del self._fast[next(iter(self._fast))]
+        return self._fast.setdefault(month, {})
+
+    def _compile(
+        self, compiled: dict[type, CompiledEncoder | None], kind: type[Event], occurred_at_ms: int
+    ) -> CompiledEncoder | None:
+        compiled[kind] = None
         if kind in _CLASSES:
             schema = catalog().latest(kind.EVENT)
             with contextlib.suppress(Refused):
-                self._fast[kind] = CompiledEncoder(
+                compiled[kind] = CompiledEncoder(
                     schema,
                     app_version=self._app_version,
                     stream_id=self._stream_id,
                     withholding=self._withholding,
                     in_month_ms=occurred_at_ms,
                 )
-        return self._fast[kind]
+        return compiled[kind]
 
     def record(self, event: Event, sequence: int, occurred_at_ms: int) -> tuple[EventSchema, dict[str, Any]]:
         """Return the schema and the record, nothing withheld. Raises ``ValidationError`` for what is no event."""

@@ -26,6 +26,7 @@ logger = logging.getLogger("flowise_telemetry")
 SECRET_FILE = "instance-secret"  # noqa: S105 - the name of the file
 _SECRET_BYTES = 32
 _DAY_MS = 86_400_000
+_MAX_DAYS = 16  # at once: relayed events are a week old at most
 _MIN_GIVEN_CHARACTERS = 16
 _MAX_FILE_BYTES = 4096
 
@@ -53,7 +54,8 @@ class InstanceId:
             month = time.strftime("%Y-%m", time.gmtime(unix_ms / 1000))
             with lifecycle.loading():  # OpenSSL takes locks
                 made = (uuid8(self._digest(month)), self._digest(f"ids of {month}"))
-            self._by_day.clear()
+            if len(self._by_day) >= _MAX_DAYS:
+                self._by_day.clear()
             found = self._by_day[day] = made
         return found
 

@@ -19,6 +19,7 @@ __all__ = ["SpoolFile"]
 _REMOVE_AT_ONCE_ROWS = 50  # bounds what one transaction adds to the write-ahead log
 _VACUUM_AT_ONCE_PAGES = 64
 _LATEST_MS = (1 << 63) - 1  # of SQLite
+# ``occurred_at_ms`` is ``accepted_at_ms`` of ``Encoded``, as it was called before there were relayed events.
 _TABLE = """
 CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY,
@@ -143,7 +144,7 @@ class SpoolFile:
         with self._connection as connection:
             connection.executemany(
                 "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
-                [(i, e.event, e.event_id, e.occurred_at_ms, e.sequence, e.value) for i, e in enumerate(events, first)],
+                [(i, e.event, e.event_id, e.accepted_at_ms, e.sequence, e.value) for i, e in enumerate(events, first)],
             )
         self._last_id += len(events)
         self.events += len(events)
@@ -164,8 +165,8 @@ class SpoolFile:
         found: list[tuple[int, Encoded]] = []
         held_bytes = 0
         try:
-            for row_id, event, event_id, occurred_at_ms, sequence, value in cursor:
-                encoded = Encoded(event, event_id, occurred_at_ms, sequence if self._own else -1, value)
+            for row_id, event, event_id, accepted_at_ms, sequence, value in cursor:
+                encoded = Encoded(event, event_id, accepted_at_ms, sequence if self._own else -1, value)
                 found.append((row_id, encoded))
                 self._read_id = row_id
                 held_bytes += encoded.held_bytes

@@ -10,10 +10,10 @@ import polars as pl
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter
 from flowise_telemetry_consumer.decoding.frames import frame_of
-from flowise_telemetry_consumer.hashed_id import hashed_id
 from flowise_telemetry_consumer.sinks.account.port import KeepsAccount
 from flowise_telemetry_consumer.sinks.account.tables import LETTERS_TABLE, account_schema
 from flowise_telemetry_consumer.sinks.port import Batch, Sink
+from flowise_telemetry_schemas.hashed_id import hashed_id
 from flowise_telemetry_transport.types import Record
 
 __all__ = ["letter_rows", "letters_for", "with_letters"]

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SnapshotGoneError
-from flowise_telemetry_consumer.hashed_id import hashed_id
 from flowise_telemetry_consumer.sinks.account.rows import ENVELOPE, merged, summed, summed_states
 from flowise_telemetry_consumer.sinks.account.tables import (
     LETTERS_TABLE,
@@ -25,6 +24,7 @@ from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_schemas.envelope import STREAM_STATE
+from flowise_telemetry_schemas.hashed_id import hashed_id
 from flowise_telemetry_schemas.json_mapping import rfc3339
 
 __all__ = ["account_rows", "account_schemas", "filed_before"]

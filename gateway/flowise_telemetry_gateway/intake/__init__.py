@@ -1,0 +1,1 @@
+"""What is taken in: events of PostHog's clients, records of our own producers."""

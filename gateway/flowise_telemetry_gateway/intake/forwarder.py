@@ -1,0 +1,227 @@
+"""Hands records on to the cluster, and says of each batch what became of it once all are acknowledged."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from flowise_telemetry_gateway.refusal import RefusedRequestError
+from flowise_telemetry_schemas.errors import TelemetryError
+from flowise_telemetry_transport import (
+    Delivery,
+    DeliveryError,
+    MessageTooLargeError,
+    OutgoingRecord,
+    RecordWriter,
+    TransportError,
+)
+from flowise_telemetry_transport.errors import TimestampRefusedError
+from flowise_telemetry_transport.gateway.wire import Refusal, WireRecord
+
+__all__ = ["Forwarder"]
+
+logger = logging.getLogger("flowise_telemetry.gateway")
+
+_LOOK_SECONDS = 0.005
+_PAUSE_SECONDS = 5.0  # after a failure, in which nothing is tried: whoever sent it keeps it
+_NO_TIME = -1
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    records: Sequence[tuple[int, OutgoingRecord]]
+    deadline: float
+    future: Future[list[Refusal]] = field(default_factory=Future)
+    waiting: set[int] = field(default_factory=set)
+    alone: list[tuple[int, OutgoingRecord]] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+
+class Forwarder:
+    """One writer on a thread of its own, made at the first batch: a client that blocks holds up no request.
+
+    A batch that is not acknowledged within ``answer_seconds`` fails, and for five seconds after it every other at
+    once, so that an outage costs no client more than that: a producer keeps its records until they are accepted.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        make_writer: Callable[[], RecordWriter],
+        *,
+        answer_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._topic = topic
+        self._make_writer = make_writer
+        self._answer_seconds = answer_seconds
+        self._clock = clock
+        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._answers: deque[tuple[_Batch, int, OutgoingRecord, TransportError | None]] = deque()
+        self._open: dict[_Batch, None] = {}
+        self._writer: RecordWriter | None = None
+        self._paused_until = float("-inf")
+        self._thread: threading.Thread | None = None
+        self._said = False
+
+    def submit(self, records: Sequence[tuple[int, WireRecord]]) -> Future[list[Refusal]]:
+        """Take records with their places; the future has those that the cluster refuses for good.
+
+        It raises ``RefusedRequestError`` (503) where it is not known of all that they were accepted.
+        """
+        outgoing = [
+            (index, OutgoingRecord(self._topic, its.key, its.value, its.headers, its.timestamp_ms))
+            for index, its in records
+        ]
+        batch = _Batch(outgoing, self._clock() + self._answer_seconds)
+        if self._clock() < self._paused_until:
+            batch.future.set_exception(_unavailable())
+            return batch.future
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="flowise-telemetry-forwarder", daemon=True)
+            self._thread.start()
+        self._queue.put(batch)
+        return batch.future
+
+    def close(self, timeout_seconds: float) -> None:
+        """Wait for what is on its way, at most so long, and close the writer."""
+        self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join(timeout_seconds)
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        closing = False
+        while not closing or self._open:
+            batch = self._next()
+            closing = closing or batch is _CLOSE
+            if isinstance(batch, _Batch):
+                self._send(batch)
+            self._settle()
+        if self._writer is not None:
+            with contextlib.suppress(Exception):
+                self._writer.close(timeout_seconds=1.0)
+
+    def _next(self) -> _Batch | object | None:
+        """Return the next batch; None if none came while answers are awaited."""
+        try:
+            batch = self._queue.get(timeout=_LOOK_SECONDS) if self._open else self._queue.get()
+        except queue.Empty:
+            return None
+        return _CLOSE if batch is None else batch
+
+    def _send(self, batch: _Batch) -> None:
+        self._open[batch] = None
+        if self._clock() < self._paused_until:  # it came before the failure was known
+            self._fail(batch, _unavailable())
+            return
+        try:
+            if self._writer is None:
+                self._writer = self._make_writer()
+            for index, record in batch.records:
+                self._send_one(self._writer, batch, index, record)
+        except Exception as error:
+            self._fail(batch, error)
+
+    def _send_one(self, writer: RecordWriter, batch: _Batch, index: int, record: OutgoingRecord) -> None:
+        batch.waiting.add(index)
+        try:
+            writer.send(record, functools.partial(self._on_delivery, batch, index, record))
+        except MessageTooLargeError as error:
+            batch.waiting.discard(index)
+            batch.refused.append(Refusal(index, "too_large", error.message))
+
+    def _on_delivery(
+        self, batch: _Batch, index: int, record: OutgoingRecord, _: Delivery | None, error: TransportError | None
+    ) -> None:
+        self._answers.append((batch, index, record, error))
+
+    def _settle(self) -> None:
+        if self._writer is not None:
+            with contextlib.suppress(TransportError):
+                self._writer.poll()
+        while self._answers:
+            batch, index, record, error = self._answers.popleft()
+            if batch in self._open:
+                self._take(batch, index, record, error)
+        now = self._clock()
+        for batch in list(self._open):
+            if not batch.waiting and batch.alone:
+                self._send_alone(batch)
+            elif not batch.waiting:
+                self._finish(batch)
+            elif now > batch.deadline:
+                self._fail(batch, _unavailable())
+
+    def _take(self, batch: _Batch, index: int, record: OutgoingRecord, error: TransportError | None) -> None:
+        batch.waiting.discard(index)
+        if error is None:
+            self._said = False
+        elif isinstance(error, MessageTooLargeError) and len(batch.records) > 1 and record.partition is None:
+            batch.alone.append((index, record))  # it, or all that the client sent with it
+        elif isinstance(error, TimestampRefusedError) and record.timestamp_ms != _NO_TIME:
+            batch.alone.append((index, _undated(record)))
+        elif isinstance(error, DeliveryError) and not error.retryable:
+            reason = "too_large" if isinstance(error, MessageTooLargeError) else "rejected"
+            batch.refused.append(Refusal(index, reason, error.message))
+        else:
+            self._fail(batch, error)
+
+    def _send_alone(self, batch: _Batch) -> None:
+        """Send one record after the other, each as a batch of its own."""
+        writer = self._writer
+        again, batch.alone = batch.alone, []
+        for index, record in again:
+            if writer is None or batch not in self._open:
+                return
+            single = _Batch([(index, record)], batch.deadline)
+            self._open[single] = None
+            try:
+                self._send_one(writer, single, index, record)
+                writer.flush(timeout_seconds=max(0.0, batch.deadline - self._clock()))
+            except TransportError as error:
+                self._fail(single, error)
+            while self._answers:
+                its, place, sent, failure = self._answers.popleft()
+                if its in self._open:
+                    self._take(its, place, sent, failure)
+            if single.alone or single.waiting:
+                self._fail(single, _unavailable())
+            self._open.pop(single, None)
+            if single.future.done():
+                self._fail(batch, _unavailable())
+            batch.refused += single.refused
+
+    def _finish(self, batch: _Batch) -> None:
+        self._open.pop(batch, None)
+        batch.future.set_result(sorted(batch.refused, key=lambda refusal: refusal.index))
+
+    def _fail(self, batch: _Batch, error: Exception) -> None:
+        if self._open.pop(batch, _CLOSE) is _CLOSE:
+            return
+        self._paused_until = max(self._paused_until, self._clock() + _PAUSE_SECONDS)
+        if not self._said:
+            self._said = True
+            told = error.message if isinstance(error, TelemetryError | RefusedRequestError) else type(error).__name__
+            logger.warning("records cannot be handed on; producers keep them: %s", told)
+        batch.future.set_exception(_unavailable())
+
+
+_CLOSE = object()
+
+
+def _undated(record: OutgoingRecord) -> OutgoingRecord:
+    return OutgoingRecord(record.topic, record.key, record.value, record.headers, _NO_TIME)
+
+
+def _unavailable() -> RefusedRequestError:
+    return RefusedRequestError(503, "unavailable", "the brokers do not answer", retry_after_seconds=int(_PAUSE_SECONDS))

@@ -1,0 +1,150 @@
+"""What PostHog's clients send, into the producer."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from flowise_telemetry import DropReason
+from flowise_telemetry.app_version import normalized_version
+from flowise_telemetry.identity.instance_id import InstanceId
+from flowise_telemetry_gateway.counters import GatewayCounters
+from flowise_telemetry_gateway.refusal import RefusedRequestError
+from flowise_telemetry_schemas import Event
+from flowise_telemetry_schemas.posthog import NotMappedError, PosthogEvent, read_posthog
+
+__all__ = ["PosthogIntake", "Relay", "key_of", "messages_of"]
+
+_FULL_SECONDS = 5
+_OFF_SECONDS = 60
+
+
+class Relay(Protocol):
+    """What is used of ``Telemetry``."""
+
+    def relay(self, event: Event, *, event_id: str, occurred_at: int, instance_id: str) -> DropReason | None:
+        """Accept an event; return the reason if it is refused."""
+
+
+def messages_of(body: bytes) -> tuple[Any, list[Any]]:
+    """Return the document of a body and the messages in it: a batch, a list, or one alone.
+
+    Raises ``RefusedRequestError`` (400) for anything else.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise RefusedRequestError(400, "malformed", "the body is not JSON") from None
+    if isinstance(document, list):
+        return document, document
+    if not isinstance(document, dict):
+        raise RefusedRequestError(400, "malformed", "the body is neither an object nor a list")
+    if "batch" not in document:
+        return document, [document]
+    if not isinstance(document["batch"], list):
+        raise RefusedRequestError(400, "malformed", "batch: must be a list")
+    return document, document["batch"]
+
+
+def key_of(document: Any) -> str:
+    """Return the project key where PostHog's clients put it; an empty text where there is none."""
+    places: list[Any] = [document, *document[:1]] if isinstance(document, list) else [document]
+    for place in places:
+        if isinstance(place, Mapping):
+            inner = place.get("properties")
+            for found in (place.get("api_key"), place.get("token"), _token_in(inner)):
+                if isinstance(found, str) and found:
+                    return found
+    return ""
+
+
+def _token_in(properties: Any) -> Any:
+    return properties.get("token") if isinstance(properties, Mapping) else None
+
+
+def _versioned(mapped: PosthogEvent) -> PosthogEvent:
+    if normalized_version(mapped.event.version) is None:
+        raise NotMappedError("invalid", f"{mapped.event.EVENT}: version: is no version, such as 3.0.1")
+    return mapped
+
+
+class PosthogIntake:
+    """Maps messages and relays what is kept. ``secret`` keys the ids that are made of ids."""
+
+    def __init__(
+        self,
+        telemetry: Relay,
+        secret: bytes,
+        counters: GatewayCounters,
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        on_dropped: Callable[[NotMappedError], None] | None = None,
+    ) -> None:
+        self._telemetry = telemetry
+        self._id_key = hmac.digest(secret, b"event ids", hashlib.sha256)
+        self._instance_id = InstanceId(secret)
+        self._counters = counters
+        self._now_ms = now_ms
+        self._on_dropped = on_dropped
+
+    def read(self, messages: list[Any]) -> list[tuple[int, PosthogEvent]]:
+        """Return what is kept, each with its place in the batch, and count the rest."""
+        counters = self._counters
+        kept = []
+        for place, message in enumerate(messages):
+            try:
+                mapped = _versioned(read_posthog(message))
+            except NotMappedError as error:
+                self._count(error)
+                continue
+            counters.unknown_properties += mapped.dropped_properties
+            kept.append((place, mapped))
+        return kept
+
+    def _count(self, error: NotMappedError) -> None:
+        counters = self._counters
+        match error.why:
+            case "unknown":
+                counters.unknown_events += 1
+            case "refused":
+                counters.refused_events += 1
+            case "invalid":
+                counters.invalid_events += 1
+        if self._on_dropped is not None:
+            self._on_dropped(error)
+
+    def by_instance(self, kept: list[tuple[int, PosthogEvent]]) -> Mapping[str, int]:
+        """Return how many events each sender has in it."""
+        return Counter(mapped.distinct_id for _, mapped in kept)
+
+    def relay(self, kept: list[tuple[int, PosthogEvent]]) -> int:
+        """Hand the events to the producer and return how many there are.
+
+        Raises ``RefusedRequestError`` (503) where it has no room, or is off: what was accepted before comes again with
+        the same id.
+        """
+        now_ms = self._now_ms()
+        for place, mapped in kept:
+            occurred_at_ms = mapped.occurred_at_ms(now_ms)
+            refused = self._telemetry.relay(
+                mapped.event,
+                event_id=mapped.event_id(self._id_key, now_ms, place),
+                occurred_at=occurred_at_ms,
+                instance_id=self._instance_id.hashed(f"distinct_id {mapped.distinct_id}", occurred_at_ms),
+            )
+            if refused is DropReason.QUEUE_FULL:
+                raise RefusedRequestError(
+                    503, "unavailable", "the gateway has no room", retry_after_seconds=_FULL_SECONDS
+                )
+            if refused in (DropReason.OPTED_OUT, DropReason.CLOSED):
+                raise RefusedRequestError(
+                    503, "unavailable", "the gateway takes no events now", retry_after_seconds=_OFF_SECONDS
+                )
+            if refused is None:
+                self._counters.accepted[mapped.event.EVENT] += 1
+        return len(kept)

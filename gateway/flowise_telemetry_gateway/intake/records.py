@@ -1,0 +1,60 @@
+"""Records of our own producers: each is checked as the consumer would, and handed on byte for byte."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from flowise_telemetry_gateway.refusal import RefusedRequestError
+from flowise_telemetry_schemas import Catalog, DecodeError, codec, violations
+from flowise_telemetry_schemas.constraints import as_error
+from flowise_telemetry_transport.gateway.wire import Refusal, WireError, WireRecord, decode_batch
+
+__all__ = ["CheckedRecords", "check_records", "records_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRecords:
+    """``good`` are handed on, each with its place in the batch; ``instances`` counts them by installation."""
+
+    good: Sequence[tuple[int, WireRecord]]
+    refused: Sequence[Refusal]
+    instances: Counter[str] = field(default_factory=Counter)
+
+
+def records_of(body: bytes, *, max_records: int) -> list[WireRecord]:
+    """Return the records of a body. Raises ``RefusedRequestError``: 413 for more than so many, 400 for no batch."""
+    try:
+        records = decode_batch(body, max_records=max_records + 1)
+    except WireError as error:
+        if "more than" in error.message:
+            raise _too_many(max_records) from None
+        raise RefusedRequestError(400, "malformed", error.message) from None
+    if len(records) > max_records:
+        raise _too_many(max_records)
+    return records
+
+
+def _too_many(most: int) -> RefusedRequestError:
+    return RefusedRequestError(413, "too_large", f"the body has more than {most} records: send fewer at once")
+
+
+def check_records(records: Sequence[WireRecord], catalog: Catalog) -> CheckedRecords:
+    """Divide records by what the consumer would say of them; ``reason`` is that of its dead letter."""
+    good: list[tuple[int, WireRecord]] = []
+    refused: list[Refusal] = []
+    instances: Counter[str] = Counter()
+    for index, record in enumerate(records):
+        try:
+            schema, fields = codec.decode(record.value, catalog)
+        except DecodeError as error:
+            refused.append(Refusal(index, error.reason, error.message))
+            continue
+        found = violations(catalog.latest(schema.event), fields)
+        if found:
+            refused.append(Refusal(index, "constraint", str(as_error(schema.event, found))))
+            continue
+        instances[fields["instanceId"]] += 1
+        good.append((index, record))
+    return CheckedRecords(good, refused, instances)

@@ -1,0 +1,1 @@
+"""HTTP: bodies, routes, the server."""

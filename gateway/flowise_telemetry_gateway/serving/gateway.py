@@ -1,0 +1,168 @@
+"""What a gateway does with a request, whatever serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from flowise_telemetry_gateway.counters import GatewayCounters
+from flowise_telemetry_gateway.intake.posthog import PosthogIntake, key_of, messages_of
+from flowise_telemetry_gateway.intake.records import check_records, records_of
+from flowise_telemetry_gateway.keys import ProjectKey, ProjectKeys
+from flowise_telemetry_gateway.limits import GatewayLimits
+from flowise_telemetry_gateway.rates import Rates
+from flowise_telemetry_gateway.refusal import RefusedRequestError
+from flowise_telemetry_gateway.serving.body import BodyReader, too_large
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport.gateway.wire import CONTENT_TYPE, Answer, Refusal, WireRecord, encode_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flowise_telemetry import Stats
+    from flowise_telemetry_gateway.serving.body import Request
+
+__all__ = ["Forwards", "Gateway", "Keeps"]
+
+logger = logging.getLogger("flowise_telemetry.gateway")
+
+_RETRY_SECONDS = 5
+_MAX_KEYS = 10_000
+POSTHOG_ANSWER = b'{"status":1}'
+"""What PostHog answers; its clients look at the status alone."""
+
+
+class Keeps(Protocol):
+    """What is used of ``Telemetry``, besides ``relay``."""
+
+    @property
+    def active(self) -> bool:
+        """True if events are sent."""
+
+    def stats(self) -> Stats:
+        """Return the counts of its events."""
+
+    def when_kept(self, call: Callable[[], None]) -> None:
+        """Call back, on any thread, once everything accepted before is on disk."""
+
+
+class Forwards(Protocol):
+    """What is used of a ``Forwarder``."""
+
+    def submit(self, records: Sequence[tuple[int, WireRecord]]) -> Future[list[Refusal]]:
+        """Hand records on; the future has those that are refused for good."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Gateway:
+    """Takes requests in. ``waits_for_disk``: an event counts as accepted once it is in the spool.
+
+    Belongs to one event loop.
+    """
+
+    telemetry: Keeps
+    intake: PosthogIntake
+    forwarder: Forwards | None
+    keys: ProjectKeys
+    limits: GatewayLimits
+    counters: GatewayCounters
+    waits_for_disk: bool
+    _bodies: BodyReader = None  # type: ignore[assignment]  # made below
+    _by_key: Rates = None  # type: ignore[assignment]  # made below
+    _by_instance: Rates = None  # type: ignore[assignment]  # made below
+
+    def __post_init__(self) -> None:
+        limits = self.limits
+        self._bodies = BodyReader(limits, self.counters)
+        burst = limits.burst_seconds
+        self._by_key = Rates(limits.key_events_per_second, burst_seconds=burst, max_names=_MAX_KEYS)
+        self._by_instance = Rates(
+            limits.instance_events_per_second, burst_seconds=burst, max_names=limits.instances_max
+        )
+
+    async def posthog(self, request: Request) -> bytes:
+        """Take in what PostHog's clients send; return the body of the 200. Raises ``RefusedRequestError``."""
+        held: list[int] = []
+        try:
+            document, messages = messages_of(await self._bodies.read(request, held))
+            key = self._admit(key_of(document))
+            if len(messages) > self.limits.events_max:
+                raise too_large(f"the body has more than {self.limits.events_max} events")
+            kept = self.intake.read(messages)
+            self._within_rates(key, len(messages), self.intake.by_instance(kept))
+            self.intake.relay(kept)
+        finally:
+            self._bodies.release(held)
+        if kept and self.waits_for_disk:
+            await self._kept()
+        return POSTHOG_ANSWER
+
+    async def records(self, request: Request) -> bytes:
+        """Take in records of our own producers; return the body of the 200. Raises ``RefusedRequestError``."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        key = self._admit(given.strip() if scheme.lower() == "bearer" else "")
+        if request.headers.get("content-type", CONTENT_TYPE).partition(";")[0].strip().lower() != CONTENT_TYPE:
+            raise RefusedRequestError(415, "unsupported", f"the body must be of the type {CONTENT_TYPE}")
+        if self.forwarder is None:
+            raise RefusedRequestError(503, "unavailable", "this gateway hands nothing on", retry_after_seconds=60)
+        held: list[int] = []
+        try:
+            body = await self._bodies.read(request, held)
+            records = records_of(body, max_records=self.limits.events_max)
+            checked = check_records(records, catalog())
+            self._within_rates(key, len(records), checked.instances)
+            refused = list(checked.refused)
+            if checked.good:
+                rejected: list[Refusal] = await asyncio.wrap_future(self.forwarder.submit(checked.good))
+                refused += rejected
+        finally:
+            self._bodies.release(held)
+        refused.sort(key=lambda refusal: refusal.index)
+        accepted = len(records) - len(refused)
+        self.counters.records += accepted
+        self.counters.refused_records += Counter(refusal.reason for refusal in refused)
+        return encode_answer(Answer(accepted, tuple(refused)))
+
+    def _admit(self, given: str) -> ProjectKey:
+        if not given:
+            raise RefusedRequestError(401, "key_missing", "the request has no project key")
+        key = self.keys.find(given)
+        if key is None:
+            raise RefusedRequestError(401, "key_unknown", "the project key is not known")
+        if key.revoked:
+            raise RefusedRequestError(403, "key_revoked", "the project key was revoked: nothing of it is taken")
+        return key
+
+    def _within_rates(self, key: ProjectKey, events: int, instances: Mapping[str, int]) -> None:
+        wait_seconds = self._by_key.wait_seconds({key.label: events}) or self._by_instance.wait_seconds(instances)
+        if wait_seconds:
+            raise RefusedRequestError(429, "rate_limited", "too many events at once", retry_after_seconds=wait_seconds)
+
+    async def _kept(self) -> None:
+        """Return once what was relayed is on disk. Raises ``RefusedRequestError`` (503) where that takes too long."""
+        loop = asyncio.get_running_loop()
+        kept: asyncio.Future[None] = loop.create_future()
+
+        def settle() -> None:
+            if not kept.done():
+                kept.set_result(None)
+
+        def call() -> None:
+            loop.call_soon_threadsafe(settle)
+
+        self.telemetry.when_kept(call)
+        try:
+            await asyncio.wait_for(kept, self.limits.answer_seconds)
+        except TimeoutError:
+            raise RefusedRequestError(
+                503, "unavailable", "the disk takes too long", retry_after_seconds=_RETRY_SECONDS
+            ) from None
+
+    def why_not_ready(self) -> str | None:
+        """Return None while events are taken in, else the reason."""
+        return None if self.telemetry.active else "telemetry is off here: nothing is taken in"

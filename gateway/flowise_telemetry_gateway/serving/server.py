@@ -1,0 +1,113 @@
+"""Serve a gateway with uvicorn until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowise_telemetry_gateway.serving.app import application
+from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
+
+if TYPE_CHECKING:
+    from flowise_telemetry_gateway.serving.gateway import Gateway
+
+__all__ = ["bound_socket", "parse_address", "require_server", "serve"]
+
+_KEEP_ALIVE_SECONDS = 75  # longer than what usual proxies keep a connection
+_DRAIN_SECONDS = 10
+_LOOK_SECONDS = 0.1
+_BACKLOG = 1_024
+
+
+def require_server() -> None:
+    """Raise ``MissingExtraError`` unless all that a gateway needs is installed."""
+    for module in ("starlette", "uvicorn", "prometheus_client"):
+        if find_spec(module) is None:
+            raise MissingExtraError(module.replace("_", "-"), "gateway")
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of ``host:port``. Raises ``ConfigurationError``."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigurationError(f"{text!r}: write host:port, such as 127.0.0.1:8400", argument="address")
+    return host, int(port)
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 is any free one. Raises ``ConfigurationError``."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise ConfigurationError(f"{host}:{port}: {error.strerror or error}", argument="address") from None
+    return bound
+
+
+def serve(
+    gateway: Gateway,
+    bound: socket.socket,
+    *,
+    stop: threading.Event,
+    tls_certificate: Path | None = None,
+    tls_key: Path | None = None,
+    metrics_token: bytes | None = None,
+    on_start: Callable[[], None] = lambda: None,
+) -> None:
+    """Answer requests on a bound socket until ``stop`` is set, and then those that have begun, for ten seconds.
+
+    Raises ``MissingExtraError`` without uvicorn, ``ConfigurationError`` for a certificate that cannot be used.
+    """
+    require_server()
+    import uvicorn
+
+    config = uvicorn.Config(
+        application(gateway, metrics_token=metrics_token),
+        lifespan="off",
+        log_config=None,
+        log_level="critical",  # its lines may have addresses, and a traceback what was sent
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=gateway.limits.connections_max,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        ssl_certfile=tls_certificate,
+        ssl_keyfile=tls_key,
+    )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        why = getattr(error, "reason", None) or error.strerror or "it cannot be used"
+        raise ConfigurationError(f"{tls_certificate}: {why}", argument="tls_certificate") from None
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Leave the signals to the command."""
+            yield
+
+    server = Server(config)
+
+    async def run() -> None:
+        serving = asyncio.create_task(server.serve([bound]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(_LOOK_SECONDS / 10)
+        on_start()
+        while not stop.is_set() and not serving.done():
+            await asyncio.sleep(_LOOK_SECONDS)
+        server.should_exit = True
+        await serving
+
+    asyncio.run(run())

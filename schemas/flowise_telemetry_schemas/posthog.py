@@ -1,0 +1,187 @@
+"""Events as PostHog's clients send them, reduced to what the schemas name.
+
+``{"event": …, "distinct_id": …, "properties": {…}, "timestamp": …, "uuid": …}``, as posthog-node and posthog-python
+make it, and PostHog's own exports have it. What no schema names is dropped and counted, never named: an unknown name
+is input too, and may be anything.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flowise_telemetry_schemas.catalog import catalog
+from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS
+from flowise_telemetry_schemas.errors import ValidationError
+from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
+from flowise_telemetry_schemas.hashed_id import hashed_id
+from flowise_telemetry_schemas.json_mapping import event_from_json, milliseconds_of
+
+__all__ = ["LATEST_MS", "OLDEST_MS", "NotMappedError", "PosthogEvent", "read_posthog"]
+
+OLDEST_MS = 7 * 24 * 3_600_000
+"""How long before its arrival an event may say that it occurred, in milliseconds."""
+LATEST_MS = 5 * 60_000
+"""How long after it, by a clock that is ahead."""
+
+Why = Literal["unknown", "refused", "invalid"]
+
+_REFUSED = frozenset({"user_created"})
+"""Events of the app that are about a person."""
+_BILLING = frozenset({"productId", "subscriptionId"})
+_OF_POSTHOG = frozenset({"distinct_id", "token"})
+_UUID7 = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_UNDATED_MS = 1_577_836_800_000  # 2020, where the schemas' time begins: a retry gets the same id, whenever it comes
+_MAX_TIME_MS = (1 << 48) - 1  # of a UUIDv7
+
+
+class NotMappedError(Exception):
+    """``why`` nothing of a message is kept: it is of no event that is known, of a refused one, or breaks its schema.
+
+    The text names fields and rules of the schema alone, never a value.
+    """
+
+    def __init__(self, why: Why, message: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class PosthogEvent:
+    """What is kept of a message.
+
+    ``distinct_id`` says who sent it, an organisation in the app that this is for; it never leaves as it is.
+    ``dropped_properties`` counts those that no schema names, without billing ids and PostHog's own.
+    """
+
+    event: Event
+    distinct_id: str
+    timestamp_ms: int | None
+    dropped_properties: int
+    message: Mapping[str, Any]
+
+    def occurred_at_ms(self, arrived_at_ms: int) -> int:
+        """Return its time if that is in a week before the arrival and five minutes after it, else the arrival's."""
+        given = self.timestamp_ms
+        if given is None or not arrived_at_ms - OLDEST_MS <= given <= arrived_at_ms + LATEST_MS:
+            return arrived_at_ms
+        return given
+
+    def event_id(self, key: bytes, arrived_at_ms: int, place: int = 0) -> str:
+        """Return the same id each time that the same message comes, so that a retry is not a second event.
+
+        A ``uuid`` that is a UUIDv7 is the id; any other makes one, of the message's time and a hash under ``key``. So
+        does the whole message, at its ``place`` in the batch, where it has no ``uuid`` but a time; one that has neither
+        has an id by its arrival.
+        """
+        given = self.message.get("uuid")
+        text = given.lower() if isinstance(given, str) else ""
+        if _UUID7.fullmatch(text):
+            return text
+        dated_ms = self.timestamp_ms
+        if text:
+            content = text.encode("utf-8", "surrogatepass")
+            dated_ms = _UNDATED_MS if dated_ms is None else dated_ms
+        else:
+            arrived = arrived_at_ms if dated_ms is None else None
+            content = json.dumps([self.message, place, arrived], sort_keys=True).encode()
+            dated_ms = arrived_at_ms if dated_ms is None else dated_ms
+        made_ms = dated_ms if 0 <= dated_ms <= _MAX_TIME_MS else _UNDATED_MS
+        return hashed_id(hmac.digest(key, content, hashlib.sha256), made_ms=made_ms)
+
+
+def read_posthog(message: object) -> PosthogEvent:
+    """Return what is kept of one message. Raises ``NotMappedError``."""
+    if not isinstance(message, Mapping):
+        raise NotMappedError("invalid", "must be an object with event, distinct_id and properties")
+    name = message.get("event")
+    if isinstance(name, str) and name in _REFUSED:
+        raise NotMappedError("refused", "is an event about a person")
+    if not isinstance(name, str) or name not in EVENT_CLASSES:
+        raise NotMappedError("unknown", "is of no event that is known")
+    given = message.get("properties")
+    if not isinstance(given, Mapping):
+        raise NotMappedError("invalid", f"{name}: properties: must be an object")
+    distinct_id = message.get("distinct_id") or given.get("distinct_id")
+    if not isinstance(distinct_id, str | int) or not distinct_id:
+        raise NotMappedError("invalid", f"{name}: distinct_id: is missing")
+    properties, dropped = _kept(name, given)
+    try:
+        event = event_from_json({"event": name, "properties": properties}, bounds=False)
+    except ValidationError as error:
+        raise NotMappedError("invalid", f"{name}: {error}") from None
+    if event.version is None:
+        raise NotMappedError("invalid", f"{name}: version: is missing")
+    return PosthogEvent(event, str(distinct_id), _timestamp_ms(message.get("timestamp")), dropped, message)
+
+
+def _kept(event: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return the properties that the event's schema names, by the names of its fields, and how many are none of it."""
+    names = _names(event)
+    kept: dict[str, Any] = {}
+    dropped = 0
+    for key, value in given.items():
+        name = names.get(key)
+        if name is None:
+            dropped += not (key.startswith("$") or key in _BILLING or key in _OF_POSTHOG)
+        elif name == key or name not in given:  # under its name, where it has two
+            kept[name] = _reduced(event, name, value)
+    if event == "vector_upserted":
+        kept.setdefault("flowGraph", _NO_GRAPH)
+    return kept, dropped
+
+
+@functools.cache
+def _names(event: str) -> dict[str, str]:
+    """Return the field of each spelling; the envelope is not the sender's to give."""
+    own = [field for field in catalog().latest(event).fields if field.name not in ENVELOPE_FIELDS]
+    return {spelling: field.name for field in own for spelling in (*field.aliases, field.name)}
+
+
+_NO_GRAPH: dict[str, list[Any]] = {"nodes": [], "edges": []}
+
+
+def _reduced(event: str, name: str, value: Any) -> Any:
+    """Return a value in the form of the schema, where the app has a form of its own."""
+    match name:
+        case "flowGraph":
+            return _graph(event, value)
+        case "stopNodeId" | "toolName" if not isinstance(value, str) or not value:
+            return None
+    return value
+
+
+def _graph(event: str, given: Any) -> Any:
+    """Return ids and edges alone; an upsert from the document store has counters in place of a graph, or nothing."""
+    if not isinstance(given, Mapping) or "nodes" not in given:
+        return _NO_GRAPH if event == "vector_upserted" and (given is None or isinstance(given, Mapping)) else given
+    nodes, edges = given["nodes"], given.get("edges")
+    if not isinstance(nodes, list):
+        return {"nodes": nodes, "edges": edges}
+    ids = [node for node in nodes if isinstance(node, str)]
+    known = set(ids)
+    ends = [
+        {"source": edge["source"], "target": edge["target"]}
+        for edge in (edges if isinstance(edges, list) else ())
+        if isinstance(edge, Mapping) and _is_in(edge.get("source"), known) and _is_in(edge.get("target"), known)
+    ]
+    return {"nodes": ids, "edges": ends}
+
+
+def _is_in(end: object, known: set[str]) -> bool:
+    return isinstance(end, str) and end in known
+
+
+def _timestamp_ms(given: object) -> int | None:
+    if not isinstance(given, str):
+        return None
+    try:
+        return milliseconds_of(given)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,181 @@
+"""Records of our own producers: checked as the consumer would, handed on byte for byte."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from typing import Any
+
+import pytest
+
+from flowise_telemetry import Telemetry
+from flowise_telemetry_gateway import GatewayLimits
+from flowise_telemetry_gateway.intake.forwarder import Forwarder
+from flowise_telemetry_gateway.refusal import RefusedRequestError
+from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
+from flowise_telemetry_transport import InMemoryBroker, MessageTooLargeError, OutgoingRecord
+from flowise_telemetry_transport.errors import DeliveryTimeoutError, TimestampRefusedError
+from flowise_telemetry_transport.gateway.wire import CONTENT_TYPE, WireRecord, decode_answer, encode_batch
+from tests.gateway.conftest import KEY, REVOKED, Answered, MakeGateway, World
+from tests.producer.samples import stored_records, tool_created
+
+TOPIC = "flowise.telemetry.events"
+
+
+@pytest.fixture
+def sent(tmp_path: Any) -> list[WireRecord]:
+    """What a producer makes of five events, and of its stream."""
+    broker = InMemoryBroker()
+    environ = {"FLOWISE_TELEMETRY_CONFIG_DIR": str(tmp_path / "producer")}
+    with Telemetry(app_version="3.0.1", environ=environ, writer_factory=broker.open_writer) as telemetry:
+        for number in range(5):
+            telemetry.send_telemetry(tool_created(number))
+    found = [*stored_records(broker), *stored_records(broker, control=True)]
+    assert len(found) == 6
+    return [
+        WireRecord(record.key, record.value, (("at", b"\xff"), ("none", None)), 1_764_000_000_000) for record in found
+    ]
+
+
+def post(world: World, body: bytes, *, key: str = KEY, **headers: str) -> Answered:
+    sent = {"Authorization": f"Bearer {key}", "Content-Type": CONTENT_TYPE, **headers}
+    return world.request("POST", "/v1/records", body, sent)
+
+
+def test_records_are_handed_on_byte_for_byte(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:
+    world = make_gateway()
+    for body, headers in (
+        (encode_batch(sent[:3]), {}),
+        (gzip.compress(encode_batch(sent[3:])), {"Content-Encoding": "gzip"}),
+    ):
+        answered = post(world, body, **headers)
+        assert (answered.status, answered.json) == (200, {"accepted": 3, "refused": []})
+    found = [*stored_records(world.broker), *stored_records(world.broker, control=True)]
+    arrived = [WireRecord(record.key, record.value, record.headers, record.timestamp_ms) for record in found]
+    assert sorted(arrived) == sorted(sent)
+    assert world.telemetry.stats().accepted == 0  # they are of their own streams
+    assert post(world, b"").json == {"accepted": 0, "refused": []}
+
+
+def test_the_bad_are_refused_by_their_index_and_the_rest_goes_on(
+    make_gateway: MakeGateway, sent: list[WireRecord]
+) -> None:
+    value = sent[0].value or b""
+    bad = {
+        "tombstone": None,
+        "empty": b"",
+        "too_large": b"\xc3\x01" + b"x" * MAX_VALUE_BYTES,
+        "unknown_framing": b"\x00\x00\x00\x00\x07x",
+        "unknown_fingerprint": b"\xc3\x01" + b"\x07" * 8 + value[10:],
+        "truncated": value[:-3],
+        "trailing_bytes": value + b"x",
+        "constraint": value.replace(b"get_weather", b"get weather"),
+    }
+    mixed = [sent[0], *(WireRecord(b"key", its) for its in bad.values()), sent[1]]
+    world = make_gateway()
+    answered = post(world, encode_batch(mixed))
+    answer = decode_answer(answered.body, sent=len(mixed))
+    assert answer.accepted == 2
+    assert [(refusal.index, refusal.reason) for refusal in answer.refused] == list(enumerate(bad, 1))
+    assert "get weather" not in answered.body.decode()
+    assert sorted(record.key or b"" for record in stored_records(world.broker)) == sorted(
+        its.key or b"" for its in sent[:2]
+    )
+
+
+def test_who_may_not_send_or_sends_something_else_is_told(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:
+    world = make_gateway(GatewayLimits(events_max=5))
+    body = encode_batch(sent[:2])
+    for answered, status, error in (
+        (post(world, body, key=""), 401, "key_missing"),
+        (world.request("POST", "/v1/records", body), 401, "key_missing"),
+        (post(world, body, key="x" * 30), 401, "key_unknown"),
+        (post(world, body, key=REVOKED), 403, "key_revoked"),
+        (post(world, body[:-1]), 400, "malformed"),
+        (post(world, body, **{"Content-Type": "text/plain"}), 415, "unsupported"),
+        (post(world, encode_batch(sent)), 413, "too_large"),
+    ):
+        assert (answered.status, answered.json["error"]) == (status, error)
+    assert stored_records(world.broker) == []
+    assert post(world, encode_batch(sent[:5])).json["accepted"] == 5
+
+
+def test_without_a_broker_the_producer_keeps_them(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:
+    world = make_gateway(GatewayLimits(answer_seconds=0.1))
+    world.broker.down = True
+    for _ in range(3):  # the first waits, the others are told at once
+        answered = post(world, encode_batch(sent))
+        assert (answered.status, answered.json["error"], answered.headers["retry-after"]) == (503, "unavailable", "5")
+
+
+class StubWriter:
+    """Answers as it is told to, by the key."""
+
+    def __init__(self, answers: dict[bytes, list[Any]]) -> None:
+        self.answers = answers
+        self.sent: list[OutgoingRecord] = []
+        self.closed = threading.Event()
+
+    def send(self, record: OutgoingRecord, on_delivery: Any) -> None:
+        self.sent.append(record)
+        answers = self.answers.get(record.key or b"", [])
+        on_delivery(None, answers.pop(0) if answers else None)
+
+    def poll(self) -> None: ...
+
+    def flush(self, *, timeout_seconds: float) -> int:
+        return 0
+
+    def close(self, *, timeout_seconds: float) -> None:
+        self.closed.set()
+
+
+RECORDS = [(place, WireRecord(b"%d" % place, b"value", (), 1_764_000_000_000)) for place in (3, 5, 8)]
+
+
+def test_what_the_cluster_refuses_is_sent_alone_before_it_is_given_up() -> None:
+    large = MessageTooLargeError("too large", topic=TOPIC)
+    writer = StubWriter({b"3": [large, large], b"5": [large], b"8": [TimestampRefusedError("time", topic=TOPIC)]})
+    forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=30.0)
+    (refusal,) = forwarder.submit(RECORDS).result(60.0)
+    assert (refusal.index, refusal.reason) == (3, "too_large")
+    assert [(record.key, record.timestamp_ms) for record in writer.sent[3:]] == [
+        (b"3", 1_764_000_000_000),
+        (b"5", 1_764_000_000_000),
+        (b"8", -1),
+    ]
+    forwarder.close(30.0)
+    assert writer.closed.is_set()
+
+
+def test_what_may_be_mended_fails_the_batch_and_pauses_the_next() -> None:
+    now = 0.0
+    writer = StubWriter({b"5": [DeliveryTimeoutError("no answer", topic=TOPIC)]})
+    forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=30.0, clock=lambda: now)
+    for _ in range(2):
+        with pytest.raises(RefusedRequestError) as told:
+            forwarder.submit(RECORDS).result(60.0)
+        assert told.value.status == 503
+    assert len(writer.sent) == 3
+    now = 5.0
+    assert forwarder.submit(RECORDS).result(60.0) == []
+    forwarder.close(30.0)
+
+
+def test_a_client_that_cannot_be_made_is_tried_again() -> None:
+    now = 0.0
+    writer = StubWriter({})
+    made: list[OSError | StubWriter] = [OSError("no library"), writer]
+
+    def make() -> StubWriter:
+        its = made.pop(0)
+        if isinstance(its, Exception):
+            raise its
+        return its
+
+    forwarder = Forwarder(TOPIC, make, answer_seconds=30.0, clock=lambda: now)
+    with pytest.raises(RefusedRequestError):
+        forwarder.submit(RECORDS).result(60.0)
+    now = 6.0
+    assert forwarder.submit(RECORDS).result(60.0) == []
+    forwarder.close(30.0)
