@@ -16,9 +16,9 @@ from flowise_telemetry.app_version import NOT_A_VERSION, normalized_version
 from flowise_telemetry.environment import ENDPOINT, PROJECT_KEY, PROJECT_KEY_FILE
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
-from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, topic_option
+from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, schemas_option, topic_option
 from flowise_telemetry_cli.output.safe import echo
-from flowise_telemetry_schemas import Event, ValidationError, event_from_json
+from flowise_telemetry_schemas import Catalog, Event, ValidationError, event_from_json
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
 from flowise_telemetry_transport.gateway.check import why_unusable
 from flowise_telemetry_transport.gateway.settings import GatewaySettings
@@ -64,6 +64,7 @@ class _Rejected:
     show_envvar=True,
     help=f"The key for the gateway, in a file; {PROJECT_KEY} holds the key itself.",
 )
+@schemas_option
 @click.option("--app-version", help="Version of the app, for lines without one.")
 @json_option("Print the counts as one JSON object.")
 @pass_invocation
@@ -91,30 +92,33 @@ def send(
     """
     if app_version is not None and normalized_version(app_version) is None:
         raise click.BadParameter(NOT_A_VERSION, param_hint="--app-version")
-    version = app_version or "0.0.0"  # every event that is sent then has its own
     environ = {**os.environ, **invocation.connection}
+    gateway = settings = None
     if endpoint:
         environ[ENDPOINT] = endpoint
         if project_key_file:
             environ[PROJECT_KEY_FILE] = project_key_file
         gateway = GatewaySettings.from_env(environ)
-        telemetry = Telemetry(app_version=version, environ=environ)
     else:
         settings = kafka_settings(invocation)
-        telemetry = Telemetry(
-            app_version=version, bootstrap_servers=settings.servers_text, topic=topic, environ=environ
-        )
+    telemetry = Telemetry(
+        app_version=app_version or "0.0.0",  # every event that is sent then has its own
+        bootstrap_servers=None if settings is None else settings.servers_text,
+        topic=topic,
+        environ=environ,
+        schemas=None if invocation.own_events is None else invocation.own_events.place,
+    )
     if not telemetry.consent.enabled:
         echo(f"error: telemetry is off ({telemetry.consent.decided_by}): nothing was sent", err=True)
         return INCOMPLETE
     # Fails at once, with a clear message, when nobody answers.
-    if not endpoint:
+    if settings is not None:
         invocation.open_admin(settings).close()
-    elif (reason := why_unusable(gateway)) is not None:
+    if gateway is not None and (reason := why_unusable(gateway)) is not None:
         raise reason
     rejected = _Rejected()
     waiting = 0
-    for event in _events(file, rejected, app_version is not None):
+    for event in _events(file, rejected, app_version is not None, invocation.catalog):
         telemetry.send_telemetry(event)
         waiting += 1
         if waiting == FLUSH_EVERY_EVENTS:
@@ -143,7 +147,7 @@ def flush_while_it_helps(telemetry: Telemetry, clock: Callable[[], float] = time
     return True
 
 
-def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator[Event]:
+def _events(file: IO[bytes], rejected: _Rejected, has_version: bool, schemas: Catalog) -> Iterator[Event]:
     number = 0
     while line := file.readline(MAX_VALUE_BYTES + 1):
         number += 1
@@ -155,7 +159,7 @@ def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator
         if not line.strip():
             continue
         try:
-            event = event_from_json(json.loads(line), bounds=False)
+            event = event_from_json(json.loads(line), bounds=False, schemas=schemas)
         except ValidationError as error:
             rejected.report(number, f"{error.event}: {error}" if error.event else str(error))
             continue
