@@ -423,6 +423,13 @@ class Telemetry:
         """True if events are sent: nobody opted out, and there is somewhere to send them."""
         return self._active
 
+    def still_active(self) -> bool:
+        """Look for an opt-out, in files at most every five seconds, then return ``active``.
+
+        For a gateway, which has to obey one also while no event of its own is on its way.
+        """
+        return self._active and self._may_send(self._opt_out_watch)
+
     def stats(self) -> Stats:
         """Return the counts of this process's events so far."""
         self._notice_fork()

@@ -32,6 +32,7 @@ __all__ = ["Forwards", "Gateway", "Keeps"]
 logger = logging.getLogger("flowise_telemetry.gateway")
 
 _RETRY_SECONDS = 5
+_OFF_SECONDS = 60
 _MAX_KEYS = 10_000
 POSTHOG_ANSWER = b'{"status":1}'
 """What PostHog answers; its clients look at the status alone."""
@@ -40,9 +41,8 @@ POSTHOG_ANSWER = b'{"status":1}'
 class Keeps(Protocol):
     """What is used of ``Telemetry``, besides ``relay``."""
 
-    @property
-    def active(self) -> bool:
-        """True if events are sent."""
+    def still_active(self) -> bool:
+        """Look for an opt-out; return True if events are sent."""
 
     def stats(self) -> Stats:
         """Return the counts of its events."""
@@ -96,6 +96,7 @@ class Gateway:
                 raise too_large(f"the body has more than {self.limits.events_max} events")
             kept = self.intake.read(messages)
             self._within_rates(key, len(messages), self.intake.by_instance(kept))
+            self._take_in()
             self.intake.relay(kept)
         finally:
             self._bodies.release(held)
@@ -109,6 +110,7 @@ class Gateway:
         key = self._admit(given.strip() if scheme.lower() == "bearer" else "")
         if request.headers.get("content-type", CONTENT_TYPE).partition(";")[0].strip().lower() != CONTENT_TYPE:
             raise RefusedRequestError(415, "unsupported", f"the body must be of the type {CONTENT_TYPE}")
+        self._take_in()
         if self.forwarder is None:
             raise RefusedRequestError(503, "unavailable", "this gateway hands nothing on", retry_after_seconds=60)
         held: list[int] = []
@@ -128,6 +130,11 @@ class Gateway:
         self.counters.records += accepted
         self.counters.refused_records += Counter(refusal.reason for refusal in refused)
         return encode_answer(Answer(accepted, tuple(refused)))
+
+    def _take_in(self) -> None:
+        why_not = self.why_not_ready()
+        if why_not is not None:
+            raise RefusedRequestError(503, "unavailable", why_not, retry_after_seconds=_OFF_SECONDS)
 
     def _admit(self, given: str) -> ProjectKey:
         if not given:
@@ -166,4 +173,4 @@ class Gateway:
 
     def why_not_ready(self) -> str | None:
         """Return None while events are taken in, else the reason."""
-        return None if self.telemetry.active else "telemetry is off here: nothing is taken in"
+        return None if self.telemetry.still_active() else "telemetry is off here: nothing is taken in"
