@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -18,10 +18,12 @@ from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_schemas import Catalog, Event, catalog
 from flowise_telemetry_schemas.posthog import NotMappedError, PosthogEvent, read_posthog
 
-__all__ = ["PosthogIntake", "Relay", "key_of", "messages_of"]
+__all__ = ["PosthogIntake", "Relay", "key_of", "messages_of", "values_of"]
 
 _FULL_SECONDS = 5
 _OFF_SECONDS = 60
+_VERSION_MAX_CHARACTERS = 200
+_REMEMBERED_EVENTS = 100_000
 
 
 class Relay(Protocol):
@@ -51,6 +53,11 @@ def messages_of(body: bytes) -> tuple[Any, list[Any]]:
     return document, document["batch"]
 
 
+def values_of(body: bytes) -> int:
+    """Return how many values a document has at most: what it takes in memory, and to read, is in proportion to it."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{") + 1
+
+
 def key_of(document: Any) -> str:
     """Return the project key where PostHog's clients put it; an empty text where there is none."""
     places: list[Any] = [document, *document[:1]] if isinstance(document, list) else [document]
@@ -68,7 +75,8 @@ def _token_in(properties: Any) -> Any:
 
 
 def _versioned(mapped: PosthogEvent) -> PosthogEvent:
-    if normalized_version(mapped.event.version) is None:
+    version = mapped.event.version or ""
+    if len(version) > _VERSION_MAX_CHARACTERS or normalized_version(version) is None:
         raise NotMappedError("invalid", f"{mapped.event.EVENT}: version: is no version, such as 3.0.1")
     return mapped
 
@@ -96,6 +104,7 @@ class PosthogIntake:
         self._counters = counters
         self._now_ms = now_ms
         self._on_dropped = on_dropped
+        self._relayed: OrderedDict[str, None] = OrderedDict()
 
     def read(self, messages: list[Any]) -> list[tuple[int, PosthogEvent]]:
         """Return what is kept, each with its place in the batch, and count the rest."""
@@ -124,21 +133,26 @@ class PosthogIntake:
             self._on_dropped(error)
 
     def by_instance(self, kept: list[tuple[int, PosthogEvent]]) -> Mapping[str, int]:
-        """Return how many events each sender has in it."""
-        return Counter(mapped.distinct_id for _, mapped in kept)
+        """Return how many events each sender has in it, by a hash: what they call themselves has no bound."""
+        return Counter(_digest(mapped.distinct_id) for _, mapped in kept)
 
     def relay(self, kept: list[tuple[int, PosthogEvent]]) -> int:
         """Hand the events to the producer and return how many there are.
 
         Raises ``RefusedRequestError`` (503) where it has no room, or is off: what was accepted before comes again with
-        the same id.
+        the same id. One of the latest 100,000 that comes again is not relayed again: it would get a second number in
+        the stream, and the sink, which keeps one, would show the other as lost.
         """
         now_ms = self._now_ms()
         for place, mapped in kept:
             occurred_at_ms = mapped.occurred_at_ms(now_ms)
+            event_id = mapped.event_id(self._id_key, now_ms, place)
+            if event_id in self._relayed:
+                self._relayed.move_to_end(event_id)
+                continue
             refused = self._telemetry.relay(
                 mapped.event,
-                event_id=mapped.event_id(self._id_key, now_ms, place),
+                event_id=event_id,
                 occurred_at=occurred_at_ms,
                 instance_id=self._instance_id.hashed(f"distinct_id {mapped.distinct_id}", occurred_at_ms),
             )
@@ -152,4 +166,14 @@ class PosthogIntake:
                 )
             if refused is None:
                 self._counters.accepted[mapped.event.EVENT] += 1
+                self._remember(event_id)
         return len(kept)
+
+    def _remember(self, event_id: str) -> None:
+        self._relayed[event_id] = None
+        if len(self._relayed) > _REMEMBERED_EVENTS:
+            self._relayed.popitem(last=False)
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

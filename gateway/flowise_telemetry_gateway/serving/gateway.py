@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from flowise_telemetry_gateway.counters import GatewayCounters
-from flowise_telemetry_gateway.intake.posthog import PosthogIntake, key_of, messages_of
+from flowise_telemetry_gateway.intake.posthog import PosthogIntake, key_of, messages_of, values_of
 from flowise_telemetry_gateway.intake.records import check_records, records_of
 from flowise_telemetry_gateway.keys import ProjectKey, ProjectKeys
 from flowise_telemetry_gateway.limits import GatewayLimits
@@ -90,19 +90,25 @@ class Gateway:
         """Take in what PostHog's clients send; return the body of the 200. Raises ``RefusedRequestError``."""
         held: list[int] = []
         try:
-            document, messages = messages_of(await self._bodies.read(request, held))
-            key = self._admit(key_of(document))
-            if len(messages) > self.limits.events_max:
-                raise too_large(f"the body has more than {self.limits.events_max} events")
-            kept = self.intake.read(messages)
-            self._within_rates(key, len(messages), self.intake.by_instance(kept))
-            self._take_in()
-            self.intake.relay(kept)
+            kept = self._take(await self._bodies.read(request, held))
         finally:
             self._bodies.release(held)
         if kept and self.waits_for_disk:
             await self._kept()
         return POSTHOG_ANSWER
+
+    def _take(self, body: bytes) -> int:
+        """Relay what is kept of a body, and return how many events that is; nothing of the body stays in memory."""
+        if values_of(body) > self.limits.values_max:  # before it is read: objects take far more memory than their text
+            raise too_large(f"the body has more than {self.limits.values_max} values")
+        document, messages = messages_of(body)
+        key = self._admit(key_of(document))
+        if len(messages) > self.limits.events_max:
+            raise too_large(f"the body has more than {self.limits.events_max} events")
+        self._require_active()
+        kept = self.intake.read(messages)
+        self._within_rates(key, len(messages), self.intake.by_instance(kept))
+        return self.intake.relay(kept)
 
     async def records(self, request: Request) -> bytes:
         """Take in records of our own producers; return the body of the 200. Raises ``RefusedRequestError``."""
@@ -110,7 +116,7 @@ class Gateway:
         key = self._admit(given.strip() if scheme.lower() == "bearer" else "")
         if request.headers.get("content-type", CONTENT_TYPE).partition(";")[0].strip().lower() != CONTENT_TYPE:
             raise RefusedRequestError(415, "unsupported", f"the body must be of the type {CONTENT_TYPE}")
-        self._take_in()
+        self._require_active()
         if self.forwarder is None:
             raise RefusedRequestError(503, "unavailable", "this gateway hands nothing on", retry_after_seconds=60)
         held: list[int] = []
@@ -131,7 +137,8 @@ class Gateway:
         self.counters.refused_records += Counter(refusal.reason for refusal in refused)
         return encode_answer(Answer(accepted, tuple(refused)))
 
-    def _take_in(self) -> None:
+    def _require_active(self) -> None:
+        """Raise ``RefusedRequestError`` (503) while telemetry is off."""
         why_not = self.why_not_ready()
         if why_not is not None:
             raise RefusedRequestError(503, "unavailable", why_not, retry_after_seconds=_OFF_SECONDS)
@@ -147,9 +154,12 @@ class Gateway:
         return key
 
     def _within_rates(self, key: ProjectKey, events: int, instances: Mapping[str, int]) -> None:
-        wait_seconds = self._by_key.wait_seconds({key.label: events}) or self._by_instance.wait_seconds(instances)
+        """Raise ``RefusedRequestError`` (429) over a rate: then nothing counts, so that one sender uses up no key."""
+        of_key = {key.digest.hex(): events}
+        wait_seconds = self._by_key.wait_seconds(of_key, takes=False) or self._by_instance.wait_seconds(instances)
         if wait_seconds:
             raise RefusedRequestError(429, "rate_limited", "too many events at once", retry_after_seconds=wait_seconds)
+        self._by_key.wait_seconds(of_key)
 
     async def _kept(self) -> None:
         """Return once what was relayed is on disk. Raises ``RefusedRequestError`` (503) where that takes too long."""
