@@ -35,6 +35,7 @@ KEYS_VARIABLE = "FLOWISE_TELEMETRY_GATEWAY_KEYS"
 _STOP_SECONDS = 55.0
 _CLOSE_SECONDS = 10.0
 _BLOCK_SECONDS = 1.0
+_LINGER_SECONDS = 0.005
 _BUFFER_MAX_EVENTS = 50_000
 _BUFFER_MAX_BYTES = 67_108_864
 _MIN_TOKEN_CHARACTERS = 16
@@ -209,6 +210,7 @@ def gateway(
                     buffer_max_events=_BUFFER_MAX_EVENTS,
                     buffer_max_bytes=_BUFFER_MAX_BYTES,
                     spool_max_bytes=spool_max_bytes,
+                    linger_seconds=_LINGER_SECONDS,
                 ),
                 first_run_notice=False,
             )

@@ -104,9 +104,9 @@ class Gateway:
 
     async def records(self, request: Request) -> bytes:
         """Take in records of our own producers; return the body of the 200. Raises ``RefusedRequestError``."""
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        scheme, _, given = request.header(b"authorization").partition(" ")
         key = self._admit(given.strip() if scheme.lower() == "bearer" else "")
-        if request.headers.get("content-type", CONTENT_TYPE).partition(";")[0].strip().lower() != CONTENT_TYPE:
+        if request.header(b"content-type", CONTENT_TYPE).partition(";")[0].strip().lower() != CONTENT_TYPE:
             raise RefusedRequestError(415, "unsupported", f"the body must be of the type {CONTENT_TYPE}")
         if self.forwarder is None:
             raise RefusedRequestError(503, "unavailable", "this gateway hands nothing on", retry_after_seconds=60)
