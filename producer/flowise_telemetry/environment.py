@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 __all__ = [
+    "ALLOW_HTTP",
     "BOOTSTRAP_SERVERS",
     "CLIENT",
     "CONFIG_DIR",
     "DEBUG",
     "DISABLE",
     "DO_NOT_TRACK",
+    "ENDPOINT",
     "IDS",
     "INSTANCE_SECRET",
     "INSTANCE_SECRET_FILE",
@@ -18,6 +20,8 @@ __all__ = [
     "NODE_TYPES",
     "OPT_OUTS",
     "PREFIX",
+    "PROJECT_KEY",
+    "PROJECT_KEY_FILE",
     "SPOOL_DIR",
     "TOOL_NAMES",
     "TOPIC",
@@ -37,7 +41,19 @@ DO_NOT_TRACK = "DO_NOT_TRACK"
 OPT_OUTS = (DISABLE, DO_NOT_TRACK)
 
 BOOTSTRAP_SERVERS = PREFIX + "BOOTSTRAP_SERVERS"
-"""``host:port[,host:port…]``. Nothing is sent while it is not set."""
+"""``host:port[,host:port…]``. Nothing is sent while neither this nor ``ENDPOINT`` is set."""
+
+ENDPOINT = PREFIX + "ENDPOINT"
+"""``https://host``: a gateway that takes events in place of the servers, with a project key."""
+
+PROJECT_KEY = PREFIX + "PROJECT_KEY"
+"""The key that the gateway knows the app by."""
+
+PROJECT_KEY_FILE = PREFIX + "PROJECT_KEY_FILE"
+"""A file that holds the project key, read at each request."""
+
+ALLOW_HTTP = PREFIX + "ALLOW_HTTP"
+"""Let the project key travel in clear: ``http://`` to another host than loopback."""
 
 TOPIC = PREFIX + "TOPIC"
 """The topic, ``flowise.telemetry.events`` by default."""

@@ -13,7 +13,15 @@ FOLDERS = (environment.SPOOL_DIR, environment.LOG, environment.CONFIG_DIR)
 
 _KAFKA = environment.PREFIX + "KAFKA_"
 _CONNECTION_PREFIXES = (_KAFKA, environment.PREFIX + "SCHEMA_REGISTRY_")
-_CONNECTION = (environment.BOOTSTRAP_SERVERS, environment.CLIENT, environment.PREFIX + "ENDPOINT")
+_NAMES_IT = (
+    environment.BOOTSTRAP_SERVERS,
+    environment.ENDPOINT,
+    environment.PROJECT_KEY,  # a key is for the gateway that it was given for
+    environment.PROJECT_KEY_FILE,
+)
+_CONNECTION = (*_NAMES_IT, environment.CLIENT)
+# A file whose content would go to an endpoint that the same .env names; a protection that it would turn off.
+_NOT_OURS = (environment.NODE_TYPES, environment.PROJECT_KEY_FILE, environment.ALLOW_HTTP)
 # The clients' settings that turn the verification of a broker off, and the values that leave it on.
 _VERIFICATION = {
     "enable_ssl_certificate_verification": ("true", "1", "yes", "on"),
@@ -26,14 +34,15 @@ _TOKEN_PROVIDER = "token_provider"  # noqa: S105 - the name of a setting
 def permitted(values: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the variables that a found file may set, and the names of the others.
 
-    It names no folder to write to, does not turn verification off, chooses no code and adds nothing to what may leave.
+    It names no folder to write to and no file to send as a key, does not turn verification or encryption off, chooses
+    no code and adds nothing to what may leave.
     """
     kept = {name: text for name, text in values.items() if _may_set(name, text)}
     return kept, tuple(sorted(name for name in values.keys() - kept.keys() if values[name].strip()))
 
 
 def _may_set(name: str, text: str) -> bool:
-    if name in FOLDERS or name == environment.NODE_TYPES:
+    if name in FOLDERS or name in _NOT_OURS:
         return False
     if not name.startswith(_KAFKA):
         return True
@@ -44,17 +53,14 @@ def _may_set(name: str, text: str) -> bool:
 
 
 def connection_of(
-    environ: Mapping[str, str], file: Mapping[str, str], *, servers_given: bool
+    environ: Mapping[str, str], file: Mapping[str, str], *, is_given: bool
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return a found file's variables without those of a connection that is named elsewhere, and their names.
 
-    A connection comes from one source whole: if an argument or the environment names the servers or the endpoint, the
-    file sets nothing of it. A variable that says what the environment says is not named.
+    A connection comes from one source whole: if an argument (``is_given``) or the environment names the servers, the
+    endpoint or a project key, the file sets nothing of it. A variable that says what the environment says is not named.
     """
-    named = servers_given or any(
-        environ.get(name, "").strip() for name in (environment.BOOTSTRAP_SERVERS, environment.PREFIX + "ENDPOINT")
-    )
-    if not named:
+    if not is_given and not any(environ.get(name, "").strip() for name in _NAMES_IT):
         return dict(file), ()
     kept = {name: text for name, text in file.items() if not _is_of_connection(name)}
     left = (name for name in file.keys() - kept.keys() if file[name].strip() not in ("", environ.get(name, "").strip()))

@@ -26,15 +26,18 @@ _RETRY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One delivered event. ``sent_at_ms`` is the time of Kafka's acknowledgement, in milliseconds since 1970."""
+    """One delivered event. ``sent_at_ms`` is the time of the acknowledgement, in milliseconds since 1970.
+
+    Of an event that a gateway took, ``topic`` is ``gateway``; its partition and offset are not known.
+    """
 
     sent_at_ms: int
     event: str
     event_id: str
     schema_fingerprint: str
     topic: str
-    partition: int
-    offset: int
+    partition: int | None
+    offset: int | None
     record: Mapping[str, Any]
 
 
@@ -65,8 +68,8 @@ class Ledger:
             "eventId": encoded.event_id,
             "schema": shown.schema_fingerprint,
             "topic": delivery.topic,
-            "partition": delivery.partition,
-            "offset": delivery.offset,
+            "partition": None if delivery.partition < 0 else delivery.partition,
+            "offset": None if delivery.offset < 0 else delivery.offset,
             "record": shown.record,
         }
         self._lines.append(json.dumps(entry, separators=(",", ":")) + "\n")

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowise_telemetry import environment, found_file
+
+if TYPE_CHECKING:
+    from flowise_telemetry_transport.gateway.settings import GatewaySettings
 
 __all__ = ["Limits", "ProducerSettings"]
 
@@ -34,18 +38,20 @@ class Limits:
 class ProducerSettings:
     """The settings of one ``Telemetry``.
 
-    ``kafka`` holds the variables that the transport reads (servers, client, ``FLOWISE_TELEMETRY_KAFKA_*``). ``environ``
-    is the environment over the variables of ``.env``. The repr shows neither, nor the servers: they may hold passwords.
+    ``connection`` holds the variables that the transport reads (servers or endpoint, key, client,
+    ``FLOWISE_TELEMETRY_KAFKA_*``). ``environ`` is the environment over the variables of ``.env``. The repr shows
+    neither, nor servers and endpoint: they may hold passwords.
     ``passed_over`` names the variables of a ``.env`` in the working directory that have no effect. ``given`` are client
     settings of the program, which override the variables.
     """
 
     bootstrap_servers: str = field(repr=False)
+    endpoint: str = field(repr=False)
     given_topic: str
     debug: bool
     spool_dir: Path | None
     ledger_path: Path | None
-    kafka: Mapping[str, str] = field(repr=False)
+    connection: Mapping[str, str] = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
     passed_over: tuple[str, ...] = ()
     given: Mapping[str, object] = field(default_factory=dict, repr=False)
@@ -59,6 +65,11 @@ class ProducerSettings:
         return self.given_topic or EVENTS_TOPIC
 
     @property
+    def has_somewhere(self) -> bool:
+        """True if there is somewhere to send events: servers, an endpoint, or stderr."""
+        return bool(self.bootstrap_servers or self.endpoint or self.debug)
+
+    @property
     def spool_has_files(self) -> bool:
         """True if there is a spool folder with a file in it."""
         if self.spool_dir is None or self.debug:
@@ -67,6 +78,13 @@ class ProducerSettings:
             return any(self.spool_dir.iterdir())
         except OSError:
             return False
+
+    def gateway(self) -> GatewaySettings:
+        """Return address and key of the gateway, and the proxy to it. Raises ``ConfigurationError``."""
+        from flowise_telemetry_transport.gateway.settings import GatewaySettings
+
+        # The variables of a proxy are nobody's but the environment's: of a .env only ours are read.
+        return GatewaySettings.from_env(self.connection, given=self.given, proxies=self.environ)
 
     @classmethod
     def read(
@@ -79,30 +97,63 @@ class ProducerSettings:
         bootstrap_servers: str | None = None,
         topic: str | None = None,
         kafka: Mapping[str, object] | None = None,
+        endpoint: str | None = None,
+        project_key: str | None = None,
+        project_key_file: str | Path | None = None,
+        allow_http: bool | None = None,
         spool_dir: str | Path | None = None,
         ledger_path: str | Path | None = None,
     ) -> ProducerSettings:
         """Return the settings: arguments override the environment, which overrides the ``.env`` file.
 
         A connection comes whole from one source, unless the program ``named`` the file. ``passed_over`` names what the
-        reader of the file has left out.
+        reader of the file has left out. Servers and endpoint exclude each other: the first of arguments, environment
+        and file that names either decides; one that names both is refused when the connection is made.
         """
+        given = {
+            environment.BOOTSTRAP_SERVERS: bootstrap_servers,
+            environment.ENDPOINT: endpoint,
+            environment.PROJECT_KEY: project_key,
+            environment.PROJECT_KEY_FILE: None if project_key_file is None else str(project_key_file),
+            environment.ALLOW_HTTP: None if allow_http is None else str(allow_http),
+        }
         if not named:
-            env_file, left = found_file.connection_of(environ, env_file, servers_given=bool(bootstrap_servers))
+            env_file, left = found_file.connection_of(environ, env_file, is_given=any(given.values()))
             passed_over = tuple(sorted({*passed_over, *left}))
         merged = environment.over_file(environ, env_file)
-        if bootstrap_servers is not None:
-            merged[environment.BOOTSTRAP_SERVERS] = bootstrap_servers
+        _give(merged, given)
+        _choose_way(merged, given, environ, env_file)
         spool = spool_dir if spool_dir is not None else merged.get(environment.SPOOL_DIR, "").strip()
         ledger = ledger_path if ledger_path is not None else merged.get(environment.LOG, "").strip()
         return cls(
             bootstrap_servers=merged.get(environment.BOOTSTRAP_SERVERS, "").strip(),
+            endpoint=merged.get(environment.ENDPOINT, "").strip(),
             given_topic=topic or merged.get(environment.TOPIC, "").strip(),
             debug=bool(environment.is_set(merged, environment.DEBUG)),
             spool_dir=Path(spool) if spool else None,
             ledger_path=Path(ledger) if ledger else None,
-            kafka={name: text for name, text in merged.items() if name.startswith(environment.PREFIX)},
+            connection={name: text for name, text in merged.items() if name.startswith(environment.PREFIX)},
             environ=merged,
             passed_over=passed_over,
             given=dict(kafka or {}),
         )
+
+
+def _give(merged: dict[str, str], given: Mapping[str, str | None]) -> None:
+    """Put what the program gave over all else; a key of the environment never stands beside one that was given."""
+    if given[environment.PROJECT_KEY] or given[environment.PROJECT_KEY_FILE]:
+        merged.pop(environment.PROJECT_KEY, None)
+        merged.pop(environment.PROJECT_KEY_FILE, None)
+    merged.update({name: text for name, text in given.items() if text is not None})
+
+
+def _choose_way(merged: dict[str, str], *sources: Mapping[str, str | None]) -> None:
+    """Leave servers or endpoint as the first source has them that names either."""
+    ways = (environment.BOOTSTRAP_SERVERS, environment.ENDPOINT)
+    for source in sources:
+        named = [name for name in ways if (source.get(name) or "").strip()]
+        if named:
+            for name in ways:
+                if name not in named:
+                    merged.pop(name, None)
+            return

@@ -45,8 +45,8 @@ _EVENT_TYPES = frozenset(EVENT_CLASSES.values())
 class Telemetry:
     """The app's way to send events; does nothing at all while telemetry is off.
 
-    It is off if someone opted out (``consent`` says who) or no bootstrap servers are set. Settings are read here and
-    never again, except that a later opt-out is obeyed: events that wait are then dropped as ``opted_out``.
+    It is off if someone opted out (``consent`` says who) or neither servers nor endpoint are set. Settings are read
+    here and never again, except that a later opt-out is obeyed: events that wait are then dropped as ``opted_out``.
 
     ``app_version`` fills the events' ``version``, as the schemas take it: ``3.0.1rc1`` becomes ``3.0.1-rc.1``. With
     what is no version nothing is sent, which one WARNING says.
@@ -54,7 +54,9 @@ class Telemetry:
     Arguments override the environment, which overrides the ``.env`` file (``env_file``, else ``.env`` in the working
     directory); but no argument overrides an opt-out. A ``.env`` that was not named sets less: no folder to write to,
     and nothing of a connection that an argument or the environment names. ``kafka`` are further settings of the client,
-    such as ``{"security_protocol": "SASL_SSL", "token_provider": function}``. ``enabled`` takes what the environment
+    such as ``{"security_protocol": "SASL_SSL", "token_provider": function}``. ``endpoint``, with ``project_key`` or
+    ``project_key_file``, is a gateway in place of the servers (``https://host``); ``allow_http`` lets the key travel in
+    clear. ``enabled`` takes what the environment
     takes (``True``, 1, ``"yes"``, …); what is not plainly a yes is a no, except None, the default. ``environ`` replaces
     ``os.environ``.
 
@@ -84,6 +86,10 @@ class Telemetry:
         bootstrap_servers: str | None = None,
         topic: str | None = None,
         kafka: Mapping[str, object] | None = None,
+        endpoint: str | None = None,
+        project_key: str | None = None,
+        project_key_file: str | Path | None = None,
+        allow_http: bool | None = None,
         strict: bool = False,
         enabled: bool | int | str | None = None,
         env_file: str | Path | None = None,
@@ -116,6 +122,10 @@ class Telemetry:
             bootstrap_servers=bootstrap_servers,
             topic=topic,
             kafka=kafka,
+            endpoint=endpoint,
+            project_key=project_key,
+            project_key_file=project_key_file,
+            allow_http=allow_http,
             spool_dir=spool_dir,
             ledger_path=ledger_path,
         )
@@ -132,6 +142,7 @@ class Telemetry:
                 **self._read_settings.keywords,
                 **self._given_content,
                 "kafka": None,  # may hold a password, or a function that makes tokens
+                "project_key": None,
                 "app_version": self._app_version,
                 "strict": strict,
                 "enabled": enabled,
@@ -148,7 +159,8 @@ class Telemetry:
         if self._active and strict:
             self._check_settings()
         elif self._consent.enabled and not self._active:
-            logger.debug("telemetry: nothing is sent because %s is not set", environment.BOOTSTRAP_SERVERS)
+            ways = environment.BOOTSTRAP_SERVERS, environment.ENDPOINT
+            logger.debug("telemetry: nothing is sent because neither %s nor %s is set", *ways)
         self._begin()
         lifecycle.register(self)
         if self._active:
@@ -164,8 +176,8 @@ class Telemetry:
             named=file.named,
             passed_over=file.passed_over if on else (),
         )
-        somewhere = self._settings.bootstrap_servers or self._settings.debug or self._writer_factory
-        self._active = on and bool(somewhere and self._app_version)
+        somewhere = self._settings.has_somewhere or self._writer_factory is not None
+        self._active = on and somewhere and bool(self._app_version)
         self._content = self._read_content() if on and (self._active or self._strict) else Content.strictest()
         if not on:
             self._switch.forget_spool(self._given_spool_dir)
@@ -434,10 +446,14 @@ class Telemetry:
         return opt_out is None
 
     def _check_settings(self) -> None:
-        if self._settings.bootstrap_servers and self._writer_factory is None:
+        if self._writer_factory is not None:
+            return
+        if self._settings.endpoint:
+            self._settings.gateway()
+        elif self._settings.bootstrap_servers:
             from flowise_telemetry_transport.settings import KafkaSettings
 
-            KafkaSettings.from_env(self._settings.kafka, given=self._settings.given)
+            KafkaSettings.from_env(self._settings.connection, given=self._settings.given)
 
     def _after_fork_in_child(self, *, usable: bool) -> None:
         if self._pid == os.getpid():

@@ -252,7 +252,7 @@ class Trial:
                 entry.event_id: Acknowledged(entry.partition, entry.offset, entry.record)
                 for app in folders.values()
                 for entry in app.ledger()
-                if entry.event in catalog().events
+                if entry.event in catalog().events and entry.partition is not None and entry.offset is not None
             },
             ended=dict(app.ended for app in self.apps if app.ended is not None),
             junk=frozenset(self.junk),

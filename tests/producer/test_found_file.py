@@ -18,6 +18,7 @@ CONNECTION = {
     "FLOWISE_TELEMETRY_CLIENT": "librdkafka",
     "FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL": "http://theirs",
     "FLOWISE_TELEMETRY_ENDPOINT": "https://theirs",
+    "FLOWISE_TELEMETRY_PROJECT_KEY": "their-key",
     f"{K}METADATA_BROKER_LIST": "theirs:9092",
     f"{K}metadata.broker.list": "theirs:9092",
     f"{K}PLUGIN_LIBRARY_PATHS": "theirs.so",
@@ -68,8 +69,8 @@ def test_it_touches_no_connection_that_is_named_elsewhere(
     else:
         found = settings_of({**environ, "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "ours:9092"})
     assert (found.bootstrap_servers, found.passed_over) == ("ours:9092", (name,))
-    assert KafkaSettings.from_env(found.kafka) == KafkaSettings(bootstrap_servers=("ours:9092",))
-    assert name not in found.kafka or found.kafka[name] == "ours:9092"
+    assert KafkaSettings.from_env(found.connection) == KafkaSettings(bootstrap_servers=("ours:9092",))
+    assert name not in found.connection or found.connection[name] == "ours:9092"
     assert [record.levelname for record in caplog.records if name in record.getMessage()] == ["WARNING"]
 
 
@@ -98,7 +99,7 @@ def test_where_it_names_the_connection_its_client_settings_hold(
             f"{K}LINGER_MS": "7",
         },
     )
-    kafka = KafkaSettings.from_env(settings_of(environ).kafka)
+    kafka = KafkaSettings.from_env(settings_of(environ).connection)
     assert (kafka.sasl_password, kafka.security_protocol, kafka.options) == ("hush", "SASL_SSL", {"linger_ms": "7"})
 
 
@@ -134,10 +135,10 @@ def test_an_opt_out_that_an_earlier_release_stored_where_it_says_still_counts(
 def test_it_turns_no_verification_off(name: str, environ: dict[str, str], working_directory: Path) -> None:
     values = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "theirs:9092", f"{K}SECURITY_PROTOCOL": "SSL"}
     file = write(working_directory, {**values, name: VERIFICATION[name]})
-    assert KafkaSettings.from_env(settings_of(environ).kafka).options == {}
-    assert KafkaSettings.from_env(settings_of(environ, env_file=file).kafka).options
+    assert KafkaSettings.from_env(settings_of(environ).connection).options == {}
+    assert KafkaSettings.from_env(settings_of(environ, env_file=file).connection).options
     write(working_directory, {**values, f"{K}SSL_CHECK_HOSTNAME": "true"})
-    assert KafkaSettings.from_env(settings_of(environ).kafka).options == {"ssl_check_hostname": "true"}
+    assert KafkaSettings.from_env(settings_of(environ).connection).options == {"ssl_check_hostname": "true"}
 
 
 @pytest.mark.parametrize("source", ["found", "named", "environment"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,15 +27,20 @@ from flowise_telemetry_transport import (
     open_reader,
     open_writer,
 )
+from flowise_telemetry_transport.gateway import open_gateway_writer
+from flowise_telemetry_transport.gateway.settings import GatewaySettings
 from tests.services.kafka import KafkaService
+from tests.transport.gateway.server import KEY, GatewayServer, serving
 
 __all__ = [
     "BACKENDS",
     "COOPERATIVE_BACKENDS",
     "EMBEDDED_BACKENDS",
     "GROUP_BACKENDS",
+    "WRITING_BACKENDS",
     "Backend",
     "ClusterBackend",
+    "GatewayBackend",
     "InFlight",
     "MemoryBackend",
     "read",
@@ -45,6 +51,8 @@ __all__ = [
 
 PATIENCE_SECONDS = 30.0
 
+# What writes and cannot read: its tests read by what is behind it.
+WRITING_BACKENDS = ("gateway",)
 BACKENDS = ("kafka-python ladder", "librdkafka ladder", "kafka-python embedded", "librdkafka embedded", "memory")
 EMBEDDED_BACKENDS = ("kafka-python embedded", "librdkafka embedded")
 # No promise needs groups on librdkafka's mock cluster, where a rebalance takes seconds and some requests are refused:
@@ -166,6 +174,28 @@ class MemoryBackend:
 
     def close(self) -> None:
         pass
+
+
+class GatewayBackend(MemoryBackend):
+    """The gateway's client with a gateway in front of the in-memory broker; the topic is the latest that was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self._gateway = self._stack.enter_context(serving(GatewayServer(broker=self.broker)))
+
+    def writer(self, **options: Any) -> RecordWriter:
+        settings = GatewaySettings(endpoint=self._gateway.url, project_key=KEY)
+        writer = open_gateway_writer(settings, **options)
+        self._stack.callback(writer.close, timeout_seconds=5)
+        return writer
+
+    def new_topic(self, **configs: str) -> str:
+        self._gateway.topic = super().new_topic(**configs)
+        return self._gateway.topic
+
+    def close(self) -> None:
+        self._stack.close()
 
 
 @dataclass

@@ -28,8 +28,8 @@ def test_a_key_may_be_sent_again_when_its_record_was_delivered(backend: Backend)
         assert [delivery.offset for delivery in deliveries.accepted] == [offset]
 
 
-def test_many_threads_send_and_every_record_is_reported(backend: Backend) -> None:
-    topic, writer = backend.new_topic(), backend.writer()
+def test_many_threads_send_and_every_record_is_reported(writing_backend: Backend) -> None:
+    topic, writer = writing_backend.new_topic(), writing_backend.writer()
     called = [InFlight() for _ in range(4)]
 
     def work(number: int) -> None:
@@ -43,7 +43,7 @@ def test_many_threads_send_and_every_record_is_reported(backend: Backend) -> Non
         thread.join()
     assert writer.flush(timeout_seconds=PATIENCE_SECONDS) == 0
     assert [len(deliveries.accepted) for deliveries in called] == [100] * 4
-    reader = backend.reader()
+    reader = writing_backend.reader()
     ends = reader.end_offsets(reader.partitions_of(topic))
     assert sum(ends.values()) == 400
     assert set(ends) == {TopicPartition(topic, number) for number in range(4)}

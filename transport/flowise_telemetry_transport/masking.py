@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["MASK", "is_secret_name", "mask_servers", "mask_values"]
+__all__ = ["MASK", "is_secret_name", "mask_endpoint", "mask_servers", "mask_values"]
 
 MASK = "***"
 
-_SECRET_WORDS = ("password", "passphrase", "secret", "token", "pem", "sasl_jaas", "oauthbearer_config")
+_SECRET_WORDS = ("password", "passphrase", "secret", "token", "pem", "sasl_jaas", "oauthbearer_config", "project_key")
 _SERVER = re.compile(r"\s*(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)?(:[0-9]{1,6})?\s*")
+_ENDPOINT = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]*)://(.*@)?(\[[0-9A-Fa-f:.]+\](?::[0-9]{1,6})?|[A-Za-z0-9._-]+(?::[0-9]{1,6})?)"
+    r"(/[A-Za-z0-9._~/-]*)?(.+)?",
+    re.DOTALL,
+)
 _SHORTEST_CHARACTERS = 4  # a shorter secret is part of too many words
 
 
@@ -34,6 +39,15 @@ def mask_servers(text: str) -> str:
             break
         shown.append(server)
     return f"{MASK}@{','.join(shown)}" if at else ",".join(shown)
+
+
+def mask_endpoint(text: str) -> str:
+    """Return the address of a gateway for messages: scheme, host, port and path, with ``***`` for all else."""
+    found = _ENDPOINT.fullmatch(text.strip())
+    if found is None:
+        return MASK
+    scheme, login, host, path, rest = found.groups()
+    return f"{scheme}://{f'{MASK}@' if login else ''}{host}{path or ''}{MASK if rest else ''}"
 
 
 def mask_values(text: str, secrets: Iterable[str | None]) -> str:

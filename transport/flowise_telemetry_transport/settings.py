@@ -236,6 +236,11 @@ class KafkaSettings:
         """
         source = f"{prefix}BOOTSTRAP_SERVERS"
         if not environ.get(source, "").strip():
+            if environ.get(f"{prefix}ENDPOINT", "").strip():
+                raise ConfigurationError(
+                    f"{source} is not set, and {prefix}ENDPOINT names a gateway, which only takes records: give"
+                    " host:port[,host:port…] of the cluster behind it to read or administer topics"
+                )
             raise ConfigurationError(f"{source} is not set: give host:port[,host:port…]")
         chosen: dict[str, Any] = {
             "bootstrap_servers": parse_bootstrap_servers(environ[source], source=source),

@@ -44,4 +44,5 @@ def log(*, file: Path | None, last: int, as_json: bool) -> None:
 
 
 def _line(entry: LedgerEntry) -> str:
-    return f"{entry.topic}[{entry.partition}]@{entry.offset} {entry.event} {json.dumps(entry.record)}"
+    place = "" if entry.partition is None else f"[{entry.partition}]@{entry.offset}"
+    return f"{entry.topic}{place} {entry.event} {json.dumps(entry.record)}"

@@ -43,14 +43,16 @@ def status(*, env_file: Path | None, app_version: str | None, connect: bool, as_
     if found.enabled and app_version is not None and found.app_version is None:
         state = f"on, but nothing is sent: {NOT_A_VERSION}"
     elif found.enabled and not found.active:
-        state = "on, but nothing is sent: FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS is not set"
+        state = (
+            "on, but nothing is sent: neither FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS nor FLOWISE_TELEMETRY_ENDPOINT is set"
+        )
     else:
         state = "on" if found.enabled else "off"
     lines = [
         ("telemetry", state),
         ("decided by", found.decided_by),
-        ("Kafka", found.bootstrap_servers or "none"),
-        ("topic", found.topic),
+        ("gateway", found.endpoint) if found.endpoint else ("Kafka", found.bootstrap_servers or "none"),
+        ("topic", "the gateway's" if found.endpoint else found.topic),
         ("debug", "events are printed to stderr instead of sent" if found.debug else "no"),
         ("instance id", f"{found.instance_id} until the end of the month" if found.instance_id else "none yet"),
         ("local secret", found.secret_file or "none"),

@@ -60,6 +60,7 @@ class PartedWrite:
         self._batch = batch
         self._size = size
         self._parts: deque[_Part] = deque([batch.frames] if batch.frames else [])
+        self._attempt: Batch | None = None
         self._is_advanced = False
         self.counts: tuple[Counter[str], Counter[str], Counter[str]] = Counter(), Counter(), Counter()
 
@@ -79,6 +80,8 @@ class PartedWrite:
     def step(self) -> None:
         """Write the next part, or halve it where one of its rows is refused.
 
+        A part that failed is written again as the very same batch: a sink may go on with it where it stopped.
+
         Raises ``SinkTooSlowError``, and tries half of the part at the next call; ``RowRefusedError`` for a row alone;
         other errors of ``Sink.write``.
         """
@@ -87,8 +90,10 @@ class PartedWrite:
         part = self._parts[0] if self._parts else {}
         is_last = len(self._parts) <= 1
         rows, begun = _rows(part), self._size.monotonic()
+        if self._attempt is None:
+            self._attempt = self._batch_of(part, is_last=is_last)
         try:
-            result = self._sink.write(self._batch_of(part, is_last=is_last))
+            result = self._sink.write(self._attempt)
         except SinkTooSlowError:
             if rows > 1:
                 self._size.was_too_slow(rows, self._size.monotonic() - begun)
@@ -104,11 +109,13 @@ class PartedWrite:
         self._is_advanced = is_last
         for counter, counted in zip(self.counts, (result.written, result.duplicates, result.erased), strict=True):
             counter.update(counted)
+        self._attempt = None
         if self._parts:
             self._parts.popleft()
 
     def leave_out(self, letters: pl.DataFrame | None = None) -> None:
         """Go on without the next part; the last one accounts for it by these letters."""
+        self._attempt = None
         self._parts.popleft()
         if letters is not None:
             before = [] if self._batch.letters is None else [self._batch.letters]
@@ -120,6 +127,7 @@ class PartedWrite:
         return replace(self._batch, frames=part, offsets={}, letters=None)
 
     def _halve(self) -> None:
+        self._attempt = None
         part = self._parts.popleft()
         middle, first, second = _rows(part) // 2, {}, {}
         for event, frame in part.items():

@@ -14,7 +14,7 @@ from flowise_telemetry.consent.env_file import read_env_file
 from flowise_telemetry.consent.stored_choice import choice_path
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret, secret_path
 from flowise_telemetry.settings import ProducerSettings
-from flowise_telemetry_transport.masking import mask_servers
+from flowise_telemetry_transport.masking import mask_endpoint, mask_servers
 
 __all__ = ["Status", "status", "why_no_connection"]
 
@@ -24,9 +24,10 @@ class Status:
     """The state of telemetry for a working directory and an environment.
 
     ``enabled`` tells if events may be sent, ``decided_by`` who decided that. ``active`` is False also if a
-    ``Telemetry`` would have nowhere to send (no servers, no debug). ``instance_id`` is this month's; None while there
-    is no local secret. ``spooled_events`` counts those in ``spool_dir`` that ended processes left. ``app_version`` is
-    the given one as the schemas take it; None if none was given, or if it is no version: then nothing is sent.
+    ``Telemetry`` would have nowhere to send (no servers, no endpoint, no debug). ``instance_id`` is this month's; None
+    while there is no local secret. ``spooled_events`` counts those in ``spool_dir`` that ended processes left.
+    ``app_version`` is the given one as the schemas take it; None if none was given, or if it is no version: then
+    nothing is sent.
     ``passed_over`` names the variables of a ``.env`` in the working directory that have no effect.
     """
 
@@ -34,6 +35,7 @@ class Status:
     decided_by: str
     active: bool
     bootstrap_servers: str
+    endpoint: str
     topic: str
     debug: bool
     env_file: Path
@@ -63,10 +65,9 @@ def status(
     return Status(
         enabled=consent.enabled,
         decided_by=consent.decided_by,
-        active=consent.enabled
-        and bool(settings.bootstrap_servers or settings.debug)
-        and (app_version is None or version is not None),
+        active=consent.enabled and settings.has_somewhere and (app_version is None or version is not None),
         bootstrap_servers=mask_servers(settings.bootstrap_servers),
+        endpoint=mask_endpoint(settings.endpoint) if settings.endpoint else "",
         topic=settings.topic,
         debug=settings.debug,
         env_file=file.path,
@@ -84,9 +85,10 @@ def status(
 def why_no_connection(*, environ: Mapping[str, str] | None = None, env_file: str | Path | None = None) -> str | None:
     """Connect and log in as a ``Telemetry`` created here would, for at most a few seconds; None if that works.
 
-    Otherwise the reason. Nothing is sent; nothing is connected while telemetry is off or has no servers.
+    Otherwise the reason. Nothing is sent; nothing is connected while telemetry is off or has neither servers nor
+    endpoint.
     """
-    from flowise_telemetry_schemas.errors import ConfigurationError
+    from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError
     from flowise_telemetry_transport.diagnosis.explain import diagnose
     from flowise_telemetry_transport.settings import KafkaSettings
 
@@ -95,8 +97,14 @@ def why_no_connection(*, environ: Mapping[str, str] | None = None, env_file: str
     if not (consent := decide(environ, lambda: file)).enabled:
         return f"not tried: telemetry is off ({consent.decided_by})"
     settings = ProducerSettings.read(environ, file.values, named=file.named, passed_over=file.passed_over)
+    reason: TelemetryError | None
     try:
-        reason = diagnose(KafkaSettings.from_env(settings.kafka))
+        if settings.endpoint:
+            from flowise_telemetry_transport.gateway.check import why_unusable
+
+            reason = why_unusable(settings.gateway())
+        else:
+            reason = diagnose(KafkaSettings.from_env(settings.connection))
     except ConfigurationError as error:
         return str(error)
     return None if reason is None else str(reason)

@@ -89,12 +89,13 @@ def assemble(
             topic=settings.topic,
             pending=pending,
             make_writer=make_writer,
-            batch_bound=BatchBound(is_kept=writer_factory is None),
+            # A gateway's client halves its batches by itself.
+            batch_bound=BatchBound(is_kept=writer_factory is None and not settings.endpoint),
             wakeup=wakeup,
             on_connected=lambda: lifecycle.connected(queue),
             ledger=_ledger(settings, limits),
             explain=None
-            if settings.debug or writer_factory is not None or in_sub_interpreter()
+            if settings.debug or settings.endpoint or writer_factory is not None or in_sub_interpreter()
             else _explain_with(settings),
             aside=settings.spool_dir is not None and not in_sub_interpreter(),
         ),
@@ -131,7 +132,7 @@ def _explain_with(settings: ProducerSettings) -> Explain:
             from flowise_telemetry_transport.errors import TransportError
             from flowise_telemetry_transport.settings import KafkaSettings
 
-        kafka = KafkaSettings.from_env(settings.kafka, given=settings.given)
+        kafka = KafkaSettings.from_env(settings.connection, given=settings.given)
         if error is None:
             return diagnose(kafka)
         return explained(error, kafka) if isinstance(error, TransportError) else error
@@ -148,11 +149,15 @@ def _open_writer(
         return DebugWriter()
     if writer_factory is not None:
         return writer_factory()
+    if settings.endpoint:
+        from flowise_telemetry.delivery.gateway import open_gateway
+
+        return open_gateway(settings, buffer_bytes=limits.buffer_max_bytes)
     from flowise_telemetry.delivery.kafka import open_kafka_writer
 
     open_sized = functools.partial(
         open_kafka_writer,
-        settings.kafka,
+        settings.connection,
         given=settings.given,
         buffer_bytes=limits.buffer_max_bytes,
         batch_bytes=batch_bytes,

@@ -46,23 +46,25 @@ def app():
         "made": made,
         "threads": threading.active_count() - 1,
         "files": sorted(set(os.listdir("/proc/self/fd")) - files),
-        "modules": sorted(m for m in sys.modules if m.partition(".")[0] in ("kafka", "confluent_kafka", "sqlite3")),
+        "modules": sorted(m for m in sys.modules if m.partition(".")[0] in
+                          ("kafka", "confluent_kafka", "sqlite3", "ssl", "http") or ".gateway" in m),
     }
 
 child = os.fork()
 if child == 0:
     os.write(write, json.dumps(app()).encode())
-    telemetry.close()
+    telemetry.close(timeout_seconds=0.5)
     os._exit(0)
 os.waitpid(child, 0)
 found = [json.loads(os.read(read, 65536))]
 found.append(app())
 telemetry.flush(0.2)
-telemetry.close()
+telemetry.close(timeout_seconds=0.5)
 print(json.dumps(found))
 """
 
-WAYS = {
+GATEWAY: dict[str, object] = {"endpoint": "http://127.0.0.1:1", "project_key": "a-key"}
+WAYS: dict[str, tuple[str, dict[str, str], dict[str, object], bool]] = {
     "environment, set before import": ("before import", {"DISABLE_FLOWISE_TELEMETRY": "true"}, {}, False),
     "environment, set after import": ("after import", {"DISABLE_FLOWISE_TELEMETRY": "true"}, {}, False),
     "environment, set after start": ("after start", {"DISABLE_FLOWISE_TELEMETRY": "true"}, {}, False),
@@ -70,8 +72,12 @@ WAYS = {
     ".env": (".env", {}, {}, False),
     "stored choice": ("stored", {}, {}, False),
     "argument": ("argument", {}, {"enabled": False}, False),
+    "environment, where a gateway is named": ("before import", {"DISABLE_FLOWISE_TELEMETRY": "true"}, GATEWAY, False),
+    "argument, where a gateway is named": ("argument", {}, GATEWAY | {"enabled": False}, False),
     "on": ("on", {}, {}, True),
+    "on, with a gateway": ("on", {}, GATEWAY, True),
 }
+ON = ("on", "on, with a gateway")
 
 
 def run_app(way: str, folder: Path, *, audit: bool, before: tuple[str, ...] = ()) -> list[dict[str, object]]:
@@ -101,7 +107,7 @@ def run_app(way: str, folder: Path, *, audit: bool, before: tuple[str, ...] = ()
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    if way != "on":  # where it is on, no broker answers, which is said once
+    if way not in ON:  # where it is on, no broker answers, which is said once
         assert run.stderr == ""
     found: list[dict[str, object]] = json.loads(run.stdout)
     return found
@@ -117,7 +123,7 @@ def left_behind(folder: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way != "on"])
+@pytest.mark.parametrize("way", [way for way in WAYS if way not in ON])
 def test_off_makes_nothing_as_seen_from_inside(way: str, tmp_path: Path) -> None:
     nothing = {"made": [], "threads": 0, "files": [], "modules": []}
     assert run_app(way, tmp_path, audit=True) == [nothing, nothing]
@@ -125,11 +131,12 @@ def test_off_makes_nothing_as_seen_from_inside(way: str, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_look_from_inside_would_see_it(tmp_path: Path) -> None:
-    child, parent = run_app("on", tmp_path, audit=True)
+@pytest.mark.parametrize(("way", "client"), [("on", "kafka"), ("on, with a gateway", "http")])
+def test_the_look_from_inside_would_see_it(way: str, client: str, tmp_path: Path) -> None:
+    child, parent = run_app(way, tmp_path, audit=True)
     for found in (child, parent):
         assert found["threads"]
-        assert "kafka" in str(found["modules"])
+        assert client in str(found["modules"])
         assert "socket" in str(found["made"])
     assert "instance-secret" in str(child["made"])  # the parent came later, and read it
     assert "config/instance-secret" in left_behind(tmp_path)
@@ -163,7 +170,7 @@ def traced(way: str, folder: Path) -> list[str]:
     return suspects
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way != "on"])
+@pytest.mark.parametrize("way", [way for way in WAYS if way not in ON])
 def test_off_makes_nothing_as_seen_by_strace(way: str, tmp_path: Path) -> None:
     assert traced(way, tmp_path) == []
 

@@ -12,7 +12,8 @@ and so many bytes; the length -1 means null, and no bytes follow. A record is::
       name         field        UTF-8, not null
       value        field
 
-The topic is the gateway's. It hands on key, value, headers and timestamp byte for byte.
+The topic is the gateway's. It hands on key, value, headers and timestamp byte for byte. A body without records asks
+whether the gateway works and takes the key.
 
 Status 200 says what became of each record, in JSON: ``{"accepted": 41, "refused": [{"index": 3, "reason":
 "constraint", "message": "…"}]}``. ``index`` counts from 0 in the order of the body, and each record is either
