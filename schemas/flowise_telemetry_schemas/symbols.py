@@ -49,7 +49,7 @@ def _of_fields(fields: tuple[Field, ...]) -> _Replace | None:
         return None
 
     def replaced(value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             return value
         return {**value, **{name: replace(value[name]) for name, replace in below.items() if name in value}}
 

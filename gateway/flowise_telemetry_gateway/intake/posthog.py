@@ -124,7 +124,9 @@ class PosthogIntake:
 
     def by_instance(self, kept: list[tuple[int, PosthogEvent]]) -> Mapping[str, int]:
         """Return how many events each sender has in it."""
-        return Counter(mapped.distinct_id for _, mapped in kept)
+        if len(kept) == 1:
+            return {kept[0][1].distinct_id: 1}
+        return Counter([mapped.distinct_id for _, mapped in kept])
 
     def _instance_of(self, distinct_id: str, occurred_at_ms: int) -> str:
         place = distinct_id, occurred_at_ms // _DAY_MS
