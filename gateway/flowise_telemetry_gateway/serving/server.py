@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowise_telemetry_gateway.serving.app import application
+from flowise_telemetry_gateway.serving.idle import IdleConnections
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -105,8 +106,10 @@ def serve(
         while not server.started and not serving.done():
             await asyncio.sleep(_LOOK_SECONDS / 10)
         on_start()
+        idle = IdleConnections(first_seconds=gateway.limits.body_seconds, seconds=_KEEP_ALIVE_SECONDS + 5)
         while not stop.is_set() and not serving.done():
             await asyncio.sleep(_LOOK_SECONDS)
+            idle.look(list(server.server_state.connections))
         server.should_exit = True
         await serving
 
