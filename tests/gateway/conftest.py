@@ -46,6 +46,7 @@ class World:
     broker: InMemoryBroker
     telemetry: Telemetry
     counters: GatewayCounters
+    gateway: Gateway
     stop: Callable[[], None]
 
     def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answered:
@@ -97,6 +98,7 @@ def make_gateway(broker: InMemoryBroker, tmp_path: Path) -> Iterator[MakeGateway
             metrics_token: bytes | None = None,
             producer_limits: Limits | None = None,
             port: int = 0,
+            tls_certificate: Path | None = None,
         ) -> World:
             limits = limits or GatewayLimits()
             telemetry = Telemetry(
@@ -122,10 +124,9 @@ def make_gateway(broker: InMemoryBroker, tmp_path: Path) -> Iterator[MakeGateway
             bound = bound_socket("127.0.0.1", port)
             opened.callback(bound.close)
             stop, started = threading.Event(), threading.Event()
+            options = {"metrics_token": metrics_token, "tls_certificate": tls_certificate}
             thread = threading.Thread(
-                target=serve,
-                args=(gateway, bound),
-                kwargs={"stop": stop, "on_start": started.set, "metrics_token": metrics_token},
+                target=serve, args=(gateway, bound), kwargs={"stop": stop, "on_start": started.set, **options}
             )
 
             def end() -> None:
@@ -136,6 +137,6 @@ def make_gateway(broker: InMemoryBroker, tmp_path: Path) -> Iterator[MakeGateway
             thread.start()
             opened.callback(end)
             assert started.wait(60.0)
-            return World(bound.getsockname()[1], broker, telemetry, counters, end)
+            return World(bound.getsockname()[1], broker, telemetry, counters, gateway, end)
 
         yield make

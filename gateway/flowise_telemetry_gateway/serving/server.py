@@ -86,12 +86,16 @@ def serve(
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         ssl_certfile=tls_certificate,
         ssl_keyfile=tls_key,
+        ssl_keyfile_password="-",  # noqa: S106 - no password: one would be asked for on the terminal
     )
     try:
         config.load()
     except OSError as error:  # ssl.SSLError is one
         why = getattr(error, "reason", None) or error.strerror or "it cannot be used"
-        raise ConfigurationError(f"{tls_certificate}: {why}", argument="tls_certificate") from None
+        raise ConfigurationError(
+            f"{tls_certificate}: {why}: name PEM files with the certificate's chain and its key, without a passphrase",
+            argument="tls_certificate",
+        ) from None
 
     class Server(uvicorn.Server):
         @contextmanager
