@@ -11,16 +11,26 @@ import hmac
 import secrets
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import polars as pl
 
+from flowise_telemetry_consumer.errors import SinkUnavailableError
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_schemas.json_mapping import rfc3339
 
-__all__ = ["ERASABLE_COLUMNS", "ERASURES_TABLE", "ErasedIds", "Erasure", "Erasures"]
+__all__ = [
+    "ERASABLE_COLUMNS",
+    "ERASURES_TABLE",
+    "MAX_LOOKS",
+    "ErasedIds",
+    "Erasure",
+    "Erasures",
+    "delete_found",
+    "moved_meanwhile",
+]
 
 ERASURES_TABLE = "flowise_telemetry_erasures"
 """Table of the hashes, one for all tables of a place, staging tables too. The first erasure makes it."""
@@ -28,7 +38,12 @@ ERASURES_TABLE = "flowise_telemetry_erasures"
 ERASABLE_COLUMNS = ("instance_id", "chatflow_id", "event_id")
 """Columns by whose value events can be erased."""
 
+MAX_LOOKS = 10
+"""Looks at all tables, of which each but the first follows a promotion during the one before."""
+
 _KEY_BYTES = 16
+
+_Found = TypeVar("_Found", bound=tuple[object, ...])
 
 
 class Erasure(NamedTuple):
@@ -125,6 +140,32 @@ class Erasures:
             for text in ids.drop_nulls().unique().to_list()
             if any(_hash(key, column, text) in hashes for key, hashes in by_key.items())
         ]
+
+
+def delete_found(
+    look: Callable[[], Iterable[tuple[_Found, int]]],
+    delete: Callable[[_Found], Iterator[Mapping[str, int]]],
+    shown: str,
+) -> Iterator[Mapping[str, int]]:
+    """Delete what ``look`` finds, each with the number of its rows; yield the steps of ``delete``.
+
+    Looks again where a step removed fewer: a promotion has exchanged the names of tables meanwhile.
+    """
+    for _ in range(MAX_LOOKS):
+        left = 0
+        for found, rows in look():
+            left += rows
+            for step in delete(found):
+                left -= sum(step.values())
+                yield step
+        if not left:
+            return
+    raise moved_meanwhile(shown)
+
+
+def moved_meanwhile(shown: str) -> SinkUnavailableError:
+    """Return the error of an erasure whose tables get other names all the time."""
+    return SinkUnavailableError(f"{shown}: its tables are promoted again and again; erase once that is over")
 
 
 def _any_of(frame: pl.DataFrame, ids: Mapping[str, Collection[str]]) -> pl.Series:

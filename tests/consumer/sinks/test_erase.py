@@ -223,3 +223,24 @@ def test_an_erasure_stands_after_a_whole_replay(erasable_url: str) -> None:
                 assert (replayed(staging).erased.total(), sorted(held_ids(staging))) == (3, accepted[3:])
             sink.promote("rebuilt")
             assert sorted(held_ids(sink)) == accepted[3:]
+
+
+@pytest.mark.parametrize("filled", [True, False], ids=["filled", "empty"])
+def test_a_promotion_in_the_middle_hides_nothing(erasable_url: str, filled: bool) -> None:
+    with closing(opened(erasable_url)) as sink:
+        assert isinstance(sink, Stageable)
+        sink.prepare(catalog())
+        sink.write(some())
+        with closing(sink.staging("next")) as staging:
+            staging.prepare(catalog())
+            if filled:
+                staging.write(some())
+            steps = iter(sink.erase(ids(instance_id=ENVELOPE.instance_id)))
+            counts = Counter(next(steps))
+            sink.promote("next")
+            for step in steps:
+                counts.update(step)
+            assert sorted(numbers(sink) + numbers(staging)) == sorted([3, 4, 5] * (1 + filled))
+            assert sum(counts.values()) == 3 * (1 + filled), "each is counted once"
+            for its in (sink, staging):
+                assert set(streams_of(its)["instance_id"]) <= {OTHER_INSTANCE}

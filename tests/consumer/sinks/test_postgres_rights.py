@@ -53,6 +53,15 @@ GRANTS = [
 ]
 
 
+DEFAULTS = re.findall(r"^(ALTER DEFAULT PRIVILEGES [^;]*);", (ROOT / "docs/sinks.md").read_text(), re.MULTILINE)
+OWNER = [
+    found
+    for found in re.findall(r"^(GRANT [^;]* TO telemetry_owner);", (ROOT / "docs/sinks.md").read_text(), re.MULTILINE)
+    if "telemetry.*" not in found
+]
+OLDER = [schema for schema in catalog() if schema.event != "tool_created"]
+
+
 @pytest.fixture
 def url(new_postgres_url: str) -> str:
     with closing(open_database(new_postgres_url)) as owner:
@@ -87,6 +96,59 @@ def grant(admin: psycopg.Connection[Any], role: str, name: str, without: str = "
                 .replace("DATABASE telemetry", f'DATABASE "{database}"')
                 .encode()
             )
+
+
+def in_database(admin: psycopg.Connection[Any], statement: str, roles: dict[str, str]) -> None:
+    """Run a statement of the guide with the names that this test has."""
+    for name, role in roles.items():
+        statement = statement.replace(f"telemetry_{name}", role)
+    admin.execute(statement.replace("DATABASE telemetry", f'DATABASE "{admin.info.dbname}"').encode())
+
+
+@pytest.fixture
+def roles(new_postgres_url: str) -> Iterator[dict[str, str]]:
+    """A role for each of the guide's, in a database where nobody may do anything by default."""
+    names = {name: f"{name}_{uuid.uuid4().hex[:12]}" for name in ("owner", *ACTS)}
+    with psycopg.connect(new_postgres_url, autocommit=True) as admin:
+        admin.execute(b"REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        admin.execute(f'REVOKE TEMPORARY ON DATABASE "{admin.info.dbname}" FROM PUBLIC'.encode())
+        for role in names.values():
+            admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{_PASSWORD}'".encode())
+        yield names
+        for role in names.values():
+            admin.execute(f"DROP OWNED BY {role} CASCADE".encode())
+            admin.execute(f"DROP ROLE {role}".encode())
+
+
+@pytest.mark.parametrize("once", [True, False], ids=["default-privileges", "grants-again"])
+def test_an_upgrade_by_the_owner_leaves_every_role_its_rights(
+    once: bool, new_postgres_url: str, roles: dict[str, str]
+) -> None:
+    def sink_of(name: str) -> DatabaseSink:
+        return open_database(changed(new_postgres_url, user=f"{roles[name]}:{_PASSWORD}"))
+
+    with psycopg.connect(new_postgres_url, autocommit=True) as admin:
+        for statement in OWNER:
+            in_database(admin, statement, roles)
+        with closing(sink_of("owner")) as older:
+            older.prepare(OLDER)
+        for _, statement in GRANTS:
+            in_database(admin, statement, roles)
+        if once:
+            for statement in DEFAULTS:
+                in_database(admin, statement, roles)
+        with closing(sink_of("writer")) as sink, pytest.raises(SinkError, match="permission denied"):
+            sink.prepare(catalog())  # before the owner
+        with closing(sink_of("owner")) as newer:
+            newer.prepare(catalog())
+        if not once:
+            with closing(sink_of("reader")) as sink, pytest.raises(SinkError, match="permission denied"):
+                list(sink.read("tool_created"))
+            for _, statement in GRANTS:
+                in_database(admin, statement, roles)
+        for name, act in ACTS.items():
+            with closing(sink_of(name)) as sink:
+                act(sink)
 
 
 @pytest.mark.parametrize("name", ACTS)

@@ -6,13 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from flowise_telemetry_consumer.errors import SinkUnavailableError
 from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.clickhouse.log import Entry, State
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name, text
 from flowise_telemetry_consumer.sinks.clickhouse.tables import columns_of, visible
 from flowise_telemetry_consumer.sinks.clickhouse.turn import Turn
-from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
+from flowise_telemetry_consumer.sinks.erasures import (
+    ERASURES_TABLE,
+    MAX_LOOKS,
+    ErasedIds,
+    Erasure,
+    Erasures,
+    moved_meanwhile,
+)
 from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema, catalog
 
@@ -24,7 +30,6 @@ REMAINS = (
 )
 
 _COLUMNS = Erasure._fields
-_LOOKS = 10
 
 
 class ServerErasures:
@@ -97,9 +102,11 @@ class ErasingServer(ABC):
         if not dry_run:
             with self._turn([]) as turn:
                 self._erasures.add(ids, token=f"erase:{turn.number}")
-        for _ in range(_LOOKS):
-            found = list(self._tables_with(ids))
-            for table, count, wanted in found:
+        for _ in range(MAX_LOOKS):
+            found = False
+            # One after the other, so that each is counted under the name that it has then.
+            for table, count, wanted in self._tables_with(ids):
+                found = True
                 if not dry_run:
                     # A lightweight DELETE would only hide them.
                     self._server.execute(f"ALTER TABLE {name(table)} DELETE WHERE {wanted} SETTINGS mutations_sync = 1")
@@ -107,7 +114,7 @@ class ErasingServer(ABC):
                     yield {table: count}
             if dry_run or not found:
                 return
-        raise SinkUnavailableError(f"{self._server.address.shown}: its tables are promoted again and again")
+        raise moved_meanwhile(self._server.address.shown)
 
     def erasures(self) -> list[Erasure]:
         """Return the hashes."""

@@ -20,7 +20,14 @@ from flowise_telemetry_consumer.sinks.delta.progress import Progress
 from flowise_telemetry_consumer.sinks.delta.rows import encoded, sorted_by_id
 from flowise_telemetry_consumer.sinks.delta.single_file import overwrite
 from flowise_telemetry_consumer.sinks.delta.store import Store
-from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
+from flowise_telemetry_consumer.sinks.erasures import (
+    ERASURES_TABLE,
+    MAX_LOOKS,
+    ErasedIds,
+    Erasure,
+    Erasures,
+    moved_meanwhile,
+)
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import EventSchema
 
@@ -122,24 +129,38 @@ class ErasingLake(ABC):
             if not dry_run:
                 self._settled()
                 self._erasures.add(ids)
-            # Listed now: who makes a table from here on knows the hashes.
-            tables = self._event_tables(sorted(self._known()))
-            if not dry_run:
-                for _, _, table in tables:
-                    table.fence()
-            for prefix, event, table in tables:
-                erased = ((file, _erased(self._store, table, file, ids)) for file in _candidates(table, ids))
-                found = [(file, rows) for file, rows in erased if rows.height]
-                if not dry_run and prefix == self._prefix and event != STREAMS_TABLE:
-                    self._file(_sums_of_others(self._store, table, event, [rows for _, rows in found], ids))
-                progress = Progress(self._store, prefix, self._store.url)
-                for file, rows in found:
-                    if not dry_run:
-                        _rewrite(self._store, table, file, ids)
-                        _record(progress, event, table)
-                        self._tables.pop(event, None)  # it remembers ids that are gone
-                    if event != STREAMS_TABLE:
-                        yield {prefix + event: rows.height}
+            for _ in range(MAX_LOOKS):
+                promotions = self._promotions()
+                yield from self._erase_tables(ids, dry_run=dry_run)
+                if dry_run or (self._promotions() == promotions and not promotions % 2):
+                    return
+                self._settled()
+            raise moved_meanwhile(self._store.url)
+
+    def _promotions(self) -> int:
+        """Return a number that grows with each promotion, and is odd while one is under way."""
+        live = Progress(self._store, "", self._store.url)
+        return live.state.exchanges if live.load() else 0
+
+    def _erase_tables(self, ids: ErasedIds, *, dry_run: bool) -> Iterator[Mapping[str, int]]:
+        # Listed now: who makes a table from here on knows the hashes.
+        tables = self._event_tables(sorted(self._known()))
+        if not dry_run:
+            for _, _, table in tables:
+                table.fence()
+        for prefix, event, table in tables:
+            erased = ((file, _erased(self._store, table, file, ids)) for file in _candidates(table, ids))
+            found = [(file, rows) for file, rows in erased if rows.height]
+            if not dry_run and prefix == self._prefix and event != STREAMS_TABLE:
+                self._file(_sums_of_others(self._store, table, event, [rows for _, rows in found], ids))
+            progress = Progress(self._store, prefix, self._store.url)
+            for file, rows in found:
+                if not dry_run:
+                    _rewrite(self._store, table, file, ids)
+                    _record(progress, event, table)
+                    self._tables.pop(event, None)  # it remembers ids that are gone
+                if event != STREAMS_TABLE:
+                    yield {prefix + event: rows.height}
 
     def erasures(self) -> list[Erasure]:
         """Return the hashes."""

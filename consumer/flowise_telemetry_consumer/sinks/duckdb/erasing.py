@@ -11,7 +11,7 @@ from flowise_telemetry_consumer.sinks.duckdb.tables import columns
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["begin", "columns", "end", "tables"]
+__all__ = ["begin", "columns", "delete", "end", "tables"]
 
 
 def tables(db: DuckDBPyConnection) -> Sequence[str]:
@@ -25,6 +25,12 @@ def tables(db: DuckDBPyConnection) -> Sequence[str]:
 
 def begin(db: DuckDBPyConnection) -> None:
     """Do nothing: DuckDB overwrites nothing that it deletes."""
+
+
+def delete(db: DuckDBPyConnection, statement: str) -> int:
+    """Run a DELETE; return how many rows it removed."""
+    ((count,),) = db.execute(statement).fetchall()
+    return int(count)
 
 
 def end(db: DuckDBPyConnection) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
-from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures
-from flowise_telemetry_consumer.sinks.postgres.tables import columns_of
+from flowise_telemetry_consumer.sinks.erasures import ERASURES_TABLE, ErasedIds, Erasure, Erasures, delete_found
+from flowise_telemetry_consumer.sinks.postgres.staging import staging_schemas
+from flowise_telemetry_consumer.sinks.postgres.tables import SEEDING_TABLE, columns_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.sql import Composed
 
-__all__ = ["REMAINS", "KnownErasures", "erase", "erasures_of"]
+__all__ = ["REMAINS", "KnownErasures", "erase", "erasures_of", "hold_erasures"]
+
+logger = logging.getLogger("flowise_telemetry.consumer")
 
 _DELETED_ROWS = 5_000
 """Rows of one transaction: their locks are held for some 0.1 s."""
@@ -46,13 +50,18 @@ class KnownErasures:
 
     def current(self, connection: Connection[Any]) -> Erasures:
         """Return what was erased. Until the transaction ends nobody stores more: ``erase`` waits for it."""
-        connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (_lock(self._schema_name),))
+        hold_erasures(connection, self._schema_name)
         if not columns_of(connection, self._schema_name, ERASURES_TABLE):
             return Erasures()
         as_of = connection.execute(_with_table("SELECT count(*), max(erased_at) FROM {}", self._schema_name)).fetchone()
         if as_of != self._as_of:
             self._known, self._as_of = Erasures(tuple(_rows(connection, self._schema_name))), as_of or ()
         return self._known
+
+
+def hold_erasures(connection: Connection[Any], schema_name: str) -> None:
+    """Have ``erase`` store no more hashes, and remove nothing of an account, until the transaction ends."""
+    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (_lock(schema_name),))
 
 
 def erasures_of(connection: Connection[Any], schema_name: str) -> list[Erasure]:
@@ -67,6 +76,7 @@ def erase(
     ids: ErasedIds,
     begin: _Begin,
     *,
+    shown: str,
     dry_run: bool,
 ) -> Iterator[Mapping[str, int]]:
     """Store the hashes and delete the rows; yield how many after each transaction. ``begin`` sets its limits."""
@@ -74,14 +84,21 @@ def erase(
         with connection.transaction():
             begin(connection)
             _add(connection, schema_name, ids)
+
+    def look() -> list[tuple[_Found, int]]:
+        with connection.transaction():
+            begin(connection)
+            return [(its, len(its.event_ids)) for its in _found(connection, schema_name, events, ids)]
+
+    _tell_of_others(connection, schema_name, shown)
+    if dry_run:
+        yield {table.shown: count for table, count in look()}
+        return
+    yield from delete_found(look, lambda table: _delete(connection, table, begin), shown)
+    # Once more, as rows that were not deleted yet may have been summed up since.
     with connection.transaction():
         begin(connection)
-        there = _found(connection, schema_name, events, ids)
-    if dry_run:
-        yield {table.shown: len(table.event_ids) for table in there}
-        return
-    for table in there:
-        yield from _delete(connection, table, begin)
+        _delete_account(connection, schema_name, ids)
 
 
 def _add(connection: Connection[Any], schema_name: str, ids: ErasedIds) -> None:
@@ -108,14 +125,16 @@ def _add(connection: Connection[Any], schema_name: str, ids: ErasedIds) -> None:
 
 
 def _delete_account(connection: Connection[Any], schema_name: str, ids: ErasedIds) -> None:
-    """Delete what the accounts tell of these installations: nobody adds to them any more."""
+    """Delete what the accounts tell of these installations: nobody adds to them any more, and who merges has ended."""
     from psycopg.sql import SQL, Identifier
 
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (_lock(schema_name),))
+
     for schema in _schemas(connection, schema_name):
-        for column, texts in ids.within(columns_of(connection, schema, STREAMS_TABLE)).items():
-            statement = SQL("DELETE FROM {} WHERE {} = ANY(%s::uuid[])")
-            table = Identifier(schema, STREAMS_TABLE)
-            connection.execute(statement.format(table, Identifier(column)), (list(texts),))
+        for table in (STREAMS_TABLE, SEEDING_TABLE):
+            for column, texts in ids.within(columns_of(connection, schema, table)).items():
+                statement = SQL("DELETE FROM {} WHERE {} = ANY(%s::uuid[])")
+                connection.execute(statement.format(Identifier(schema, table), Identifier(column)), (list(texts),))
 
 
 def _found(connection: Connection[Any], schema_name: str, events: Sequence[str], ids: ErasedIds) -> list[_Found]:
@@ -153,13 +172,18 @@ def _delete(connection: Connection[Any], table: _Found, begin: _Begin) -> Iterat
 
 
 def _schemas(connection: Connection[Any], schema_name: str) -> list[str]:
-    """Return the live schema and those of its staging tables: they have a table of progress."""
-    rows = connection.execute(
-        "SELECT nspname FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = %s "
-        "WHERE nspname = %s OR starts_with(nspname, %s) ORDER BY nspname",
-        (PROGRESS_TABLE, schema_name, f"{schema_name}_"),
-    ).fetchall()
-    return [name for (name,) in rows]
+    """Return the live schema and those of its staging tables."""
+    return [schema_name, *staging_schemas(connection, schema_name).ours]
+
+
+def _tell_of_others(connection: Connection[Any], schema_name: str, shown: str) -> None:
+    others = staging_schemas(connection, schema_name).others
+    if others:
+        logger.warning(
+            "%s: nothing is erased from %s, which no replay is known to have made: name it with schema= to erase there",
+            shown,
+            " and ".join(f"the schema {name}" for name in others),
+        )
 
 
 def _grant_reading(connection: Connection[Any], schema_name: str) -> None:

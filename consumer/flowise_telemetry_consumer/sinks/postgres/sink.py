@@ -27,12 +27,14 @@ from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.connecting import AdvisoryLocks, Connector
 from flowise_telemetry_consumer.sinks.postgres.deadline import cut_after, limit_transaction
 from flowise_telemetry_consumer.sinks.postgres.durability import flush_commit
-from flowise_telemetry_consumer.sinks.postgres.erasing import REMAINS, KnownErasures, erase, erasures_of
+from flowise_telemetry_consumer.sinks.postgres.erasing import REMAINS, KnownErasures, erase, erasures_of, hold_erasures
 from flowise_telemetry_consumer.sinks.postgres.errors import translate_errors
 from flowise_telemetry_consumer.sinks.postgres.inspection import Inspection
 from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, rows_of, stored_of
 from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
 from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
+from flowise_telemetry_consumer.sinks.postgres.seeding import seed_account
+from flowise_telemetry_consumer.sinks.postgres.staging import mark_staging
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
     counts_of,
@@ -102,8 +104,7 @@ class PostgresSink:
         added: dict[str, pl.DataFrame] = {}
         with self._translate_errors():
             connection = self._open()
-            with self._bounded(connection), connection.transaction():
-                self._begin(connection)
+            with self._step(connection):
                 kept, erased = self._erasures.current(connection).keep(batch.frames)
                 for event in sorted(kept):
                     with translate_errors(self._address, event):
@@ -124,8 +125,7 @@ class PostgresSink:
             return {}
         with self._translate_errors():
             connection = self._open()
-            with self._bounded(connection), connection.transaction():
-                self._begin(connection)
+            with self._step(connection):
                 claimed = claim(connection, self._address.schema, source, partitions, description)
         self._claims.record(source, {partition: epoch for partition, _, epoch in claimed})
         return {partition: offset for partition, offset, _ in claimed if offset is not None}
@@ -156,6 +156,8 @@ class PostgresSink:
         """
         live, other = self._address, self._address.staging(staging_name(name))
         with self._translate_errors(), self._connector.connect() as connection:
+            for address in (live, other):
+                seed_account(connection, address, lambda: self._step(connection))
             with connection.transaction():
                 self._begin(connection)
                 known = self._schemas or newest(catalog())
@@ -163,7 +165,7 @@ class PostgresSink:
                 if not there:
                     raise SinkError(f"{other.shown} has no tables: fill them first")
                 for address in (live, other):
-                    self._make_tables(connection, address.schema, there)
+                    self._make_tables(connection, address, there)
             with connection.transaction():
                 self._begin(connection)
                 promote(
@@ -190,13 +192,8 @@ class PostgresSink:
 
     def merge_account(self) -> Merged:
         """Merge the rows of streams, by one statement; the role needs ``DELETE`` on their table as well."""
-        with (
-            self._translate_errors(),
-            self._connector.connect() as connection,
-            self._bounded(connection),
-            connection.transaction(),
-        ):
-            self._begin(connection)
+        with self._translate_errors(), self._connector.connect() as connection, self._step(connection):
+            hold_erasures(connection, self._address.home)
             return merge_streams(connection, self._address.schema)
 
     def counts(self) -> dict[str, int]:
@@ -220,7 +217,7 @@ class PostgresSink:
         """
         with self._translate_errors(), contextlib.closing(self._connector.connect()) as connection:
             events = sorted(self._schemas or newest(catalog()))
-            yield from erase(connection, self._address.home, events, ids, self._begin, dry_run=dry_run)
+            yield from erase(connection, self._address.home, events, ids, self._begin, shown=self.url, dry_run=dry_run)
 
     def erasures(self) -> list[Erasure]:
         """Return the hashes."""
@@ -254,9 +251,9 @@ class PostgresSink:
             return self._connection
         connection = self._connector.connect()
         try:
-            with self._bounded(connection), connection.transaction():
-                self._begin(connection)
-                self._make_tables(connection, self._address.schema, self._schemas.values())
+            seed_account(connection, self._address, lambda: self._step(connection))
+            with self._step(connection):
+                self._make_tables(connection, self._address, self._schemas.values())
                 self._inspection.look(connection, self._schemas)
         except BaseException:
             connection.close()
@@ -264,13 +261,20 @@ class PostgresSink:
         self._connection = connection
         return connection
 
-    def _make_tables(self, connection: Connection[Any], schema_name: str, schemas: Iterable[EventSchema]) -> None:
+    def _make_tables(self, connection: Connection[Any], address: Address, schemas: Iterable[EventSchema]) -> None:
         seconds = self._statement_timeout_ms / 1000
-        make_tables(connection, schema_name, schemas, shown=self.url, timeout_seconds=seconds)
+        make_tables(connection, address.schema, schemas, shown=self.url, timeout_seconds=seconds)
+        mark_staging(connection, address)
 
     def _bounded(self, connection: Connection[Any]) -> AbstractContextManager[None]:
         """Bound a transaction from here, for a server that stands still and bounds nothing itself."""
         return cut_after(connection, self._statement_timeout_ms / 1000 + _ANSWER_SECONDS, self.url)
+
+    @contextlib.contextmanager
+    def _step(self, connection: Connection[Any]) -> Iterator[None]:
+        with self._bounded(connection), connection.transaction():
+            self._begin(connection)
+            yield
 
     def _begin(self, connection: Connection[Any]) -> None:
         """Set the limits of this transaction, and that its commit waits for the disk."""

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from flowise_telemetry_consumer.sinks.account.seeding import seed_statements
-from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, STREAMS_TABLE, account_schema
+from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, account_schema
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.postgres.progress import progress_table
 from flowise_telemetry_consumer.sinks.postgres.short_locks import change_briefly
 from flowise_telemetry_consumer.sinks.row_values import frame_of_any_rows
 from flowise_telemetry_consumer.sinks.rows import default_in_row, rows_frame
-from flowise_telemetry_schemas import EventSchema, Field, catalog
+from flowise_telemetry_schemas import EventSchema, Field
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -24,10 +23,13 @@ if TYPE_CHECKING:
 __all__ = [
     "DAY",
     "INSTANCE",
+    "PREPARE_LOCK",
+    "SEEDING_TABLE",
     "columns_of",
     "copy_rows",
     "copy_statement",
     "counts_of",
+    "create_table",
     "csv_of",
     "frames_of",
     "is_keyed",
@@ -64,7 +66,10 @@ _QUOTE = "'"
 """Quote of the CSV. Graphs are JSON, full of double quotes, which CSV would have to double: a quarter of the client's
 time."""
 
-_PREPARE_LOCK = 0x666C6F7769736574
+SEEDING_TABLE = "flowise_telemetry_seeding"
+"""Table of the streams' account while rows from before it are summed up: ``seeding``."""
+
+PREPARE_LOCK = 0x666C6F7769736574
 """Advisory lock held while tables are created: concurrent CREATE IF NOT EXISTS collide. The number is arbitrary."""
 
 
@@ -87,20 +92,17 @@ def make_tables(
     from psycopg.sql import SQL, Identifier
 
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PREPARE_LOCK,))
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (PREPARE_LOCK,))
         # IF NOT EXISTS would require the right to create even where there is nothing to do.
         there = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema_name,)).fetchone()
         if there is None:
             connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema_name)))
         if not columns_of(connection, schema_name, PROGRESS_TABLE):
             connection.execute(progress_table(schema_name))
-        is_counted = bool(columns_of(connection, schema_name, STREAMS_TABLE))
         lacking = [(schema, _missing(connection, schema_name, schema)) for schema in schemas]
         for schema, missing in lacking:
             if len(missing) == len(schema.fields):
-                _create(connection, schema_name, schema)
-        if not is_counted:
-            _count_rows(connection, schema_name)  # before tables are locked, as it takes its time
+                create_table(connection, schema_name, schema)
         partly = [(schema, missing) for schema, missing in lacking if 0 < len(missing) < len(schema.fields)]
         if partly:
             change_briefly(
@@ -112,16 +114,18 @@ def make_tables(
             )
 
 
-def _create(connection: Connection[Any], schema_name: str, schema: EventSchema) -> None:
+def create_table(connection: Connection[Any], schema_name: str, schema: EventSchema, *, name: str = "") -> None:
+    """Create the table of an event or of the account, under its own name or another."""
     from psycopg.sql import SQL, Identifier
 
-    table = Identifier(schema_name, schema.event)
+    name = name or schema.event
+    table = Identifier(schema_name, name)
     columns = SQL(", ").join(_declaration(field) for field in schema.fields)
     key = SQL(", PRIMARY KEY (event_id)" if is_keyed(schema) else "")
     connection.execute(SQL("CREATE TABLE {} ({}{})").format(table, columns, key))
     if is_keyed(schema):
         connection.execute(SQL("CREATE INDEX ON {} (occurred_at)").format(table))
-    _comment(connection, schema_name, schema.event, schema.fields)
+    _comment(connection, schema_name, name, schema.fields)
 
 
 def _add_columns(
@@ -142,17 +146,6 @@ def _comment(connection: Connection[Any], schema_name: str, event: str, fields: 
     for field in fields:
         column = Identifier(schema_name, event, field.column)
         connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column, Literal(field.doc)))
-
-
-def _count_rows(connection: Connection[Any], schema_name: str) -> None:
-    """Sum up the rows that were written before there was an account."""
-    from psycopg.sql import SQL, Identifier
-
-    held = {event: columns_of(connection, schema_name, event) for event in catalog().names}
-    there = [(event, Identifier(schema_name, event).as_string(connection)) for event in held if held[event]]
-    into = Identifier(schema_name, STREAMS_TABLE).as_string(connection)
-    for statement in seed_statements(into, there, day=DAY, ever="bool_or", instance=INSTANCE, held=held.__getitem__):
-        connection.execute(SQL(statement))
 
 
 def is_keyed(schema: EventSchema) -> bool:

@@ -35,6 +35,9 @@ class Statements(Protocol[C_contra]):
     def begin(self, db: C_contra) -> None:
         """Have what is deleted over this connection overwritten, if the database can do that."""
 
+    def delete(self, db: C_contra, statement: str) -> int:
+        """Run a DELETE; return how many rows it removed."""
+
     def end(self, db: C_contra) -> None:
         """Take deleted rows out of logs and free space, as far as others do not need them."""
 
@@ -79,8 +82,15 @@ class ErasingTables(Generic[C]):
                 self._delete_account(db, ids)
             self._database.require_same_file()
 
+    def delete_account(self, ids: ErasedIds) -> None:
+        """Delete what the accounts tell of these installations, once nobody sums their rows up any more."""
+        with self._database.translate_errors():
+            db = self._database.connection()
+            with self._database.transaction(db):
+                self._delete_account(db, ids)
+            self._database.require_same_file()
+
     def _delete_account(self, db: C, ids: ErasedIds) -> None:
-        """Delete what the account tells of these installations: nobody adds to it any more."""
         for table in self._statements.tables(db):
             if table.rpartition("__")[2] == STREAMS_TABLE:
                 for column, texts in ids.within(self._statements.columns(db, table)).items():
@@ -105,17 +115,22 @@ class ErasingTables(Generic[C]):
         return {table: event_ids for table, event_ids in found.items() if event_ids}
 
     def delete(self, table: str, event_ids: Sequence[str]) -> Iterator[Mapping[str, int]]:
-        """Delete rows by the ids of their events, some in each transaction; yield how many."""
+        """Delete rows by the ids of their events, some in each transaction; yield how many.
+
+        These are fewer where a promotion has given the table another name since.
+        """
         for step in _parts(event_ids, _DELETED_ROWS):
             with self._database.translate_errors():
                 db = self._database.connection()
                 self._statements.begin(db)
+                count = 0
                 with self._database.transaction(db):
                     for part in _parts(step, _IDS_AT_ONCE):
                         its = ", ".join(_text(event_id) for event_id in part)
-                        db.execute(f"DELETE FROM {quoted(table)} WHERE event_id IN ({its})")  # noqa: S608 - UUIDs
+                        statement = f"DELETE FROM {quoted(table)} WHERE event_id IN ({its})"  # noqa: S608 - UUIDs
+                        count += self._statements.delete(db, statement)
                 self._database.require_same_file()
-            yield {table: len(step)}
+            yield {table: count}
 
     def settle(self) -> None:
         """Take deleted rows out of logs and free space."""

@@ -21,7 +21,7 @@ from flowise_telemetry_consumer.sinks.claims import (
     carried_offset,
     sources_of,
 )
-from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure
+from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure, delete_found
 from flowise_telemetry_consumer.sinks.local_files import FileLocks
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest, require_columns
@@ -249,8 +249,12 @@ class DatabaseFileSink(ABC, Generic[C]):
         with self._database.translate_errors(), self._database.reading():
             pass  # a file that is not there is not made
         self._erasing.add(ids)
-        for table, there in self._erasing.found(ids, events).items():
-            yield from self._erasing.delete(table, there)
+        yield from delete_found(
+            lambda: [(found, len(found[1])) for found in self._erasing.found(ids, events).items()],
+            lambda found: self._erasing.delete(*found),
+            self.url,
+        )
+        self._erasing.delete_account(ids)
         self._erasing.settle()
 
     def erasures(self) -> list[Erasure]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from flowise_telemetry_consumer.sinks.sqlite.tables import columns
 
-__all__ = ["begin", "columns", "end", "tables"]
+__all__ = ["begin", "columns", "delete", "end", "tables"]
 
 
 def tables(db: sqlite3.Connection) -> Sequence[str]:
@@ -19,6 +19,11 @@ def tables(db: sqlite3.Connection) -> Sequence[str]:
 def begin(db: sqlite3.Connection) -> None:
     """Have what is deleted over this connection overwritten with zeros."""
     db.execute("PRAGMA secure_delete = ON").fetchall()
+
+
+def delete(db: sqlite3.Connection, statement: str) -> int:
+    """Run a DELETE; return how many rows it removed."""
+    return db.execute(statement).rowcount
 
 
 def end(db: sqlite3.Connection) -> None:
