@@ -278,7 +278,7 @@ class Telemetry:
         """
         from flowise_telemetry.encoding.given_envelope import GivenEnvelope
 
-        size_bytes = unusual_bytes(event)
+        size_bytes = event_bytes(event) if type(event) in _EVENT_TYPES else unusual_bytes(event)
         given = GivenEnvelope.checked(event.EVENT, event_id=event_id, occurred_at=occurred_at, instance_id=instance_id)
         self._notice_fork()
         if self._strict:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry_gateway.serving.app import application
 from flowise_telemetry_gateway.serving.idle import IdleConnections
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from flowise_telemetry_gateway.serving.gateway import Gateway
 
 __all__ = ["bound_socket", "parse_address", "require_server", "serve"]
+
+logger = logging.getLogger("flowise_telemetry.gateway")
 
 _KEEP_ALIVE_SECONDS = 75  # longer than what usual proxies keep a connection
 _DRAIN_SECONDS = 10
@@ -106,6 +109,7 @@ def serve(
     server = Server(config)
 
     async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(_log_type)
         serving = asyncio.create_task(server.serve([bound]))
         while not server.started and not serving.done():
             await asyncio.sleep(_LOOK_SECONDS / 10)
@@ -118,3 +122,8 @@ def serve(
         await serving
 
     asyncio.run(run())
+
+
+def _log_type(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what failed on a connection by its type: asyncio's own line may have an address."""
+    logger.warning("a connection failed: %s", type(context.get("exception")).__name__)
