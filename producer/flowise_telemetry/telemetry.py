@@ -451,9 +451,11 @@ class Telemetry:
         if self._settings.endpoint:
             self._settings.gateway()
         elif self._settings.bootstrap_servers:
+            from flowise_telemetry_transport.schema_registry.settings import RegistrySettings
             from flowise_telemetry_transport.settings import KafkaSettings
 
             KafkaSettings.from_env(self._settings.connection, given=self._settings.given)
+            RegistrySettings.from_env(self._settings.connection)
 
     def _after_fork_in_child(self, *, usable: bool) -> None:
         if self._pid == os.getpid():

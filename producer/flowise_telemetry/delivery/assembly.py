@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from flowise_telemetry.config_folder import last_opt_out_ms
 from flowise_telemetry.delivery.batch_bound import BatchBound
 from flowise_telemetry.delivery.in_flight import Explain, InFlight, WriterFactory
 from flowise_telemetry.delivery.pending import PendingEvents
+from flowise_telemetry.delivery.schema_ids import RegisteredWriter, SchemaIds, look_up_with
 from flowise_telemetry.delivery.sender import Sender
 from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, load_secret
@@ -33,6 +35,7 @@ __all__ = ["assemble"]
 
 logger = logging.getLogger("flowise_telemetry")
 
+_LAST_SECONDS = 0.3  # of the time to the end: in it no event waits for the id of its schema
 _WINDOW_MAX_EVENTS = 10_000  # of a spool, in memory at once, those in flight included
 _SHORT_BLOCK_SECONDS = 0.1  # that the client may take of a thread that writes a spool, or that has to end in time
 
@@ -61,11 +64,13 @@ def assemble(
         window_bytes=limits.buffer_max_bytes // 4,
     )
 
+    ids = _schema_ids(settings, wakeup, requests)
+
     def make_writer(batch_bytes: int | None) -> RecordWriter:
         lifecycle.expect_forks()
         writer = _open_writer(settings, limits, writer_factory, batch_bytes)
         lifecycle.connecting(queue)
-        return writer
+        return writer if ids is None else RegisteredWriter(writer, ids)
 
     @functools.cache
     def instance_id() -> InstanceId:
@@ -102,6 +107,18 @@ def assemble(
         make_encoder=encoder_of,
         may_send=may_send,
     )
+
+
+def _schema_ids(settings: ProducerSettings, wakeup: Wakeup, requests: Requests) -> SchemaIds | None:
+    # A gateway takes what names its schema by a fingerprint, whoever's registry there is.
+    look_up = None if settings.debug or settings.endpoint else look_up_with(settings)
+    if look_up is None:
+        return None
+
+    def may_wait() -> bool:
+        return requests.stop_at is None or time.monotonic() < requests.stop_at - _LAST_SECONDS
+
+    return SchemaIds(look_up, ring=wakeup.ring, may_wait=may_wait)
 
 
 def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:

@@ -9,13 +9,16 @@ from pathlib import Path
 import click
 
 from flowise_telemetry_cli.commands.schemas._git import files_at
+from flowise_telemetry_cli.commands.schemas._registry import required_registry
 from flowise_telemetry_cli.errors import DONE, FAILED
+from flowise_telemetry_cli.options import topic_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_schemas.check import problems
 from flowise_telemetry_schemas.release import package_release
 from flowise_telemetry_schemas.released import read_list, released_problems
 from flowise_telemetry_schemas.terms import terms_problems, terms_warnings
+from flowise_telemetry_transport.schema_registry.registration import registry_problems
 
 __all__ = ["check"]
 
@@ -29,11 +32,17 @@ __all__ = ["check"]
     help="Day on which no event may have expired.  [default: the present day, UTC]",
 )
 @click.option("--against", metavar="GIT_REF", help="Refuse files that changed since this tag or commit too.")
-def check(folder: Path | None, today: datetime, against: str | None) -> int:
+@click.option(
+    "--registry", is_flag=True, help="Compare with the registry at FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL too."
+)
+@topic_option
+def check(folder: Path | None, today: datetime, against: str | None, *, registry: bool, topic: str) -> int:
     """Check that the schemas hold bounded, documented fields only, and that each version reads all older records.
 
     Each event needs an event.toml: the question that it answers, an owner, a review, and when it expires; one that
     expires within 30 days is warned of. A file that is in released.json never changes.
+
+    With --registry, every schema is to be registered in its subject, and the subject to demand BACKWARD_TRANSITIVE.
 
     FOLDER holds <event>/v<version>.avsc files; the default is the schemas of this installation.
 
@@ -48,6 +57,9 @@ def check(folder: Path | None, today: datetime, against: str | None) -> int:
     found += released_problems(checked, read_list(place))
     if against is not None:
         found += released_problems(checked, files_at(against, Path(str(place))), against=against)
+    if registry:
+        with required_registry() as subjects:
+            found += registry_problems(subjects, checked, topic)
     for warning in terms_warnings(checked, today=day):
         echo(f"warning: {warning}", err=True)
     for problem in found:
