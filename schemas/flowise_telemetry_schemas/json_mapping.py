@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import EventSchema, catalog
+from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.constraints import Violation, as_error, properties_violations, violations
 from flowise_telemetry_schemas.errors import ValidationError
-from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES, Event
+from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.field import Field, flatten
+from flowise_telemetry_schemas.own_classes import class_of, types_of
 from flowise_telemetry_schemas.symbols import with_known_symbols
 
 __all__ = [
@@ -32,8 +33,8 @@ _WITHHELD = ("version", "nodeId", "functionName", "givenId")
 _INDEX = re.compile(r"\[[0-9]+\]")
 
 
-def event_from_json(document: object, *, bounds: bool = True) -> Event:
-    """Return the event of a JSON object.
+def event_from_json(document: object, *, bounds: bool = True, schemas: Catalog | None = None) -> Event:
+    """Return the event of a JSON object, one of ``schemas``; None: of those that this package ships.
 
     A field may be given by name or by one of its aliases (``chatlowId``). ``version`` may be left out. A ``type`` that
     is none of the enum's symbols becomes ``OTHER``. Without ``bounds``, texts that the producer withholds, renames or
@@ -48,10 +49,11 @@ def event_from_json(document: object, *, bounds: bool = True) -> Event:
     if len(document) != 2:
         raise ValidationError("has a key beside event and properties", event=None, field=None, rule="unknown")
     name = document["event"]
-    if not isinstance(name, str) or name not in EVENT_CLASSES:
-        known = ", ".join(EVENT_CLASSES)
+    schemas = catalog() if schemas is None else schemas
+    if not isinstance(name, str) or name not in schemas.events:
+        known = ", ".join(schemas.events)
         raise ValidationError(f"event: must be one of {known}", event=None, field="event", rule="enum")
-    schema = catalog().latest(name)
+    schema = schemas.latest(name)
     properties = document["properties"]
     if isinstance(properties, Mapping):
         properties = _with_names(schema, properties)
@@ -65,7 +67,8 @@ def event_from_json(document: object, *, bounds: bool = True) -> Event:
     for key, value in properties.items():
         column, read = readers[key]
         values[column] = value if read is None else read(value)
-    return EVENT_CLASSES[name](**values)
+    event: Event = class_of(schema)(**values)  # or an event of the app's own, which has the same attributes
+    return event
 
 
 def _is_withheld(schema: EventSchema, violation: Violation) -> bool:
@@ -103,26 +106,33 @@ _Read = Callable[[Any], Any]
 @functools.cache
 def _readers(schema: EventSchema, bounds: bool) -> Mapping[str, tuple[str, _Read | None]]:
     """Return the column of each field, and the function that reads its value; None where it is taken as it is."""
-    return {field.name: (field.column, _reader(field, bounds=bounds)) for field in schema.fields}
+    types = types_of(schema)
+    return {field.name: (field.column, _reader(field, types, bounds=bounds)) for field in schema.fields}
 
 
-def _reader(field: Field, *, bounds: bool) -> _Read | None:
-    read = _reader_of_value(field, bounds=bounds)
+def _reader(field: Field, types: Mapping[str, type[Any]], *, bounds: bool) -> _Read | None:
+    read = _reader_of_value(field, types, bounds=bounds)
     return None if read is None else lambda value: None if value is None else read(value)
 
 
-def _reader_of_value(field: Field, *, bounds: bool) -> _Read | None:
+def _reader_of_value(field: Field, types: Mapping[str, type[Any]], *, bounds: bool) -> _Read | None:
     match field.kind:
         case "enum":
-            enum, symbols = CLASSES[str(field.type_name)], frozenset(field.symbols)
-            # Without bounds the producer puts OTHER in its place, and counts it.
-            return lambda value: enum(value) if bounds or value in symbols else value
+            enum, symbols, other = types[str(field.type_name)], frozenset(field.symbols), field.other_symbol
+
+            def read_symbol(value: Any) -> Any:
+                if value in symbols:
+                    return enum(value)
+                # Without bounds the producer puts OTHER in its place, and counts it.
+                return enum(value if other is None else other) if bounds else value
+
+            return read_symbol
         case "array" if field.items is not None:
-            item = _reader(field.items, bounds=bounds)
+            item = _reader(field.items, types, bounds=bounds)
             return tuple if item is None else lambda value: tuple(map(item, value))
         case "record":
-            kind = CLASSES[str(field.type_name)]
-            below = tuple((its.name, its.column, _reader(its, bounds=bounds)) for its in field.fields)
+            kind = types[str(field.type_name)]
+            below = tuple((its.name, its.column, _reader(its, types, bounds=bounds)) for its in field.fields)
 
             def read(value: Any) -> Any:
                 given = [(column, value[name], its) for name, column, its in below if name in value]

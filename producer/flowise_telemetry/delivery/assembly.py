@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flowise_telemetry.settings import Limits, ProducerSettings
     from flowise_telemetry.spool.spool import Spool
     from flowise_telemetry.stats import Counts
+    from flowise_telemetry_schemas.catalog import Catalog
     from flowise_telemetry_transport.ports import RecordWriter
 
 __all__ = ["assemble"]
@@ -46,6 +47,7 @@ def assemble(
     *,
     app_version: str,
     content: Content,
+    schemas: Catalog | None,
     queue: EventQueue,
     wakeup: Wakeup,
     requests: Requests,
@@ -68,7 +70,7 @@ def assemble(
 
     def make_writer(batch_bytes: int | None) -> RecordWriter:
         lifecycle.expect_forks()
-        writer = _open_writer(settings, limits, writer_factory, batch_bytes)
+        writer = _open_writer(settings, limits, writer_factory, schemas, batch_bytes)
         lifecycle.connecting(queue)
         return writer if ids is None else RegisteredWriter(writer, ids)
 
@@ -82,7 +84,7 @@ def assemble(
 
     def encoder_of(stream: Stream) -> Encoder:
         stream.id = stream.id or new_stream_id()
-        return Encoder(app_version, instance_id(), stream.id, content)
+        return Encoder(app_version, instance_id(), stream.id, content, schemas=schemas)
 
     return Sender(
         queue=queue,
@@ -98,7 +100,7 @@ def assemble(
             batch_bound=BatchBound(is_kept=writer_factory is None and not settings.endpoint),
             wakeup=wakeup,
             on_connected=lambda: lifecycle.connected(queue),
-            ledger=_ledger(settings, limits),
+            ledger=_ledger(settings, limits, schemas),
             explain=None
             if settings.debug or settings.endpoint or writer_factory is not None or in_sub_interpreter()
             else _explain_with(settings),
@@ -134,12 +136,12 @@ def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:
     )
 
 
-def _ledger(settings: ProducerSettings, limits: Limits) -> Ledger | None:
+def _ledger(settings: ProducerSettings, limits: Limits, schemas: Catalog | None) -> Ledger | None:
     if settings.ledger_path is None or settings.debug:
         return None
     from flowise_telemetry.ledger import Ledger
 
-    return Ledger(settings.ledger_path, max_bytes=limits.ledger_max_bytes)
+    return Ledger(settings.ledger_path, max_bytes=limits.ledger_max_bytes, schemas=schemas)
 
 
 def _explain_with(settings: ProducerSettings) -> Explain:
@@ -158,12 +160,16 @@ def _explain_with(settings: ProducerSettings) -> Explain:
 
 
 def _open_writer(
-    settings: ProducerSettings, limits: Limits, writer_factory: WriterFactory | None, batch_bytes: int | None
+    settings: ProducerSettings,
+    limits: Limits,
+    writer_factory: WriterFactory | None,
+    schemas: Catalog | None,
+    batch_bytes: int | None,
 ) -> RecordWriter:
     if settings.debug:
         from flowise_telemetry.delivery.debug import DebugWriter
 
-        return DebugWriter()
+        return DebugWriter(schemas)
     if writer_factory is not None:
         return writer_factory()
     if settings.endpoint:

@@ -8,10 +8,10 @@ import click
 
 from flowise_telemetry_cli.commands.schemas._registry import required_registry
 from flowise_telemetry_cli.errors import DONE, FAILED
-from flowise_telemetry_cli.options import json_option, topic_option
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import json_option, schemas_option, topic_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.schema_registry.registration import register_schemas
 
 __all__ = ["register"]
@@ -19,11 +19,13 @@ __all__ = ["register"]
 
 @click.command()
 @topic_option
+@schemas_option
 @json_option("Print one JSON object a line.")
-def register(topic: str, *, as_json: bool) -> int:
-    """Register every schema in the registry at FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL.
+@pass_invocation
+def register(invocation: Invocation, *, topic: str, as_json: bool) -> int:
+    """Register every schema, those of --schemas too, in the registry at FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL.
 
-    Subjects are named TOPIC-flowise.telemetry.EVENT (TopicRecordNameStrategy), and set to BACKWARD_TRANSITIVE: a
+    Subjects are named TOPIC-NAMESPACE.EVENT (TopicRecordNameStrategy), and set to BACKWARD_TRANSITIVE: a
     version that could not read the records of all earlier ones is refused. What is there already stays as it is, so
     that the command can be repeated.
 
@@ -32,7 +34,7 @@ def register(topic: str, *, as_json: bool) -> int:
       flowise-telemetry schemas register
     """
     with required_registry() as registry:
-        found = list(register_schemas(registry, catalog(), topic))
+        found = list(register_schemas(registry, invocation.catalog, topic))
     if as_json:
         for each in found:
             echo(
