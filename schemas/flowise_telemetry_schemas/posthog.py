@@ -127,8 +127,7 @@ def read_posthog(message: object, schemas: Catalog | None = None) -> PosthogEven
 
 def _kept(schema: EventSchema, given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """Return the properties that the event's schema names, by the names of its fields, and how many are none of it."""
-    event, names = schema.event, _names(schema)
-    symbols = {field.name: field.symbols for field in schema.fields}
+    event, names, symbols = schema.event, _names(schema), _symbols(schema)
     kept: dict[str, Any] = {}
     dropped = 0
     for key, value in given.items():
@@ -147,6 +146,12 @@ def _names(schema: EventSchema) -> dict[str, str]:
     """Return the field of each spelling; the envelope is not the sender's to give."""
     own = [field for field in schema.fields if field.name not in ENVELOPE_FIELDS]
     return {spelling: field.name for field in own for spelling in (*field.aliases, field.name)}
+
+
+@functools.cache
+def _symbols(schema: EventSchema) -> dict[str, tuple[str, ...]]:
+    """Return the symbols of each field that is an enum."""
+    return {field.name: field.symbols for field in schema.fields if field.symbols}
 
 
 _NO_GRAPH: dict[str, list[Any]] = {"nodes": [], "edges": []}
