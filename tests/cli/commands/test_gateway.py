@@ -68,6 +68,7 @@ def values_on(kafka: KafkaService, topic: str, count: int) -> list[bytes]:
     return found
 
 
+@pytest.mark.slow  # a kill, and two processes one after the other
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_events_survive_a_kill_without_a_broker_and_records_are_handed_on(
     kafka: KafkaService, tmp_path: Path, client: str
