@@ -11,8 +11,9 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from flowise_telemetry import Telemetry
+from flowise_telemetry import Telemetry, environment
 from flowise_telemetry.app_version import NOT_A_VERSION, normalized_version
+from flowise_telemetry.consent.status import why_no_connection
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, topic_option
@@ -65,17 +66,24 @@ def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: st
     """
     if app_version is not None and normalized_version(app_version) is None:
         raise click.BadParameter(NOT_A_VERSION, param_hint="--app-version")
-    settings = kafka_settings(invocation)
+    environ = {**os.environ, **invocation.connection}
+    to_gateway = environ.get(environment.ENDPOINT) and not environ.get(environment.BOOTSTRAP_SERVERS)
+    settings = None if to_gateway else kafka_settings(invocation)
     telemetry = Telemetry(
         app_version=app_version or "0.0.0",  # every event that is sent then has its own
-        bootstrap_servers=settings.servers_text,
+        bootstrap_servers=None if settings is None else settings.servers_text,
         topic=topic,
-        environ={**os.environ, **invocation.connection},
+        environ=environ,
     )
     if not telemetry.consent.enabled:
         echo(f"error: telemetry is off ({telemetry.consent.decided_by}): nothing was sent", err=True)
         return INCOMPLETE
-    invocation.open_admin(settings).close()  # fails at once, with a clear message, when no broker answers
+    # Fails at once, with a clear message, when nobody answers.
+    if settings is not None:
+        invocation.open_admin(settings).close()
+    elif reason := why_no_connection(environ=environ):
+        echo(f"error: {reason}", err=True)
+        return FAILED
     rejected = _Rejected()
     waiting = 0
     for event in _events(file, rejected, app_version is not None):

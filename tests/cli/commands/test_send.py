@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -11,7 +12,10 @@ import pytest
 
 from flowise_telemetry import Telemetry
 from flowise_telemetry_cli.commands.send import FLUSH_TIMEOUT_SECONDS, flush_while_it_helps
+from flowise_telemetry_transport.topics import EVENTS_TOPIC
+from tests.cli.in_process import run_command
 from tests.cli.operator import LINES, Operator
+from tests.transport.gateway.server import KEY, GatewayServer, serving
 
 
 def test_a_bad_line_is_named_a_bad_value_withheld_and_the_good_ones_are_sent(operator: Operator) -> None:
@@ -90,3 +94,22 @@ def test_it_waits_only_for_what_may_be_mended_by_that(lasts: bool, seconds: floa
     telemetry = _Refused(lasts=lasts)
     assert flush_while_it_helps(cast("Telemetry", telemetry), lambda: telemetry.now) is not lasts
     assert telemetry.now == seconds
+
+
+def test_an_endpoint_takes_the_events_where_the_environment_names_no_servers(tmp_path: Path) -> None:
+    with serving(GatewayServer(topic=EVENTS_TOPIC)) as gateway:
+        env = {"FLOWISE_TELEMETRY_ENDPOINT": gateway.url, "FLOWISE_TELEMETRY_PROJECT_KEY": KEY}
+        done = run_command("send", folder=tmp_path, stdin=LINES, env=env)
+        assert (done.status, done.stdout, done.stderr) == (
+            0,
+            f"sent {len(LINES.splitlines())}, rejected 0, undelivered 0\n",
+            "",
+        )
+        assert len(gateway.stored()) > len(LINES.splitlines())  # and what the stream tells of itself
+        wrong = run_command("send", folder=tmp_path, stdin=LINES, env={**env, "FLOWISE_TELEMETRY_PROJECT_KEY": "wrong"})
+    assert wrong.status == 1
+    assert len(wrong.errors) == 1
+    assert "project key" in wrong.stderr
+    gone = run_command("send", folder=tmp_path, stdin=LINES, env=env)
+    assert gone.status == 1
+    assert len(gone.errors) == 1
