@@ -114,6 +114,10 @@ chaos: $(DEV_READY) ## faults of processes, brokers, network and sinks (needs ja
 test-security: $(DEV_READY) ## logins, certificates and least rights on a Kafka with an authorizer (needs java and mvn); four minutes
 	@TEST_SECURITY=1 $(RUN) -m pytest tests/security $(ARGS)
 
+.PHONY: test-registry
+test-registry: $(DEV_READY) ## a real schema registry (Docker, or java 21 and mvn), Confluent's serializers and ours, both Kafka clients; a minute
+	@TEST_REGISTRY=1 $(RUN) -m pytest -s tests/registry $(ARGS)
+
 .PHONY: test-crash
 test-crash: $(DEV_READY) ## a PostgreSQL that is killed under a consumer whose commits wait for no disk; a minute
 	@TEST_CRASH=1 $(RUN) -m pytest tests/consumer/service/test_crashed_server.py $(ARGS)

@@ -15,8 +15,21 @@ SOURCES = {
     "schemas": "schemas/flowise_telemetry_schemas",
     "transport": "transport/flowise_telemetry_transport",
 }
-ACROSS = {"apps", "chaos", "corpus", "flows", "formats", "java", "posthog", "security", "services", "typing"}
-"""Folders of no single room: real apps and clients, what fits into events, a path through all rooms, old files."""
+ACROSS = {
+    "apps",
+    "chaos",
+    "corpus",
+    "flows",
+    "formats",
+    "java",
+    "posthog",
+    "registry",
+    "security",
+    "services",
+    "typing",
+}
+"""Folders of no single room: real apps, clients and registries, what fits into events, a path through all rooms, old
+files."""
 
 
 def folders(below: Path) -> set[Path]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.output.logging import LOG_LEVELS, start_logging
+from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport import KafkaSettings, RecordReader, UnknownTopicError
 from flowise_telemetry_transport.clients import CLIENTS, fastest_client
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 __all__ = [
     "CLOSE_SECONDS",
@@ -22,8 +26,10 @@ __all__ = [
     "json_option",
     "kafka_settings",
     "require_topic",
+    "schemas_option",
     "topic_option",
     "umask_option",
+    "unchecked_schemas_option",
 ]
 
 DEFAULT_UMASK = "027"
@@ -93,6 +99,60 @@ def require_topic(reader: RecordReader, topic: str) -> None:
         reader.partitions_of(topic)
     except UnknownTopicError as error:
         raise UnknownTopicError(f"{error}: create it with flowise-telemetry topics create", topic=topic) from error
+
+
+def schemas_option(command: _Command) -> _Command:
+    """Add ``--schemas``: events beside the shipped ones, which ``Invocation.catalog`` then has too."""
+
+    def read(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value:
+            from flowise_telemetry_schemas.own_events import read_own_events
+
+            try:
+                ctx.ensure_object(Invocation).own_events = read_own_events(value)
+            except ConfigurationError as error:
+                raise click.BadParameter(error.message, ctx, param) from error
+
+    option = click.option(
+        "--schemas",
+        "own_schemas",
+        envvar="FLOWISE_TELEMETRY_SCHEMAS",
+        metavar="DIR",
+        help="Folder with events of your own beside the shipped ones, or entry-point:NAME of an installed package.",
+        show_envvar=True,
+        expose_value=False,
+        is_eager=True,
+        callback=read,
+    )
+    return option(command)
+
+
+def unchecked_schemas_option(command: _Command) -> _Command:
+    """Add ``--schemas`` to a command that looks at schemas which may be refused: it gets the ``folder``."""
+
+    def find(ctx: click.Context, param: click.Parameter, value: str | None) -> Traversable | None:
+        if not value:
+            return None
+        from flowise_telemetry_schemas.own_events import folder_of
+
+        try:
+            folder = folder_of(value)
+        except ConfigurationError as error:
+            raise click.BadParameter(error.message, ctx, param) from error
+        if not folder.is_dir():
+            raise click.BadParameter(f"{value} is no folder", ctx, param)
+        return folder
+
+    option = click.option(
+        "--schemas",
+        "folder",
+        envvar="FLOWISE_TELEMETRY_SCHEMAS",
+        metavar="DIR",
+        help="Folder with events of your own, or entry-point:NAME of an installed package.",
+        show_envvar=True,
+        callback=find,
+    )
+    return option(command)
 
 
 def umask_option(command: _Command) -> _Command:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from flowise_telemetry_schemas import Catalog, catalog
+from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_schemas.registered_schemas import with_registry
 from flowise_telemetry_transport.schema_registry.registry import Registry
 from flowise_telemetry_transport.schema_registry.settings import RegistrySettings
@@ -17,14 +17,14 @@ def registry_settings() -> RegistrySettings | None:
     return RegistrySettings.from_env(os.environ)
 
 
-def reading_catalog() -> Catalog:
-    """Return the schemas of this installation; those of a registry are asked for when a record names one.
+def reading_catalog(schemas: Catalog) -> Catalog:
+    """Return the same schemas; those of a registry are asked for when a record names one.
 
     Raises ``ConfigurationError`` and ``MissingExtraError`` now rather than at the first such record.
     """
     settings = registry_settings()
     if settings is None:
-        return catalog()
+        return schemas
     registry = Registry(settings)
     registry.connect()
-    return with_registry(catalog(), registry)
+    return with_registry(schemas, registry)

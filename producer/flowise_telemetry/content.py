@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -22,12 +23,14 @@ class Content:
 
     ``hash_ids``: every id of the app's database is hashed with the month's key. ``tool_names``: False withholds all.
     ``disclosed`` is the latest disclosure that users were shown; fields of later ones leave with their default.
+    ``own_disclosed`` is that of the app's own events, which have numbers of their own; None: all of it.
     """
 
     own_node_types: frozenset[str] = frozenset()
     hash_ids: bool = False
     tool_names: bool = True
     disclosed: int = DISCLOSURE
+    own_disclosed: int | None = None
 
     @classmethod
     def read(
@@ -54,9 +57,17 @@ class Content:
             tool_names=not _is_strict("tool_names", OFF, tool_names, environ.get(environment.TOOL_NAMES, "")),
         )
 
-    def as_disclosed(self, disclosure: int) -> Content:
-        """Return the same for users who were shown this disclosure."""
-        return replace(self, disclosed=disclosure)
+    def as_disclosed(self, disclosure: int, own: int | None = None) -> Content:
+        """Return the same for users who were shown this disclosure, and this one of the app's own events."""
+        return replace(self, disclosed=disclosure, own_disclosed=own)
+
+    def of_own(self) -> Content:
+        """Return what applies to events of the app's own."""
+        return replace(self, disclosed=sys.maxsize if self.own_disclosed is None else self.own_disclosed)
+
+    def with_node_types(self, more: frozenset[str]) -> Content:
+        """Return the same with more node types of the app's own."""
+        return replace(self, own_node_types=self.own_node_types | more)
 
     @classmethod
     def strictest(cls) -> Content:

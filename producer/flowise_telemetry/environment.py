@@ -22,6 +22,7 @@ __all__ = [
     "PREFIX",
     "PROJECT_KEY",
     "PROJECT_KEY_FILE",
+    "SCHEMAS",
     "SPOOL_DIR",
     "TOOL_NAMES",
     "TOPIC",
@@ -78,6 +79,9 @@ TOOL_NAMES = PREFIX + "TOOL_NAMES"
 
 NODE_TYPES = PREFIX + "NODE_TYPES"
 """A file with the app's own node types, one a line, beside those of the vocabulary."""
+
+SCHEMAS = PREFIX + "SCHEMAS"
+"""A folder with events of the app's own, or ``entry-point:NAME`` of an installed package."""
 
 CONFIG_DIR = PREFIX + "CONFIG_DIR"
 """The folder of the stored choice and the local secret, instead of the one in the user's home."""

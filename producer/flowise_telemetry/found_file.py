@@ -21,7 +21,7 @@ _NAMES_IT = (
 )
 _CONNECTION = (*_NAMES_IT, environment.CLIENT)
 # A file whose content would go to an endpoint that the same .env names; a protection that it would turn off.
-_NOT_OURS = (environment.NODE_TYPES, environment.PROJECT_KEY_FILE, environment.ALLOW_HTTP)
+_NOT_OURS = (environment.NODE_TYPES, environment.SCHEMAS, environment.PROJECT_KEY_FILE, environment.ALLOW_HTTP)
 # The clients' settings that turn the verification of a broker off, and the values that leave it on.
 _VERIFICATION = {
     "enable_ssl_certificate_verification": ("true", "1", "yes", "on"),

@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 from flowise_telemetry.encoding.encoder import Encoded
 from flowise_telemetry.encoding.preview import preview_of
+from flowise_telemetry_schemas import Catalog, DecodeError
+from flowise_telemetry_schemas.codec import HEADER_BYTES
 from flowise_telemetry_transport.types import Delivery
 
 __all__ = ["Ledger", "LedgerEntry", "ledger_files", "read_ledger"]
@@ -49,7 +51,8 @@ class Ledger:
     after a minute; events are sent all the same.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, schemas: Catalog | None = None) -> None:
+        self._schemas = schemas
         self._path = path
         self._part_max_bytes = max_bytes // 2
         self._file: TextIO | None = None
@@ -61,18 +64,25 @@ class Ledger:
         """Take an event down; ``flush`` writes it."""
         if time.monotonic() < self._paused_until:
             return
-        shown = preview_of(encoded.key, encoded.value, delivery.topic)
+        fingerprint, record = self._read(encoded, delivery.topic)
         entry = {
             "sentAt": time.time_ns() // 1_000_000,
-            "event": shown.event,
+            "event": encoded.event,
             "eventId": encoded.event_id,
-            "schema": shown.schema_fingerprint,
+            "schema": fingerprint,
             "topic": delivery.topic,
             "partition": None if delivery.partition < 0 else delivery.partition,
             "offset": None if delivery.offset < 0 else delivery.offset,
-            "record": shown.record,
+            "record": record,
         }
         self._lines.append(json.dumps(entry, separators=(",", ":")) + "\n")
+
+    def _read(self, encoded: Encoded, topic: str) -> tuple[str, Mapping[str, Any]]:
+        try:
+            shown = preview_of(encoded.key, encoded.value, topic, schemas=self._schemas)
+        except DecodeError:  # out of the spool, left by a process that had other events of the app's own
+            return encoded.value[2:HEADER_BYTES][::-1].hex(), {}
+        return shown.schema_fingerprint, shown.record
 
     def flush(self) -> None:
         """Write the events taken down since the last call."""

@@ -32,7 +32,9 @@ if TYPE_CHECKING:  # the functions below import what they need: an app with tele
     from flowise_telemetry.content import NodeTypes
     from flowise_telemetry.delivery.in_flight import WriterFactory
     from flowise_telemetry.delivery.sender import Sender
+    from flowise_telemetry.own_events import AppEvents
     from flowise_telemetry.settings import Limits
+    from flowise_telemetry_schemas.own_events import OwnEvent, Place
 
 __all__ = ["Telemetry"]
 
@@ -69,6 +71,10 @@ class Telemetry:
     are the app's own, which leave beside those of the vocabulary: names, or a file with one a line. They are to be
     constants of the app's code, nothing that its users choose.
 
+    ``schemas`` is a folder with events of the app's own, which are sent beside the shipped ones: its path, the folder
+    of an installed package (``importlib.resources.files``), or ``entry-point:NAME``. ``schemas generate`` makes their
+    classes. If ``schemas check`` refuses the folder, one WARNING says why and none of them is sent.
+
     ``writer_factory`` replaces the Kafka client, for tests. ``on_drop`` is called for each dropped event, on any
     thread. ``flush_on_sigterm`` delivers for at most a second when SIGTERM would end the process (call it from the main
     thread; it does nothing if the app has a handler of its own); without it the default SIGTERM loses what is in
@@ -104,6 +110,7 @@ class Telemetry:
         ids: str | None = None,
         tool_names: str | None = None,
         node_types: NodeTypes | None = None,
+        schemas: Place | None = None,
     ) -> None:
         from flowise_telemetry.consent.switch import ConsentSwitch
         from flowise_telemetry.settings import Limits, ProducerSettings
@@ -136,6 +143,7 @@ class Telemetry:
             if isinstance(node_types, str | os.PathLike) or not isinstance(node_types, Iterable)
             else (*node_types,),
         }
+        self._given_schemas = schemas
         self._identity = Identity(
             self,
             {
@@ -149,6 +157,7 @@ class Telemetry:
                 "env_file": env_file,
                 "limits": limits,
                 "first_run_notice": first_run_notice,
+                "schemas": schemas,
             },
         )
         self._decide()
@@ -178,7 +187,11 @@ class Telemetry:
         )
         somewhere = self._settings.has_somewhere or self._writer_factory is not None
         self._active = on and somewhere and bool(self._app_version)
-        self._content = self._read_content() if on and (self._active or self._strict) else Content.strictest()
+        reads = on and (self._active or self._strict)
+        self._content = self._read_content() if reads else Content.strictest()
+        self._own = self._read_own() if reads else None
+        if self._own is not None:
+            self._content = self._content.with_node_types(self._own.node_types)
         if not on:
             self._switch.forget_spool(self._given_spool_dir)
 
@@ -191,11 +204,25 @@ class Telemetry:
             logger.warning("telemetry: %s: %s; ids are hashed and names withheld", error.argument, error)
             return Content.strictest()
 
+    def _read_own(self) -> AppEvents | None:
+        """Return the app's own events; without ``strict``, None and one WARNING for a folder that is refused."""
+        if self._given_schemas is None and not self._settings.environ.get(environment.SCHEMAS, "").strip():
+            return None
+        from flowise_telemetry.own_events import AppEvents
+
+        try:
+            return AppEvents.read(self._settings.environ, self._given_schemas)
+        except ConfigurationError as error:
+            if self._strict:
+                raise
+            logger.warning("telemetry: events of the app's own are not sent: %s: %s", error.argument, error)
+            return None
+
     def _welcome(self, *, first_run_notice: bool, flush_on_sigterm: bool) -> None:
         if first_run_notice and self._writer_factory is None:
             from flowise_telemetry.consent.notice import show_notice
 
-            show_notice(self._settings.environ)
+            show_notice(self._settings.environ, own=self._own)
         self._disclose()
         if self._settings.passed_over:
             from flowise_telemetry.found_file import warning_of
@@ -210,7 +237,9 @@ class Telemetry:
         if self._writer_factory is None:
             from flowise_telemetry.consent.notice import disclose
 
-            self._content = self._content.as_disclosed(disclose(self._settings.environ))
+            environ = self._settings.environ
+            own = None if self._own is None else disclose(environ, own=self._own)
+            self._content = self._content.as_disclosed(disclose(environ), own)
 
     def _begin(self, *, closed: bool = False) -> None:
         """Create what belongs to one process: at the start, and again in the child of a fork."""
@@ -235,7 +264,7 @@ class Telemetry:
 
     # -- sending --------------------------------------------------------------------------------------------------
 
-    def send_telemetry(self, event: Event) -> None:
+    def send_telemetry(self, event: Event | OwnEvent) -> None:
         """Accept an event; another thread sends it.
 
         Never blocks and, without ``strict``, never raises: an event that cannot be accepted is counted (``stats``) and
@@ -251,12 +280,13 @@ class Telemetry:
                 return
         # Nothing here catches what a signal handler of the app raises meanwhile, as one that limits its time does.
         try:
-            size_bytes = event_bytes(event) if type(event) in _EVENT_TYPES else unusual_bytes(event)
+            size_bytes = event_bytes(event) if type(event) in _EVENT_TYPES else self._bytes_of(event)
         except ValidationError as error:
             self._queue.refuse_invalid()
             self._counts.drop(DropReason.INVALID, error.event, error, refused=True)
         else:
-            retired_from_ms = RETIRED_FROM_MS.get(event.EVENT)
+            retired = RETIRED_FROM_MS if self._own is None else self._own.retired_from_ms
+            retired_from_ms = retired.get(event.EVENT)
             if retired_from_ms is not None and time.time_ns() // 1_000_000 >= retired_from_ms:
                 self._counts.drop(DropReason.RETIRED, event.EVENT, refused=True)  # no number: not even a count leaves
                 return
@@ -266,7 +296,13 @@ class Telemetry:
         if not (self._worker.running or self._closed):
             self._start()
 
-    def relay(self, event: Event, *, event_id: str, occurred_at: datetime | int, instance_id: str) -> DropReason | None:
+    def _bytes_of(self, event: Any) -> int:
+        own = None if self._own is None else self._own.bytes_of(event)
+        return unusual_bytes(event) if own is None else own
+
+    def relay(
+        self, event: Event | OwnEvent, *, event_id: str, occurred_at: datetime | int, instance_id: str
+    ) -> DropReason | None:
         """Accept an event that another program made, for a gateway; return the reason if it is refused.
 
         It leaves with the id, the time (a ``datetime`` with a zone, or milliseconds since 1970) and the installation's
@@ -278,14 +314,15 @@ class Telemetry:
         """
         from flowise_telemetry.encoding.given_envelope import GivenEnvelope
 
-        size_bytes = unusual_bytes(event)
+        size_bytes = self._bytes_of(event)
         given = GivenEnvelope.checked(event.EVENT, event_id=event_id, occurred_at=occurred_at, instance_id=instance_id)
         self._notice_fork()
         if self._strict:
             self._check(event)
         if self._silent:
             return DropReason.CLOSED if self._consent.enabled else DropReason.OPTED_OUT
-        retired_from_ms = RETIRED_FROM_MS.get(event.EVENT)
+        retired = RETIRED_FROM_MS if self._own is None else self._own.retired_from_ms
+        retired_from_ms = retired.get(event.EVENT)
         if retired_from_ms is not None and time.time_ns() // 1_000_000 >= retired_from_ms:
             return DropReason.RETIRED
         reason = self._queue.put(event, size_bytes, given)
@@ -302,10 +339,10 @@ class Telemetry:
         self._notice_fork()
         self._worker.when_kept(call)
 
-    def _check(self, event: Event) -> None:
+    def _check(self, event: Event | OwnEvent) -> None:
         from flowise_telemetry.encoding.encoder import check_event
 
-        check_event(event, self._app_version)
+        check_event(event, self._app_version, self._own)
 
     def _notice_fork(self) -> None:
         if os.getpid() != self._pid:
@@ -431,6 +468,7 @@ class Telemetry:
                 self._limits,
                 app_version=self._app_version,
                 content=self._content,
+                schemas=None if self._own is None else self._own.schemas,
                 queue=self._queue,
                 wakeup=wakeup,
                 requests=requests,
@@ -451,9 +489,11 @@ class Telemetry:
         if self._settings.endpoint:
             self._settings.gateway()
         elif self._settings.bootstrap_servers:
+            from flowise_telemetry_transport.schema_registry.settings import RegistrySettings
             from flowise_telemetry_transport.settings import KafkaSettings
 
             KafkaSettings.from_env(self._settings.connection, given=self._settings.given)
+            RegistrySettings.from_env(self._settings.connection)
 
     def _after_fork_in_child(self, *, usable: bool) -> None:
         if self._pid == os.getpid():

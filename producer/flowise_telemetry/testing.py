@@ -14,15 +14,18 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry import environment
 from flowise_telemetry.telemetry import Telemetry
 from flowise_telemetry_schemas import codec
-from flowise_telemetry_schemas.catalog import catalog
-from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
-from flowise_telemetry_schemas.flow_graph import FlowGraph
+from flowise_telemetry_schemas.catalog import EventSchema, catalog
+from flowise_telemetry_schemas.events import Event
+from flowise_telemetry_schemas.own_events import OwnEvent, read_own_events
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
+
+if TYPE_CHECKING:
+    from flowise_telemetry_schemas.own_events import Place
 
 __all__ = ["RecordedEvent", "TelemetryRecorder"]
 
@@ -73,17 +76,20 @@ class TelemetryRecorder:
     """Records the events that an app sends: give ``telemetry`` to the app, then call the assertions.
 
     A context manager that closes ``telemetry``, which is on whatever the environment says, reads no ``.env``, creates
-    no file and connects to nothing. With ``strict``, the default, a bad event raises ``ValidationError``.
+    no file and connects to nothing. With ``strict``, the default, a bad event raises ``ValidationError``. ``schemas``
+    names events of the app's own, as it does for ``Telemetry``.
     """
 
-    def __init__(self, *, app_version: str = "0.0.0", strict: bool = True) -> None:
+    def __init__(self, *, app_version: str = "0.0.0", strict: bool = True, schemas: Place | None = None) -> None:
         self._memory = _Memory()
+        self._schemas = catalog() if schemas is None else read_own_events(schemas).catalog
         self.telemetry = Telemetry(
             app_version=app_version,
             strict=strict,
             environ={environment.INSTANCE_SECRET: "for the tests of an app"},
             env_file=os.devnull,
             writer_factory=lambda: self._memory,
+            schemas=schemas,
         )
 
     def events(self, name: str | None = None) -> list[RecordedEvent]:
@@ -91,11 +97,13 @@ class TelemetryRecorder:
         assert self.telemetry.flush(_WAIT_SECONDS), "events were not encoded within 10 s"  # noqa: S101 - for tests
         with self._memory.lock:
             values = list(self._memory.values)
-        decoded = (codec.decode(value, catalog()) for value in values)
+        decoded = (codec.decode(value, self._schemas) for value in values)
         found = [RecordedEvent(schema.event, record) for schema, record in decoded if not schema.control]
         return [event for event in found if name is None or event.event == name]
 
-    def assert_sent(self, event: Event | str, *, times: int | None = None, **properties: Any) -> list[RecordedEvent]:
+    def assert_sent(
+        self, event: Event | OwnEvent | str, *, times: int | None = None, **properties: Any
+    ) -> list[RecordedEvent]:
         """Fail unless an equal event, or one of that name with these properties, was sent; return the matches.
 
         ``times`` is the exact number of matches. Properties have the names of the constructors or those of the schema:
@@ -103,9 +111,9 @@ class TelemetryRecorder:
         unknown name of an event or a property.
         """
         name = event if isinstance(event, str) else event.EVENT
-        if name not in EVENT_CLASSES:
-            raise ValueError(f"unknown event {name!r}; there are: {', '.join(EVENT_CLASSES)}")
-        wanted = _in_wire_form(name, properties)
+        if name not in self._schemas.events:
+            raise ValueError(f"unknown event {name!r}; there are: {', '.join(self._schemas.events)}")
+        wanted = _in_wire_form(self._schemas.latest(name), properties)
         if not isinstance(event, str):
             wanted = {**event.properties(), **wanted}
             if wanted["version"] is None:
@@ -152,14 +160,14 @@ class TelemetryRecorder:
 _MISSING = object()
 
 
-def _in_wire_form(event: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+def _in_wire_form(schema: EventSchema, properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties with the names and values of the schema."""
-    fields = catalog().latest(event).fields
+    fields = schema.fields
     names = {spelling: field.name for field in fields for spelling in (field.name, field.column, *field.aliases)}
     unknown = [name for name in properties if name not in names]
     if unknown:
         known = ", ".join(field.column for field in fields)
-        raise ValueError(f"{event} has no {', '.join(unknown)}; there are: {known}")
+        raise ValueError(f"{schema.event} has no {', '.join(unknown)}; there are: {known}")
     return {
-        names[name]: value.properties() if isinstance(value, FlowGraph) else value for name, value in properties.items()
+        names[name]: value.properties() if hasattr(value, "properties") else value for name, value in properties.items()
     }

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from flowise_telemetry_schemas.field import Field
     from flowise_telemetry_schemas.wire_format import SchemaId
 
-__all__ = ["Catalog", "EventSchema", "WriterSchemas", "catalog"]
+__all__ = ["NAMESPACE", "Catalog", "EventSchema", "WriterSchemas", "catalog"]
+
+NAMESPACE = "flowise.telemetry"
+"""The namespace of the schemas that this package ships, and of no others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +48,16 @@ class EventSchema:
     def fingerprint_hex(self) -> str:
         """The fingerprint as a big-endian hexadecimal number, as Avro's tools print it."""
         return self.fingerprint[::-1].hex()
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the record's name."""
+        return str(self.source.get("namespace", ""))
+
+    @property
+    def is_own(self) -> bool:
+        """True for an event that an app brings itself, in a namespace of its own."""
+        return self.namespace != NAMESPACE
 
     @classmethod
     def read(cls, event: str, version: int, source: Mapping[str, Any]) -> EventSchema:
@@ -112,10 +125,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class Catalog:
-    """All schemas of one folder of ``<event>/v<version>.avsc`` files."""
+    """All schemas of a folder of ``<event>/v<version>.avsc`` files, or of two that were joined."""
 
     def __init__(self, schemas: tuple[EventSchema, ...], *, folder: Traversable | Path | None = None) -> None:
-        self._folder = folder
+        self._folders = {} if folder is None else {schema.event: folder for schema in schemas}
         self.registered: WriterSchemas | None = None
         """The schemas of a registry by their ids, where ``with_registered`` gave them."""
         self._schemas = tuple(sorted(schemas, key=lambda schema: (schema.event, schema.version)))
@@ -148,9 +161,19 @@ class Catalog:
                 schemas.append(EventSchema.read(event.name, int(stem[1:]), source))
         return cls(tuple(schemas), folder=folder)
 
+    def joined(self, other: Catalog) -> Catalog:
+        """Return the catalog of both. Raises ``SchemaError`` for an event that is in both."""
+        twice = sorted(set(self.names) & set(other.names))
+        if twice:
+            raise SchemaError(f"two folders have an event {twice[0]}", event=twice[0])
+        both = Catalog((*self, *other))
+        both._folders = {**self._folders, **other._folders}
+        return both
+
     def with_registered(self, schemas: WriterSchemas) -> Catalog:
         """Return a catalog of the same schemas that also knows a writer's schema by its id in a registry."""
-        found = Catalog(self._schemas, folder=self._folder)
+        found = Catalog(self._schemas)
+        found._folders = self._folders
         found.registered = schemas
         return found
 
@@ -194,9 +217,10 @@ class Catalog:
 
     def text_beside(self, event: str, name: str) -> str | None:
         """Return the text of a file beside an event's versions; None if there is none, or the catalog has no folder."""
-        if self._folder is None:
+        folder = self._folders.get(event)
+        if folder is None:
             return None
-        file = self._folder / event / name
+        file = folder / event / name
         return file.read_text(encoding="utf-8") if file.is_file() else None
 
     def by_fingerprint(self, fingerprint: bytes) -> EventSchema | None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema
+from flowise_telemetry_schemas.catalog import NAMESPACE, Catalog, EventSchema
 from flowise_telemetry_schemas.consistency import consistency_problems, parsed_pattern, type_problems
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import SchemaError
@@ -30,6 +30,9 @@ HOLDS = {
 """What a string may hold besides what its pattern says: the producer looks at it before it is sent."""
 
 CLASSIFICATIONS = ("identifier", "name", "enum", "count", "time", "structure")
+
+_NAMESPACE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+_MAX_NAMESPACE_CHARACTERS = 80
 
 _RECORD_KEYS = {"type", "name", "namespace", "doc", "fields"}
 _CONTROL = "control"  # of the outermost record alone
@@ -88,6 +91,9 @@ def problems(schemas: Catalog) -> list[Problem]:
         elif schema.version != 1:
             found.append(Problem(f"{schema.event} v{schema.version}", "the first version is v1"))
         earlier.append(schema)
+    spaces = sorted({schema.namespace for schema in schemas})
+    if len(spaces) > 1:
+        found.append(Problem("namespace", f"a folder has one namespace, not {', '.join(map(repr, spaces))}"))
     newest = map(schemas.latest, schemas.names)
     found += type_problems((f"{schema.event} v{schema.version}", schema.fields) for schema in newest)
     return found
@@ -99,8 +105,10 @@ def source_problems(event: str, version: int, source: Mapping[str, Any]) -> list
     found = list(_record({key: value for key, value in source.items() if key != _CONTROL}, where))
     if source.get(_CONTROL, True) is not True:
         found.append(Problem(where, "control must be true, or left out"))
-    if source.get("namespace") != "flowise.telemetry":
-        found.append(Problem(where, 'the namespace must be "flowise.telemetry"'))
+    namespace = source.get("namespace")
+    if namespace != NAMESPACE and (_CONTROL in source or not _is_own_namespace(namespace)):
+        own = "" if _CONTROL in source else ", or for events of your own one such as com.example.app"
+        found.append(Problem(where, f'the namespace must be "{NAMESPACE}"{own}'))
     if re.sub(r"(?<!^)(?=[A-Z])", "_", str(source.get("name"))).lower() != event:
         found.append(Problem(where, "the record's name must be the folder's name in CamelCase"))
     names = tuple(field.get("name") for field in source.get("fields", []) if isinstance(field, Mapping))
@@ -110,6 +118,12 @@ def source_problems(event: str, version: int, source: Mapping[str, Any]) -> list
     if not found:
         found += consistency_problems(read_fields(source["fields"], where=event), where)
     return found
+
+
+def _is_own_namespace(namespace: object) -> bool:
+    if not isinstance(namespace, str) or namespace.startswith(f"{NAMESPACE}."):
+        return False
+    return len(namespace) <= _MAX_NAMESPACE_CHARACTERS and _NAMESPACE.fullmatch(namespace) is not None
 
 
 def _record(source: Mapping[str, Any], where: str) -> Iterator[Problem]:

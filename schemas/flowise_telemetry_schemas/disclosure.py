@@ -11,7 +11,7 @@ from flowise_telemetry_schemas.errors import SchemaError
 from flowise_telemetry_schemas.field import Field, flatten
 from flowise_telemetry_schemas.terms import terms_of
 
-__all__ = ["bound", "disclosure"]
+__all__ = ["bound", "disclosure", "own_disclosure"]
 
 _HEAD = """# What is collected
 
@@ -66,6 +66,36 @@ tool's name or a version, or chose an id that does.
 """
 
 
+_OWN_HEAD = """# What else is collected
+
+Generated from the schemas of {namespace} by `flowise-telemetry schemas generate`. These are the events that the app
+sends beside those that flowise-telemetry ships, whose document says what any field of their kinds can still hold. A
+record with any other field is refused where it is made, and again where it is received.
+
+Turn it off with `DISABLE_FLOWISE_TELEMETRY=true` or `DO_NOT_TRACK=1`. See what would be sent with
+`flowise-telemetry preview` and this folder as `--schemas`.
+
+"""
+
+
+def own_disclosure(schemas: Catalog) -> str:
+    """Return the text of the disclosure document of an app's own events."""
+    first = schemas.latest(schemas.events[0])
+    return "".join([
+        _OWN_HEAD.format(namespace=first.namespace),
+        "## In every event\n\n",
+        *_table(field for field in first.fields if field.name in ENVELOPE_FIELDS),
+        *_event_parts(schemas),
+    ])  # fmt: skip
+
+
+def _event_parts(schemas: Catalog) -> Iterator[str]:
+    for event in schemas.events:
+        schema = schemas.latest(event)
+        yield _heading(schemas, schema)
+        yield from _table(field for field in schema.fields if field.name not in ENVELOPE_FIELDS)
+
+
 def disclosure(schemas: Catalog) -> str:
     """Return the text of ``docs/TELEMETRY.md``."""
     first = schemas.latest(schemas.events[0])
@@ -74,10 +104,7 @@ def disclosure(schemas: Catalog) -> str:
         "## In every event\n\n",
         *_table(field for field in first.fields if field.name in ENVELOPE_FIELDS),
     ]
-    for event in schemas.events:
-        schema = schemas.latest(event)
-        own = (field for field in schema.fields if field.name not in ENVELOPE_FIELDS)
-        parts += [_heading(schemas, schema), *_table(own)]
+    parts += _event_parts(schemas)
     for name in schemas.names:
         if name not in schemas.events:
             schema = schemas.latest(name)
@@ -90,7 +117,8 @@ def _heading(schemas: Catalog, schema: EventSchema) -> str:
     with contextlib.suppress(SchemaError):  # without terms; the check tells
         terms = terms_of(schemas, schema.event)
         end = "the last event" if schema.control else terms.end
-        text += f"Asked: **{terms.question}** Ends with {end}. [More](events/{schema.event}.md)\n\n"
+        more = "" if schema.is_own else f" [More](events/{schema.event}.md)"
+        text += f"Asked: **{terms.question}** Ends with {end}.{more}\n\n"
     return text
 
 

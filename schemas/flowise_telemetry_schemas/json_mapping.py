@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import EventSchema, catalog
+from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.constraints import Violation, as_error, properties_violations, violations
 from flowise_telemetry_schemas.errors import ValidationError
-from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES, Event
+from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.field import Field, flatten
+from flowise_telemetry_schemas.own_classes import class_of, types_of
 from flowise_telemetry_schemas.symbols import with_known_symbols
 
 __all__ = [
@@ -32,8 +33,8 @@ _WITHHELD = ("version", "nodeId", "functionName", "givenId")
 _INDEX = re.compile(r"\[[0-9]+\]")
 
 
-def event_from_json(document: object, *, bounds: bool = True) -> Event:
-    """Return the event of a JSON object.
+def event_from_json(document: object, *, bounds: bool = True, schemas: Catalog | None = None) -> Event:
+    """Return the event of a JSON object, one of ``schemas``; None: of those that this package ships.
 
     A field may be given by name or by one of its aliases (``chatlowId``). ``version`` may be left out. A ``type`` that
     is none of the enum's symbols becomes ``OTHER``. Without ``bounds``, texts that the producer withholds, renames or
@@ -48,10 +49,11 @@ def event_from_json(document: object, *, bounds: bool = True) -> Event:
     if len(document) != 2:
         raise ValidationError("has a key beside event and properties", event=None, field=None, rule="unknown")
     name = document["event"]
-    if not isinstance(name, str) or name not in EVENT_CLASSES:
-        known = ", ".join(EVENT_CLASSES)
+    schemas = catalog() if schemas is None else schemas
+    if not isinstance(name, str) or name not in schemas.events:
+        known = ", ".join(schemas.events)
         raise ValidationError(f"event: must be one of {known}", event=None, field="event", rule="enum")
-    schema = catalog().latest(name)
+    schema = schemas.latest(name)
     properties = document["properties"]
     if isinstance(properties, Mapping):
         properties = _with_names(schema, properties)
@@ -60,9 +62,10 @@ def event_from_json(document: object, *, bounds: bool = True) -> Event:
         found = [broken for broken in found if not _is_withheld(schema, broken)]
     if found:
         raise as_error(name, found)
-    own = {field.name: field for field in schema.fields}
-    values = {own[key].column: _from_json(own[key], value, bounds=bounds) for key, value in properties.items()}
-    return EVENT_CLASSES[name](**values)
+    own, types = {field.name: field for field in schema.fields}, types_of(schema)
+    values = {own[key].column: _from_json(own[key], value, types, bounds=bounds) for key, value in properties.items()}
+    event: Event = class_of(schema)(**values)  # or an event of the app's own, which has the same attributes
+    return event
 
 
 def _is_withheld(schema: EventSchema, violation: Violation) -> bool:
@@ -91,22 +94,25 @@ def _with_names(schema: EventSchema, properties: Mapping[str, Any]) -> dict[str,
     return named
 
 
-def _from_json(field: Field, value: Any, *, bounds: bool) -> Any:
+def _from_json(field: Field, value: Any, types: Mapping[str, type[Any]], *, bounds: bool) -> Any:
     if value is None:
         return None
     match field.kind:
         case "enum":
             # Without bounds the producer puts OTHER in its place, and counts it.
-            return CLASSES[str(field.type_name)](value) if bounds or value in field.symbols else value
+            known = value in field.symbols
+            if bounds and not known and field.other_symbol is not None:
+                value, known = field.other_symbol, True
+            return types[str(field.type_name)](value) if bounds or known else value
         case "array" if field.items is not None:
-            return tuple(_from_json(field.items, item, bounds=bounds) for item in value)
+            return tuple(_from_json(field.items, item, types, bounds=bounds) for item in value)
         case "record":
             inner = {
-                below.column: _from_json(below, value[below.name], bounds=bounds)
+                below.column: _from_json(below, value[below.name], types, bounds=bounds)
                 for below in field.fields
                 if below.name in value
             }
-            return CLASSES[str(field.type_name)](**inner)
+            return types[str(field.type_name)](**inner)
         case _:
             return value
 

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import catalog
-from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, STREAM_STATE, VERSION_FIELD
+from flowise_telemetry_schemas.catalog import NAMESPACE, Catalog, catalog
+from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_schemas.release import checkout
 from flowise_telemetry_schemas.terms import TERMS_FILE
@@ -29,7 +29,7 @@ _EVENT = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")
 _MAX_NAME_CHARACTERS = 40
 
 
-def first_version(event: str, *, doc: str | None = None) -> dict[str, Any]:
+def first_version(event: str, *, namespace: str = NAMESPACE, doc: str | None = None) -> dict[str, Any]:
     """Return the JSON of ``v1.avsc`` of an event without fields of its own.
 
     ``doc`` says when it happens. Raises ``ConfigurationError`` for a name that is not in snake_case.
@@ -40,22 +40,26 @@ def first_version(event: str, *, doc: str | None = None) -> dict[str, Any]:
             argument="event",
         )
     shared = {*ENVELOPE_FIELDS, VERSION_FIELD}
-    envelope = [field for field in catalog().latest(STREAM_STATE).source["fields"] if field["name"] in shared]
+    shipped = catalog().latest(catalog().events[0])
+    envelope = [field for field in shipped.source["fields"] if field["name"] in shared]
     return {
         "type": "record",
         "name": event.title().replace("_", ""),
-        "namespace": "flowise.telemetry",
+        "namespace": namespace,
         "doc": doc or f"{event.replace('_', ' ').capitalize()}.",
         "fields": copy.deepcopy(envelope),
     }
 
 
-def write_first_version(event: str, folder: Path, *, doc: str | None = None) -> Path:
+def write_first_version(event: str, folder: Path, *, namespace: str | None = None, doc: str | None = None) -> Path:
     """Write ``<event>/v1.avsc`` in a folder of events and return its path; beside it, ``event.toml`` to be filled in.
 
-    Raises ``ConfigurationError`` as ``first_version`` does, and if the event is there already.
+    Without a ``namespace`` it is that of the events which are there, else the shipped one. Raises
+    ``ConfigurationError`` as ``first_version`` does, and if the event is there already, ``SchemaError`` for a folder
+    whose schemas cannot be read.
     """
-    source = first_version(event, doc=doc)
+    there = {schema.namespace for schema in Catalog.load(folder)} if namespace is None else set()
+    source = first_version(event, namespace=namespace or min(there, default=NAMESPACE), doc=doc)
     file = folder / event / "v1.avsc"
     try:
         file.parent.mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flowise_telemetry_schemas.errors import ConfigurationError
 
-__all__ = ["OTHER_TYPE", "is_node_type", "node_types", "own_node_types"]
+__all__ = ["OTHER_TYPE", "is_node_type", "node_types", "node_types_in", "own_node_types"]
 
 OTHER_TYPE = "other"
 """The type of every node whose own is not in the vocabulary."""
@@ -28,7 +28,7 @@ def node_types() -> frozenset[str]:
     from importlib.resources import files  # as in catalog(): slow to import
 
     shipped = files("flowise_telemetry_schemas") / "vocabulary" / "node_types.txt"
-    return frozenset(_names(shipped.read_text(encoding="utf-8")))
+    return frozenset(node_types_in(shipped.read_text(encoding="utf-8")))
 
 
 def own_node_types(given: Iterable[str] | str | os.PathLike[str]) -> frozenset[str]:
@@ -39,7 +39,7 @@ def own_node_types(given: Iterable[str] | str | os.PathLike[str]) -> frozenset[s
     if isinstance(given, str | os.PathLike):
         try:
             with Path(given).open("rb") as file:
-                names = _names(file.read(_MAX_FILE_BYTES).decode("utf-8"))
+                names = node_types_in(file.read(_MAX_FILE_BYTES).decode("utf-8"))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise ConfigurationError(f"{given} cannot be read: {reason}", argument="node_types") from error
@@ -59,6 +59,7 @@ def is_node_type(name: object) -> bool:
     return isinstance(name, str) and name != OTHER_TYPE and len(name) <= _MAX_CHARACTERS and bool(_TYPE.fullmatch(name))
 
 
-def _names(text: str) -> list[str]:
+def node_types_in(text: str) -> list[str]:
+    """Return the names in the text of a file: one a line; ``#`` begins a comment."""
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return [line for line in lines if line]

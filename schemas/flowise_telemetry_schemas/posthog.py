@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flowise_telemetry_schemas.catalog import catalog
+from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS
 from flowise_telemetry_schemas.errors import ValidationError
-from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
+from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.hashed_id import hashed_id
 from flowise_telemetry_schemas.json_mapping import event_from_json, milliseconds_of
 
@@ -96,14 +96,18 @@ class PosthogEvent:
         return hashed_id(hmac.digest(key, content, hashlib.sha256), made_ms=made_ms)
 
 
-def read_posthog(message: object) -> PosthogEvent:
-    """Return what is kept of one message. Raises ``NotMappedError``."""
+def read_posthog(message: object, schemas: Catalog | None = None) -> PosthogEvent:
+    """Return what is kept of one message, an event of ``schemas``; None: of those that this package ships.
+
+    Raises ``NotMappedError``.
+    """
+    schemas = schemas or catalog()
     if not isinstance(message, Mapping):
         raise NotMappedError("invalid", "must be an object with event, distinct_id and properties")
     name = message.get("event")
     if isinstance(name, str) and name in _REFUSED:
         raise NotMappedError("refused", "is an event about a person")
-    if not isinstance(name, str) or name not in EVENT_CLASSES:
+    if not isinstance(name, str) or name not in schemas.events:
         raise NotMappedError("unknown", "is of no event that is known")
     given = message.get("properties")
     if not isinstance(given, Mapping):
@@ -111,9 +115,9 @@ def read_posthog(message: object) -> PosthogEvent:
     distinct_id = message.get("distinct_id") or given.get("distinct_id")
     if not isinstance(distinct_id, str | int) or not distinct_id:
         raise NotMappedError("invalid", f"{name}: distinct_id: is missing")
-    properties, dropped = _kept(name, given)
+    properties, dropped = _kept(schemas.latest(name), given)
     try:
-        event = event_from_json({"event": name, "properties": properties}, bounds=False)
+        event = event_from_json({"event": name, "properties": properties}, bounds=False, schemas=schemas)
     except ValidationError as error:
         raise NotMappedError("invalid", f"{name}: {error}") from None
     if event.version is None:
@@ -121,9 +125,10 @@ def read_posthog(message: object) -> PosthogEvent:
     return PosthogEvent(event, str(distinct_id), _timestamp_ms(message.get("timestamp")), dropped, message)
 
 
-def _kept(event: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+def _kept(schema: EventSchema, given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """Return the properties that the event's schema names, by the names of its fields, and how many are none of it."""
-    names = _names(event)
+    event, names = schema.event, _names(schema)
+    symbols = {field.name: field.symbols for field in schema.fields}
     kept: dict[str, Any] = {}
     dropped = 0
     for key, value in given.items():
@@ -131,29 +136,31 @@ def _kept(event: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         if name is None:
             dropped += not (key.startswith("$") or key in _BILLING or key in _OF_POSTHOG)
         elif name == key or name not in given:  # under its name, where it has two
-            kept[name] = _reduced(event, name, value)
+            kept[name] = _reduced(event, symbols.get(name, ()), name, value)
     if event == "vector_upserted":
         kept.setdefault("flowGraph", _NO_GRAPH)
     return kept, dropped
 
 
 @functools.cache
-def _names(event: str) -> dict[str, str]:
+def _names(schema: EventSchema) -> dict[str, str]:
     """Return the field of each spelling; the envelope is not the sender's to give."""
-    own = [field for field in catalog().latest(event).fields if field.name not in ENVELOPE_FIELDS]
+    own = [field for field in schema.fields if field.name not in ENVELOPE_FIELDS]
     return {spelling: field.name for field in own for spelling in (*field.aliases, field.name)}
 
 
 _NO_GRAPH: dict[str, list[Any]] = {"nodes": [], "edges": []}
 
 
-def _reduced(event: str, name: str, value: Any) -> Any:
+def _reduced(event: str, symbols: tuple[str, ...], name: str, value: Any) -> Any:
     """Return a value in the form of the schema, where the app has a form of its own."""
     match name:
         case "flowGraph":
             return _graph(event, value)
         case "stopNodeId" | "toolName" if not isinstance(value, str) or not value:
             return None
+        case _ if isinstance(value, str) and value.upper() in symbols:  # symbols are capitals, whatever the app writes
+            return value.upper()
     return value
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import shutil
 import socket
 import subprocess
@@ -15,13 +14,13 @@ from pathlib import Path
 
 from tests.services.docker_engine import wait_until
 from tests.services.ladder import RungUnavailableError
+from tests.services.maven import fetched
 from tests.services.ports import free_ports
 from tests.services.standstill import Standstill
 
 __all__ = ["JavaKafka"]
 
 _POM = Path(__file__).parents[1] / "java" / "kafka" / "pom.xml"
-_JARS_TIMEOUT_SECONDS = 600
 _FORMAT_TIMEOUT_SECONDS = 180
 _START_TIMEOUT_SECONDS = 180
 _STOP_TIMEOUT_SECONDS = 20
@@ -153,24 +152,4 @@ class JavaKafka(Standstill):
 
 def _jars() -> Path:
     """The folder of the jars; fetched by Maven the first time."""
-    if not (shutil.which("java") and shutil.which("mvn")):
-        raise RungUnavailableError("java and mvn are not both there")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flowise-telemetry-tests"
-    folder = cache / "kafka-4.1.0"
-    if folder.is_dir():
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    fetched = Path(tempfile.mkdtemp(dir=cache))
-    done = subprocess.run(
-        ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={fetched}"],
-        capture_output=True,
-        text=True,
-        timeout=_JARS_TIMEOUT_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        shutil.rmtree(fetched, ignore_errors=True)
-        raise RungUnavailableError(f"Maven could not fetch Kafka's jars: {done.stdout.strip()[-300:]}")
-    with contextlib.suppress(OSError):  # another run was faster: its folder is as good
-        fetched.rename(folder)
-    return folder
+    return fetched(_POM, "kafka-4.1.0")

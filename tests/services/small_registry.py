@@ -52,8 +52,8 @@ class SmallRegistry:
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:  # noqa: PLR0911 - one for each path
         """Return status and content."""
         match method, [unquote(part) for part in path.strip("/").split("/")]:
-            case "GET", ["schemas", "ids", number]:
-                found = self.schemas.get(int(number))
+            case "GET", ["schemas", "ids", text]:
+                found = self.schemas.get(int(text))
                 return (404, _error(40403)) if found is None else (200, {"schema": found})
             case "GET", ["schemas", "guids", guid] if self.has_guids:
                 known = self.guids.get(guid)
@@ -63,7 +63,10 @@ class SmallRegistry:
             case "POST", ["subjects", subject]:
                 return self._lookup(subject, body["schema"])
             case "POST", ["subjects", subject, "versions"]:
-                return (409, _error(409)) if self.refuses else (200, {"id": self.add(body["schema"], subject)})
+                if self.refuses:
+                    return 409, _error(409)
+                number = self.add(body["schema"], subject)
+                return 200, {"id": number, "guid": str(self.guid_of(number))}
             case "POST", ["compatibility", "subjects", subject, "versions", _]:
                 known_here = subject in self.subjects
                 return (200, {"is_compatible": not self.refuses}) if known_here else (404, _error(40401))

@@ -11,8 +11,10 @@ __all__ = ["ACCEPTED", "REFUSED"]
 
 ACCEPTED: Mapping[str, str] = {
     "producer": """
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from typing import ClassVar
 from typing import assert_type
 
 import flowise_telemetry
@@ -36,6 +38,19 @@ from flowise_telemetry import (
     VectorUpserted,
 )
 
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariableCreated:  # as `schemas generate` makes it
+    EVENT: ClassVar[str] = "variable_created"
+    TYPES: ClassVar[dict[str, Any]] = {}
+    version: str | None = None
+    count: int
+
+    def properties(self) -> dict[str, Any]:
+        return {"version": self.version, "count": self.count}
+
+
 dropped: list[str] = []
 
 
@@ -57,6 +72,7 @@ telemetry = Telemetry(
     ledger_path=Path("ledger"),
     first_run_notice=False,
     flush_on_sigterm=True,
+    schemas=Path("events"),
 )
 exported: dict[str, list[dict[str, Any]]] = {"nodes": [{"id": "a_0"}], "edges": []}
 graph = FlowGraph.from_react_flow(exported["nodes"], exported["edges"])
@@ -72,6 +88,7 @@ events: list[Event] = [
 ]
 for event in events:
     telemetry.send_telemetry(event)
+telemetry.send_telemetry(VariableCreated(count=1))
 assert_type(telemetry.flush(), bool)
 assert_type(telemetry.flush(timeout_seconds=1), bool)
 assert_type(telemetry.active, bool)

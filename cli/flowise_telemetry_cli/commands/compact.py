@@ -8,7 +8,8 @@ from dataclasses import asdict
 
 import click
 
-from flowise_telemetry_cli.options import json_option, umask_option
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import json_option, schemas_option, umask_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer.sinks import MergesAccount, open_sink
 from flowise_telemetry_consumer.sinks.delta import DeltaSink
@@ -19,9 +20,11 @@ __all__ = ["compact"]
 
 @click.command()
 @umask_option
+@schemas_option
 @click.option("--sink", metavar="URL", required=True, help="Lake or database to compact.")
 @json_option("Print the counts as one JSON object.")
-def compact(*, sink: str, as_json: bool) -> None:
+@pass_invocation
+def compact(invocation: Invocation, *, sink: str, as_json: bool) -> None:
     """Merge the small files of a lake, or the rows in which a database counts each stream's events.
 
     Lake: the files of each table and day become large ones, sorted by id, and files that nothing has named for a week
@@ -32,7 +35,7 @@ def compact(*, sink: str, as_json: bool) -> None:
     Example:
       flowise-telemetry compact --sink delta:///events
     """
-    with closing(open_sink(sink)) as target:
+    with closing(open_sink(sink, invocation.catalog)) as target:
         if isinstance(target, DeltaSink):
             done = target.compact()
             counts = asdict(done)

@@ -19,6 +19,7 @@ from flowise_telemetry_cli.options import (
     json_option,
     kafka_settings,
     require_topic,
+    schemas_option,
     topic_option,
     umask_option,
 )
@@ -42,7 +43,6 @@ from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.refusals import ON_REFUSED, OnRefused
 from flowise_telemetry_consumer.sinks.registry import SINK_FORMS
-from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.diagnosis.explain import explained
 
 __all__ = ["consume"]
@@ -59,6 +59,7 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
 @umask_option
 @connection_options
 @topic_option
+@schemas_option
 @click.option(
     "--sink",
     default=DEFAULT_SINK,
@@ -196,7 +197,7 @@ def _run(
         # The sink first, so that an unwritable one does not cost the group a rebalance. It is closed again, because the
         # consumer reopens it on its writing thread.
         target = open_sink(sink)
-        target.prepare(list(catalog()))
+        target.prepare(list(invocation.catalog))
         target.close()
         kafka = kafka_settings(invocation)
         reader = invocation.open_reader(kafka, group=settings.group)
@@ -215,7 +216,7 @@ def _run(
             reader,
             target,
             writer,
-            reading_catalog(),
+            reading_catalog(invocation.catalog),
             settings,
             on_change=show,
             open_reader=partial(invocation.open_reader, kafka, group=settings.group),

@@ -12,7 +12,14 @@ import click
 from flowise_telemetry_cli.commands.dlq._reading import open_letters, report_unread
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
-from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, topic_option, umask_option
+from flowise_telemetry_cli.options import (
+    connection_options,
+    json_option,
+    kafka_settings,
+    schemas_option,
+    topic_option,
+    umask_option,
+)
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.removal import removed_by
@@ -22,11 +29,11 @@ from flowise_telemetry_consumer.dead_letters.erasing import ErasedLetters, erase
 from flowise_telemetry_consumer.export.erasing import erase_from_export
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.service.settings import dead_letter_topic_of
-from flowise_telemetry_consumer.sinks import Erasable, open_sink
+from flowise_telemetry_consumer.sinks import Erasable, KnowsEvents, open_sink
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds
 from flowise_telemetry_consumer.sinks.kafka_topic import TOPIC_SCHEME
 from flowise_telemetry_consumer.sinks.registry import no_erasing
-from flowise_telemetry_schemas import ConfigurationError, catalog
+from flowise_telemetry_schemas import Catalog, ConfigurationError
 
 __all__ = ["erase"]
 
@@ -34,6 +41,7 @@ __all__ = ["erase"]
 @click.command()
 @connection_options
 @topic_option
+@schemas_option
 @umask_option
 @click.option("--sink", metavar="URL", required=True, help="Sink to erase events from.")
 @click.option("--instance-id", metavar="ID", multiple=True, help="All of an installation's month.")
@@ -86,13 +94,14 @@ def erase(
         )
     only_counts = dry_run or not yes
     with ExitStack() as opened:
-        target = open_sink(sink)
+        target = open_sink(sink, invocation.catalog)
         opened.callback(target.close)
         if not isinstance(target, Erasable):
             raise no_erasing(target)
         removed, stopped = removed_by(target.erase(ids, dry_run=only_counts), "events")
+        unknown = target.unknown_tables() if isinstance(target, KnowsEvents) and not stopped else ()
     for archive in archives if not stopped else ():
-        removed.update(_erase_from(archive, ids, dry_run=only_counts))
+        removed.update(_erase_from(archive, invocation.catalog, ids, dry_run=only_counts))
     letters = None
     if dead_letters and not stopped:
         where = dead_letter_topic or dead_letter_topic_of(topic)
@@ -100,9 +109,10 @@ def erase(
     if as_json:
         document = {
             "dry_run": only_counts,
-            "complete": not stopped,
+            "complete": not stopped and not unknown,
             "erased": dict(sorted(removed.items())),
             "remains": target.remains(),
+            "unknown_tables": list(unknown),
             **(letters.document() if letters else {}),
         }
         echo(json.dumps(document))
@@ -111,6 +121,10 @@ def erase(
     _say(target, target.url, removed.total(), letters, only_counts=only_counts)
     if stopped:
         echo("error: incomplete: stopped before the end; start it again", err=True)
+        return INCOMPLETE
+    if unknown:
+        tables = ", ".join(unknown)
+        echo(f"error: incomplete: no schema here is of {tables}: name the folder of these events, --schemas", err=True)
         return INCOMPLETE
     return letters.status() if letters else DONE
 
@@ -145,10 +159,10 @@ def _say(target: Erasable, url: str, count: int, letters: _Letters | None, *, on
         echo(f"what is left of them: {target.remains()}", err=True)
 
 
-def _erase_from(archive: Path, ids: ErasedIds, *, dry_run: bool) -> dict[str, int]:
+def _erase_from(archive: Path, schemas: Catalog, ids: ErasedIds, *, dry_run: bool) -> dict[str, int]:
     """Erase from a file or an export; return the counts by file, or by folder of the export."""
     if archive.is_dir():
-        found = erase_from_export(archive, catalog(), ids, dry_run=dry_run)
+        found = erase_from_export(archive, schemas, ids, dry_run=dry_run)
         return {f"{archive / event}": count for event, count in found.items()}
     count = erase_from_file(archive, ids, dry_run=dry_run)
     return {str(archive): count} if count else {}

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
-from flowise_telemetry_cli.options import json_option, umask_option
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import json_option, schemas_option, umask_option
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status, rate_text
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
@@ -19,13 +20,13 @@ from flowise_telemetry_consumer.export import FORMATS, ExportResult, export_even
 from flowise_telemetry_consumer.replay.bounds import moment_ms
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
-from flowise_telemetry_schemas import catalog
 
 __all__ = ["export"]
 
 
 @click.command()
 @umask_option
+@schemas_option
 @click.option("--sink", metavar="URL", required=True, help="Sink to read: any that can be read back.")
 @click.option(
     "--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Folder to make, new or empty."
@@ -41,7 +42,9 @@ __all__ = ["export"]
 )
 @click.option("--overwrite", is_flag=True, help="Replace the export that the folder holds.")
 @json_option("Print the counts as one JSON object.")
+@pass_invocation
 def export(
+    invocation: Invocation,
     *,
     sink: str,
     out: Path,
@@ -62,14 +65,14 @@ def export(
     """
     since_ms = None if since is None else moment_ms(since, now_ms=time.time_ns() // 1_000_000, argument="since")
     with ExitStack() as opened:
-        source = open_sink(sink)
+        source = open_sink(sink, invocation.catalog)
         opened.callback(source.close)
         display = opened.enter_context(ProgressDisplay(_status))
         stop = opened.enter_context(stopped_by_signals())
         result = export_events(
             source,
             out,
-            catalog(),
+            invocation.catalog,
             file_format=file_format,
             events=events,
             since_ms=since_ms,

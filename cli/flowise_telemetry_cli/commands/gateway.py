@@ -17,7 +17,14 @@ from flowise_telemetry.identity.instance_id import load_secret
 from flowise_telemetry_cli.commands._dry_run import DryRun
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
-from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, topic_option, umask_option
+from flowise_telemetry_cli.options import (
+    connection_options,
+    json_option,
+    kafka_settings,
+    schemas_option,
+    topic_option,
+    umask_option,
+)
 from flowise_telemetry_cli.output.logging import LOG_FORMATS, LogFormat, start_logging
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
@@ -44,6 +51,7 @@ _MIN_TOKEN_CHARACTERS = 16
 @umask_option
 @connection_options
 @topic_option
+@schemas_option
 @click.option(
     "--address", default="127.0.0.1:8400", show_default=True, metavar="HOST:PORT", help="Address to serve on."
 )
@@ -187,15 +195,17 @@ def gateway(
     start_logging(log_format, invocation.log_level or "info")
     environ = {**os.environ, **invocation.connection}
     counters = GatewayCounters()
+    own = None if invocation.own_events is None else invocation.own_events.place
     with ExitStack() as opened:
         stop = opened.enter_context(stopped_by_signals(bound_seconds=_STOP_SECONDS))
         forwarder = None
-        shown = DryRun() if dry_run else None
+        shown = DryRun(invocation.catalog) if dry_run else None
         if shown is not None:
             telemetry = Telemetry(
                 app_version="0.0.0",
                 environ={name: text for name, text in environ.items() if name not in (SPOOL_DIR, LOG)},
                 writer_factory=lambda: shown,
+                schemas=own,
             )
         else:
             kafka = kafka_settings(invocation)
@@ -211,6 +221,7 @@ def gateway(
                     spool_max_bytes=spool_max_bytes,
                 ),
                 first_run_notice=False,
+                schemas=own,
             )
             open_writer = partial(
                 invocation.open_writer,
@@ -229,13 +240,18 @@ def gateway(
         served = Gateway(
             telemetry=telemetry,
             intake=PosthogIntake(
-                telemetry, load_secret(environ), counters, on_dropped=None if shown is None else shown.dropped
+                telemetry,
+                load_secret(environ),
+                counters,
+                on_dropped=None if shown is None else shown.dropped,
+                schemas=invocation.catalog,
             ),
             forwarder=forwarder,
             keys=keys,
             limits=limits,
             counters=counters,
             waits_for_disk=spool_dir is not None and not dry_run,
+            schemas=invocation.catalog,
         )
         where = f"http{'s' if tls_certificate else ''}://{host}:{bound.getsockname()[1]}"
         serve(

@@ -19,7 +19,14 @@ from flowise_telemetry_cli.commands.replay._display import archive_status
 from flowise_telemetry_cli.commands.replay._options import no_progress_option
 from flowise_telemetry_cli.commands.replay._topic import open_topic_sink, report_times, target_settings
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
-from flowise_telemetry_cli.options import SINK_HELP, connection_options, json_option, kafka_settings, umask_option
+from flowise_telemetry_cli.options import (
+    SINK_HELP,
+    connection_options,
+    json_option,
+    kafka_settings,
+    schemas_option,
+    umask_option,
+)
 from flowise_telemetry_cli.output.progress import ProgressDisplay
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
@@ -39,7 +46,7 @@ from flowise_telemetry_consumer.replay.bounds import require_order
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import Sink
-from flowise_telemetry_schemas import ConfigurationError, catalog
+from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["import_"]
 
@@ -47,6 +54,7 @@ __all__ = ["import_"]
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @umask_option
+@schemas_option
 @click.option("--sink", metavar="URL", required=True, help=SINK_HELP)
 @click.option(
     "--format",
@@ -97,9 +105,9 @@ def import_(
       flowise-telemetry import tool_created.csv --sink sqlite:///telemetry.db
       zcat old/*.gz | flowise-telemetry import - --sink delta:///archive
     """
-    if event is not None and event not in catalog().names:
+    if event is not None and event not in invocation.catalog.names:
         raise ConfigurationError(
-            f"there is no event of this name; there are: {', '.join(catalog().names)}", argument="event"
+            f"there is no event of this name; there are: {', '.join(invocation.catalog.names)}", argument="event"
         )
     request = ImportRequest(files=files, form=form, event=event, record_filter=_times(begin, end))
     separate_stderr()
@@ -109,14 +117,14 @@ def import_(
         control = RunControl(no_progress_seconds, stop)
         onto_topic = sink.startswith(TOPIC_SCHEME)
         if dry_run:
-            target = None if onto_topic else open_sink(sink)
+            target = None if onto_topic else open_sink(sink, invocation.catalog)
             if target is not None:
                 opened.callback(target.close)
             with ProgressDisplay(archive_status) as display:
                 plan = plan_archive(
-                    import_archive(request, catalog()),
+                    import_archive(request, invocation.catalog),
                     target,
-                    catalog(),
+                    invocation.catalog,
                     request.record_filter,
                     control=control,
                     on_report=display.show,
@@ -136,7 +144,7 @@ def import_(
             result = import_files(
                 request,
                 place,
-                catalog(),
+                invocation.catalog,
                 rejects=aside,
                 restart=restart,
                 control=control,

@@ -9,11 +9,12 @@ import click
 from flowise_telemetry.encoding.preview import Preview, preview_state
 from flowise_telemetry.encoding.preview import preview as preview_event
 from flowise_telemetry_cli.commands.demo.app import APP_VERSION, example_events
-from flowise_telemetry_cli.options import json_option, topic_option
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import json_option, schemas_option, topic_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.envelope import STREAM_STATE
+from flowise_telemetry_schemas.example_event import example_of
 
 __all__ = ["preview"]
 
@@ -23,8 +24,10 @@ _HEX_WIDTH_BYTES = 32
 @click.command()
 @click.argument("event", required=False)
 @topic_option
+@schemas_option
 @json_option("Print one JSON object an event.")
-def preview(*, event: str | None, topic: str, as_json: bool) -> None:
+@pass_invocation
+def preview(invocation: Invocation, *, event: str | None, topic: str, as_json: bool) -> None:
     """Show the exact record and bytes of an EVENT, or of one of each kind, and why each field is collected.
 
     The last kind, stream_state, is no event of the app: in it the producer tells how many events were dropped.
@@ -36,12 +39,18 @@ def preview(*, event: str | None, topic: str, as_json: bool) -> None:
       flowise-telemetry preview prediction_sent
     """
     if event is not None:
-        catalog().latest(event)  # rejects an unknown event and lists the known ones
+        invocation.catalog.latest(event)  # rejects an unknown event and lists the known ones
     previews = [
         preview_event(example, app_version=APP_VERSION, topic=topic)
         for example in example_events(5)
         if event in (None, example.EVENT)
     ]
+    if (own := invocation.own_events) is not None:
+        previews += [
+            preview_event(example_of(own.schemas.latest(name)), app_version=APP_VERSION, topic=topic, own=own)
+            for name in own.schemas.events
+            if event in (None, name)
+        ]
     previews.sort(key=lambda one: one.event)
     if event in (None, STREAM_STATE):
         previews.append(preview_state(app_version=APP_VERSION, topic=topic))

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 import click
 
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
-from flowise_telemetry_cli.options import json_option, umask_option
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import json_option, schemas_option, umask_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.removal import removed_by
@@ -22,6 +23,7 @@ __all__ = ["prune"]
 
 @click.command()
 @umask_option
+@schemas_option
 @click.option("--sink", metavar="URL", required=True, help="Sink to remove events from.")
 @click.option(
     "--before",
@@ -31,7 +33,8 @@ __all__ = ["prune"]
 )
 @click.option("--dry-run", is_flag=True, help="Count the events; change nothing.")
 @json_option("Print the counts as one JSON object.")
-def prune(*, sink: str, before: str, dry_run: bool, as_json: bool) -> int:
+@pass_invocation
+def prune(invocation: Invocation, *, sink: str, before: str, dry_run: bool, as_json: bool) -> int:
     """Remove the events that occurred before a time, in small steps beside consumers and readers.
 
     Consumers and replays go on as before; a replay of old offsets brings the events back. After a stop, start it again.
@@ -43,7 +46,7 @@ def prune(*, sink: str, before: str, dry_run: bool, as_json: bool) -> int:
     """
     before_ms = moment_ms(before, now_ms=time.time_ns() // 1_000_000, argument="before")
     with ExitStack() as opened:
-        target = open_sink(sink)
+        target = open_sink(sink, invocation.catalog)
         opened.callback(target.close)
         if not isinstance(target, Prunable):
             raise no_pruning(target)

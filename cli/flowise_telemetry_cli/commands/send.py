@@ -16,9 +16,9 @@ from flowise_telemetry.app_version import NOT_A_VERSION, normalized_version
 from flowise_telemetry.consent.status import why_no_connection
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
-from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, topic_option
+from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, schemas_option, topic_option
 from flowise_telemetry_cli.output.safe import echo
-from flowise_telemetry_schemas import Event, ValidationError, event_from_json
+from flowise_telemetry_schemas import Catalog, Event, ValidationError, event_from_json
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class _Rejected:
 @click.argument("file", type=click.File("rb"), default="-")
 @connection_options
 @topic_option
+@schemas_option
 @click.option("--app-version", help="Version of the app, for lines without one.")
 @json_option("Print the counts as one JSON object.")
 @pass_invocation
@@ -74,6 +75,7 @@ def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: st
         bootstrap_servers=None if settings is None else settings.servers_text,
         topic=topic,
         environ=environ,
+        schemas=None if invocation.own_events is None else invocation.own_events.place,
     )
     if not telemetry.consent.enabled:
         echo(f"error: telemetry is off ({telemetry.consent.decided_by}): nothing was sent", err=True)
@@ -86,7 +88,7 @@ def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: st
         return FAILED
     rejected = _Rejected()
     waiting = 0
-    for event in _events(file, rejected, app_version is not None):
+    for event in _events(file, rejected, app_version is not None, invocation.catalog):
         telemetry.send_telemetry(event)
         waiting += 1
         if waiting == FLUSH_EVERY_EVENTS:
@@ -115,7 +117,7 @@ def flush_while_it_helps(telemetry: Telemetry, clock: Callable[[], float] = time
     return True
 
 
-def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator[Event]:
+def _events(file: IO[bytes], rejected: _Rejected, has_version: bool, schemas: Catalog) -> Iterator[Event]:
     number = 0
     while line := file.readline(MAX_VALUE_BYTES + 1):
         number += 1
@@ -127,7 +129,7 @@ def _events(file: IO[bytes], rejected: _Rejected, has_version: bool) -> Iterator
         if not line.strip():
             continue
         try:
-            event = event_from_json(json.loads(line), bounds=False)
+            event = event_from_json(json.loads(line), bounds=False, schemas=schemas)
         except ValidationError as error:
             rejected.report(number, f"{error.event}: {error}" if error.event else str(error))
             continue

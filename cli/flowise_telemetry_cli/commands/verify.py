@@ -13,10 +13,12 @@ from pathlib import Path
 import click
 
 from flowise_telemetry_cli.errors import DONE, FAILED, PROGRAM
-from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import json_option, schemas_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_schemas import Catalog
+from flowise_telemetry_schemas.own_events import OwnEvents
 from flowise_telemetry_schemas.released import read_list, sha256_of
 
 __all__ = ["verify"]
@@ -26,12 +28,15 @@ _PACKAGE = "flowise_telemetry_schemas/avro/"
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@schemas_option
 @json_option("Print one JSON object a line.")
-def verify(folder: Path | None, as_json: bool) -> int:
+@pass_invocation
+def verify(invocation: Invocation, *, folder: Path | None, as_json: bool) -> int:
     """Show for each schema its fingerprint, the release that it came with, and whether it still is that file.
 
     FOLDER holds <event>/v<version>.avsc files to be compared with the installed ones; the default is the installed
     schemas themselves, which are compared with the record of the wheel that they came in. Exit status 1 if any differs.
+    Events of --schemas follow; they are compared with the released.json beside them, if there is one.
 
     \b
     Example:
@@ -54,6 +59,7 @@ def verify(folder: Path | None, as_json: bool) -> int:
     for name in sorted(known.keys() - {row[0] for row in rows}):
         differs = True
         rows.append((name, known[name].fingerprint, known[name].release, "gone", ""))
+    rows += _own_rows(invocation.own_events) if folder is None and invocation.own_events is not None else []
     if as_json:
         keys = ("file", "fingerprint", "release", "as_released", "as_in_wheel")
         for row in rows:
@@ -61,6 +67,16 @@ def verify(folder: Path | None, as_json: bool) -> int:
     else:
         echo(table(("file", "fingerprint", "released in", "as released", "as in the wheel"), rows))
     return FAILED if differs else DONE
+
+
+def _own_rows(own: OwnEvents) -> list[tuple[str, str, str, str, str]]:
+    """Return the rows of an app's own events; a file that differs from its list was refused before."""
+    rows = []
+    for schema in own.schemas:
+        name = f"{schema.event}/v{schema.version}.avsc"
+        line = own.released.get(name)
+        rows.append((name, schema.fingerprint_hex, line.release if line else "", "yes" if line else "no list", "own"))
+    return rows
 
 
 def _yes(same: bool) -> str:

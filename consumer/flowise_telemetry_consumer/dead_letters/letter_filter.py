@@ -17,7 +17,8 @@ __all__ = ["ALL_LETTERS", "LETTER_REASONS", "LetterFilter"]
 LETTER_REASONS = (*REASONS, UNKNOWN)
 """The reasons that a letter in the topic can have; ``unknown`` is that of a foreign record."""
 
-_SCHEMA = re.compile(r"[0-9a-f]{16}|[a-z][a-z0-9_]*\.v[1-9][0-9]*|unknown")
+_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_SCHEMA = re.compile(rf"[0-9a-f]{{16}}|[a-z][a-z0-9_]*\.v(0|[1-9][0-9]*)|[0-9]{{1,10}}|{_UUID}|unknown")
 _OFFSETS = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
 
 
@@ -25,9 +26,9 @@ _OFFSETS = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
 class LetterFilter:
     """Conditions on dead letters, all of which hold; an empty one admits every letter.
 
-    ``schemas`` are ``<event>.v<version>`` or fingerprints, ``fields`` are fields with all that is inside them.
-    ``partitions`` and ``offsets`` (first and last of each range) are those of the source record. ``since_ms`` is the
-    earliest time of failure, in milliseconds since 1970.
+    ``schemas`` are ``<event>.v<version>``, fingerprints or a registry's ids; ``fields`` are fields with all that is
+    inside them. ``partitions`` and ``offsets`` (first and last of each range) are those of the source record.
+    ``since_ms`` is the earliest time of failure, in milliseconds since 1970.
     """
 
     reasons: frozenset[str] = frozenset()
@@ -61,7 +62,7 @@ class LetterFilter:
             if _SCHEMA.fullmatch(schema) is None:
                 raise ConfigurationError(
                     f"{schema[:40]!r} is not a schema: give tool_created.v1, a fingerprint of 16 digits from 0 to f,"
-                    " or unknown",
+                    " the id or GUID of a registry, or unknown",
                     argument="schemas",
                 )
         for event in events:

@@ -22,10 +22,10 @@ def open_source(text: str, catalog: Catalog) -> Source:
     ``delta:///lake`` (or with ``+s3`` and so on) may be a lake or one of its tables. Raises ``ConfigurationError``.
     """
     if _LAKE.match(text):
-        return _table_in(text, catalog) or open_sink(text)
+        return _table_in(text, catalog) or open_sink(text, catalog)
     folder = Path(text)
     if ":" in text and not folder.is_dir():
-        return open_sink(text)
+        return open_sink(text, catalog)
     if not folder.is_dir():
         raise ConfigurationError(
             f"there is no folder {text}: name the URL of a sink, or a folder with Delta tables or an export",
@@ -48,4 +48,6 @@ def _table_in(url: str, catalog: Catalog) -> Source | None:
             f"{table.url} has not the name of an event; there are: {', '.join(catalog.events)}",
             argument="source",
         )
+    if table is not None:
+        table.know(catalog)
     return table

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from multiprocessing import connection
 from multiprocessing.connection import Connection
@@ -25,8 +25,9 @@ from flowise_telemetry_consumer.replay.report import OnReport, PartitionResult, 
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl
 from flowise_telemetry_consumer.sinks.port import KeepsProgress, Sink, Stageable
 from flowise_telemetry_consumer.sinks.refusals import OnRefused
-from flowise_telemetry_consumer.sinks.registry import no_staging, open_sink, sink_kind
-from flowise_telemetry_schemas import Catalog, ConfigurationError, TelemetryError, catalog
+from flowise_telemetry_consumer.sinks.registry import no_staging, open_sink, sink_kind, told
+from flowise_telemetry_schemas import Catalog, ConfigurationError, EventSchema, TelemetryError, catalog
+from flowise_telemetry_schemas.own_events import read_own_events
 from flowise_telemetry_schemas.registered_schemas import with_registry
 from flowise_telemetry_transport.clients import open_reader
 from flowise_telemetry_transport.schema_registry.registry import Registry
@@ -53,27 +54,29 @@ class _Task:
     partitions: tuple[TopicPartition, ...]
     no_progress_seconds: float
     on_refused: OnRefused
-    registry: RegistrySettings | None = None
+    registry: RegistrySettings | None
+    own_schemas: str | None
 
     def catalog(self) -> Catalog:
         """Return the schemas that records are read by."""
-        return catalog() if self.registry is None else with_registry(catalog(), Registry(self.registry))
+        schemas = catalog() if self.own_schemas is None else read_own_events(self.own_schemas).catalog
+        return schemas if self.registry is None else with_registry(schemas, Registry(self.registry))
 
 
 _Message = tuple[Literal["progress", "done"], ReplayResult] | tuple[Literal["failed"], str, bool]
 
 
-def open_target(sink_url: str, staging: str | None) -> Sink:
+def open_target(sink_url: str, staging: str | None, schemas: Iterable[EventSchema] | None = None) -> Sink:
     """Return the sink of a URL or its staging sink of that name. Raises as ``open_sink`` and ``staging``.
 
-    Raises ``SinkError`` if the sink cannot have staging tables.
+    ``schemas`` are as those of ``open_sink``. Raises ``SinkError`` if the sink cannot have staging tables.
     """
-    sink = open_sink(sink_url)
+    sink = open_sink(sink_url, schemas)
     if staging is None:
         return sink
     if not isinstance(sink, Stageable):
         raise no_staging(sink)
-    return sink.staging(staging)
+    return told(sink.staging(staging), schemas)
 
 
 def require_many_writers(sink_url: str, workers: int) -> None:
@@ -98,13 +101,14 @@ def replay_with_workers(
     on_refused: OnRefused = "wait",
     on_report: OnReport | None = None,
     keep_lock_seconds: float = _KEEP_LOCK_SECONDS,
+    own_schemas: str | None = None,
 ) -> ReplayResult:
     """Read what is left of a run with up to ``workers`` processes, one for each partition at most; as ``advance_run``.
 
     ``lock_holder`` is the sink through which the caller holds the run's lock. The lock is renewed every
     ``keep_lock_seconds`` while the workers write: on object storage it would expire. If a worker fails, the others
     write what they have and end too, and ``WorkerError`` carries the worker's message. Workers end when this process
-    ends, however it ends.
+    ends, however it ends. ``own_schemas`` is the place of events that are not shipped (``read_own_events``).
     """
     shares = _shares(run, workers)
     context = multiprocessing.get_context("spawn")
@@ -116,7 +120,15 @@ def replay_with_workers(
         for share in shares:
             receiving, sending = context.Pipe(duplex=False)
             task = _Task(
-                _plain(settings), sink_url, staging, run, share, control.no_progress_seconds, on_refused, registry
+                _plain(settings),
+                sink_url,
+                staging,
+                run,
+                share,
+                control.no_progress_seconds,
+                on_refused,
+                registry,
+                own_schemas,
             )
             process = context.Process(
                 target=_work, args=(task, sending, stopping), name=f"replay {run.id}", daemon=True
@@ -219,15 +231,16 @@ def _work(task: _Task, channel: Connection, stopping: Event) -> None:
     threading.Thread(target=_end_with_parent, name="flowise-telemetry-parent", daemon=True).start()
     try:
         with contextlib.ExitStack() as opened:
+            schemas = task.catalog()
             sink = open_target(task.sink_url, task.staging)
             opened.callback(sink.close)
-            sink.prepare(list(catalog()))
+            sink.prepare(list(schemas))
             reader = open_reader(KafkaSettings(**task.settings))
             opened.callback(reader.close, timeout_seconds=_CLOSE_SECONDS)
             result = advance_run(
                 reader,
                 sink,
-                task.catalog(),
+                schemas,
                 task.run,
                 partitions=task.partitions,
                 # multiprocessing's Event has the same is_set() as threading's.

@@ -1,9 +1,10 @@
 """The sink port: everything the consumer knows of a place that keeps events.
 
-A sink has up to eight roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep that
+A sink has up to nine roles. Every sink is a ``Sink``; it has the methods of another role only if it can keep that
 role's promises, and callers check with ``isinstance``:
 
     Sink           url, prepare, write, close    every sink
+    KnowsEvents    know, unknown_tables          can be told of events that this package does not ship
     KeepsProgress  claim, progress, lock         stores each source's offsets with its rows
     Readable       read, counts                  its events can be read back
     Stageable      staging, promote              a second set of tables, filled unseen and made live at once
@@ -19,7 +20,7 @@ on all of them. A sink belongs to the thread that uses it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self, runtime_checkable
 
@@ -35,6 +36,7 @@ __all__ = [
     "Erasable",
     "HasSnapshots",
     "KeepsProgress",
+    "KnowsEvents",
     "Prunable",
     "Readable",
     "Sink",
@@ -132,6 +134,17 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Release files, connections and locks. May be called again."""
+
+
+@runtime_checkable
+class KnowsEvents(Protocol):
+    """A sink that reads, counts, prunes and erases events that this package does not ship, without ``prepare``."""
+
+    def know(self, schemas: Iterable[EventSchema]) -> None:
+        """Take these for what the sink may hold, where it is not prepared. Touches nothing."""
+
+    def unknown_tables(self) -> Sequence[str]:
+        """Return the tables that hold events of kinds which it does not know: nothing was read or erased there."""
 
 
 @runtime_checkable

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.installed import installed_kind, installed_schemes
 from flowise_telemetry_consumer.sinks.kind import SinkKind
-from flowise_telemetry_consumer.sinks.port import Erasable, KeepsProgress, Prunable, Readable, Sink, Stageable
-from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
+from flowise_telemetry_consumer.sinks.port import (
+    Erasable,
+    KeepsProgress,
+    KnowsEvents,
+    Prunable,
+    Readable,
+    Sink,
+    Stageable,
+)
+from flowise_telemetry_schemas import ConfigurationError, EventSchema, MissingExtraError
 
-__all__ = ["SINK_FORMS", "SINK_KINDS", "no_erasing", "no_pruning", "no_staging", "open_sink", "sink_kind"]
+__all__ = ["SINK_FORMS", "SINK_KINDS", "no_erasing", "no_pruning", "no_staging", "open_sink", "sink_kind", "told"]
 
 
 def _adapter(folder: str, function: str) -> Callable[[str], Sink]:
@@ -112,20 +120,30 @@ def sink_kind(url: str) -> SinkKind:
     return kind
 
 
-def open_sink(url: str) -> Sink:
+def open_sink(url: str, schemas: Iterable[EventSchema] | None = None) -> Sink:
     """Return the sink that a URL names. Nothing is touched before its first use.
+
+    ``schemas`` are those of the events that it may hold, should it not be prepared; None: those that are shipped.
 
     Raises ``ConfigurationError`` as ``sink_kind``, and ``MissingExtraError`` if the sink's library is not installed.
     """
     kind = sink_kind(url)
     try:
-        return kind.open(url)
+        sink = kind.open(url)
     except ImportError as error:
         # psycopg without a libpq raises an ImportError that names no module. The package itself reports a missing
         # polars.
         if kind.library is not None and kind.extra is not None:
             raise MissingExtraError(kind.library, kind.extra) from error
         raise
+    return told(sink, schemas)
+
+
+def told(sink: Sink, schemas: Iterable[EventSchema] | None) -> Sink:
+    """Return the sink, told of the events that it may hold."""
+    if schemas is not None and isinstance(sink, KnowsEvents):
+        sink.know(schemas)
+    return sink
 
 
 def no_staging(sink: Sink) -> SinkError:

@@ -15,7 +15,7 @@ from flowise_telemetry.app_version import normalized_version
 from flowise_telemetry.identity.instance_id import InstanceId
 from flowise_telemetry_gateway.counters import GatewayCounters
 from flowise_telemetry_gateway.refusal import RefusedRequestError
-from flowise_telemetry_schemas import Event
+from flowise_telemetry_schemas import Catalog, Event, catalog
 from flowise_telemetry_schemas.posthog import NotMappedError, PosthogEvent, read_posthog
 
 __all__ = ["PosthogIntake", "Relay", "key_of", "messages_of"]
@@ -74,7 +74,10 @@ def _versioned(mapped: PosthogEvent) -> PosthogEvent:
 
 
 class PosthogIntake:
-    """Maps messages and relays what is kept. ``secret`` keys the ids that are made of ids."""
+    """Maps messages and relays what is kept. ``secret`` keys the ids that are made of ids.
+
+    ``schemas`` None: those of the shipped events. ``telemetry`` sends the same.
+    """
 
     def __init__(
         self,
@@ -84,7 +87,9 @@ class PosthogIntake:
         *,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         on_dropped: Callable[[NotMappedError], None] | None = None,
+        schemas: Catalog | None = None,
     ) -> None:
+        self._schemas = schemas or catalog()
         self._telemetry = telemetry
         self._id_key = hmac.digest(secret, b"event ids", hashlib.sha256)
         self._instance_id = InstanceId(secret)
@@ -98,7 +103,7 @@ class PosthogIntake:
         kept = []
         for place, message in enumerate(messages):
             try:
-                mapped = _versioned(read_posthog(message))
+                mapped = _versioned(read_posthog(message, self._schemas))
             except NotMappedError as error:
                 self._count(error)
                 continue

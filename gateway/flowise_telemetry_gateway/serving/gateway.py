@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from flowise_telemetry_gateway.counters import GatewayCounters
@@ -18,7 +18,7 @@ from flowise_telemetry_gateway.limits import GatewayLimits
 from flowise_telemetry_gateway.rates import Rates
 from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_gateway.serving.body import BodyReader, too_large
-from flowise_telemetry_schemas import catalog
+from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_transport.gateway.wire import CONTENT_TYPE, Answer, Refusal, WireRecord, encode_answer
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Gateway:
     limits: GatewayLimits
     counters: GatewayCounters
     waits_for_disk: bool
+    schemas: Catalog = field(default_factory=catalog)
     _bodies: BodyReader = None  # type: ignore[assignment]  # made below
     _by_key: Rates = None  # type: ignore[assignment]  # made below
     _by_instance: Rates = None  # type: ignore[assignment]  # made below
@@ -114,7 +115,7 @@ class Gateway:
         try:
             body = await self._bodies.read(request, held)
             records = records_of(body, max_records=self.limits.events_max)
-            checked = check_records(records, catalog())
+            checked = check_records(records, self.schemas)
             self._within_rates(key, len(records), checked.instances)
             refused = list(checked.refused)
             if checked.good:

@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from flowise_telemetry.config_folder import config_folder, write_privately
 from flowise_telemetry.first_warning import is_seen
@@ -34,7 +34,26 @@ or set DISABLE_FLOWISE_TELEMETRY=true. This notice is shown once, and when a fie
 """
 
 
-def show_notice(environ: Mapping[str, str], stream: TextIO | None = None) -> bool:
+OWN_NOTICE = """\
+It also sends events of its own: {names}.
+See them with flowise-telemetry preview --schemas and their folder.
+"""
+
+
+class OwnEvents(Protocol):
+    """What the notice tells of events of the app's own: their namespace, their names and their latest disclosure."""
+
+    @property
+    def namespace(self) -> str: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def disclosure(self) -> int: ...
+
+
+def show_notice(environ: Mapping[str, str], stream: TextIO | None = None, *, own: OwnEvents | None = None) -> bool:
     """Write the notice if stderr is a terminal and it was not shown before; return True if it was written.
 
     It is written only if that can be remembered; otherwise an app on a read-only disk would show it at every start.
@@ -45,41 +64,54 @@ def show_notice(environ: Mapping[str, str], stream: TextIO | None = None) -> boo
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if folder is None or not stream.isatty():
             return False
-        shown = _shown(folder)
-        if shown is not None and shown >= DISCLOSURE:
-            return False
-        if write_privately(folder / NOTICE_FILE, f"shown {DISCLOSURE}\n", replace=shown is not None):
-            stream.write(NOTICE)
+        due = [(name, latest) for name, latest in _disclosures(own) if (_shown(folder, name) or 0) < latest]
+        remembered = [_remember(folder, name, latest) for name, latest in due]
+        if due and all(remembered):
+            stream.write(NOTICE if own is None else NOTICE + OWN_NOTICE.format(names=", ".join(own.names)))
             stream.flush()
             return True
     return False
 
 
-def disclose(environ: Mapping[str, str]) -> int:
+def disclose(environ: Mapping[str, str], *, own: OwnEvents | None = None) -> int:
     """Return the latest disclosure that was shown, after the WARNING that stands for a notice, if one is due.
 
-    The first release's needs none: what was never shown at all is as old as the installation.
+    That of the app's ``own`` events, if they are given, else that of the shipped ones. The first release's needs no
+    WARNING: what was never shown at all is as old as the installation.
     """
-    folder = config_folder(environ)
-    shown = (None if folder is None else _shown(folder)) or _FIRST
-    if shown >= DISCLOSURE or not is_seen(logger):
+    return _disclosed(config_folder(environ), *_disclosures(own)[-1])
+
+
+def _disclosures(own: OwnEvents | None) -> list[tuple[str, int]]:
+    """Return the file in which each disclosure is remembered, and its number."""
+    of_own = [] if own is None else [(f"{NOTICE_FILE}-{own.namespace}", own.disclosure)]
+    return [(NOTICE_FILE, DISCLOSURE), *of_own]
+
+
+def _disclosed(folder: Path | None, name: str, latest: int) -> int:
+    shown = (None if folder is None else _shown(folder, name)) or _FIRST
+    if shown >= latest or not is_seen(logger):
         return shown
     logger.warning(
         "telemetry: events tell more than before (disclosure %d, %d was shown): flowise-telemetry preview shows each"
         " field, DISABLE_FLOWISE_TELEMETRY=true turns telemetry off",
-        DISCLOSURE,
+        latest,
         shown,
     )
     with contextlib.suppress(OSError):  # said again at the next start
         if folder is not None:
-            write_privately(folder / NOTICE_FILE, f"shown {DISCLOSURE}\n", replace=True)
-    return DISCLOSURE
+            write_privately(folder / name, f"shown {latest}\n", replace=True)
+    return latest
 
 
-def _shown(folder: Path) -> int | None:
+def _remember(folder: Path, name: str, latest: int) -> bool:
+    return write_privately(folder / name, f"shown {latest}\n", replace=_shown(folder, name) is not None)
+
+
+def _shown(folder: Path, name: str) -> int | None:
     """Return the number of the disclosure that was shown; None if none ever was."""
     try:
-        words = (folder / NOTICE_FILE).read_text(encoding="ascii", errors="replace").split()
+        words = (folder / name).read_text(encoding="ascii", errors="replace").split()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:

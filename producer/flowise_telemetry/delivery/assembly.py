@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from flowise_telemetry.config_folder import last_opt_out_ms
 from flowise_telemetry.delivery.batch_bound import BatchBound
 from flowise_telemetry.delivery.in_flight import Explain, InFlight, WriterFactory
 from flowise_telemetry.delivery.pending import PendingEvents
+from flowise_telemetry.delivery.schema_ids import RegisteredWriter, SchemaIds, look_up_with
 from flowise_telemetry.delivery.sender import Sender
 from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, load_secret
@@ -27,12 +29,14 @@ if TYPE_CHECKING:
     from flowise_telemetry.settings import Limits, ProducerSettings
     from flowise_telemetry.spool.spool import Spool
     from flowise_telemetry.stats import Counts
+    from flowise_telemetry_schemas.catalog import Catalog
     from flowise_telemetry_transport.ports import RecordWriter
 
 __all__ = ["assemble"]
 
 logger = logging.getLogger("flowise_telemetry")
 
+_LAST_SECONDS = 0.3  # of the time to the end: in it no event waits for the id of its schema
 _WINDOW_MAX_EVENTS = 10_000  # of a spool, in memory at once, those in flight included
 _SHORT_BLOCK_SECONDS = 0.1  # that the client may take of a thread that writes a spool, or that has to end in time
 
@@ -43,6 +47,7 @@ def assemble(
     *,
     app_version: str,
     content: Content,
+    schemas: Catalog | None,
     queue: EventQueue,
     wakeup: Wakeup,
     requests: Requests,
@@ -61,11 +66,13 @@ def assemble(
         window_bytes=limits.buffer_max_bytes // 4,
     )
 
+    ids = _schema_ids(settings, wakeup, requests)
+
     def make_writer(batch_bytes: int | None) -> RecordWriter:
         lifecycle.expect_forks()
-        writer = _open_writer(settings, limits, writer_factory, batch_bytes)
+        writer = _open_writer(settings, limits, writer_factory, schemas, batch_bytes)
         lifecycle.connecting(queue)
-        return writer
+        return writer if ids is None else RegisteredWriter(writer, ids)
 
     @functools.cache
     def instance_id() -> InstanceId:
@@ -77,7 +84,7 @@ def assemble(
 
     def encoder_of(stream: Stream) -> Encoder:
         stream.id = stream.id or new_stream_id()
-        return Encoder(app_version, instance_id(), stream.id, content)
+        return Encoder(app_version, instance_id(), stream.id, content, schemas=schemas)
 
     return Sender(
         queue=queue,
@@ -93,7 +100,7 @@ def assemble(
             batch_bound=BatchBound(is_kept=writer_factory is None and not settings.endpoint),
             wakeup=wakeup,
             on_connected=lambda: lifecycle.connected(queue),
-            ledger=_ledger(settings, limits),
+            ledger=_ledger(settings, limits, schemas),
             explain=None
             if settings.debug or settings.endpoint or writer_factory is not None or in_sub_interpreter()
             else _explain_with(settings),
@@ -102,6 +109,18 @@ def assemble(
         make_encoder=encoder_of,
         may_send=may_send,
     )
+
+
+def _schema_ids(settings: ProducerSettings, wakeup: Wakeup, requests: Requests) -> SchemaIds | None:
+    # A gateway takes what names its schema by a fingerprint, whoever's registry there is.
+    look_up = None if settings.debug or settings.endpoint else look_up_with(settings)
+    if look_up is None:
+        return None
+
+    def may_wait() -> bool:
+        return requests.stop_at is None or time.monotonic() < requests.stop_at - _LAST_SECONDS
+
+    return SchemaIds(look_up, ring=wakeup.ring, may_wait=may_wait)
 
 
 def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:
@@ -117,12 +136,12 @@ def _spool(settings: ProducerSettings, limits: Limits) -> Spool | None:
     )
 
 
-def _ledger(settings: ProducerSettings, limits: Limits) -> Ledger | None:
+def _ledger(settings: ProducerSettings, limits: Limits, schemas: Catalog | None) -> Ledger | None:
     if settings.ledger_path is None or settings.debug:
         return None
     from flowise_telemetry.ledger import Ledger
 
-    return Ledger(settings.ledger_path, max_bytes=limits.ledger_max_bytes)
+    return Ledger(settings.ledger_path, max_bytes=limits.ledger_max_bytes, schemas=schemas)
 
 
 def _explain_with(settings: ProducerSettings) -> Explain:
@@ -141,12 +160,16 @@ def _explain_with(settings: ProducerSettings) -> Explain:
 
 
 def _open_writer(
-    settings: ProducerSettings, limits: Limits, writer_factory: WriterFactory | None, batch_bytes: int | None
+    settings: ProducerSettings,
+    limits: Limits,
+    writer_factory: WriterFactory | None,
+    schemas: Catalog | None,
+    batch_bytes: int | None,
 ) -> RecordWriter:
     if settings.debug:
         from flowise_telemetry.delivery.debug import DebugWriter
 
-        return DebugWriter()
+        return DebugWriter(schemas)
     if writer_factory is not None:
         return writer_factory()
     if settings.endpoint:

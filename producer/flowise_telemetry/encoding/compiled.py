@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from flowise_telemetry.encoding.value_cache import Write, cached
 from flowise_telemetry.encoding.withholding import NOT_A_UUID, Withheld, Withholding
 from flowise_telemetry_schemas.catalog import EventSchema
 from flowise_telemetry_schemas.codec import MARKER
@@ -22,11 +23,10 @@ from flowise_telemetry_schemas.varint import encode_long, encode_unsigned
 
 __all__ = ["CompiledEncoder", "Refused"]
 
-_CACHE_MAX_ENTRIES = 4_096
 _ARRAY_CACHE_MAX_ENTRIES = 128  # with the items below, a few MiB even if all ids have their full length
 _ARRAY_CACHE_MAX_ITEMS = 32
 
-Write = Callable[[Any], bytes]
+Types = Mapping[str, type[Any]]
 NewText = Callable[[Field], Write]
 """Makes the writer of one text field."""
 
@@ -41,7 +41,8 @@ _FIRST_BYTES = tuple(bytes([low << 1 | 0x80]) for low in range(64))  # of a vari
 class CompiledEncoder:
     """Encoder of one kind of event; ``stream_id`` and ``app_version`` are the same for all its messages.
 
-    Where ids are hashed, it is that of one month: ``in_month_ms`` is a time in it, in milliseconds since 1970.
+    Where ids are hashed, it is that of one month: ``in_month_ms`` is a time in it, in milliseconds since 1970. The
+    classes of nested records are ``types``, by their Avro name.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class CompiledEncoder:
         stream_id: str,
         withholding: Withholding | None = None,
         in_month_ms: int = 0,
+        types: Types = CLASSES,
     ) -> None:
         fields = {field.name: field for field in schema.fields}
         own = schema.fields[len(ENVELOPE_FIELDS) :]
@@ -63,7 +65,7 @@ class CompiledEncoder:
         self._stream_id = _text(fields["streamId"])(stream_id)
         self._sequence = _integer(fields["sequence"])
         self._max_sequence = fields["sequence"].maximum or 0
-        self._rest_of_sequence = _cached(encode_unsigned)  # without its lowest six bits: the same for 64 events
+        self._rest_of_sequence = cached(encode_unsigned)  # without its lowest six bits: the same for 64 events
         self._who_and_when = b""  # occurredAt, instanceId, streamId: the same for all events of a millisecond
         self._at: tuple[int, str] | None = None
         version = _new_text(own[0])
@@ -76,15 +78,16 @@ class CompiledEncoder:
                 return _text(field)
             if (hash_of := withholding.hash_unless_uuid(field, in_month_ms)) is not None:
                 return self._new_given_id(field, hash_of)
-            return _cached(
+            return cached(
                 _new_text(field, as_it_is=withholding.as_it_is(field), hashed=withholding.hashed(field, in_month_ms))
             )
 
         if withholding is not None and any(map(withholding.is_undisclosed, own)):
             raise Refused(schema.event)
-        leaves = dict(_leaves(own[1:], new_text))
-        self._get = operator.attrgetter(own[0].column, *leaves)
-        self._writers = (_cached(lambda given: version(app_version if given is None else given)), *leaves.values())
+        leaves = dict(_leaves(own[1:], new_text, types))
+        get = operator.attrgetter(own[0].column, *leaves)
+        self._get = get if leaves else lambda event: (get(event),)  # of one attribute it returns no tuple
+        self._writers = (cached(lambda given: version(app_version if given is None else given)), *leaves.values())
 
     def encode(self, event: Any, event_id: str, occurred_at_ms: int, instance_id: str, sequence: int) -> bytes:
         """Return the message. ``event_id`` is not checked.
@@ -125,15 +128,15 @@ class CompiledEncoder:
         return write
 
 
-def _leaves(fields: Iterable[Field], new_text: NewText, prefix: str = "") -> Iterator[tuple[str, Write]]:
+def _leaves(fields: Iterable[Field], new_text: NewText, types: Types, prefix: str = "") -> Iterator[tuple[str, Write]]:
     """Yield a writer for each attribute path of the event; a record is followed by its fields."""
     for field in fields:
         path = prefix + field.column
         if field.kind == "record" and not field.nullable:
-            yield path, _nothing(CLASSES[str(field.type_name)])
-            yield from _leaves(field.fields, new_text, f"{path}.")
+            yield path, _nothing(_type_of(field, types))
+            yield from _leaves(field.fields, new_text, types, f"{path}.")
         else:
-            yield path, _writer(field, new_text)
+            yield path, _writer(field, new_text, types)
 
 
 def _nothing(kind: type) -> Write:
@@ -147,12 +150,19 @@ def _nothing(kind: type) -> Write:
     return write
 
 
-def _writer(field: Field, new_text: NewText) -> Write:
+def _type_of(field: Field, types: Types) -> type[Any]:
+    kind = types.get(str(field.type_name))
+    if not isinstance(kind, type):
+        raise Refused(field.type_name)
+    return kind
+
+
+def _writer(field: Field, new_text: NewText, types: Types) -> Write:
     match field.kind:
         case "string" | "uuid":
             write = new_text(field)
         case "array":
-            write = _array(field, new_text)
+            write = _array(field, new_text, types)
         case kind:
             write = _WRITERS[kind](field)
     if not field.nullable:
@@ -182,27 +192,7 @@ def _new_text(
 
 
 def _text(field: Field) -> Write:
-    return _cached(_new_text(field))
-
-
-class _Cache(dict[Any, bytes]):
-    """Encoded values by value, bounded. A hit is one C-level look-up, without a call of Python code."""
-
-    def __init__(self, write: Write, max_entries: int) -> None:
-        super().__init__()
-        self._write = write
-        self._max_entries = max_entries
-
-    def __missing__(self, value: Any) -> bytes:
-        encoded = self._write(value)
-        if len(self) >= self._max_entries:
-            self.clear()
-        self[value] = encoded
-        return encoded
-
-
-def _cached(write: Write, max_entries: int = _CACHE_MAX_ENTRIES) -> Write:
-    return _Cache(write, max_entries).__getitem__
+    return cached(_new_text(field))
 
 
 def _integer(field: Field) -> Write:
@@ -238,17 +228,19 @@ def _boolean(field: Field) -> Write:
     return write
 
 
-def _array(field: Field, new_text: NewText) -> Write:
+def _array(field: Field, new_text: NewText, types: Types) -> Write:
     """Return a writer for an array of ids, or of records of ids: few such arrays are new, and fewer of their items."""
     item, max_items = field.items, field.max_items or 0
     if item is None or item.nullable:
         raise Refused(field.name)
-    take, write_item = (None, _cached(_writer(item, new_text))) if item.kind != "record" else _apart(item, new_text)
+    take, write_item = (
+        (None, cached(_writer(item, new_text, types))) if item.kind != "record" else _apart(item, new_text, types)
+    )
 
     def write_items(values: Any) -> bytes:
         return b"".join([encode_long(len(values)), *map(write_item, values), b"\x00"])
 
-    look_up = _cached(write_items, _ARRAY_CACHE_MAX_ENTRIES)
+    look_up = cached(write_items, _ARRAY_CACHE_MAX_ENTRIES)
 
     def write(value: Any) -> bytes:
         if type(value) is not tuple or len(value) > max_items:
@@ -261,13 +253,13 @@ def _array(field: Field, new_text: NewText) -> Write:
     return write
 
 
-def _apart(item: Field, new_text: NewText) -> tuple[Callable[[Any], Any], Write]:
+def _apart(item: Field, new_text: NewText, types: Types) -> tuple[Callable[[Any], Any], Write]:
     """Return a function that turns records into tuples of their values, and a writer for such a tuple."""
-    kinds = {CLASSES[str(item.type_name)]}
+    kinds = {_type_of(item, types)}
     if len(item.fields) == 1 or any(below.kind != "string" or below.nullable for below in item.fields):
         raise Refused(item.type_name)  # no schema of ours has such a record
     get = operator.attrgetter(*(below.column for below in item.fields))
-    writers = tuple(_writer(below, new_text) for below in item.fields)
+    writers = tuple(_writer(below, new_text, types) for below in item.fields)
 
     def take(values: Any) -> Any:
         if set(map(type, values)) != kinds:
@@ -277,7 +269,7 @@ def _apart(item: Field, new_text: NewText) -> tuple[Callable[[Any], Any], Write]
     def write(values: Any) -> bytes:
         return b"".join([write(value) for write, value in zip(writers, values, strict=True)])
 
-    return take, _cached(write)
+    return take, cached(write)
 
 
 def _never(field: Field) -> Write:

@@ -6,7 +6,7 @@ import contextlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry.app_version import normalized_version
 from flowise_telemetry.content import Content
@@ -17,13 +17,18 @@ from flowise_telemetry.encoding.withholding import Withheld, Withholding
 from flowise_telemetry.identity.instance_id import InstanceId
 from flowise_telemetry.identity.stream import StreamCounts
 from flowise_telemetry.identity.uuid7 import Uuid7
+from flowise_telemetry.own_events import name_of_own
 from flowise_telemetry_schemas import codec
-from flowise_telemetry_schemas.catalog import EventSchema, catalog
+from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.constraints import validate
 from flowise_telemetry_schemas.envelope import STREAM_STATE, VERSION_FIELD, Envelope
 from flowise_telemetry_schemas.errors import ValidationError
-from flowise_telemetry_schemas.events import EVENT_CLASSES, Event
+from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES, Event
 from flowise_telemetry_schemas.symbols import with_known_symbols
+
+if TYPE_CHECKING:
+    from flowise_telemetry.own_events import AppEvents
+    from flowise_telemetry_schemas.own_events import OwnEvent
 
 __all__ = ["Encoded", "Encoder", "check_event", "event_name", "new_stream_id"]
 
@@ -93,11 +98,13 @@ def event_name(event: object) -> str | None:
     return None
 
 
-def check_event(event: Any, app_version: str) -> None:
+def check_event(event: Any, app_version: str, own: AppEvents | None = None) -> None:
     """Raise ``ValidationError`` for what would be dropped as invalid, or lose a value that breaks its bounds."""
     try:
-        event_bytes(event)
-        Encoder(app_version, InstanceId(b""), new_stream_id()).check(event)
+        if own is None or own.bytes_of(event) is None:
+            event_bytes(event)
+        schemas = None if own is None else own.schemas
+        Encoder(app_version, InstanceId(b""), new_stream_id(), schemas=schemas).check(event)
     except ValidationError:
         raise
     except Exception as error:
@@ -106,21 +113,32 @@ def check_event(event: Any, app_version: str) -> None:
 
 
 class Encoder:
-    """The only place that makes records and their bytes."""
+    """The only place that makes records and their bytes; ``schemas`` None: those of the shipped events."""
 
     def __init__(
-        self, app_version: str, instance_id: InstanceId, stream_id: str, content: Content | None = None
+        self,
+        app_version: str,
+        instance_id: InstanceId,
+        stream_id: str,
+        content: Content | None = None,
+        *,
+        schemas: Catalog | None = None,
     ) -> None:
+        content = content or Content()
+        self._schemas = schemas or catalog()
         self._app_version = app_version
         self._instance_id = instance_id
         self._stream_id = stream_id
-        self._withholding = Withholding(content or Content(), instance_id)
+        self._withholding = Withholding(content, instance_id)
+        self._of_own = Withholding(content.of_own(), instance_id) if schemas is not None else self._withholding
         self._ids = Uuid7()
         self._fast: dict[
             str, dict[type, CompiledEncoder | None]
         ] = {}  # by month: what is compiled has hashed ids in it
 
-    def encode(self, event: Event, sequence: int, accepted_at_ms: int, given: GivenEnvelope | None = None) -> Encoded:
+    def encode(
+        self, event: Event | OwnEvent, sequence: int, accepted_at_ms: int, given: GivenEnvelope | None = None
+    ) -> Encoded:
         """Return the encoded event; it occurred when it was accepted, unless a ``given`` envelope says more.
 
         Raises ``ValidationError``, or any exception for an object that lies about its class.
@@ -142,7 +160,7 @@ class Encoder:
         schema, record = self.record(event, sequence, occurred_at_ms)
         if given is not None:
             record |= {"eventId": given.event_id, "instanceId": given.instance_id}
-        withheld = self._withholding.apply(schema, record)
+        withheld = self._withholding_of(schema).apply(schema, record)
         value = codec.encode(schema, record)
         return Encoded(schema.event, record["eventId"], accepted_at_ms, sequence, value, withheld=withheld)
 
@@ -152,26 +170,36 @@ class Encoder:
         return self._fast.setdefault(month, {})
 
     def _compile(
-        self, compiled: dict[type, CompiledEncoder | None], kind: type[Event], occurred_at_ms: int
+        self, compiled: dict[type, CompiledEncoder | None], kind: type[Event | OwnEvent], occurred_at_ms: int
     ) -> CompiledEncoder | None:
         compiled[kind] = None
-        if kind in _CLASSES:
-            schema = catalog().latest(kind.EVENT)
+        own = kind not in _CLASSES and "TYPES" in vars(kind) and self._is_own(kind)
+        if own or kind in _CLASSES:
+            schema = self._schemas.latest(kind.EVENT)
             with contextlib.suppress(Refused):
                 compiled[kind] = CompiledEncoder(
                     schema,
                     app_version=self._app_version,
                     stream_id=self._stream_id,
-                    withholding=self._withholding,
+                    withholding=self._withholding_of(schema),
                     in_month_ms=occurred_at_ms,
+                    types=vars(kind)["TYPES"] if own else CLASSES,
                 )
         return compiled[kind]
 
-    def record(self, event: Event, sequence: int, occurred_at_ms: int) -> tuple[EventSchema, dict[str, Any]]:
+    def _is_own(self, kind: type[Any]) -> bool:
+        """Return True for a class that tells its event itself: one derived from it may have other properties."""
+        name = vars(kind).get("EVENT")
+        return type(name) is str and name in self._schemas.events and self._schemas.latest(name).is_own
+
+    def _withholding_of(self, schema: EventSchema) -> Withholding:
+        return self._of_own if schema.is_own else self._withholding
+
+    def record(self, event: Event | OwnEvent, sequence: int, occurred_at_ms: int) -> tuple[EventSchema, dict[str, Any]]:
         """Return the schema and the record, nothing withheld. Raises ``ValidationError`` for what is no event."""
-        name = event_name(event)
+        name = event_name(event) or name_of_own(event, self._schemas)
         if name is None:
-            known = ", ".join(kind.__name__ for kind in _CLASSES)
+            known = ", ".join(self._schemas.latest(each).name for each in self._schemas.events)
             raise ValidationError(
                 f"a {type(event).__name__} is not an event: pass one of {known}, or use event_from_json",
                 event=None,
@@ -181,14 +209,14 @@ class Encoder:
         record = {**self._envelope(sequence, occurred_at_ms), **event.properties()}
         if record[VERSION_FIELD] is None:
             record[VERSION_FIELD] = self._app_version
-        return catalog().latest(name), record
+        return self._schemas.latest(name), record
 
     def encode_state(self, counts: StreamCounts, *, sequence: int, occurred_at_ms: int, ended: bool) -> Encoded:
         """Return the ``stream_state`` record of these counts; ``sequence`` counts those of the stream.
 
         Raises ``ValidationError`` for a time that no record may have.
         """
-        schema = catalog().latest(STREAM_STATE)
+        schema = self._schemas.latest(STREAM_STATE)
         record = {
             **self._envelope(sequence, occurred_at_ms),
             VERSION_FIELD: self._app_version,

@@ -14,10 +14,11 @@ from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret
 from flowise_telemetry.identity.stream import StreamCounts
 from flowise_telemetry_schemas import codec
-from flowise_telemetry_schemas.catalog import EventSchema, catalog
+from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.json_mapping import record_to_json
+from flowise_telemetry_schemas.own_events import OwnEvent, OwnEvents
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = ["Preview", "PreviewField", "preview", "preview_state"]
@@ -48,15 +49,20 @@ class Preview:
 
 
 def preview(
-    event: Event, *, app_version: str = "0.0.0", topic: str = EVENTS_TOPIC, environ: Mapping[str, str] | None = None
+    event: Event | OwnEvent,
+    *,
+    app_version: str = "0.0.0",
+    topic: str = EVENTS_TOPIC,
+    environ: Mapping[str, str] | None = None,
+    own: OwnEvents | None = None,
 ) -> Preview:
     """Return the event as the production encoder makes it, as the first of its stream.
 
     ``instanceId`` is the real one if the local secret exists; if not, it comes from a random secret that is not stored,
-    because a preview creates no file. Raises ``ValidationError``.
+    because a preview creates no file. ``own`` are the events that are not shipped. Raises ``ValidationError``.
     """
-    encoded = _encoder(app_version, environ).encode(event, 0, time.time_ns() // 1_000_000)
-    return preview_of(encoded.key, encoded.value, topic)
+    encoded = _encoder(app_version, environ, own).encode(event, 0, time.time_ns() // 1_000_000)
+    return preview_of(encoded.key, encoded.value, topic, schemas=None if own is None else own.catalog)
 
 
 def preview_state(
@@ -73,15 +79,19 @@ def preview_state(
     return preview_of(encoded.key, encoded.value, topic)
 
 
-def _encoder(app_version: str, environ: Mapping[str, str] | None) -> Encoder:
+def _encoder(app_version: str, environ: Mapping[str, str] | None, own: OwnEvents | None = None) -> Encoder:
     environ = os.environ if environ is None else environ
     secret = find_secret(environ) or secrets.token_bytes(32)
-    return Encoder(app_version, InstanceId(secret), new_stream_id(), Content.read(environ))
+    content = Content.read(environ)
+    if own is None:
+        return Encoder(app_version, InstanceId(secret), new_stream_id(), content)
+    content = content.with_node_types(own.node_types)
+    return Encoder(app_version, InstanceId(secret), new_stream_id(), content, schemas=own.catalog)
 
 
-def preview_of(key: bytes, value: bytes, topic: str) -> Preview:
+def preview_of(key: bytes, value: bytes, topic: str, *, schemas: Catalog | None = None) -> Preview:
     """Return the preview of an encoded event. Raises ``DecodeError``."""
-    schema, record = codec.decode(value, catalog())
+    schema, record = codec.decode(value, schemas or catalog())
     shown = record_to_json(schema, record)["properties"]
     return Preview(
         event=schema.event,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from uuid import UUID
 
 import pytest
 
-from flowise_telemetry_consumer import ReplayRequest, redrive, replay
+from flowise_telemetry_consumer import ReplayRequest, list_dead_letters, redrive, replay
+from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
 from flowise_telemetry_consumer.replay.dry_run import plan_replay
 from flowise_telemetry_consumer.replay.filters import RecordFilter
 from flowise_telemetry_consumer.replay.to_topic import copy_topic
@@ -108,6 +110,14 @@ def test_a_copy_is_byte_for_byte_and_names_events() -> None:
     assert [(each.key, each.value, each.headers) for each in list(copies.values())[:7]] == [
         (each.key, each.value, each.headers) for each in source.values()
     ]
+
+
+def test_letters_are_chosen_by_the_id_that_is_unknown() -> None:
+    world = Registered([])
+    world.consumer().run(StopWhen(world.all_committed))
+    chosen = LetterFilter.of(catalog(), schemas=["7", str(UUID(int=7)), "tool_created.v0"])
+    (letter,) = list_dead_letters(world.reader(None), DLQ, control=world.control).by_schema
+    assert letter in chosen.schemas
 
 
 def test_a_redrive_reads_what_a_registry_was_missing_for() -> None:

@@ -15,7 +15,13 @@ import click
 
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation
-from flowise_telemetry_cli.options import CLOSE_SECONDS, connection_options, kafka_settings, topic_option
+from flowise_telemetry_cli.options import (
+    CLOSE_SECONDS,
+    connection_options,
+    kafka_settings,
+    schemas_option,
+    topic_option,
+)
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer import (
     IncompleteReadError,
@@ -28,7 +34,7 @@ from flowise_telemetry_consumer.dead_letters.reader import READ_CONTROL, UnreadL
 from flowise_telemetry_consumer.replay.bounds import Bound
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.service.settings import dead_letter_topic_of
-from flowise_telemetry_schemas import ConfigurationError, catalog
+from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport import RecordReader, RecordWriter
 
 __all__ = [
@@ -84,7 +90,7 @@ max_option = click.option(
 
 
 def dead_letter_options(command: _Command) -> _Command:
-    """Add the connection, ``--group`` and the topic; the command gets the dead-letter topic as ``topic``."""
+    """Add the connection, ``--schemas``, ``--group``, topic; the command gets the dead-letter topic as ``topic``."""
 
     @functools.wraps(command)
     def with_topic(*args: Any, topic: str, dead_letter_topic: str | None, **options: Any) -> Any:
@@ -92,7 +98,7 @@ def dead_letter_options(command: _Command) -> _Command:
 
     where = click.option("--dead-letter-topic", help="Dead-letter topic.  [default: the topic's name with .dlq]")
     whose = click.option("--group", help="Only dead letters of this consumer group; unknown: those without one.")
-    return cast("_Command", connection_options(topic_option(where(whose(with_topic)))))
+    return cast("_Command", connection_options(topic_option(schemas_option(where(whose(with_topic))))))
 
 
 def choice_options(command: _Command) -> _Command:
@@ -111,7 +117,7 @@ def choice_options(command: _Command) -> _Command:
         **options: Any,
     ) -> Any:
         chosen = LetterFilter.of(
-            catalog(),
+            click.get_current_context().ensure_object(Invocation).catalog,
             reasons=reasons,
             schemas=schemas,
             events=events,

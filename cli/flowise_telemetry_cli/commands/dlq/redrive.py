@@ -95,7 +95,7 @@ def redrive(
     with ExitStack() as opened:
         target = None
         if sink is not None:
-            target = open_sink(sink)
+            target = open_sink(sink, invocation.catalog)
             opened.callback(target.close)
         reader, writer = open_letters(opened, invocation, topic, writes=not dry_run)  # before the sink is created
         if target is not None and writer is not None:
@@ -106,7 +106,7 @@ def redrive(
             reader,
             target,
             writer,
-            reading_catalog(),
+            reading_catalog(invocation.catalog),
             topic,
             chosen=chosen,
             group=group,

@@ -12,6 +12,7 @@ from flowise_telemetry_consumer import StoredDeadLetter
 from flowise_telemetry_consumer.dead_letters.headers import original_headers
 from flowise_telemetry_consumer.dead_letters.inspect import hexdump, inspect
 from flowise_telemetry_consumer.dead_letters.letter_filter import LetterFilter
+from flowise_telemetry_schemas import Catalog
 from flowise_telemetry_schemas.codec import HEADER_BYTES, MARKER
 from flowise_telemetry_schemas.printable import printable
 from flowise_telemetry_schemas.wire_format import MAGIC, PREFIX_BYTES
@@ -51,7 +52,7 @@ def show(
 
     def print_one(record: StoredDeadLetter) -> None:
         nonlocal between
-        echo(between + "\n".join(map(printable, _paragraph(record, values=values))))
+        echo(between + "\n".join(map(printable, _paragraph(record, invocation.catalog, values=values))))
         between = "\n"
 
     reading = read_some(invocation, topic, print_one, group=group, chosen=chosen, max_letters=max_letters)
@@ -62,7 +63,7 @@ def show(
     return report_unread(topic, unread=reading.unread, incomplete=reading.incomplete)
 
 
-def _paragraph(stored: StoredDeadLetter, *, values: bool) -> list[str]:
+def _paragraph(stored: StoredDeadLetter, schemas: Catalog, *, values: bool) -> list[str]:
     record = stored.record
     source = stored.identity
     shown = {
@@ -86,7 +87,7 @@ def _paragraph(stored: StoredDeadLetter, *, values: bool) -> list[str]:
         size = "" if stored.value_bytes is None else f"{stored.value_bytes:,} bytes, "
         lines.append(f"left out:  {stored.cut}: too large for the topic ({size}SHA-256 {stored.value_sha256})")
         lines.append("           the record above has it for as long as its topic's retention keeps it")
-    return [*lines, *_value_lines(record, values=values)]
+    return [*lines, *_value_lines(record, schemas, values=values)]
 
 
 def _bytes_text(content: bytes | None, *, values: bool, name: str = "") -> str:
@@ -97,7 +98,7 @@ def _bytes_text(content: bytes | None, *, values: bool, name: str = "") -> str:
     return f"{what + ': ' if what else ''}{size}{shown}"
 
 
-def _value_lines(record: Record, *, values: bool) -> list[str]:
+def _value_lines(record: Record, schemas: Catalog, *, values: bool) -> list[str]:
     value = record.value
     if value is None:
         return ["value:     null"]
@@ -111,7 +112,7 @@ def _value_lines(record: Record, *, values: bool) -> list[str]:
         lines += [f"  {line}" for line in hexdump(dump).splitlines()]
     if len(dump) < len(value):
         lines.append(f"  and {len(value) - len(dump)} bytes more" + ("" if values else " (--values shows them)"))
-    found = inspect(value, reading_catalog(), record.headers)
+    found = inspect(value, reading_catalog(schemas), record.headers)
     if found.schema is not None:
         lines.append(f"decoded as {found.schema.event} v{found.schema.version}:")
     for field in found.fields:

@@ -48,7 +48,6 @@ from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_consumer.sinks.port import KeepsProgress
 from flowise_telemetry_consumer.sinks.refusals import OnRefused
-from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings, RecordReader
 
 __all__ = ["Job", "run_copy", "run_plan", "run_replay"]
@@ -84,13 +83,13 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
     separate_stderr()
     tune_gc()
     with ExitStack() as opened:
-        target = open_target(job.sink_url, job.staging)
+        target = open_target(job.sink_url, job.staging, invocation.catalog)
         opened.callback(target.close)
         reader = open_topic_reader(opened, invocation, settings, job.request.topic)
         echo(f"replaying {job.request.topic} into {target.url}", err=True)
         display = opened.enter_context(_replay_display(job))
         stop = opened.enter_context(stopped_by_signals())
-        target.prepare(list(catalog()))
+        target.prepare(list(invocation.catalog))
         if not (job.restart or job.allow_missing):
             latest = latest_run(target, job.run_id or job.request.run_id(target.url), job.shard)
             if latest is not None and latest.finished and latest.resolved.missing:
@@ -118,6 +117,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
                 workers=job.workers,
                 lock_holder=target,
                 staging=job.staging,
+                own_schemas=None if invocation.own_events is None else invocation.own_events.place,
                 registry=registry_settings(),
                 control=RunControl(job.no_progress_seconds, stop),
                 on_refused=job.on_refused,
@@ -127,7 +127,7 @@ def run_replay(invocation: Invocation, settings: KafkaSettings, job: Job) -> int
             result = advance_run(
                 reader,
                 target,
-                reading_catalog(),
+                reading_catalog(invocation.catalog),
                 run,
                 control=RunControl(job.no_progress_seconds, stop),
                 on_refused=job.on_refused,
@@ -158,7 +158,7 @@ def run_copy(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         result = copy_topic(
             reader,
             target,
-            reading_catalog(),
+            reading_catalog(invocation.catalog),
             job.request,
             shard=job.shard,
             control=RunControl(job.no_progress_seconds, stop),
@@ -175,7 +175,7 @@ def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
     """Print what a replay would do and return the exit status."""
     separate_stderr()
     with ExitStack() as opened:
-        target = open_target(job.sink_url, job.staging)
+        target = open_target(job.sink_url, job.staging, invocation.catalog)
         opened.callback(target.close)
         reader = open_topic_reader(opened, invocation, settings, job.request.topic)
         stop = opened.enter_context(stopped_by_signals())
@@ -188,7 +188,7 @@ def run_plan(invocation: Invocation, settings: KafkaSettings, job: Job) -> int:
         plan = plan_replay(
             reader,
             target,
-            reading_catalog(),
+            reading_catalog(invocation.catalog),
             job.request,
             shard=job.shard,
             restart=job.restart,

@@ -39,7 +39,6 @@ from flowise_telemetry_consumer.replay import (
 )
 from flowise_telemetry_consumer.retry import RunControl
 from flowise_telemetry_consumer.sinks.port import Sink
-from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings
 
 __all__ = ["run_archive", "run_archive_plan"]
@@ -49,16 +48,16 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
     """Replay a sink, a table or exported files into a sink, or onto a topic, and return the exit status."""
     separate_stderr()
     with ExitStack() as opened:
-        source = open_source(source_url, catalog())
+        source = open_source(source_url, invocation.catalog)
         opened.callback(source.close)
         target: Sink
         if job.sink_url.startswith(TOPIC_SCHEME):
             target = open_topic_sink(opened, invocation, target_settings(settings, job.sink_servers), job.sink_url)
         else:
-            target = open_target(job.sink_url, job.staging)
+            target = open_target(job.sink_url, job.staging, invocation.catalog)
             opened.callback(target.close)
             if job.staging is not None:
-                target.prepare(list(catalog()))
+                target.prepare(list(invocation.catalog))
                 require_own_rows(target, None, resumes=False)
         _require_another_place(source, target)
         echo(f"replaying {source.url} into {target.url}", err=True)
@@ -71,7 +70,7 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
         result = replay_source(
             source,
             target,
-            catalog(),
+            invocation.catalog,
             job.request.record_filter,
             run_id=archive_run_id(source, target, job.request.run_id(target.url)),
             restart=job.restart,
@@ -87,22 +86,23 @@ def run_archive(invocation: Invocation, settings: KafkaSettings | None, source_u
     return archive_verdict(result, rejects)
 
 
-def run_archive_plan(source_url: str, job: Job) -> int:
+def run_archive_plan(invocation: Invocation, source_url: str, job: Job) -> int:
     """Print what a replay from an archive would do and return the exit status; no broker is asked for a topic."""
     separate_stderr()
     with ExitStack() as opened:
-        source = open_source(source_url, catalog())
+        source = open_source(source_url, invocation.catalog)
         opened.callback(source.close)
-        target = None if job.sink_url.startswith(TOPIC_SCHEME) else open_target(job.sink_url, job.staging)
+        onto_topic = job.sink_url.startswith(TOPIC_SCHEME)
+        target = None if onto_topic else open_target(job.sink_url, job.staging, invocation.catalog)
         if target is not None:
             opened.callback(target.close)
             _require_another_place(source, target)
         display = opened.enter_context(ProgressDisplay(archive_status))
         stop = opened.enter_context(stopped_by_signals())
         plan = plan_archive(
-            archive_of(source, catalog()),
+            archive_of(source, invocation.catalog),
             target,
-            catalog(),
+            invocation.catalog,
             job.request.record_filter,
             control=RunControl(job.no_progress_seconds, stop),
             on_report=display.show,

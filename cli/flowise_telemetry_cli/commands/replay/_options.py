@@ -12,7 +12,7 @@ import click
 from flowise_telemetry_cli.options import SINK_HELP, json_option
 from flowise_telemetry_consumer import Bound, RecordFilter, ReplayRequest, Shard
 from flowise_telemetry_consumer.sinks.refusals import ON_REFUSED
-from flowise_telemetry_schemas import catalog
+from flowise_telemetry_schemas import Catalog
 
 __all__ = [
     "allow_missing_option",
@@ -115,6 +115,7 @@ def shard_of(text: str | None, count: int | None) -> Shard | None:
 
 
 def request_of(
+    schemas: Catalog,
     *,
     topic: str,
     begin: str | None,
@@ -138,5 +139,5 @@ def request_of(
         begin=None if begin is None else Bound.parse(begin, now_ms=now_ms, argument="begin"),
         end=None if end is None else Bound.parse(end, now_ms=now_ms, argument="end"),
         partitions=partitions,
-        record_filter=RecordFilter.of(catalog(), events=events, where=conditions),
+        record_filter=RecordFilter.of(schemas, events=events, where=conditions),
     )

@@ -21,7 +21,14 @@ from flowise_telemetry_cli.commands.replay._options import (
     workers_option,
 )
 from flowise_telemetry_cli.invocation import Invocation
-from flowise_telemetry_cli.options import SINK_HELP, connection_options, kafka_settings, topic_option, umask_option
+from flowise_telemetry_cli.options import (
+    SINK_HELP,
+    connection_options,
+    kafka_settings,
+    schemas_option,
+    topic_option,
+    umask_option,
+)
 from flowise_telemetry_consumer.replay import TOPIC_SCHEME
 from flowise_telemetry_consumer.sinks.refusals import OnRefused
 
@@ -33,6 +40,7 @@ _OPTIONS = (
     umask_option,
     connection_options,
     topic_option,
+    schemas_option,
     click.option("--sink", metavar="URL", help=SINK_HELP),
     range_options,
     click.option(
@@ -92,7 +100,7 @@ def run(
     **chosen: Any,
 ) -> int:
     """Replay and return the exit status. ``chosen`` are the topic and the range options."""
-    request = request_of(**chosen)
+    request = request_of(invocation.catalog, **chosen)
     if sink is None:
         raise click.UsageError("Missing option '--sink'.")
     job = Job(
@@ -115,7 +123,7 @@ def run(
     if source is not None:
         _refuse_for_archives(job)
         if dry_run:
-            return run_archive_plan(source, job)
+            return run_archive_plan(invocation, source, job)
         one_cluster = onto_topic and not sink_bootstrap_servers
         return run_archive(invocation, kafka_settings(invocation) if one_cluster else None, source, job)
     if onto_topic:

@@ -14,7 +14,7 @@ from flowise_telemetry_consumer.replay import TopicSink, topic_of
 from flowise_telemetry_consumer.sinks.kafka_topic import open_topic_writer
 from flowise_telemetry_consumer.sinks.port import Sink
 from flowise_telemetry_consumer.sinks.record_times import RecordTimes
-from flowise_telemetry_schemas import TelemetryError, catalog
+from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport import KafkaSettings, RecordReader, parse_bootstrap_servers
 
 __all__ = ["open_topic_reader", "open_topic_sink", "report_times", "target_settings"]
@@ -34,7 +34,7 @@ def open_topic_sink(opened: ExitStack, invocation: Invocation, settings: KafkaSe
     open_topic_reader(opened, invocation, settings, topic)
     writer = open_topic_writer(settings, open_writer=invocation.open_writer)
     opened.callback(writer.close, timeout_seconds=CLOSE_SECONDS)
-    target = TopicSink(writer, topic, catalog(), times=_times_of(invocation, settings, topic))
+    target = TopicSink(writer, topic, invocation.catalog, times=_times_of(invocation, settings, topic))
     if (warning := target.times.warning()) is not None:
         echo(f"{target.url}: {warning}", err=True)
     return target

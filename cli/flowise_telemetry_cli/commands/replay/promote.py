@@ -7,6 +7,8 @@ import contextlib
 import click
 
 from flowise_telemetry_cli.commands.replay._options import sink_option
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import schemas_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer.replay import require_finished
@@ -19,8 +21,10 @@ __all__ = ["promote"]
 @click.command()
 @click.argument("name")
 @sink_option
+@schemas_option
 @click.option("--force", is_flag=True, help="Promote staging tables whose replay did not reach its end.")
-def promote(*, name: str, sink: str, force: bool) -> None:
+@pass_invocation
+def promote(invocation: Invocation, *, name: str, sink: str, force: bool) -> None:
     """Swap the live tables with the staging tables that a replay filled with --staging NAME, in one transaction.
 
     Readers see all old rows or all new ones. Promoting NAME again brings the old ones back. Tables that a replay has
@@ -30,7 +34,7 @@ def promote(*, name: str, sink: str, force: bool) -> None:
     Example:
       flowise-telemetry replay promote rebuilt --sink postgresql://user@host/telemetry
     """
-    target = open_sink(sink)
+    target = open_sink(sink, invocation.catalog)
     if not isinstance(target, Stageable):
         raise no_staging(target)
     try:

@@ -15,7 +15,7 @@ from flowise_telemetry_cli.commands.replay._options import (
 )
 from flowise_telemetry_cli.commands.replay._report import missing_verdict, refused_verdict
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
-from flowise_telemetry_cli.options import connection_options, kafka_settings, umask_option
+from flowise_telemetry_cli.options import connection_options, kafka_settings, schemas_option, umask_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer import Shard
 from flowise_telemetry_consumer.replay import open_target
@@ -28,6 +28,7 @@ __all__ = ["resume"]
 @click.command()
 @umask_option
 @connection_options
+@schemas_option
 @click.argument("run_id", metavar="ID")
 @sink_option
 @click.option("--staging", metavar="NAME", help="The NAME that the replay was started with.")

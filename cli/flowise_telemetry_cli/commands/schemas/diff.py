@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import click
 
 from flowise_telemetry_cli.errors import DONE, FAILED
-from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.options import json_option, unchecked_schemas_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_schemas import Catalog, EventSchema, SchemaError, catalog
 from flowise_telemetry_schemas.evolution import Change, changes
@@ -23,14 +24,9 @@ records of v{new} as dead letters (unknown_fingerprint); redrive them once it is
 @click.command()
 @click.argument("event")
 @click.argument("versions", nargs=-1)
-@click.option(
-    "--schemas",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of <event>/v<version>.avsc files.  [default: the schemas of this installation]",
-)
+@unchecked_schemas_option
 @json_option("Print one JSON object.")
-def diff(event: str, versions: tuple[str, ...], folder: Path | None, as_json: bool) -> int:
+def diff(event: str, versions: tuple[str, ...], folder: Traversable | None, as_json: bool) -> int:
     """Tell what changed between two versions of an EVENT, and who is upgraded first.
 
     VERSIONS are two versions, such as v1 v2; the default is the latest and the one before it. Two files may be given
@@ -72,8 +68,9 @@ def _document(old: EventSchema, new: EventSchema, found: list[Change], *, breaks
     return {"event": new.event, "old": old.version, "new": new.version, "changes": listed, "upgrade_first": first}
 
 
-def _versions(event: str, given: tuple[str, ...], folder: Path | None) -> tuple[EventSchema, EventSchema]:
-    schemas = catalog() if folder is None else Catalog.load(folder)
+def _versions(event: str, given: tuple[str, ...], folder: Traversable | None) -> tuple[EventSchema, EventSchema]:
+    own = None if folder is None else Catalog.load(folder)
+    schemas = catalog() if own is None or (event not in own.names and event in catalog().names) else own
     latest = schemas.latest(event).version
     if latest == 1:
         raise SchemaError(f"{event} has one version, so there is nothing to compare", event=event)

@@ -15,8 +15,11 @@ __all__ = ["new"]
 @click.command()
 @click.argument("event")
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--namespace", help="Namespace of your own, such as com.example.app.  [default: that of the events in the folder]"
+)
 @click.option("--doc", help="One sentence on when the event happens.  [default: made of its name]")
-def new(event: str, folder: Path | None, doc: str | None) -> None:
+def new(event: str, folder: Path | None, namespace: str | None, doc: str | None) -> None:
     """Write the first version of an EVENT, with the envelope and the app's version, for its own fields to be added.
 
     FOLDER holds the events, each in a folder of its own; the default is that of this checkout. EVENT is a name in
@@ -25,10 +28,11 @@ def new(event: str, folder: Path | None, doc: str | None) -> None:
     \b
     Example:
       flowise-telemetry schemas new flow_shared
+      flowise-telemetry schemas new variable_created telemetry --namespace com.example.app
     """
-    file = write_first_version(event, checkout_folder() if folder is None else folder, doc=doc)
+    place = checkout_folder() if folder is None else folder
+    file = write_first_version(event, place, namespace=namespace, doc=doc)
     echo(str(file))
-    echo(
-        "next: add its fields, each with doc, purpose, classification and bounds; schemas check; make generate",
-        err=True,
-    )
+    generate = "make generate" if folder is None else "schemas generate"
+    steps = ("add its fields, each with doc, purpose, classification and bounds", "fill in event.toml", "schemas check")
+    echo(f"next: {'; '.join((*steps, generate))}", err=True)

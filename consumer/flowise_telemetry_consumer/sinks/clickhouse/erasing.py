@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
@@ -19,8 +19,8 @@ from flowise_telemetry_consumer.sinks.erasures import (
     Erasures,
     moved_meanwhile,
 )
-from flowise_telemetry_consumer.sinks.rows import newest
-from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
+from flowise_telemetry_schemas import EventSchema
 
 __all__ = ["ErasingServer", "ServerErasures"]
 
@@ -79,11 +79,18 @@ class ErasingServer(ABC):
 
     _server: Server
     _erasures: ServerErasures
-    _schemas: dict[str, EventSchema]
+    _schemas: KnownEvents
 
-    def _known(self) -> Mapping[str, EventSchema]:
-        """Return the newest schema of each event."""
-        return self._schemas or newest(catalog())
+    def know(self, schemas: Iterable[EventSchema]) -> None:
+        """Take these for what the sink may hold, where it is not prepared."""
+        self._schemas.tell(schemas)
+
+    def unknown_tables(self) -> list[str]:
+        """Return the tables of events that it does not know."""
+        held, database = columns_of(self._server), text(self._server.address.database)
+        query = f"SELECT name FROM system.tables WHERE database = {database} AND engine LIKE '%MergeTree'"  # noqa: S608 - quoted
+        tables = [table for (table,) in self._server.rows(query) if not table.startswith(".inner")]
+        return self._schemas.strangers({table: held[table] for table in tables if table in held})
 
     @abstractmethod
     def _turn(self, claims: Sequence[Entry]) -> AbstractContextManager[Turn]:
@@ -131,7 +138,7 @@ class ErasingServer(ABC):
         shown = visible(state.settled, state.annulled)
         for table in sorted(held):
             event, its = table.rpartition("__")[2], ids.within(held[table])
-            if not its or (event not in self._known() and event != STREAMS_TABLE):
+            if not its or (event not in self._schemas.all() and event != STREAMS_TABLE):
                 continue
             wanted = " OR ".join(
                 f"{name(column)} IN ({', '.join(f'toUUID({text(each)})' for each in texts)})"

@@ -33,9 +33,10 @@ from flowise_telemetry_consumer.sinks.clickhouse.tables import (
 )
 from flowise_telemetry_consumer.sinks.clickhouse.turn import TURN_SECONDS, Turn, Turns
 from flowise_telemetry_consumer.sinks.event_ids import first_of_each
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
-from flowise_telemetry_consumer.sinks.rows import newest, require_columns, require_values
-from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_consumer.sinks.rows import require_columns, require_values
+from flowise_telemetry_schemas import EventSchema
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["ClickhouseSink"]
@@ -57,7 +58,7 @@ class ClickhouseSink(ErasingServer):
         self._turn_seconds = turn_seconds
         # This text must never change: the ids of replays are hashes of it (``ReplayRequest.run_id``).
         self._url = address.shown + (f" (beside: {table_set})" if table_set else "")
-        self._schemas: dict[str, EventSchema] = {}
+        self._schemas = KnownEvents()
         self._swept: set[int] = set()
         self._server = Server(address)
         self._ids = RecentIds(self._server)
@@ -73,7 +74,7 @@ class ClickhouseSink(ErasingServer):
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Create missing tables and columns, and remove what batches left that never became whole."""
-        self._schemas |= newest([*self._schemas.values(), *schemas])
+        self._schemas.add(schemas)
         self._make_tables([self._table_set], {**self._schemas, **account_schemas()})
         self._sweep(self._turns.state().annulled)
 
@@ -152,8 +153,7 @@ class ClickhouseSink(ErasingServer):
         Our readers see all or nothing of it, others table after table. Views read by name, and so show the new rows.
         """
         other = self.staging(name)
-        known = self._known()
-        held = columns_of(self._server)
+        known, held = self._schemas.all(), columns_of(self._server)
         there = {event: schema for event, schema in known.items() if other._table(event) in held}
         if not there:
             raise SinkError(f"{other.url} has no tables: fill them first")
@@ -165,7 +165,7 @@ class ClickhouseSink(ErasingServer):
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table in the order of their time, of the batches that were whole at the start."""
-        schema = self._schemas.get(event) or catalog().latest(event)
+        schema = self._schemas.find(event)
         held = columns_of(self._server)
         require_columns(self._url, self._table(event), schema, held.get(self._table(event), frozenset()))
         yield from self._pages(schema, held, batch_rows)
@@ -186,7 +186,7 @@ class ClickhouseSink(ErasingServer):
         for _ in range(_LOOKS):
             held = columns_of(self._server)
             state = self._read_state(held)
-            there = [event for event in sorted(self._known()) if self._table(event) in held]
+            there = [event for event in sorted(self._schemas.all()) if self._table(event) in held]
             if not there:
                 return {}
             condition = visible(state.settled, state.annulled)
@@ -206,7 +206,7 @@ class ClickhouseSink(ErasingServer):
         held = columns_of(self._server)
         state = self._read_state(held)
         condition = visible(state.settled, state.annulled)
-        there = [event for event in sorted(self._known()) if self._table(event) in held]
+        there = [event for event in sorted(self._schemas.all()) if self._table(event) in held]
         if dry_run:
             counts = {event: count_before(self._server, self._table(event), before_ms, condition) for event in there}
             yield {event: count for event, count in counts.items() if count}

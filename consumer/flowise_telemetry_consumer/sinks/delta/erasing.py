@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -28,6 +28,7 @@ from flowise_telemetry_consumer.sinks.erasures import (
     Erasures,
     moved_meanwhile,
 )
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import EventSchema
 
@@ -104,11 +105,19 @@ class ErasingLake(ABC):
     _store: Store
     _prefix: str
     _erasures: KeptErasures
+    _schemas: KnownEvents
     _tables: dict[str, EventTable]
 
-    @abstractmethod
-    def _known(self) -> Mapping[str, EventSchema]:
-        """Return the newest schema of each event."""
+    def know(self, schemas: Iterable[EventSchema]) -> None:
+        """Take these for what the sink may hold, where it is not prepared."""
+        self._schemas.tell(schemas)
+
+    def unknown_tables(self) -> list[str]:
+        """Return the tables of events that it does not know."""
+        with self._store.translate_errors():
+            logs = [TableLog(self._store, table) for table in self._store.tables()]
+            there = {log.table: [column["name"] for column in log.columns] for log in logs if log.load()}
+        return self._schemas.strangers(there)
 
     @abstractmethod
     def _settled(self) -> object:
@@ -144,7 +153,7 @@ class ErasingLake(ABC):
 
     def _erase_tables(self, ids: ErasedIds, *, dry_run: bool) -> Iterator[Mapping[str, int]]:
         # Listed now: who makes a table from here on knows the hashes.
-        tables = self._event_tables(sorted(self._known()))
+        tables = self._event_tables(sorted(self._schemas.all()))
         if not dry_run:
             for _, _, table in tables:
                 table.fence()

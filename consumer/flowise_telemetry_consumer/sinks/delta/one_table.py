@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.delta.sink import DeltaSink
 from flowise_telemetry_consumer.sinks.port import Snapshot
+from flowise_telemetry_schemas import EventSchema
 
 __all__ = ["OneTable"]
 
@@ -25,6 +26,14 @@ class OneTable:
     def url(self) -> str:
         """The address of the table."""
         return self._url
+
+    def know(self, schemas: Iterable[EventSchema]) -> None:
+        """Take these for what the table may be of."""
+        self._lake.know(schemas)
+
+    def unknown_tables(self) -> list[str]:
+        """Return nothing: others are not looked at."""
+        return []
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows."""

@@ -25,9 +25,10 @@ from flowise_telemetry_consumer.sinks.delta.pruning import prune_table
 from flowise_telemetry_consumer.sinks.delta.snapshot import DeltaSnapshot, earlier_tables
 from flowise_telemetry_consumer.sinks.delta.store import Store
 from flowise_telemetry_consumer.sinks.delta.visible import visible_tables, warn_of_a_copy
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
-from flowise_telemetry_consumer.sinks.rows import newest, require_values
-from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_consumer.sinks.rows import require_values
+from flowise_telemetry_schemas import EventSchema
 from flowise_telemetry_transport.types import TopicPartition
 
 __all__ = ["DeltaSink"]
@@ -50,7 +51,7 @@ class DeltaSink(ErasingLake):
         self._prefix = f"{table_set}__" if table_set else ""
         self._url = store.url + (f" (beside: {table_set})" if table_set else "")
         self._max_cached_ids = max_cached_ids
-        self._schemas: dict[str, EventSchema] = {}
+        self._schemas = KnownEvents()
         self._tables: dict[str, EventTable] = {}
         self._progress = Progress(store, self._prefix, self._url)
         self._erasures = KeptErasures(store)
@@ -64,7 +65,7 @@ class DeltaSink(ErasingLake):
 
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Create the tables and the columns that are missing, and finish a promotion that was killed."""
-        self._schemas |= newest([*self._schemas.values(), *schemas])
+        self._schemas.add(schemas)
         with self._store.translate_errors():
             if self._store.open():
                 self._forget()
@@ -132,7 +133,7 @@ class DeltaSink(ErasingLake):
 
     def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table of the account, as of one moment."""
-        tables = self._visible_tables([*self._known(), *account_schemas()])
+        tables = self._visible_tables([*self._schemas.all(), *account_schemas()])
         with self._store.translate_errors():
             yield from account_rows(self._store, tables, table, batch_rows=batch_rows)
 
@@ -143,7 +144,7 @@ class DeltaSink(ErasingLake):
     def snapshot(self, name: str = "", *, events: Sequence[str] = ()) -> DeltaSnapshot:
         """Return the state of the last batch that ended, or an earlier one: ``compact`` leaves those of a week."""
         if not name:
-            return self._snapshot_of(self._visible_tables(events or sorted(self._known())))
+            return self._snapshot_of(self._visible_tables(events or sorted(self._schemas.all())))
         with self._store.translate_errors():
             self._store.require_root()
             return self._snapshot_of(earlier_tables(self._store, self._prefix, name, self._url))
@@ -179,7 +180,7 @@ class DeltaSink(ErasingLake):
         with self._store.translate_errors():
             self._store.require_root()
             self._settled()
-            for event in self._known():
+            for event in self._schemas.all():
                 table = EventTable(self._store, self._prefix + event)
                 if not table.load():
                     continue
@@ -199,7 +200,7 @@ class DeltaSink(ErasingLake):
             try:
                 self._settled()
                 done = Compacted()
-                for event, schema in {**self._known(), **account_schemas()}.items():
+                for event, schema in {**self._schemas.all(), **account_schemas()}.items():
                     done += compact_and_vacuum(self._store, self._prefix + event, schema, partial(self._moved, event))
                 vacuum(self._store, self._prefix + PROGRESS_TABLE)
             finally:
@@ -289,9 +290,6 @@ class DeltaSink(ErasingLake):
             table = EventTable(self._store, self._prefix + event, max_cached_ids=self._max_cached_ids)
             self._tables[event] = table
         return self._tables[event]
-
-    def _known(self) -> Mapping[str, EventSchema]:
-        return self._schemas or newest(catalog())
 
     def _forget(self) -> None:
         self._tables = {}

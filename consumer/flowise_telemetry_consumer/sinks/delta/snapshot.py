@@ -12,7 +12,7 @@ from flowise_telemetry_consumer.errors import SinkError, SnapshotGoneError
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.log import TableLog
 from flowise_telemetry_consumer.sinks.delta.store import Store
-from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 
 __all__ = ["DeltaSnapshot", "earlier_tables"]
 
@@ -26,7 +26,7 @@ class DeltaSnapshot:
         self,
         url: str,
         tables: Mapping[str, EventTable],
-        schemas: Mapping[str, EventSchema],
+        schemas: KnownEvents,
         translate_errors: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._url = url
@@ -52,7 +52,7 @@ class DeltaSnapshot:
         if table is None:
             raise SinkError(f"{self._url} has no table {event}: a consumer makes it when it starts", event=event)
         with self._translate_errors():
-            schema = self._schemas.get(event) or catalog().latest(event)
+            schema = self._schemas.find(event)
             yield from table.read(schema, batch_rows, start_row=start_row)
 
 

@@ -23,10 +23,10 @@ from flowise_telemetry_consumer.sinks.jsonl.lines import (
     lines_of,
     without_known,
 )
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.local_files import file_identity, os_failure, sync_path, why_not_opened
 from flowise_telemetry_consumer.sinks.port import Batch, WriteResult, require_prepared
-from flowise_telemetry_consumer.sinks.rows import newest
-from flowise_telemetry_schemas import EventSchema, ValidationError, catalog
+from flowise_telemetry_schemas import EventSchema, ValidationError
 from flowise_telemetry_schemas.json_mapping import milliseconds_of
 
 __all__ = ["MAX_FILE_EVENTS", "JsonLinesFile"]
@@ -46,7 +46,7 @@ class JsonLinesFile:
     def __init__(self, path: Path, *, max_file_events: int = MAX_FILE_EVENTS) -> None:
         self._path = path
         self._max_file_events = max_file_events
-        self._schemas: dict[str, EventSchema] = {}
+        self._schemas = KnownEvents()
         self._file: BinaryIO | None = None
         self._ids: dict[str, set[int]] = {}
 
@@ -60,9 +60,17 @@ class JsonLinesFile:
         """The file."""
         return self._path
 
+    def know(self, schemas: Iterable[EventSchema]) -> None:
+        """Take these for what the sink may hold, where it is not prepared."""
+        self._schemas.tell(schemas)
+
+    def unknown_tables(self) -> list[str]:
+        """Return nothing: a file of lines has no tables."""
+        return []
+
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Create or read the file, and keep other writers out until ``close``."""
-        self._schemas |= newest([*self._schemas.values(), *schemas])
+        self._schemas.add(schemas)
         with self._translate_errors():
             self._open()
 
@@ -89,7 +97,7 @@ class JsonLinesFile:
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one event, up to the end of the file as of the start."""
-        schema = self._schemas.get(event) or catalog().latest(event)
+        schema = self._schemas.find(event)
         lines: list[bytes] = []
         with self._translate_errors():
             for line in self._lines():
@@ -103,7 +111,7 @@ class JsonLinesFile:
 
     def counts(self) -> dict[str, int]:
         """Return the number of lines by event."""
-        counts = dict.fromkeys(self._schemas or catalog().names, 0)
+        counts = dict.fromkeys(self._schemas.all(), 0)
         with self._translate_errors():
             for line in self._lines():
                 event = event_of(line)

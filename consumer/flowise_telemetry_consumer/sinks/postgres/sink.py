@@ -14,13 +14,8 @@ from flowise_telemetry_consumer.sinks.account.port import Merged
 from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, held_part
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure
-from flowise_telemetry_consumer.sinks.port import (
-    Batch,
-    SourceProgress,
-    WriteResult,
-    require_prepared,
-    staging_name,
-)
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
+from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.postgres.account import merge_streams
 from flowise_telemetry_consumer.sinks.postgres.adding import Adding
 from flowise_telemetry_consumer.sinks.postgres.address import Address
@@ -34,15 +29,15 @@ from flowise_telemetry_consumer.sinks.postgres.progress import advance, claim, r
 from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SECONDS, promote
 from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
 from flowise_telemetry_consumer.sinks.postgres.seeding import seed_account
-from flowise_telemetry_consumer.sinks.postgres.staging import mark_staging
+from flowise_telemetry_consumer.sinks.postgres.staging import mark_staging, unknown_tables
 from flowise_telemetry_consumer.sinks.postgres.tables import (
     columns_of,
     counts_of,
     frames_of,
     make_tables,
 )
-from flowise_telemetry_consumer.sinks.rows import newest, require_columns
-from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_consumer.sinks.rows import require_columns
+from flowise_telemetry_schemas import EventSchema
 from flowise_telemetry_transport.types import TopicPartition
 
 if TYPE_CHECKING:
@@ -77,7 +72,7 @@ class PostgresSink:
         self._connector = Connector(address)
         self._statement_timeout_ms = round(statement_timeout_seconds * 1000)
         self._promote_timeout_seconds = promote_timeout_seconds
-        self._schemas: dict[str, EventSchema] = {}
+        self._schemas = KnownEvents()
         self._connection: Connection[Any] | None = None
         self._inspection = Inspection(address)
         self._adding = Adding(address.schema)
@@ -90,9 +85,18 @@ class PostgresSink:
         """The address, its password as ``***``."""
         return self._address.shown
 
+    def know(self, schemas: Iterable[EventSchema]) -> None:
+        """Take these for what the sink may hold, where it is not prepared."""
+        self._schemas.tell(schemas)
+
+    def unknown_tables(self) -> list[str]:
+        """Return the tables of events that it does not know."""
+        with self._translate_errors(), contextlib.closing(self._connector.connect()) as connection:
+            return unknown_tables(connection, self._address.home, self._schemas)
+
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Create the missing schema, tables and columns."""
-        self._schemas |= newest([*self._schemas.values(), *schemas])
+        self._schemas.add(schemas)
         self._disconnect()
         with self._translate_errors():
             # Connecting creates the tables.
@@ -160,7 +164,7 @@ class PostgresSink:
                 seed_account(connection, address, lambda: self._step(connection))
             with connection.transaction():
                 self._begin(connection)
-                known = self._schemas or newest(catalog())
+                known = self._schemas.all()
                 there = [known[event] for event in known if columns_of(connection, other.schema, event)]
                 if not there:
                     raise SinkError(f"{other.shown} has no tables: fill them first")
@@ -179,7 +183,7 @@ class PostgresSink:
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table, over a separate connection that sees the state at its start."""
-        schema = self._schemas.get(event) or catalog().latest(event)
+        schema = self._schemas.find(event)
         with self._translate_errors(), self._connector.connect() as connection, connection.transaction():
             require_columns(self.url, event, schema, columns_of(connection, self._address.schema, event))
             yield from frames_of(connection, self._address.schema, schema, batch_rows)
@@ -200,12 +204,12 @@ class PostgresSink:
         """Return the number of rows of each table, all as of one moment."""
         with self._translate_errors(), self._connector.connect() as connection, connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            return counts_of(connection, self._address.schema, sorted(self._schemas or newest(catalog())))
+            return counts_of(connection, self._address.schema, sorted(self._schemas.all()))
 
     def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
         """Delete old events, a transaction for each step; the role needs ``DELETE`` on the tables."""
         with self._translate_errors(), contextlib.closing(self._connector.connect()) as connection:
-            known = sorted(self._schemas or newest(catalog()))
+            known = sorted(self._schemas.all())
             there = [event for event in known if columns_of(connection, self._address.schema, event)]
             act = count_before if dry_run else delete_before
             yield from act(connection, self._address.schema, there, before_ms, self._begin)
@@ -216,7 +220,7 @@ class PostgresSink:
         The role has to own the tables.
         """
         with self._translate_errors(), contextlib.closing(self._connector.connect()) as connection:
-            events = sorted(self._schemas or newest(catalog()))
+            events = sorted(self._schemas.all())
             yield from erase(connection, self._address.home, events, ids, self._begin, shown=self.url, dry_run=dry_run)
 
     def erasures(self) -> list[Erasure]:

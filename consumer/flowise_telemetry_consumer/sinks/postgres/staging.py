@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.postgres.tables import PREPARE_LOCK, columns_of
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from flowise_telemetry_consumer.sinks.postgres.address import Address
 
-__all__ = ["StagingSchemas", "mark_staging", "staging_schemas"]
+__all__ = ["StagingSchemas", "mark_staging", "staging_schemas", "unknown_tables"]
 
 _TABLE = "flowise_telemetry_staging"
 """Its one row names the schema of the live tables. ``promote`` leaves it where it is."""
@@ -59,3 +60,15 @@ def staging_schemas(connection: Connection[Any], schema_name: str) -> StagingSch
             live = connection.execute(SQL("SELECT live FROM {}").format(Identifier(name, _TABLE))).fetchall()
         (found.ours if (schema_name,) in live else found.others).append(name)
     return found
+
+
+def unknown_tables(connection: Connection[Any], schema_name: str, known: KnownEvents) -> list[str]:
+    """Return the tables of events that ``known`` has not, staging tables too; partitions and views are of others."""
+    rows = connection.execute(
+        "SELECT nspname, relname, array_agg(attname::text) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid "
+        "JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = ANY(%s) AND relkind IN ('r', 'p') "
+        "AND NOT relispartition AND attnum > 0 AND NOT attisdropped GROUP BY nspname, relname ORDER BY 1, 2",
+        ([schema_name, *staging_schemas(connection, schema_name).ours],),
+    ).fetchall()
+    found = ((schema, known.strangers({table: columns})) for schema, table, columns in rows)
+    return [its if schema == schema_name else f"{schema}.{its}" for schema, tables in found for its in tables]

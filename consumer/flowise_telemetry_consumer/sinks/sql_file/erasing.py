@@ -97,6 +97,10 @@ class ErasingTables(Generic[C]):
                     its = ", ".join(_text(text) for text in texts)
                     db.execute(f"DELETE FROM {quoted(table)} WHERE {quoted(column)} IN ({its})")  # noqa: S608 - UUIDs
 
+    def tables(self, db: C) -> dict[str, frozenset[str]]:
+        """Return the columns of each table."""
+        return {table: self._statements.columns(db, table) for table in self._statements.tables(db)}
+
     def found(self, ids: ErasedIds, events: Sequence[str]) -> dict[str, list[str]]:
         """Return the ids of the events that are there, by table, in the state of one moment."""
         found: dict[str, list[str]] = {}

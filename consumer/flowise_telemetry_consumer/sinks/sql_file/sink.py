@@ -22,6 +22,7 @@ from flowise_telemetry_consumer.sinks.claims import (
     sources_of,
 )
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure, delete_found
+from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.local_files import FileLocks
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest, require_columns
@@ -80,7 +81,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         self._progress_table = self._prefix + PROGRESS_TABLE
         # This text must never change: the ids of replays are hashes of it (``ReplayRequest.run_id``).
         self._url = f"{scheme}:///{path}" + (f" (beside: {table_set})" if table_set else "")
-        self._schemas: dict[str, EventSchema] = {}
+        self._schemas = KnownEvents()
         self._tables = tables
         self._progress = progress
         self._account = AccountTables(tables, self._prefix)
@@ -102,9 +103,18 @@ class DatabaseFileSink(ABC, Generic[C]):
         """The address, with the name of staging tables; a file has no password."""
         return self._url
 
+    def know(self, schemas: Iterable[EventSchema]) -> None:
+        """Take these for what the sink may hold, where it is not prepared."""
+        self._schemas.tell(schemas)
+
+    def unknown_tables(self) -> list[str]:
+        """Return the tables of events that it does not know."""
+        with self._database.translate_errors(), self._database.reading() as db:
+            return self._schemas.strangers(self._erasing.tables(db))
+
     def prepare(self, schemas: Iterable[EventSchema]) -> None:
         """Create the missing file, tables and columns."""
-        self._schemas |= newest([*self._schemas.values(), *schemas])
+        self._schemas.add(schemas)
         with self._database.translate_errors():
             # Opening the file creates the tables.
             was_open = self._database.is_open
@@ -165,7 +175,9 @@ class DatabaseFileSink(ABC, Generic[C]):
         other = self.staging(name)
         with self._database.translate_errors():
             with self._database.reading() as db:
-                there = {event: its for event, its in self._known().items() if self._held(db, other._prefix + event)}
+                there = {
+                    event: its for event, its in self._schemas.all().items() if self._held(db, other._prefix + event)
+                }
             if not there:
                 raise SinkError(f"{other.url} has no tables: fill them first")
             db = self._database.connection()
@@ -187,7 +199,7 @@ class DatabaseFileSink(ABC, Generic[C]):
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table, over a separate connection that sees the state at its start."""
-        schema = self._known().get(event) or catalog().latest(event)
+        schema = self._schemas.find(event)
         with self._database.translate_errors(), self._database.reading() as db:
             table = self._prefix + event
             require_columns(self.url, table, schema, self._held(db, table))
@@ -213,7 +225,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         """Return the number of rows of each table, all as of one moment."""
         counts: dict[str, int] = {}
         with self._database.translate_errors(), self._database.reading() as db:
-            for event in sorted(self._known()):
+            for event in sorted(self._schemas.all()):
                 table = self._prefix + event
                 if self._held(db, table):
                     ((counts[event],),) = db.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()  # noqa: S608 - a name of the schema
@@ -222,7 +234,7 @@ class DatabaseFileSink(ABC, Generic[C]):
     def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
         """Delete old events, a transaction for each step. The file keeps its size, and new events use the space."""
         with self._database.translate_errors(), self._database.reading() as db:
-            there = [event for event in sorted(self._known()) if self._held(db, self._prefix + event)]
+            there = [event for event in sorted(self._schemas.all()) if self._held(db, self._prefix + event)]
             counted = there if dry_run else ()
             old = {event: self._tables.count_before(db, self._prefix + event, before_ms) for event in counted}
         if dry_run:
@@ -242,7 +254,7 @@ class DatabaseFileSink(ABC, Generic[C]):
 
     def erase(self, ids: ErasedIds, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
         """Store the hashes, then delete rows of all sets of tables, a transaction for each step."""
-        events = sorted(self._known())
+        events = sorted(self._schemas.all())
         if dry_run:
             yield {table: len(there) for table, there in self._erasing.found(ids, events).items()}
             return
@@ -269,9 +281,6 @@ class DatabaseFileSink(ABC, Generic[C]):
         """Close the file and release the locks."""
         self._database.close()
         self._locks.release()
-
-    def _known(self) -> Mapping[str, EventSchema]:
-        return self._schemas or newest(catalog())
 
     def _held(self, db: C, table: str) -> frozenset[str]:
         return self._tables.columns(db, table)
