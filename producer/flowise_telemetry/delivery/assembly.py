@@ -66,7 +66,7 @@ def assemble(
         window_bytes=limits.buffer_max_bytes // 4,
     )
 
-    ids = _schema_ids(settings, wakeup, requests)
+    ids = _schema_ids(settings, schemas, wakeup, requests)
 
     def make_writer(batch_bytes: int | None) -> RecordWriter:
         lifecycle.expect_forks()
@@ -111,9 +111,11 @@ def assemble(
     )
 
 
-def _schema_ids(settings: ProducerSettings, wakeup: Wakeup, requests: Requests) -> SchemaIds | None:
+def _schema_ids(
+    settings: ProducerSettings, schemas: Catalog | None, wakeup: Wakeup, requests: Requests
+) -> SchemaIds | None:
     # A gateway takes what names its schema by a fingerprint, whoever's registry there is.
-    look_up = None if settings.debug or settings.endpoint else look_up_with(settings)
+    look_up = None if settings.debug or settings.endpoint else look_up_with(settings, schemas)
     if look_up is None:
         return None
 

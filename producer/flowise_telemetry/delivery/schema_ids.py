@@ -17,6 +17,7 @@ from flowise_telemetry_transport.errors import BufferFullError
 
 if TYPE_CHECKING:
     from flowise_telemetry.settings import ProducerSettings
+    from flowise_telemetry_schemas.catalog import Catalog
     from flowise_telemetry_transport.ports import RecordWriter
     from flowise_telemetry_transport.types import OnDelivery, OutgoingRecord
 
@@ -131,8 +132,11 @@ class RegisteredWriter:
         self._writer.close(timeout_seconds=timeout_seconds)
 
 
-def look_up_with(settings: ProducerSettings) -> Callable[[], Found] | None:
-    """Return the look-up in the registry that the settings name; None if they name none."""
+def look_up_with(settings: ProducerSettings, schemas: Catalog | None) -> Callable[[], Found] | None:
+    """Return the look-up of the schemas in the registry that the settings name; None if they name none.
+
+    ``schemas``: those that an app with events of its own has; None: those of this package.
+    """
     if not settings.connection.get("FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL", "").strip():
         return None
 
@@ -152,7 +156,7 @@ def look_up_with(settings: ProducerSettings) -> Callable[[], Found] | None:
         missing: str | None = None
         lifecycle.connecting(registry)
         try:
-            for schema in catalog():
+            for schema in schemas or catalog():
                 try:
                     ids[schema.fingerprint] = registry.id_of(subject_of(settings.topic, schema), schema_json(schema))
                 except SchemaError as error:
