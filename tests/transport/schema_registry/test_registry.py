@@ -33,11 +33,8 @@ def served() -> Iterator[SmallRegistry]:
 
 def client_of(served: SmallRegistry, **settings: str) -> Registry:
     """A client that waits long for an answer that is to come, as the machine may be busy."""
-    return Registry(
-        RegistrySettings(
-            url=served.url, timeout_seconds=0.3 if served.fault == SILENCE else PATIENT_SECONDS, **settings
-        )
-    )
+    seconds = 0.3 if served.fault == SILENCE else PATIENT_SECONDS
+    return Registry(RegistrySettings(url=served.url, timeout_seconds=seconds, **settings))
 
 
 def test_ids_guids_subjects_and_settings(served: SmallRegistry) -> None:
