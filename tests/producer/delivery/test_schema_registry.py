@@ -252,4 +252,4 @@ def test_events_of_ones_own_have_ids_too(
     assert telemetry.stats().sent == 1
     assert {value[:1] for value in values} == {b"\x00"}
     number = next(at for at, schema in enumerate(own.catalog, 1) if schema.event == "thing_made")
-    assert int.from_bytes(values[0][1:5], "big") == number
+    assert number in {int.from_bytes(value[1:5], "big") for value in values}, "the stream's counts are there too"
