@@ -127,3 +127,9 @@ def test_set_up_that_cannot_work_says_so_in_one_line(tmp_path: Path, interpreter
     assert (done.returncode, len(lines)) == (1, 1)
     assert told in lines[0]
     assert not venv.exists()
+
+
+def test_the_image_is_built_from_every_room() -> None:
+    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert {package.split("/")[0] for package in packages} <= let_in

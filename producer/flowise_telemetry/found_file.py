@@ -34,8 +34,8 @@ _TOKEN_PROVIDER = "token_provider"  # noqa: S105 - the name of a setting
 def permitted(values: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the variables that a found file may set, and the names of the others.
 
-    It names no folder to write to and no file to send as a key, does not turn verification or encryption off, chooses
-    no code and adds nothing to what may leave.
+    It names no folder to write to and no file to send as a key or password, does not turn verification or encryption
+    off, chooses no code and adds nothing to what may leave.
     """
     kept = {name: text for name, text in values.items() if _may_set(name, text)}
     return kept, tuple(sorted(name for name in values.keys() - kept.keys() if values[name].strip()))
@@ -46,8 +46,10 @@ def _may_set(name: str, text: str) -> bool:
         return False
     if not name.startswith(_KAFKA):
         return True
-    setting = name.removeprefix(_KAFKA).lower().replace(".", "_")
-    if setting == _TOKEN_PROVIDER:
+    # Spelled as ``option_names.option_name`` does, which loads too much for here.
+    setting = name.removeprefix(_KAFKA).strip().lower().replace(".", "_").replace("-", "_")
+    # Of a file of a login the content is sent, as a password or an assertion, to servers that the same .env names.
+    if setting == _TOKEN_PROVIDER or (setting.startswith("sasl_") and setting.endswith("_file")):
         return False
     return setting not in _VERIFICATION or text.strip().lower() in ("", *_VERIFICATION[setting])
 

@@ -16,7 +16,8 @@ __all__ = ["bound", "disclosure", "own_disclosure"]
 _HEAD = """# What is collected
 
 Generated from the schemas by `make generate`. This is the whole list: a record with any other field is refused where it
-is made, and again where it is received.
+is made, and again where it is received. An app may bring [events of its own](own-events.md) beside these; it then has a
+second document, made from their schemas, and the notice at its first run names them.
 
 Turn it off with `DISABLE_FLOWISE_TELEMETRY=true` or `DO_NOT_TRACK=1`. See what would be sent with
 `flowise-telemetry preview`.

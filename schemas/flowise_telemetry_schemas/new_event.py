@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flowise_telemetry_schemas.catalog import NAMESPACE, Catalog, catalog
-from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, STREAM_STATE, VERSION_FIELD
+from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_schemas.release import checkout
 from flowise_telemetry_schemas.terms import TERMS_FILE
@@ -40,7 +40,8 @@ def first_version(event: str, *, namespace: str = NAMESPACE, doc: str | None = N
             argument="event",
         )
     shared = {*ENVELOPE_FIELDS, VERSION_FIELD}
-    envelope = [field for field in catalog().latest(STREAM_STATE).source["fields"] if field["name"] in shared]
+    shipped = catalog().latest(catalog().events[0])
+    envelope = [field for field in shipped.source["fields"] if field["name"] in shared]
     return {
         "type": "record",
         "name": event.title().replace("_", ""),

@@ -59,12 +59,10 @@ def read_terms(text: str, *, event: str) -> EventTerms:
     unknown = given.keys() - {*_TEXTS, "expires"}
     if unknown:
         raise SchemaError(f"{event}/{TERMS_FILE}: unknown key {min(unknown)}", event=event)
-    texts = {}
-    for key in _TEXTS:
-        value = given.get(key)
-        if not isinstance(value, str) or not value.strip():
-            raise SchemaError(f"{event}/{TERMS_FILE}: {key} is missing", event=event)
-        texts[key] = value.strip()
+    texts = {key: value.strip() for key in _TEXTS if isinstance(value := given.get(key), str) and value.strip()}
+    if missing := [key for key in _TEXTS if key not in texts]:
+        what = f"{missing[0]} is" if len(missing) == 1 else f"{', '.join(missing)} are"
+        raise SchemaError(f"{event}/{TERMS_FILE}: {what} missing", event=event)
     return EventTerms(**texts, expires=_expires(given.get("expires"), event))
 
 

@@ -31,6 +31,7 @@ FOLDERS = ["FLOWISE_TELEMETRY_SPOOL_DIR", "FLOWISE_TELEMETRY_LOG", "FLOWISE_TELE
 VERIFICATION = {
     f"{K}ENABLE_SSL_CERTIFICATE_VERIFICATION": "false",
     f"{K}enable.ssl.certificate.verification": "0",
+    f"{K}enable-ssl-certificate-verification": "no",
     f"{K}SSL_CHECK_HOSTNAME": "no",
     f"{K}SSL_ENDPOINT_IDENTIFICATION_ALGORITHM": "none",
 }
@@ -139,6 +140,31 @@ def test_it_turns_no_verification_off(name: str, environ: dict[str, str], workin
     assert KafkaSettings.from_env(settings_of(environ, env_file=file).connection).options
     write(working_directory, {**values, f"{K}SSL_CHECK_HOSTNAME": "true"})
     assert KafkaSettings.from_env(settings_of(environ).connection).options == {"ssl_check_hostname": "true"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{K}SASL_PASSWORD_FILE",
+        f"{K}SASL_PLAIN_PASSWORD_FILE",
+        f"{K}sasl-plain.password_file",
+        f"{K}SASL_OAUTHBEARER_ASSERTION_FILE",
+    ],
+)
+def test_it_names_no_file_whose_content_would_be_sent(
+    name: str, environ: dict[str, str], working_directory: Path
+) -> None:
+    values = {
+        "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "theirs:9092",
+        f"{K}SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        f"{K}SASL_MECHANISM": "PLAIN",
+        name: "/home/ann/.netrc",
+    }
+    file = write(working_directory, values)
+    found = settings_of(environ)
+    assert found.passed_over == (name,)
+    assert "/home/ann/.netrc" not in repr(KafkaSettings.from_env(found.connection))
+    assert "/home/ann/.netrc" in repr(KafkaSettings.from_env(settings_of(environ, env_file=file).connection))
 
 
 @pytest.mark.parametrize("source", ["found", "named", "environment"])

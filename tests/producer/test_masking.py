@@ -58,3 +58,44 @@ def test_no_command_shows_it(command: list[str], working_directory: Path) -> Non
     )
     assert SECRET not in done.stdout + done.stderr
     assert "***@127.0.0.1:1" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        f"https://ann:{SECRET}@127.0.0.1:1",
+        f"https://{SECRET}@127.0.0.1:1/path",
+        f"https://127.0.0.1:1/path?key={SECRET}",
+        f"https://127.0.0.1:1#{SECRET}",
+        f"https://127.0.0.1:{SECRET}/",
+        f"ann:{SECRET}@127.0.0.1:1",
+        "https://127.0.0.1:1",
+    ],
+)
+def test_an_endpoint_and_its_key_show_no_more_than_an_address(
+    endpoint: str, environ: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    environ |= {
+        "FLOWISE_TELEMETRY_ENDPOINT": endpoint,
+        "FLOWISE_TELEMETRY_PROJECT_KEY": f"{SECRET}-key",
+        "HTTPS_PROXY": f"socks5://ann:{SECRET}@127.0.0.1:1",
+        "NO_PROXY": "",
+    }
+    assert SECRET not in repr(status(environ=environ))
+    assert SECRET not in repr(ProducerSettings.read(environ, {}))
+    with caplog.at_level(logging.DEBUG):
+        telemetry = Telemetry(app_version="3.0.1", environ=environ, first_run_notice=False)
+        telemetry.send_telemetry(tool_created())
+        wait_until(lambda: "WARNING" in caplog.text)
+        telemetry.close(timeout_seconds=0.2)
+    assert SECRET not in caplog.text
+    assert SECRET not in repr(telemetry)
+    assert SECRET not in _said_by_strict(environ)
+
+
+def _said_by_strict(environ: dict[str, str]) -> str:
+    try:
+        Telemetry(app_version="3.0.1", environ=environ, strict=True).close(timeout_seconds=0.1)
+    except ConfigurationError as error:
+        return "".join(traceback.format_exception(error))
+    return ""

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from flowise_telemetry import Telemetry, environment
+from flowise_telemetry import Telemetry
 from flowise_telemetry.app_version import NOT_A_VERSION, normalized_version
-from flowise_telemetry.consent.status import why_no_connection
+from flowise_telemetry.environment import BOOTSTRAP_SERVERS, ENDPOINT, PROJECT_KEY, PROJECT_KEY_FILE
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, schemas_option, topic_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_schemas import Catalog, Event, ValidationError, event_from_json
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
+from flowise_telemetry_transport.gateway.check import why_unusable
+from flowise_telemetry_transport.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
     from flowise_telemetry import Stats
@@ -48,11 +51,34 @@ class _Rejected:
 @click.argument("file", type=click.File("rb"), default="-")
 @connection_options
 @topic_option
+@click.option(
+    "--endpoint",
+    envvar=ENDPOINT,
+    metavar="URL",
+    show_envvar=True,
+    help="A gateway in place of the brokers; its topic counts.",
+)
+@click.option(
+    "--project-key-file",
+    envvar=PROJECT_KEY_FILE,
+    metavar="FILE",
+    show_envvar=True,
+    help=f"The key for the gateway, in a file; {PROJECT_KEY} holds the key itself.",
+)
 @schemas_option
 @click.option("--app-version", help="Version of the app, for lines without one.")
 @json_option("Print the counts as one JSON object.")
 @pass_invocation
-def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: str | None, as_json: bool) -> int:
+def send(
+    invocation: Invocation,
+    *,
+    file: IO[bytes],
+    topic: str,
+    endpoint: str | None,
+    project_key_file: str | None,
+    app_version: str | None,
+    as_json: bool,
+) -> int:
     """Send the events of a FILE, or of standard input: one JSON object a line.
 
     Each invalid line is reported on stderr with its field and rule; the others are sent. A value that must not leave
@@ -68,8 +94,18 @@ def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: st
     if app_version is not None and normalized_version(app_version) is None:
         raise click.BadParameter(NOT_A_VERSION, param_hint="--app-version")
     environ = {**os.environ, **invocation.connection}
-    to_gateway = environ.get(environment.ENDPOINT) and not environ.get(environment.BOOTSTRAP_SERVERS)
-    settings = None if to_gateway else kafka_settings(invocation)
+    by_option = [name for name in (BOOTSTRAP_SERVERS, ENDPOINT) if _is_option(name)]
+    if len(by_option) == 1:  # a connection comes whole from one source
+        (other,) = {BOOTSTRAP_SERVERS, ENDPOINT}.difference(by_option)
+        environ.pop(other, None)
+    gateway = settings = None
+    if endpoint and by_option != [BOOTSTRAP_SERVERS]:
+        environ[ENDPOINT] = endpoint
+        if project_key_file:
+            environ[PROJECT_KEY_FILE] = project_key_file
+        gateway = GatewaySettings.from_env(environ)
+    else:
+        settings = kafka_settings(invocation)
     telemetry = Telemetry(
         app_version=app_version or "0.0.0",  # every event that is sent then has its own
         bootstrap_servers=None if settings is None else settings.servers_text,
@@ -83,9 +119,8 @@ def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: st
     # Fails at once, with a clear message, when nobody answers.
     if settings is not None:
         invocation.open_admin(settings).close()
-    elif reason := why_no_connection(environ=environ):
-        echo(f"error: {reason}", err=True)
-        return FAILED
+    if gateway is not None and (reason := why_unusable(gateway)) is not None:
+        raise reason
     rejected = _Rejected()
     waiting = 0
     for event in _events(file, rejected, app_version is not None, invocation.catalog):
@@ -99,6 +134,13 @@ def send(invocation: Invocation, *, file: IO[bytes], topic: str, app_version: st
     flush_while_it_helps(telemetry)
     telemetry.close()
     return _report(telemetry.stats(), rejected.lines, as_json)
+
+
+def _is_option(variable: str) -> bool:
+    """Return True if the option of this variable was typed."""
+    context = click.get_current_context()
+    name = next(each.name for each in context.command.params if getattr(each, "envvar", None) == variable)
+    return name is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def flush_while_it_helps(telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> bool:

@@ -132,10 +132,10 @@ class RegisteredWriter:
         self._writer.close(timeout_seconds=timeout_seconds)
 
 
-def look_up_with(settings: ProducerSettings, schemas: Catalog | None) -> Callable[[], Found] | None:
-    """Return the look-up of the schemas in the registry that the settings name; None if they name none.
+def look_up_with(settings: ProducerSettings, schemas: Catalog | None = None) -> Callable[[], Found] | None:
+    """Return the look-up in the registry that the settings name; None if they name none.
 
-    ``schemas``: those that an app with events of its own has; None: those of this package.
+    ``schemas`` None: those of the shipped events.
     """
     if not settings.connection.get("FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL", "").strip():
         return None

@@ -90,3 +90,15 @@ def test_diff_looks_at_what_the_check_refuses(folder: Path) -> None:
     assert (done.status, "points[].x: maximum was 9 and is 8. Not allowed" in done.stdout) == (1, True), done.stdout
     shipped = run_command("schemas", "diff", "assistant_created", folder=folder, env=OWN)
     assert shipped.status == 0
+
+
+def test_audit_knows_their_classes_and_fields(folder: Path) -> None:
+    (folder / "app.py").write_text("telemetry.send_telemetry(ThingMade(kind=Kind.ONE, colour=1))\n")
+    (call,) = json.loads(run_command("audit", "app.py", "--json", folder=folder).stdout)["calls"]
+    assert call["event"] is None
+    report = json.loads(run_command("audit", "app.py", "--json", folder=folder, env=OWN).stdout)
+    assert [call["event"] for call in report["calls"]] == ["thing_made"]
+    assert {finding["message"] for finding in report["findings"]} == {
+        "thing_made: no schema names colour",
+        *(f"thing_made: {name} is not given" for name in ("isNew", "points", "label")),
+    }

@@ -113,13 +113,22 @@ def test_new_writes_a_first_version_that_the_check_lets_pass(tmp_path: Path) -> 
     assert [field.name for field in schema.fields] == [*ENVELOPE_FIELDS, "version"]
     assert (schema.name, schema.doc) == ("FlowShared", "A flow was shared.")
     checked = run_command("schemas", "check", ".", "--today", "2030-01-01", folder=tmp_path)
-    assert (checked.status, checked.stdout) == (1, "flow_shared: event.toml: question is missing\n")
+    assert (checked.status, checked.stdout) == (1, "flow_shared: event.toml: question, owner, review are missing\n")
     fill_in(tmp_path / "flow_shared" / "event.toml")
     assert run_command("schemas", "check", ".", "--today", "2030-01-01", folder=tmp_path).status == 0
     again = run_command("schemas", "new", "flow_shared", ".", folder=tmp_path)
     assert (again.status, "flow_shared is there already" in again.stderr) == (2, True)
     named = run_command("schemas", "new", "Flow Shared", ".", folder=tmp_path)
     assert (named.status, "an event's name is snake_case" in named.stderr) == (2, True)
+
+
+def test_new_explains_the_envelope_as_the_shipped_events_do(tmp_path: Path) -> None:
+    assert run_command("schemas", "new", "flow_shared", str(tmp_path), folder=tmp_path).status == 0
+    (written,) = Catalog.load(tmp_path)
+    shipped = catalog().latest("tool_created")
+    assert {field.name: (field.doc, field.purpose) for field in written.fields}.items() <= {
+        field.name: (field.doc, field.purpose) for field in shipped.fields
+    }.items()
 
 
 def test_a_sixth_event_is_its_folder_and_what_is_generated(tmp_path: Path) -> None:

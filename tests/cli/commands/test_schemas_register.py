@@ -9,6 +9,7 @@ import pytest
 from flowise_telemetry_schemas import catalog
 from tests.cli.in_process import run_command
 from tests.cli.program import Finished
+from tests.schemas.own_folder import NAMESPACE, write
 from tests.services.small_registry import SmallRegistry, small_registry
 
 ENVIRON = "FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL"
@@ -45,6 +46,15 @@ def test_a_subject_is_named_after_the_topic(registry: SmallRegistry, tmp_path: P
     shown = run(registry, tmp_path, "register", "--topic", "mine").stdout.splitlines()
     assert all(line.split()[-1].startswith("mine-flowise.telemetry.") for line in shown[1:])
     assert shown[1].split()[2:5] == ["1", "registered", "mine-flowise.telemetry.AssistantCreated"]
+
+
+def test_events_of_ones_own_have_subjects_of_their_namespace(registry: SmallRegistry, tmp_path: Path) -> None:
+    write(tmp_path)
+    done = run(registry, tmp_path, "register", "--schemas", ".", "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    (own,) = [row for row in rows if row["event"] == "thing_made"]
+    assert (own["subject"], len(rows)) == (f"flowise.telemetry.events-{NAMESPACE}.ThingMade", len(SCHEMAS) + 1)
+    assert run(registry, tmp_path, "check", ".", "--registry", "--today", "2026-12-01").status == 0
 
 
 def test_what_is_refused_fails_and_keeps_nothing_else_from_it(registry: SmallRegistry, tmp_path: Path) -> None:

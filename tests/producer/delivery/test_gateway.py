@@ -8,6 +8,8 @@ import random
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ from flowise_telemetry_transport.gateway.wire import WireRecord
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import states, stored, tool_created, wait_until
+from tests.producer.test_lifecycle import IN_A_SUB_INTERPRETER, LATE_SECONDS
 from tests.transport.gateway.server import KEY, Fault, GatewayServer, Request, say, serving
 
 ROOT = Path(__file__).parents[3]
@@ -330,6 +333,50 @@ send(1)
     counts = Counter(record["streamId"] for record in records)
     assert sorted(counts.values()) == [2, 20, 20]
     assert len({record["eventId"] for record in records}) == 42
+
+
+@pytest.mark.slow
+def test_a_gateway_that_hangs_or_is_away_keeps_no_script_from_its_end(
+    gateway: GatewayServer, app_environ: dict[str, str], tmp_path: Path
+) -> None:
+    released = threading.Event()
+
+    def hang(request: Request) -> None:
+        released.wait(120.0)
+        request.reset()
+
+    gateway.faults += [hang] * 10
+    for endpoint in (gateway.url, "http://127.0.0.1:1"):
+        done = subprocess.run(
+            [sys.executable, "-c", APP + "send(0)\nprint(time.time())"],
+            env=app_environ | {"FLOWISE_TELEMETRY_ENDPOINT": endpoint},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        assert time.time() - float(done.stdout) < LATE_SECONDS
+        assert done.stderr.count("WARNING") == 1
+    released.set()
+
+
+@pytest.mark.slow
+def test_a_sub_interpreter_delivers_and_does_not_abort(
+    gateway: GatewayServer, app_environ: dict[str, str], tmp_path: Path
+) -> None:
+    sends = "for number in range(3):\n    send(number)\n    assert telemetry.flush(60)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"HEAD, CODE = {APP!r}, {sends!r}\n{IN_A_SUB_INTERPRETER}"],
+        env=app_environ,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [record["sequence"] for record in stored(gateway.broker)] == [0, 1, 2]
 
 
 @pytest.mark.slow

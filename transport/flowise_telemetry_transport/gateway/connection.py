@@ -7,6 +7,7 @@ import http.client
 import os
 import socket
 import ssl
+import time
 import weakref
 
 from flowise_telemetry_transport.errors import (
@@ -34,7 +35,11 @@ _MAX_ANSWER_BYTES = 4 * 1_048_576
 _EXPIRED = {9, 10}
 _OTHER_HOST = {62, 64}
 
+_FORK_WAIT_SECONDS = 1.0
+_FORK_LOOK_SECONDS = 0.002
+
 _open: weakref.WeakSet[Connection] = weakref.WeakSet()
+_connecting: set[Connection] = set()
 
 
 class Connection:
@@ -111,11 +116,14 @@ class Connection:
                 connection.set_tunnel(settings.host, settings.port, proxy.headers)
         else:
             connection = http.client.HTTPConnection(host, port, timeout=settings.connect_timeout_seconds)
+        _connecting.add(self)
         try:
             connection.connect()
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a host that is no name
             connection.close()
             raise self._not_connected(error) from error
+        finally:
+            _connecting.discard(self)
         connection.sock.settimeout(settings.request_timeout_seconds)
         self._http = connection
         return connection
@@ -190,10 +198,18 @@ def _tls_error(error: ssl.SSLError, settings: GatewaySettings) -> TransportError
     return TlsError(f"{shown}: no secure connection ({reason})")
 
 
+def _wait_for_look_ups() -> None:
+    """Let a fork wait, a second at most: glibc's ``getaddrinfo`` holds a lock, which the child would inherit locked."""
+    end = time.monotonic() + _FORK_WAIT_SECONDS
+    while _connecting and time.monotonic() < end:
+        time.sleep(_FORK_LOOK_SECONDS)
+
+
 def _leave_to_parent() -> None:
+    _connecting.clear()
     for connection in list(_open):
         connection.leave_to_parent()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(before=_wait_for_look_ups, after_in_child=_leave_to_parent)

@@ -14,7 +14,8 @@ from flowise_telemetry_cli.commands.audit.findings import Report
 from flowise_telemetry_cli.commands.audit.javascript import SUFFIXES, audit_javascript
 from flowise_telemetry_cli.commands.audit.python import audit_python
 from flowise_telemetry_cli.errors import DONE, FAILED
-from flowise_telemetry_cli.options import json_option
+from flowise_telemetry_cli.invocation import Invocation, pass_invocation
+from flowise_telemetry_cli.options import json_option, schemas_option
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
@@ -30,8 +31,10 @@ _SKIPPED = {"node_modules", "site-packages", "__pycache__", "dist", "build", "ve
     "--topic", default=EVENTS_TOPIC, show_default=True, help="Topic on which raw use of a Kafka client is flagged."
 )
 @click.option("--strict", is_flag=True, help="Exit with status 1 if anything is flagged.")
+@schemas_option
 @json_option("Print one JSON object.")
-def audit(*, path: Path, topic: str, strict: bool, as_json: bool) -> int:
+@pass_invocation
+def audit(invocation: Invocation, *, path: Path, topic: str, strict: bool, as_json: bool) -> int:
     """List every call in PATH that sends an event: file, line, event, and the expressions that fill its fields.
 
     Reads Python and, with the extra audit, TypeScript and JavaScript, without running any of it. Flags events and
@@ -47,9 +50,9 @@ def audit(*, path: Path, topic: str, strict: bool, as_json: bool) -> int:
         source = file.read_bytes()[:MAX_FILE_BYTES].decode("utf-8", "replace")
         report.files += 1
         if file.suffix == ".py":
-            audit_python(file, source, topic, report)
+            audit_python(file, source, topic, report, invocation.catalog)
         else:
-            audit_javascript(file, source, report)
+            audit_javascript(file, source, report, invocation.catalog)
     if as_json:
         echo(json.dumps(asdict(report), default=str))
     else:

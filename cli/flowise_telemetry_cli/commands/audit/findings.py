@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowise_telemetry_schemas.catalog import catalog
+from flowise_telemetry_schemas.catalog import Catalog, EventSchema
 from flowise_telemetry_schemas.envelope import VERSION_FIELD
 from flowise_telemetry_schemas.errors import SchemaError
 
@@ -49,16 +49,16 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
 
 
-def check_properties(call: Call, *, complete: bool) -> Iterator[Finding]:
+def check_properties(call: Call, schemas: Catalog, *, complete: bool) -> Iterator[Finding]:
     """Yield the findings about a call's properties. ``complete``: ``fields`` has all of them."""
     if call.event is None:
         return
     try:
-        schema = catalog().latest(call.event)
+        schema = schemas.latest(call.event)
     except SchemaError as error:
         yield Finding(call.file, call.line, "unknown_event", f"{call.event}: {error}")
         return
-    own = schema.fields[schema.fields.index(_version(call.event)) :]
+    own = schema.fields[schema.fields.index(_version(schema)) :]
     names = {name: each.name for each in own for name in (each.name, *each.aliases)}
     for name in call.fields:
         if name not in names:
@@ -75,5 +75,5 @@ def check_properties(call: Call, *, complete: bool) -> Iterator[Finding]:
             yield Finding(call.file, call.line, "missing_property", f"{call.event}: {each.name} is not given")
 
 
-def _version(event: str) -> object:
-    return next(each for each in catalog().latest(event).fields if each.name == VERSION_FIELD)
+def _version(schema: EventSchema) -> object:
+    return next(each for each in schema.fields if each.name == VERSION_FIELD)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry_cli.commands.audit.findings import Call, Finding, Report, check_properties
+from flowise_telemetry_schemas.catalog import Catalog
 from flowise_telemetry_schemas.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -36,14 +37,14 @@ def _parser(language: str) -> Parser:
     return tree_sitter.Parser(tree_sitter.Language(grammars[language]()))
 
 
-def audit_javascript(path: Path, source: str, report: Report) -> None:
+def audit_javascript(path: Path, source: str, report: Report, schemas: Catalog) -> None:
     """Add the calls of one file to the report. Raises ``MissingExtraError`` if tree-sitter is needed and missing."""
     if _METHOD not in source:
         return
     root = _parser(_TYPESCRIPT.get(path.suffix, "javascript")).parse(source.encode("utf-8", "replace")).root_node
     for node in _walk(root):
         if node.type == "call_expression" and _called(node) == _METHOD:
-            _Reader(path, root, report).call(node)
+            _Reader(path, root, report, schemas).call(node)
 
 
 def _walk(node: Node) -> Iterator[Node]:
@@ -76,7 +77,8 @@ def _string(node: Node | None) -> str | None:
 
 
 class _Reader:
-    def __init__(self, path: Path, root: Node, report: Report) -> None:
+    def __init__(self, path: Path, root: Node, report: Report, schemas: Catalog) -> None:
+        self._schemas = schemas
         self._path = path
         self._root = root
         self._report = report
@@ -99,7 +101,7 @@ class _Reader:
         if not complete:
             text = f"{event or 'event'}: the source does not tell all of its properties"
             self._flag(line, "undetermined", text)
-        self._report.findings += check_properties(call, complete=complete)
+        self._report.findings += check_properties(call, self._schemas, complete=complete)
 
     def _value(self, node: Node, read: Any) -> Any:
         """Apply ``read`` to a node or, for a variable, to the only value that it has in the file."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flowise_telemetry_cli.commands.audit.findings import Call, Finding, Report, check_properties
-from flowise_telemetry_schemas.catalog import catalog
+from flowise_telemetry_schemas.catalog import Catalog
 
 __all__ = ["audit_python"]
 
@@ -18,14 +18,14 @@ _MAX_STEPS = 5  # assignments traced back from a variable
 _Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
-def audit_python(path: Path, source: str, topic: str, report: Report) -> None:
+def audit_python(path: Path, source: str, topic: str, report: Report, schemas: Catalog) -> None:
     """Add the calls of one file to the report."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError) as error:
         report.findings.append(Finding(path, getattr(error, "lineno", None) or 1, "unreadable", f"not Python: {error}"))
         return
-    _Reader(path, tree, report).read()
+    _Reader(path, tree, report, schemas).read()
     _raw_clients(path, tree, topic, report)
 
 
@@ -46,11 +46,12 @@ def _raw_clients(path: Path, tree: ast.Module, topic: str, report: Report) -> No
 
 
 class _Reader:
-    def __init__(self, path: Path, tree: ast.Module, report: Report) -> None:
+    def __init__(self, path: Path, tree: ast.Module, report: Report, schemas: Catalog) -> None:
+        self._schemas = schemas
         self._path = path
         self._tree = tree
         self._report = report
-        self._events = {catalog().latest(event).name: event for event in catalog().events}
+        self._events = {schemas.latest(event).name: event for event in schemas.events}
         self._aliases = {
             alias.asname: alias.name
             for node in ast.walk(tree)
@@ -121,7 +122,7 @@ class _Reader:
         event = self._event(maker)
         if event is None:
             return
-        names = {each.column: each.name for each in catalog().latest(event).fields}
+        names = {each.column: each.name for each in self._schemas.latest(event).fields}
         given = {k.arg: ast.unparse(k.value) for k in maker.keywords if k.arg is not None}
         call = Call(self._path, node.lineno, event, {names.get(name, name): text for name, text in given.items()})
         self._report.calls.append(call)
@@ -129,7 +130,7 @@ class _Reader:
         if not complete:
             message = f"{event}: the source does not tell the fields given by * or **"
             self._report.findings.append(Finding(self._path, node.lineno, "undetermined", message))
-        self._report.findings += check_properties(call, complete=complete)
+        self._report.findings += check_properties(call, self._schemas, complete=complete)
 
 
 def _parameters(scope: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> set[str]:

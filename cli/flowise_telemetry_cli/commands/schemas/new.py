@@ -33,7 +33,6 @@ def new(event: str, folder: Path | None, namespace: str | None, doc: str | None)
     place = checkout_folder() if folder is None else folder
     file = write_first_version(event, place, namespace=namespace, doc=doc)
     echo(str(file))
-    echo(
-        "next: add its fields, each with doc, purpose, classification and bounds; schemas check; make generate",
-        err=True,
-    )
+    generate = "make generate" if folder is None else "schemas generate"
+    steps = ("add its fields, each with doc, purpose, classification and bounds", "fill in event.toml", "schemas check")
+    echo(f"next: {'; '.join((*steps, generate))}", err=True)
