@@ -24,6 +24,9 @@ _FULL_SECONDS = 5
 _OFF_SECONDS = 60
 _VERSION_MAX_CHARACTERS = 200
 _REMEMBERED_EVENTS = 100_000
+_DAY_MS = 86_400_000
+_MAX_INSTANCES = 20_000
+_MAX_KEPT_CHARACTERS = 200
 
 
 class Relay(Protocol):
@@ -96,14 +99,17 @@ class PosthogIntake:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         on_dropped: Callable[[NotMappedError], None] | None = None,
         schemas: Catalog | None = None,
+        remembered_events: int = _REMEMBERED_EVENTS,
     ) -> None:
         self._schemas = schemas or catalog()
         self._telemetry = telemetry
         self._id_key = hmac.digest(secret, b"event ids", hashlib.sha256)
         self._instance_id = InstanceId(secret)
+        self._instances: dict[tuple[str, int], str] = {}  # by distinct id and day
         self._counters = counters
         self._now_ms = now_ms
         self._on_dropped = on_dropped
+        self._remembered_events = remembered_events
         self._relayed: OrderedDict[str, None] = OrderedDict()
 
     def read(self, messages: list[Any]) -> list[tuple[int, PosthogEvent]]:
@@ -133,8 +139,21 @@ class PosthogIntake:
             self._on_dropped(error)
 
     def by_instance(self, kept: list[tuple[int, PosthogEvent]]) -> Mapping[str, int]:
-        """Return how many events each sender has in it, by a hash: what they call themselves has no bound."""
-        return Counter(_digest(mapped.distinct_id) for _, mapped in kept)
+        """Return how many events each sender has in it; a long name, which has no bound, by a hash."""
+        if len(kept) == 1:
+            return {_short(kept[0][1].distinct_id): 1}
+        return Counter([_short(mapped.distinct_id) for _, mapped in kept])
+
+    def _instance_of(self, distinct_id: str, occurred_at_ms: int) -> str:
+        place = distinct_id, occurred_at_ms // _DAY_MS
+        found = self._instances.get(place)
+        if found is None:
+            if len(self._instances) >= _MAX_INSTANCES:
+                self._instances.clear()
+            found = self._instance_id.hashed(f"distinct_id {distinct_id}", occurred_at_ms)
+            if len(distinct_id) <= _MAX_KEPT_CHARACTERS:
+                self._instances[place] = found
+        return found
 
     def relay(self, kept: list[tuple[int, PosthogEvent]]) -> int:
         """Hand the events to the producer and return how many there are.
@@ -154,7 +173,7 @@ class PosthogIntake:
                 mapped.event,
                 event_id=event_id,
                 occurred_at=occurred_at_ms,
-                instance_id=self._instance_id.hashed(f"distinct_id {mapped.distinct_id}", occurred_at_ms),
+                instance_id=self._instance_of(mapped.distinct_id, occurred_at_ms),
             )
             if refused is DropReason.QUEUE_FULL:
                 raise RefusedRequestError(
@@ -171,9 +190,11 @@ class PosthogIntake:
 
     def _remember(self, event_id: str) -> None:
         self._relayed[event_id] = None
-        if len(self._relayed) > _REMEMBERED_EVENTS:
+        if len(self._relayed) > self._remembered_events:
             self._relayed.popitem(last=False)
 
 
-def _digest(text: str) -> str:
+def _short(text: str) -> str:
+    if len(text) <= _MAX_KEPT_CHARACTERS:
+        return text
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
