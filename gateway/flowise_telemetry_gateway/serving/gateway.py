@@ -33,6 +33,7 @@ __all__ = ["Forwards", "Gateway", "Keeps"]
 logger = logging.getLogger("flowise_telemetry.gateway")
 
 _OFF_SECONDS = 60
+_RETRY_SECONDS = 5
 _MAX_KEYS = 10_000
 POSTHOG_ANSWER = b'{"status":1}'
 """What PostHog answers; its clients look at the status alone."""
@@ -43,6 +44,10 @@ class Keeps(KeepsEvents, Protocol):
 
     def still_active(self) -> bool:
         """Look for an opt-out; return True if events are sent."""
+
+    @property
+    def unspooled(self) -> int:
+        """Events that are not on disk, and not delivered either."""
 
     def stats(self) -> Stats:
         """Return the counts of its events."""
@@ -94,6 +99,10 @@ class Gateway:
             self._bodies.release(held)
         if kept and self.waits_for_disk:
             await self._kept.wait()
+            if self.telemetry.unspooled:
+                raise RefusedRequestError(
+                    503, "unavailable", "the gateway's disk takes no more", retry_after_seconds=_RETRY_SECONDS
+                )
         return POSTHOG_ANSWER
 
     def _take(self, body: bytes) -> int:

@@ -148,3 +148,34 @@ def test_clients_without_chance_lose_nothing(make_gateway: MakeGateway) -> None:
             assert world.post("/batch/", document).status == 200
     assert world.telemetry.flush(30.0)
     assert len({fields["eventId"] for fields in stored(world.broker)}) == 9
+
+
+def test_what_is_not_on_disk_is_not_answered_with_success(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file where the folder should be")
+    world = make_gateway(spool_dir=tmp_path / "spool")
+    world.broker.down = True
+    batch = {"api_key": KEY, "batch": [tool(1)]}
+    refused = world.post("/batch/", batch)
+    assert (refused.status, refused.json["error"], refused.headers["retry-after"]) == (503, "unavailable", "5")
+    world.broker.down = False
+    assert world.telemetry.flush(30.0)
+    assert world.post("/batch/", batch).status == 200  # the cluster has it
+    assert [fields["sequence"] for fields in stored(world.broker)] == [0]
+
+
+def test_a_full_spool_is_told_until_there_is_room(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    world = make_gateway(spool_dir=tmp_path / "spool", producer_limits=Limits(spool_max_bytes=131_072))
+    world.broker.down = True
+    statuses, sent = [], 0
+    while 503 not in statuses:
+        batch = [tool(number) for number in range(sent, sent + 100)]
+        statuses.append(world.post("/batch/", {"api_key": KEY, "batch": batch}).status)
+        sent += 100
+    assert statuses[0] == 200
+    assert world.telemetry.stats().spooled >= sent - 100
+    world.broker.down = False
+    assert world.telemetry.flush(30.0)
+    batch = [tool(number) for number in range(sent - 100, sent + 1)]
+    assert world.post("/batch/", {"api_key": KEY, "batch": batch}).status == 200
+    assert world.telemetry.flush(30.0)
+    assert sorted(fields["sequence"] for fields in stored(world.broker)) == list(range(sent + 1))
