@@ -54,12 +54,12 @@ class ProjectKeys:
         return len(self._keys)
 
     def find(self, given: str) -> ProjectKey | None:
-        """Return the key, which may be revoked; None for any other text. Takes as long for each."""
+        """Return the key, revoked if one of its lines says so; None for any other text. Takes as long for each."""
         self._look()
         digest = _digest(given)
         found = None
         for key in self._keys:
-            if hmac.compare_digest(digest, key.digest):
+            if hmac.compare_digest(digest, key.digest) and (found is None or key.revoked):
                 found = key
         return found
 
@@ -67,11 +67,14 @@ class ProjectKeys:
         lines = self._given.replace(",", "\n").splitlines()
         if self._file is not None:
             try:
-                with self._file.open(encoding="utf-8") as opened:
-                    lines += opened.read(_MAX_FILE_BYTES).splitlines()
+                with self._file.open("rb") as opened:
+                    content = opened.read(_MAX_FILE_BYTES + 1)
+                lines += content.decode("utf-8").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
                 raise ConfigurationError(f"{self._file}: {why}", argument="keys_file") from None
+            if len(content) > _MAX_FILE_BYTES:  # the last ones, or a revocation, would be left out
+                raise ConfigurationError(f"{self._file}: it has more than 1 MiB", argument="keys_file")
         keys = tuple(_parsed(lines))
         if not any(not key.revoked for key in keys):
             raise ConfigurationError("there is no project key: give one a line, at least one that is not revoked")

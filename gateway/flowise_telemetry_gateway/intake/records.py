@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_schemas import Catalog, DecodeError, codec, violations
 from flowise_telemetry_schemas.constraints import as_error
+from flowise_telemetry_schemas.wire_format import ID_HEADER
 from flowise_telemetry_transport.gateway.wire import Refusal, WireError, WireRecord, decode_batch
 
 __all__ = ["CheckedRecords", "check_records", "records_of"]
@@ -46,6 +47,9 @@ def check_records(records: Sequence[WireRecord], catalog: Catalog) -> CheckedRec
     refused: list[Refusal] = []
     instances: Counter[str] = Counter()
     for index, record in enumerate(records):
+        if any(name == ID_HEADER for name, _ in record.headers):  # to a consumer it would say what the value is
+            refused.append(Refusal(index, "unknown_framing", f"the header {ID_HEADER} names a schema of a registry"))
+            continue
         try:
             schema, fields = codec.decode(record.value, catalog)
         except DecodeError as error:

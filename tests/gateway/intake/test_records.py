@@ -14,6 +14,7 @@ from flowise_telemetry_gateway import GatewayLimits
 from flowise_telemetry_gateway.intake.forwarder import Forwarder
 from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
+from flowise_telemetry_schemas.wire_format import ID_HEADER
 from flowise_telemetry_transport import InMemoryBroker, MessageTooLargeError, OutgoingRecord
 from flowise_telemetry_transport.errors import DeliveryTimeoutError, TimestampRefusedError
 from flowise_telemetry_transport.gateway.wire import CONTENT_TYPE, WireRecord, decode_answer, encode_batch
@@ -82,6 +83,16 @@ def test_the_bad_are_refused_by_their_index_and_the_rest_goes_on(
     assert sorted(record.key or b"" for record in stored_records(world.broker)) == sorted(
         its.key or b"" for its in sent[:2]
     )
+
+
+def test_a_header_that_gives_a_value_another_meaning_is_refused(
+    make_gateway: MakeGateway, sent: list[WireRecord]
+) -> None:
+    world = make_gateway()
+    named = sent[1]._replace(headers=((ID_HEADER, b"\x00\x00\x00\x00\x07"),))
+    answer = decode_answer(post(world, encode_batch([sent[0], named])).body, sent=2)
+    assert [(refusal.index, refusal.reason) for refusal in answer.refused] == [(1, "unknown_framing")]
+    assert len(stored_records(world.broker)) == 1
 
 
 def test_who_may_not_send_or_sends_something_else_is_told(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:

@@ -175,6 +175,20 @@ def test_keys_are_given_and_revoked_without_a_restart(tmp_path: Path) -> None:
     assert keys.find(REVOKED) is not None
 
 
+def test_a_key_is_revoked_wherever_a_line_says_so(tmp_path: Path) -> None:
+    for lines in (f"revoked v3: {KEY}\nv3: {KEY}", f"v3: {KEY}\nrevoked v3: {KEY}"):
+        found = ProjectKeys(f"{lines}\nother: {REVOKED}").find(KEY)
+        assert found is not None
+        assert found.revoked
+
+
+def test_a_file_of_too_many_keys_is_refused_and_not_cut(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"v3: {KEY}\n" + "#" * 1_048_576 + f"\nrevoked v3: {KEY}\n")
+    with pytest.raises(ConfigurationError, match="more than 1 MiB"):
+        ProjectKeys(file=file)
+
+
 @pytest.mark.parametrize("text", ["", "# none", "short", f"revoked {KEY}", f"two words {KEY}"])
 def test_keys_that_cannot_be_used_are_told_without_the_key(text: str) -> None:
     with pytest.raises(ConfigurationError) as told:
