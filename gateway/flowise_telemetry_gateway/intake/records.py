@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from flowise_telemetry_gateway.refusal import RefusedRequestError
@@ -41,12 +42,24 @@ def _too_many(most: int) -> RefusedRequestError:
     return RefusedRequestError(413, "too_large", f"the body has more than {most} records: send fewer at once")
 
 
-def check_records(records: Sequence[WireRecord], catalog: Catalog) -> CheckedRecords:
-    """Divide records by what the consumer would say of them; ``reason`` is that of its dead letter."""
+def check_records(
+    records: Sequence[WireRecord],
+    catalog: Catalog,
+    *,
+    most_seconds: float = float("inf"),
+    clock: Callable[[], float] = time.monotonic,
+) -> CheckedRecords:
+    """Divide records by what the consumer would say of them; ``reason`` is that of its dead letter.
+
+    Raises ``RefusedRequestError`` (413) if it takes longer: a megabyte of empty items takes seconds to be found bad.
+    """
+    latest = clock() + most_seconds
     good: list[tuple[int, WireRecord]] = []
     refused: list[Refusal] = []
     instances: Counter[str] = Counter()
     for index, record in enumerate(records):
+        if clock() > latest:
+            raise RefusedRequestError(413, "too_large", "the records take too long to check: send fewer at once")
         if any(name == ID_HEADER for name, _ in record.headers):  # to a consumer it would say what the value is
             refused.append(Refusal(index, "unknown_framing", f"the header {ID_HEADER} names a schema of a registry"))
             continue

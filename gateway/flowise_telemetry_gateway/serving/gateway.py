@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from flowise_telemetry_gateway.counters import GatewayCounters
 from flowise_telemetry_gateway.intake.posthog import PosthogIntake, key_of, messages_of, values_of
-from flowise_telemetry_gateway.intake.records import check_records, records_of
+from flowise_telemetry_gateway.intake.records import CheckedRecords, check_records, records_of
 from flowise_telemetry_gateway.keys import ProjectKey, ProjectKeys
 from flowise_telemetry_gateway.limits import GatewayLimits
 from flowise_telemetry_gateway.rates import Rates
@@ -34,6 +34,7 @@ logger = logging.getLogger("flowise_telemetry.gateway")
 
 _OFF_SECONDS = 60
 _RETRY_SECONDS = 5
+_CHECKED_AT_ONCE_BYTES = 65_536
 _MAX_KEYS = 10_000
 POSTHOG_ANSWER = b'{"status":1}'
 """What PostHog answers; its clients look at the status alone."""
@@ -77,6 +78,7 @@ class Gateway:
     schemas: Catalog = field(default_factory=catalog)
     _bodies: BodyReader = None  # type: ignore[assignment]  # made below
     _kept: Kept = None  # type: ignore[assignment]  # made below
+    _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _by_key: Rates = None  # type: ignore[assignment]  # made below
     _by_instance: Rates = None  # type: ignore[assignment]  # made below
 
@@ -131,7 +133,7 @@ class Gateway:
         try:
             body = await self._bodies.read(request, held)
             records = records_of(body, max_records=self.limits.events_max)
-            checked = check_records(records, self.schemas)
+            checked = await self._checked(records, len(body))
             self._within_rates(key, len(records), checked.instances)
             refused = list(checked.refused)
             if checked.good:
@@ -144,6 +146,14 @@ class Gateway:
         self.counters.records += accepted
         self.counters.refused_records += Counter(refusal.reason for refusal in refused)
         return encode_answer(Answer(accepted, tuple(refused)))
+
+    async def _checked(self, records: Sequence[WireRecord], size_bytes: int) -> CheckedRecords:
+        """Check records; many on another thread, one request after the other, so that they hold up no small one."""
+        if size_bytes <= _CHECKED_AT_ONCE_BYTES:
+            return check_records(records, self.schemas)
+        async with self._checking:
+            most_seconds = self.limits.answer_seconds
+            return await asyncio.to_thread(check_records, records, self.schemas, most_seconds=most_seconds)
 
     def _require_active(self) -> None:
         """Raise ``RefusedRequestError`` (503) while telemetry is off."""

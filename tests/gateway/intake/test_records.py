@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 from flowise_telemetry import Telemetry
 from flowise_telemetry_gateway import GatewayLimits
 from flowise_telemetry_gateway.intake.forwarder import Forwarder
+from flowise_telemetry_gateway.intake.records import check_records
 from flowise_telemetry_gateway.refusal import RefusedRequestError
+from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
 from flowise_telemetry_schemas.wire_format import ID_HEADER
 from flowise_telemetry_transport import InMemoryBroker, MessageTooLargeError, OutgoingRecord
@@ -247,3 +250,21 @@ def test_a_request_that_was_cancelled_ends_no_other() -> None:
     gate.set()
     assert forwarder.submit(RECORDS).result(60.0) == []
     forwarder.close(30.0)
+
+
+def test_many_records_are_checked_beside_other_requests(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:
+    world = make_gateway()
+    many = [*sent[:4], WireRecord(b"key", b"x"), *([sent[4]] * 500)]
+    body = encode_batch(many)
+    assert len(body) > 65_536
+    answer = decode_answer(post(world, body).body, sent=len(many))
+    assert (answer.accepted, [refusal.index for refusal in answer.refused]) == (len(many) - 1, [4])
+    assert len(stored_records(world.broker)) == len(many) - 1
+
+
+def test_records_that_take_too_long_to_check_are_to_come_in_smaller_batches(sent: list[WireRecord]) -> None:
+    times = itertools.count(0.0, 2.0)
+    assert len(check_records(sent[:4], catalog(), most_seconds=8.0, clock=lambda: next(times)).good) == 4
+    with pytest.raises(RefusedRequestError) as told:
+        check_records(sent[:5], catalog(), most_seconds=8.0, clock=lambda: next(times))
+    assert (told.value.status, told.value.error) == (413, "too_large")
