@@ -28,18 +28,11 @@ class CheckedRecords:
 def records_of(body: bytes, *, max_records: int) -> list[WireRecord]:
     """Return the records of a body. Raises ``RefusedRequestError``: 413 for more than so many, 400 for no batch."""
     try:
-        records = decode_batch(body, max_records=max_records + 1)
+        return decode_batch(body, max_records=max_records)
     except WireError as error:
-        if "more than" in error.message:
-            raise _too_many(max_records) from None
+        if error.message.startswith("the body has more than"):
+            raise RefusedRequestError(413, "too_large", error.message) from None
         raise RefusedRequestError(400, "malformed", error.message) from None
-    if len(records) > max_records:
-        raise _too_many(max_records)
-    return records
-
-
-def _too_many(most: int) -> RefusedRequestError:
-    return RefusedRequestError(413, "too_large", f"the body has more than {most} records: send fewer at once")
 
 
 def check_records(

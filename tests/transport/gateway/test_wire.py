@@ -96,6 +96,14 @@ def test_a_batch_of_too_many_is_refused_before_they_are_read() -> None:
         decode_batch(encode_batch([ONE] * 3), max_records=2)
 
 
+def test_a_batch_of_too_many_headers_is_refused_while_they_are_read() -> None:
+    record = WireRecord(b"key", b"value", (("", None),) * 1_000)
+    body = encode_batch([record] * 101)
+    with pytest.raises(WireError, match="more than 100000 headers"):
+        decode_batch(body, max_records=1_000)
+    assert len(decode_batch(body[: len(body) // 101 * 100], max_records=1_000)) == 100
+
+
 def test_an_answer_accounts_for_every_record() -> None:
     answer = Answer(2, (Refusal(0, "constraint", "toolName: too long"), Refusal(3, "truncated", "")))
     assert decode_answer(encode_answer(answer), sent=4) == answer

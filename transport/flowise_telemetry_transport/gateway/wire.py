@@ -76,6 +76,7 @@ _NO_TIME = -1
 _LENGTH = struct.Struct(">i")
 _TAIL = struct.Struct(">qi")  # timestamp_ms, number of headers
 _MAX_HEADERS = 1_000
+_MAX_HEADERS_IN_ALL = 100_000
 
 
 class WireError(TransportError):
@@ -133,11 +134,12 @@ def wire_bytes(record: WireRecord) -> int:
 def decode_batch(body: bytes, *, max_records: int) -> list[WireRecord]:
     """Return the records of a body, already decompressed; an empty body has none.
 
-    Raises ``WireError`` for a body that is cut short or no batch, and for one of more than ``max_records`` records. It
-    takes nothing of such a body: where one length is wrong, no later record begins where it seems to.
+    Raises ``WireError`` for a body that is cut short or no batch, and for one of more than ``max_records`` records, or
+    of more than 100,000 headers in all. It takes nothing of such a body: where one length is wrong, no later record
+    begins where it seems to.
     """
     records: list[WireRecord] = []
-    place, end = 0, len(body)
+    place, end, headers = 0, len(body), 0
     while place < end:
         if len(records) >= max_records:
             raise WireError(f"the body has more than {max_records} records: send fewer at once")
@@ -147,6 +149,9 @@ def decode_batch(body: bytes, *, max_records: int) -> list[WireRecord]:
             why = "a header's name is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
             raise WireError(f"record {len(records)} of the body, from byte {place}: {why}") from error
         records.append(record)
+        headers += len(record.headers)
+        if headers > _MAX_HEADERS_IN_ALL:
+            raise WireError(f"the body has more than {_MAX_HEADERS_IN_ALL} headers: send fewer at once")
     return records
 
 
