@@ -13,7 +13,7 @@ class GatewayCounters:
     """Plain counts, changed by the event loop's thread alone.
 
     ``requests`` are by route and status. ``accepted`` are events of PostHog's clients by name; ``unknown_events`` and
-    ``unknown_properties`` are what no schema names, in two totals. ``refused_events`` are about a person,
+    ``unknown_properties`` are what no schema names, in two totals. ``refused_events`` are about a person, or retired;
     ``invalid_events`` break their schema, ``records`` are those of our own producers that were handed on, and
     ``refused_records`` the others by reason.
     """

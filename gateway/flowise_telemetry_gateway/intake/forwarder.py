@@ -151,7 +151,7 @@ class Forwarder:
             writer.send(record, functools.partial(self._on_delivery, batch, index, record))
         except MessageTooLargeError as error:
             batch.waiting.discard(index)
-            batch.refused.append(Refusal(index, "too_large", error.message))
+            batch.refused.append(_refusal(index, error))
 
     def _on_delivery(
         self, batch: _Batch, index: int, record: OutgoingRecord, _: Delivery | None, error: TransportError | None
@@ -184,8 +184,7 @@ class Forwarder:
         elif isinstance(error, TimestampRefusedError) and record.timestamp_ms != _NO_TIME:
             batch.alone.append((index, _undated(record)))
         elif isinstance(error, DeliveryError) and not error.retryable:
-            reason = "too_large" if isinstance(error, MessageTooLargeError) else "rejected"
-            batch.refused.append(Refusal(index, reason, error.message))
+            batch.refused.append(_refusal(index, error))
         else:
             self._fail(batch, error)
 
@@ -232,6 +231,14 @@ class Forwarder:
 
 
 _CLOSE = object()
+
+
+def _refusal(index: int, error: TransportError) -> Refusal:
+    """Return what is told to strangers: the error's own text may name topics and brokers."""
+    logger.debug("a record was refused by the cluster: %s", error.message)
+    if isinstance(error, MessageTooLargeError):
+        return Refusal(index, "too_large", "the cluster takes no record as large as this one")
+    return Refusal(index, "rejected", "the cluster refuses this record")
 
 
 def _undated(record: OutgoingRecord) -> OutgoingRecord:

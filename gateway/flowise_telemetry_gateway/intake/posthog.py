@@ -183,6 +183,8 @@ class PosthogIntake:
                 raise RefusedRequestError(
                     503, "unavailable", "the gateway takes no events now", retry_after_seconds=_OFF_SECONDS
                 )
+            if refused is DropReason.RETIRED:
+                self._count(NotMappedError("refused", f"{mapped.event.EVENT}: the event is retired"))
             if refused is None:
                 self._counters.accepted[mapped.event.EVENT] += 1
                 self._remember(event_id)

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry import Limits
+from flowise_telemetry import DropReason, Limits
+from flowise_telemetry_gateway import GatewayCounters
+from flowise_telemetry_gateway.intake.posthog import PosthogIntake
+from flowise_telemetry_schemas.posthog import NotMappedError
 from tests.gateway.conftest import ID, KEY, REVOKED, MakeGateway, tool
 from tests.producer.samples import stored, wait_until
 
@@ -179,3 +182,17 @@ def test_a_full_spool_is_told_until_there_is_room(make_gateway: MakeGateway, tmp
     assert world.post("/batch/", {"api_key": KEY, "batch": batch}).status == 200
     assert world.telemetry.flush(30.0)
     assert sorted(fields["sequence"] for fields in stored(world.broker)) == list(range(sent + 1))
+
+
+class Retired:
+    """A producer for which every event is retired."""
+
+    def relay(self, *_: object, **__: object) -> DropReason:
+        return DropReason.RETIRED
+
+
+def test_a_retired_event_is_counted() -> None:
+    counters, told = GatewayCounters(), list[NotMappedError]()
+    intake = PosthogIntake(Retired(), b"s" * 32, counters, on_dropped=told.append)
+    intake.relay(intake.read([tool(1), tool(2)]))
+    assert (counters.refused_events, counters.accepted.total(), len(told)) == (2, 0, 2)

@@ -149,11 +149,12 @@ RECORDS = [(place, WireRecord(b"%d" % place, b"value", (), 1_764_000_000_000)) f
 
 
 def test_what_the_cluster_refuses_is_sent_alone_before_it_is_given_up() -> None:
-    large = MessageTooLargeError("too large", topic=TOPIC)
+    large = MessageTooLargeError("record for a.topic at broker.internal:9092", topic=TOPIC)
     writer = StubWriter({b"3": [large, large], b"5": [large], b"8": [TimestampRefusedError("time", topic=TOPIC)]})
     forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=30.0)
     (refusal,) = forwarder.submit(RECORDS).result(60.0)
     assert (refusal.index, refusal.reason) == (3, "too_large")
+    assert "internal" not in refusal.message
     assert [(record.key, record.timestamp_ms) for record in writer.sent[3:]] == [
         (b"3", 1_764_000_000_000),
         (b"5", 1_764_000_000_000),
