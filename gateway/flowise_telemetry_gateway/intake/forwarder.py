@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_schemas.errors import TelemetryError
 from flowise_telemetry_transport import (
+    BufferFullError,
     Delivery,
     DeliveryError,
     MessageTooLargeError,
@@ -32,6 +33,8 @@ logger = logging.getLogger("flowise_telemetry.gateway")
 
 _LOOK_SECONDS = 0.005
 _PAUSE_SECONDS = 5.0  # after a failure, in which nothing is tried: whoever sent it keeps it
+_ROOM_SECONDS = 0.1
+_AHEAD_MS = 50 * 60_000  # brokers take an hour (message.timestamp.after.max.ms); their clock is another one
 _NO_TIME = -1
 
 
@@ -77,8 +80,9 @@ class Forwarder:
 
         It raises ``RefusedRequestError`` (503) where it is not known of all that they were accepted.
         """
+        latest_ms = time.time_ns() // 1_000_000 + _AHEAD_MS
         outgoing = [
-            (index, OutgoingRecord(self._topic, its.key, its.value, its.headers, its.timestamp_ms))
+            (index, OutgoingRecord(self._topic, its.key, its.value, its.headers, _time_of(its, latest_ms)))
             for index, its in records
         ]
         batch = _Batch(outgoing, self._clock() + self._answer_seconds)
@@ -146,12 +150,20 @@ class Forwarder:
             self._fail(batch, error)
 
     def _send_one(self, writer: RecordWriter, batch: _Batch, index: int, record: OutgoingRecord) -> None:
+        """Give a record to the client, waiting for room: a batch larger than its buffer is no outage."""
         batch.waiting.add(index)
-        try:
-            writer.send(record, functools.partial(self._on_delivery, batch, index, record))
-        except MessageTooLargeError as error:
-            batch.waiting.discard(index)
-            batch.refused.append(_refusal(index, error))
+        while True:
+            try:
+                writer.send(record, functools.partial(self._on_delivery, batch, index, record))
+            except MessageTooLargeError as error:
+                batch.waiting.discard(index)
+                batch.refused.append(_refusal(index, error))
+            except BufferFullError:
+                if self._clock() > batch.deadline:
+                    raise
+                writer.flush(timeout_seconds=_ROOM_SECONDS)
+                continue
+            return
 
     def _on_delivery(
         self, batch: _Batch, index: int, record: OutgoingRecord, _: Delivery | None, error: TransportError | None
@@ -231,6 +243,12 @@ class Forwarder:
 
 
 _CLOSE = object()
+
+
+def _time_of(record: WireRecord, latest_ms: int) -> int | None:
+    """Return the record's time; none for one so late that brokers refuse it, and all that is sent with it."""
+    time_ms = record.timestamp_ms
+    return time_ms if time_ms is None or time_ms <= latest_ms else _NO_TIME
 
 
 def _refusal(index: int, error: TransportError) -> Refusal:

@@ -18,7 +18,7 @@ from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
 from flowise_telemetry_schemas.wire_format import ID_HEADER
-from flowise_telemetry_transport import InMemoryBroker, MessageTooLargeError, OutgoingRecord
+from flowise_telemetry_transport import BufferFullError, InMemoryBroker, MessageTooLargeError, OutgoingRecord
 from flowise_telemetry_transport.errors import DeliveryTimeoutError, TimestampRefusedError
 from flowise_telemetry_transport.gateway.wire import CONTENT_TYPE, WireRecord, decode_answer, encode_batch
 from tests.gateway.conftest import KEY, REVOKED, Answered, MakeGateway, World
@@ -269,3 +269,39 @@ def test_records_that_take_too_long_to_check_are_to_come_in_smaller_batches(sent
     with pytest.raises(RefusedRequestError) as told:
         check_records(sent[:5], catalog(), most_seconds=8.0, clock=lambda: next(times))
     assert (told.value.status, told.value.error) == (413, "too_large")
+
+
+class FullWriter(StubWriter):
+    """Has room for two records at a time."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.flushed = 0
+
+    def send(self, record: OutgoingRecord, on_delivery: Any) -> None:
+        if len(self.sent) - self.flushed >= 2:
+            raise BufferFullError("the send buffer is full", topic=TOPIC)
+        super().send(record, on_delivery)
+
+    def flush(self, *, timeout_seconds: float) -> int:
+        self.flushed = len(self.sent)
+        return 0
+
+
+def test_a_batch_larger_than_the_client_has_room_for_stops_nobody() -> None:
+    writer = FullWriter()
+    forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=300.0)
+    for _ in range(2):
+        assert forwarder.submit(RECORDS).result(60.0) == []
+    assert [record.key for record in writer.sent] == [b"3", b"5", b"8"] * 2
+    forwarder.close(30.0)
+
+
+def test_a_time_that_brokers_refuse_is_not_tried() -> None:
+    writer = StubWriter({})
+    forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=300.0)
+    times = (None, 0, 1_764_000_000_000, 32_503_680_000_000, (1 << 63) - 1)
+    records = [(place, WireRecord(b"%d" % place, b"value", (), its)) for place, its in enumerate(times)]
+    assert forwarder.submit(records).result(60.0) == []
+    assert [record.timestamp_ms for record in writer.sent] == [None, 0, 1_764_000_000_000, -1, -1]
+    forwarder.close(30.0)
