@@ -72,7 +72,7 @@ class EventSchema:
             fields = read_fields(source["fields"], where=event)
             root = Field(name="", kind="record", type_name=f"{source['namespace']}.{source['name']}", fields=fields)
             digest = fingerprint(canonical(dict(source)), "CRC-64-AVRO")
-            wire = parse_schema(_inline_once(root.wire, set()))
+            wire = parse_schema(_inline_once(root.wire, {}, where=event))
         except (KeyError, TypeError, AttributeError, SchemaParseException, UnknownType) as error:
             raise SchemaError(f"{event} v{version}: not a record schema of ours: {error!r}", event=event) from error
         return cls(
@@ -100,19 +100,25 @@ class WriterSchemas(Protocol):
         ...
 
 
-def _inline_once(node: Any, seen: set[str]) -> Any:
-    """Return the schema with each named type defined once and referred to by name after that (Avro 1.12, "Names")."""
+def _inline_once(node: Any, seen: dict[str, Any], *, where: str) -> Any:
+    """Return the schema with each named type defined once and referred to by name after that (Avro 1.12, "Names").
+
+    Raises ``SchemaError`` for two types of one name: the second would be read as the first, and one that holds another
+    of its name as if it held itself, which takes a decoder past the end of its stack.
+    """
     if isinstance(node, list):
-        return [_inline_once(item, seen) for item in node]
+        return [_inline_once(item, seen, where=where) for item in node]
     if not isinstance(node, dict):
         return node
     name = node.get("name")
     if node.get("type") in ("record", "enum"):
-        if name in seen:
+        if seen.setdefault(str(name), node) != node:
+            raise SchemaError(f"{where}: the type {name} is declared twice, and differently", event=where)
+        if seen[str(name)] is not node:
             return name
-        seen.add(str(name))
     return {
-        key: _inline_once(value, seen) if key in ("type", "items", "fields") else value for key, value in node.items()
+        key: _inline_once(value, seen, where=where) if key in ("type", "items", "fields") else value
+        for key, value in node.items()
     }
 
 
