@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +22,9 @@ __all__ = ["NAMESPACE", "Catalog", "EventSchema", "WriterSchemas", "catalog"]
 
 NAMESPACE = "flowise.telemetry"
 """The namespace of the schemas that this package ships, and of no others."""
+
+
+_VERSION = re.compile(r"v[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,11 +162,11 @@ class Catalog:
                 stem, _, suffix = file.name.partition(".")
                 if suffix != "avsc":
                     continue
-                if not (stem.startswith("v") and stem[1:].isdigit()):
+                if not _VERSION.fullmatch(stem):
                     raise SchemaError(f"{event.name}/{file.name}: a schema file is named v1.avsc, v2.avsc, …")
                 try:
                     source = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise SchemaError(f"{event.name}/{file.name}: not JSON: {error}", event=event.name) from error
                 schemas.append(EventSchema.read(event.name, int(stem[1:]), source))
         return cls(tuple(schemas), folder=folder)
@@ -222,12 +226,18 @@ class Catalog:
         raise SchemaError(f"{event} has no version {version}; the latest is {latest.version}", event=event)
 
     def text_beside(self, event: str, name: str) -> str | None:
-        """Return the text of a file beside an event's versions; None if there is none, or the catalog has no folder."""
+        """Return the text of a file beside an event's versions; None if there is none, or the catalog has no folder.
+
+        Raises ``SchemaError`` for what is no text.
+        """
         folder = self._folders.get(event)
         if folder is None:
             return None
         file = folder / event / name
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        try:
+            return file.read_text(encoding="utf-8") if file.is_file() else None
+        except UnicodeDecodeError as error:
+            raise SchemaError(f"{event}/{name} is not UTF-8 text", event=event) from error
 
     def by_fingerprint(self, fingerprint: bytes) -> EventSchema | None:
         """Return the schema of this fingerprint (8 bytes, as in a message), or None."""
