@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import pytest
 
@@ -192,6 +194,25 @@ def test_a_login(served: SmallRegistry) -> None:
             with pytest.raises(RegistryDeniedError):
                 registry.schema_text(number)
         registry.close()
+
+
+@pytest.mark.parametrize("password", ["secret1", "s%40e%3Acret1"])
+def test_a_login_in_the_url_works_and_no_log_line_has_it(
+    served: SmallRegistry, password: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    served.user_info, number = f"me:{unquote(password)}", served.add(SCHEMA)
+    url = served.url.replace("//", f"//me:{password}@")
+    for urls in (url, f"{url}, {url}"):
+        registry = Registry(RegistrySettings(url=urls, timeout_seconds=0.3))
+        assert registry.schema_text(number) == SCHEMA
+        served.fault = 500
+        with pytest.raises(RegistryUnavailableError) as caught:
+            registry.schema_text(number + 1)
+        served.fault = 0
+        registry.close()
+        assert "cret1" not in f"{caught.value} {registry!r} {caplog.text}"
+    assert "/schemas/ids/" in caplog.text, "the client's library logs its requests"
 
 
 ENVIRON = {"FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL": "http://a:81/path", "FLOWISE_TELEMETRY_TOPIC": "events"}

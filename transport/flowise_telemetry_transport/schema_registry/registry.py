@@ -63,8 +63,8 @@ class Registry:
             raise MissingExtraError("confluent-kafka's client of schema registries", "registry") from error
         settings = self.settings
         given = {
-            "url": settings.url,
-            "basic.auth.user.info": settings.user_info,
+            "url": settings.plain_url,
+            "basic.auth.user.info": settings.login,
             "ssl.ca.location": settings.ssl_cafile,
             "ssl.certificate.location": settings.ssl_certfile,
             "ssl.key.location": settings.ssl_keyfile,
