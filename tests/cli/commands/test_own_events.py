@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from flowise_telemetry_schemas import catalog
+from flowise_telemetry_schemas.own_events import GROUP
 from tests.cli.in_process import run_command
 from tests.schemas.own_folder import KIND, NAMESPACE, TERMS, add, write
 
@@ -68,6 +72,30 @@ def test_generate_writes_what_its_check_finds_up_to_date(folder: Path) -> None:
     assert (changed.status, "changed since release 2.0.0" in changed.stderr) == (2, True)
     nothing = run_command("schemas", "generate", "--out", "things.py", folder=folder)
     assert (nothing.status, "name the FOLDER of your events" in nothing.stderr) == (2, True)
+
+
+def test_a_release_is_listed_in_the_folder_of_an_entry_point(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "own" / "__init__.py").touch()
+    (folder / "own").rename(folder / "own_of_a_package")
+
+    def install(package: str, place: Path) -> None:
+        monkeypatch.delitem(sys.modules, package, raising=False)
+        monkeypatch.syspath_prepend(str(place))
+        points = importlib.metadata.EntryPoints([importlib.metadata.EntryPoint("my_app", package, GROUP)])
+        monkeypatch.setattr(importlib.metadata, "entry_points", points.select)
+
+    install("own_of_a_package", folder)
+    command = ("schemas", "generate", "--schemas", "entry-point:my_app", "--out", "things.py", "--release", "2.0.0")
+    assert run_command(*command, folder=folder).status == 0
+    listed = json.loads((folder / "own_of_a_package" / "released.json").read_text())
+    assert listed["thing_made/v1.avsc"]["release"] == "2.0.0"
+    packed = folder / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("__init__.py", "thing_made/v1.avsc", "thing_made/event.toml"):
+            archive.write(folder / "own_of_a_package" / name, f"own_in_a_zip/{name}")
+    install("own_in_a_zip", packed)
+    refused = run_command(*command, folder=folder)
+    assert (refused.status, "name their folder, not entry-point:my_app" in refused.stderr) == (2, True)
 
 
 def test_they_are_shown_beside_the_shipped_ones(folder: Path) -> None:
