@@ -158,6 +158,7 @@ generate: $(RUN_READY) ## event classes and the disclosure document from the sch
 bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and replay next to their peers, in 30 minutes
 	@$(RUN) -m bench $(ARGS)
 	@$(RUN) -m bench.producer
+	@$(RUN) -m bench.gateway
 	@$(RUN) -m bench.consumer
 	@$(RUN) -m bench.delta
 	@$(RUN) -m bench.clickhouse

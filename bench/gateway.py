@@ -102,7 +102,9 @@ def serve_gateway(bound: socket.socket, spool: str | None) -> None:
             environ={"FLOWISE_TELEMETRY_CONFIG_DIR": home},
             writer_factory=_Acknowledging,
             spool_dir=spool,
-            limits=Limits(buffer_max_events=50_000, buffer_max_bytes=67_108_864, spool_max_bytes=1 << 30),
+            limits=Limits(
+                buffer_max_events=50_000, buffer_max_bytes=67_108_864, spool_max_bytes=1 << 30, linger_seconds=0.01
+            ),
         )
         counters = GatewayCounters()
         gateway = Gateway(

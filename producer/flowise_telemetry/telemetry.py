@@ -243,7 +243,7 @@ class Telemetry:
 
     def _begin(self, *, closed: bool = False) -> None:
         """Create what belongs to one process: at the start, and again in the child of a fork."""
-        wakeup, requests = Wakeup(), Requests()
+        wakeup, requests = Wakeup(self._limits.linger_seconds), Requests()
         self._queue = EventQueue(
             max_events=self._limits.buffer_max_events, max_bytes=self._limits.buffer_max_bytes, wakeup=wakeup
         )

@@ -106,9 +106,10 @@ def _history(versions: list[EventSchema], known: Mapping[str, Released]) -> Iter
 
 
 def _queries(schema: EventSchema) -> Iterator[str]:
-    """Yield queries in the SQL that all sinks with tables share."""
-    yield _QUERY.format(column=VERSION_FIELD, also="", table=schema.event)
+    """Yield queries in the SQL that all sinks with tables share; an app may call an event what SQL keeps for itself."""
+    table = f'"{schema.event}"' if schema.is_own else schema.event
+    yield _QUERY.format(column=VERSION_FIELD, also="", table=table)
     for field in schema.fields:
         if field.kind == "enum":
             also = ", count(DISTINCT instance_id) AS installations"
-            yield _QUERY.format(column=f'"{field.column}"', also=also, table=schema.event)
+            yield _QUERY.format(column=f'"{field.column}"', also=also, table=table)

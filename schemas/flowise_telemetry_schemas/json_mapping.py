@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -62,8 +62,11 @@ def event_from_json(document: object, *, bounds: bool = True, schemas: Catalog |
         found = [broken for broken in found if not _is_withheld(schema, broken)]
     if found:
         raise as_error(name, found)
-    own, types = {field.name: field for field in schema.fields}, types_of(schema)
-    values = {own[key].column: _from_json(own[key], value, types, bounds=bounds) for key, value in properties.items()}
+    readers = _readers(schema, bounds)
+    values = {}
+    for key, value in properties.items():
+        column, read = readers[key]
+        values[column] = value if read is None else read(value)
     event: Event = class_of(schema)(**values)  # or an event of the app's own, which has the same attributes
     return event
 
@@ -84,37 +87,59 @@ def _withheld_fields(schema: EventSchema) -> frozenset[str]:
 def _with_names(schema: EventSchema, properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties with aliases replaced by names."""
     named = dict(properties)
-    for field in schema.fields:
-        for alias in field.aliases:
-            if alias in named:
-                if field.name in named:
-                    found = Violation(alias, "alias", f"stands for {field.name}, which is given too")
-                    raise as_error(schema.event, [found])
-                named[field.name] = named.pop(alias)
+    for alias, name in _aliases(schema):
+        if alias in named:
+            if name in named:
+                raise as_error(schema.event, [Violation(alias, "alias", f"stands for {name}, which is given too")])
+            named[name] = named.pop(alias)
     return named
 
 
-def _from_json(field: Field, value: Any, types: Mapping[str, type[Any]], *, bounds: bool) -> Any:
-    if value is None:
-        return None
+@functools.cache
+def _aliases(schema: EventSchema) -> tuple[tuple[str, str], ...]:
+    return tuple((alias, field.name) for field in schema.fields for alias in field.aliases)
+
+
+_Read = Callable[[Any], Any]
+
+
+@functools.cache
+def _readers(schema: EventSchema, bounds: bool) -> Mapping[str, tuple[str, _Read | None]]:
+    """Return the column of each field, and the function that reads its value; None where it is taken as it is."""
+    types = types_of(schema)
+    return {field.name: (field.column, _reader(field, types, bounds=bounds)) for field in schema.fields}
+
+
+def _reader(field: Field, types: Mapping[str, type[Any]], *, bounds: bool) -> _Read | None:
+    read = _reader_of_value(field, types, bounds=bounds)
+    return None if read is None else lambda value: None if value is None else read(value)
+
+
+def _reader_of_value(field: Field, types: Mapping[str, type[Any]], *, bounds: bool) -> _Read | None:
     match field.kind:
         case "enum":
-            # Without bounds the producer puts OTHER in its place, and counts it.
-            known = value in field.symbols
-            if bounds and not known and field.other_symbol is not None:
-                value, known = field.other_symbol, True
-            return types[str(field.type_name)](value) if bounds or known else value
+            enum, symbols, other = types[str(field.type_name)], frozenset(field.symbols), field.other_symbol
+
+            def read_symbol(value: Any) -> Any:
+                if value in symbols:
+                    return enum(value)
+                # Without bounds the producer puts OTHER in its place, and counts it.
+                return enum(value if other is None else other) if bounds else value
+
+            return read_symbol
         case "array" if field.items is not None:
-            return tuple(_from_json(field.items, item, types, bounds=bounds) for item in value)
+            item = _reader(field.items, types, bounds=bounds)
+            return tuple if item is None else lambda value: tuple(map(item, value))
         case "record":
-            inner = {
-                below.column: _from_json(below, value[below.name], types, bounds=bounds)
-                for below in field.fields
-                if below.name in value
-            }
-            return types[str(field.type_name)](**inner)
-        case _:
-            return value
+            kind = types[str(field.type_name)]
+            below = tuple((its.name, its.column, _reader(its, types, bounds=bounds)) for its in field.fields)
+
+            def read(value: Any) -> Any:
+                given = [(column, value[name], its) for name, column, its in below if name in value]
+                return kind(**{column: inner if its is None else its(inner) for column, inner, its in given})
+
+            return read
+    return None
 
 
 def event_to_json(event: Event) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def read_posthog(message: object, schemas: Catalog | None = None) -> PosthogEven
     Raises ``NotMappedError``.
     """
     schemas = schemas or catalog()
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict):
         raise NotMappedError("invalid", "must be an object with event, distinct_id and properties")
     name = message.get("event")
     if isinstance(name, str) and name in _REFUSED:
@@ -110,7 +110,7 @@ def read_posthog(message: object, schemas: Catalog | None = None) -> PosthogEven
     if not isinstance(name, str) or name not in schemas.events:
         raise NotMappedError("unknown", "is of no event that is known")
     given = message.get("properties")
-    if not isinstance(given, Mapping):
+    if not isinstance(given, dict):
         raise NotMappedError("invalid", f"{name}: properties: must be an object")
     distinct_id = message.get("distinct_id") or given.get("distinct_id")
     if not isinstance(distinct_id, str | int) or not distinct_id:
@@ -127,8 +127,7 @@ def read_posthog(message: object, schemas: Catalog | None = None) -> PosthogEven
 
 def _kept(schema: EventSchema, given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """Return the properties that the event's schema names, by the names of its fields, and how many are none of it."""
-    event, names = schema.event, _names(schema)
-    symbols = {field.name: field.symbols for field in schema.fields}
+    event, names, symbols = schema.event, _names(schema), _symbols(schema)
     kept: dict[str, Any] = {}
     dropped = 0
     for key, value in given.items():
@@ -149,6 +148,12 @@ def _names(schema: EventSchema) -> dict[str, str]:
     return {spelling: field.name for field in own for spelling in (*field.aliases, field.name)}
 
 
+@functools.cache
+def _symbols(schema: EventSchema) -> dict[str, tuple[str, ...]]:
+    """Return the symbols of each field that is an enum."""
+    return {field.name: field.symbols for field in schema.fields if field.symbols}
+
+
 _NO_GRAPH: dict[str, list[Any]] = {"nodes": [], "edges": []}
 
 
@@ -166,23 +171,20 @@ def _reduced(event: str, symbols: tuple[str, ...], name: str, value: Any) -> Any
 
 def _graph(event: str, given: Any) -> Any:
     """Return ids and edges alone; an upsert from the document store has counters in place of a graph, or nothing."""
-    if not isinstance(given, Mapping) or "nodes" not in given:
-        return _NO_GRAPH if event == "vector_upserted" and (given is None or isinstance(given, Mapping)) else given
+    if not isinstance(given, dict) or "nodes" not in given:
+        return _NO_GRAPH if event == "vector_upserted" and (given is None or isinstance(given, dict)) else given
     nodes, edges = given["nodes"], given.get("edges")
     if not isinstance(nodes, list):
         return {"nodes": nodes, "edges": edges}
     ids = [node for node in nodes if isinstance(node, str)]
     known = set(ids)
-    ends = [
-        {"source": edge["source"], "target": edge["target"]}
-        for edge in (edges if isinstance(edges, list) else ())
-        if isinstance(edge, Mapping) and _is_in(edge.get("source"), known) and _is_in(edge.get("target"), known)
-    ]
+    ends = []
+    for edge in edges if isinstance(edges, list) else ():
+        if isinstance(edge, dict):
+            source, target = edge.get("source"), edge.get("target")
+            if isinstance(source, str) and isinstance(target, str) and source in known and target in known:
+                ends.append({"source": source, "target": target})
     return {"nodes": ids, "edges": ends}
-
-
-def _is_in(end: object, known: set[str]) -> bool:
-    return isinstance(end, str) and end in known
 
 
 def _timestamp_ms(given: object) -> int | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flowise_telemetry_schemas.catalog import EventSchema
 from flowise_telemetry_schemas.field import Field
 
 __all__ = ["with_known_symbols"]
+
+_Replace = Callable[[Any], Any]
 
 
 def with_known_symbols(schema: EventSchema, record: Any) -> Any:
@@ -17,17 +20,37 @@ def with_known_symbols(schema: EventSchema, record: Any) -> Any:
     Only for what an app hands over: a record on a topic is checked as it is. Values of other types are kept, for the
     constraints to reject, and so is what is no record.
     """
-    return _known(Field(name=schema.name, kind="record", fields=schema.fields), record)
+    replace = _of_schema(schema)
+    return record if replace is None else replace(record)
 
 
-def _known(field: Field, value: Any) -> Any:
+@functools.cache
+def _of_schema(schema: EventSchema) -> _Replace | None:
+    return _of_fields(schema.fields)
+
+
+def _of(field: Field) -> _Replace | None:
+    """Return the function that makes the replacements below a field; None where no enum is."""
     match field.kind:
-        case "enum" if isinstance(value, str) and value not in field.symbols and field.other_symbol is not None:
-            return field.other_symbol
-        case "array" if isinstance(value, list) and field.items is not None:
-            return [_known(field.items, item) for item in value]
-        case "record" if isinstance(value, Mapping):
-            own = {inner.name: inner for inner in field.fields}
-            return {name: _known(own[name], inner) if name in own else inner for name, inner in value.items()}
-        case _:
+        case "enum" if field.other_symbol is not None:
+            other, symbols = field.other_symbol, frozenset(field.symbols)
+            return lambda value: other if isinstance(value, str) and value not in symbols else value
+        case "array" if field.items is not None and (item := _of(field.items)) is not None:
+            replace = item
+            return lambda value: [replace(each) for each in value] if isinstance(value, list) else value
+        case "record":
+            return _of_fields(field.fields)
+    return None
+
+
+def _of_fields(fields: tuple[Field, ...]) -> _Replace | None:
+    below = {field.name: replace for field in fields if (replace := _of(field)) is not None}
+    if not below:
+        return None
+
+    def replaced(value: Any) -> Any:
+        if type(value) is not dict and not isinstance(value, Mapping):
             return value
+        return {**value, **{name: replace(value[name]) for name, replace in below.items() if name in value}}
+
+    return replaced

@@ -46,6 +46,8 @@ class World:
     broker: InMemoryBroker
     telemetry: Telemetry
     counters: GatewayCounters
+    gateway: Gateway
+    stop: Callable[[], None]
 
     def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answered:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -95,6 +97,8 @@ def make_gateway(broker: InMemoryBroker, tmp_path: Path) -> Iterator[MakeGateway
             forwarder: bool = True,
             metrics_token: bytes | None = None,
             producer_limits: Limits | None = None,
+            port: int = 0,
+            tls_certificate: Path | None = None,
         ) -> World:
             limits = limits or GatewayLimits()
             telemetry = Telemetry(
@@ -117,18 +121,22 @@ def make_gateway(broker: InMemoryBroker, tmp_path: Path) -> Iterator[MakeGateway
                 counters=counters,
                 waits_for_disk=spool_dir is not None,
             )
-            bound = bound_socket("127.0.0.1", 0)
+            bound = bound_socket("127.0.0.1", port)
             opened.callback(bound.close)
             stop, started = threading.Event(), threading.Event()
+            options = {"metrics_token": metrics_token, "tls_certificate": tls_certificate}
             thread = threading.Thread(
-                target=serve,
-                args=(gateway, bound),
-                kwargs={"stop": stop, "on_start": started.set, "metrics_token": metrics_token},
+                target=serve, args=(gateway, bound), kwargs={"stop": stop, "on_start": started.set, **options}
             )
+
+            def end() -> None:
+                stop.set()
+                thread.join()
+                bound.close()
+
             thread.start()
-            opened.callback(thread.join)
-            opened.callback(stop.set)
+            opened.callback(end)
             assert started.wait(60.0)
-            return World(bound.getsockname()[1], broker, telemetry, counters)
+            return World(bound.getsockname()[1], broker, telemetry, counters, gateway, end)
 
         yield make

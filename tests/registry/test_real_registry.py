@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flowise_telemetry import Telemetry
+from flowise_telemetry.delivery import schema_ids
 from flowise_telemetry_schemas import Catalog, EventSchema, catalog
 from flowise_telemetry_transport import TopicSpec, open_admin, open_reader
 from flowise_telemetry_transport.schema_registry.registration import register_schemas, registry_problems
@@ -39,7 +40,10 @@ def test_a_version_that_cannot_read_the_earlier_ones_is_refused(served: Served) 
 
 
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
-def test_an_app_and_a_service_on_a_real_kafka(served: Served, kafka: KafkaService, client: str, tmp_path: Path) -> None:
+def test_an_app_and_a_service_on_a_real_kafka(
+    served: Served, kafka: KafkaService, client: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_ids, "_FIRST_LOOK_UP_SECONDS", 100.0)  # the machine may be busy
     admin = open_admin(kafka.settings())
     for topic in (served.topic, dead_letter_topic_of(served.topic)):
         admin.create_topic(TopicSpec(topic, partitions=2))
@@ -50,17 +54,18 @@ def test_an_app_and_a_service_on_a_real_kafka(served: Served, kafka: KafkaServic
         "FLOWISE_TELEMETRY_CLIENT": client,
         "FLOWISE_TELEMETRY_TOPIC": served.topic,
         "FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL": served.url,
+        "FLOWISE_TELEMETRY_SCHEMA_REGISTRY_TIMEOUT_SECONDS": "60",
     }
     assert program("schemas", "register", folder=tmp_path, env=env).status == 0
     assert program("schemas", "check", "--registry", folder=tmp_path, env=env).status == 0
     with Telemetry(app_version="3.0.1", environ=env) as telemetry:
         for number in range(EVENTS):
             telemetry.send_telemetry(tool_created(number))
-        assert telemetry.flush(60.0)
+        assert telemetry.flush(100.0)
     reader = open_reader(kafka.settings())
     partitions = reader.partitions_of(served.topic)
     reader.assign(dict.fromkeys(partitions, 0))
-    (first, *_) = reader.poll(timeout_seconds=10.0, max_records=1)
+    (first, *_) = reader.poll(timeout_seconds=60.0, max_records=1)
     assert (first.value or b"")[:1] == b"\x00"
     reader.close()
 
@@ -76,7 +81,7 @@ def test_an_app_and_a_service_on_a_real_kafka(served: Served, kafka: KafkaServic
                 return 0
 
     try:
-        wait_until(lambda: written() == EVENTS or service.poll() is not None, timeout_seconds=90.0)
+        wait_until(lambda: written() == EVENTS or service.poll() is not None, timeout_seconds=180.0)
     finally:
         service.send_signal(signal.SIGTERM)
         stdout, stderr = service.communicate(timeout=60)

@@ -21,6 +21,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from flowise_telemetry import Telemetry
+from flowise_telemetry.delivery import schema_ids
 from flowise_telemetry_consumer.decoding.decoder import Decoded, Decoder
 from flowise_telemetry_consumer.decoding.frames import wire_records
 from flowise_telemetry_schemas import Catalog, EventSchema, catalog, codec
@@ -40,7 +41,7 @@ NEWEST = [catalog().latest(name) for name in catalog().names]
 
 @contextlib.contextmanager
 def registry_at(served: Served) -> Iterator[Registry]:
-    registry = Registry(RegistrySettings(url=served.url))
+    registry = Registry(RegistrySettings(url=served.url, timeout_seconds=60.0))
     yield registry
     registry.close()
 
@@ -131,18 +132,22 @@ def environ(served: Served, tmp_path: Path) -> dict[str, str]:
     return {
         "FLOWISE_TELEMETRY_CONFIG_DIR": str(tmp_path / "config"),
         "FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL": served.url,
+        "FLOWISE_TELEMETRY_SCHEMA_REGISTRY_TIMEOUT_SECONDS": "60",
         "FLOWISE_TELEMETRY_TOPIC": served.topic,
     }
 
 
-def test_confluent_reads_what_we_write(served: Served, environ: dict[str, str]) -> None:
+def test_confluent_reads_what_we_write(
+    served: Served, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_ids, "_FIRST_LOOK_UP_SECONDS", 100.0)  # the machine may be busy
     broker = InMemoryBroker()
     with registry_at(served) as registry, client_at(served) as client:
         assert all(each.is_new for each in register_schemas(registry, catalog(), served.topic))
         with Telemetry(app_version="3.0.1", environ=environ, writer_factory=broker.open_writer) as telemetry:
             telemetry.send_telemetry(tool_created())
             telemetry.send_telemetry(prediction_sent())
-            assert telemetry.flush(20.0)
+            assert telemetry.flush(100.0)
         records = stored_records(broker, served.topic)
         assert len(records) == 3, "the stream's counts among them"
         read = AvroDeserializer(client)

@@ -56,6 +56,8 @@ class SecureKafka:
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
             "connection.failed.authentication.delay.ms": "100",
+            # A login that is withdrawn ends its connections within seconds (KIP-368); others stay.
+            "listener.name.sasl_plaintext.scram-sha-256.connections.max.reauth.ms": "5000",
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self.authority.issue("broker")),
             "ssl.truststore.type": "PEM",
@@ -120,6 +122,29 @@ class SecureKafka:
         return self.settings(
             client, listener, sasl_mechanism=mechanism, sasl_username=user, sasl_password=PASSWORDS[user]
         )
+
+    @contextlib.contextmanager
+    def withdrawn(self, user: str) -> Iterator[None]:
+        """Take a user's SCRAM login away inside."""
+        from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented, not in __all__
+            AdminClient,
+            ScramCredentialInfo,
+            ScramMechanism,
+            UserScramCredentialDeletion,
+            UserScramCredentialUpsertion,
+        )
+
+        admin = AdminClient({"bootstrap.servers": self.server_of("PLAINTEXT")})
+
+        def alter(change: Any) -> None:
+            admin.alter_user_scram_credentials([change])[user].result(30)
+
+        alter(UserScramCredentialDeletion(user, ScramMechanism.SCRAM_SHA_256))
+        try:
+            yield
+        finally:
+            info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
+            alter(UserScramCredentialUpsertion(user, info, PASSWORDS[user].encode()))
 
     @contextlib.contextmanager
     def rights(self, user: str, *rights: tuple[str, str, str]) -> Iterator[None]:

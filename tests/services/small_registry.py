@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import ssl
 import threading
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -92,8 +94,8 @@ def _error(code: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def small_registry() -> Iterator[SmallRegistry]:
-    """Serve one on a port of its own."""
+def small_registry(certificate: Path | None = None) -> Iterator[SmallRegistry]:
+    """Serve one on a port of its own; by TLS with a file of certificate and key."""
     registry = SmallRegistry()
 
     class Handler(BaseHTTPRequestHandler):
@@ -123,7 +125,13 @@ def small_registry() -> Iterator[SmallRegistry]:
         def log_message(self, *_: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    registry.url = f"http://127.0.0.1:{server.server_address[1]}"
+    scheme = "http"
+    if certificate is not None:
+        scheme, tls = "https", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        # The handshake is the handler's, not that of the one thread that accepts.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    registry.url = f"{scheme}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="small registry")
     thread.start()
     try:

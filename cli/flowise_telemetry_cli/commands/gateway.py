@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from contextlib import ExitStack
@@ -15,7 +14,8 @@ from flowise_telemetry import Limits, Telemetry
 from flowise_telemetry.environment import LOG, SPOOL_DIR
 from flowise_telemetry.identity.instance_id import load_secret
 from flowise_telemetry_cli.commands._dry_run import DryRun
-from flowise_telemetry_cli.errors import DONE, INCOMPLETE
+from flowise_telemetry_cli.commands._gateway_counts import report_counts
+from flowise_telemetry_cli.errors import INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import (
     connection_options,
@@ -42,6 +42,7 @@ KEYS_VARIABLE = "FLOWISE_TELEMETRY_GATEWAY_KEYS"
 _STOP_SECONDS = 55.0
 _CLOSE_SECONDS = 10.0
 _BLOCK_SECONDS = 1.0
+_LINGER_SECONDS = 0.01
 _BUFFER_MAX_EVENTS = 50_000
 _BUFFER_MAX_BYTES = 67_108_864
 _MIN_TOKEN_CHARACTERS = 16
@@ -219,6 +220,7 @@ def gateway(
                     buffer_max_events=_BUFFER_MAX_EVENTS,
                     buffer_max_bytes=_BUFFER_MAX_BYTES,
                     spool_max_bytes=spool_max_bytes,
+                    linger_seconds=_LINGER_SECONDS,
                 ),
                 first_run_notice=False,
                 schemas=own,
@@ -263,7 +265,7 @@ def gateway(
             metrics_token=token,
             on_start=lambda: logger.info("serving %s; project keys: %d", where, len(keys)),
         )
-    return _report(counters, telemetry, as_json)
+    return report_counts(counters, telemetry, as_json)
 
 
 def _token_of(file: Path) -> bytes:
@@ -276,24 +278,3 @@ def _token_of(file: Path) -> bytes:
             f"{file} holds no token of at least {_MIN_TOKEN_CHARACTERS} characters", argument="metrics_token_file"
         )
     return token
-
-
-def _report(counters: GatewayCounters, telemetry: Telemetry, as_json: bool) -> int:
-    stats = telemetry.stats()
-    counts = {
-        "accepted": counters.accepted.total(),
-        "sent": stats.sent,
-        "spooled": stats.spooled,
-        "dropped": stats.dropped_events,
-        "unknown events": counters.unknown_events,
-        "unknown properties": counters.unknown_properties,
-        "refused": counters.refused_events,
-        "invalid": counters.invalid_events,
-        "records": counters.records,
-        "records refused": counters.refused_records.total(),
-    }
-    if as_json:
-        echo(json.dumps({name.replace(" ", "_"): count for name, count in counts.items()}))
-    else:
-        echo(", ".join(f"{name} {count}" for name, count in counts.items()))
-    return INCOMPLETE if stats.dropped_events else DONE

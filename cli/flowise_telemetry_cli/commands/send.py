@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from flowise_telemetry import Telemetry
 from flowise_telemetry.app_version import NOT_A_VERSION, normalized_version
-from flowise_telemetry.environment import ENDPOINT, PROJECT_KEY, PROJECT_KEY_FILE
+from flowise_telemetry.environment import BOOTSTRAP_SERVERS, ENDPOINT, PROJECT_KEY, PROJECT_KEY_FILE
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, json_option, kafka_settings, schemas_option, topic_option
@@ -93,8 +94,12 @@ def send(
     if app_version is not None and normalized_version(app_version) is None:
         raise click.BadParameter(NOT_A_VERSION, param_hint="--app-version")
     environ = {**os.environ, **invocation.connection}
+    by_option = [name for name in (BOOTSTRAP_SERVERS, ENDPOINT) if _is_option(name)]
+    if len(by_option) == 1:  # a connection comes whole from one source
+        (other,) = {BOOTSTRAP_SERVERS, ENDPOINT}.difference(by_option)
+        environ.pop(other, None)
     gateway = settings = None
-    if endpoint:
+    if endpoint and by_option != [BOOTSTRAP_SERVERS]:
         environ[ENDPOINT] = endpoint
         if project_key_file:
             environ[PROJECT_KEY_FILE] = project_key_file
@@ -129,6 +134,13 @@ def send(
     flush_while_it_helps(telemetry)
     telemetry.close()
     return _report(telemetry.stats(), rejected.lines, as_json)
+
+
+def _is_option(variable: str) -> bool:
+    """Return True if the option of this variable was typed."""
+    context = click.get_current_context()
+    name = next(each.name for each in context.command.params if getattr(each, "envvar", None) == variable)
+    return name is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def flush_while_it_helps(telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> bool:

@@ -38,6 +38,7 @@ class _StoredRemainder(TypedDict, total=False):
     """What a description has only where there is some."""
 
     held_back: dict[str, tuple[int, int]]
+    refused: dict[str, list[tuple[int, int]]]
 
 
 class _StoredRun(_StoredRemainder):
@@ -111,6 +112,8 @@ class ReplayCheckpoint:
         }
         if self.resolved.held_back:
             stored["held_back"] = {str(tp.partition): pair for tp, pair in self.resolved.held_back.items()}
+        if self.resolved.refused:
+            stored["refused"] = {str(tp.partition): list(ranges) for tp, ranges in self.resolved.refused.items()}
         return json.dumps(stored_json.to_json(stored, _StoredRun), sort_keys=True)
 
     @classmethod
@@ -146,6 +149,7 @@ def _resolved(topic: str, stored: _StoredRun) -> ResolvedRange:
         {TopicPartition(topic, int(number)): pairs for number, pairs in stored["missing"].items()},
         stored["topic_id"],
         {TopicPartition(topic, int(number)): pair for number, pair in stored.get("held_back", {}).items()},
+        {TopicPartition(topic, int(number)): pairs for number, pairs in stored.get("refused", {}).items()},
     )
 
 
@@ -201,9 +205,11 @@ def keep_missing(
     run: ReplayCheckpoint,
     partitions: Collection[TopicPartition],
     missing: MissingOffsets,
+    refused: MissingOffsets | None = None,
 ) -> None:
     """Add offsets that retention removed to the stored description of a run, by a claim of ``partitions``.
 
+    ``refused`` replaces what the sink is known to have refused of these partitions.
     Does nothing if they are stored already, or the sink keeps no progress. Several workers of one run may do this at
     once, and the last claim's description replaces the others, so each reads it back and tries again.
     """
@@ -213,12 +219,18 @@ def keep_missing(
         kept = next((there for there in list_runs(sink) if there.source == run.source), None)
         if kept is None:
             return
-        before = {tp: merged_ranges(ranges) for tp, ranges in kept.resolved.missing.items()}
-        whole = {tp: merged_ranges([*before.get(tp, ()), *missing.get(tp, ())]) for tp in sorted({*before, *missing})}
+        before = _both(kept.resolved.missing, {}), _both(kept.resolved.refused, {})
+        others = {tp: ranges for tp, ranges in before[1].items() if refused is None or tp not in partitions}
+        whole = _both(before[0], missing), _both(others, refused or {})
         if whole == before:
             return
-        described = dataclasses.replace(run, resolved=dataclasses.replace(run.resolved, missing=whole))
+        resolved = dataclasses.replace(run.resolved, missing=whole[0], refused=whole[1])
+        described = dataclasses.replace(run, resolved=resolved)
         sink.claim(run.source, partitions, description=described.description())
+
+
+def _both(some: MissingOffsets, more: MissingOffsets) -> dict[TopicPartition, list[tuple[int, int]]]:
+    return {tp: merged_ranges([*some.get(tp, ()), *more.get(tp, ())]) for tp in sorted({*some, *more})}
 
 
 def lock_name_of(run_id: str, shard: Shard | None) -> str:

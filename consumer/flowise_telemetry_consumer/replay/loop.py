@@ -16,7 +16,13 @@ from flowise_telemetry_consumer.reading.batch import BatchLimits, RecordBatch
 from flowise_telemetry_consumer.reading.offset_range import MissingOffsets, OffsetRange, OffsetSpan
 from flowise_telemetry_consumer.reading.range_reader import POLL_RECORDS, RangeReader
 from flowise_telemetry_consumer.replay.checkpoints import ReplayCheckpoint, keep_missing
-from flowise_telemetry_consumer.replay.report import OnReport, ReplayResult, add_missing, unread_partitions
+from flowise_telemetry_consumer.replay.report import (
+    OnReport,
+    ReplayResult,
+    add_missing,
+    merged_ranges,
+    unread_partitions,
+)
 from flowise_telemetry_consumer.replay.request import ReplayRequest, Shard
 from flowise_telemetry_consumer.replay.resume import open_run
 from flowise_telemetry_consumer.retry import DEFAULT_CONTROL, RunControl, retry_until
@@ -162,6 +168,7 @@ class _Loop:
         self._size = WriteSize(control.clock.monotonic)
         self._on_report = on_report
         self._told: set[str] = set()
+        self._is_kept = True
         self._open: dict[TopicPartition, _PartitionBatch] = {}
 
     def run(self, source: RangeReader) -> None:
@@ -176,7 +183,7 @@ class _Loop:
             for tp in list(self._open):
                 self._write(tp)
             self._note_empty()
-            if self.result.missing:
+            if self.result.missing or self.result.refused or self._run.resolved.refused:
                 self._keep_missing()  # once more: a worker that started later has replaced the description
         except OutageError as error:
             self.result.incomplete = error.message
@@ -195,7 +202,10 @@ class _Loop:
             self._keep_missing()
 
     def _keep_missing(self) -> None:
-        self._retry(partial(keep_missing, self._sink, self._run, list(self.result.partitions), self.result.missing))
+        self._retry(self._keep)
+
+    def _keep(self) -> None:
+        keep_missing(self._sink, self._run, list(self.result.partitions), self.result.missing, self.result.refused)
 
     def _retry(self, step: Callable[[], _T]) -> _T:
         return retry_until(step, self._control, what="the sink")
@@ -231,7 +241,7 @@ class _Loop:
             self._decoder, self._refusals, ours.batch.records, letters, spans=ours.batch.spans_text
         )
         write = PartedWrite(self._sink, batch, self._size)
-        write_all(write, partial(refused.step, counted_by=self._sink), self._control)
+        write_all(write, partial(self._step, tp, refused), self._control)
         self._held |= offsets
         self._tell(refused.letters)
         dead = Counter(letter.reason for letter in (*letters, *refused.letters))
@@ -250,6 +260,20 @@ class _Loop:
         self.result.dead += dead
         if self._on_report is not None:
             self._on_report(self.result)
+
+    def _step(self, tp: TopicPartition, refused: RefusedRecords, write: PartedWrite) -> None:
+        """Do a step; what is left out is kept with the run before the part that stores the offsets of the batch."""
+        part = self.result.partitions[tp]
+        offsets = merged_ranges(
+            [*part.refused, *((each.record.offset, each.record.offset + 1) for each in refused.letters)]
+        )
+        if offsets != part.refused:
+            part.refused = offsets
+            self._is_kept = False
+        if not self._is_kept:
+            self._keep()
+            self._is_kept = True
+        refused.step(write, counted_by=self._sink)
 
     def _tell(self, letters: Sequence[DeadLetter]) -> None:
         """Say once of each rule which record it refused; the sink's account of dead letters has them all."""

@@ -64,6 +64,8 @@ def _unfinished_runs(runs: Iterable[ReplayCheckpoint]) -> Iterator[str]:
             shard = "" if run.shard is None else f"shard {run.shard.number}/{run.shard.of} of "
             total = sum(run.offsets.ends[tp] - start for tp, start in run.offsets.starts.items())
             yield f"{shard}replay {run.id} has read {run.offsets_read:,} of {total:,} offsets"
+        if left := sum(last - first for ranges in run.resolved.refused.values() for first, last in ranges):
+            yield f"replay {run.id} left out what a rule refused, {left:,} of its events"
     divided = {(run.id, run.shard.of) for run in latest.values() if run.shard is not None and run.id not in whole}
     for run_id, of in sorted(divided):
         begun = {run.shard.number for run in latest.values() if run.id == run_id and run.shard and run.shard.of == of}

@@ -31,6 +31,7 @@ class PartitionResult:
     ``gaps`` are offsets without a record: compacted away, expired, or transaction markers. ``missing`` are those that
     retention is known to have removed, as half-open ranges (first, end). ``held_back`` is the range of offsets after
     ``end`` that the topic held at the start and no reader got, as another producer's transaction was open.
+    ``refused`` are events, by earlier processes too, that a rule of the sink refused and that were left out.
     """
 
     start: int
@@ -45,6 +46,7 @@ class PartitionResult:
     gaps: int = 0
     missing: list[tuple[int, int]] = field(default_factory=list)
     held_back: tuple[int, int] | None = None
+    refused: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.resumed_at < 0:
@@ -122,6 +124,11 @@ class ReplayResult:
         return {tp: part.missing for tp, part in sorted(self.partitions.items()) if part.missing}
 
     @property
+    def refused(self) -> Mapping[TopicPartition, list[tuple[int, int]]]:
+        """Return the offsets of events that the sink refused, of the partitions that have any."""
+        return {tp: part.refused for tp, part in sorted(self.partitions.items()) if part.refused}
+
+    @property
     def held_back(self) -> Mapping[TopicPartition, list[tuple[int, int]]]:
         """Return the offsets that an open transaction kept from the replay, of the partitions that have any."""
         return {tp: [part.held_back] for tp, part in sorted(self.partitions.items()) if part.held_back}
@@ -156,6 +163,8 @@ def unread_partitions(
             position,
             missing=list(resolved.missing.get(tp, ())),
             held_back=resolved.held_back.get(tp),
+            # What is read again may be taken this time.
+            refused=[(first, last) for first, last in resolved.refused.get(tp, ()) if last <= position],
         )
         for tp, position in positions.items()
     }

@@ -19,10 +19,11 @@ class ResolvedRange:
     records are not known. ``topic_id`` is None if the client or the cluster does not report it.
 
     ``held_back`` are the offsets after the range's end that the topic held and no reader got, half-open: another
-    producer's transaction was open.
+    producer's transaction was open. ``refused`` are those of events that the sink refused and that were left out.
     """
 
     offsets: OffsetRange
     missing: MissingOffsets = field(default_factory=dict)
     topic_id: str | None = None
     held_back: Mapping[TopicPartition, tuple[int, int]] = field(default_factory=dict)
+    refused: MissingOffsets = field(default_factory=dict)

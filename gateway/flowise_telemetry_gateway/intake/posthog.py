@@ -22,6 +22,9 @@ __all__ = ["PosthogIntake", "Relay", "key_of", "messages_of"]
 
 _FULL_SECONDS = 5
 _OFF_SECONDS = 60
+_DAY_MS = 86_400_000
+_MAX_INSTANCES = 20_000
+_MAX_KEPT_CHARACTERS = 200
 
 
 class Relay(Protocol):
@@ -93,6 +96,7 @@ class PosthogIntake:
         self._telemetry = telemetry
         self._id_key = hmac.digest(secret, b"event ids", hashlib.sha256)
         self._instance_id = InstanceId(secret)
+        self._instances: dict[tuple[str, int], str] = {}  # by distinct id and day
         self._counters = counters
         self._now_ms = now_ms
         self._on_dropped = on_dropped
@@ -125,7 +129,20 @@ class PosthogIntake:
 
     def by_instance(self, kept: list[tuple[int, PosthogEvent]]) -> Mapping[str, int]:
         """Return how many events each sender has in it."""
-        return Counter(mapped.distinct_id for _, mapped in kept)
+        if len(kept) == 1:
+            return {kept[0][1].distinct_id: 1}
+        return Counter([mapped.distinct_id for _, mapped in kept])
+
+    def _instance_of(self, distinct_id: str, occurred_at_ms: int) -> str:
+        place = distinct_id, occurred_at_ms // _DAY_MS
+        found = self._instances.get(place)
+        if found is None:
+            if len(self._instances) >= _MAX_INSTANCES:
+                self._instances.clear()
+            found = self._instance_id.hashed(f"distinct_id {distinct_id}", occurred_at_ms)
+            if len(distinct_id) <= _MAX_KEPT_CHARACTERS:
+                self._instances[place] = found
+        return found
 
     def relay(self, kept: list[tuple[int, PosthogEvent]]) -> int:
         """Hand the events to the producer and return how many there are.
@@ -140,7 +157,7 @@ class PosthogIntake:
                 mapped.event,
                 event_id=mapped.event_id(self._id_key, now_ms, place),
                 occurred_at=occurred_at_ms,
-                instance_id=self._instance_id.hashed(f"distinct_id {mapped.distinct_id}", occurred_at_ms),
+                instance_id=self._instance_of(mapped.distinct_id, occurred_at_ms),
             )
             if refused is DropReason.QUEUE_FULL:
                 raise RefusedRequestError(

@@ -1,103 +1,124 @@
-"""The routes, on Starlette. Nothing of a request is logged: no body, no header, no address."""
+"""The routes. Nothing of a request is logged: no body, no header, no address.
+
+What takes events in is answered without a framework, which would take longer than all else; Starlette has the rest.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry_gateway.refusal import RefusedRequestError
+from flowise_telemetry_gateway.serving.body import ClientLeftError, Request
 from flowise_telemetry_schemas import MissingExtraError
 from flowise_telemetry_transport.gateway.wire import RECORDS_PATH, encode_error
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.requests import Request as StarletteRequest
 
     from flowise_telemetry_gateway.serving.gateway import Gateway
 
-__all__ = ["POSTHOG_PATHS", "application"]
+__all__ = ["POSTHOG_PATHS", "Asgi", "application"]
 
 logger = logging.getLogger("flowise_telemetry.gateway")
 
-POSTHOG_PATHS = ("/batch", "/capture", "/e", "/i/v0/e")
-"""Where PostHog's clients send to, with or without a slash at the end."""
+POSTHOG_PATHS = ("/batch/", "/batch", "/capture/", "/capture", "/e/", "/e", "/i/v0/e/", "/i/v0/e")
+"""Where PostHog's clients send to."""
 
-_Take = Callable[[Any], Awaitable[bytes]]
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+Asgi = Callable[[_Message, _Receive, _Send], Awaitable[None]]
+_Take = Callable[[Request], Awaitable[bytes]]
+
+_LEFT = 499  # nginx's number for a client that left
+_JSON = (b"content-type", b"application/json")
 
 
-def application(gateway: Gateway, *, metrics_token: bytes | None = None) -> Starlette:
-    """Return the ASGI application. Raises ``MissingExtraError`` without Starlette or prometheus-client."""
+def application(gateway: Gateway, *, metrics_token: bytes | None = None) -> Asgi:
+    """Return the ASGI application. Raises ``MissingExtraError`` without Starlette."""
+    taking: dict[str, tuple[str, _Take]] = {RECORDS_PATH: ("records", gateway.records)}
+    taking |= dict.fromkeys(POSTHOG_PATHS, ("posthog", gateway.posthog))
+    others = _others(gateway, tuple(taking), metrics_token)
+    requests = gateway.counters.requests
+
+    async def app(scope: _Message, receive: _Receive, send: _Send) -> None:
+        found = taking.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if found is None:
+            await others(scope, receive, send)
+            return
+        route, take = found
+        try:
+            status, headers, body = 200, [_JSON], await take(Request(scope["headers"], receive))
+        except RefusedRequestError as refused:
+            status, headers, body = refusal(refused)
+        except ClientLeftError:
+            requests[route, _LEFT] += 1
+            return
+        except asyncio.CancelledError:
+            requests[route, _LEFT] += 1
+            raise
+        except Exception as error:
+            # Its text, and a traceback's, may hold what was sent.
+            logger.error("a request failed: %s", type(error).__name__)  # noqa: TRY400 - see above
+            status, headers, body = refusal(RefusedRequestError(500, "failed", "the gateway failed"))
+        requests[route, status] += 1
+        headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def refusal(refused: RefusedRequestError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Return status, headers and body of a refusal."""
+    headers = [_JSON]
+    if refused.retry_after_seconds is not None:
+        headers.append((b"retry-after", b"%d" % refused.retry_after_seconds))
+    if refused.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return refused.status, headers, encode_error(refused.error, refused.message)
+
+
+def _others(gateway: Gateway, post_only: tuple[str, ...], metrics_token: bytes | None) -> Starlette:
+    """Return the application for probes and metrics; it says of every other path that it is not there."""
     try:
         from starlette.applications import Starlette
-        from starlette.requests import ClientDisconnect
         from starlette.responses import Response
         from starlette.routing import Route
     except ImportError as error:
         raise MissingExtraError("starlette", "gateway") from error
     from flowise_telemetry_gateway.serving.metrics import metrics_text
 
-    requests = gateway.counters.requests
-
-    def taking(route: str, take: _Take) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            try:
-                response = Response(await take(request), media_type="application/json")
-            except RefusedRequestError as refused:
-                response = _refusal(refused)
-            except (ClientDisconnect, asyncio.CancelledError):
-                requests[route, 499] += 1
-                raise
-            except Exception as error:
-                # Its text, and a traceback's, may hold what was sent.
-                logger.error("a request failed: %s", type(error).__name__)  # noqa: TRY400 - see above
-                response = _refusal(RefusedRequestError(500, "failed", "the gateway failed"))
-            requests[route, response.status_code] += 1
-            return response
-
-        return endpoint
-
-    def _refusal(refused: RefusedRequestError) -> Response:
-        headers = {}
-        if refused.retry_after_seconds is not None:
-            headers["retry-after"] = str(refused.retry_after_seconds)
-        if refused.status == 401:
-            headers["www-authenticate"] = "Bearer"
-        return Response(
-            encode_error(refused.error, refused.message),
-            status_code=refused.status,
-            headers=headers,
-            media_type="application/json",
-        )
-
-    async def healthz(_: Request) -> Response:
+    async def healthz(_: StarletteRequest) -> Response:
         return Response("ok\n", media_type="text/plain")
 
-    async def readyz(_: Request) -> Response:
+    async def readyz(_: StarletteRequest) -> Response:
         why_not = gateway.why_not_ready()
         if why_not is None:
             return Response("ok\n", media_type="text/plain")
         return Response(f"{why_not}\n", status_code=503, media_type="text/plain")
 
-    async def metrics(request: Request) -> Response:
+    async def metrics(request: StarletteRequest) -> Response:
         if metrics_token is not None:
             kind, _, given = request.headers.get("authorization", "").partition(" ")
             token = given.strip().encode("latin-1", "replace")
             if kind.lower() != "bearer" or not hmac.compare_digest(token, metrics_token):
-                return _refusal(RefusedRequestError(401, "token_missing", "send the token of --metrics-token-file"))
+                return Response("send the token of --metrics-token-file as Authorization: Bearer\n", status_code=401)
         text, media_type = metrics_text(gateway)
         return Response(text, media_type=media_type)
 
-    routes = [Route(RECORDS_PATH, taking("records", gateway.records), methods=["POST"])]
-    for path in POSTHOG_PATHS:
-        endpoint = taking("posthog", gateway.posthog)
-        routes += [Route(path + end, endpoint, methods=["POST"]) for end in ("/", "")]
-    routes += [
+    async def post(_: StarletteRequest) -> Response:
+        return Response("only POST is answered\n", status_code=405, headers={"Allow": "POST"}, media_type="text/plain")
+
+    routes = [
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
     ]
-    return Starlette(routes=routes)
+    methods = ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return Starlette(routes=[*routes, *(Route(path, post, methods=methods) for path in post_only)])

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
 
 from flowise_telemetry_gateway.counters import GatewayCounters
 from flowise_telemetry_gateway.limits import GatewayLimits
 from flowise_telemetry_gateway.refusal import RefusedRequestError
 
-__all__ = ["BodyReader", "Request", "decompressed", "too_large"]
+__all__ = ["BodyReader", "ClientLeftError", "Request", "decompressed", "too_large"]
 
 _GZIP = b"\x1f\x8b"
 _BUSY_SECONDS = 2
 
 
-class Request(Protocol):
-    """What is used of Starlette's ``Request``."""
-
-    @property
-    def headers(self) -> _Headers:
-        """The headers; names are in lower case."""
-
-    def stream(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives."""
+class ClientLeftError(Exception):
+    """The client closed the connection before its request was complete: nobody waits for an answer."""
 
 
-class _Headers(Protocol):
-    def get(self, key: str, default: str = "", /) -> str:
-        """Return the value of a header."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An ASGI request: its headers, and what receives its body."""
+
+    headers: list[tuple[bytes, bytes]]
+    receive: Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+    def header(self, name: bytes, default: str = "") -> str:
+        """Return the value of a header by its name in lower case."""
+        for its, value in self.headers:
+            if its == name:
+                return value.decode("latin-1")
+        return default
 
 
 class BodyReader:
@@ -55,35 +59,49 @@ class BodyReader:
         held.clear()
 
     async def read(self, request: Request, held: list[int]) -> bytes:
-        """Return the body, unpacked. Raises ``RefusedRequestError``: 400, 408, 413, 415, 503."""
+        """Return the body, unpacked.
+
+        Raises ``RefusedRequestError`` (400, 408, 413, 415, 503), ``ClientLeftError``.
+        """
         limit = self._limits.body_max_bytes
-        length = request.headers.get("content-length", "")
+        length = request.header(b"content-length")
         if length.isdecimal() and int(length) > limit:
             raise too_large(f"the body has more than {limit} bytes")
-        raw = bytearray()
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                async for part in request.stream():
-                    if len(raw) + len(part) > limit:
-                        raise too_large(f"the body has more than {limit} bytes")
-                    self.hold(held, len(part))
-                    raw += part
+                raw = await self._received(request, held)
         except TimeoutError:
             raise RefusedRequestError(408, "timeout", "the body took too long to arrive") from None
-        encoding = request.headers.get("content-encoding", "").strip().lower()
+        encoding = request.header(b"content-encoding").strip().lower()
         if encoding not in ("", "identity", "gzip", "x-gzip"):
             raise RefusedRequestError(415, "unsupported", "a body is plain or of Content-Encoding gzip")
         # posthog-js says so in the address alone, with another type.
         if not raw.startswith(_GZIP):
             if "gzip" in encoding:
                 raise RefusedRequestError(400, "malformed", "the body is not gzip")
-            return bytes(raw)
+            return raw
         unpacked = decompressed(raw, self._limits.decompressed_max_bytes)
         self.hold(held, len(unpacked))
         return unpacked
 
+    async def _received(self, request: Request, held: list[int]) -> bytes:
+        limit, size_bytes = self._limits.body_max_bytes, 0
+        parts: list[bytes] = []
+        while True:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeftError
+            part: bytes = message.get("body", b"")
+            size_bytes += len(part)
+            if size_bytes > limit:
+                raise too_large(f"the body has more than {limit} bytes")
+            self.hold(held, len(part))
+            parts.append(part)
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
 
-def decompressed(raw: bytes | bytearray, max_bytes: int) -> bytes:
+
+def decompressed(raw: bytes, max_bytes: int) -> bytes:
     """Return what gzip unpacks to. Raises ``RefusedRequestError``: 413 for more than ``max_bytes``, 400 for no gzip."""
     engine = zlib.decompressobj(31)  # gzip alone
     try:

@@ -18,11 +18,12 @@ from flowise_telemetry_gateway.limits import GatewayLimits
 from flowise_telemetry_gateway.rates import Rates
 from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_gateway.serving.body import BodyReader, too_large
+from flowise_telemetry_gateway.serving.kept import KeepsEvents, Kept
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_transport.gateway.wire import CONTENT_TYPE, Answer, Refusal, WireRecord, encode_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from flowise_telemetry import Stats
     from flowise_telemetry_gateway.serving.body import Request
@@ -31,13 +32,12 @@ __all__ = ["Forwards", "Gateway", "Keeps"]
 
 logger = logging.getLogger("flowise_telemetry.gateway")
 
-_RETRY_SECONDS = 5
 _MAX_KEYS = 10_000
 POSTHOG_ANSWER = b'{"status":1}'
 """What PostHog answers; its clients look at the status alone."""
 
 
-class Keeps(Protocol):
+class Keeps(KeepsEvents, Protocol):
     """What is used of ``Telemetry``, besides ``relay``."""
 
     @property
@@ -46,9 +46,6 @@ class Keeps(Protocol):
 
     def stats(self) -> Stats:
         """Return the counts of its events."""
-
-    def when_kept(self, call: Callable[[], None]) -> None:
-        """Call back, on any thread, once everything accepted before is on disk."""
 
 
 class Forwards(Protocol):
@@ -74,12 +71,14 @@ class Gateway:
     waits_for_disk: bool
     schemas: Catalog = field(default_factory=catalog)
     _bodies: BodyReader = None  # type: ignore[assignment]  # made below
+    _kept: Kept = None  # type: ignore[assignment]  # made below
     _by_key: Rates = None  # type: ignore[assignment]  # made below
     _by_instance: Rates = None  # type: ignore[assignment]  # made below
 
     def __post_init__(self) -> None:
         limits = self.limits
         self._bodies = BodyReader(limits, self.counters)
+        self._kept = Kept(self.telemetry, answer_seconds=limits.answer_seconds)
         burst = limits.burst_seconds
         self._by_key = Rates(limits.key_events_per_second, burst_seconds=burst, max_names=_MAX_KEYS)
         self._by_instance = Rates(
@@ -100,14 +99,14 @@ class Gateway:
         finally:
             self._bodies.release(held)
         if kept and self.waits_for_disk:
-            await self._kept()
+            await self._kept.wait()
         return POSTHOG_ANSWER
 
     async def records(self, request: Request) -> bytes:
         """Take in records of our own producers; return the body of the 200. Raises ``RefusedRequestError``."""
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        scheme, _, given = request.header(b"authorization").partition(" ")
         key = self._admit(given.strip() if scheme.lower() == "bearer" else "")
-        if request.headers.get("content-type", CONTENT_TYPE).partition(";")[0].strip().lower() != CONTENT_TYPE:
+        if request.header(b"content-type", CONTENT_TYPE).partition(";")[0].strip().lower() != CONTENT_TYPE:
             raise RefusedRequestError(415, "unsupported", f"the body must be of the type {CONTENT_TYPE}")
         if self.forwarder is None:
             raise RefusedRequestError(503, "unavailable", "this gateway hands nothing on", retry_after_seconds=60)
@@ -143,26 +142,6 @@ class Gateway:
         wait_seconds = self._by_key.wait_seconds({key.label: events}) or self._by_instance.wait_seconds(instances)
         if wait_seconds:
             raise RefusedRequestError(429, "rate_limited", "too many events at once", retry_after_seconds=wait_seconds)
-
-    async def _kept(self) -> None:
-        """Return once what was relayed is on disk. Raises ``RefusedRequestError`` (503) where that takes too long."""
-        loop = asyncio.get_running_loop()
-        kept: asyncio.Future[None] = loop.create_future()
-
-        def settle() -> None:
-            if not kept.done():
-                kept.set_result(None)
-
-        def call() -> None:
-            loop.call_soon_threadsafe(settle)
-
-        self.telemetry.when_kept(call)
-        try:
-            await asyncio.wait_for(kept, self.limits.answer_seconds)
-        except TimeoutError:
-            raise RefusedRequestError(
-                503, "unavailable", "the disk takes too long", retry_after_seconds=_RETRY_SECONDS
-            ) from None
 
     def why_not_ready(self) -> str | None:
         """Return None while events are taken in, else the reason."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry_gateway.serving.app import application
+from flowise_telemetry_gateway.serving.idle import IdleConnections
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
     from flowise_telemetry_gateway.serving.gateway import Gateway
 
 __all__ = ["bound_socket", "parse_address", "require_server", "serve"]
+
+logger = logging.getLogger("flowise_telemetry.gateway")
 
 _KEEP_ALIVE_SECONDS = 75  # longer than what usual proxies keep a connection
 _DRAIN_SECONDS = 10
@@ -85,12 +89,16 @@ def serve(
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         ssl_certfile=tls_certificate,
         ssl_keyfile=tls_key,
+        ssl_keyfile_password="-",  # noqa: S106 - no password: one would be asked for on the terminal
     )
     try:
         config.load()
     except OSError as error:  # ssl.SSLError is one
         why = getattr(error, "reason", None) or error.strerror or "it cannot be used"
-        raise ConfigurationError(f"{tls_certificate}: {why}", argument="tls_certificate") from None
+        raise ConfigurationError(
+            f"{tls_certificate}: {why}: name PEM files with the certificate's chain and its key, without a passphrase",
+            argument="tls_certificate",
+        ) from None
 
     class Server(uvicorn.Server):
         @contextmanager
@@ -101,13 +109,21 @@ def serve(
     server = Server(config)
 
     async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(_log_type)
         serving = asyncio.create_task(server.serve([bound]))
         while not server.started and not serving.done():
             await asyncio.sleep(_LOOK_SECONDS / 10)
         on_start()
+        idle = IdleConnections(first_seconds=gateway.limits.body_seconds, seconds=_KEEP_ALIVE_SECONDS + 5)
         while not stop.is_set() and not serving.done():
             await asyncio.sleep(_LOOK_SECONDS)
+            idle.look(list(server.server_state.connections))
         server.should_exit = True
         await serving
 
     asyncio.run(run())
+
+
+def _log_type(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what failed on a connection by its type: asyncio's own line may have an address."""
+    logger.warning("a connection failed: %s", type(context.get("exception")).__name__)

@@ -129,7 +129,7 @@ class Sender:
             if wait is None and self._faults.failing:
                 self._sit_out(done)
             elif wait == 0.0:
-                time.sleep(0)  # lets the app's greenlets work, where this is one
+                self._wakeup.linger()
             else:
                 self._wakeup.wait(wait, has_work=self._has_work)
         self._close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import time
 from collections.abc import Callable
 
 __all__ = ["Wakeup"]
@@ -19,9 +20,10 @@ class Wakeup:
     any time up to then: a lock that was made before would stop the one thread that runs all greenlets.
     """
 
-    __slots__ = ("_bell", "idle")
+    __slots__ = ("_bell", "_linger_seconds", "idle")
 
-    def __init__(self) -> None:
+    def __init__(self, linger_seconds: float = 0.0) -> None:
+        self._linger_seconds = linger_seconds
         self._bell: dict[str, _thread.LockType] = {}
         self.idle = False
         """True while the thread sleeps and nobody has rung yet. On hot paths ring only then: ``wait`` sees other work
@@ -36,6 +38,10 @@ class Wakeup:
             bell.release()
         self.idle = False
 
+    def linger(self) -> None:
+        """Let other threads and greenlets work, for ``linger_seconds`` at least: what they bring is done together."""
+        time.sleep(self._linger_seconds)
+
     def wait(self, timeout_seconds: float | None, *, has_work: Callable[[], bool]) -> None:
         """Sleep until someone rings or the time is up, at most for a second. Return at once if there is work."""
         bell = _thread.allocate_lock()
@@ -46,6 +52,9 @@ class Wakeup:
         if not has_work():
             # A second at most, because an exception of a signal handler can end a ``ring`` halfway.
             longest = _LONGEST_SLEEP_SECONDS if timeout_seconds is None else timeout_seconds
-            bell.acquire(timeout=min(max(0.0, longest), _LONGEST_SLEEP_SECONDS))
+            rung = bell.acquire(timeout=min(max(0.0, longest), _LONGEST_SLEEP_SECONDS))
+            self.idle = False
+            if rung and self._linger_seconds:
+                self.linger()
         self.idle = False
         self._bell.pop("bell", None)

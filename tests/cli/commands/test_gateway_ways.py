@@ -43,8 +43,23 @@ def test_it_gives_nothing_back_and_excludes_brokers(tmp_path: Path) -> None:
     environ = {ENDPOINT: "https://e", PROJECT_KEY: "k"}
     done = run_command("topics", "create", folder=tmp_path, env=environ)
     assert (done.status, f"{ENDPOINT} names a gateway, which only takes records" in done.stderr) == (2, True)
-    done = run_command("send", "--bootstrap-servers", "localhost:9092", folder=tmp_path, env=environ)
+    options = ("--bootstrap-servers", "127.0.0.1:1", "--endpoint", "https://e")
+    done = run_command("send", *options, folder=tmp_path, env=environ)
     assert (done.status, "are both set" in done.stderr) == (2, True)
+    both = {**environ, "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    done = run_command("send", folder=tmp_path, env=both)
+    assert (done.status, "are both set" in done.stderr) == (2, True)
+
+
+def test_an_option_goes_before_the_environment(gateway: GatewayServer, tmp_path: Path) -> None:
+    nobody = "FLOWISE_TELEMETRY_KAFKA_CONNECT_TIMEOUT_MS"
+    environ = {ENDPOINT: gateway.url, PROJECT_KEY: KEY, nobody: "500"}
+    done = run_command("send", "--bootstrap-servers", "127.0.0.1:1", folder=tmp_path, stdin=LINES, env=environ)
+    assert (done.status, "127.0.0.1:1" in done.stderr) == (1, True)
+    assert gateway.requests == []
+    environ = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1", PROJECT_KEY: KEY}
+    done = run_command("send", "--endpoint", gateway.url, folder=tmp_path, stdin=LINES, env=environ)
+    assert (done.status, done.errors) == (0, [])
 
 
 def test_status_shows_it_without_what_may_be_secret(gateway: GatewayServer, tmp_path: Path) -> None:

@@ -130,3 +130,9 @@ def test_audit_knows_their_classes_and_fields(folder: Path) -> None:
         "thing_made: no schema names colour",
         *(f"thing_made: {name} is not given" for name in ("isNew", "points", "label")),
     }
+
+
+def test_a_page_queries_a_table_whatever_it_is_called(folder: Path) -> None:
+    write(folder / "own", "order", lambda source: None)
+    page = run_command("schemas", "docs", "--schemas", "own", "--event", "order", folder=folder).stdout
+    assert 'FROM "order" GROUP BY version' in page

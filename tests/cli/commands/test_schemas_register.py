@@ -13,6 +13,7 @@ from tests.schemas.own_folder import NAMESPACE, write
 from tests.services.small_registry import SmallRegistry, small_registry
 
 ENVIRON = "FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL"
+PATIENCE = "FLOWISE_TELEMETRY_SCHEMA_REGISTRY_TIMEOUT_SECONDS"
 SCHEMAS = list(catalog())
 SUBJECT = "flowise.telemetry.events-flowise.telemetry.ToolCreated"
 
@@ -24,7 +25,7 @@ def registry() -> Iterator[SmallRegistry]:
 
 
 def run(registry: SmallRegistry, folder: Path, *words: str) -> Finished:
-    return run_command("schemas", *words, folder=folder, env={ENVIRON: registry.url})
+    return run_command("schemas", *words, folder=folder, env={ENVIRON: registry.url, PATIENCE: "60"})
 
 
 def test_every_schema_is_registered_once(registry: SmallRegistry, tmp_path: Path) -> None:

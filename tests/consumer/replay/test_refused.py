@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from flowise_telemetry_consumer import BatchLimits, ReplayResult, replay
+from flowise_telemetry_consumer import BatchLimits, ReplayResult, SinkError, list_runs, replay
 from flowise_telemetry_consumer.errors import RowRefusedError, SinkTooSlowError
-from flowise_telemetry_consumer.replay import replay_archive
+from flowise_telemetry_consumer.replay import replay_archive, require_finished
 from flowise_telemetry_consumer.sinks.account.port import KeepsAccount
 from flowise_telemetry_consumer.sinks.account.tables import LETTERS_TABLE
 from flowise_telemetry_consumer.sinks.port import Batch
@@ -100,6 +100,83 @@ def test_the_account_of_the_sink_has_what_was_left_out(tmp_path: Path) -> None:
         assert isinstance(sink, KeepsAccount)
         (letters,) = sink.account(LETTERS_TABLE)
         assert letters.select("reason", "topic", "record_offset").rows() == [("refused", TOPIC, 5)]
+
+
+def test_what_was_left_out_before_a_kill_is_told_by_who_goes_on(tmp_path: Path) -> None:
+    world = World(partitions=2)
+    sent = world.send_good(60, partition=0)
+    world.send_good(60, partition=1)
+    url = f"sqlite:///{tmp_path}/events.db"
+    refused = {sent[5]}
+    written: list[int] = []
+
+    def run(*, ends_after: int) -> ReplayResult:
+        with closing(open_claimed(url)) as sink:
+            write = sink.write
+
+            def on_write(batch: Batch) -> Any:
+                if any(identity in refused for frame in batch.frames.values() for identity in frame["event_id"]):
+                    raise RowRefusedError(RULE)
+                if len(written) == ends_after:
+                    raise KeyboardInterrupt
+                if batch.offsets:
+                    written.append(rows(batch))
+                return write(batch)
+
+            sink.write = on_write  # type: ignore[method-assign]  # a rule, and a kill
+            return replay(
+                world.reader(None),
+                sink,
+                catalog(),
+                TOPIC,
+                batch=BatchLimits(rows=20),
+                control=world.control,
+                on_refused="dead-letter",
+            )
+
+    for ends_after in (0, 1, 2):  # before the batch of the row is written, after it
+        with pytest.raises(KeyboardInterrupt):
+            run(ends_after=ends_after)
+    result = run(ends_after=1_000)
+    place = world.partitions[0]
+    assert (result.complete, result.refused) == (True, {place: [(5, 6)]})
+    with closing(open_claimed(url)) as sink:
+        (checkpoint,) = list_runs(sink)
+        assert (checkpoint.finished, checkpoint.resolved.refused) == (True, {place: [(5, 6)]})
+        with pytest.raises(SinkError, match="left out what a rule refused, 1 of its events"):
+            require_finished(sink)
+    refused.clear()
+    assert run(ends_after=1_000).refused == {}
+    with closing(open_claimed(url)) as sink:
+        require_finished(sink)
+
+
+def test_what_is_taken_when_it_is_read_again_is_not_told(tmp_path: Path) -> None:
+    world = World(partitions=1)
+    sent = world.send_good(10)
+    url = f"sqlite:///{tmp_path}/events.db"
+    refused = {sent[5]}
+
+    def run() -> ReplayResult:
+        with closing(open_claimed(url)) as sink:
+            write = sink.write
+
+            def on_write(batch: Batch) -> Any:
+                if any(identity in refused for frame in batch.frames.values() for identity in frame["event_id"]):
+                    raise RowRefusedError(RULE)
+                if batch.offsets and refused:
+                    raise KeyboardInterrupt
+                return write(batch)
+
+            sink.write = on_write  # type: ignore[method-assign]  # a rule, and a kill
+            return replay(world.reader(None), sink, catalog(), TOPIC, control=world.control, on_refused="dead-letter")
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    refused.clear()
+    assert run().refused == {}
+    with closing(open_claimed(url)) as sink:
+        require_finished(sink)
 
 
 def test_a_batch_that_takes_too_long_is_halved_even_if_each_try_takes_all_the_time() -> None:

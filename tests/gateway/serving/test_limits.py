@@ -6,11 +6,13 @@ import gzip
 import json
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from flowise_telemetry_gateway import GatewayLimits, ProjectKeys
 from flowise_telemetry_gateway.rates import Rates
+from flowise_telemetry_gateway.serving.idle import IdleConnections
 from flowise_telemetry_schemas import ConfigurationError
 from tests.gateway.conftest import KEY, REVOKED, MakeGateway, tool
 
@@ -59,6 +61,40 @@ def test_more_connections_than_allowed_are_told_to_come_again(make_gateway: Make
     finally:
         for connection in idle:
             connection.close()
+
+
+def test_a_connection_without_a_request_is_closed(make_gateway: MakeGateway) -> None:
+    world = make_gateway(GatewayLimits(body_seconds=0.2))
+    with socket.create_connection(("127.0.0.1", world.port), timeout=60) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")  # and no end of it
+        assert connection.recv(100) == b""
+    with socket.create_connection(("127.0.0.1", world.port), timeout=60) as connection:
+        connection.sendall(b"POST /batch/ HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")
+        assert connection.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_only_connections_that_wait_are_closed() -> None:
+    class Connection:
+        def __init__(self) -> None:
+            self.cycle: SimpleNamespace | None = None
+            self.transport = SimpleNamespace(close=lambda: closed.append(self))
+
+    now = 0.0
+    closed: list[Connection] = []
+    first, busy, kept = Connection(), Connection(), Connection()
+    idle = IdleConnections(first_seconds=30.0, seconds=80.0, clock=lambda: now)
+    idle.look([first, busy, kept])
+    busy.cycle, kept.cycle = SimpleNamespace(response_complete=False), SimpleNamespace(response_complete=True)
+    now = 31.0
+    idle.look([first, busy, kept])
+    assert closed == [first]
+    kept.cycle = SimpleNamespace(response_complete=True)  # another request
+    now = 100.0
+    idle.look([busy, kept])
+    assert closed == [first]
+    now = 181.0
+    idle.look([busy, kept])
+    assert closed == [first, kept]
 
 
 def test_a_rate_that_is_exceeded_says_when_to_come_again(make_gateway: MakeGateway) -> None:

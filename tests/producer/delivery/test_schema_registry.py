@@ -6,20 +6,23 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from flowise_telemetry import AssistantCreated, ConfigurationError, Telemetry
 from flowise_telemetry.delivery import schema_ids
 from flowise_telemetry.delivery.schema_ids import Found, SchemaIds
-from flowise_telemetry_schemas import EventSchema, catalog
+from flowise_telemetry_schemas import EventSchema, catalog, event_from_json
 from flowise_telemetry_schemas.codec import MARKER
+from flowise_telemetry_schemas.own_events import read_own_events
 from flowise_telemetry_transport import BufferFullError, InMemoryBroker, Record
 from flowise_telemetry_transport.schema_registry.errors import RegistryUnavailableError
 from flowise_telemetry_transport.schema_registry.subjects import schema_json, subject_of
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import ID, prediction_sent, stored_records, tool_created, wait_until
+from tests.schemas import own_folder
 from tests.services.small_registry import GARBAGE, SILENCE, SmallRegistry, small_registry
 
 URL = "FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL"
@@ -28,7 +31,10 @@ MESSAGE = MARKER + TOOL.fingerprint + b"body"
 
 
 @pytest.fixture
-def registry(environ: dict[str, str]) -> Iterator[SmallRegistry]:
+def registry(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallRegistry]:
+    """One whose answers are waited for, as the machine may be busy."""
+    monkeypatch.setattr(schema_ids, "_FIRST_LOOK_UP_SECONDS", 100.0)
+    environ["FLOWISE_TELEMETRY_SCHEMA_REGISTRY_TIMEOUT_SECONDS"] = "60"
     pytest.importorskip("authlib", reason="needs the extra registry")
     with small_registry() as served:
         environ[URL] = served.url
@@ -57,6 +63,7 @@ def test_values_begin_with_the_id_of_their_schema(
     telemetry = make_telemetry()
     for event in (tool_created(), prediction_sent(), tool_created(1)):
         telemetry.send_telemetry(event)
+    assert telemetry.flush(100.0)
     telemetry.close()
     numbers = {schema: number for number, schema in enumerate(catalog(), 1)}
     expected = ["tool_created", "tool_created", "prediction_sent", "stream_state"]
@@ -74,6 +81,7 @@ def test_what_is_not_registered_is_sent_by_its_fingerprint(
     telemetry = make_telemetry()
     for event in (tool_created(), prediction_sent(), prediction_sent()):
         telemetry.send_telemetry(event)
+    assert telemetry.flush(100.0)
     telemetry.close()
     assert framings(broker) == [b"\x00\x00\x00\x00\x01", MARKER, MARKER, MARKER]
     (line,) = [each for each in caplog.messages if "registry" in each]
@@ -94,6 +102,7 @@ def test_no_fault_costs_an_event(
     telemetry = make_telemetry()
     for number in range(50):
         telemetry.send_telemetry(tool_created(number))
+    assert telemetry.flush(100.0)
     telemetry.close()
     assert framings(broker) == [MARKER] * 51
     assert (telemetry.stats().sent, telemetry.stats().dropped) == (50, {})
@@ -136,6 +145,7 @@ def test_wrong_settings_cost_no_event_and_are_told_at_once_where_it_is_strict(
         Telemetry(app_version="3.0.1", environ=environ, strict=True)
     telemetry = make_telemetry()
     telemetry.send_telemetry(tool_created())
+    assert telemetry.flush(100.0)
     telemetry.close()
     assert framings(broker) == [MARKER] * 2
     assert "must be http://host:port" in caplog.text
@@ -250,3 +260,23 @@ def test_nothing_is_asked_while_telemetry_is_off(
     telemetry.send_telemetry(tool_created())
     telemetry.close()
     assert registry.asked == []
+
+
+def test_events_of_ones_own_have_ids_too(
+    make_telemetry: MakeTelemetry, broker: InMemoryBroker, registry: SmallRegistry, tmp_path: Path
+) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    own_folder.write(folder)
+    own = read_own_events(folder)
+    register(registry, *own.catalog)
+    document = {"event": "thing_made", "properties": {"kind": "ONE", "isNew": True, "points": [], "label": None}}
+    telemetry = make_telemetry(schemas=folder)
+    telemetry.send_telemetry(event_from_json(document, schemas=own.catalog))
+    assert telemetry.flush(100.0)
+    telemetry.close()
+    values = [record.value or b"" for record in all_records(broker)]
+    assert telemetry.stats().sent == 1
+    assert {value[:1] for value in values} == {b"\x00"}
+    number = next(at for at, schema in enumerate(own.catalog, 1) if schema.event == "thing_made")
+    assert number in {int.from_bytes(value[1:5], "big") for value in values}, "the stream's counts are there too"

@@ -37,6 +37,11 @@ class RegistrySettings:
     def __post_init__(self) -> None:
         for part in self.url.split(","):
             _check(part.strip())
+        if not 0 < self.timeout_seconds < float("inf"):
+            raise ConfigurationError(
+                "the schema registry's timeout_seconds (SCHEMA_REGISTRY_TIMEOUT_SECONDS) must be over 0",
+                argument="timeout_seconds",
+            )
         if self.user_info is not None and ":" not in self.user_info:
             raise ConfigurationError(
                 "the schema registry's user_info (SCHEMA_REGISTRY_USER_INFO) must be user:password",
@@ -91,12 +96,12 @@ class RegistrySettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], prefix: str = "FLOWISE_TELEMETRY_") -> RegistrySettings | None:
-        """Read ``<prefix>SCHEMA_REGISTRY_URL`` and, beside it, ``_USER_INFO`` and ``_SSL_…``; None without a URL.
+        """Read ``<prefix>SCHEMA_REGISTRY_URL`` and the other settings of that prefix; None without a URL.
 
         Raises ``ConfigurationError``, also for a variable of that prefix that is no setting.
         """
         marker = prefix + _PREFIX
-        known = {spec.name for spec in fields(cls)} - {"timeout_seconds"}
+        known = {spec.name for spec in fields(cls)}
         chosen: dict[str, Any] = {}
         for variable, text in environ.items():
             if variable.startswith(marker) and text.strip():
@@ -104,8 +109,15 @@ class RegistrySettings:
                 if name not in known:
                     there = ", ".join(sorted(each.upper() for each in known))
                     raise ConfigurationError(f"{variable} is no setting; after {marker} there may be: {there}")
-                chosen[name] = text.strip()
+                chosen[name] = _seconds(variable, text) if name == "timeout_seconds" else text.strip()
         return cls(**chosen) if "url" in chosen else None
+
+
+def _seconds(variable: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(f"{variable} must be a number of seconds") from None
 
 
 def _masked(url: str) -> str:

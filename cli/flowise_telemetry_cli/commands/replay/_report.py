@@ -19,6 +19,7 @@ from flowise_telemetry_transport import TopicPartition
 __all__ = [
     "missing_verdict",
     "plan_verdict",
+    "refused_verdict",
     "report",
     "report_plan",
     "verdict",
@@ -86,11 +87,8 @@ def verdict(result: ReplayResult, *, allow_missing: bool, mend: str) -> int:
     for line in wrong:
         echo(f"error: the offsets do not add up: {line}", err=True)
     incomplete = missing_verdict(result.missing, result.held_back, allow_missing=allow_missing)
-    status = FAILED if wrong else incomplete
-    if refused := result.dead["refused"]:
-        what = f"{refused:,} events are refused by a rule of the sink and left out"
-        echo(f"error: incomplete: {what}: mend the rule, then start the replay again", err=True)
-        status = status or INCOMPLETE
+    refused = refused_verdict(result.refused)
+    status = FAILED if wrong else incomplete or refused
     if result.incomplete is not None:
         echo(f"error: incomplete: {result.incomplete}: {mend}", err=True)
         status = status or INCOMPLETE
@@ -109,6 +107,16 @@ def missing_verdict(missing: _Ranges, held_back: _Ranges, *, allow_missing: bool
     for text, mend in lines:
         echo(f"note: {text}" if allow_missing else f"error: incomplete: {text}{mend}", err=True)
     return INCOMPLETE if lines and not allow_missing else DONE
+
+
+def refused_verdict(refused: _Ranges) -> int:
+    """Return the exit status; say on stderr how many events the sink refused, and where they are."""
+    count = sum(last - first for ranges in refused.values() for first, last in ranges)
+    if not count:
+        return DONE
+    what = f"{count:,} events are refused by a rule of the sink and left out, by partition {ranges_text(refused)}"
+    echo(f"error: incomplete: {what}: mend the rule, then start the replay again", err=True)
+    return INCOMPLETE
 
 
 def report_plan(plan: ReplayPlan, *, as_json: bool) -> None:
@@ -199,6 +207,7 @@ def _document(result: ReplayResult) -> dict[str, Any]:
                 "gaps": part.gaps,
                 "missing": part.missing,
                 **({"held_back": [part.held_back]} if part.held_back else {}),
+                **({"refused": part.refused} if part.refused else {}),
             }
             for tp, part in sorted(result.partitions.items())
         },

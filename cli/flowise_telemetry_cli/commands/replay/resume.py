@@ -13,7 +13,7 @@ from flowise_telemetry_cli.commands.replay._options import (
     sink_option,
     workers_option,
 )
-from flowise_telemetry_cli.commands.replay._report import missing_verdict
+from flowise_telemetry_cli.commands.replay._report import missing_verdict, refused_verdict
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import connection_options, kafka_settings, schemas_option, umask_option
 from flowise_telemetry_cli.output.safe import echo
@@ -67,7 +67,8 @@ def resume(
     if run.finished:
         echo(f"replay {run.id} is finished: nothing is left to do", err=True)
         held_back = {tp: [pair] for tp, pair in run.resolved.held_back.items()}
-        return missing_verdict(run.resolved.missing, held_back, allow_missing=allow_missing)
+        status = missing_verdict(run.resolved.missing, held_back, allow_missing=allow_missing)
+        return status or refused_verdict(run.resolved.refused)
     job = Job(
         sink_url=sink,
         request=run.request,

@@ -1,0 +1,133 @@
+"""``gateway`` as a process: what it took in is on the topic, whatever becomes of it and of the brokers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowise_telemetry_schemas import catalog, codec
+from flowise_telemetry_transport import open_reader
+from flowise_telemetry_transport.gateway.wire import CONTENT_TYPE, WireRecord, encode_batch
+from tests.cli.in_process import run_command
+from tests.cli.program import start
+from tests.gateway.conftest import KEY, tool
+from tests.producer.samples import is_control
+from tests.services.kafka import KafkaService
+
+NOWHERE = "127.0.0.1:1"
+
+
+@contextmanager
+def gateway(folder: Path, *options: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run one until the end of the context; yield its process and its port."""
+    environ = {"FLOWISE_TELEMETRY_GATEWAY_KEYS": KEY, **variables}
+    process = start("gateway", "--address", "127.0.0.1:0", "--json", *options, folder=folder, env=environ)
+    assert process.stderr is not None
+    try:
+        said = ""
+        while (match := re.search(r"serving http://127\.0\.0\.1:(\d+)", said)) is None:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        yield process, int(match[1])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def post(port: int, path: str, body: bytes, **headers: str) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def batch(first: int, events: int) -> bytes:
+    return json.dumps({"api_key": KEY, "batch": [tool(number) for number in range(first, first + events)]}).encode()
+
+
+def values_on(kafka: KafkaService, topic: str, count: int) -> list[bytes]:
+    """The events of the topic, once there are so many."""
+    reader = open_reader(kafka.settings())
+    reader.assign(dict.fromkeys(reader.partitions_of(topic), 0))
+    found: list[bytes] = []
+    while len(found) < count and (polled := reader.poll(timeout_seconds=60.0, max_records=500)):
+        found += [record.value or b"" for record in polled if not is_control(record)]
+    reader.close(timeout_seconds=5.0)
+    return found
+
+
+@pytest.mark.slow  # a kill, and two processes one after the other
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_events_survive_a_kill_without_a_broker_and_records_are_handed_on(
+    kafka: KafkaService, tmp_path: Path, client: str
+) -> None:
+    topic = kafka.new_topic()
+    spool = ("--spool-dir", str(tmp_path / "spool"), "--client", client, "--topic", topic)
+    with gateway(tmp_path, *spool, "--bootstrap-servers", NOWHERE) as (process, port):
+        for number in range(4):
+            assert post(port, "/batch/", batch(10 * number, 10)) == (200, {"status": 1})
+        process.kill()
+    servers = ",".join(kafka.bootstrap_servers)
+    with gateway(tmp_path, *spool, "--bootstrap-servers", servers) as (process, port):
+        assert post(port, "/batch/", batch(30, 20)) == (200, {"status": 1})  # ten of them once more
+        found = values_on(kafka, topic, 60)
+        ids = [codec.decode(value, catalog())[1]["eventId"] for value in found]
+        assert set(ids) == {tool(number)["uuid"] for number in range(50)}
+        sent = encode_batch([WireRecord(b"key", found[0]), WireRecord(b"key", b"no record")])
+        status, answer = post(
+            port, "/v1/records", sent, Authorization=f"Bearer {KEY}", **{"Content-Type": CONTENT_TYPE}
+        )
+        assert (status, answer["accepted"], answer["refused"][0]["reason"]) == (200, 1, "unknown_framing")
+        assert values_on(kafka, topic, 61).count(found[0]) == 2
+        process.terminate()
+        told, _ = process.communicate(timeout=60)
+    assert json.loads(told) | {"accepted": 20, "records": 1, "records_refused": 1, "dropped": 0} == json.loads(told)
+    assert process.returncode == 0
+
+
+def test_a_dry_run_shows_what_would_be_kept_and_needs_no_broker(tmp_path: Path) -> None:
+    with gateway(tmp_path, "--dry-run") as (process, port):
+        document = {"api_key": KEY, "batch": [tool(1), {**tool(2), "event": "sk-live-secret"}]}
+        assert post(port, "/batch/", json.dumps(document).encode())[0] == 200
+        process.terminate()
+        told, logged = process.communicate(timeout=60)
+    *lines, counts = told.splitlines()
+    shown = [json.loads(line) for line in lines]
+    assert {"dropped": "unknown", "message": "is of no event that is known"} in shown
+    (kept,) = (line["properties"] for line in shown if "event" in line)
+    assert (kept["eventId"], kept["toolName"]) == (tool(1)["uuid"], "tool_1")
+    assert json.loads(counts)["unknown_events"] == 1
+    assert "sk-live" not in told + logged
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "status", "told"),
+    [
+        (("--bootstrap-servers", NOWHERE), {}, 2, "there is no project key"),
+        (("--dry-run", "--address", "nowhere"), {"FLOWISE_TELEMETRY_GATEWAY_KEYS": KEY}, 2, "--address"),
+        (("--dry-run", "--tls-key", "key.pem"), {"FLOWISE_TELEMETRY_GATEWAY_KEYS": KEY}, 2, "--tls-key"),
+        (("--dry-run", "--tls-certificate", "a.pem"), {"FLOWISE_TELEMETRY_GATEWAY_KEYS": KEY}, 2, "--tls-certificate"),
+        (("--dry-run", "--keys-file", "none"), {}, 2, "--keys-file: none"),
+        ((), {"FLOWISE_TELEMETRY_GATEWAY_KEYS": KEY}, 2, "BOOTSTRAP_SERVERS"),
+        (("--dry-run",), {"FLOWISE_TELEMETRY_GATEWAY_KEYS": KEY, "DO_NOT_TRACK": "1"}, 3, "telemetry is off"),
+    ],
+)
+def test_a_gateway_that_cannot_work_says_why(
+    tmp_path: Path, options: tuple[str, ...], variables: dict[str, str], status: int, told: str
+) -> None:
+    done = run_command("gateway", "--address", "127.0.0.1:0", *options, folder=tmp_path, env=variables)
+    assert done.status == status
+    assert told in done.stderr
+    assert KEY not in done.stderr
