@@ -59,6 +59,7 @@ _SINKS_OWN = "flowise_telemetry_"  # the beginning of the names of tables that a
 _DATABASES_OWN_TABLES = ("_pkey", "_idx")  # the ends of the names of indexes, which PostgreSQL keeps among the tables
 _DATABASES_OWN_COLUMNS = frozenset({"rowid", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
 _GENERATED = frozenset({"Any", "ClassVar", "Event", "StrEnum"})  # names that the generated module has already
+_ATTRIBUTES = frozenset({"properties", "bool", "dict", "int", "str", "tuple"})  # that its class has, or is annotated by
 _SHARED_TYPES = frozenset({"FlowGraph", "Edge"})  # have one class, which is written by hand
 
 
@@ -223,7 +224,7 @@ def _python_problems(schema: EventSchema, events: Set[str]) -> Iterator[Problem]
         if keyword.iskeyword(name) or name in _GENERATED:
             yield Problem(schema.event, f"no class can be called {name}")
     for field in all_fields(schema.fields):
-        if keyword.iskeyword(field.column) or field.column == "properties":
+        if keyword.iskeyword(field.column) or field.column in _ATTRIBUTES:
             yield Problem(f"{schema.event}: {field.name}", "no attribute of a class can be called so")
 
 

@@ -91,6 +91,7 @@ def test_whatever_a_folder_holds_is_no_error_of_the_program(tmp_path: Path, monk
         ("thing_made", lambda s: s.update(name="Thing"), "the record's name must be the folder's name"),
         ("thing_made", lambda s: add(s, "from", COUNT), "thing_made: from: no attribute of a class can be called so"),
         ("thing_made", lambda s: add(s, "properties", COUNT), "properties: no attribute of a class can be called so"),
+        ("thing_made", lambda s: add(s, "str", COUNT), "thing_made: str: no attribute of a class can be called so"),
         ("thing_made", lambda s: add(s, "kind", {**KIND, "name": "Any"}), "no class can be called Any"),
         ("thing_made", lambda s: add(s, "kind", {**KIND, "name": "ThingMade"}), "redefined named type"),
         (
