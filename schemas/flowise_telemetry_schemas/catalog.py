@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +22,9 @@ __all__ = ["NAMESPACE", "Catalog", "EventSchema", "WriterSchemas", "catalog"]
 
 NAMESPACE = "flowise.telemetry"
 """The namespace of the schemas that this package ships, and of no others."""
+
+
+_VERSION = re.compile(r"v[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +76,7 @@ class EventSchema:
             fields = read_fields(source["fields"], where=event)
             root = Field(name="", kind="record", type_name=f"{source['namespace']}.{source['name']}", fields=fields)
             digest = fingerprint(canonical(dict(source)), "CRC-64-AVRO")
-            wire = parse_schema(_inline_once(root.wire, set()))
+            wire = parse_schema(_inline_once(root.wire, {}, where=event))
         except (KeyError, TypeError, AttributeError, SchemaParseException, UnknownType) as error:
             raise SchemaError(f"{event} v{version}: not a record schema of ours: {error!r}", event=event) from error
         return cls(
@@ -100,19 +104,25 @@ class WriterSchemas(Protocol):
         ...
 
 
-def _inline_once(node: Any, seen: set[str]) -> Any:
-    """Return the schema with each named type defined once and referred to by name after that (Avro 1.12, "Names")."""
+def _inline_once(node: Any, seen: dict[str, Any], *, where: str) -> Any:
+    """Return the schema with each named type defined once and referred to by name after that (Avro 1.12, "Names").
+
+    Raises ``SchemaError`` for two types of one name: the second would be read as the first, and one that holds another
+    of its name as if it held itself, which takes a decoder past the end of its stack.
+    """
     if isinstance(node, list):
-        return [_inline_once(item, seen) for item in node]
+        return [_inline_once(item, seen, where=where) for item in node]
     if not isinstance(node, dict):
         return node
     name = node.get("name")
     if node.get("type") in ("record", "enum"):
-        if name in seen:
+        if seen.setdefault(str(name), node) != node:
+            raise SchemaError(f"{where}: the type {name} is declared twice, and differently", event=where)
+        if seen[str(name)] is not node:
             return name
-        seen.add(str(name))
     return {
-        key: _inline_once(value, seen) if key in ("type", "items", "fields") else value for key, value in node.items()
+        key: _inline_once(value, seen, where=where) if key in ("type", "items", "fields") else value
+        for key, value in node.items()
     }
 
 
@@ -152,11 +162,11 @@ class Catalog:
                 stem, _, suffix = file.name.partition(".")
                 if suffix != "avsc":
                     continue
-                if not (stem.startswith("v") and stem[1:].isdigit()):
+                if not _VERSION.fullmatch(stem):
                     raise SchemaError(f"{event.name}/{file.name}: a schema file is named v1.avsc, v2.avsc, …")
                 try:
                     source = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise SchemaError(f"{event.name}/{file.name}: not JSON: {error}", event=event.name) from error
                 schemas.append(EventSchema.read(event.name, int(stem[1:]), source))
         return cls(tuple(schemas), folder=folder)
@@ -216,12 +226,18 @@ class Catalog:
         raise SchemaError(f"{event} has no version {version}; the latest is {latest.version}", event=event)
 
     def text_beside(self, event: str, name: str) -> str | None:
-        """Return the text of a file beside an event's versions; None if there is none, or the catalog has no folder."""
+        """Return the text of a file beside an event's versions; None if there is none, or the catalog has no folder.
+
+        Raises ``SchemaError`` for what is no text.
+        """
         folder = self._folders.get(event)
         if folder is None:
             return None
         file = folder / event / name
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        try:
+            return file.read_text(encoding="utf-8") if file.is_file() else None
+        except UnicodeDecodeError as error:
+            raise SchemaError(f"{event}/{name} is not UTF-8 text", event=event) from error
 
     def by_fingerprint(self, fingerprint: bytes) -> EventSchema | None:
         """Return the schema of this fingerprint (8 bytes, as in a message), or None."""

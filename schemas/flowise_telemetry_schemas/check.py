@@ -128,14 +128,11 @@ def _is_own_namespace(namespace: object) -> bool:
 
 def _record(source: Mapping[str, Any], where: str) -> Iterator[Problem]:
     yield from _unknown_keys(source, _RECORD_KEYS, where)
-    if not source.get("doc"):
-        yield Problem(where, "doc is missing")
+    yield from _texts(source, ("doc",), where)
     for field in source.get("fields", []):
         path = f"{where}: {field.get('name')}" if ": " not in where else f"{where}.{field.get('name')}"
         yield from _unknown_keys(field, _FIELD_KEYS, path)
-        for key in ("doc", "purpose"):
-            if not field.get(key):
-                yield Problem(path, f"{key} is missing")
+        yield from _texts(field, ("doc", "purpose"), path)
         if type(field.get("disclosure", 1)) is not int or field.get("disclosure", 1) < 1:
             yield Problem(path, "disclosure must be a number from 1")
         elif field.get("disclosure", 1) > 1 and "default" not in field:
@@ -187,7 +184,7 @@ def _holds(declared: Mapping[str, Any], path: str, *, nullable: bool) -> Iterato
     holds = declared.get("holds")
     if holds is None:
         return
-    if holds not in HOLDS:
+    if not isinstance(holds, str) or holds not in HOLDS:
         yield Problem(path, f"holds must be one of {', '.join(HOLDS)}")
     elif holds == "functionName" and not nullable:
         yield Problem(path, "a functionName must be nullable, as it may be withheld")
@@ -206,6 +203,14 @@ def _pattern(pattern: object, max_length: object, path: str) -> Iterator[Problem
     for text in FORBIDDEN_TEXT:
         if fits.takes(text) and len(text) <= (max_length if isinstance(max_length, int) else 0):
             yield Problem(path, f"the pattern lets in text such as {text!r}")
+
+
+def _texts(declared: Mapping[str, Any], keys: tuple[str, ...], path: str) -> Iterator[Problem]:
+    for key in keys:
+        if not declared.get(key):
+            yield Problem(path, f"{key} is missing")
+        elif not isinstance(declared[key], str):
+            yield Problem(path, f"{key} must be a text")
 
 
 def _unknown_keys(declared: Mapping[str, Any], known: set[str], path: str) -> Iterator[Problem]:

@@ -113,10 +113,10 @@ def all_fields(fields: Iterable[Field]) -> Iterator[Field]:
 
 def read_fields(fields: Sequence[Mapping[str, Any]], *, where: str) -> tuple[Field, ...]:
     """Read the fields of a record schema, in order. Raises ``SchemaError`` for a type that the contract forbids."""
-    return tuple(_read_field(field, where=where) for field in fields)
+    return tuple(_read_field(field, where=where, envelope=ENVELOPE_FIELDS) for field in fields)
 
 
-def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
+def _read_field(field: Mapping[str, Any], *, where: str, envelope: Sequence[str] = ()) -> Field:
     name = field["name"]
     if not isinstance(name, str):
         raise SchemaError(f"{where}: the name of a field must be a string")
@@ -129,7 +129,7 @@ def _read_field(field: Mapping[str, Any], *, where: str) -> Field:
             raise SchemaError(f"{where}.{name}: a union may hold null and one primitive, in this order", field=name)
         avro_type, nullable = branches[0], True
     read = _read_type(avro_type, where=f"{where}.{name}")
-    if name in ENVELOPE_FIELDS:
+    if name in envelope:
         read["holds"] = None  # made by the producer itself
     return Field(
         name=name,
@@ -175,7 +175,8 @@ def _read_type(avro_type: str | Mapping[str, Any], *, where: str) -> dict[str, A
         case "record", None:
             return {
                 "kind": "record",
-                "fields": read_fields(declared["fields"], where=where),
+                # One that is called as a field of the envelope is none of it: whatever it holds is the app's.
+                "fields": tuple(_read_field(field, where=where) for field in declared["fields"]),
                 **_named(declared),
             }
         case other, logical:

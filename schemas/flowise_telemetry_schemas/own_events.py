@@ -56,7 +56,10 @@ _ARGUMENT = "schemas"
 _EVENT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")
 _MAX_NAME_CHARACTERS = 40
 _SINKS_OWN = "flowise_telemetry_"  # the beginning of the names of tables that are no event's
+_DATABASES_OWN_TABLES = ("_pkey", "_idx")  # the ends of the names of indexes, which PostgreSQL keeps among the tables
+_DATABASES_OWN_COLUMNS = frozenset({"rowid", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
 _GENERATED = frozenset({"Any", "ClassVar", "Event", "StrEnum"})  # names that the generated module has already
+_ATTRIBUTES = frozenset({"properties", "bool", "dict", "int", "str", "tuple"})  # that its class has, or is annotated by
 _SHARED_TYPES = frozenset({"FlowGraph", "Edge"})  # have one class, which is written by hand
 
 
@@ -129,6 +132,9 @@ def read_own_events(place: Place) -> OwnEvents:
         raise ConfigurationError(f"{shown}: {NODE_TYPES_FILE}: {error.message}", argument=_ARGUMENT) from error
     except SchemaError as error:
         raise ConfigurationError(f"{shown}: {error.message}", argument=_ARGUMENT) from error
+    except Exception as error:  # JSON of any shape may stand where a schema should: it is no reason for an app to end
+        reason = f"cannot be read ({type(error).__name__}): run schemas check on it"
+        raise ConfigurationError(f"{shown}: {reason}", argument=_ARGUMENT) from error
     if not schemas.names:
         raise ConfigurationError(f"{shown} holds no <event>/v1.avsc", argument=_ARGUMENT)
     if found:
@@ -184,6 +190,12 @@ def _event_problems(schemas: Catalog, event: str) -> Iterator[Problem]:
     if not _EVENT_NAME.fullmatch(event) or len(event) > _MAX_NAME_CHARACTERS or event.startswith(_SINKS_OWN):
         limits = f"of at most {_MAX_NAME_CHARACTERS} characters, and does not begin with {_SINKS_OWN}"
         yield Problem(event, f"an event's name is snake_case, {limits}")
+    if event.endswith(_DATABASES_OWN_TABLES):
+        ends = " or ".join(_DATABASES_OWN_TABLES)
+        yield Problem(event, f"an event's name does not end with {ends}: PostgreSQL calls indexes so")
+    for field in newest.fields:
+        if field.column in _DATABASES_OWN_COLUMNS:
+            yield Problem(f"{event}: {field.name}", "databases have a column of this name in every table")
     with contextlib.suppress(SchemaError):  # without terms, which is told apart
         if isinstance(terms_of(schemas, event).expires, str):
             yield Problem(event, "expires must be a day: a release is one of flowise-telemetry, not of your app")
@@ -212,7 +224,7 @@ def _python_problems(schema: EventSchema, events: Set[str]) -> Iterator[Problem]
         if keyword.iskeyword(name) or name in _GENERATED:
             yield Problem(schema.event, f"no class can be called {name}")
     for field in all_fields(schema.fields):
-        if keyword.iskeyword(field.column) or field.column == "properties":
+        if keyword.iskeyword(field.column) or field.column in _ATTRIBUTES:
             yield Problem(f"{schema.event}: {field.name}", "no attribute of a class can be called so")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from flowise_telemetry_schemas.catalog import Catalog, EventSchema
 from flowise_telemetry_schemas.errors import DecodeError, SchemaError
-from flowise_telemetry_schemas.field import all_fields
+from flowise_telemetry_schemas.field import Field, all_fields
 from flowise_telemetry_schemas.printable import printable
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ NEWER = 0
 
 _MAX_BYTES = 1_048_576  # of a schema's text; ours have less than a hundredth of that
 _MAX_IDS = 10_000
+_MAX_NEWER = 1_000  # versions of our events, in the life of a process
+_MAX_FIELDS = 2_000  # at all depths; ours have less than a fiftieth of that
 _ASK_AGAIN_SECONDS = 60.0  # for an id that the registry did not know: anyone may write one, or it comes late
 _NAME_CHARACTERS = 100
 
@@ -82,6 +84,8 @@ class RegisteredSchemas:
                 self._refused[schema_id] = (why, self._clock() + _ASK_AGAIN_SECONDS)
             else:
                 self._refused.pop(schema_id, None)
+                if len(self._found) >= _MAX_IDS:  # a registry may take any id for the same schema
+                    self._found.clear()
                 self._found[schema_id] = schema
                 return schema
         raise DecodeError(why, reason="unknown_schema", schema=str(schema_id))
@@ -116,11 +120,27 @@ class RegisteredSchemas:
         except Exception as error:  # anyone may register anything, such as what is nested a thousand times
             what = type(error).__name__
             raise SchemaError(f"the registry's schema of {event} cannot be read: {what}", event=event) from error
-        if any(field.kind == "record" and not field.fields for field in all_fields(schema.fields)):
-            # Items of no bytes: a few bytes of a record would say a billion of them.
-            raise SchemaError(f"the registry's schema of {event} has a record without fields", event=event)
+        why = _unfit(schema.fields)
+        if why is not None:
+            raise SchemaError(f"the registry's schema of {event} {why}", event=event)
         known = self._catalog.by_fingerprint(schema.fingerprint) or self._newer.get(schema.fingerprint)
         if known is not None:
             return known
+        if len(self._newer) >= _MAX_NEWER:
+            raise SchemaError(f"the registry has handed out {_MAX_NEWER:,} newer versions already", event=event)
         self._newer[schema.fingerprint] = schema
         return schema
+
+
+def _unfit(fields: tuple[Field, ...]) -> str | None:
+    """Return why a schema with these fields must not reach a decoder; None if it may."""
+    below = [*all_fields(fields)]
+    records = [fields, *(field.fields for field in below if field.kind == "record")]
+    if not all(records):
+        # Items of no bytes: a few bytes of a record would say a billion of them.
+        return "has a record without fields"
+    if len(below) > _MAX_FIELDS:
+        return f"has over {_MAX_FIELDS:,} fields"
+    if any(len({field.name for field in record}) < len(record) for record in records):
+        return "has a field twice"  # of which one decoder takes the first, another the last
+    return None

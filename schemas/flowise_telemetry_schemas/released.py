@@ -42,14 +42,17 @@ def read_list(folder: Traversable | Path) -> dict[str, Released]:
     Raises ``SchemaError`` for a list that is none.
     """
     file = folder / RELEASED_FILE
-    return parse_list(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    try:
+        return parse_list(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{RELEASED_FILE} is not UTF-8 text") from error
 
 
 def parse_list(text: str) -> dict[str, Released]:
     """Return the list in the text of its file. Raises ``SchemaError`` for one that is none."""
     try:
         return {name: Released(**line) for name, line in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise SchemaError(f"{RELEASED_FILE} is not a list of released files: {error}") from error
 
 

@@ -54,7 +54,7 @@ def read_terms(text: str, *, event: str) -> EventTerms:
 
     try:
         given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SchemaError(f"{event}/{TERMS_FILE}: not TOML: {error}", event=event) from error
     unknown = given.keys() - {*_TEXTS, "expires"}
     if unknown:

@@ -28,10 +28,15 @@ from flowise_telemetry_transport import InMemoryBroker, TopicPartition
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.consent.test_notice import Terminal
 from tests.producer.samples import ID, tool_created
-from tests.schemas.own_folder import KIND, TERMS, add, write
+from tests.schemas.own_folder import KIND, TERMS, Source, add, write
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "flowise_3_1" / "events"
 NOW_MS = 1_790_000_000_000
+OTHER_ID = "1e0f0a0b-1c2d-4e3f-8a9b-0123456789ab"
+IDENTIFIER = {
+    "type": "string", "logicalType": "uuid", "maxLength": 36,
+    "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+}  # fmt: skip
 THING = {"kind": "ONE", "isNew": True, "points": [{"x": 1, "y": 2}], "label": "abc"}
 
 
@@ -77,6 +82,30 @@ def test_they_are_encoded_as_the_codec_does(own: OwnEvents) -> None:
         schema, record = ours.record(event, 7, NOW_MS)
         record["eventId"] = encoded.event_id
         assert (encoded.value, list(encoded.withheld)) == (codec.encode(schema, record), [])
+
+
+def test_every_id_is_hashed_whatever_its_field_is_called(folder: Path) -> None:
+    ids = ("eventId", "instanceId", "streamId", "flowId")
+    fields = [
+        {"name": name, "type": IDENTIFIER, "doc": "d", "purpose": "p", "classification": "identifier"} for name in ids
+    ]
+    inner = {"type": "record", "name": "Inner", "doc": "d", "fields": fields}
+
+    def change(source: Source) -> None:
+        add(source, "flows", {"type": "array", "maxItems": 2, "items": IDENTIFIER})
+        add(source, "inner", inner)
+        add(source, "others", {"type": "array", "maxItems": 2, "items": {**inner, "name": "Other"}})
+
+    write(folder, "flow_made", change)
+    own = read_own_events(later(folder))
+    one = dict.fromkeys(ids, ID)
+    made = {"event": "flow_made", "properties": {"flows": [ID], "inner": one, "others": [one, one]}}
+    event = event_from_json(made, schemas=own.catalog)
+    for content, kept in ((Content(), True), (Content(hash_ids=True), False)):
+        encoder = Encoder("3.1.0", InstanceId(b"secret"), OTHER_ID, content, schemas=own.catalog)
+        for encoded in (encoder.encode(event, 0, NOW_MS), encoder.encode(event, 1, NOW_MS)):
+            record = json.dumps(codec.decode(encoded.value, own.catalog)[1])
+            assert record.count(ID) == (13 if kept else 0), record
 
 
 def test_they_have_their_short_cut() -> None:

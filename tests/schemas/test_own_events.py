@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from flowise_telemetry_schemas import ConfigurationError, SchemaError, ValidationError, catalog, event_from_json
+from flowise_telemetry_schemas import (
+    ConfigurationError,
+    SchemaError,
+    ValidationError,
+    catalog,
+    event_from_json,
+    own_events,
+)
 from flowise_telemetry_schemas.class_text import own_event_classes
 from flowise_telemetry_schemas.example_event import example_of
 from flowise_telemetry_schemas.json_mapping import event_to_json
@@ -40,6 +47,39 @@ def test_the_catalog_has_both_and_the_shipped_one_stays_as_it_is(own: OwnEvents)
         own.catalog.joined(own.schemas)
 
 
+DAMAGED: dict[str, tuple[str, bytes, str]] = {
+    "a version in another script": ("thing_made/v\u00b2.avsc", b"{}", "a schema file is named v1.avsc, v2.avsc, "),
+    "a version that is written twice": ("thing_made/v01.avsc", b"{}", "a schema file is named v1.avsc, v2.avsc, "),
+    "JSON without end": ("thing_made/v1.avsc", b"[" * 100_000, "thing_made/v1.avsc: not JSON: "),
+    "TOML without end": ("thing_made/event.toml", b"a = " + b"[" * 100_000, "event.toml: not TOML: "),
+    "TOML in another encoding": ("thing_made/event.toml", b"\xff", "event.toml is not UTF-8 text"),
+    "a list without end": ("released.json", b"[" * 100_000, "released.json is not a list of released files: "),
+    "a list in another encoding": ("released.json", b"\xff", "released.json is not UTF-8 text"),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_a_damaged_file_is_one_line(tmp_path: Path, damaged: str) -> None:
+    name, content, said = DAMAGED[damaged]
+    write(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        read_own_events(tmp_path)
+    assert said in caught.value.message
+    assert (caught.value.argument, "\n" in caught.value.message) == ("schemas", False)
+
+
+def test_whatever_a_folder_holds_is_no_error_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path)
+
+    def fail(_: object) -> None:
+        raise KeyError("a shape that nobody thought of")
+
+    monkeypatch.setattr(own_events, "problems", fail)
+    with pytest.raises(ConfigurationError, match=r"cannot be read \(KeyError\): run schemas check on it"):
+        read_own_events(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("event", "change", "said"),
     [
@@ -51,6 +91,7 @@ def test_the_catalog_has_both_and_the_shipped_one_stays_as_it_is(own: OwnEvents)
         ("thing_made", lambda s: s.update(name="Thing"), "the record's name must be the folder's name"),
         ("thing_made", lambda s: add(s, "from", COUNT), "thing_made: from: no attribute of a class can be called so"),
         ("thing_made", lambda s: add(s, "properties", COUNT), "properties: no attribute of a class can be called so"),
+        ("thing_made", lambda s: add(s, "str", COUNT), "thing_made: str: no attribute of a class can be called so"),
         ("thing_made", lambda s: add(s, "kind", {**KIND, "name": "Any"}), "no class can be called Any"),
         ("thing_made", lambda s: add(s, "kind", {**KIND, "name": "ThingMade"}), "redefined named type"),
         (
@@ -60,6 +101,18 @@ def test_the_catalog_has_both_and_the_shipped_one_stays_as_it_is(own: OwnEvents)
         ),
         ("thing_made", lambda s: add(s, "md5", COUNT), "stream_state could not name md5"),
         ("thing_made", lambda s: add(s, "free", "string"), "thing_made v1: free: a string needs pattern"),
+        ("thing_made", lambda s: add(s, "xmin", COUNT), "thing_made: xmin: databases have a column of this name in"),
+        ("thing_made", lambda s: add(s, "rowid", COUNT), "thing_made: rowid: databases have a column of this name in"),
+        ("tool_created_pkey", lambda s: None, "does not end with _pkey or _idx: PostgreSQL calls indexes so"),
+        ("a_occurred_at_idx", lambda s: None, "does not end with _pkey or _idx: PostgreSQL calls indexes so"),
+        ("thing_made", lambda s: add(s, "a", COUNT, doc=3), "thing_made v1: a: doc must be a text"),
+        ("thing_made", lambda s: add(s, "a", COUNT, purpose=["p"]), "thing_made v1: a: purpose must be a text"),
+        ("thing_made", lambda s: s.update(doc={"a": 1}), "thing_made v1: doc must be a text"),
+        (
+            "thing_made",
+            lambda s: add(s, "a", {"type": "string", "pattern": "^[a-z]{2}$", "maxLength": 2, "holds": ["version"]}),
+            "thing_made v1: a: holds must be one of",
+        ),
         ("event", lambda s: None, "no class can be called Event"),
         ("flowise_telemetry_streams", lambda s: None, "and does not begin with flowise_telemetry_"),
         ("a_b", lambda s: None, None),

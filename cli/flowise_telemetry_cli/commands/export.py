@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from flowise_telemetry_cli.commands._unknown import unknown_tables, warn_of
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import json_option, schemas_option, umask_option
@@ -80,6 +81,8 @@ def export(
             control=RunControl(stop=stop),
             on_report=display.show,
         )
+        unknown = () if events or result.incomplete is not None else unknown_tables(source)
+    warn_of(unknown, "nothing was exported of")
     if result.incomplete is not None:
         echo(f"error: incomplete: {result.incomplete}: nothing was left in {out}; run it again", err=True)
         return INCOMPLETE

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import click
 
+from flowise_telemetry_cli.commands._unknown import unknown_tables, warn_of
 from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.invocation import Invocation, pass_invocation
 from flowise_telemetry_cli.options import json_option, schemas_option, umask_option
@@ -38,7 +39,8 @@ def prune(invocation: Invocation, *, sink: str, before: str, dry_run: bool, as_j
     """Remove the events that occurred before a time, in small steps beside consumers and readers.
 
     Consumers and replays go on as before; a replay of old offsets brings the events back. After a stop, start it again.
-    A Delta lake frees the space with a compact a week later.
+    A Delta lake frees the space with a compact a week later. Tables of events that --schemas does not name stay as they
+    are, and a warning names them.
 
     \b
     Example:
@@ -51,15 +53,25 @@ def prune(invocation: Invocation, *, sink: str, before: str, dry_run: bool, as_j
         if not isinstance(target, Prunable):
             raise no_pruning(target)
         removed, stopped = removed_by(target.prune(before_ms, dry_run=dry_run), "events before that time")
+        unknown = () if stopped else unknown_tables(target)
     done = "would be removed" if dry_run else "removed"
     if as_json:
         counts = dict(sorted(removed.items()))
         echo(
-            json.dumps({"before": time_text(before_ms), "dry_run": dry_run, "complete": not stopped, "removed": counts})
+            json.dumps(
+                {
+                    "before": time_text(before_ms),
+                    "dry_run": dry_run,
+                    "complete": not stopped,
+                    "removed": counts,
+                    "unknown_tables": list(unknown),
+                }
+            )
         )
     elif removed:
         echo(table(("event", done), sorted(removed.items())))
     echo(f"{target.url}: {removed.total():,} events before {time_text(before_ms)} {done}", err=True)
+    warn_of(unknown, "nothing was removed from")
     if stopped:
         echo("error: incomplete: stopped before the end; start it again", err=True)
     return INCOMPLETE if stopped else DONE

@@ -143,6 +143,7 @@ def look_up_with(settings: ProducerSettings, schemas: Catalog | None = None) -> 
     def look_up() -> Found:
         with lifecycle.loading():  # importing the client takes half a second, in which locks of modules are held
             from flowise_telemetry_schemas.catalog import catalog
+            from flowise_telemetry_transport.errors import TransportError
             from flowise_telemetry_transport.schema_registry.registry import Registry
             from flowise_telemetry_transport.schema_registry.settings import RegistrySettings
             from flowise_telemetry_transport.schema_registry.subjects import schema_json, subject_of
@@ -154,13 +155,22 @@ def look_up_with(settings: ProducerSettings, schemas: Catalog | None = None) -> 
             registry.connect()
         ids: dict[bytes, int] = {}
         missing: str | None = None
+        faulty = set[str]()
         lifecycle.connecting(registry)
         try:
             for schema in schemas or catalog():
+                subject = subject_of(settings.topic, schema)
+                if subject in faulty:
+                    continue
                 try:
-                    ids[schema.fingerprint] = registry.id_of(subject_of(settings.topic, schema), schema_json(schema))
+                    ids[schema.fingerprint] = registry.id_of(subject, schema_json(schema))
                 except SchemaError as error:
                     missing = missing or f"{error.message}: register it with flowise-telemetry schemas register"
+                except TransportError as error:
+                    faulty.add(subject)
+                    missing = error.message
+                    if len(faulty) > 1:  # not of one subject: the rest is asked for in a minute
+                        break
                 lifecycle.connected(registry)
         finally:
             lifecycle.connected(registry)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import sys
+import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from flowise_telemetry_schemas import catalog
+from flowise_telemetry_schemas.own_events import GROUP, read_own_events
 from tests.cli.in_process import run_command
+from tests.consumer.sinks.roles import open_readable
 from tests.schemas.own_folder import KIND, NAMESPACE, TERMS, add, write
 
 OWN = {"FLOWISE_TELEMETRY_SCHEMAS": "own"}
@@ -70,6 +76,30 @@ def test_generate_writes_what_its_check_finds_up_to_date(folder: Path) -> None:
     assert (nothing.status, "name the FOLDER of your events" in nothing.stderr) == (2, True)
 
 
+def test_a_release_is_listed_in_the_folder_of_an_entry_point(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "own" / "__init__.py").touch()
+    (folder / "own").rename(folder / "own_of_a_package")
+
+    def install(package: str, place: Path) -> None:
+        monkeypatch.delitem(sys.modules, package, raising=False)
+        monkeypatch.syspath_prepend(str(place))
+        points = importlib.metadata.EntryPoints([importlib.metadata.EntryPoint("my_app", package, GROUP)])
+        monkeypatch.setattr(importlib.metadata, "entry_points", points.select)
+
+    install("own_of_a_package", folder)
+    command = ("schemas", "generate", "--schemas", "entry-point:my_app", "--out", "things.py", "--release", "2.0.0")
+    assert run_command(*command, folder=folder).status == 0
+    listed = json.loads((folder / "own_of_a_package" / "released.json").read_text())
+    assert listed["thing_made/v1.avsc"]["release"] == "2.0.0"
+    packed = folder / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("__init__.py", "thing_made/v1.avsc", "thing_made/event.toml"):
+            archive.write(folder / "own_of_a_package" / name, f"own_in_a_zip/{name}")
+    install("own_in_a_zip", packed)
+    refused = run_command(*command, folder=folder)
+    assert (refused.status, "name their folder, not entry-point:my_app" in refused.stderr) == (2, True)
+
+
 def test_they_are_shown_beside_the_shipped_ones(folder: Path) -> None:
     (shown,) = run_command("preview", "thing_made", "--schemas", "own", "--json", folder=folder).stdout.splitlines()
     document = json.loads(shown)
@@ -79,6 +109,22 @@ def test_they_are_shown_beside_the_shipped_ones(folder: Path) -> None:
     assert {json.loads(line)["event"] for line in listed} == {*catalog().names, "thing_made"}
     pages = run_command("schemas", "docs", "--schemas", "own", "--format", "json", folder=folder).stdout.splitlines()
     assert {json.loads(page)["event"] for page in pages} == {*catalog().names, "thing_made"}
+
+
+def test_what_is_left_alone_for_want_of_its_schema_is_named(folder: Path) -> None:
+    with closing(open_readable(f"sqlite:///{folder}/a.db")) as sink:
+        sink.prepare(read_own_events(folder / "own").catalog)
+    pruning = ("prune", "--sink", "sqlite:///a.db", "--before", "2023-12-01", "--json")
+    exporting = ("export", "--sink", "sqlite:///a.db", "--overwrite", "--out", "files")
+    for command, left in ((pruning, "nothing was removed from"), (exporting, "nothing was exported of")):
+        without = run_command(*command, folder=folder)
+        line = f"warning: {left} thing_made, as no schema here is of them: name the folder of these events, --schemas"
+        assert (without.status, without.errors.count(line)) == (0, 1), without.stderr
+        told = run_command(*command, folder=folder, env=OWN)
+        assert (told.status, "warning: " in told.stderr) == (0, False), told.stderr
+    assert json.loads(run_command(*pruning, folder=folder).stdout)["unknown_tables"] == ["thing_made"]
+    chosen = run_command(*exporting, "--event", "tool_created", folder=folder)
+    assert (chosen.status, "warning: " in chosen.stderr) == (0, False), chosen.stderr
 
 
 def test_diff_looks_at_what_the_check_refuses(folder: Path) -> None:

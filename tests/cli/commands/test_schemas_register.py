@@ -96,6 +96,14 @@ def test_check_compares_with_the_registry(registry: SmallRegistry, tmp_path: Pat
     ]
 
 
+def test_a_stricter_setting_of_the_operators_stays(registry: SmallRegistry, tmp_path: Path) -> None:
+    registry.config[SUBJECT] = "FULL_TRANSITIVE"
+    for _ in range(2):
+        assert run(registry, tmp_path, "register").status == 0
+        assert registry.config[SUBJECT] == "FULL_TRANSITIVE"
+    assert run(registry, tmp_path, "check", "--registry").status == 0
+
+
 def test_without_a_registry_it_is_misuse(tmp_path: Path) -> None:
     done = run_command("schemas", "register", folder=tmp_path)
     assert (done.status, done.stderr) == (

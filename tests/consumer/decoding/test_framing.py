@@ -15,6 +15,7 @@ from flowise_telemetry_consumer.decoding.decoder import Decoder
 from flowise_telemetry_consumer.decoding.framing import schema_of
 from flowise_telemetry_schemas import Catalog, EventSchema, catalog
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
+from flowise_telemetry_schemas.errors import DecodeError
 from flowise_telemetry_schemas.wire_format import ID_HEADER, with_id
 from flowise_telemetry_transport.types import Headers
 from tests.consumer.registered import FRAMINGS, MemoryRegistry
@@ -116,6 +117,10 @@ def nested(levels: int) -> str:
     return json.dumps(with_field("int")).replace('"x", "type": "int"', f'"x", "type": {start}"int"{end}')
 
 
+def record_type(namespace: str, of: Any) -> dict[str, Any]:
+    return {"type": "record", "name": "X", "namespace": namespace, "fields": [{"name": "a", "type": of}]}
+
+
 NOTHING = {"type": "record", "name": "Nothing", "fields": []}
 FOREIGN: dict[str, tuple[Any, str]] = {
     "another record": ({"type": "record", "name": "com.example.Order", "fields": []}, "is of com.example.Order, "),
@@ -127,6 +132,17 @@ FOREIGN: dict[str, tuple[Any, str]] = {
     "nested without end": (nested(20_000), "is no record"),
     "nested deeply": (nested(900), ""),
     "items of no bytes": (with_field({"type": "array", "items": NOTHING}), "a record without fields"),
+    # Names that differ by their namespaces alone, which the decoder's schema does not have: a record in itself.
+    "a record in one of its name": (with_field(record_type("a", record_type("b", "int"))), "X is declared twice"),
+    "records in one of their name": (
+        with_field(record_type("a", {"type": "array", "items": record_type("b", "int")})),
+        "X is declared twice",
+    ),
+    "a field twice": (newer("tool_created", {"name": "eventId", "type": "int"}), "has a field twice"),
+    "fields without end": (
+        newer("tool_created", *({"name": f"x{number}", "type": "int"} for number in range(2_000))),
+        "has over 2,000 fields",
+    ),
     "fields that are none": (newer("tool_created", fields=7), "not a record schema of ours"),
     "an enum without symbols": (with_field({"type": "enum", "name": "X"}), "not a record schema of ours"),
 }
@@ -190,6 +206,26 @@ def test_an_id_that_the_registry_learns_is_found_after_a_minute(registry: Memory
     assert Decoder(reading).decode([late]).rows == 0
     now[0] = 60.0
     assert Decoder(reading).decode([late]).rows == 1
+
+
+def test_what_a_registry_hands_out_is_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flowise_telemetry_schemas import registered_schemas
+
+    monkeypatch.setattr(registered_schemas, "_MAX_NEWER", 3)
+    monkeypatch.setattr(registered_schemas, "_MAX_IDS", 5)
+    registry = MemoryRegistry()
+    reading = registered_schemas.RegisteredSchemas(registry, catalog())
+    ids = [registry.add(newer("tool_created", {**STARS, "name": f"stars{number}"})) for number in range(4)]
+    for number in ids[:3]:
+        assert reading.get(number).version == registered_schemas.NEWER
+    with pytest.raises(DecodeError, match="has handed out 3 newer versions already"):
+        reading.get(ids[3])
+    # The same schema under ever new ids is one schema, and ids that are forgotten are asked for again.
+    same = json.dumps(catalog().latest("tool_created").source)
+    found = {reading.get(registry.add(same)) for _ in range(12)}
+    assert found == {catalog().latest("tool_created")}
+    assert len(reading._found) <= 5
+    assert reading.get(ids[0]).version == registered_schemas.NEWER
 
 
 @pytest.mark.parametrize("framing", [name for name in FRAMINGS if name != "a fingerprint"])

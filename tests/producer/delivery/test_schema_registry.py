@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flowise_telemetry import ConfigurationError, Telemetry
+from flowise_telemetry import AssistantCreated, ConfigurationError, Telemetry
 from flowise_telemetry.delivery import schema_ids
 from flowise_telemetry.delivery.schema_ids import Found, SchemaIds
 from flowise_telemetry_schemas import EventSchema, catalog, event_from_json
@@ -21,7 +21,7 @@ from flowise_telemetry_transport.schema_registry.errors import RegistryUnavailab
 from flowise_telemetry_transport.schema_registry.subjects import schema_json, subject_of
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 from tests.producer.conftest import MakeTelemetry
-from tests.producer.samples import prediction_sent, stored_records, tool_created, wait_until
+from tests.producer.samples import ID, prediction_sent, stored_records, tool_created, wait_until
 from tests.schemas import own_folder
 from tests.services.small_registry import GARBAGE, SILENCE, SmallRegistry, small_registry
 
@@ -108,6 +108,33 @@ def test_no_fault_costs_an_event(
     assert (telemetry.stats().sent, telemetry.stats().dropped) == (50, {})
     (line,) = [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert f"the schema registry at {registry.url}" in line.getMessage()
+
+
+@pytest.mark.parametrize(("status", "event"), [(403, "tool_created"), (500, "assistant_created")])
+def test_a_fault_of_one_subject_takes_no_id_from_the_others(
+    make_telemetry: MakeTelemetry,
+    broker: InMemoryBroker,
+    registry: SmallRegistry,
+    status: int,
+    event: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    register(registry, *catalog())
+    answer = registry.answer
+    faulty = subject_of(EVENTS_TOPIC, catalog().latest(event))
+    monkeypatch.setattr(
+        registry, "answer", lambda method, path, body: (status, "") if faulty in path else answer(method, path, body)
+    )
+    telemetry = make_telemetry()
+    for each in (tool_created(), prediction_sent(), AssistantCreated(assistant_id=ID)):
+        telemetry.send_telemetry(each)
+    telemetry.close()
+    bare = [value for record in all_records(broker) if (value := record.value or b"").startswith(MARKER)]
+    assert [value[2:10] for value in bare] == [catalog().latest(event).fingerprint]
+    assert len(all_records(broker)) == 4
+    (line,) = [text for text in caplog.messages if "registry" in text]
+    assert str(status) in line
 
 
 def test_wrong_settings_cost_no_event_and_are_told_at_once_where_it_is_strict(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote
 
 import pytest
 
 from flowise_telemetry_schemas.errors import ConfigurationError, SchemaError
+from flowise_telemetry_transport.schema_registry import answers
 from flowise_telemetry_transport.schema_registry.errors import (
     RegistryConflictError,
     RegistryDeniedError,
@@ -61,7 +65,10 @@ FAULTS: dict[str, tuple[int, type[RegistryError], str]] = {
     "401": (401, RegistryDeniedError, "refuses the login (401): check SCHEMA_REGISTRY_USER_INFO"),
     "403": (403, RegistryDeniedError, "does not permit to ask for schema 7 (403): give the user the right"),
     "404": (404, RegistryUnavailableError, "has no such path (404): check the path in SCHEMA_REGISTRY_URL"),
-    "409": (409, RegistryConflictError, "refuses what is asked for schema 7 (409): "),
+    "405": (405, RegistryUnavailableError, "has no such path (405): check the path in SCHEMA_REGISTRY_URL"),
+    "409": (409, RegistryUnavailableError, "refuses what is asked for schema 7 (409): "),
+    "422": (422, RegistryUnavailableError, "refuses what is asked for schema 7 (422): "),
+    "302": (302, RegistryUnavailableError, "answers with status 302 for schema 7; look at its log"),
     "429": (429, RegistryUnavailableError, "answers with status 429 for schema 7; look at its log"),
     "500": (500, RegistryUnavailableError, "answers with status 500 for schema 7; look at its log"),
     "garbage": (GARBAGE, RegistryUnavailableError, "gave an answer that cannot be read (JSONDecodeError) for schema 7"),
@@ -78,7 +85,61 @@ def test_a_fault_is_one_clear_line(served: SmallRegistry, fault: str) -> None:
     assert type(caught.value).__name__.lstrip("_") in (kind.__name__, "WrongPathError")
     assert caught.value.message.startswith(f"the schema registry at {served.url} {text}")
     assert "\n" not in caught.value.message
-    assert caught.value.retryable is (fault != "409")
+    assert caught.value.retryable, "anyone may write an id: no answer to it may end a consumer"
+    registry.close()
+
+
+@pytest.mark.parametrize("status", [409, 422])
+def test_a_refusal_to_take_a_schema_is_final(served: SmallRegistry, status: int) -> None:
+    served.fault = status
+    registry = client_of(served)
+    with pytest.raises(RegistryConflictError, match=f"refuses what is asked for subject topic-a.B .{status}.: ") as it:
+        registry.register("topic-a.B", SCHEMA)
+    assert not it.value.retryable
+    registry.close()
+
+
+@pytest.mark.parametrize("number", [2**31, 2**32 - 1])
+def test_an_id_beyond_the_ids_of_registries_is_not_asked_for(served: SmallRegistry, number: int) -> None:
+    served.fault = 404  # as Confluent's answers then: the path takes an int
+    with pytest.raises(SchemaError, match=f"does not have schema {number}"):
+        client_of(served).schema_text(number)
+    assert served.asked == []
+
+
+def test_a_client_without_the_look_up_by_guid_ends_nobody(
+    served: SmallRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+    monkeypatch.delattr(SchemaRegistryClient, "get_schema_by_guid")
+    registry = client_of(served)
+    with pytest.raises(SchemaError, match=r"install 2\.11 or later"):
+        registry.schema_text(uuid.UUID(int=7))
+    registry.close()
+
+
+def test_a_schema_that_is_too_large_is_not_read(served: SmallRegistry) -> None:
+    number = served.add(SCHEMA + " " * answers.MAX_ANSWER_BYTES)
+    registry = client_of(served)
+    with pytest.raises(SchemaError, match=f"has schema {number} in over 4,194,304 bytes"):
+        registry.schema_text(number)
+    # Nor does a long list of subjects say that there is no registry.
+    served.has_guids = False
+    served.subjects["a" * answers.MAX_ANSWER_BYTES] = []
+    with pytest.raises(SchemaError, match="cannot look a schema up by its GUID"):
+        registry.schema_text(uuid.UUID(int=7))
+    registry.close()
+
+
+def test_an_answer_that_does_not_end_is_waited_for(served: SmallRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry, number = client_of(served), served.add(SCHEMA)
+    registry.connect()
+    times = iter([0.0, 3 * PATIENT_SECONDS + 1.0])
+    monkeypatch.setattr(answers, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    with pytest.raises(RegistryUnavailableError, match="did not answer within 60 s") as caught:
+        registry.schema_text(number)
+    assert caught.value.retryable
     registry.close()
 
 
@@ -137,6 +198,25 @@ def test_a_login(served: SmallRegistry) -> None:
             with pytest.raises(RegistryDeniedError):
                 registry.schema_text(number)
         registry.close()
+
+
+@pytest.mark.parametrize("password", ["secret1", "s%40e%3Acret1"])
+def test_a_login_in_the_url_works_and_no_log_line_has_it(
+    served: SmallRegistry, password: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    served.user_info, number = f"me:{unquote(password)}", served.add(SCHEMA)
+    url = served.url.replace("//", f"//me:{password}@")
+    for urls in (url, f"{url}, {url}"):
+        registry = Registry(RegistrySettings(url=urls, timeout_seconds=PATIENT_SECONDS))
+        assert registry.schema_text(number) == SCHEMA
+        served.fault = 500
+        with pytest.raises(RegistryUnavailableError) as caught:
+            registry.schema_text(number + 1)
+        served.fault = 0
+        registry.close()
+        assert "cret1" not in f"{caught.value} {registry!r} {caplog.text}"
+    assert "/schemas/ids/" in caplog.text, "the client's library logs its requests"
 
 
 ENVIRON = {"FLOWISE_TELEMETRY_SCHEMA_REGISTRY_URL": "http://a:81/path", "FLOWISE_TELEMETRY_TOPIC": "events"}

@@ -14,6 +14,9 @@ from flowise_telemetry_transport.schema_registry.subjects import schema_json, su
 
 __all__ = ["Registered", "register_schemas", "registry_problems"]
 
+_SUFFICES = (COMPATIBILITY, "FULL_TRANSITIVE")
+"""What a subject may be set to: the second lets pass less than we ask for, which is for its operator to say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registered:
@@ -27,7 +30,7 @@ class Registered:
 
 
 def register_schemas(registry: Registry, catalog: Catalog, topic: str) -> Iterator[Registered]:
-    """Register every version of every event, in order, and have each subject demand ``BACKWARD_TRANSITIVE``.
+    """Register every version of every event, in order, and have each subject demand ``BACKWARD_TRANSITIVE`` at least.
 
     What is there already stays as it is. One that the registry refuses does not keep it from the others. Raises the
     registry's other errors; the same call again goes on where it ended.
@@ -51,7 +54,7 @@ def register_schemas(registry: Registry, catalog: Catalog, topic: str) -> Iterat
 
 
 def _demand(registry: Registry, subject: str) -> None:
-    if registry.compatibility(subject) == COMPATIBILITY:
+    if registry.compatibility(subject) in _SUFFICES:
         return
     try:
         registry.set_compatibility(subject)
@@ -71,7 +74,7 @@ def registry_problems(registry: Registry, catalog: Catalog, topic: str) -> list[
             found.append(Problem(where, _missing(registry, subject, text)))
     for subject in dict.fromkeys(subject_of(topic, schema) for schema in catalog):
         level = registry.compatibility(subject)
-        if level != COMPATIBILITY:
+        if level not in _SUFFICES:
             now = "has no compatibility of its own" if level is None else f"lets pass what is {level}"
             found.append(Problem(subject, f"{now}, and not {COMPATIBILITY} alone; schemas register sets it"))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import uuid
 from collections.abc import Callable
@@ -10,6 +11,11 @@ from typing import Any, TypeVar
 from flowise_telemetry_schemas.errors import ConfigurationError, MissingExtraError, SchemaError
 from flowise_telemetry_schemas.printable import printable
 from flowise_telemetry_schemas.wire_format import SchemaId
+from flowise_telemetry_transport.schema_registry.answers import (
+    MAX_ANSWER_BYTES,
+    AnswerTooLargeError,
+    bound_answers,
+)
 from flowise_telemetry_transport.schema_registry.errors import (
     RegistryConflictError,
     RegistryDeniedError,
@@ -26,7 +32,10 @@ COMPATIBILITY = "BACKWARD_TRANSITIVE"
 """What a subject is set to: the newest version reads the records of all earlier ones."""
 
 _NOT_FOUND_CODES = range(40_400, 40_500)  # 40401 subject, 40402 version, 40403 schema, 40408 setting of a subject
+_MAX_ID = 2**31 - 1  # ids are ints of Java
 _REASON_CHARACTERS = 300
+
+_WHOLE_ANSWER = 3  # times the time-out of a part of it
 
 _T = TypeVar("_T")
 
@@ -54,8 +63,8 @@ class Registry:
             raise MissingExtraError("confluent-kafka's client of schema registries", "registry") from error
         settings = self.settings
         given = {
-            "url": settings.url,
-            "basic.auth.user.info": settings.user_info,
+            "url": settings.plain_url,
+            "basic.auth.user.info": settings.login,
             "ssl.ca.location": settings.ssl_cafile,
             "ssl.certificate.location": settings.ssl_certfile,
             "ssl.key.location": settings.ssl_keyfile,
@@ -67,6 +76,7 @@ class Registry:
             logger.warning("%s", danger)
         try:
             self._client = SchemaRegistryClient({name: value for name, value in given.items() if value is not None})
+            bound_answers(self._client, seconds=_WHOLE_ANSWER * settings.timeout_seconds)
         except (OSError, ValueError) as error:  # OSError: a file of a certificate, ssl.SSLError included
             raise ConfigurationError(
                 f"the settings of the schema registry at {settings.shown_url} cannot be used: {type(error).__name__};"
@@ -83,7 +93,10 @@ class Registry:
         """Return the schema of an id or a GUID. Raises ``SchemaError`` if the registry has none."""
         if isinstance(schema_id, uuid.UUID):
             return self._by_guid(schema_id)
-        found = self._ask(f"schema {schema_id}", lambda client: client.get_schema(schema_id))
+        if schema_id > _MAX_ID:
+            # Not asked for: a registry whose ids are ints answers that there is no such path, which is an outage.
+            raise SchemaError(f"the schema registry at {self.settings.shown_url} does not have schema {schema_id}")
+        found = self._read(f"schema {schema_id}", lambda client: client.get_schema(schema_id))
         return self._text_of(found, f"schema {schema_id}")
 
     def id_of(self, subject: str, text: str) -> int:
@@ -119,14 +132,14 @@ class Registry:
     def _by_guid(self, guid: uuid.UUID) -> str:
         self.connect()
         if not hasattr(self._client, "get_schema_by_guid"):
-            raise ConfigurationError(
-                "this release of confluent-kafka does not look schemas up by GUID: install 2.11 or later"
-            )
+            # Not of the settings: anyone may write a GUID, which must not end whoever reads it.
+            raise SchemaError("this release of confluent-kafka does not look schemas up by GUID: install 2.11 or later")
         try:
-            found = self._ask(f"schema {guid}", lambda client: client.get_schema_by_guid(str(guid)))
+            found = self._read(f"schema {guid}", lambda client: client.get_schema_by_guid(str(guid)))
         except _WrongPathError:
             # No such path: of the whole registry, or of the look-up by GUID, which not every registry has?
-            self._ask("its list of subjects", lambda client: client.get_subjects())
+            with contextlib.suppress(SchemaError):  # too many subjects to be read: it is there
+                self._ask("its list of subjects", lambda client: client.get_subjects())
             raise SchemaError(
                 f"the schema registry at {self.settings.shown_url} cannot look a schema up by its GUID, as the header"
                 " __value_schema_id asks: Confluent's can from 8.0 on; or have the producer write the id into the value"
@@ -142,12 +155,19 @@ class Registry:
         return text
 
     def _number(self, found: Any, what: str) -> int:
-        if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < 2**32:
+        if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found <= _MAX_ID:
             raise self._unusable(what, "an answer without an id")
         return found
 
     def _unusable(self, what: str, why: str) -> RegistryUnavailableError:
         return RegistryUnavailableError(f"the schema registry at {self.settings.shown_url} gave {why} for {what}")
+
+    def _read(self, what: str, question: Callable[[Any], _T]) -> _T:
+        """Ask for a schema. A refusal has no meaning here, and must not end whoever reads a record with this id."""
+        try:
+            return self._ask(what, question)
+        except RegistryConflictError as error:
+            raise RegistryUnavailableError(error.message) from None
 
     def _ask(self, what: str, question: Callable[[Any], _T]) -> _T:
         self.connect()
@@ -157,6 +177,10 @@ class Registry:
             return question(self._client)
         except SchemaRegistryError as error:
             raise self._refusal(what, error) from None
+        except AnswerTooLargeError:
+            raise SchemaError(
+                f"the schema registry at {self.settings.shown_url} has {what} in over {MAX_ANSWER_BYTES:,} bytes"
+            ) from None
         except Exception as error:  # httpx's, or whatever parsing raises for an answer that is none
             raise self._no_answer(what, error) from None
 
@@ -169,8 +193,8 @@ class Registry:
                 return RegistryDeniedError(f"{where} does not permit to ask for {what} (403): give the user the right")
             case 404, code if code in _NOT_FOUND_CODES:
                 return SchemaError(f"{where} does not have {what}")
-            case 404, _:
-                return _WrongPathError(f"{where} has no such path (404): check the path in SCHEMA_REGISTRY_URL")
+            case (404 | 405 | 501) as status, _:
+                return _WrongPathError(f"{where} has no such path ({status}): check the path in SCHEMA_REGISTRY_URL")
             case (409 | 422) as status, _:
                 why = printable(" ".join(str(error.error_message).split()))[:_REASON_CHARACTERS]
                 return RegistryConflictError(f"{where} refuses what is asked for {what} ({status}): {why}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.masking import MASK
@@ -72,6 +72,22 @@ class RegistrySettings:
         return ",".join(_masked(part.strip()) for part in self.url.split(","))
 
     @property
+    def plain_url(self) -> str:
+        """The URL without a login, for the client: its HTTP library logs the URL of every request as it is."""
+        return ",".join(_without_login(part.strip()) for part in self.url.split(","))
+
+    @property
+    def login(self) -> str | None:
+        """The ``user:password`` of ``user_info`` or of the URL, as it is sent; None without one."""
+        if self.user_info is not None:
+            return self.user_info
+        for part in self.url.split(","):
+            found = urlsplit(part.strip())
+            if found.username is not None:
+                return f"{unquote(found.username)}:{unquote(found.password or '')}"
+        return None
+
+    @property
     def dangers(self) -> tuple[str, ...]:
         """What an operator should know before secrets are sent, a line each."""
         if "http://" in self.url and (self.user_info is not None or "@" in self.url):
@@ -108,6 +124,11 @@ def _masked(url: str) -> str:
     scheme, separator, rest = url.rpartition("://")
     _, at, place = rest.rpartition("@")
     return f"{scheme}{separator}{MASK}@{place}" if at else url
+
+
+def _without_login(url: str) -> str:
+    found = urlsplit(url)
+    return found._replace(netloc=found.netloc.rpartition("@")[2]).geturl()
 
 
 def _check(url: str) -> None:

@@ -14,7 +14,7 @@ from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_schemas.class_text import own_event_classes
 from flowise_telemetry_schemas.disclosure import own_disclosure
-from flowise_telemetry_schemas.own_events import read_own_events
+from flowise_telemetry_schemas.own_events import folder_of, read_own_events
 from flowise_telemetry_schemas.released import RELEASED_FILE, list_text
 
 __all__ = ["generate"]
@@ -63,7 +63,9 @@ def generate(
     if disclosure is not None:
         texts[disclosure] = own_disclosure(own.schemas)
     if release is not None:
-        place = folder or Path(own.place)
+        place = folder or folder_of(own.place)
+        if not isinstance(place, Path):
+            raise click.UsageError(f"--release writes a file beside the events: name their folder, not {own.place}")
         texts[place / RELEASED_FILE] = list_text(own.schemas, own.released, release=release)
     stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     for path in stale:
