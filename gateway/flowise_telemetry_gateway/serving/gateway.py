@@ -116,8 +116,9 @@ class Gateway:
         if len(messages) > self.limits.events_max:
             raise too_large(f"the body has more than {self.limits.events_max} events")
         self._require_active()
+        self._within_rate_of(key, len(messages))
         kept = self.intake.read(messages)
-        self._within_rates(key, len(messages), self.intake.by_instance(kept))
+        self._take_tokens(key, len(messages), self.intake.by_instance(kept))
         return self.intake.relay(kept)
 
     async def records(self, request: Request) -> bytes:
@@ -133,8 +134,9 @@ class Gateway:
         try:
             body = await self._bodies.read(request, held)
             records = records_of(body, max_records=self.limits.events_max)
+            self._within_rate_of(key, len(records))
             checked = await self._checked(records, len(body))
-            self._within_rates(key, len(records), checked.instances)
+            self._take_tokens(key, len(records), checked.instances)
             refused = list(checked.refused)
             if checked.good:
                 rejected: list[Refusal] = await asyncio.wrap_future(self.forwarder.submit(checked.good))
@@ -171,14 +173,21 @@ class Gateway:
             raise RefusedRequestError(403, "key_revoked", "the project key was revoked: nothing of it is taken")
         return key
 
-    def _within_rates(self, key: ProjectKey, events: int, instances: Mapping[str, int]) -> None:
+    def _within_rate_of(self, key: ProjectKey, events: int) -> None:
+        """Raise ``RefusedRequestError`` (429) over the key's rate, before any work is done; nothing is taken yet."""
+        _refuse_until(self._by_key.wait_seconds({key.digest.hex(): events}, takes=False))
+
+    def _take_tokens(self, key: ProjectKey, events: int, instances: Mapping[str, int]) -> None:
         """Raise ``RefusedRequestError`` (429) over a rate: then nothing counts, so that one sender uses up no key."""
-        of_key = {key.digest.hex(): events}
-        wait_seconds = self._by_key.wait_seconds(of_key, takes=False) or self._by_instance.wait_seconds(instances)
-        if wait_seconds:
-            raise RefusedRequestError(429, "rate_limited", "too many events at once", retry_after_seconds=wait_seconds)
-        self._by_key.wait_seconds(of_key)
+        self._within_rate_of(key, events)  # again: other requests were read meanwhile
+        _refuse_until(self._by_instance.wait_seconds(instances))
+        self._by_key.wait_seconds({key.digest.hex(): events})
 
     def why_not_ready(self) -> str | None:
         """Return None while events are taken in, else the reason."""
         return None if self.telemetry.still_active() else "telemetry is off here: nothing is taken in"
+
+
+def _refuse_until(wait_seconds: int) -> None:
+    if wait_seconds:
+        raise RefusedRequestError(429, "rate_limited", "too many events at once", retry_after_seconds=wait_seconds)

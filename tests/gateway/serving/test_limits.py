@@ -235,6 +235,14 @@ def test_an_installation_over_its_rate_uses_up_no_key(make_gateway: MakeGateway)
     assert world.post("/batch/", {"api_key": KEY, "batch": [tool(5, distinct_id="org-5")]}).status == 429
 
 
+def test_what_is_over_the_rate_of_a_key_is_not_even_read(make_gateway: MakeGateway) -> None:
+    world = make_gateway(GatewayLimits(key_events_per_second=0.01, burst_seconds=200.0))  # two at once
+    batch = {"api_key": KEY, "batch": [tool(1), tool(2, event="unknown")]}
+    for status in (200, 429, 429):
+        assert world.post("/batch/", batch).status == status
+    assert world.counters.unknown_events == 1
+
+
 def test_keys_of_the_same_label_have_a_rate_each(make_gateway: MakeGateway) -> None:
     keys = ProjectKeys(f"v3: {KEY}\nv3: {REVOKED}")
     world = make_gateway(GatewayLimits(key_events_per_second=0.01, burst_seconds=100.0), keys)
