@@ -76,13 +76,21 @@ def application(gateway: Gateway, *, metrics_token: bytes | None = None) -> Asgi
 
 
 def bounded(app: Asgi, connections: Callable[[], int], most: int) -> Asgi:
-    """Return the application for at most so many connections: on each that is one more it answers 503 and closes it."""
+    """Return the application for at most so many connections: on each that is one more it answers 503 and closes it.
+
+    It closes one too on which a request says its length in two ways: a proxy may take the rest for another request (RFC
+    9112, section 6.1).
+    """
 
     async def answer(scope: _Message, receive: _Receive, send: _Send) -> None:
-        if connections() <= most:
+        names = [name for name, _ in scope["headers"]]
+        if connections() > most:
+            refused = RefusedRequestError(503, "unavailable", "too many connections", retry_after_seconds=_BUSY_SECONDS)
+        elif b"transfer-encoding" in names and b"content-length" in names:
+            refused = RefusedRequestError(400, "malformed", "Content-Length and Transfer-Encoding are both given")
+        else:
             await app(scope, receive, send)
             return
-        refused = RefusedRequestError(503, "unavailable", "too many connections", retry_after_seconds=_BUSY_SECONDS)
         status, headers, body = refusal(refused)
         headers += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": status, "headers": headers})

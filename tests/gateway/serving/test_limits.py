@@ -256,3 +256,16 @@ def test_no_path_leads_elsewhere(make_gateway: MakeGateway) -> None:
         answered = world.request("GET", path, headers={"Host": "example.com"})
         assert answered.status in (404, 405)
         assert "location" not in answered.headers
+
+
+def test_a_request_of_two_lengths_hides_no_other(make_gateway: MakeGateway) -> None:
+    world = make_gateway()
+    with socket.create_connection(("127.0.0.1", world.port), timeout=60) as connection:
+        connection.sendall(
+            b"POST /batch/ HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+        )
+        with connection.makefile("rb") as answers:
+            told = answers.read()
+    assert told.startswith(b"HTTP/1.1 400")
+    assert told.count(b"HTTP/1.1") == 1
