@@ -109,7 +109,7 @@ def serve_gateway(bound: socket.socket, spool: str | None) -> None:
         counters = GatewayCounters()
         gateway = Gateway(
             telemetry=telemetry,
-            intake=PosthogIntake(telemetry, b"s" * 32, counters),
+            intake=PosthogIntake(telemetry, b"s" * 32, counters, remembered_events=1_000),  # fewer than come
             forwarder=None,
             keys=ProjectKeys(KEY),
             limits=GatewayLimits(),

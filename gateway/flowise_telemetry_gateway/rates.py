@@ -30,10 +30,10 @@ class Rates:
         self._clock = clock
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when
 
-    def wait_seconds(self, events: Mapping[str, int]) -> int:
+    def wait_seconds(self, events: Mapping[str, int], *, takes: bool = True) -> int:
         """Take a token for each event and return 0; or take none, and return in how many whole seconds to ask again.
 
-        More than a bucket ever holds is taken from a full one.
+        More than a bucket ever holds is taken from a full one. ``takes`` False: only look.
         """
         if not self._per_second:
             return 0
@@ -48,6 +48,8 @@ class Rates:
             left[name] = max(0.0, tokens - count)
         if longest > 0:
             return math.ceil(longest)
+        if not takes:
+            return 0
         for name, tokens in left.items():
             self._levels[name] = (tokens, now)
             self._levels.move_to_end(name)

@@ -85,6 +85,7 @@ class Counts:
         self._has_told_losses = False
         self.sent = 0
         self.recovered = 0
+        self.unspooled = 0  # undelivered, encoded and in memory alone; the sender's thread counts
 
     def count_sent(self, events: int) -> None:
         """Count events that Kafka has acknowledged."""

@@ -333,8 +333,8 @@ class Telemetry:
     def when_kept(self, call: Callable[[], None]) -> None:
         """Call back, on any thread, once every event accepted before is encoded and, with a spool, on disk.
 
-        Where the disk takes no more, they are in memory. It says nothing of the delivery to Kafka; ``flush`` does. The
-        call must not wait.
+        Where the disk takes no more, they are in memory, which ``unspooled`` tells. It says nothing of the delivery to
+        Kafka; ``flush`` does. The call must not wait.
         """
         self._notice_fork()
         self._worker.when_kept(call)
@@ -422,6 +422,18 @@ class Telemetry:
     def active(self) -> bool:
         """True if events are sent: nobody opted out, and there is somewhere to send them."""
         return self._active
+
+    def still_active(self) -> bool:
+        """Look for an opt-out, in files at most every five seconds, then return ``active``.
+
+        For a gateway, which has to obey one also while no event of its own is on its way.
+        """
+        return self._active and self._may_send(self._opt_out_watch)
+
+    @property
+    def unspooled(self) -> int:
+        """Undelivered events that are encoded and in memory alone: with a spool, because the disk takes no more."""
+        return self._counts.unspooled
 
     def stats(self) -> Stats:
         """Return the counts of this process's events so far."""

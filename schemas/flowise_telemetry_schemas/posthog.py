@@ -37,6 +37,8 @@ _REFUSED = frozenset({"user_created"})
 _BILLING = frozenset({"productId", "subscriptionId"})
 _OF_POSTHOG = frozenset({"distinct_id", "token"})
 _UUID7 = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_UUID = re.compile("[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_NOT_UNIQUE = frozenset({"00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"})
 _UNDATED_MS = 1_577_836_800_000  # 2020, where the schemas' time begins: a retry gets the same id, whenever it comes
 _MAX_TIME_MS = (1 << 48) - 1  # of a UUIDv7
 
@@ -78,22 +80,31 @@ class PosthogEvent:
 
         A ``uuid`` that is a UUIDv7 is the id; any other makes one, of the message's time and a hash under ``key``. So
         does the whole message, at its ``place`` in the batch, where it has no ``uuid`` but a time; one that has neither
-        has an id by its arrival.
+        has an id by its arrival. The nil UUID, which a client without chance sends with each, counts as none, and a
+        text that is no UUID tells one message from another only together with the rest of it.
         """
         given = self.message.get("uuid")
-        text = given.lower() if isinstance(given, str) else ""
+        text = given.lower() if isinstance(given, str) and given.lower() not in _NOT_UNIQUE else ""
         if _UUID7.fullmatch(text):
             return text
         dated_ms = self.timestamp_ms
-        if text:
-            content = text.encode("utf-8", "surrogatepass")
+        if _UUID.fullmatch(text):
+            content = text.encode()
             dated_ms = _UNDATED_MS if dated_ms is None else dated_ms
         else:
-            arrived = arrived_at_ms if dated_ms is None else None
-            content = json.dumps([self.message, place, arrived], sort_keys=True).encode()
-            dated_ms = arrived_at_ms if dated_ms is None else dated_ms
+            arrived = arrived_at_ms if dated_ms is None and not text else None
+            content = self._whole(place, arrived)
+            if dated_ms is None:
+                dated_ms = _UNDATED_MS if text else arrived_at_ms
         made_ms = dated_ms if 0 <= dated_ms <= _MAX_TIME_MS else _UNDATED_MS
         return hashed_id(hmac.digest(key, content, hashlib.sha256), made_ms=made_ms)
+
+    def _whole(self, place: int, arrived_at_ms: int | None) -> bytes:
+        try:
+            return json.dumps([self.message, place, arrived_at_ms], sort_keys=True).encode()
+        except RecursionError:  # nested as deep as could just be read: what is kept is not
+            kept = [self.event.EVENT, self.event.properties(), self.distinct_id, self.timestamp_ms]
+            return json.dumps([kept, place, arrived_at_ms], sort_keys=True).encode()
 
 
 def read_posthog(message: object, schemas: Catalog | None = None) -> PosthogEvent:

@@ -150,3 +150,20 @@ def test_ids_of_different_messages_differ() -> None:
     assert without.event_id(KEY, NOW_MS, 0) != without.event_id(KEY, NOW_MS, 1)
     neither = read_posthog({"event": "tool_created", "distinct_id": 7, "properties": message()["properties"]})
     assert neither.event_id(KEY, NOW_MS) != neither.event_id(KEY, NOW_MS + 1)
+
+
+@pytest.mark.parametrize("uuid", ["00000000-0000-0000-0000-000000000000", "undefined"])
+def test_a_uuid_that_tells_nothing_apart_is_none(uuid: str) -> None:
+    one, other = message(), message()
+    other["properties"] = {**other["properties"], "toolName": "other"}
+    ids = [read_posthog({**its, "uuid": uuid}).event_id(KEY, NOW_MS) for its in (one, other, one)]
+    assert ids[0] == ids[2] != ids[1]
+
+
+def test_a_message_may_be_nested_as_deep_as_can_be_read() -> None:
+    nested: list[object] = []
+    for _ in range(5_000):
+        nested = [nested]
+    deep = {**message(), "uuid": "", "x": nested}
+    found = [read_posthog(deep).event_id(KEY, NOW_MS, place) for place in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]

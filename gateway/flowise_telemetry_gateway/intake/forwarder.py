@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 
 from flowise_telemetry_gateway.refusal import RefusedRequestError
@@ -104,12 +104,25 @@ class Forwarder:
         while not closing or self._open:
             batch = self._next()
             closing = closing or batch is _CLOSE
-            if isinstance(batch, _Batch):
-                self._send(batch)
-            self._settle()
+            try:
+                if isinstance(batch, _Batch):
+                    self._send(batch)
+                self._settle()
+            except Exception as error:  # a client's own, or a bug of ours: the thread must not end, nor say a value
+                self._begin_anew(error)
         if self._writer is not None:
             with contextlib.suppress(Exception):
                 self._writer.close(timeout_seconds=1.0)
+
+    def _begin_anew(self, error: Exception) -> None:
+        """Fail all batches that are open, and give the writer up: the next batch makes another."""
+        for batch in list(self._open):
+            self._fail(batch, error)
+        self._answers.clear()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with contextlib.suppress(Exception):
+                writer.close(timeout_seconds=0.0)
 
     def _next(self) -> _Batch | object | None:
         """Return the next batch; None if none came while answers are awaited."""
@@ -203,7 +216,8 @@ class Forwarder:
 
     def _finish(self, batch: _Batch) -> None:
         self._open.pop(batch, None)
-        batch.future.set_result(sorted(batch.refused, key=lambda refusal: refusal.index))
+        with contextlib.suppress(InvalidStateError):  # whoever waited was cancelled
+            batch.future.set_result(sorted(batch.refused, key=lambda refusal: refusal.index))
 
     def _fail(self, batch: _Batch, error: Exception) -> None:
         if self._open.pop(batch, _CLOSE) is _CLOSE:
@@ -213,7 +227,8 @@ class Forwarder:
             self._said = True
             told = error.message if isinstance(error, TelemetryError | RefusedRequestError) else type(error).__name__
             logger.warning("records cannot be handed on; producers keep them: %s", told)
-        batch.future.set_exception(_unavailable())
+        with contextlib.suppress(InvalidStateError):
+            batch.future.set_exception(_unavailable())
 
 
 _CLOSE = object()

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -18,10 +18,12 @@ from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_schemas import Catalog, Event, catalog
 from flowise_telemetry_schemas.posthog import NotMappedError, PosthogEvent, read_posthog
 
-__all__ = ["PosthogIntake", "Relay", "key_of", "messages_of"]
+__all__ = ["PosthogIntake", "Relay", "key_of", "messages_of", "values_of"]
 
 _FULL_SECONDS = 5
 _OFF_SECONDS = 60
+_VERSION_MAX_CHARACTERS = 200
+_REMEMBERED_EVENTS = 100_000
 _DAY_MS = 86_400_000
 _MAX_INSTANCES = 20_000
 _MAX_KEPT_CHARACTERS = 200
@@ -54,6 +56,11 @@ def messages_of(body: bytes) -> tuple[Any, list[Any]]:
     return document, document["batch"]
 
 
+def values_of(body: bytes) -> int:
+    """Return how many values a document has at most: what it takes in memory, and to read, is in proportion to it."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{") + 1
+
+
 def key_of(document: Any) -> str:
     """Return the project key where PostHog's clients put it; an empty text where there is none."""
     places: list[Any] = [document, *document[:1]] if isinstance(document, list) else [document]
@@ -71,7 +78,8 @@ def _token_in(properties: Any) -> Any:
 
 
 def _versioned(mapped: PosthogEvent) -> PosthogEvent:
-    if normalized_version(mapped.event.version) is None:
+    version = mapped.event.version or ""
+    if len(version) > _VERSION_MAX_CHARACTERS or normalized_version(version) is None:
         raise NotMappedError("invalid", f"{mapped.event.EVENT}: version: is no version, such as 3.0.1")
     return mapped
 
@@ -91,6 +99,7 @@ class PosthogIntake:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         on_dropped: Callable[[NotMappedError], None] | None = None,
         schemas: Catalog | None = None,
+        remembered_events: int = _REMEMBERED_EVENTS,
     ) -> None:
         self._schemas = schemas or catalog()
         self._telemetry = telemetry
@@ -100,6 +109,8 @@ class PosthogIntake:
         self._counters = counters
         self._now_ms = now_ms
         self._on_dropped = on_dropped
+        self._remembered_events = remembered_events
+        self._relayed: OrderedDict[str, None] = OrderedDict()
 
     def read(self, messages: list[Any]) -> list[tuple[int, PosthogEvent]]:
         """Return what is kept, each with its place in the batch, and count the rest."""
@@ -128,10 +139,10 @@ class PosthogIntake:
             self._on_dropped(error)
 
     def by_instance(self, kept: list[tuple[int, PosthogEvent]]) -> Mapping[str, int]:
-        """Return how many events each sender has in it."""
+        """Return how many events each sender has in it; a long name, which has no bound, by a hash."""
         if len(kept) == 1:
-            return {kept[0][1].distinct_id: 1}
-        return Counter([mapped.distinct_id for _, mapped in kept])
+            return {_short(kept[0][1].distinct_id): 1}
+        return Counter([_short(mapped.distinct_id) for _, mapped in kept])
 
     def _instance_of(self, distinct_id: str, occurred_at_ms: int) -> str:
         place = distinct_id, occurred_at_ms // _DAY_MS
@@ -148,14 +159,19 @@ class PosthogIntake:
         """Hand the events to the producer and return how many there are.
 
         Raises ``RefusedRequestError`` (503) where it has no room, or is off: what was accepted before comes again with
-        the same id.
+        the same id. One of the latest 100,000 that comes again is not relayed again: it would get a second number in
+        the stream, and the sink, which keeps one, would show the other as lost.
         """
         now_ms = self._now_ms()
         for place, mapped in kept:
             occurred_at_ms = mapped.occurred_at_ms(now_ms)
+            event_id = mapped.event_id(self._id_key, now_ms, place)
+            if event_id in self._relayed:
+                self._relayed.move_to_end(event_id)
+                continue
             refused = self._telemetry.relay(
                 mapped.event,
-                event_id=mapped.event_id(self._id_key, now_ms, place),
+                event_id=event_id,
                 occurred_at=occurred_at_ms,
                 instance_id=self._instance_of(mapped.distinct_id, occurred_at_ms),
             )
@@ -169,4 +185,16 @@ class PosthogIntake:
                 )
             if refused is None:
                 self._counters.accepted[mapped.event.EVENT] += 1
+                self._remember(event_id)
         return len(kept)
+
+    def _remember(self, event_id: str) -> None:
+        self._relayed[event_id] = None
+        if len(self._relayed) > self._remembered_events:
+            self._relayed.popitem(last=False)
+
+
+def _short(text: str) -> str:
+    if len(text) <= _MAX_KEPT_CHARACTERS:
+        return text
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from flowise_telemetry_gateway.serving.gateway import Gateway
 
-__all__ = ["POSTHOG_PATHS", "Asgi", "application"]
+__all__ = ["POSTHOG_PATHS", "Asgi", "application", "bounded"]
 
 logger = logging.getLogger("flowise_telemetry.gateway")
 
@@ -36,6 +36,7 @@ Asgi = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 _Take = Callable[[Request], Awaitable[bytes]]
 
 _LEFT = 499  # nginx's number for a client that left
+_BUSY_SECONDS = 5
 _JSON = (b"content-type", b"application/json")
 
 
@@ -72,6 +73,22 @@ def application(gateway: Gateway, *, metrics_token: bytes | None = None) -> Asgi
         await send({"type": "http.response.body", "body": body})
 
     return app
+
+
+def bounded(app: Asgi, connections: Callable[[], int], most: int) -> Asgi:
+    """Return the application for at most so many connections: on each that is one more it answers 503 and closes it."""
+
+    async def answer(scope: _Message, receive: _Receive, send: _Send) -> None:
+        if connections() <= most:
+            await app(scope, receive, send)
+            return
+        refused = RefusedRequestError(503, "unavailable", "too many connections", retry_after_seconds=_BUSY_SECONDS)
+        status, headers, body = refusal(refused)
+        headers += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return answer
 
 
 def refusal(refused: RefusedRequestError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
@@ -121,4 +138,6 @@ def _others(gateway: Gateway, post_only: tuple[str, ...], metrics_token: bytes |
         Route("/metrics", metrics, methods=["GET"]),
     ]
     methods = ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    return Starlette(routes=[*routes, *(Route(path, post, methods=methods) for path in post_only)])
+    app = Starlette(routes=[*routes, *(Route(path, post, methods=methods) for path in post_only)])
+    app.router.redirect_slashes = False  # to an address that the request's own headers name
+    return app

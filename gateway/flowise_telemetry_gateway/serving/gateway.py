@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from flowise_telemetry_gateway.counters import GatewayCounters
-from flowise_telemetry_gateway.intake.posthog import PosthogIntake, key_of, messages_of
+from flowise_telemetry_gateway.intake.posthog import PosthogIntake, key_of, messages_of, values_of
 from flowise_telemetry_gateway.intake.records import check_records, records_of
 from flowise_telemetry_gateway.keys import ProjectKey, ProjectKeys
 from flowise_telemetry_gateway.limits import GatewayLimits
@@ -32,6 +32,8 @@ __all__ = ["Forwards", "Gateway", "Keeps"]
 
 logger = logging.getLogger("flowise_telemetry.gateway")
 
+_OFF_SECONDS = 60
+_RETRY_SECONDS = 5
 _MAX_KEYS = 10_000
 POSTHOG_ANSWER = b'{"status":1}'
 """What PostHog answers; its clients look at the status alone."""
@@ -40,9 +42,12 @@ POSTHOG_ANSWER = b'{"status":1}'
 class Keeps(KeepsEvents, Protocol):
     """What is used of ``Telemetry``, besides ``relay``."""
 
+    def still_active(self) -> bool:
+        """Look for an opt-out; return True if events are sent."""
+
     @property
-    def active(self) -> bool:
-        """True if events are sent."""
+    def unspooled(self) -> int:
+        """Events that are not on disk, and not delivered either."""
 
     def stats(self) -> Stats:
         """Return the counts of its events."""
@@ -89,18 +94,29 @@ class Gateway:
         """Take in what PostHog's clients send; return the body of the 200. Raises ``RefusedRequestError``."""
         held: list[int] = []
         try:
-            document, messages = messages_of(await self._bodies.read(request, held))
-            key = self._admit(key_of(document))
-            if len(messages) > self.limits.events_max:
-                raise too_large(f"the body has more than {self.limits.events_max} events")
-            kept = self.intake.read(messages)
-            self._within_rates(key, len(messages), self.intake.by_instance(kept))
-            self.intake.relay(kept)
+            kept = self._take(await self._bodies.read(request, held))
         finally:
             self._bodies.release(held)
         if kept and self.waits_for_disk:
             await self._kept.wait()
+            if self.telemetry.unspooled:
+                raise RefusedRequestError(
+                    503, "unavailable", "the gateway's disk takes no more", retry_after_seconds=_RETRY_SECONDS
+                )
         return POSTHOG_ANSWER
+
+    def _take(self, body: bytes) -> int:
+        """Relay what is kept of a body, and return how many events that is; nothing of the body stays in memory."""
+        if values_of(body) > self.limits.values_max:  # before it is read: objects take far more memory than their text
+            raise too_large(f"the body has more than {self.limits.values_max} values")
+        document, messages = messages_of(body)
+        key = self._admit(key_of(document))
+        if len(messages) > self.limits.events_max:
+            raise too_large(f"the body has more than {self.limits.events_max} events")
+        self._require_active()
+        kept = self.intake.read(messages)
+        self._within_rates(key, len(messages), self.intake.by_instance(kept))
+        return self.intake.relay(kept)
 
     async def records(self, request: Request) -> bytes:
         """Take in records of our own producers; return the body of the 200. Raises ``RefusedRequestError``."""
@@ -108,6 +124,7 @@ class Gateway:
         key = self._admit(given.strip() if scheme.lower() == "bearer" else "")
         if request.header(b"content-type", CONTENT_TYPE).partition(";")[0].strip().lower() != CONTENT_TYPE:
             raise RefusedRequestError(415, "unsupported", f"the body must be of the type {CONTENT_TYPE}")
+        self._require_active()
         if self.forwarder is None:
             raise RefusedRequestError(503, "unavailable", "this gateway hands nothing on", retry_after_seconds=60)
         held: list[int] = []
@@ -128,6 +145,12 @@ class Gateway:
         self.counters.refused_records += Counter(refusal.reason for refusal in refused)
         return encode_answer(Answer(accepted, tuple(refused)))
 
+    def _require_active(self) -> None:
+        """Raise ``RefusedRequestError`` (503) while telemetry is off."""
+        why_not = self.why_not_ready()
+        if why_not is not None:
+            raise RefusedRequestError(503, "unavailable", why_not, retry_after_seconds=_OFF_SECONDS)
+
     def _admit(self, given: str) -> ProjectKey:
         if not given:
             raise RefusedRequestError(401, "key_missing", "the request has no project key")
@@ -139,10 +162,13 @@ class Gateway:
         return key
 
     def _within_rates(self, key: ProjectKey, events: int, instances: Mapping[str, int]) -> None:
-        wait_seconds = self._by_key.wait_seconds({key.label: events}) or self._by_instance.wait_seconds(instances)
+        """Raise ``RefusedRequestError`` (429) over a rate: then nothing counts, so that one sender uses up no key."""
+        of_key = {key.digest.hex(): events}
+        wait_seconds = self._by_key.wait_seconds(of_key, takes=False) or self._by_instance.wait_seconds(instances)
         if wait_seconds:
             raise RefusedRequestError(429, "rate_limited", "too many events at once", retry_after_seconds=wait_seconds)
+        self._by_key.wait_seconds(of_key)
 
     def why_not_ready(self) -> str | None:
         """Return None while events are taken in, else the reason."""
-        return None if self.telemetry.active else "telemetry is off here: nothing is taken in"
+        return None if self.telemetry.still_active() else "telemetry is off here: nothing is taken in"

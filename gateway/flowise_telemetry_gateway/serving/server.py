@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowise_telemetry_gateway.serving.app import application
+from flowise_telemetry_gateway.serving.app import application, bounded
 from flowise_telemetry_gateway.serving.idle import IdleConnections
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
 
@@ -76,15 +76,20 @@ def serve(
     require_server()
     import uvicorn
 
-    config = uvicorn.Config(
+    app = bounded(
         application(gateway, metrics_token=metrics_token),
+        lambda: len(server.server_state.connections),
+        gateway.limits.connections_max,
+    )
+    config = uvicorn.Config(
+        app,
+        ws="none",  # whatever else is installed here
         lifespan="off",
         log_config=None,
         log_level="critical",  # its lines may have addresses, and a traceback what was sent
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=gateway.limits.connections_max,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         ssl_certfile=tls_certificate,
@@ -114,7 +119,12 @@ def serve(
         while not server.started and not serving.done():
             await asyncio.sleep(_LOOK_SECONDS / 10)
         on_start()
-        idle = IdleConnections(first_seconds=gateway.limits.body_seconds, seconds=_KEEP_ALIVE_SECONDS + 5)
+        body_seconds, answer_seconds = gateway.limits.body_seconds, gateway.limits.answer_seconds
+        idle = IdleConnections(
+            first_seconds=body_seconds,
+            seconds=_KEEP_ALIVE_SECONDS + 5,
+            busy_seconds=body_seconds + answer_seconds + _DRAIN_SECONDS,
+        )
         while not stop.is_set() and not serving.done():
             await asyncio.sleep(_LOOK_SECONDS)
             idle.look(list(server.server_state.connections))

@@ -88,6 +88,7 @@ class PendingEvents:
         spill = self._spool is not None and self._spool.unread
         self._with_spool("add", lambda spool: spool.add(fresh))
         last_row = 0
+        self._counts.unspooled += sum([not encoded.row for encoded in fresh])
         for encoded in fresh:
             spill = spill or self._is_full(1)
             self._ages.note(encoded)
@@ -156,6 +157,7 @@ class PendingEvents:
     def delivered(self, events: list[Encoded]) -> None:
         """Count events that Kafka acknowledged, and forget them."""
         self._counts.count_sent(sum([not encoded.is_control for encoded in events]))
+        self._counts.unspooled -= sum([not encoded.row and not encoded.is_control for encoded in events])
         self._queue.count_delivered([encoded.sequence for encoded in events])
         self._release(len(events), sum([encoded.held_bytes for encoded in events]))
         if self._spool is not None:
@@ -167,6 +169,8 @@ class PendingEvents:
         self._release(1, encoded.held_bytes)
         if encoded.row:
             self._done_rows.append(encoded.row)
+        elif not encoded.is_control:
+            self._counts.unspooled -= 1
 
     def _count_drop(self, encoded: Encoded, reason: DropReason, detail: object = "") -> None:
         if encoded.is_control:

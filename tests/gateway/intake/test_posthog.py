@@ -119,3 +119,63 @@ def test_once_telemetry_is_off_nothing_is_taken(make_gateway: MakeGateway) -> No
     assert world.request("GET", "/readyz").status == 503
     assert world.request("GET", "/healthz").status == 200
     assert stored(world.broker) == []
+
+
+def test_what_comes_again_gets_no_second_number(make_gateway: MakeGateway) -> None:
+    world = make_gateway(producer_limits=Limits(buffer_max_events=2))
+    world.broker.down = True
+    batch = {"api_key": KEY, "batch": [tool(1), tool(2), tool(3)]}
+    assert world.post("/batch/", batch).status == 503  # two have found room
+    world.broker.down = False
+    assert world.telemetry.flush(30.0)
+    assert world.post("/batch/", batch).status == 200
+    assert world.post("/batch/", batch).status == 200  # the answer was lost
+    assert world.telemetry.flush(30.0)
+    found = stored(world.broker)
+    assert [(fields["sequence"], fields["toolName"]) for fields in found] == [
+        (0, "tool_1"),
+        (1, "tool_2"),
+        (2, "tool_3"),
+    ]
+    assert world.counters.accepted == {"tool_created": 3}
+
+
+def test_clients_without_chance_lose_nothing(make_gateway: MakeGateway) -> None:
+    world = make_gateway()
+    for uuid in ("00000000-0000-0000-0000-000000000000", "undefined", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"):
+        for number in range(3):
+            document = {"api_key": KEY, "batch": [tool(number, uuid=uuid)]}
+            assert world.post("/batch/", document).status == 200
+    assert world.telemetry.flush(30.0)
+    assert len({fields["eventId"] for fields in stored(world.broker)}) == 9
+
+
+def test_what_is_not_on_disk_is_not_answered_with_success(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file where the folder should be")
+    world = make_gateway(spool_dir=tmp_path / "spool")
+    world.broker.down = True
+    batch = {"api_key": KEY, "batch": [tool(1)]}
+    refused = world.post("/batch/", batch)
+    assert (refused.status, refused.json["error"], refused.headers["retry-after"]) == (503, "unavailable", "5")
+    world.broker.down = False
+    assert world.telemetry.flush(30.0)
+    assert world.post("/batch/", batch).status == 200  # the cluster has it
+    assert [fields["sequence"] for fields in stored(world.broker)] == [0]
+
+
+def test_a_full_spool_is_told_until_there_is_room(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    world = make_gateway(spool_dir=tmp_path / "spool", producer_limits=Limits(spool_max_bytes=131_072))
+    world.broker.down = True
+    statuses, sent = [], 0
+    while 503 not in statuses:
+        batch = [tool(number) for number in range(sent, sent + 100)]
+        statuses.append(world.post("/batch/", {"api_key": KEY, "batch": batch}).status)
+        sent += 100
+    assert statuses[0] == 200
+    assert world.telemetry.stats().spooled >= sent - 100
+    world.broker.down = False
+    assert world.telemetry.flush(30.0)
+    batch = [tool(number) for number in range(sent - 100, sent + 1)]
+    assert world.post("/batch/", {"api_key": KEY, "batch": batch}).status == 200
+    assert world.telemetry.flush(30.0)
+    assert sorted(fields["sequence"] for fields in stored(world.broker)) == list(range(sent + 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,5 +178,61 @@ def test_a_client_that_cannot_be_made_is_tried_again() -> None:
     with pytest.raises(RefusedRequestError):
         forwarder.submit(RECORDS).result(60.0)
     now = 6.0
+    assert forwarder.submit(RECORDS).result(60.0) == []
+    forwarder.close(30.0)
+
+
+def test_once_telemetry_is_off_no_record_is_taken(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:
+    world = make_gateway()
+    assert post(world, encode_batch(sent[:1])).status == 200
+    world.telemetry.set_enabled(False)
+    answered = post(world, encode_batch(sent[1:]))
+    assert (answered.status, answered.json["error"]) == (503, "unavailable")
+    assert len(stored_records(world.broker)) == 1
+
+
+def test_an_opt_out_in_a_file_is_seen_while_only_records_come(
+    make_gateway: MakeGateway, sent: list[WireRecord], tmp_path: Path
+) -> None:
+    world = make_gateway()
+    environ = {"FLOWISE_TELEMETRY_CONFIG_DIR": str(tmp_path / "config")}
+    with Telemetry(app_version="3.0.1", environ=environ, writer_factory=InMemoryBroker().open_writer) as other:
+        other.set_enabled(False)  # as `flowise-telemetry disable` does in another process
+    assert post(world, encode_batch(sent[:1])).status == 503
+    assert stored_records(world.broker) == []
+
+
+class FailingWriter(StubWriter):
+    """Raises what no client of ours should, once."""
+
+    def poll(self) -> None:
+        if self.sent:
+            raise ZeroDivisionError
+
+
+def test_a_client_that_breaks_fails_its_batch_and_no_later_one() -> None:
+    now = 0.0
+    writers = [FailingWriter({}), StubWriter({})]
+    forwarder = Forwarder(TOPIC, lambda: writers.pop(0), answer_seconds=30.0, clock=lambda: now)
+    with pytest.raises(RefusedRequestError) as told:
+        forwarder.submit(RECORDS).result(60.0)
+    assert told.value.status == 503
+    now = 6.0
+    assert forwarder.submit(RECORDS).result(60.0) == []
+    forwarder.close(30.0)
+
+
+def test_a_request_that_was_cancelled_ends_no_other() -> None:
+    gate = threading.Event()
+
+    class SlowWriter(StubWriter):
+        def send(self, record: OutgoingRecord, on_delivery: Any) -> None:
+            gate.wait(60.0)
+            super().send(record, on_delivery)
+
+    writer = SlowWriter({})
+    forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=300.0)
+    assert forwarder.submit(RECORDS).cancel()
+    gate.set()
     assert forwarder.submit(RECORDS).result(60.0) == []
     forwarder.close(30.0)

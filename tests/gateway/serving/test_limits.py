@@ -57,7 +57,9 @@ def test_more_connections_than_allowed_are_told_to_come_again(make_gateway: Make
     for connection in idle:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")  # and no end of it
     try:
-        assert world.request("GET", "/healthz").status == 503
+        refused = world.request("GET", "/healthz")
+        assert (refused.status, refused.json["error"], refused.headers["retry-after"]) == (503, "unavailable", "5")
+        assert refused.headers["connection"] == "close"
     finally:
         for connection in idle:
             connection.close()
@@ -95,6 +97,34 @@ def test_only_connections_that_wait_are_closed() -> None:
     now = 181.0
     idle.look([busy, kept])
     assert closed == [first, kept]
+
+
+def test_who_reads_no_answer_is_cut_off() -> None:
+    now = 0.0
+    told: list[str] = []
+    transport = SimpleNamespace(close=lambda: told.append("close"), abort=lambda: told.append("abort"))
+
+    class Connection:
+        cycle = SimpleNamespace(response_complete=False)
+
+        def __init__(self) -> None:
+            self.transport = transport
+
+    connections = [Connection()]
+    idle = IdleConnections(first_seconds=30.0, seconds=80.0, busy_seconds=50.0, clock=lambda: now)
+    idle.look(connections)
+    now = 50.0
+    idle.look(connections)
+    assert told == []
+    now = 51.0
+    idle.look(connections)
+    assert told == ["abort"]
+    connections = [Connection()]  # answered, and what is left of the answer is not read
+    connections[0].cycle = SimpleNamespace(response_complete=True)
+    for later in (60.0, 141.0, 142.0):
+        now = later
+        idle.look(connections)
+    assert told == ["abort", "close", "abort"]
 
 
 def test_a_rate_that_is_exceeded_says_when_to_come_again(make_gateway: MakeGateway) -> None:
@@ -165,3 +195,42 @@ def test_nothing_is_said_to_browsers_of_other_sites(make_gateway: MakeGateway) -
     answered = world.request("POST", "/batch/", json.dumps({"api_key": KEY, "batch": []}).encode(), asked)
     assert answered.status == 200
     assert [name for name in answered.headers if name.startswith("access-control") or name == "server"] == []
+
+
+def test_a_small_body_of_very_many_values_is_refused_before_it_is_read(make_gateway: MakeGateway) -> None:
+    world = make_gateway(GatewayLimits(values_max=1_000))
+    for many in (
+        b"[[]" + b",[]" * 1_000 + b"]",
+        b"[" * 1_001,
+        b'{"api_key":"' + KEY.encode() + b'","x":[0' + b",0" * 1_000,
+    ):
+        answered = world.request("POST", "/batch/", gzip.compress(many))
+        assert (answered.status, answered.json["error"]) == (413, "too_large")
+    assert world.post("/batch/", {"api_key": KEY, "batch": [tool(at) for at in range(50)]}).status == 200
+
+
+def test_an_installation_over_its_rate_uses_up_no_key(make_gateway: MakeGateway) -> None:
+    world = make_gateway(
+        GatewayLimits(key_events_per_second=0.01, instance_events_per_second=0.0025, burst_seconds=400.0)
+    )  # four at once of the key, one of an installation
+    for status in (200, 429, 429, 429, 429):
+        assert world.post("/batch/", {"api_key": KEY, "batch": [tool(1)]}).status == status
+    for number in (2, 3, 4):
+        document = {"api_key": KEY, "batch": [tool(number, distinct_id=f"org-{number}")]}
+        assert world.post("/batch/", document).status == 200
+    assert world.post("/batch/", {"api_key": KEY, "batch": [tool(5, distinct_id="org-5")]}).status == 429
+
+
+def test_keys_of_the_same_label_have_a_rate_each(make_gateway: MakeGateway) -> None:
+    keys = ProjectKeys(f"v3: {KEY}\nv3: {REVOKED}")
+    world = make_gateway(GatewayLimits(key_events_per_second=0.01, burst_seconds=100.0), keys)
+    for key, status in ((KEY, 200), (KEY, 429), (REVOKED, 200)):
+        assert world.post("/batch/", {"api_key": key, "batch": [tool(1)]}).status == status
+
+
+def test_no_path_leads_elsewhere(make_gateway: MakeGateway) -> None:
+    world = make_gateway()
+    for path in ("/healthz/", "/metrics/", "/v1/records/"):
+        answered = world.request("GET", path, headers={"Host": "example.com"})
+        assert answered.status in (404, 405)
+        assert "location" not in answered.headers
