@@ -57,7 +57,8 @@ _EVENT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")
 _MAX_NAME_CHARACTERS = 40
 _SINKS_OWN = "flowise_telemetry_"  # the beginning of the names of tables that are no event's
 _DATABASES_OWN_TABLES = ("_pkey", "_idx")  # the ends of the names of indexes, which PostgreSQL keeps among the tables
-_DATABASES_OWN_COLUMNS = frozenset({"rowid", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
+# "date" is that by which a Delta lake is partitioned; the others are in every table of some database.
+_SINKS_OWN_COLUMNS = frozenset({"date", "rowid", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
 _GENERATED = frozenset({"Any", "ClassVar", "Event", "StrEnum"})  # names that the generated module has already
 _ATTRIBUTES = frozenset({"properties", "bool", "dict", "int", "str", "tuple"})  # that its class has, or is annotated by
 _SHARED_TYPES = frozenset({"FlowGraph", "Edge"})  # have one class, which is written by hand
@@ -194,8 +195,8 @@ def _event_problems(schemas: Catalog, event: str) -> Iterator[Problem]:
         ends = " or ".join(_DATABASES_OWN_TABLES)
         yield Problem(event, f"an event's name does not end with {ends}: PostgreSQL calls indexes so")
     for field in newest.fields:
-        if field.column in _DATABASES_OWN_COLUMNS:
-            yield Problem(f"{event}: {field.name}", "databases have a column of this name in every table")
+        if field.column in _SINKS_OWN_COLUMNS:
+            yield Problem(f"{event}: {field.name}", "sinks have a column of this name in every table")
     with contextlib.suppress(SchemaError):  # without terms, which is told apart
         if isinstance(terms_of(schemas, event).expires, str):
             yield Problem(event, "expires must be a day: a release is one of flowise-telemetry, not of your app")

@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
-from flowise_telemetry_consumer.errors import RowRefusedError, SinkTooSlowError
+from flowise_telemetry_consumer.errors import RowRefusedError, SinkTooSlowError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks import Batch, WriteResult, open_sink
+from flowise_telemetry_consumer.sinks.account.tables import STREAMS_TABLE
 from flowise_telemetry_consumer.sinks.clickhouse.address import address_of
+from flowise_telemetry_consumer.sinks.clickhouse.failures import translate_errors
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server
 from flowise_telemetry_consumer.sinks.parts import PartedWrite, WriteSize
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, sizes
-from tests.consumer.sinks.roles import open_claimed
+from tests.consumer.sinks.roles import open_claimed, open_readable
 from tests.consumer.world import MemorySink
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
@@ -100,6 +102,85 @@ def test_a_row_is_refused_and_all_others_are_written(kind: str, tmp_path: Path, 
         assert (dict(+written), duplicates.total()) == (counts, 0)
         assert sink.counts() == counts
         assert sink.progress()[0].next_offsets == {TP0: 21}
+
+
+def _refuse_in_sqlite(url: str, table: str) -> None:
+    with closing(sqlite3.connect(url.partition(":///")[2])) as database:
+        for act in ("INSERT", "UPDATE"):
+            database.execute(
+                f"CREATE TRIGGER no_{act} BEFORE {act} ON {table} BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+            )
+
+
+def _refuse_in_duckdb(url: str, table: str) -> None:
+    import duckdb
+
+    with closing(duckdb.connect(url.partition(":///")[2])) as database:
+        column, *_ = database.execute(f"DESCRIBE {table}").fetchone() or ()
+        columns = ", ".join(f"{name} {kind}" for name, kind, *_ in database.execute(f"DESCRIBE {table}").fetchall())
+        database.execute(f"ALTER TABLE {table} RENAME TO kept")
+        database.execute(f"CREATE TABLE {table} ({columns}, CHECK ({column} IS NULL))")
+
+
+def _allow_in_sqlite(url: str, table: str) -> None:
+    with closing(sqlite3.connect(url.partition(":///")[2])) as database:
+        for act in ("INSERT", "UPDATE"):
+            database.execute(f"DROP TRIGGER no_{act}")
+
+
+def _allow_in_duckdb(url: str, table: str) -> None:
+    import duckdb
+
+    with closing(duckdb.connect(url.partition(":///")[2])) as database:
+        database.execute(f"DROP TABLE {table}")
+        database.execute(f"ALTER TABLE kept RENAME TO {table}")
+
+
+OWN_RULES = {"sqlite": (_refuse_in_sqlite, _allow_in_sqlite), "duckdb": (_refuse_in_duckdb, _allow_in_duckdb)}
+
+
+@pytest.mark.parametrize("kind", OWN_RULES)
+def test_a_rule_on_the_accounts_own_table_blames_no_event(kind: str, tmp_path: Path) -> None:
+    url, (refuse, allow) = f"{kind}:///{tmp_path}/events", OWN_RULES[kind]
+    whole = batch(repeat=3)
+    with closing(open_sink(url)) as sink:
+        sink.prepare(catalog())
+    refuse(url, STREAMS_TABLE)
+    with closing(open_sink(url)) as sink:
+        sink.prepare(catalog())
+        write = PartedWrite(sink, whole, WriteSize())
+        for _ in range(3):
+            with pytest.raises(SinkUnavailableError, match="is on a table of the sink's own") as caught:
+                write.step()
+            assert not isinstance(caught.value, RowRefusedError)
+            assert write.next_part == whole.frames
+    allow(url, STREAMS_TABLE)
+    with closing(open_readable(url)) as sink:
+        sink.prepare(catalog())
+        assert sink.write(whole).written == sizes(whole)
+        assert sink.counts() == sizes(whole)
+
+
+@pytest.mark.parametrize(
+    ("table", "is_of_a_row"),
+    [
+        ("flowise_telemetry_data.tool_created", True),
+        ("events.flowise_telemetry_streams", False),
+        ("events.rebuilt__flowise_telemetry_dead_letters", False),
+    ],
+)
+def test_clickhouse_names_the_table_of_a_rule(table: str, *, is_of_a_row: bool) -> None:
+    from clickhouse_connect.driver.exceptions import DatabaseError
+
+    error: Any = DatabaseError(f"Constraint `mine` for table {table} (uuid) is violated at row 1")
+    error.name = "VIOLATED_CONSTRAINT"
+    said = f"VIOLATED_CONSTRAINT mine of {table}"
+    with (
+        pytest.raises(SinkUnavailableError, match=said) as caught,
+        translate_errors(address_of("clickhouse://localhost/events")),
+    ):
+        raise error
+    assert isinstance(caught.value, RowRefusedError) is is_of_a_row
 
 
 def test_an_account_that_is_refused_has_no_row_to_blame() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from flowise_telemetry_consumer.errors import RowRefusedError, SinkDeniedError, SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.clickhouse.address import Address
+from flowise_telemetry_consumer.sinks.own_tables import AGAINST_NO_EVENT
 
 __all__ = ["translate_errors"]
 
@@ -34,6 +35,7 @@ _OUTAGES = {
 _DENIED = "ACCESS_DENIED"
 _LOGIN = ("AUTHENTICATION_FAILED", "REQUIRED_PASSWORD", "WRONG_PASSWORD", "UNKNOWN_USER")
 _RULE = "VIOLATED_CONSTRAINT"
+_OWN_TABLES = "flowise_telemetry_"  # after the name of staging tables, where it is one of those
 _MISSING = ("UNKNOWN_DATABASE", "UNKNOWN_TABLE", "UNKNOWN_IDENTIFIER", "NO_SUCH_COLUMN_IN_TABLE")
 
 
@@ -70,7 +72,10 @@ def _refusal(name: str, text: str, shown: str) -> SinkError:
         return SinkError(f"{shown} refused: {name}")
     found = re.search(r"Constraint `(\w+)` for table (\S+)", text)
     rule = f" {found[1]} of {found[2]}" if found else ""
-    return RowRefusedError(f"{shown} refused: {name}{rule}; change or drop that rule")
+    refused = f"{shown} refused: {name}{rule}; change or drop that rule"
+    if found and _OWN_TABLES in found[2].rpartition(".")[2]:
+        return SinkUnavailableError(f"{refused}: {AGAINST_NO_EVENT}")
+    return RowRefusedError(refused)
 
 
 def _unreached(error: Exception, address: Address) -> SinkError:

@@ -15,6 +15,7 @@ from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, held
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, sources_of
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure
 from flowise_telemetry_consumer.sinks.known_events import KnownEvents
+from flowise_telemetry_consumer.sinks.own_tables import own_tables
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
 from flowise_telemetry_consumer.sinks.postgres.account import merge_streams
 from flowise_telemetry_consumer.sinks.postgres.adding import Adding
@@ -113,8 +114,9 @@ class PostgresSink:
                 for event in sorted(kept):
                     with translate_errors(self._address, event):
                         added[event] = self._adding.add(connection, self._schemas[event], kept[event])
-                self._adding.account(connection, added, batch.letters)
-                self._advance(connection, batch)
+                with own_tables(), translate_errors(self._address):
+                    self._adding.account(connection, added, batch.letters)
+                    self._advance(connection, batch)
         result = WriteResult.of(batch, {event: frame.height for event, frame in added.items()}, erased)
         if kept:
             self._adding.expects_known = any(result.duplicates.values())

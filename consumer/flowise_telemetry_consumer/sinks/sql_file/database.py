@@ -94,6 +94,14 @@ class DatabaseFile(ABC, Generic[C]):
             self.close()
             raise self._translate(error) from error
 
+    @contextlib.contextmanager
+    def explain_errors(self) -> Iterator[None]:
+        """Raise as ``translate_errors``, inside it and inside a transaction, which the connection has to roll back."""
+        try:
+            yield
+        except self._errors as error:
+            raise self._translate(error) from error
+
     @abstractmethod
     def _connect(self) -> C:
         """Open a connection that can write; creates the file."""

@@ -24,6 +24,7 @@ from flowise_telemetry_consumer.sinks.claims import (
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure, delete_found
 from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.local_files import FileLocks
+from flowise_telemetry_consumer.sinks.own_tables import own_tables
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest, require_columns
 from flowise_telemetry_consumer.sinks.sql_file.account import AccountTables
@@ -130,18 +131,23 @@ class DatabaseFileSink(ABC, Generic[C]):
             db = self._database.connection()
             with self._database.transaction(db):
                 # First: nobody can claim meanwhile, and a fenced writer need not write.
-                for step in self._claims.advances(batch):
-                    if not self._progress.advance(db, self._progress_table, batch.source, step):
-                        stored = self._progress.stored_of(db, self._progress_table, batch.source)
-                        self._claims.require(batch, stored)
-                        raise self._claims.fenced(batch.source, step.partition)
+                with own_tables(), self._database.explain_errors():
+                    self._advance(db, batch)
                 kept, erased = self._erasing.current(db).keep(batch.frames)
                 for event in sorted(kept):
                     table = self._prefix + event
                     added[event] = self._tables.insert(db, table, self._schemas[event], kept[event])
-                self._account.add(db, added, batch.letters)
+                with own_tables(), self._database.explain_errors():
+                    self._account.add(db, added, batch.letters)
             self._database.require_same_file()
         return WriteResult.of(batch, {event: frame.height for event, frame in added.items()}, erased)
+
+    def _advance(self, db: C, batch: Batch) -> None:
+        for step in self._claims.advances(batch):
+            if not self._progress.advance(db, self._progress_table, batch.source, step):
+                stored = self._progress.stored_of(db, self._progress_table, batch.source)
+                self._claims.require(batch, stored)
+                raise self._claims.fenced(batch.source, step.partition)
 
     def claim(
         self, source: str, partitions: Iterable[TopicPartition], *, description: str = ""
