@@ -16,6 +16,7 @@ from flowise_telemetry_schemas import ConfigurationError, catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
 from tests.consumer.sinks.roles import DatabaseSink, open_database
+from tests.thoroughness import IS_CI
 
 TP0, TP1 = (TopicPartition("flowise.telemetry.events", number) for number in range(2))
 NONE_HELD = dict.fromkeys(catalog().names, 0)
@@ -198,7 +199,7 @@ def test_readers_see_all_of_the_old_or_all_of_the_new(
     threads = [threading.Thread(target=target) for target in (look, look, write)]
     for thread in threads:
         thread.start()
-    for _ in range(10):
+    for _ in range(10 if IS_CI else 4):
         assert looked.acquire(timeout=60)
         live.promote("next")
     stop.set()

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 import weakref
+from typing import Any
 
 from flowise_telemetry_transport.errors import (
     CertificateExpiredError,
@@ -108,12 +109,14 @@ class Connection:
         settings, proxy = self._settings, self._proxy
         host, port = (settings.host, settings.port) if proxy is None else (proxy.host, proxy.port)
         connection: http.client.HTTPConnection
+        said: list[http.client.HTTPResponse] = []
         if self._context is not None:
             connection = http.client.HTTPSConnection(
                 host, port, timeout=settings.connect_timeout_seconds, context=self._context
             )
             if proxy is not None:
                 connection.set_tunnel(settings.host, settings.port, proxy.headers)
+                connection.response_class = _kept_in(said)
         else:
             connection = http.client.HTTPConnection(host, port, timeout=settings.connect_timeout_seconds)
         _connecting.add(self)
@@ -124,6 +127,9 @@ class Connection:
             raise self._not_connected(error) from error
         finally:
             _connecting.discard(self)
+            for answer in said:  # Python 3.11.2 leaves a proxy's open, and with it the socket
+                answer.close()
+        connection.response_class = http.client.HTTPResponse
         connection.sock.settimeout(settings.request_timeout_seconds)
         self._http = connection
         return connection
@@ -176,6 +182,17 @@ class Connection:
         if connection is not None and connection.sock is not None:
             with contextlib.suppress(Exception):
                 os.close(connection.sock.detach())
+
+
+def _kept_in(answers: list[http.client.HTTPResponse]) -> type[http.client.HTTPResponse]:
+    """Return a class whose objects are in the list once they are made."""
+
+    class Answer(http.client.HTTPResponse):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            answers.append(self)
+
+    return Answer
 
 
 def _tls_error(error: ssl.SSLError, settings: GatewaySettings) -> TransportError:
