@@ -80,6 +80,7 @@ class InFlight:
         self._on_connected = on_connected
         self._batch_bound = batch_bound
         self._undated_until = float("-inf")
+        self._sends_undated = False
         self._ledger = ledger
         self._explain = explain
         self._look_at = float("inf")
@@ -113,7 +114,7 @@ class InFlight:
         wait = _POLL_SECONDS if self._unanswered else float("inf")
         if self._pending and not self._client.opening:
             blocked = max(self.backoff.wait_seconds(), self._client_full_until - self._clock(), 0.0)
-            wait = min(wait, blocked if self._room() > 0 else _POLL_SECONDS)
+            wait = min(wait, blocked if self._room() > 0 and not self._would_mix() else _POLL_SECONDS)
         return wait
 
     def _room(self) -> int:
@@ -123,19 +124,24 @@ class InFlight:
     def send_some(self, *, at_last: bool = False) -> None:
         """Hand a bounded number of events to the client, unless it is known to fail now; ``at_last`` also then."""
         blocked = self.backoff.wait_seconds() > 0 or self._clock() < self._client_full_until
-        if not self._pending or (blocked and not at_last):
+        if not self._pending or ((blocked or self._would_mix()) and not at_last):
             return
         if self._batch_bound.is_exceeded() and not self._begin_smaller_batches():
             return
         writer = self.open()
         if writer is None:
             return
+        self._sends_undated = self._clock() < self._undated_until
         room = _SEND_AT_ONCE_EVENTS if at_last else min(self._room(), _SEND_AT_ONCE_EVENTS)
         for _ in range(min(len(self._pending), room)):
             encoded = self._pending.take()
             if not self._send(writer, encoded):
                 self._pending.put_back([encoded])
                 return
+
+    def _would_mix(self) -> bool:
+        """Return True if records with and without a time may meet in a batch: a broker refuses all for one of them."""
+        return bool(self._unanswered) and self._sends_undated != (self._clock() < self._undated_until)
 
     def _begin_smaller_batches(self) -> bool:
         """Close the client once everything that it has is answered; return False until then."""
@@ -162,7 +168,7 @@ class InFlight:
     def _send(self, writer: RecordWriter, encoded: Encoded) -> bool:
         """Return True if the event is on its way or settled, False if it has to be sent later."""
         # No headers: the value names its schema, and a header that is absent discloses nothing.
-        encoded.undated = self._clock() < self._undated_until
+        encoded.undated = self._sends_undated
         time_ms = _NO_TIME if encoded.undated else None
         record = OutgoingRecord(self._topic, encoded.key, encoded.value, timestamp_ms=time_ms)
         self._unanswered[encoded] = None

@@ -89,6 +89,48 @@ def test_a_record_that_is_refused_without_a_time_as_well_is_given_up(
     assert stored_records(broker)[0].timestamp_ms == -1
 
 
+class Batching:
+    """A client that answers the first three records, then all that it has as one batch, which has one fate."""
+
+    def __init__(self, broker: InMemoryBroker) -> None:
+        self._writer = broker.open_writer()
+        self._held: list[tuple[OutgoingRecord, OnDelivery]] = []
+        self._next = 3
+
+    def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
+        self._held.append((record, on_delivery))
+
+    def poll(self) -> None:
+        batch, self._held = self._held[: self._next], self._held[self._next :]
+        self._next = 1_000
+        is_refused = any(record.timestamp_ms != -1 for record, _ in batch)
+        for record, on_delivery in batch:
+            if is_refused:
+                on_delivery(None, TimestampRefusedError("the time is out of range"))
+            else:
+                self._writer.send(record, on_delivery)
+        self._writer.poll()
+
+    def flush(self, *, timeout_seconds: float) -> int:
+        self.poll()
+        return self._writer.flush(timeout_seconds=timeout_seconds)
+
+    def close(self, *, timeout_seconds: float) -> None:
+        self._writer.close(timeout_seconds=timeout_seconds)
+
+
+def test_a_record_without_a_time_shares_no_batch_with_one_that_is_refused_for_its_time(
+    make_telemetry: MakeTelemetry,
+) -> None:
+    broker = InMemoryBroker()
+    telemetry = make_telemetry(writer_factory=lambda: Batching(broker))
+    for number in range(20):
+        telemetry.send_telemetry(tool_created(number))
+    wait_until(lambda: telemetry.flush(0.1))
+    assert (telemetry.stats().sent, telemetry.stats().dropped) == (20, {})
+    assert len(stored(broker)) == 20
+
+
 class Reordering:
     """A client that gives up what it has, a hundred at a time, until the broker is back."""
 
