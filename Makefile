@@ -35,14 +35,15 @@ demo: $(RUN_READY) ## the whole pipeline in a minute, on this machine: embedded 
 WORKERS ?= 6
 # Tests start some hundred processes: where byte code may not be kept, each compiles all that it imports. A worker that
 # crashes ends the run: xdist 3.8 starts another, which often waits for work for ever.
-XDIST := -n $(WORKERS) --dist loadgroup --max-worker-restart 0
-PYTEST := PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest $(XDIST)
+XDIST = -n $(WORKERS) --dist loadgroup --max-worker-restart 0
+PYTEST = PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest $(XDIST)
 
 .PHONY: test
 test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them, WORKERS=2 on fewer processes than six
 	@$(PYTEST) $(ARGS)
 
 .PHONY: test-fast
+test-fast: WORKERS = 3
 test-fast: $(DEV_READY) ## those that need no broker, no database and no Docker, in a minute
 	@NO_SERVICES=1 $(PYTEST) -m "not services and not slow" $(ARGS)
 

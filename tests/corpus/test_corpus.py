@@ -58,6 +58,7 @@ def test_every_text_field_of_every_schema_is_tried() -> None:
     assert {"flowGraph.nodes", "flowGraph.edges.source", "flowGraph.edges.target"} <= tried
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_what_fits_only_becomes_less(way: str) -> None:
     written: Mapping[str, int] = json.loads(COUNTS.read_text(encoding="utf-8"))[way]

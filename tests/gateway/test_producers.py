@@ -26,6 +26,7 @@ def producer(world: World, folder: Path, key: str = KEY) -> Telemetry:
     )
 
 
+@pytest.mark.slow
 def test_streams_arrive_whole_through_a_gateway_that_is_stopped_and_started(
     make_gateway: MakeGateway, broker: InMemoryBroker, tmp_path: Path
 ) -> None:
@@ -51,6 +52,7 @@ def test_streams_arrive_whole_through_a_gateway_that_is_stopped_and_started(
     assert world.telemetry.stats().accepted == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [REVOKED, "a-project-key-of-a-stranger"])
 def test_a_key_that_is_not_taken_costs_no_event(make_gateway: MakeGateway, tmp_path: Path, key: str) -> None:
     world = make_gateway()

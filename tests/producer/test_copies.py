@@ -63,6 +63,7 @@ def loaded_elsewhere(telemetry: Telemetry, **environ: str) -> list[object]:
     return found
 
 
+@pytest.mark.slow
 def test_in_another_process_it_is_made_anew_from_the_environment_there(make_telemetry: MakeTelemetry) -> None:
     telemetry = make_telemetry(limits=Limits(buffer_max_events=7))
     servers = {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1"}

@@ -121,6 +121,7 @@ def test_seek_goes_back_and_forth(backend: Backend) -> None:
     assert [record.offset for record in read(reader, count=2)] == [8, 9]
 
 
+@pytest.mark.slow
 def test_pause_and_resume_lose_nothing(backend: Backend) -> None:
     topic = backend.new_topic()
     paused, other = TopicPartition(topic, 0), TopicPartition(topic, 1)

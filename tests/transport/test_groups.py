@@ -158,6 +158,7 @@ def test_the_share_of_a_member_that_leaves_goes_to_the_others(backend: Backend) 
     until(lambda: len(first.assignment()) == 4, first)
 
 
+@pytest.mark.slow
 def test_a_share_given_while_nobody_polls_is_kept(backend: Backend) -> None:
     topic, group = backend.new_topic(), backend.new_group()
     first, second, third = (backend.reader(group) for _ in range(3))

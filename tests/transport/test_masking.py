@@ -69,6 +69,7 @@ SECRET_SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", sorted(CLIENTS))
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"])
 @pytest.mark.parametrize("secret", SECRET_SETTINGS, ids=str)

@@ -72,6 +72,7 @@ def operator(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> Operator:
     return Operator(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_replay_ends_with_one_line_that_names_the_row(operator: Operator) -> None:
     operator.add_rule()
     status, _, errors = operator.run("replay", "--no-progress-seconds", "1")

@@ -380,6 +380,7 @@ def test_a_finished_replay_still_says_what_is_missing(operator: Operator) -> Non
     assert (content.status, content.errors[-1]) == (0, f"note: {missing}")
 
 
+@pytest.mark.slow
 def test_what_is_away_or_held_is_incomplete_and_can_be_started_again(tmp_path: Path) -> None:
     nowhere = {
         "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1",

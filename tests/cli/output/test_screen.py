@@ -71,6 +71,7 @@ def screen_of(states: Sequence[Status], width: int, monkeypatch: pytest.MonkeyPa
     return [line.rstrip() for line in screen.display if line.strip()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("offsets", "partitions"), [(1_000, 1), (295_972, 3), (10**10, 16)])
 def test_a_replay_takes_one_line_a_bar_and_one_below(
     offsets: int, partitions: int, monkeypatch: pytest.MonkeyPatch

@@ -266,6 +266,7 @@ GOOD = own_lines(1, 16)
 HEIGHTS = sizes(batch(1, 16))
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(3))
 @given(st.lists(hostile(), min_size=1, max_size=3))
 def test_whatever_is_in_a_line_it_is_a_valid_row_or_a_reject(bad: list[bytes]) -> None:

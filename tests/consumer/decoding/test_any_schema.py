@@ -37,6 +37,7 @@ def many(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**samples[number % len(samples)], "sequence": number} for number in range(ROWS)]
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(0.6), suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_version_that_passes_reads_all_of_the_older_one_alike_both_ways(data: st.DataObject) -> None:

@@ -220,6 +220,7 @@ def spoilt_message(draw: st.DrawFn) -> bytes:
     return MARKER + schema.fingerprint + draw(spoilt())
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(3), suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(spots, spoilt_message() | odd() | st.none() | st.binary(max_size=12)), min_size=1, max_size=4)
@@ -340,6 +341,7 @@ def hostile(draw: st.DrawFn) -> bytes:
     return MARKER + schema.fingerprint + b"".join(pieces.values())
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(2), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(spots, hostile()), min_size=1, max_size=3))
 def test_hostile_bodies_among_good_ones(changes: list[tuple[int, bytes]]) -> None:

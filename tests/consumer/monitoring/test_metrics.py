@@ -71,6 +71,7 @@ def served(counters: ConsumerCounters, world: World) -> Iterator[Client]:
         yield Client(address)
 
 
+@pytest.mark.slow
 def test_the_counts_of_a_consumer() -> None:
     world = World()
     world.clock.wall_ms = ENVELOPE.fields()["occurredAt"] + 5_000
@@ -168,6 +169,7 @@ def test_batches_are_counted_without_anyone_who_serves_them() -> None:
     assert (counters.batches, counters.flush_seconds) == (1, None)
 
 
+@pytest.mark.slow
 def test_lag_is_looked_at_while_someone_asks() -> None:
     world = World(partitions=1)
     consumer = world.consumer(settings=SETTINGS)

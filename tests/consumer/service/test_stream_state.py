@@ -71,6 +71,7 @@ def loss(path: Path) -> tuple[int, ...]:
     return answer.streams, its.numbered, its.written, sum(its.dropped.values()), its.on_the_way, its.unexplained
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("app")
 def test_the_sink_alone_tells_what_was_lost_and_where(broker: InMemoryBroker, tmp_path: Path) -> None:
     counters = consumed(broker, f"sqlite:///{tmp_path}/events.db")
@@ -92,6 +93,7 @@ def test_a_replay_gives_the_same(broker: InMemoryBroker, tmp_path: Path) -> None
     assert loss(tmp_path / "new.db") == (1, 11, 4, 5, 0, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("app")
 def test_a_consumer_that_does_not_know_it_yet_makes_it_a_dead_letter(broker: InMemoryBroker, tmp_path: Path) -> None:
     before = Catalog(tuple(schema for schema in catalog() if not schema.control))

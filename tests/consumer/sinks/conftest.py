@@ -45,8 +45,12 @@ READABLE = (UNDER_TEST,) if UNDER_TEST else tuple(kind.scheme for kind in KINDS 
 
 
 def _kinds(*kinds: str) -> list[Any]:
-    """Those that need a server carry its mark: the fixture is asked for by name only once the test runs."""
-    marks = {"postgresql": pytest.mark.services, "delta+s3": pytest.mark.slow, "clickhouse": pytest.mark.slow}
+    """Those that need a server carry its mark: the fixture is asked for by name only once the test runs.
+
+    Of the others SQLite and JSON lines are quick; ``make test-fast`` has these two.
+    """
+    slow = ("delta", "delta+s3", "duckdb", "clickhouse")
+    marks = {"postgresql": pytest.mark.services, **dict.fromkeys(slow, pytest.mark.slow)}
     return [pytest.param(kind, marks=marks.get(kind, ())) for kind in kinds]
 
 

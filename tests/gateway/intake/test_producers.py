@@ -54,6 +54,7 @@ def test_a_producer_s_stream_arrives_whole_and_as_its_own(
     assert world.telemetry.stats().accepted == 0
 
 
+@pytest.mark.slow
 def test_limits_of_a_gateway_split_and_slow_a_producer_and_cost_nothing(
     make_gateway: MakeGateway, make_producer: MakeProducer
 ) -> None:
@@ -66,6 +67,7 @@ def test_limits_of_a_gateway_split_and_slow_a_producer_and_cost_nothing(
     assert len({record["eventId"] for record in stored(world.broker)}) == 600
 
 
+@pytest.mark.slow
 def test_a_revoked_key_costs_no_event_and_is_told(
     make_gateway: MakeGateway, make_producer: MakeProducer, tmp_path: Path
 ) -> None:

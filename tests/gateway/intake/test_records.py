@@ -115,6 +115,7 @@ def test_who_may_not_send_or_sends_something_else_is_told(make_gateway: MakeGate
     assert post(world, encode_batch(sent[:5])).json["accepted"] == 5
 
 
+@pytest.mark.slow
 def test_without_a_broker_the_producer_keeps_them(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:
     world = make_gateway(GatewayLimits(answer_seconds=0.1))
     world.broker.down = True

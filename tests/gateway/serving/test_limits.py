@@ -65,6 +65,7 @@ def test_more_connections_than_allowed_are_told_to_come_again(make_gateway: Make
             connection.close()
 
 
+@pytest.mark.slow
 def test_a_connection_without_a_request_is_closed(make_gateway: MakeGateway) -> None:
     world = make_gateway(GatewayLimits(body_seconds=0.2))
     with socket.create_connection(("127.0.0.1", world.port), timeout=60) as connection:

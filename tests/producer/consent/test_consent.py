@@ -210,6 +210,7 @@ def test_a_stored_choice_that_cannot_be_understood_is_a_no(environ: dict[str, st
     assert str(path) in found.decided_by
 
 
+@pytest.mark.slow
 def test_turning_off_deletes_the_secret_and_the_spool(
     make_telemetry: MakeTelemetry, broker: InMemoryBroker, environ: dict[str, str], tmp_path: Path, config_dir: Path
 ) -> None:

@@ -116,6 +116,7 @@ def spooled(telemetry: Telemetry, count: int) -> None:
     wait_until(lambda: not any(thread.name == "flowise-telemetry" for thread in threading.enumerate()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["disable, enable", "set_enabled", "environment", ".env", "argument"])
 def test_what_was_accepted_before_an_opt_out_never_leaves_after_it(
     how: str, make_telemetry: MakeTelemetry, broker: InMemoryBroker, environ: dict[str, str], tmp_path: Path,

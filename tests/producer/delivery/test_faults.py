@@ -27,6 +27,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_it_costs_one_warning_and_no_event(
     fault: str,

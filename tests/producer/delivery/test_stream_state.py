@@ -98,6 +98,7 @@ def test_a_stream_of_which_nothing_arrives_tells_that(make_telemetry: MakeTeleme
     assert counts(states(broker)[0]) == {"numbered": 3, "waiting": 0, "ended": True, "Invalid": 3}
 
 
+@pytest.mark.slow
 def test_what_the_end_cuts_off_is_told_where_the_client_still_takes_it(make_telemetry: MakeTelemetry) -> None:
     # One in flight, whose fate is open; the others never got that far.
     class Slow:
@@ -165,6 +166,7 @@ def test_with_a_spool_the_next_start_sends_what_could_not_be_told(
     assert list(tmp_path.glob("*.sqlite3*")) == []
 
 
+@pytest.mark.slow
 def test_it_tells_every_ten_minutes_while_a_count_changes(
     make_telemetry: MakeTelemetry, broker: InMemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +217,7 @@ def test_a_month_is_a_stream_of_its_own(
     assert all(state["ended"] for state in told.values())
 
 
+@pytest.mark.slow
 def test_the_end_of_a_month_is_told_without_another_event(
     make_telemetry: MakeTelemetry, broker: InMemoryBroker, set_clock: Clock
 ) -> None:

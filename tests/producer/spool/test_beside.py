@@ -104,6 +104,7 @@ def silent_server() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", INSTALLED)
 def test_events_go_to_disk_while_the_reason_of_a_failure_is_looked_for(
     client: str,

@@ -47,6 +47,7 @@ def test_what_was_delivered_leaves_no_file(
     assert list(spool_dir.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_was_left_is_sent_in_order_at_the_next_start(
     make_telemetry: MakeTelemetry, broker: InMemoryBroker, spool_dir: Path, environ: dict[str, str]
 ) -> None:
@@ -63,6 +64,7 @@ def test_what_was_left_is_sent_in_order_at_the_next_start(
     assert list(spool_dir.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_files_are_for_this_user_only(make_telemetry: MakeTelemetry, broker: InMemoryBroker, spool_dir: Path) -> None:
     leave_behind(1, make_telemetry, broker, spool_dir)
     (file,) = spool_dir.iterdir()
@@ -99,6 +101,7 @@ def test_the_folder_is_bounded_in_bytes(
     assert sum(file.stat().st_size for file in spool_dir.iterdir()) < 60_000
 
 
+@pytest.mark.slow
 def test_events_on_disk_expire(make_telemetry: MakeTelemetry, broker: InMemoryBroker, spool_dir: Path) -> None:
     leave_behind(5, make_telemetry, broker, spool_dir)
     telemetry = make_telemetry(limits=Limits(max_age_seconds=0.0))
@@ -198,6 +201,7 @@ def test_a_full_disk_costs_one_warning_and_no_event(
     assert len(caplog.records) <= 2
 
 
+@pytest.mark.slow
 def test_a_file_that_a_living_process_holds_is_left_alone(
     make_telemetry: MakeTelemetry, broker: InMemoryBroker, spool_dir: Path
 ) -> None:
@@ -281,6 +285,7 @@ def test_events_survive_a_kill_of_several_processes(
         assert [r["sequence"] for r in records if r["streamId"] == stream] == list(range(200))
 
 
+@pytest.mark.slow
 def test_the_schema_of_the_file_is_plain_to_look_at(
     make_telemetry: MakeTelemetry, broker: InMemoryBroker, spool_dir: Path
 ) -> None:

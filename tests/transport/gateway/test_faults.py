@@ -175,6 +175,7 @@ def test_a_body_too_large_is_halved_until_one_record_is_alone(gateway: GatewaySe
     assert sorted(gateway.stored()) == sorted(record.value or b"" for record in batch if record.key != b"large")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_gateway_is_left_alone_for_as_long_as_it_says(
     gateway: GatewayServer, open_writer: Open, status: int
@@ -304,6 +305,7 @@ def test_a_slow_answer_has_its_time(gateway: GatewayServer, open_writer: Open) -
     answers.set()
 
 
+@pytest.mark.slow
 def test_a_fork_waits_for_a_look_up_of_a_name(gateway: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> None:
     looks, may_end = threading.Event(), threading.Event()
 
