@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.services.ladder import RungUnavailableError, require_permission
 
-__all__ = ["quiet_testcontainers", "require_image", "wait_until"]
+__all__ = ["is_running", "quiet_testcontainers", "require_image", "started", "wait_until"]
 
 ENGINE_TIMEOUT_SECONDS = 5
 PULL_TIMEOUT_SECONDS = 300
@@ -95,6 +95,34 @@ def _prepare_reaper(client: Any) -> None:
         _have(client, testcontainers_config.ryuk_image)
     except RungUnavailableError:
         testcontainers_config.ryuk_disabled = True
+
+
+def started(container: Any, up: Callable[[], str]) -> tuple[str, Callable[[], None]]:
+    """Starts the container; returns where it is, as ``up`` does once it is up, and how to stop it.
+
+    Raises ``RungUnavailableError``.
+    """
+
+    def stop() -> None:
+        with quiet_testcontainers():
+            container.stop()
+
+    try:
+        container.start()
+        where = up()
+    except RungUnavailableError:
+        stop()
+        raise
+    except Exception as error:
+        stop()
+        raise RungUnavailableError(f"the container did not start ({type(error).__name__}: {error})") from error
+    return where, stop
+
+
+def is_running(container: Any) -> bool:
+    """Whether the engine still has it running."""
+    container.reload()
+    return bool(container.status == "running")
 
 
 def wait_until(ready: Callable[[], bool], *, timeout_seconds: float, alive: Callable[[], bool], what: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 
 from flowise_telemetry_transport import EmbeddedBroker, KafkaSettings, TopicSpec, open_admin, parse_bootstrap_servers
-from tests.services.docker_engine import quiet_testcontainers, require_image
+from tests.services.docker_engine import quiet_testcontainers, require_image, started
 from tests.services.kafka_java import JavaKafka
 from tests.services.ladder import (
     NoServiceError,
@@ -110,19 +110,7 @@ def _testcontainers() -> KafkaService:
         from tests.services.kafka_container import KafkaContainer
 
         container = KafkaContainer(IMAGE)
-        try:
-            container.start()
-        except RungUnavailableError:
-            container.stop()
-            raise
-        except Exception as error:
-            container.stop()
-            raise RungUnavailableError(f"the container did not start ({type(error).__name__}: {error})") from error
-        server = container.get_bootstrap_server()
-
-    def stop() -> None:
-        with quiet_testcontainers():
-            container.stop()
+        server, stop = started(container, container.get_bootstrap_server)
 
     return KafkaService("testcontainers", f"testcontainers {IMAGE}", (server,), stop)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from tests.services.docker_engine import quiet_testcontainers, require_image, wait_until
+from tests.services.docker_engine import is_running, quiet_testcontainers, require_image, started, wait_until
 from tests.services.ladder import Rung, RungUnavailableError, climb, docker_is_required, require_permission
 
 __all__ = ["IMAGE", "PostgresService", "postgres_at", "start_postgres"]
@@ -84,30 +84,17 @@ def _testcontainers() -> PostgresService:
         # Data that no one keeps need not reach a disk.
         container.with_command("postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off")
 
-        def alive() -> bool:
-            container.reload()
-            return bool(container.status == "running")
-
-        try:
-            container.start()
+        def up() -> str:
             url = f"postgresql://test:test@{container.get_container_host_ip()}:{container.get_exposed_port(_PORT)}/test"
             wait_until(
                 lambda: _answers(url),
                 timeout_seconds=_START_TIMEOUT_SECONDS,
-                alive=alive,
+                alive=lambda: is_running(container),
                 what="the PostgreSQL container",
             )
-        except RungUnavailableError:
-            container.stop()
-            raise
-        except Exception as error:
-            container.stop()
-            raise RungUnavailableError(f"the container did not start ({type(error).__name__}: {error})") from error
+            return url
 
-    def stop() -> None:
-        with quiet_testcontainers():
-            container.stop()
-
+        url, stop = started(container, up)
     return PostgresService(f"testcontainers {IMAGE}", url, stop)
 
 

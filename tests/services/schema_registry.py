@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services.docker_engine import quiet_testcontainers, require_image, wait_until
+from tests.services.docker_engine import is_running, quiet_testcontainers, require_image, started, wait_until
 from tests.services.ladder import Rung, RungUnavailableError, climb, docker_is_required, require_permission
 from tests.services.maven import fetched
 from tests.services.ports import free_ports
@@ -59,30 +59,17 @@ def _testcontainers() -> SchemaRegistryService:
 
         container = DockerContainer(IMAGE).with_exposed_ports(_PORT)
 
-        def alive() -> bool:
-            container.reload()
-            return bool(container.status == "running")
-
-        try:
-            container.start()
+        def up() -> str:
             url = f"http://{container.get_container_host_ip()}:{container.get_exposed_port(_PORT)}{_API}"
             wait_until(
                 lambda: _answers(url),
                 timeout_seconds=_START_TIMEOUT_SECONDS,
-                alive=alive,
+                alive=lambda: is_running(container),
                 what="the container of the registry",
             )
-        except RungUnavailableError:
-            container.stop()
-            raise
-        except Exception as error:
-            container.stop()
-            raise RungUnavailableError(f"the container did not start ({type(error).__name__}: {error})") from error
+            return url
 
-    def stop() -> None:
-        with quiet_testcontainers():
-            container.stop()
-
+        url, stop = started(container, up)
     return SchemaRegistryService(f"testcontainers {IMAGE}", url, stop)
 
 
