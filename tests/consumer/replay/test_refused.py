@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from flowise_telemetry_consumer.sinks.account.port import KeepsAccount
 from flowise_telemetry_consumer.sinks.account.tables import LETTERS_TABLE
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
+from tests.consumer.refusing import RULE, refuse, rows
 from tests.consumer.sinks.roles import open_claimed, open_readable
 from tests.consumer.world import TOPIC, World, event_id
-
-RULE = "refused: CheckViolation no_tools in tool_created"
 
 
 @pytest.fixture(autouse=True)
@@ -34,18 +32,6 @@ def replayed(world: World, **options: Any) -> ReplayResult:
     )
     assert result.discrepancies() == []
     return result
-
-
-def rows(batch: Batch) -> int:
-    return sum(frame.height for frame in batch.frames.values())
-
-
-def refuse(world: World, refused: Collection[str]) -> None:
-    def on_write(batch: Batch) -> None:
-        if any(identity in refused for frame in batch.frames.values() for identity in frame["event_id"]):
-            raise RowRefusedError(RULE)
-
-    world.sink.on_write = on_write
 
 
 def test_a_refused_row_is_waited_for_and_named_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Collection
 from typing import Any
 
 import pytest
 
 from flowise_telemetry_consumer import BatchLimits, ConsumerSettings, list_dead_letters
 from flowise_telemetry_consumer.dead_letters.headers import decode
-from flowise_telemetry_consumer.errors import RowRefusedError, SinkTooSlowError
+from flowise_telemetry_consumer.errors import SinkTooSlowError
 from flowise_telemetry_consumer.monitoring.health import why_not_ready
 from flowise_telemetry_consumer.sinks.parts import WriteSize
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_consumer.sinks.refusals import Refusals
+from tests.consumer.refusing import RULE, refuse, rows
 from tests.consumer.world import DLQ, GROUP, TOPIC, FakeClock, StopWhen, World
-
-RULE = "refused: CheckViolation no_tools in tool_created"
 
 
 @pytest.fixture(autouse=True)
@@ -28,20 +26,6 @@ def _warnings(caplog: pytest.LogCaptureFixture) -> None:
 
 def settings(**changes: Any) -> ConsumerSettings:
     return ConsumerSettings(topic=TOPIC, group=GROUP, batch=BatchLimits(rows=40), **changes)
-
-
-def rows(batch: Batch) -> int:
-    return sum(frame.height for frame in batch.frames.values())
-
-
-def refuse(world: World, refused: Collection[str]) -> None:
-    """Have the sink refuse any batch that has one of these events."""
-
-    def on_write(batch: Batch) -> None:
-        if any(identity in refused for frame in batch.frames.values() for identity in frame["event_id"]):
-            raise RowRefusedError(RULE)
-
-    world.sink.on_write = on_write
 
 
 def test_it_is_waited_for_with_rule_and_event_and_offsets(caplog: pytest.LogCaptureFixture) -> None:
