@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flowise_telemetry import environment
 from flowise_telemetry_schemas.errors import ValidationError
 from flowise_telemetry_schemas.events import EVENT_CLASSES, RETIRED_FROM_MS
 from flowise_telemetry_schemas.flow_graph import FlowGraph
@@ -45,14 +43,8 @@ class AppEvents:
         self.retired_from_ms = {**RETIRED_FROM_MS, **own.retired_from_ms()}
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], given: Place | None) -> AppEvents | None:
-        """Return the events of the folder that the argument or the environment names; None where neither does.
-
-        Raises ``ConfigurationError`` for a folder that is not to be used.
-        """
-        place = given if given is not None else environ.get(environment.SCHEMAS, "").strip()
-        if isinstance(place, str) and not place:
-            return None
+    def read(cls, place: Place) -> AppEvents:
+        """Return the events of a folder. Raises ``ConfigurationError`` for one that is not to be used."""
         from flowise_telemetry_schemas.own_events import read_own_events
 
         return cls(read_own_events(place))

@@ -190,8 +190,10 @@ class Telemetry:
         reads = on and (self._active or self._strict)
         self._content = self._read_content() if reads else Content.strictest()
         self._own = self._read_own() if reads else None
+        self._retired_from_ms = RETIRED_FROM_MS
         if self._own is not None:
             self._content = self._content.with_node_types(self._own.node_types)
+            self._retired_from_ms = self._own.retired_from_ms
         if not on:
             self._switch.forget_spool(self._given_spool_dir)
 
@@ -206,12 +208,15 @@ class Telemetry:
 
     def _read_own(self) -> AppEvents | None:
         """Return the app's own events; without ``strict``, None and one WARNING for a folder that is refused."""
-        if self._given_schemas is None and not self._settings.environ.get(environment.SCHEMAS, "").strip():
+        place = self._given_schemas
+        if place is None:
+            place = self._settings.environ.get(environment.SCHEMAS, "").strip()
+        if place == "":
             return None
         from flowise_telemetry.own_events import AppEvents
 
         try:
-            return AppEvents.read(self._settings.environ, self._given_schemas)
+            return AppEvents.read(place)
         except ConfigurationError as error:
             if self._strict:
                 raise
@@ -285,8 +290,7 @@ class Telemetry:
             self._queue.refuse_invalid()
             self._counts.drop(DropReason.INVALID, error.event, error, refused=True)
         else:
-            retired = RETIRED_FROM_MS if self._own is None else self._own.retired_from_ms
-            retired_from_ms = retired.get(event.EVENT)
+            retired_from_ms = self._retired_from_ms.get(event.EVENT)
             if retired_from_ms is not None and time.time_ns() // 1_000_000 >= retired_from_ms:
                 self._counts.drop(DropReason.RETIRED, event.EVENT, refused=True)  # no number: not even a count leaves
                 return
@@ -321,8 +325,7 @@ class Telemetry:
             self._check(event)
         if self._silent:
             return DropReason.CLOSED if self._consent.enabled else DropReason.OPTED_OUT
-        retired = RETIRED_FROM_MS if self._own is None else self._own.retired_from_ms
-        retired_from_ms = retired.get(event.EVENT)
+        retired_from_ms = self._retired_from_ms.get(event.EVENT)
         if retired_from_ms is not None and time.time_ns() // 1_000_000 >= retired_from_ms:
             return DropReason.RETIRED
         reason = self._queue.put(event, size_bytes, given)
