@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from flowise_telemetry_cli.invocation import Invocation
-from flowise_telemetry_cli.output.logging import LOG_LEVELS, start_logging
+from flowise_telemetry_cli.output.logging import LOG_FORMATS, LOG_LEVELS, start_logging
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport import KafkaSettings, RecordReader, UnknownTopicError
 from flowise_telemetry_transport.clients import CLIENTS, fastest_client
@@ -25,6 +25,7 @@ __all__ = [
     "connection_options",
     "json_option",
     "kafka_settings",
+    "log_format_option",
     "require_topic",
     "schemas_option",
     "topic_option",
@@ -180,6 +181,14 @@ def json_option(text: str) -> Callable[[_Command], _Command]:
     """Return the option ``--json``, given to the command as ``as_json``; ``text`` says what is printed."""
     return click.option("--json", "as_json", is_flag=True, help=text)
 
+
+log_format_option = click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    default="text",
+    show_default=True,
+    help="Format of log lines on stderr; json: one object a line.",
+)
 
 topic_option = click.option(
     "--topic",

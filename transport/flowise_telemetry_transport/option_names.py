@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "CONTEXT_OPTIONS",
     "FIELD_OF_OPTION",
     "SECONDS_OF_OPTION",
     "SERVERS_OPTIONS",
@@ -16,6 +17,19 @@ __all__ = [
     "option_name",
     "turns_verification_off",
 ]
+
+CONTEXT_OPTIONS = frozenset(
+    {
+        "enable_ssl_certificate_verification",
+        "ssl_check_hostname",
+        "ssl_endpoint_identification_algorithm",
+        "ssl_ciphers",
+        "ssl_cipher_suites",
+        "ssl_crlfile",
+        "ssl_crl_location",
+    }
+)
+"""Options that the context of a TLS connection takes in (``tls.client_context``)."""
 
 # Names from the clients' own documentation, and the field of ``KafkaSettings`` that holds them.
 FIELD_OF_OPTION = {

@@ -10,21 +10,7 @@ from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.option_names import turns_verification_off
 from flowise_telemetry_transport.settings import KafkaSettings
 
-__all__ = ["CONTEXT_OPTIONS", "check_tls_files", "client_context"]
-
-
-CONTEXT_OPTIONS = frozenset(
-    {
-        "enable_ssl_certificate_verification",
-        "ssl_check_hostname",
-        "ssl_endpoint_identification_algorithm",
-        "ssl_ciphers",
-        "ssl_cipher_suites",
-        "ssl_crlfile",
-        "ssl_crl_location",
-    }
-)
-"""Options that a context has taken in."""
+__all__ = ["check_tls_files", "client_context"]
 
 
 def check_tls_files(settings: KafkaSettings) -> None:

@@ -18,12 +18,13 @@ from flowise_telemetry_cli.options import (
     connection_options,
     json_option,
     kafka_settings,
+    log_format_option,
     require_topic,
     schemas_option,
     topic_option,
     umask_option,
 )
-from flowise_telemetry_cli.output.logging import LOG_FORMATS, LogFormat, log_now_and_then, start_logging
+from flowise_telemetry_cli.output.logging import LogFormat, log_now_and_then, start_logging
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
@@ -37,7 +38,7 @@ from flowise_telemetry_consumer import (
     DeadLetterLimits,
     open_dead_letter_writer,
 )
-from flowise_telemetry_consumer.monitoring.http import Door, parse_http_address, status_server
+from flowise_telemetry_consumer.monitoring.http import Door, parse_address, status_server
 from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_consumer.sinks import open_sink
@@ -122,13 +123,7 @@ DEFAULT_SINK = "sqlite:///telemetry.db"
     metavar="FILE",
     help="File with a token that clients of /metrics have to send.",
 )
-@click.option(
-    "--log-format",
-    type=click.Choice(LOG_FORMATS),
-    default="text",
-    show_default=True,
-    help="Format of log lines on stderr; json: one object a line.",
-)
+@log_format_option
 @json_option("Print the final counts as one JSON object.")
 @pass_invocation
 def consume(
@@ -168,7 +163,7 @@ def consume(
         on_refused=on_refused,
     )
     if http_address is not None:
-        parse_http_address(http_address)  # refused before anything is tried
+        parse_address(http_address)  # refused before anything is tried
     door = Door(tls=http_tls, token_file=http_token_file)
     start_logging(log_format, invocation.log_level or "info")
     try:

@@ -21,18 +21,20 @@ from flowise_telemetry_cli.options import (
     connection_options,
     json_option,
     kafka_settings,
+    log_format_option,
     schemas_option,
     topic_option,
     umask_option,
 )
-from flowise_telemetry_cli.output.logging import LOG_FORMATS, LogFormat, start_logging
+from flowise_telemetry_cli.output.logging import LogFormat, start_logging
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_gateway import Gateway, GatewayCounters, GatewayLimits, ProjectKeys, serve
 from flowise_telemetry_gateway.intake.forwarder import Forwarder
 from flowise_telemetry_gateway.intake.posthog import PosthogIntake
-from flowise_telemetry_gateway.serving.server import bound_socket, parse_address, require_server
+from flowise_telemetry_gateway.serving.server import bound_socket, require_server
 from flowise_telemetry_schemas import ConfigurationError
+from flowise_telemetry_transport.http_serving import parse_http_address, read_token
 
 __all__ = ["gateway"]
 
@@ -45,7 +47,6 @@ _BLOCK_SECONDS = 1.0
 _LINGER_SECONDS = 0.01
 _BUFFER_MAX_EVENTS = 50_000
 _BUFFER_MAX_BYTES = 67_108_864
-_MIN_TOKEN_CHARACTERS = 16
 
 
 @click.command()
@@ -139,13 +140,7 @@ _MIN_TOKEN_CHARACTERS = 16
     help="The same of an installation.",
 )
 @click.option("--dry-run", is_flag=True, help="Send nothing; print what would be kept of each event.")
-@click.option(
-    "--log-format",
-    type=click.Choice(LOG_FORMATS),
-    default="text",
-    show_default=True,
-    help="Format of log lines on stderr; json: one object a line.",
-)
+@log_format_option
 @json_option("Print the final counts as one JSON object.")
 @pass_invocation
 def gateway(
@@ -180,10 +175,10 @@ def gateway(
       flowise-telemetry gateway --bootstrap-servers localhost:9092 --keys-file keys --spool-dir spool
     """
     require_server()
-    host, port = parse_address(address)
+    host, port = parse_http_address(address, example="127.0.0.1:8400", argument="address")
     if tls_key is not None and tls_certificate is None:
         raise ConfigurationError("a key without a certificate: give --tls-certificate too", argument="tls_key")
-    token = None if metrics_token_file is None else _token_of(metrics_token_file)
+    token = None if metrics_token_file is None else read_token(metrics_token_file, argument="metrics_token_file")
     keys = ProjectKeys(os.environ.get(KEYS_VARIABLE, ""), file=keys_file)
     limits = GatewayLimits(
         body_max_bytes=body_max_bytes,
@@ -266,15 +261,3 @@ def gateway(
             on_start=lambda: logger.info("serving %s; project keys: %d", where, len(keys)),
         )
     return report_counts(counters, telemetry, as_json)
-
-
-def _token_of(file: Path) -> bytes:
-    try:
-        token = file.read_bytes().strip()
-    except OSError as error:
-        raise ConfigurationError(f"{file}: {error.strerror}", argument="metrics_token_file") from None
-    if len(token) < _MIN_TOKEN_CHARACTERS:
-        raise ConfigurationError(
-            f"{file} holds no token of at least {_MIN_TOKEN_CHARACTERS} characters", argument="metrics_token_file"
-        )
-    return token

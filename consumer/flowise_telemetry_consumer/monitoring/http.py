@@ -19,15 +19,14 @@ from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_consumer.monitoring.health import why_not_alive, why_not_ready
 from flowise_telemetry_consumer.monitoring.metrics import registry_of
 from flowise_telemetry_schemas import ConfigurationError
+from flowise_telemetry_transport.http_serving import parse_http_address, read_token
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["Door", "parse_http_address", "status_server"]
+__all__ = ["Door", "parse_address", "status_server"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
-
-_MIN_TOKEN_CHARACTERS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ class Door:
         if self.tls is not None:
             object.__setattr__(self, "context", _context_of(self.tls))
         if self.token_file is not None:
-            object.__setattr__(self, "token", _token_of(self.token_file))
+            object.__setattr__(self, "token", read_token(self.token_file, argument="http_token_file"))
 
     def admits(self, authorization: str) -> bool:
         """Return True for a request that may be told everything."""
@@ -72,25 +71,9 @@ def _context_of(file: Path) -> ssl.SSLContext:
     return context
 
 
-def _token_of(file: Path) -> bytes:
-    try:
-        token = file.read_bytes().strip()
-    except OSError as error:
-        raise ConfigurationError(f"{file}: {error.strerror}", argument="http_token_file") from None
-    if len(token) < _MIN_TOKEN_CHARACTERS:
-        raise ConfigurationError(
-            f"{file} holds no token of at least {_MIN_TOKEN_CHARACTERS} characters", argument="http_token_file"
-        )
-    return token
-
-
-def parse_http_address(text: str) -> tuple[str, int]:
+def parse_address(text: str) -> tuple[str, int]:
     """Return host and port of ``host:port``. Raises ``ConfigurationError``."""
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise ConfigurationError(f"HTTP address {text!r}: write host:port, such as 127.0.0.1:9464")
-    return host, int(port)
+    return parse_http_address(text, example="127.0.0.1:9464")
 
 
 @contextmanager
@@ -101,7 +84,7 @@ def status_server(
 
     Raises ``ConfigurationError`` if the address cannot be bound, ``MissingExtraError`` without prometheus-client.
     """
-    host, port = parse_http_address(address)
+    host, port = parse_address(address)
     door = door or Door()
     app = _application(counters, clock or SystemClock(), door)
 

@@ -19,7 +19,7 @@ from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
 if TYPE_CHECKING:
     from flowise_telemetry_gateway.serving.gateway import Gateway
 
-__all__ = ["bound_socket", "parse_address", "require_server", "serve"]
+__all__ = ["bound_socket", "require_server", "serve"]
 
 logger = logging.getLogger("flowise_telemetry.gateway")
 
@@ -34,15 +34,6 @@ def require_server() -> None:
     for module in ("starlette", "uvicorn", "prometheus_client"):
         if find_spec(module) is None:
             raise MissingExtraError(module.replace("_", "-"), "gateway")
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Return host and port of ``host:port``. Raises ``ConfigurationError``."""
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise ConfigurationError(f"{text!r}: write host:port, such as 127.0.0.1:8400", argument="address")
-    return host, int(port)
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

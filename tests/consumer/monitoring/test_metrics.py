@@ -14,7 +14,7 @@ import pytest
 
 from flowise_telemetry_consumer import BatchLimits, ConsumerCounters, ConsumerSettings, SinkUnavailableError
 from flowise_telemetry_consumer.monitoring.health import MAX_POLL_AGE_SECONDS
-from flowise_telemetry_consumer.monitoring.http import parse_http_address, status_server
+from flowise_telemetry_consumer.monitoring.http import parse_address, status_server
 from flowise_telemetry_consumer.monitoring.metrics import PREFIX
 from flowise_telemetry_consumer.monitoring.partitions import LAG_SECONDS
 from flowise_telemetry_schemas import ConfigurationError
@@ -264,12 +264,12 @@ def test_no_value_gets_into_a_metric_or_a_log(caplog: pytest.LogCaptureFixture) 
 @pytest.mark.parametrize("text", ["", "9464", ":9464", "host:", "host:99999", "host:port"])
 def test_an_address_that_is_none_says_how_to_write_one(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"write host:port, such as 127\.0\.0\.1:9464"):
-        parse_http_address(text)
+        parse_address(text)
 
 
 def test_addresses() -> None:
-    assert parse_http_address("0.0.0.0:9464") == ("0.0.0.0", 9464)
-    assert parse_http_address("[::1]:0") == ("::1", 0)
+    assert parse_address("0.0.0.0:9464") == ("0.0.0.0", 9464)
+    assert parse_address("[::1]:0") == ("::1", 0)
 
 
 def test_a_port_that_is_taken_is_told() -> None:

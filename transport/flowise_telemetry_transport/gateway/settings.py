@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.gateway.proxies import proxy_of
 from flowise_telemetry_transport.masking import mask_endpoint
-from flowise_telemetry_transport.option_names import FIELD_OF_OPTION, option_name
+from flowise_telemetry_transport.option_names import CONTEXT_OPTIONS, FIELD_OF_OPTION, option_name
 from flowise_telemetry_transport.password_files import read_password
 from flowise_telemetry_transport.settings import KafkaSettings
 
@@ -19,15 +19,6 @@ __all__ = ["GatewaySettings"]
 
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1", re.IGNORECASE)
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
-_TLS_OPTIONS = frozenset({
-    "enable_ssl_certificate_verification",
-    "ssl_check_hostname",
-    "ssl_endpoint_identification_algorithm",
-    "ssl_ciphers",
-    "ssl_cipher_suites",
-    "ssl_crlfile",
-    "ssl_crl_location",
-})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +148,7 @@ class GatewaySettings:
         found += [(name, option_name(name), str(text)) for name, text in (given or {}).items()]
         tls = {}
         for variable, name, text in found:
-            if name in _TLS_OPTIONS or FIELD_OF_OPTION.get(name, "").startswith("ssl_"):
+            if name in CONTEXT_OPTIONS or FIELD_OF_OPTION.get(name, "").startswith("ssl_"):
                 tls[name] = text
             elif not (name == "security_protocol" and text.strip() == "SSL"):
                 raise ConfigurationError(

@@ -9,8 +9,9 @@ from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.kafka_python.patches.root_log import name_root_logs
 from flowise_telemetry_transport.kafka_python.release import import_kafka
 from flowise_telemetry_transport.logging import quiet_kafka_python
+from flowise_telemetry_transport.option_names import CONTEXT_OPTIONS
 from flowise_telemetry_transport.settings import KafkaSettings
-from flowise_telemetry_transport.tls import CONTEXT_OPTIONS, client_context
+from flowise_telemetry_transport.tls import client_context
 from flowise_telemetry_transport.tokens import make_token, provider_of
 
 __all__ = ["client_config"]
