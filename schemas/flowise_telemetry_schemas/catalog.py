@@ -18,13 +18,22 @@ if TYPE_CHECKING:
     from flowise_telemetry_schemas.field import Field
     from flowise_telemetry_schemas.wire_format import SchemaId
 
-__all__ = ["NAMESPACE", "Catalog", "EventSchema", "WriterSchemas", "catalog"]
+__all__ = ["MAX_NAME_CHARACTERS", "NAMESPACE", "Catalog", "EventSchema", "WriterSchemas", "catalog", "is_event_name"]
 
 NAMESPACE = "flowise.telemetry"
 """The namespace of the schemas that this package ships, and of no others."""
 
 
+MAX_NAME_CHARACTERS = 40
+"""Of an event's name."""
+
+_EVENT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")
 _VERSION = re.compile(r"v[1-9][0-9]{0,3}")
+
+
+def is_event_name(text: str) -> bool:
+    """Return True for snake_case of at most ``MAX_NAME_CHARACTERS``."""
+    return len(text) <= MAX_NAME_CHARACTERS and _EVENT_NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,12 +10,10 @@ from flowise_telemetry_schemas.catalog import Catalog, EventSchema
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import SchemaError
 from flowise_telemetry_schemas.field import Field, all_fields
+from flowise_telemetry_schemas.flow_graph import HAND_WRITTEN
 from flowise_telemetry_schemas.terms import terms_of
 
-__all__ = ["HAND_WRITTEN", "event_classes", "own_event_classes"]
-
-HAND_WRITTEN = {"FlowGraph": "flow_graph", "Edge": "flow_graph"}
-"""Records whose class does more than hold its fields. A test compares them to the schemas."""
+__all__ = ["event_classes", "own_event_classes"]
 
 _WIDTH = 116
 """Characters a line, without the indentation of a class."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flowise_telemetry_schemas.catalog import catalog
 from flowise_telemetry_schemas.check import problems
-from flowise_telemetry_schemas.class_text import HAND_WRITTEN, event_classes
+from flowise_telemetry_schemas.class_text import event_classes
 from flowise_telemetry_schemas.disclosure import disclosure
 from flowise_telemetry_schemas.errors import SchemaError
 from flowise_telemetry_schemas.event_document import event_document
@@ -21,7 +21,7 @@ from flowise_telemetry_schemas.event_page import event_page
 from flowise_telemetry_schemas.release import package_release
 from flowise_telemetry_schemas.released import RELEASED_FILE, list_text, parse_list, read_list, released_problems
 
-__all__ = ["HAND_WRITTEN", "event_classes", "main"]
+__all__ = ["event_classes", "main"]
 
 
 def main(arguments: list[str] | None = None) -> int:

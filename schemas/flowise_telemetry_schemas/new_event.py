@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from pathlib import Path
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import NAMESPACE, Catalog, catalog
+from flowise_telemetry_schemas.catalog import MAX_NAME_CHARACTERS, NAMESPACE, Catalog, catalog, is_event_name
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_schemas.release import checkout
@@ -25,18 +24,15 @@ review = ""
 expires = ""
 """
 
-_EVENT = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")
-_MAX_NAME_CHARACTERS = 40
-
 
 def first_version(event: str, *, namespace: str = NAMESPACE, doc: str | None = None) -> dict[str, Any]:
     """Return the JSON of ``v1.avsc`` of an event without fields of its own.
 
     ``doc`` says when it happens. Raises ``ConfigurationError`` for a name that is not in snake_case.
     """
-    if not _EVENT.fullmatch(event) or len(event) > _MAX_NAME_CHARACTERS:
+    if not is_event_name(event):
         raise ConfigurationError(
-            f"an event's name is snake_case, of at most {_MAX_NAME_CHARACTERS} characters, such as flow_shared",
+            f"an event's name is snake_case, of at most {MAX_NAME_CHARACTERS} characters, such as flow_shared",
             argument="event",
         )
     shared = {*ENVELOPE_FIELDS, VERSION_FIELD}

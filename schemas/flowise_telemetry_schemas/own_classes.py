@@ -15,11 +15,9 @@ from flowise_telemetry_schemas.catalog import EventSchema
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES
 from flowise_telemetry_schemas.field import Field, all_fields
-from flowise_telemetry_schemas.flow_graph import Edge, FlowGraph
+from flowise_telemetry_schemas.flow_graph import HAND_WRITTEN
 
 __all__ = ["class_of", "types_of"]
-
-_SHARED: dict[str, type[Any]] = {"FlowGraph": FlowGraph, "Edge": Edge}
 
 
 @functools.cache
@@ -40,7 +38,7 @@ def types_of(schema: EventSchema) -> dict[str, type[Any]]:
     for field in reversed([*all_fields(schema.fields)]):  # what is inside comes first
         name = field.type_name
         if name is not None and name not in types:
-            types[name] = _SHARED.get(name) or _type_class(name, field, types)
+            types[name] = HAND_WRITTEN.get(name) or _type_class(name, field, types)
     return types
 
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 import contextlib
 import keyword
 import os
-import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
+from flowise_telemetry_schemas.catalog import MAX_NAME_CHARACTERS, Catalog, EventSchema, catalog, is_event_name
 from flowise_telemetry_schemas.check import problems
 from flowise_telemetry_schemas.consistency import type_problems
 from flowise_telemetry_schemas.constraints import value_violations
 from flowise_telemetry_schemas.envelope import STREAM_STATE
 from flowise_telemetry_schemas.errors import ConfigurationError, SchemaError
 from flowise_telemetry_schemas.field import Field, all_fields, flatten
+from flowise_telemetry_schemas.flow_graph import HAND_WRITTEN
 from flowise_telemetry_schemas.node_types import node_types_in, own_node_types
 from flowise_telemetry_schemas.problem import Problem
 from flowise_telemetry_schemas.released import Released, read_list, released_problems
@@ -53,15 +53,12 @@ ENTRY_POINT = "entry-point:"
 NODE_TYPES_FILE = "node_types.txt"
 
 _ARGUMENT = "schemas"
-_EVENT_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")
-_MAX_NAME_CHARACTERS = 40
 _SINKS_OWN = "flowise_telemetry_"  # the beginning of the names of tables that are no event's
 _DATABASES_OWN_TABLES = ("_pkey", "_idx")  # the ends of the names of indexes, which PostgreSQL keeps among the tables
 # "date" is that by which a Delta lake is partitioned; the others are in every table of some database.
 _SINKS_OWN_COLUMNS = frozenset({"date", "rowid", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
 _GENERATED = frozenset({"Any", "ClassVar", "Event", "StrEnum"})  # names that the generated module has already
 _ATTRIBUTES = frozenset({"properties", "bool", "dict", "int", "str", "tuple"})  # that its class has, or is annotated by
-_SHARED_TYPES = frozenset({"FlowGraph", "Edge"})  # have one class, which is written by hand
 
 
 class OwnEvent(Protocol):
@@ -178,7 +175,7 @@ def own_problems(schemas: Catalog) -> list[Problem]:
 
 
 def _shared(fields: tuple[Field, ...]) -> Iterator[Field]:
-    return (field for field in all_fields(fields) if field.type_name in _SHARED_TYPES)
+    return (field for field in all_fields(fields) if field.type_name in HAND_WRITTEN)
 
 
 def _event_problems(schemas: Catalog, event: str) -> Iterator[Problem]:
@@ -188,8 +185,8 @@ def _event_problems(schemas: Catalog, event: str) -> Iterator[Problem]:
         yield Problem(event, f"its namespace is {newest.namespace}, that of the shipped events: {mend}")
     if event in catalog().names:
         yield Problem(event, "has the name of a shipped event")
-    if not _EVENT_NAME.fullmatch(event) or len(event) > _MAX_NAME_CHARACTERS or event.startswith(_SINKS_OWN):
-        limits = f"of at most {_MAX_NAME_CHARACTERS} characters, and does not begin with {_SINKS_OWN}"
+    if not is_event_name(event) or event.startswith(_SINKS_OWN):
+        limits = f"of at most {MAX_NAME_CHARACTERS} characters, and does not begin with {_SINKS_OWN}"
         yield Problem(event, f"an event's name is snake_case, {limits}")
     if event.endswith(_DATABASES_OWN_TABLES):
         ends = " or ".join(_DATABASES_OWN_TABLES)

@@ -9,7 +9,8 @@ import pytest
 from flowise_telemetry_schemas import Catalog, Edge, FlowGraph, SchemaError, catalog
 from flowise_telemetry_schemas.codec import decode, encode
 from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES
-from flowise_telemetry_schemas.generate import HAND_WRITTEN, main
+from flowise_telemetry_schemas.flow_graph import HAND_WRITTEN
+from flowise_telemetry_schemas.generate import main
 from tests.schemas.records import EVENTS, record_of
 
 ENVELOPE = ["eventId", "occurredAt", "instanceId", "streamId", "sequence", "version"]
