@@ -21,7 +21,8 @@ DOORS: dict[str, frozenset[str]] = {
     "producer": frozenset({"schemas", "transport"}),
     "gateway": frozenset({"schemas", "transport", "producer"}),
     "consumer": frozenset({"schemas", "transport"}),
-    "cli": frozenset({"schemas", "transport", "producer", "gateway", "consumer"}),
+    "report": frozenset({"schemas", "consumer"}),
+    "cli": frozenset({"schemas", "transport", "producer", "gateway", "consumer", "report"}),
 }
 PACKAGES: dict[str, str] = {
     "schemas": "flowise_telemetry_schemas",
@@ -29,6 +30,7 @@ PACKAGES: dict[str, str] = {
     "producer": "flowise_telemetry",
     "gateway": "flowise_telemetry_gateway",
     "consumer": "flowise_telemetry_consumer",
+    "report": "flowise_telemetry_report",
     "cli": "flowise_telemetry_cli",
 }
 ROOM_OF = {package: room for room, package in PACKAGES.items()}
@@ -125,6 +127,9 @@ PUBLIC: dict[str, str] = {
         ReplayRequest ReplayResult RunControl Shard SinkError SinkInUseError SinkUnavailableError
         StoredDeadLetter TopicChangedError UnknownRunError current_dead_letters list_dead_letters list_runs
         open_dead_letter_writer redrive replay
+    """,
+    "flowise_telemetry_report": """
+        Column Figure Report Section
     """,
     "flowise_telemetry_cli": """
         cli main

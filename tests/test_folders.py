@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = {
     "cli": "cli/flowise_telemetry_cli",
     "consumer": "consumer/flowise_telemetry_consumer",
+    "report": "report/flowise_telemetry_report",
     "gateway": "gateway/flowise_telemetry_gateway",
     "producer": "producer/flowise_telemetry",
     "schemas": "schemas/flowise_telemetry_schemas",

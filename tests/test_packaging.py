@@ -18,7 +18,7 @@ from flowise_telemetry_cli.main import cli
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = ("schemas", "transport", "producer", "gateway", "consumer", "cli")
+ROOMS = ("schemas", "transport", "producer", "gateway", "consumer", "report", "cli")
 OF_THE_SERVICE = {"compact", "consume", "demo", "dlq", "replay"}
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
