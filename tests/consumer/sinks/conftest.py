@@ -22,6 +22,7 @@ from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.clickhouse_engine import Engine
 from tests.consumer.sinks.roles import ReadableSink, open_readable
 from tests.services.object_store import ACCESS_KEY, SECRET_KEY, ObjectStoreService
+from tests.services.postgres import with_parameters
 
 UNTRIED = ("delta+az", "delta+gs")
 """Kinds for which there is no server: docs/sinks.md says so."""
@@ -37,6 +38,7 @@ SHARED = tuple(
     for kind in KINDS
     if Stageable in kind.roles and kind.writers == "many" and kind.scheme not in (*ON_OBJECTS, *IN_PROCESS)
 )
+ANALYST = tuple(scheme for scheme in DATABASES if scheme in ("sqlite", "duckdb", "postgresql", "clickhouse"))
 ERASABLE = tuple(kind.scheme for kind in KINDS if Erasable in kind.roles and kind.scheme not in ON_OBJECTS)
 CLAIMED = tuple(kind.scheme for kind in KINDS if KeepsProgress in kind.roles)
 # For whoever writes a sink of their own: a URL in which {folder} stands for an empty one.
@@ -68,7 +70,7 @@ def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     if kind == "postgresql":
         # A schema of its own is made in no time, a database takes a second where every write goes to the disk.
         url: str = request.getfixturevalue("postgres_url")
-        return f"{url}{'&' if '?' in url else '?'}schema=test_{uuid.uuid4().hex}"
+        return with_parameters(url, f"schema=test_{uuid.uuid4().hex}")
     if kind == "clickhouse":
         return _clickhouse_url(request, folder)
     if kind == UNDER_TEST:
@@ -122,6 +124,12 @@ def sink_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(params=_kinds(*DATABASES))
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of those kinds that have transactions."""
+    return _url(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=_kinds(*ANALYST))
+def analyst_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty sink of those kinds that have views for analysts."""
     return _url(request.param, request, tmp_path)
 
 
