@@ -7,6 +7,7 @@ from datetime import date
 
 from flowise_telemetry_consumer.sinks.account.tables import DROPPED, dropped_columns
 from flowise_telemetry_report.asking.answer import Answer, AnsweredSection, cells
+from flowise_telemetry_report.asking.narrowing import narrow_graphs
 from flowise_telemetry_report.engines import Engine, filled
 from flowise_telemetry_report.questions import Base, Question, QuestionSection, bases_for, sections
 
@@ -39,10 +40,16 @@ class _Inquiry:
         return Answer(question, tuple(cells(question.columns, row) for row in rows), query)
 
     def _keep(self, base: Base) -> bool:
-        if base.name not in self._kept:
+        if base.name not in self._kept and not base.kept:
+            for its in bases_for(base.uses):
+                self._keep(its)
+            self._kept[base.name] = False
+        elif base.name not in self._kept:
             used = [its for its in bases_for(base.uses) if not self._keep(its)]
             inline = {its.name: self._filled(its.sql) for its in used}
             self._kept[base.name] = self._engine.keep(base.name, _with_bases(inline, self._filled(base.sql)))
+            if base.name == "latest" and self._kept[base.name]:
+                narrow_graphs(self._engine, to="latest")
         return self._kept[base.name]
 
     def _has(self, name: str) -> bool:

@@ -26,6 +26,7 @@ class ClickhouseEngine:
     """
 
     dialect = replace(STANDARD, latest="argMax(event_id, occurred_at)", withheld=_WITHHELD)
+    graphs = None
 
     def __init__(self, url: str) -> None:
         self._address = address_of(url)
@@ -48,6 +49,9 @@ class ClickhouseEngine:
     def keep(self, name: str, query: str) -> bool:
         """Keep nothing: a temporary table needs a session, and a login that may write."""
         return False
+
+    def show(self, name: str, query: str) -> None:
+        """Do nothing: there is no view for one query alone."""
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

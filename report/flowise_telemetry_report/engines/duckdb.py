@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
+from flowise_telemetry_consumer.sinks.duckdb.views import DIALECT
 from flowise_telemetry_consumer.sinks.local_files import file_of, why_not_opened
 from flowise_telemetry_report.engines.dialect import STANDARD
 from flowise_telemetry_schemas import MissingExtraError
@@ -32,6 +33,7 @@ class DuckdbRunner:
     """A DuckDB in memory, to which what is read is attached; what it keeps is in temporary tables."""
 
     dialect = replace(STANDARD, withheld=_WITHHELD)
+    graphs = DIALECT
 
     def __init__(self, url: str) -> None:
         try:
@@ -68,6 +70,11 @@ class DuckdbRunner:
         with self._translated_errors():
             self.db.execute(f"CREATE TEMP TABLE {name} AS {query}")
         return True
+
+    def show(self, name: str, query: str) -> None:
+        """Put a temporary view in front of the sink's."""
+        with self._translated_errors():
+            self.db.execute(f"CREATE TEMP VIEW {name} AS {query}")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

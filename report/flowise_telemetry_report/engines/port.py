@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from flowise_telemetry_consumer.sinks.views import Dialect as GraphDialect
 from flowise_telemetry_report.engines.dialect import Dialect
 
 __all__ = ["Engine"]
@@ -32,6 +33,13 @@ class Engine(Protocol):
 
     def keep(self, name: str, query: str) -> bool:
         """Keep the rows of a query under a name for later queries; return False where this engine keeps nothing."""
+
+    @property
+    def graphs(self) -> GraphDialect | None:
+        """How it spells the views of graphs; None where it keeps nothing that they could read."""
+
+    def show(self, name: str, query: str) -> None:
+        """Have a view of the sink show this query instead, for later queries of this engine alone."""
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query. Raises ``SinkError``, ``SinkUnavailableError``."""

@@ -11,6 +11,8 @@ from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.postgres.address import address_of
 from flowise_telemetry_consumer.sinks.postgres.connecting import Connector
 from flowise_telemetry_consumer.sinks.postgres.errors import translate_errors
+from flowise_telemetry_consumer.sinks.postgres.views import DIALECT
+from flowise_telemetry_consumer.sinks.views import Dialect as GraphDialect
 from flowise_telemetry_report.engines.dialect import STANDARD
 
 if TYPE_CHECKING:
@@ -87,6 +89,15 @@ class PostgresEngine:
         self._run(f"CREATE TEMP TABLE {name} ON COMMIT DROP AS {query}")
         self._run(f"ANALYZE {name}")
         return True
+
+    @property
+    def graphs(self) -> GraphDialect | None:
+        """How it spells the views of graphs."""
+        return DIALECT if self._keeps else None
+
+    def show(self, name: str, query: str) -> None:
+        """Put a temporary view in front of the sink's."""
+        self._run(f"CREATE TEMP VIEW {name} AS {query}")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

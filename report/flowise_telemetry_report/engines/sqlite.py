@@ -9,6 +9,7 @@ from typing import Any
 
 from flowise_telemetry_consumer.sinks.local_files import file_of
 from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS, Database
+from flowise_telemetry_consumer.sinks.sqlite.views import DIALECT
 from flowise_telemetry_report.engines.dialect import Dialect
 
 __all__ = ["SqliteEngine", "open_sqlite"]
@@ -31,6 +32,7 @@ class SqliteEngine:
         latest="max(event_id)",
         withheld=_WITHHELD,
     )
+    graphs = DIALECT
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -62,6 +64,11 @@ class SqliteEngine:
         with self._database.translate_errors():
             self._db.execute(f"CREATE TEMP TABLE {name} AS {query}")
         return True
+
+    def show(self, name: str, query: str) -> None:
+        """Put a temporary view in front of the sink's."""
+        with self._database.translate_errors():
+            self._db.execute(f"CREATE TEMP VIEW {name} AS {query}")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

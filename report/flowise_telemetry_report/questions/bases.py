@@ -12,18 +12,16 @@ HEAVY_EVENTS_A_DAY = 100_000
 """Events of one installation on one day past which it is set apart: more than one a second, day and night."""
 
 _LIGHT = "instance_id NOT IN (SELECT instance_id FROM heavy)"
-_LATEST = (
-    "event IN ('chatflow_created', 'prediction_sent') AND day >= {since} AND event_id IN (SELECT event_id FROM latest)"
-)
+_LATEST = "event IN ('chatflow_created', 'prediction_sent') AND event_id IN (SELECT event_id FROM latest)"
 
 BASES = (
     Base(
         "daily",
         """
-SELECT day, event, version, instance_id, count(*) AS events
+SELECT day, event, version, type, instance_id, count(*) AS events
 FROM all_events
 WHERE day >= {since}
-GROUP BY day, event, version, instance_id
+GROUP BY day, event, version, type, instance_id
 """,
         needs=("all_events",),
     ),
@@ -38,24 +36,14 @@ WHERE events_a_day > {heavy}
     ),
     Base(
         "usage",
-        f"SELECT day, event, version, instance_id, events FROM daily WHERE {_LIGHT}",
+        f"SELECT day, event, version, type, instance_id, events FROM daily WHERE {_LIGHT}",
         uses=("daily", "heavy"),
-    ),
-    Base(
-        "origins",
-        f"""
-SELECT day, type, instance_id, count(*) AS predictions
-FROM all_events
-WHERE event = 'prediction_sent' AND day >= {{since}} AND {_LIGHT}
-GROUP BY day, type, instance_id
-""",
-        uses=("heavy",),
-        needs=("all_events",),
+        kept=False,
     ),
     Base(
         "latest",
         f"""
-SELECT {{latest}} AS event_id
+SELECT {{latest}} AS event_id, chatflow_id, instance_id
 FROM all_events
 WHERE event IN ('chatflow_created', 'prediction_sent') AND day >= {{since}} AND {_LIGHT}
 GROUP BY chatflow_id, instance_id
@@ -65,23 +53,17 @@ GROUP BY chatflow_id, instance_id
     ),
     Base(
         "flow_nodes",
-        f"""
-SELECT DISTINCT chatflow_id, instance_id, node_id, node_type, vendor
-FROM nodes
-WHERE {_LATEST}
-""",
+        f"SELECT chatflow_id, instance_id, node_type, vendor FROM nodes WHERE {_LATEST}",
         uses=("latest",),
         needs=("nodes",),
+        kept=False,
     ),
     Base(
         "flow_pairs",
-        f"""
-SELECT DISTINCT chatflow_id, instance_id, source_type, target_type
-FROM edges
-WHERE {_LATEST}
-""",
+        f"SELECT chatflow_id, instance_id, source_type, target_type FROM edges WHERE {_LATEST}",
         uses=("latest",),
         needs=("edges",),
+        kept=False,
     ),
 )
 """Each after those that it uses."""

@@ -21,7 +21,7 @@ _FLOW_ONCE = (
     "A flow is what it was when it was last created or asked in the period; "
     "where apps hash ids, it counts once for each month."
 )
-_OF_ALL = "(SELECT count(DISTINCT chatflow_id) FROM flow_nodes)"
+_OF_ALL = "(SELECT count(DISTINCT chatflow_id) FROM latest)"
 
 FLOWS = QuestionSection(
     "flows",
@@ -48,7 +48,7 @@ FROM flow_nodes
 GROUP BY node_type, vendor
 ORDER BY flows DESC, node_type
 """,
-            uses=("flow_nodes",),
+            uses=("latest", "flow_nodes"),
             note=f"{_FLOW_ONCE} Types that are not in the vocabulary are one: other.",
             shares=(Share("share", "flows", "of_flows"),),
         ),
@@ -85,12 +85,12 @@ SELECT nodes, round(1.0 * count(DISTINCT chatflow_id) / {_OF_ALL}, 4) AS share,
 FROM (SELECT chatflow_id, instance_id,
              CASE WHEN size <= 2 THEN '01-02' WHEN size <= 4 THEN '03-04' WHEN size <= 8 THEN '05-08'
                   WHEN size <= 16 THEN '09-16' WHEN size <= 32 THEN '17-32' ELSE '33 and more' END AS nodes
-      FROM (SELECT chatflow_id, instance_id, count(DISTINCT node_id) AS size
+      FROM (SELECT chatflow_id, instance_id, count(*) AS size
             FROM flow_nodes GROUP BY chatflow_id, instance_id) AS sizes) AS classes
 GROUP BY nodes
 ORDER BY nodes
 """,
-            uses=("flow_nodes",),
+            uses=("latest", "flow_nodes"),
             note=_FLOW_ONCE,
             known=("nodes",),
             inward=("flows",),
@@ -112,14 +112,16 @@ ORDER BY nodes
 SELECT by_type.month AS month, type, round(1.0 * predictions / of_predictions, 4) AS share,
        predictions, installations
 FROM (SELECT month, type, sum(predictions) AS predictions, count(DISTINCT instance_id) AS installations
-      FROM (SELECT {month(day)} AS month, type, instance_id, predictions FROM origins) AS typed
+      FROM (SELECT {month(day)} AS month, type, instance_id, events AS predictions
+            FROM usage WHERE event = 'prediction_sent') AS typed
       GROUP BY month, type) AS by_type
 JOIN (SELECT month, sum(predictions) AS of_predictions
-      FROM (SELECT {month(day)} AS month, predictions FROM origins) AS untyped
+      FROM (SELECT {month(day)} AS month, events AS predictions
+            FROM usage WHERE event = 'prediction_sent') AS untyped
       GROUP BY month) AS whole ON whole.month = by_type.month
 ORDER BY by_type.month, type
 """,
-            uses=("origins",),
+            uses=("usage",),
             note="INTERNAL: from the app's interface; EXTERNAL: through its API.",
             known=("type",),
             inward=("predictions",),

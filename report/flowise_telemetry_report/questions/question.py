@@ -14,13 +14,14 @@ __all__ = ["Base", "Parts", "Question", "QuestionSection", "Share", "category", 
 class Base:
     """Rows that several questions start from, so that an engine may make them once.
 
-    ``uses`` are the bases that the text reads, ``needs`` the views.
+    ``uses`` are the bases that the text reads, ``needs`` the views. One that is not ``kept`` is cheap to make again.
     """
 
     name: str
     sql: str
     uses: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,27 @@
+"""An empty sink of each kind that has an engine."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.consumer.sinks.clickhouse_engine import Engine
+
+
+def _kinds() -> list[object]:
+    marks = {"postgresql": pytest.mark.services, "clickhouse": pytest.mark.slow, "duckdb": ()}
+    return [pytest.param(kind, marks=marks.get(kind, ())) for kind in ("sqlite", "duckdb", "postgresql", "clickhouse")]
+
+
+@pytest.fixture(params=_kinds())
+def engine_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty sink of each kind that has an engine."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgres_url")
+        return f"{url}{'&' if '?' in url else '?'}schema=test_{uuid.uuid4().hex}"
+    if request.param == "clickhouse":
+        engine: Engine = request.getfixturevalue("engine")
+        return engine.database()
+    return f"{request.param}:///{tmp_path}/events"
