@@ -14,9 +14,11 @@ from flowise_telemetry_report.public import disclosed, published
 from flowise_telemetry_report.questions import HEAVY_EVENTS_A_DAY, Question
 from flowise_telemetry_schemas import ConfigurationError
 
-__all__ = ["DEFAULT_K", "make_report"]
+__all__ = ["DEFAULT_K", "LEAST_K", "make_report"]
 
 DEFAULT_K = 20
+LEAST_K = 3
+"""Of two, one that is not shown would always be one."""
 
 _FIRST_DAY = date(2020, 1, 1)
 """No event is older: the schemas say so."""
@@ -46,8 +48,8 @@ def make_report(
     Raises ``ConfigurationError`` (``argument`` k, or a URL of no sink), ``SinkError`` where the sink has no engine, has
     no views yet or refuses, ``SinkUnavailableError`` where waiting helps, ``MissingExtraError``.
     """
-    if k is not None and k < 2:
-        raise ConfigurationError(f"{k} is too few: 2 or more", argument="k")
+    if k is not None and k < LEAST_K:
+        raise ConfigurationError(f"{k} is too few: {LEAST_K} or more", argument="k")
     since = _FIRST_DAY if since_ms is None else datetime.fromtimestamp(since_ms / 1000, UTC).date()
     with closing(open_engine(sink)) as engine:
         if not engine.has("all_events"):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.consumer.sinks.clickhouse_engine import Engine
 
 
-def _kinds() -> list[object]:
-    marks = {"postgresql": pytest.mark.services, "clickhouse": pytest.mark.slow, "duckdb": ()}
-    return [pytest.param(kind, marks=marks.get(kind, ())) for kind in ("sqlite", "duckdb", "postgresql", "clickhouse")]
+def _kinds() -> list[Any]:
+    marks = {"postgresql": pytest.mark.services, "duckdb": pytest.mark.slow, "clickhouse": pytest.mark.slow}
+    return [pytest.param(kind, marks=marks.get(kind, ())) for kind in ("sqlite", *marks)]
 
 
 @pytest.fixture(params=_kinds())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from flowise_telemetry_consumer.decoding.frames import frame_of
@@ -41,7 +43,7 @@ class World:
 
     def _id(self, *of: object) -> str:
         made = random.Random(repr(of))
-        return f"{made.getrandbits(32):08x}-{made.getrandbits(16):04x}-4{made.getrandbits(12):03x}-8{made.getrandbits(12):03x}-{made.getrandbits(48):012x}"
+        return str(uuid.UUID(int=made.getrandbits(128), version=4))
 
     def _add(self, number: int, at: datetime, installation: int) -> None:
         kind = self.random.choices(
@@ -82,7 +84,7 @@ class World:
         nodes = [f"{node}_{number}" for number, node in enumerate(types)]
         return {
             "nodes": nodes,
-            "edges": [{"source": one, "target": two} for one, two in zip(nodes, nodes[1:], strict=False)],
+            "edges": [{"source": one, "target": two} for one, two in pairwise(nodes)],
         }
 
     def _tell_states(self, at: datetime) -> None:
@@ -91,7 +93,7 @@ class World:
         for record in self.all:
             found[record["streamId"]] = record
         dropped = [field.name for field in catalog().latest("stream_state").fields if field.name.startswith("dropped")]
-        for number, (stream, last) in enumerate(sorted(found.items()), start=1):
+        for number, last in enumerate((found[stream] for stream in sorted(found)), start=1):
             for sequence in (0, 1):
                 ms = last["occurredAt"] + sequence
                 drops = {
@@ -185,7 +187,7 @@ class World:
 def _usage(events: list[Record]) -> dict[str, list[tuple[Any, ...]]]:
     figures: dict[str, list[tuple[Any, ...]]] = {"overview": [(len(events), _installations(events))]}
     for name, period in (("day", _day), ("week", _week), ("month", _month)):
-        by_event = _by(events, lambda record, period=period: (*period(record), record["event"]))
+        by_event = _by(events, _both(period))
         figures[f"events_by_{name}"] = [(*key, len(its), _installations(its)) for key, its in by_event.items()]
         figures[f"installations_by_{name}"] = [(*key, _installations(its)) for key, its in _by(events, period).items()]
     by_version = _by(events, lambda record: (*_week(record), record["version"]))
@@ -221,9 +223,8 @@ def _flows(events: list[Record]) -> dict[str, list[tuple[Any, ...]]]:
     vendors = node_vendors()
     return {
         "node_types": [
-            (node, vendors.get(node, "unknown"), round(_flow_count(its) / every, 4), _flow_count(its), every)
-            + (_installations(its),)
-            for (node,), its in _by(nodes, lambda node: (node["node"],)).items()
+            (*key, round(_flow_count(its) / every, 4), _flow_count(its), every, _installations(its))
+            for key, its in _by(nodes, lambda x: (x["node"], vendors.get(x["node"], "unknown"))).items()
         ],
         "pairs": [
             (*key, _flow_count(its), _installations(its)) for key, its in _by(pairs, lambda x: x["pair"]).items()
@@ -245,6 +246,10 @@ def _flows(events: list[Record]) -> dict[str, list[tuple[Any, ...]]]:
             for key, its in _by(tools, lambda x: (x["toolName"] or "(withheld)",)).items()
         ],
     }
+
+
+def _both(period: Callable[[Record], tuple[str]]) -> Callable[[Record], tuple[str, str]]:
+    return lambda record: (*period(record), record["event"])
 
 
 def _by(records: Iterable[Record], key: Callable[[Record], tuple[Hashable, ...]]) -> dict[Any, list[Record]]:

@@ -12,7 +12,7 @@ from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_consumer.replay.bounds import moment_ms
 from flowise_telemetry_report.files import as_json, as_markdown, write_file, write_folder
-from flowise_telemetry_report.making import DEFAULT_K, make_report
+from flowise_telemetry_report.making import DEFAULT_K, LEAST_K, make_report
 from flowise_telemetry_report.questions import Question
 
 __all__ = ["report"]
@@ -47,7 +47,7 @@ _TEXTS = {"json": as_json, "markdown": as_markdown}
 )
 @click.option(
     "--k",
-    type=click.IntRange(min=2),
+    type=click.IntRange(min=LEAST_K),
     default=DEFAULT_K,
     show_default=True,
     help="Fewest installations behind a number of a public report.",

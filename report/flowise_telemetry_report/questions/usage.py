@@ -47,8 +47,8 @@ ORDER BY {key}
 """,
         uses=("usage",),
         note=note,
-        known=("event",),
-        inward=("events",) if period != "month" else (),
+        known=("event",) if of_events else (),
+        inward=("events",) if of_events and period != "month" else (),
         parts=() if of_events else _parts(period),
     )
 
@@ -178,6 +178,7 @@ GROUP BY month
 ORDER BY month
 """,
             uses=("daily", "heavy"),
+            inward=("events",),
             note="No app makes so many: load tests, loops and forgeries do. Other figures of events leave them out.",
         ),
     ),
