@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 from docs.site.markdown import code, prose, table
 
+from flowise_telemetry_cli.command_group import name_twins
 from flowise_telemetry_cli.errors import PROGRAM
 from flowise_telemetry_cli.main import cli
 
@@ -33,6 +34,7 @@ def _below(context: click.Context) -> Iterator[click.Context]:
         for name in context.command.list_commands(context):
             command = context.command.get_command(context, name)
             assert command is not None
+            name_twins(command, f"{context.auto_envvar_prefix}_{name}")
             yield from _below(click.Context(command, parent=context, info_name=name))
 
 
@@ -46,8 +48,6 @@ def _section(context: click.Context) -> str:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     parts = [f"\n## {context.command_path.removeprefix(PROGRAM + ' ')}\n", f"```text\n{usage}\n```\n"]
     parts += [_paragraph(text) for text in inspect.cleandoc(command.help or "").split("\n\n")]
-    if isinstance(command, click.Group):
-        return "\n".join(parts)
     rows = option_rows(context)
     return "\n".join([*parts, table(("option", "variable", "default", ""), rows)] if rows else parts)
 
@@ -68,9 +68,7 @@ def option_rows(context: click.Context) -> list[tuple[str, str, str, str]]:
         if record is None or "--help" in parameter.opts:
             continue
         assert isinstance(parameter, click.Option)
-        given = parameter.envvar if isinstance(parameter.envvar, str) else ""
-        variable = given or f"{context.auto_envvar_prefix}_{parameter.name.upper()}"
         default = parameter.get_default(context, call=False)
         shown = "" if default in (None, False, ()) or callable(default) or "UNSET" in repr(default) else str(default)
-        rows.append((code(record[0]), code(variable), code(shown), prose(parameter.help or "")))
+        rows.append((code(record[0]), code(str(parameter.envvar)), code(shown), prose(parameter.help or "")))
     return rows
