@@ -9,6 +9,8 @@ from typing import Literal
 
 __all__ = ["Finding", "Look", "State", "failed", "findings_of", "not_tried", "ok", "warning"]
 
+_SHARE = 0.8
+
 State = Literal["ok", "warning", "failed", "not tried"]
 
 
@@ -49,11 +51,14 @@ def not_tried(name: str, why: str, mend: str = "") -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A look of up to ``seconds``, which yields its findings as it has them. It must change nothing."""
+    """A look of up to ``seconds``, which yields its findings as it has them. It must change nothing.
+
+    ``run`` is given the time that it should be done in, a little less than is waited for it.
+    """
 
     name: str
     seconds: float
-    run: Callable[[], Iterator[Finding]]
+    run: Callable[[float], Iterator[Finding]]
 
 
 def findings_of(look: Look, seconds: float) -> list[Finding]:
@@ -65,7 +70,7 @@ def findings_of(look: Look, seconds: float) -> list[Finding]:
 
     def run() -> None:
         try:
-            found.extend(look.run())  # one by one
+            found.extend(look.run(_SHARE * bound))  # one by one
         except Exception as error:
             found.append(failed(look.name, f"the look ended with {type(error).__name__}"))
 

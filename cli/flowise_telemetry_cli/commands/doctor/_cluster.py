@@ -20,10 +20,10 @@ Open = Callable[..., RecordReader]
 
 def look_at_cluster(course: Course, settings: KafkaSettings, needs: Needs) -> bool:
     """Take the looks; return True if the cluster can be reached and used."""
-    course.take("versions", SECONDS, lambda: look_at_installed(settings.client))
-    way = course.take("connection", SECONDS, lambda: look_at_servers(settings, seconds=0.9 * SECONDS))
+    course.take("versions", SECONDS, lambda _: look_at_installed(settings.client))
+    way = course.take("connection", SECONDS, lambda seconds: look_at_servers(settings, seconds=seconds))
     if not usable(way):
         course.skip("the cluster cannot be used", "topic", "rights")
         return False
-    course.take("topic", SECONDS, lambda: look_at_topics(settings, needs, seconds=0.9 * SECONDS))
+    course.take("topic", SECONDS, lambda seconds: look_at_topics(settings, needs, seconds=seconds))
     return True

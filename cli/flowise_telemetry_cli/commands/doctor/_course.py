@@ -24,7 +24,7 @@ class Course:
         """Time until the end."""
         return self.end - time.monotonic()
 
-    def take(self, name: str, seconds: float, run: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    def take(self, name: str, seconds: float, run: Callable[[float], Iterator[Finding]]) -> list[Finding]:
         """Return what a look of at most so many seconds finds."""
         return self.add(findings_of(Look(name, seconds, run), self.seconds_left))
 

@@ -35,4 +35,4 @@ def look_at_service(
         course.skip("the settings cannot be used", "connection", "topic")
     else:
         look_at_cluster(course, kafka, needs)
-    course.take("sink", SECONDS, lambda: look_at_sink(sink, list(invocation.catalog)))
+    course.take("sink", SECONDS, lambda _: look_at_sink(sink, list(invocation.catalog)))
