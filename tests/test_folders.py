@@ -20,6 +20,7 @@ ACROSS = {
     "apps",
     "chaos",
     "corpus",
+    "deploy",
     "docs",
     "flows",
     "formats",
@@ -30,8 +31,8 @@ ACROSS = {
     "services",
     "typing",
 }
-"""Folders of no single room: real apps, clients and registries, what the documentation says, what fits into events, a
-path through all rooms, old files."""
+"""Folders of no single room: real apps, clients and registries, what the documentation says, how it is deployed, what
+fits into events, a path through all rooms, old files."""
 
 
 def folders(below: Path) -> set[Path]:
