@@ -1,7 +1,7 @@
 """Hooks of MkDocs: pages from outside ``docs/``, the generated reference, and a site that asks no other host.
 
 Links that leave ``docs/`` work in the repository; here their targets join the site: the four pages for contributors
-under ``project/``, every other file as it is under ``source/``.
+under ``project/``, every other file as it is under ``source/``, a folder with a list of its files.
 """
 
 from __future__ import annotations
@@ -40,14 +40,24 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         raise PluginError(f"{REFERENCE} is empty: make docs writes it first")
     for page in written:
         files.append(File.generated(config, f"reference/{page.name}", content=page.read_text(encoding="utf-8")))
-    for page in [*files.documentation_pages()]:
-        for target in _LINK.findall(page.content_string):
-            path = _from_root(target, page.src_uri)
-            if not path.startswith("docs/") and path not in PROJECT_PAGES and (ROOT / path).is_file():
-                place = f"source/{path}"
-                if files.get_file_from_path(place) is None:
-                    files.append(File.generated(config, place, abs_src_path=str(ROOT / path)))
+    links = {
+        (link, page.src_uri) for page in files.documentation_pages() for link in _LINK.findall(page.content_string)
+    }
+    outside = {ROOT / path for link in links if not (path := _from_root(*link)).startswith("docs/")}
+    folders = {path for path in outside if path.is_dir()}
+    outside |= {file for folder in folders for file in folder.rglob("*")}
+    for file in sorted(outside):
+        path = file.relative_to(ROOT).as_posix()
+        if file in folders:
+            files.append(File.generated(config, f"source/{path}/README.md", content=_listing(file)))
+        elif file.is_file() and path not in PROJECT_PAGES:
+            files.append(File.generated(config, f"source/{path}", abs_src_path=str(file)))
     return files
+
+
+def _listing(folder: Path) -> str:
+    files = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
+    return "\n".join([f"# {folder.relative_to(ROOT).as_posix()}\n", *(f"- [{file}]({file})" for file in files)])
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -57,8 +67,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def placed(link: re.Match[str]) -> str:
         path = _from_root(link[1], here)
-        inside = path.startswith("docs/")
-        place = path.removeprefix("docs/") if inside else PROJECT_PAGES.get(path, f"source/{path}")
+        if path.startswith("docs/"):
+            place = path.removeprefix("docs/")
+        elif (ROOT / path).is_dir():
+            place = f"source/{path}/README.md"
+        else:
+            place = PROJECT_PAGES.get(path, f"source/{path}")
         return posixpath.relpath(place, posixpath.dirname(here))
 
     return _LINK.sub(placed, markdown)
@@ -75,5 +89,5 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
 def _from_root(target: str, page: str) -> str:
     """Return the path from the project's root of what a link on a page names."""
     sources = {place: source for source, place in PROJECT_PAGES.items()}
-    folder = posixpath.dirname(sources[page]) if page in sources else posixpath.dirname(f"docs/{page}")
-    return posixpath.normpath(posixpath.join(folder, target))
+    here = page.removeprefix("source/") if page.startswith("source/") else sources.get(page, f"docs/{page}")
+    return posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
