@@ -23,6 +23,7 @@ ACROSS = {
     "flows",
     "formats",
     "java",
+    "languages",
     "posthog",
     "registry",
     "security",

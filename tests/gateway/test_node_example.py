@@ -29,7 +29,7 @@ flush(30000).then(report)
 SECRET = "sk-live-of-jane"
 
 
-def run(calls: list[Any], *, off: bool = False, **variables: str) -> tuple[dict[str, Any], str]:
+def run(calls: list[Any], variables: dict[str, str], *, off: bool = False) -> tuple[dict[str, Any], str]:
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed")
@@ -80,7 +80,7 @@ def test_what_it_may_send_is_what_the_schemas_name() -> None:
 def test_every_event_arrives_once_and_nothing_beside_it(make_gateway: MakeGateway) -> None:
     world = make_gateway()
     wrong = [["sk-live", {}, "o"], ["tool_created", None, "o"], ["__proto__", {}, "o"], [None, None, None]]
-    told, said = run([*calls("org-1", "org-2", None, None), *wrong], **at(world))
+    told, said = run([*calls("org-1", "org-2", None, None), *wrong], at(world))
     assert told == {"flushed": True, "accepted": 20, "sent": 20, "dropped": 4, "waiting": 0, "loaded": True}
     assert said == ""
     assert world.telemetry.flush(30.0)
@@ -96,17 +96,17 @@ def test_every_event_arrives_once_and_nothing_beside_it(make_gateway: MakeGatewa
 def test_while_it_is_off_nothing_is_loaded(make_gateway: MakeGateway) -> None:
     world = make_gateway()
     nothing = {"flushed": True, "accepted": 0, "sent": 0, "dropped": 0, "waiting": 0, "loaded": False}
-    assert run(calls("org"), **at(world), DO_NOT_TRACK="1") == (nothing, "")
-    assert run(calls("org")) == (nothing, "")
-    told, said = run(calls("org"), FLOWISE_TELEMETRY_ENDPOINT="http://telemetry.example.org")
+    assert run(calls("org"), {**at(world), "DO_NOT_TRACK": "1"}) == (nothing, "")
+    assert run(calls("org"), {}) == (nothing, "")
+    told, said = run(calls("org"), {"FLOWISE_TELEMETRY_ENDPOINT": "http://telemetry.example.org"})
     assert (told, said) == (nothing, "telemetry: FLOWISE_TELEMETRY_ENDPOINT must be https://host; nothing is sent\n")
-    told, _ = run(calls("org"), off=True, **at(world))
+    told, _ = run(calls("org"), at(world), off=True)
     assert (told["sent"], told["dropped"], told["waiting"]) == (0, 5, 0), "switched off while they wait"
     assert world.counters.requests.total() == 0
 
 
 def test_a_key_that_is_not_taken_keeps_the_events(make_gateway: MakeGateway) -> None:
     world = make_gateway()
-    told, said = run(calls("org"), **at(world), FLOWISE_TELEMETRY_PROJECT_KEY="an-unknown-project-key")
+    told, said = run(calls("org"), {**at(world), "FLOWISE_TELEMETRY_PROJECT_KEY": "an-unknown-project-key"})
     assert (told["flushed"], told["waiting"], told["dropped"]) == (False, 5, 0)
     assert said == "telemetry: the gateway does not take the project key; events wait\n"
