@@ -103,6 +103,14 @@ test-gateway: $(DEV_READY) ## the gateway with the real posthog-node 3.6.3, the 
 	@export GATEWAY_CLIENTS=$$(tests/posthog/install.sh $(abspath $(GATEWAY_CLIENTS)) $(VENV)/bin/uv "$(PYTHON)") && \
 		$(RUN) -m pytest tests/posthog $(ARGS)
 
+# Producers of other languages. KafkaJS and avsc are installed; Kafka's and Avro's jars are fetched by Maven.
+LANGUAGE_CLIENTS := .venvs/language-clients
+
+.PHONY: test-languages
+test-languages: $(DEV_READY) ## KafkaJS with avsc, and Java's Kafka and Avro, as producers before our consumer (needs node, npm, java, mvn); a minute
+	@export LANGUAGE_CLIENTS=$$(tests/languages/install.sh $(abspath $(LANGUAGE_CLIENTS))) && \
+		$(RUN) -m pytest tests/languages $(ARGS)
+
 # Trials of the whole pipeline by faults. SEED=… repeats a run, ONLY="retention" takes some of them, ARGS more.
 SEED ?=
 ONLY ?=

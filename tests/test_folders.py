@@ -25,6 +25,7 @@ ACROSS = {
     "flows",
     "formats",
     "java",
+    "languages",
     "posthog",
     "registry",
     "security",
