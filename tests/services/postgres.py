@@ -16,11 +16,16 @@ from urllib.parse import urlsplit, urlunsplit
 from tests.services.docker_engine import is_running, quiet_testcontainers, require_image, started, wait_until
 from tests.services.ladder import Rung, RungUnavailableError, climb, docker_is_required, require_permission
 
-__all__ = ["IMAGE", "PostgresService", "postgres_at", "start_postgres"]
+__all__ = ["IMAGE", "PostgresService", "postgres_at", "start_postgres", "with_parameters"]
 
 IMAGE = "postgres:17"
 _PORT = 5432
 _START_TIMEOUT_SECONDS = 60
+
+
+def with_parameters(url: str, parameters: str) -> str:
+    """A database's URL with more of them: one whose server listens on a socket names its folder by the first."""
+    return f"{url}{'&' if '?' in url else '?'}{parameters}"
 
 
 class PostgresService:

@@ -22,6 +22,7 @@ from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.clickhouse_engine import Engine
 from tests.consumer.sinks.roles import ReadableSink, open_readable
 from tests.services.object_store import ACCESS_KEY, SECRET_KEY, ObjectStoreService
+from tests.services.postgres import with_parameters
 
 UNTRIED = ("delta+az", "delta+gs")
 """Kinds for which there is no server: docs/sinks.md says so."""
@@ -69,7 +70,7 @@ def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     if kind == "postgresql":
         # A schema of its own is made in no time, a database takes a second where every write goes to the disk.
         url: str = request.getfixturevalue("postgres_url")
-        return f"{url}{'&' if '?' in url else '?'}schema=test_{uuid.uuid4().hex}"
+        return with_parameters(url, f"schema=test_{uuid.uuid4().hex}")
     if kind == "clickhouse":
         return _clickhouse_url(request, folder)
     if kind == UNDER_TEST:

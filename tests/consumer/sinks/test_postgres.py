@@ -36,6 +36,7 @@ from tests.consumer.sinks.batches import batch, held, sizes, with_second_version
 from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.sinks.writer_process import ROOT, start
 from tests.consumer.tcp_door import postgres_door
+from tests.services.postgres import with_parameters
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
 NONE_HELD = dict.fromkeys(catalog().names, 0)
@@ -106,7 +107,7 @@ def test_columns_have_the_types_of_the_database(sink: DatabaseSink, admin: psyco
 
 
 def test_tables_may_live_in_a_schema_of_their_own(url: str, admin: psycopg.Connection[Any]) -> None:
-    sink = open_database(f"{url}{'&' if '?' in url else '?'}schema=Usage%20%22data%22")
+    sink = open_database(with_parameters(url, "schema=Usage%20%22data%22"))
     sink.prepare(catalog())
     sink.write(batch())
     assert held(sink, "tool_created").equals(batch().frames["tool_created"])

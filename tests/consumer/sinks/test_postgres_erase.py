@@ -18,6 +18,7 @@ from flowise_telemetry_schemas import catalog
 from tests.consumer.loss.streams import batch_with, events
 from tests.consumer.sinks.batches import envelope
 from tests.services.docker_engine import wait_until
+from tests.services.postgres import with_parameters
 
 INSTANCE = envelope(0).instance_id
 
@@ -73,7 +74,7 @@ def test_a_merge_of_the_account_brings_nothing_back(new_postgres_url: str) -> No
 def test_another_sink_with_the_name_of_staging_tables_is_left_alone(
     new_postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    archive_url = f"{new_postgres_url}?schema=public_archive"
+    archive_url = with_parameters(new_postgres_url, "schema=public_archive")
     batch = batch_with(events("a", range(3)))
     with closing(open_sink(new_postgres_url)) as sink, closing(open_sink(archive_url)) as archive:
         staging = sink.staging("next")

@@ -28,6 +28,7 @@ from tests.consumer.sinks.batches import batch, sizes, with_second_version
 from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.sinks.test_postgres import changed
 from tests.consumer.tcp_door import postgres_door
+from tests.services.postgres import with_parameters
 
 TP0 = TopicPartition("flowise.telemetry.events", 0)
 _PASSWORD = "others-password"
@@ -240,7 +241,7 @@ def test_what_is_read_only_says_what_mends_it(url: str, sink: DatabaseSink, dba:
     ],
 )
 def test_a_refused_connection_says_what_mends_it(url: str, query: str, said: str) -> None:
-    opened = open_database(f"{url}{'&' if '?' in url else '?'}{query}")
+    opened = open_database(with_parameters(url, query))
     with pytest.raises(SinkError, match=said) as caught:
         opened.prepare(catalog())
     assert "check user" not in str(caught.value)

@@ -17,6 +17,7 @@ from flowise_telemetry_consumer.sinks.postgres.address import address_of
 from flowise_telemetry_schemas import ConfigurationError, catalog
 from tests.consumer.sinks.batches import batch, sizes
 from tests.consumer.sinks.roles import DatabaseSink, open_database
+from tests.services.postgres import with_parameters
 
 
 @pytest.fixture
@@ -209,9 +210,8 @@ def test_readers_that_do_not_end_are_told(live: DatabaseSink, staging: DatabaseS
 
 
 def test_a_schema_whose_name_would_be_cut_off_is_told(new_postgres_url: str) -> None:
-    sign = "&" if "?" in new_postgres_url else "?"
     with pytest.raises(ConfigurationError, match="more than 63 bytes"):
-        open_database(f"{new_postgres_url}{sign}schema={'x' * 64}")
-    sink = open_database(f"{new_postgres_url}{sign}schema={'x' * 40}")
+        open_database(with_parameters(new_postgres_url, f"schema={'x' * 64}"))
+    sink = open_database(with_parameters(new_postgres_url, f"schema={'x' * 40}"))
     with pytest.raises(ConfigurationError, match="more than 63 bytes"):
         sink.staging("y" * 23)
