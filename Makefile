@@ -115,6 +115,18 @@ chaos: $(DEV_READY) ## faults of processes, brokers, network and sinks (needs ja
 test-security: $(DEV_READY) ## logins, certificates and least rights on a Kafka with an authorizer (needs java and mvn); four minutes
 	@TEST_SECURITY=1 $(RUN) -m pytest tests/security $(ARGS)
 
+# What deploys it and watches it, built from source: kustomize and Prometheus with its promtool.
+DEPLOY_TOOLS := .venvs/deploy
+KUSTOMIZE_VERSION := v5.7.1
+
+$(DEPLOY_TOOLS)/bin/kustomize: Makefile
+	@GOBIN=$(abspath $(DEPLOY_TOOLS))/bin go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
+	@touch $@
+
+.PHONY: test-deploy
+test-deploy: $(DEV_READY) $(DEPLOY_TOOLS)/bin/kustomize ## manifests, as kustomize renders them (needs go)
+	@KUSTOMIZE=$(abspath $(DEPLOY_TOOLS))/bin/kustomize $(RUN) -m pytest tests/deploy $(ARGS)
+
 .PHONY: test-registry
 test-registry: $(DEV_READY) ## a real schema registry (Docker, or java 21 and mvn), Confluent's serializers and ours, both Kafka clients; a minute
 	@TEST_REGISTRY=1 $(RUN) -m pytest -s tests/registry $(ARGS)
@@ -150,9 +162,12 @@ format: $(DEV_READY) ## lays the source out and mends what ruff can
 hooks: $(DEV_READY) ## lint before every commit from now on (pre-commit)
 	@$(RUN) -m pre_commit install
 
+RULES := deploy/kubernetes/monitoring/rules.yaml
+
 .PHONY: generate
-generate: $(RUN_READY) ## event classes and the disclosure document from the schemas
+generate: $(RUN_READY) ## event classes and the disclosure document from the schemas, the alerts as Kubernetes has them
 	$(RUN) -m flowise_telemetry_schemas.generate
+	@{ sed '/^spec:/q' $(RULES); sed 's/^./  &/' deploy/prometheus/alerts.yml; } > $(RULES).new && mv $(RULES).new $(RULES)
 
 # Smaller, to see that all of it runs: BENCH_EVENTS=5000 BENCH_REPEATS=1 BENCH_FILES=400 make bench.
 .PHONY: bench

@@ -20,6 +20,7 @@ ACROSS = {
     "apps",
     "chaos",
     "corpus",
+    "deploy",
     "flows",
     "formats",
     "java",
@@ -29,8 +30,8 @@ ACROSS = {
     "services",
     "typing",
 }
-"""Folders of no single room: real apps, clients and registries, what fits into events, a path through all rooms, old
-files."""
+"""Folders of no single room: real apps, clients and registries, what fits into events, how it is deployed, a path
+through all rooms, old files."""
 
 
 def folders(below: Path) -> set[Path]:
