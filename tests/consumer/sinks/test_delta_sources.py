@@ -85,7 +85,7 @@ def batches_of(source: str, chance: random.Random) -> Iterator[tuple[TopicPartit
     next_ones = {TP0: list(range(0, EVENTS, 2)), TP1: list(range(1, EVENTS, 2))}
     while any(next_ones.values()):
         partition = chance.choice([partition for partition, left in next_ones.items() if left])
-        size = chance.randrange(1, 20)
+        size = chance.randrange(1, 20 if IS_CI else 40)
         taken, next_ones[partition] = next_ones[partition][:size], next_ones[partition][size:]
         yield partition, of_group(partition, *taken, source=source) if source else tools(*taken)
 
