@@ -139,6 +139,10 @@ test-deploy: $(DEV_READY) $(DEPLOY_TOOLS)/bin/kustomize ## manifests, as kustomi
 test-registry: $(DEV_READY) ## a real schema registry (Docker, or java 21 and mvn), Confluent's serializers and ours, both Kafka clients; a minute
 	@TEST_REGISTRY=1 $(RUN) -m pytest -s tests/registry $(ARGS)
 
+.PHONY: test-report
+test-report: $(DEV_READY) ## the report's page in a headless Chromium (CHROMIUM=/path/to/one): charts, keyboard, phone, axe-core; a minute
+	@TEST_BROWSER=1 $(RUN) -m pytest tests/report/page $(ARGS)
+
 .PHONY: test-crash
 test-crash: $(DEV_READY) ## a PostgreSQL that is killed under a consumer whose commits wait for no disk; a minute
 	@TEST_CRASH=1 $(RUN) -m pytest tests/consumer/service/test_crashed_server.py $(ARGS)
