@@ -26,3 +26,9 @@ def engine_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         engine: Engine = request.getfixturevalue("engine")
         return engine.database()
     return f"{request.param}:///{tmp_path}/events"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("duckdb", marks=pytest.mark.slow)])
+def file_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty sink in one file, whose engine keeps what it is told to keep."""
+    return f"{request.param}:///{tmp_path}/events"

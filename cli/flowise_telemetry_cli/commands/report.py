@@ -16,7 +16,6 @@ from flowise_telemetry_report.engines import ENGINES
 from flowise_telemetry_report.files import as_json, as_markdown, write_file, write_folder
 from flowise_telemetry_report.making import DEFAULT_K, LEAST_K, make_report
 from flowise_telemetry_report.page import render
-from flowise_telemetry_report.questions import Question
 from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["report"]
@@ -70,17 +69,23 @@ def report(*, sink: str, since: str | None, out: Path | None, file_format: str, 
         raise ConfigurationError("name a folder or a .html file to write the page to", argument="out")
     now_ms = time.time_ns() // 1_000_000
     since_ms = None if since is None else moment_ms(since, now_ms=now_ms, argument="since")
-    with ProgressDisplay(_status) as display:
-        made = make_report(sink, since_ms=since_ms, now_ms=now_ms, k=k if public else None, on_question=display.show)
-    text = _text(made, file_format)
+    with ProgressDisplay[str](_status) as display:
+        made = make_report(
+            sink,
+            since_ms=since_ms,
+            now_ms=now_ms,
+            k=k if public else None,
+            on_question=lambda question: display.show(f"asking for {question.title.lower()}"),
+        )
+        text = _text(made, file_format)
+        if out is not None and file_format == "html" and out.suffix.lower() not in (".html", ".htm"):
+            write_folder(out, made, {_PAGE: text})
+        elif out is not None:
+            write_file(out, text)
+        figures = sum(len(section.figures) for section in made.sections)
+        display.show(f"{figures} figures of {made.sink}" + ("" if out is None else f" in {out}"))
     if out is None:
         echo(text.removesuffix("\n"))
-        return
-    if file_format == "html" and out.suffix.lower() not in (".html", ".htm"):
-        write_folder(out, made, {_PAGE: text})
-    else:
-        write_file(out, text)
-    echo(f"{sum(len(section.figures) for section in made.sections)} figures in {out}", err=True)
 
 
 def _text(made: Report, file_format: str) -> str:
@@ -89,5 +94,5 @@ def _text(made: Report, file_format: str) -> str:
     return as_markdown(made) if file_format == "markdown" else render(made)
 
 
-def _status(question: Question, seconds: float) -> Status:
-    return Status(f"asking for {question.title.lower()}")
+def _status(text: str, seconds: float) -> Status:
+    return Status(text)
