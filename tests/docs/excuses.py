@@ -10,6 +10,7 @@ __all__ = ["ELSEWHERE", "NOT_RUN", "PLACEHOLDERS", "PROGRAMS"]
 ELSEWHERE: dict[tuple[str, str], str] = {
     ("README.md", "from flowise_telemetry import"): "tests/producer/test_newcomer.py",
     ("docs/dead-letters.md", "$ flowise-telemetry dlq"): "tests/cli/commands/test_dlq.py",
+    ("docs/examples/node/README.md", "const { sendTelemetry"): "tests/gateway/test_node_example.py",
     ("docs/operations.md", "-- The first id of a moment."): "tests/consumer/sinks/test_postgres_partitions.py",
     ("docs/operations.md", "ALTER TABLE tool_created DETACH"): "tests/consumer/sinks/test_postgres_partitions.py",
     ("docs/producer/other-languages.md", "import { gzipSync }"): "tests/transport/gateway/test_other_languages.py",
