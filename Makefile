@@ -166,6 +166,19 @@ generate: $(RUN_READY) ## event classes and the disclosure document from the sch
 	$(RUN) -m flowise_telemetry_schemas.generate
 	@{ sed '/^spec:/q' $(RULES); sed 's/^./  &/' deploy/prometheus/alerts.yml; } > $(RULES).new && mv $(RULES).new $(RULES)
 
+# The project's own environment writes the reference out of the code; this one, which has MkDocs alone, makes the site.
+DOCS := .venvs/docs
+
+$(DOCS)/ready: requirements/docs.txt requirements/install.sh
+	@requirements/install.sh "$(PYTHON)" $(DOCS) requirements/docs.txt
+	@touch $@
+
+.PHONY: docs
+docs: $(RUN_READY) $(DOCS)/ready ## the documentation as a site, in build/site, without a broken link; asks no network
+	@rm -rf build/reference build/site
+	@$(RUN) -m docs.site build/reference
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict $(ARGS)
+
 # Smaller, to see that all of it runs: BENCH_EVENTS=5000 BENCH_REPEATS=1 BENCH_FILES=400 make bench.
 .PHONY: bench
 bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and replay next to their peers, in 30 minutes
@@ -191,6 +204,7 @@ lock: $(DEV_READY) ## resolves pyproject.toml anew into requirements/*.txt; ARGS
 	$(LOCK) $(ARGS) --group build --constraints requirements/run.txt --output-file requirements/build.txt
 	$(LOCK) $(ARGS) pyproject.toml --all-extras --group build --group dev --constraints requirements/run.txt \
 		--constraints requirements/build.txt --output-file requirements/dev.txt
+	$(LOCK) $(ARGS) --group docs --group build --constraints requirements/dev.txt --output-file requirements/docs.txt
 
 .PHONY: build
 build: $(RUN_READY) ## wheel and sdist, in dist/

@@ -72,6 +72,7 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "schema_registry": frozenset(),
         "clients.py": frozenset({"kafka_python", "librdkafka", "diagnosis"}),
         "embedded.py": frozenset({"librdkafka"}),
+        "installed.py": frozenset({"kafka_python", "diagnosis"}),
     },
 }
 

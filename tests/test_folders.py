@@ -21,6 +21,7 @@ ACROSS = {
     "chaos",
     "corpus",
     "deploy",
+    "docs",
     "flows",
     "formats",
     "java",
@@ -30,8 +31,8 @@ ACROSS = {
     "services",
     "typing",
 }
-"""Folders of no single room: real apps, clients and registries, what fits into events, how it is deployed, a path
-through all rooms, old files."""
+"""Folders of no single room: real apps, clients and registries, what the documentation says, what fits into events,
+how it is deployed, a path through all rooms, old files."""
 
 
 def folders(below: Path) -> set[Path]:

@@ -1,4 +1,4 @@
-"""As much of a broker as a diagnosis asks: it answers, takes logins, and names addresses. No Java, no topics."""
+"""As much of a broker as a diagnosis asks: answers, logins, addresses and, if it is given some, topics. No Java."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.transport.small_topics import VERSIONS, SmallTopics
+
 __all__ = ["SmallBroker"]
+
+_MAX_BYTES = 1_000_000
 
 
 class SmallBroker:
@@ -23,6 +27,7 @@ class SmallBroker:
         client_authority: Path | None = None,
         users: dict[str, str] | None = None,
         advertised: tuple[str, int] | None = None,
+        topics: SmallTopics | None = None,
     ) -> None:
         self._context: ssl.SSLContext | None = None
         if certificate is not None:
@@ -32,6 +37,7 @@ class SmallBroker:
                 self._context.load_verify_locations(client_authority)
                 self._context.verify_mode = ssl.CERT_REQUIRED
         self._users = users
+        self._topics = topics
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._port = self._socket.getsockname()[1]
         self._advertised = advertised or ("127.0.0.1", self._port)
@@ -69,7 +75,8 @@ class SmallBroker:
     def _answer(self, key: int, version: int, body: bytes, logged_in: bool) -> tuple[bytes, bool]:
         match key:
             case 18:
-                versions = ((3, 0, 1), (17, 0, 1), (18, 0, 0), (36, 0, 0))
+                of_topics = ((3, 0, 1),) if self._topics is None else VERSIONS
+                versions = (*of_topics, (17, 0, 1), (18, 0, 0), (36, 0, 0))
                 known = b"".join(struct.pack(">hhh", *each) for each in versions)
                 # KIP-511: whatever version was asked for is answered in the oldest one.
                 return struct.pack(">hi", 0 if version == 0 else 35, len(versions)) + known, logged_in
@@ -83,6 +90,8 @@ class SmallBroker:
                 right = (self._users or {}).get(user) == password
                 return struct.pack(">h", 0 if right else 58) + struct.pack(">hi", -1, 0), right
         host, port = self._advertised
+        if self._topics is not None and (key, version) != (3, 1):
+            return self._topics.answer(key, body, host, port), logged_in
         broker = struct.pack(">i", 1) + _string(host) + struct.pack(">ih", port, -1)
         return struct.pack(">i", 1) + broker + struct.pack(">ii", 1, 0), logged_in
 
@@ -90,7 +99,10 @@ class SmallBroker:
 def _requests(connection: socket.socket) -> Iterator[tuple[int, int, int, bytes]]:
     stream = connection.makefile("rb")
     while len(head := stream.read(4)) == 4:
-        raw = stream.read(struct.unpack(">i", head)[0])
+        (size,) = struct.unpack(">i", head)
+        if not 0 < size < _MAX_BYTES:  # the beginning of a TLS handshake
+            return
+        raw = stream.read(size)
         key, version, number, length = struct.unpack(">hhih", raw[:10])
         yield key, version, number, raw[10 + length :]
 

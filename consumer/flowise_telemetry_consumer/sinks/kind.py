@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from flowise_telemetry_consumer.sinks.port import Sink
+from flowise_telemetry_schemas import EventSchema
+from flowise_telemetry_transport.diagnosis.finding import Finding
 
 __all__ = ["SinkKind"]
 
@@ -21,6 +23,9 @@ class SinkKind:
     ``Prunable``); if that
     depends on the rest of the URL, those of the most capable one.
 
+    ``look`` yields what ``prepare`` and ``write`` would meet at a URL, for these schemas, changes nothing, and raises
+    as they do. None: all that can be told is what reading tells.
+
     ``library`` and ``extra`` belong to sinks of this distribution: the module that ``open`` needs, and the extra that
     installs it.
     """
@@ -32,3 +37,4 @@ class SinkKind:
     roles: frozenset[type] = frozenset()
     library: str | None = None
     extra: str | None = None
+    look: Callable[[str, Sequence[EventSchema]], Iterator[Finding]] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 
 from flowise_telemetry_consumer.errors import SinkError
@@ -18,6 +18,7 @@ from flowise_telemetry_consumer.sinks.port import (
     Stageable,
 )
 from flowise_telemetry_schemas import ConfigurationError, EventSchema, MissingExtraError
+from flowise_telemetry_transport.diagnosis.finding import Finding
 
 __all__ = ["SINK_FORMS", "SINK_KINDS", "no_erasing", "no_pruning", "no_staging", "open_sink", "sink_kind", "told"]
 
@@ -32,11 +33,22 @@ def _adapter(folder: str, function: str) -> Callable[[str], Sink]:
     return open_url
 
 
+def _look(folder: str) -> Callable[[str, Sequence[EventSchema]], Iterator[Finding]]:
+    """Return a look that imports the adapter when it is first taken."""
+
+    def look_at(url: str, schemas: Sequence[EventSchema]) -> Iterator[Finding]:
+        found: Iterator[Finding] = import_module(f"{__package__}.{folder}").look(url, schemas)
+        return found
+
+    return look_at
+
+
 _DATABASE = frozenset({KeepsProgress, Readable, Stageable, Prunable, Erasable})
 SINK_KINDS: tuple[SinkKind, ...] = (
     SinkKind(
         scheme="sqlite",
         open=_adapter("sqlite", "open_sqlite"),
+        look=_look("sqlite"),
         example="sqlite:///file",
         writers="many",
         roles=_DATABASE,
@@ -44,6 +56,7 @@ SINK_KINDS: tuple[SinkKind, ...] = (
     SinkKind(
         scheme="postgresql",
         open=_adapter("postgres", "open_postgres"),
+        look=_look("postgres"),
         example="postgresql://user@host/database",
         writers="many",
         roles=_DATABASE,
@@ -53,6 +66,7 @@ SINK_KINDS: tuple[SinkKind, ...] = (
     SinkKind(
         scheme="duckdb",
         open=_adapter("duckdb", "open_duckdb"),
+        look=_look("duckdb"),
         example="duckdb:///file",
         writers="one",
         roles=_DATABASE,
@@ -71,6 +85,7 @@ SINK_KINDS: tuple[SinkKind, ...] = (
     SinkKind(
         scheme="delta",
         open=_adapter("delta", "open_delta"),
+        look=_look("delta"),
         example="delta:///folder",
         writers="many",
         roles=_DATABASE,
@@ -92,6 +107,7 @@ SINK_KINDS: tuple[SinkKind, ...] = (
     SinkKind(
         scheme="jsonl",
         open=_adapter("jsonl", "open_jsonl"),
+        look=_look("jsonl"),
         example="jsonl:- or jsonl:///file",
         writers="one",
         roles=frozenset({Readable, Prunable}),

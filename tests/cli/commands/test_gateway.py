@@ -87,7 +87,8 @@ def test_events_survive_a_kill_without_a_broker_and_records_are_handed_on(
         found = values_on(kafka, topic, 60)
         ids = [codec.decode(value, catalog())[1]["eventId"] for value in found]
         assert set(ids) == {tool(number)["uuid"] for number in range(50)}
-        sent = encode_batch([WireRecord(b"key", found[0]), WireRecord(b"key", b"no record")])
+        key = codec.decode(found[0], catalog())[1]["eventId"].encode()
+        sent = encode_batch([WireRecord(key, found[0]), WireRecord(key, b"no record")])
         status, answer = post(
             port, "/v1/records", sent, Authorization=f"Bearer {KEY}", **{"Content-Type": CONTENT_TYPE}
         )

@@ -6,9 +6,11 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
+from flowise_telemetry_transport.diagnosis.certificate import secure_finding
+from flowise_telemetry_transport.diagnosis.finding import Finding, ok
 from flowise_telemetry_transport.diagnosis.login import log_in
 from flowise_telemetry_transport.diagnosis.wire import ClosedError, Wire
 from flowise_telemetry_transport.errors import (
@@ -27,12 +29,14 @@ from flowise_telemetry_transport.errors import (
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.tls import client_context
 
-__all__ = ["probe"]
+__all__ = ["connected", "probe"]
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h
 _EXPIRED = {9, 10}
 _OTHER_HOST = {62, 64}
 _ALERTS_OF_A_CERTIFICATE = ("CERTIFICATE", "HANDSHAKE_FAILURE", "UNKNOWN_CA")
+
+Told = Callable[[Finding], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class _Target:
     settings: KafkaSettings
     server: str
     end: float
+    told: Told
 
     @property
     def host(self) -> str:
@@ -57,16 +62,37 @@ class _Target:
         return socket.create_connection((self.host, self.port), timeout=self.seconds_left)
 
 
-def probe(settings: KafkaSettings, server: str, *, seconds: float) -> None:
+def probe(settings: KafkaSettings, server: str, *, seconds: float, told: Told = lambda finding: None) -> None:
     """Connect to one server, as a client would, and to each broker that it names. Raises the reason that fails.
 
-    Returns without a word if all works. Nothing is read or written.
+    Returns if all works; each step that does is ``told``. Nothing is read or written.
     """
-    target = _Target(settings, server, time.monotonic() + seconds)
+    target = _Target(settings, server, time.monotonic() + seconds, told)
     with _connected(target) as wire:
         brokers = wire.brokers()
+    _tell_of_login(target)
     for host, port in brokers:
         _reach(host, port, target)
+    shown = ", ".join(f"{host}:{port}" for host, port in brokers)
+    told(ok("listeners", f"{server} names {shown}: reached" if brokers else f"{server} names no broker"))
+
+
+@contextlib.contextmanager
+def connected(settings: KafkaSettings, server: str, *, seconds: float) -> Iterator[Wire]:
+    """Yield a connection that is logged in, for requests within the time. Raises as ``probe``."""
+    with _connected(_Target(settings, server, time.monotonic() + seconds, lambda finding: None)) as wire:
+        yield wire
+
+
+def _tell_of_login(target: _Target) -> None:
+    settings = target.settings
+    if "SASL" in settings.security_protocol:
+        user = f" as {settings.sasl_username}" if settings.sasl_username else ""
+        target.told(ok("login", f"{settings.sasl_mechanism or 'GSSAPI'}{user}"))
+    elif settings.ssl_certfile is not None:
+        target.told(ok("login", f"by the certificate in {settings.ssl_certfile}"))
+    else:
+        target.told(ok("login", "none: this port takes anyone"))
 
 
 @contextlib.contextmanager
@@ -76,6 +102,9 @@ def _connected(target: _Target) -> Iterator[Wire]:
         connection = opened.enter_context(_connect(target))
         if "SSL" in settings.security_protocol:
             connection = opened.enter_context(_secured(target, connection))
+            target.told(secure_finding(connection, server))
+        else:
+            target.told(ok("TLS", f"none ({settings.security_protocol}): all is sent in clear"))
         wire = Wire(connection)
         try:
             wire.speaks_kafka()
@@ -99,7 +128,10 @@ def _connected(target: _Target) -> Iterator[Wire]:
 def _connect(target: _Target) -> socket.socket:
     server = target.server
     try:
-        return target.connect()
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        addresses = ", ".join(dict.fromkeys(str(address[0]) for *_, address in found))
+        target.told(ok("name", f"{target.host} is {addresses}"))
+        connection = target.connect()
     except socket.gaierror as error:
         raise UnknownHostError(
             f"no host {target.host} is known here: check bootstrap_servers (BOOTSTRAP_SERVERS) and the DNS"
@@ -113,6 +145,8 @@ def _connect(target: _Target) -> socket.socket:
             f"{server}: {error.strerror or error}: no broker listens there; check bootstrap_servers (BOOTSTRAP_SERVERS)"
             " and whether it runs"
         ) from error
+    target.told(ok("connection", f"{server} takes connections"))
+    return connection
 
 
 def _secured(target: _Target, connection: socket.socket) -> ssl.SSLSocket:
@@ -223,8 +257,11 @@ def _speaks_tls(target: _Target) -> bool:
 
 
 def _reach(host: str, port: int, target: _Target) -> None:
+    there = replace(target, server=f"[{host}]:{port}" if ":" in host else f"{host}:{port}", told=lambda finding: None)
     try:
-        socket.create_connection((host, port), timeout=target.seconds_left).close()
+        with there.connect() as connection:
+            if "SSL" in target.settings.security_protocol:
+                _secured(there, connection).close()
     except OSError as error:
         raise AdvertisedListenerError(
             f"{target.server} answers, but names {host}:{port} as a broker's address, which cannot be reached from here"

@@ -9,7 +9,7 @@ from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
 
-__all__ = ["import_kafka", "is_kafka_python_3"]
+__all__ = ["import_kafka", "is_kafka_python_3", "mixed_install"]
 
 logger = logging.getLogger("flowise_telemetry.transport")
 
@@ -27,7 +27,7 @@ def import_kafka() -> Any:
 
     Raises ``ConfigurationError`` if it cannot be imported for that reason.
     """
-    mixed = _mixed_install()
+    mixed = mixed_install()
     try:
         import kafka
     except Exception as error:
@@ -39,7 +39,8 @@ def import_kafka() -> Any:
     return kafka
 
 
-def _mixed_install() -> str | None:
+def mixed_install() -> str | None:
+    """Return what is wrong, and what mends it, where two distributions share the module; None if they do not."""
     found = []
     for name in _OWNERS:
         try:

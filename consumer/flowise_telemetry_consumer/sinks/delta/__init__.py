@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.sinks.delta.address import place_of
 from flowise_telemetry_consumer.sinks.delta.compaction import COMPACTED_ROWS, RETENTION_HOURS, Compacted
@@ -14,12 +16,19 @@ from flowise_telemetry_consumer.sinks.delta.one_table import OneTable
 from flowise_telemetry_consumer.sinks.delta.sink import DeltaSink
 from flowise_telemetry_consumer.sinks.local_files import file_of
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flowise_telemetry_schemas import EventSchema
+    from flowise_telemetry_transport.diagnosis.finding import Finding
+
 __all__ = [
     "COMPACTED_ROWS",
     "LOCK_SECONDS",
     "RETENTION_HOURS",
     "Compacted",
     "DeltaSink",
+    "look",
     "open_delta",
     "open_delta_on_objects",
     "open_table",
@@ -31,7 +40,18 @@ def open_delta(url: str) -> DeltaSink:
     # Asked for here, so that a missing extra is told when the sink is opened.
     import deltalake  # noqa: F401
 
-    return DeltaSink(Folder(file_of(url.rstrip("/") if url.count("/") > 3 else url, "delta")))
+    return DeltaSink(Folder(_folder_of(url)))
+
+
+def _folder_of(url: str) -> Path:
+    return file_of(url.rstrip("/") if url.count("/") > 3 else url, "delta")
+
+
+def look(url: str, schemas: Sequence[EventSchema]) -> Iterator[Finding]:
+    """See ``SinkKind.look``; of a local folder."""
+    from flowise_telemetry_consumer.sinks.file_place import look_at_place
+
+    return look_at_place(_folder_of(url), url, is_folder=True)
 
 
 def open_delta_on_objects(url: str) -> DeltaSink:

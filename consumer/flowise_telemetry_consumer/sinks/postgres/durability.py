@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-__all__ = ["SERVER_SETTINGS", "flush_commit", "warn_of_unsafe_server"]
+__all__ = ["SERVER_SETTINGS", "flush_commit", "unsafe_server", "warn_of_unsafe_server"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
@@ -31,6 +31,13 @@ def flush_commit(connection: Connection[Any]) -> None:
 
 def warn_of_unsafe_server(connection: Connection[Any], shown: str, settings: Sequence[str] = SERVER_SETTINGS) -> None:
     """Warn where one of the settings is off and the server may lose what is committed; no session can change that."""
+    unsafe = unsafe_server(connection, shown, settings)
+    if unsafe is not None:
+        logger.warning("%s", unsafe)
+
+
+def unsafe_server(connection: Connection[Any], shown: str, settings: Sequence[str] = SERVER_SETTINGS) -> str | None:
+    """Return which of the settings are off, and what that means; None if all are on."""
     off = [
         name
         for (name,) in connection.execute(
@@ -38,9 +45,9 @@ def warn_of_unsafe_server(connection: Connection[Any], shown: str, settings: Seq
             (list(settings),),
         )
     ]
-    if off:
-        logger.warning(
-            "%s runs with %s=off: a crash of its machine may lose events that are reported as written; switch it on",
-            shown,
-            "=off and ".join(off),
-        )
+    if not off:
+        return None
+    return (
+        f"{shown} runs with {'=off and '.join(off)}=off: a crash of its machine may lose events that are reported as"
+        " written; switch it on"
+    )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from flowise_telemetry_consumer.sinks.postgres.address import Address
 
-__all__ = ["Inspection"]
+__all__ = ["Inspection", "without_key"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
@@ -30,7 +30,7 @@ class Inspection:
     def look(self, connection: Connection[Any], events: Collection[str]) -> None:
         """Look through a connection. Raises ``SinkUnavailableError`` where a table could have an event twice."""
         schema_name, shown = self._address.schema, self._address.shown
-        without = _without_key(connection, schema_name, events)
+        without = without_key(connection, schema_name, events)
         if without:
             raise no_key(self._address, without[0])
         for table, name in set(_triggers_of(connection, schema_name, events)) - self._told:
@@ -56,7 +56,7 @@ def _triggers_of(connection: Connection[Any], schema_name: str, events: Iterable
     return [(table, name) for table, name in rows]
 
 
-def _without_key(connection: Connection[Any], schema_name: str, events: Iterable[str]) -> list[str]:
+def without_key(connection: Connection[Any], schema_name: str, events: Iterable[str]) -> list[str]:
     """Return the tables in which an event could be twice: they have no unique index of ``event_id`` alone."""
     wanted = sorted(events)
     rows = connection.execute(

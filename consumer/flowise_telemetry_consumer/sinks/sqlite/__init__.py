@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
 from flowise_telemetry_consumer.sinks.local_files import file_of
 from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS
 from flowise_telemetry_consumer.sinks.sqlite.sink import SqliteSink
 
-__all__ = ["BUSY_TIMEOUT_SECONDS", "SqliteSink", "open_sqlite"]
+if TYPE_CHECKING:
+    from flowise_telemetry_schemas import EventSchema
+    from flowise_telemetry_transport.diagnosis.finding import Finding
+
+__all__ = ["BUSY_TIMEOUT_SECONDS", "SqliteSink", "look", "open_sqlite"]
 
 
 def open_sqlite(url: str) -> SqliteSink:
     """Return the sink of an SQLite URL; ``prepare`` creates the file."""
     return SqliteSink(file_of(url, "sqlite"))
+
+
+def look(url: str, schemas: Sequence[EventSchema]) -> Iterator[Finding]:
+    """See ``SinkKind.look``."""
+    from flowise_telemetry_consumer.sinks.sql_file.looking import look_at_database
+
+    return look_at_database(open_sqlite(url), file_of(url, "sqlite"))

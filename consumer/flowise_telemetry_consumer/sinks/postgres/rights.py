@@ -1,0 +1,98 @@
+"""What a role may do in a database, as the server tells it: nothing is written to find out."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
+from flowise_telemetry_consumer.sinks.postgres.address import Address
+from flowise_telemetry_consumer.sinks.postgres.connecting import Connector
+from flowise_telemetry_consumer.sinks.postgres.deadline import limit_transaction
+from flowise_telemetry_consumer.sinks.postgres.durability import unsafe_server
+from flowise_telemetry_consumer.sinks.postgres.errors import no_key, translate_errors
+from flowise_telemetry_consumer.sinks.postgres.inspection import without_key
+from flowise_telemetry_consumer.sinks.postgres.tables import columns_of
+from flowise_telemetry_schemas import EventSchema
+from flowise_telemetry_transport.diagnosis.clock import clock_finding
+from flowise_telemetry_transport.diagnosis.finding import Finding, failed, ok, warning
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+__all__ = ["look_at_postgres"]
+
+_RIGHT = "sink: right"
+_STATEMENT_MS = 5_000
+_WHY_OWNER = "GRANT it, or let a role that may create tables start a consumer once"
+
+
+def look_at_postgres(address: Address, schemas: Sequence[EventSchema]) -> Iterator[Finding]:
+    """Yield what is found of server and role, through one connection that only reads. Raises as ``prepare``."""
+    with translate_errors(address), contextlib.closing(Connector(address).connect()) as connection:
+        connection.read_only = True
+        with connection.transaction():
+            limit_transaction(connection, _STATEMENT_MS)
+            ((version, now, is_standby, role),) = connection.execute(
+                "SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())::float8,"
+                " pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on', current_user"
+            )
+            heard = time.time()
+            yield ok("sink", f"{address.shown} is PostgreSQL {version}, as {role}")
+            yield clock_finding("sink: time", address.shown, now, heard)
+            if is_standby:
+                mend = "name the primary too, with target_session_attrs=read-write"
+                yield failed(_RIGHT, f"{address.shown} is a standby, or set to be read-only", mend)
+                return
+            yield from _rights(connection, address, [schema.event for schema in schemas])
+
+
+def _rights(connection: Connection[Any], address: Address, events: Sequence[str]) -> Iterator[Finding]:
+    tables = sorted({*events, *ACCOUNT_TABLES, PROGRESS_TABLE})
+    there = [table for table in tables if columns_of(connection, address.schema, table)]
+    missing = [table for table in tables if table not in there]
+    lacking = [*_lacking_to_make(connection, address, missing)] if missing else []
+    for table in there:
+        wanted = ("SELECT", "INSERT", *(("UPDATE",) if table == PROGRESS_TABLE else ()))
+        lacking += _not_held(connection, "table", f"{_quoted(address.schema)}.{_quoted(table)}", wanted)
+    lacking += [] if not there else _not_held(connection, "database", None, ("TEMPORARY",))
+    if lacking:
+        yield failed(_RIGHT, f"{address.shown}: the role lacks {', '.join(lacking[:4])}", _WHY_OWNER)
+        return
+    made = f"; {len(missing)} tables are made at the first start" if missing else ""
+    yield ok(_RIGHT, f"schema {address.schema} may be written{made}")
+    for table in without_key(connection, address.schema, set(events) & set(there)):
+        yield failed("sink: tables", no_key(address, table))
+    unsafe = unsafe_server(connection, address.shown)
+    if unsafe is not None:
+        yield warning("sink: durability", unsafe)
+
+
+def _lacking_to_make(connection: Connection[Any], address: Address, tables: Iterable[str]) -> Iterator[str]:
+    is_there = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (address.schema,)).fetchone()
+    if is_there is None:
+        yield from _not_held(connection, "database", None, ("CREATE",))
+        return
+    lacking = _not_held(connection, "schema", address.schema, ("USAGE", "CREATE"))
+    yield from (f"{each} (for {len([*tables])} tables that are missing)" for each in lacking)
+
+
+def _not_held(connection: Connection[Any], kind: str, name: str | None, wanted: Iterable[str]) -> list[str]:
+    """Return those of the rights that the role does not have, each with what it is about."""
+    place = "current_database()" if name is None else "%(name)s"
+    lacking = []
+    for right in wanted:
+        ((held, shown),) = connection.execute(
+            f"SELECT has_{kind}_privilege({place}, %(right)s), {place}",
+            {"name": name, "right": right},
+        )
+        if not held:
+            lacking.append(f"{right} on {kind} {shown}")
+    return lacking
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,53 @@
+"""A consumer group, looked at without joining it: its members notice nothing, and nothing is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowise_telemetry_transport.diagnosis import requests
+from flowise_telemetry_transport.diagnosis.finding import Finding, failed, not_tried, ok
+from flowise_telemetry_transport.diagnosis.probe import connected
+from flowise_telemetry_transport.diagnosis.requests import NOT_PERMITTED, GroupState
+from flowise_telemetry_transport.diagnosis.wire import Wire
+from flowise_telemetry_transport.errors import not_permitted
+from flowise_telemetry_transport.settings import KafkaSettings
+
+__all__ = ["look_at_group"]
+
+_RIGHT = "group: right"
+_GROUPS_TOPIC = "__consumer_offsets"
+_MISSING = 69  # GROUP_ID_NOT_FOUND
+
+
+def look_at_group(settings: KafkaSettings, wire: Wire, name: str, *, seconds: float) -> Iterator[Finding]:
+    """Yield the group's state and the right to read with it, as its coordinator counts it for this login."""
+    if requests.topic(wire, _GROUPS_TOPIC).is_missing:
+        # To ask for a coordinator would have the broker make that topic.
+        yield not_tried(_RIGHT, "this cluster has had no group yet, so that none of its brokers coordinates them")
+        return
+    code, host, port = requests.coordinator(wire, name)
+    if code not in (0, *NOT_PERMITTED):
+        yield failed("group", f"{name} has no coordinator (error {code} of Kafka's protocol)", "try again in a minute")
+        return
+    state = GroupState(code, "", 0, None)
+    if code == 0:
+        there = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        with connected(settings, there, seconds=seconds) as coordinator:
+            state = requests.group(coordinator, name)
+    yield from _findings(name, state)
+
+
+def _findings(name: str, state: GroupState) -> Iterator[Finding]:
+    if state.code not in (0, _MISSING, *NOT_PERMITTED):
+        yield failed("group", f"{name} cannot be looked at (error {state.code} of Kafka's protocol)")
+        return
+    may_be_seen = state.code not in NOT_PERMITTED
+    if may_be_seen:
+        is_new = state.state in ("Dead", "")
+        yield ok("group", f"{name} {'is new' if is_new else f'is {state.state}, with {state.members} members'}")
+    if may_be_seen and state.rights is None:
+        yield not_tried(_RIGHT, "this broker does not tell rights")
+    elif may_be_seen and "Read" in (state.rights or ()):
+        yield ok(_RIGHT, f"Read on group {name}")
+    else:
+        yield failed(_RIGHT, not_permitted("group", f"group {name}"))
