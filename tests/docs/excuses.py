@@ -40,21 +40,23 @@ NOT_RUN: dict[tuple[str, str], str] = {
 
 PROGRAMS: dict[str, str] = {
     "acl": "a shell function of the same block",
-    "cp": "of the reader's machine",
+    "cp": "of the shell",
+    "curl": "asks what deploy/smoke-test.sh and tests/consumer/monitoring ask",
     "docker": "deploy/smoke-test.sh runs compose",
     "echo": "of the shell",
     "eval": "of the shell; tests/cli/test_completion.py has each shell read what it evaluates",
     "jq": "of the reader's machine",
     "kafka-acls.sh": "tests/security/test_rights.py grants the same rights",
-    "kubectl": "tests/deploy hold the manifests",
-    "mkdir": "of the reader's machine",
+    "kubectl": "needs a cluster; tests/deploy holds what it is given to Kubernetes' schemas",
+    "mkdir": "of the shell",
     "printf": "of the shell",
     "pytest": "the contract suite, on the reader's own sink",
     "python": "runs a file of the page, whose block is tried by itself",
     "python3": "makes a virtual environment",
     "spark-sql": "of the reader's machine",
+    "/opt/flowise-telemetry/bin/pip": "installs as the tutorial does",
+    "systemctl": "needs systemd as the first process; tests/deploy/test_systemd_units.py reads the units",
     "sqlite3": "queries of the account of a sink; tests/consumer/sinks read the same tables",
-    "systemctl": "tests/deploy hold the units",
     ".": "of the shell: activates a virtual environment",
 }
 """Programs of others in command lines: why they are not tried."""
