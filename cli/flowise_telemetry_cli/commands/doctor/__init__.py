@@ -98,7 +98,7 @@ def doctor(
         from flowise_telemetry_cli.commands.doctor._app import look_at_app
 
         servers = invocation.connection.get(_SERVERS) if option_of(_SERVERS) else None
-        look_at_app(course, env_file=env_file, servers=servers, option_of=option_of)
+        look_at_app(course, invocation, env_file=env_file, servers=servers, option_of=option_of)
     else:
         from flowise_telemetry_cli.commands.consume import DEFAULT_SINK  # loads polars
         from flowise_telemetry_cli.commands.doctor._service import look_at_service
