@@ -105,9 +105,12 @@ def _partition(answer: Reader, version: int) -> tuple[int, int, int]:
 
 
 def settings_of(wire: Wire, name: str) -> Mapping[str, str] | None:
-    """Return a topic's settings, the broker's defaults included; None where this login may not see them."""
+    """Return a topic's settings, the broker's defaults included; None where this login may not see them.
+
+    Empty where the broker does not tell them.
+    """
     if not wire.takes(_DESCRIBE_CONFIGS, 1):
-        return None
+        return {}
     resource = struct.pack(">b", _TOPIC_RESOURCE) + string_of(name) + struct.pack(">i", -1)
     answer = wire.ask(_DESCRIBE_CONFIGS, 1, array_of([resource]) + b"\0")
     answer.int32()

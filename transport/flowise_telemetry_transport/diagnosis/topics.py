@@ -107,8 +107,9 @@ def _partitions(name: str, topic: str, state: TopicState) -> Finding:
 
 def _settings(wire: Wire, name: str, topic: str, state: TopicState) -> Iterator[Finding]:
     found = requests.settings_of(wire, topic)
-    if found is None:
+    if not found:
         why = f"it needs DescribeConfigs on topic {topic}, which nothing but this look does"
+        why = why if found is None else "this broker does not tell them"
         yield replication(name, topic, state, None)
         yield not_tried(f"{name}: settings", why)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flowise_telemetry import environment
@@ -29,13 +29,17 @@ def look_at_app(
     invocation: Invocation,
     *,
     env_file: Path | None,
-    servers: str | None,
+    typed: Mapping[str, str],
     option_of: Callable[[str], str | None],
 ) -> None:
-    """Look as a ``Telemetry`` that is made here; ``servers`` are those of an option. Off connects to nothing."""
+    """Look as a ``Telemetry`` that is made here, with the variables that options set. Off connects to nothing."""
     file = read_env_file(env_file)
     settings = ProducerSettings.read(
-        os.environ, file.values, named=file.named, passed_over=file.passed_over, bootstrap_servers=servers
+        {**os.environ, **typed},
+        file.values,
+        named=file.named,
+        passed_over=file.passed_over,
+        bootstrap_servers=typed.get(environment.BOOTSTRAP_SERVERS),
     )
 
     def origin_of(name: str) -> str:

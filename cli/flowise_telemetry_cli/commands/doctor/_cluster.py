@@ -33,12 +33,13 @@ def look_at_cluster(course: Course, settings: KafkaSettings, needs: Needs, invoc
         course.skip("the cluster cannot be used", "topic", "topic: right", _CLIENT)
         return
     found += course.take("topic", SECONDS, lambda seconds: look_at_topics(settings, needs, seconds=seconds))
-    well = {each.name for each in found if each.state == "ok"}
-    if not well >= {"client", "topic", "topic: right"}:
-        course.skip("client, topic or right is missing", _CLIENT)
+    states = {each.name: each.state for each in found}
+    wrong = [name for name in ("client", "topic", "topic: right") if states.get(name, "failed") == "failed"]
+    if wrong:
+        course.skip(f"{wrong[0]} failed", _CLIENT)
         return
     # As a reader only where the group is one: librdkafka's looks for its coordinator at once, which makes a topic.
-    group = needs.group if "group: right" in well else ""
+    group = needs.group if states.get("group: right") == "ok" else ""
     course.take(_CLIENT, _CLIENT_SECONDS, lambda seconds: _through_client(settings, needs, group, invocation, seconds))
 
 
