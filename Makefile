@@ -103,6 +103,14 @@ test-gateway: $(DEV_READY) ## the gateway with the real posthog-node 3.6.3, the 
 	@export GATEWAY_CLIENTS=$$(tests/posthog/install.sh $(abspath $(GATEWAY_CLIENTS)) $(VENV)/bin/uv "$(PYTHON)") && \
 		$(RUN) -m pytest tests/posthog $(ARGS)
 
+# Producers of other languages. KafkaJS and avsc are installed; Kafka's and Avro's jars are fetched by Maven.
+LANGUAGE_CLIENTS := .venvs/language-clients
+
+.PHONY: test-languages
+test-languages: $(DEV_READY) ## KafkaJS with avsc, and Java's Kafka and Avro, as producers before our consumer (needs node, npm, java, mvn); a minute
+	@export LANGUAGE_CLIENTS=$$(tests/languages/install.sh $(abspath $(LANGUAGE_CLIENTS))) && \
+		$(RUN) -m pytest tests/languages $(ARGS)
+
 # Trials of the whole pipeline by faults. SEED=… repeats a run, ONLY="retention" takes some of them, ARGS more.
 SEED ?=
 ONLY ?=
@@ -115,9 +123,22 @@ chaos: $(DEV_READY) ## faults of processes, brokers, network and sinks (needs ja
 test-security: $(DEV_READY) ## logins, certificates and least rights on a Kafka with an authorizer (needs java and mvn); four minutes
 	@TEST_SECURITY=1 $(RUN) -m pytest tests/security $(ARGS)
 
+# What renders manifests and asks metrics: the suite does with what it can read of them.
+DEPLOY_TOOLS := $(abspath .venvs/deploy)
+
+.PHONY: test-deploy
+test-deploy: $(DEV_READY) ## manifests as kustomize renders them, alerts and dashboard in a Prometheus (needs go, and that or apt); a minute
+	@tests/deploy/install.sh $(DEPLOY_TOOLS)
+	@KUSTOMIZE=$(DEPLOY_TOOLS)/bin/kustomize PROMETHEUS=$(DEPLOY_TOOLS)/bin/prometheus PATH="$(DEPLOY_TOOLS)/bin:$$PATH" \
+		$(RUN) -m pytest tests/deploy tests/consumer/monitoring/test_alerts.py $(ARGS)
+
 .PHONY: test-registry
 test-registry: $(DEV_READY) ## a real schema registry (Docker, or java 21 and mvn), Confluent's serializers and ours, both Kafka clients; a minute
 	@TEST_REGISTRY=1 $(RUN) -m pytest -s tests/registry $(ARGS)
+
+.PHONY: test-report
+test-report: $(DEV_READY) ## the report's page in a headless Chromium (CHROMIUM=/path/to/one): charts, keyboard, phone, axe-core; a minute
+	@TEST_BROWSER=1 $(RUN) -m pytest tests/report/page $(ARGS)
 
 .PHONY: test-crash
 test-crash: $(DEV_READY) ## a PostgreSQL that is killed under a consumer whose commits wait for no disk; a minute
@@ -150,9 +171,25 @@ format: $(DEV_READY) ## lays the source out and mends what ruff can
 hooks: $(DEV_READY) ## lint before every commit from now on (pre-commit)
 	@$(RUN) -m pre_commit install
 
+RULES := deploy/kubernetes/monitoring/rules.yaml
+
 .PHONY: generate
-generate: $(RUN_READY) ## event classes and the disclosure document from the schemas
+generate: $(RUN_READY) ## event classes and the disclosure document from the schemas, the alerts as Kubernetes has them
 	$(RUN) -m flowise_telemetry_schemas.generate
+	@{ sed '/^spec:/q' $(RULES); sed 's/^./  &/' deploy/prometheus/alerts.yml; } > $(RULES).new && mv $(RULES).new $(RULES)
+
+# The project's own environment writes the reference out of the code; this one, which has MkDocs alone, makes the site.
+DOCS := .venvs/docs
+
+$(DOCS)/ready: requirements/docs.txt requirements/install.sh
+	@requirements/install.sh "$(PYTHON)" $(DOCS) requirements/docs.txt
+	@touch $@
+
+.PHONY: docs
+docs: $(RUN_READY) $(DOCS)/ready ## the documentation as a site, in build/site, without a broken link; asks no network
+	@rm -rf build/reference build/site
+	@$(RUN) -m docs.site build/reference
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict $(ARGS)
 
 # Smaller, to see that all of it runs: BENCH_EVENTS=5000 BENCH_REPEATS=1 BENCH_FILES=400 make bench.
 .PHONY: bench
@@ -179,6 +216,7 @@ lock: $(DEV_READY) ## resolves pyproject.toml anew into requirements/*.txt; ARGS
 	$(LOCK) $(ARGS) --group build --constraints requirements/run.txt --output-file requirements/build.txt
 	$(LOCK) $(ARGS) pyproject.toml --all-extras --group build --group dev --constraints requirements/run.txt \
 		--constraints requirements/build.txt --output-file requirements/dev.txt
+	$(LOCK) $(ARGS) --group docs --group build --constraints requirements/dev.txt --output-file requirements/docs.txt
 
 .PHONY: build
 build: $(RUN_READY) ## wheel and sdist, in dist/

@@ -90,6 +90,7 @@ ADAPTERS: dict[str, str] = {
     "prometheus_client": "consumer/flowise_telemetry_consumer/monitoring gateway/flowise_telemetry_gateway/serving",
     "starlette": "gateway/flowise_telemetry_gateway/serving",
     "uvicorn": "gateway/flowise_telemetry_gateway/serving",
+    "jinja2": "report/flowise_telemetry_report/page",
     "rich": "cli/flowise_telemetry_cli/output",
 }
 

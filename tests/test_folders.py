@@ -20,17 +20,20 @@ ACROSS = {
     "apps",
     "chaos",
     "corpus",
+    "deploy",
+    "docs",
     "flows",
     "formats",
     "java",
+    "languages",
     "posthog",
     "registry",
     "security",
     "services",
     "typing",
 }
-"""Folders of no single room: real apps, clients and registries, what fits into events, a path through all rooms, old
-files."""
+"""Folders of no single room: real apps, clients and registries, what the documentation says, what fits into events,
+how it is deployed, a path through all rooms, old files."""
 
 
 def folders(below: Path) -> set[Path]:

@@ -58,6 +58,12 @@ def test_locks_hold_what_the_project_declares(lock: str, groups: tuple[str, ...]
     assert not stale, "run: make lock"
 
 
+def test_the_lock_of_the_documentation_holds_its_group() -> None:
+    pins = locked("docs")
+    wanted = [Requirement(text) for text in PROJECT["dependency-groups"]["docs"]]
+    assert [str(one) for one in wanted if not one.specifier.contains(pins.get(canonicalize_name(one.name), "0"))] == []
+
+
 def test_locks_agree_with_each_other() -> None:
     assert (locked("run") | locked("build")).items() <= locked("dev").items(), "run: make lock"
 

@@ -13,7 +13,7 @@ import click
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_schemas import MissingExtraError
 
-__all__ = ["CommandFolder", "CommandGroup"]
+__all__ = ["CommandFolder", "CommandGroup", "name_twins"]
 
 
 class CommandGroup(click.Group):
@@ -26,11 +26,11 @@ class CommandGroup(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
             ctx.ensure_object(Invocation).commands.append(command)
-            _name_twins(command, f"{ctx.auto_envvar_prefix}_{name}")
+            name_twins(command, f"{ctx.auto_envvar_prefix}_{name}")
         return name, command, rest
 
 
-def _name_twins(command: click.Command, prefix: str) -> None:
+def name_twins(command: click.Command, prefix: str) -> None:
     """Let ``--from`` be ``…_FROM`` in the environment: click would take the parameter's name, ``begin``."""
     for option in command.params:
         if isinstance(option, click.Option) and option.envvar is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from flowise_telemetry_schemas.posthog import Why
+
 __all__ = ["GatewayCounters"]
 
 
@@ -28,3 +30,13 @@ class GatewayCounters:
     refused_records: Counter[str] = field(default_factory=Counter)
     bodies_bytes: int = 0
     """Of bodies that are in memory now."""
+
+    def count_dropped(self, why: Why) -> None:
+        """Count a message of which nothing is kept."""
+        match why:
+            case "unknown":
+                self.unknown_events += 1
+            case "refused":
+                self.refused_events += 1
+            case "invalid":
+                self.invalid_events += 1

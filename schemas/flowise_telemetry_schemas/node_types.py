@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from flowise_telemetry_schemas.errors import ConfigurationError
 
-__all__ = ["OTHER_TYPE", "is_node_type", "node_types", "node_types_in", "own_node_types"]
+__all__ = ["OTHER_TYPE", "is_node_type", "node_types", "node_types_in", "node_vendors", "own_node_types"]
 
 OTHER_TYPE = "other"
 """The type of every node whose own is not in the vocabulary."""
@@ -29,6 +29,16 @@ def node_types() -> frozenset[str]:
 
     shipped = files("flowise_telemetry_schemas") / "vocabulary" / "node_types.txt"
     return frozenset(node_types_in(shipped.read_text(encoding="utf-8")))
+
+
+@functools.cache
+def node_vendors() -> Mapping[str, str]:
+    """Return whose service, model or product a node type is for; types that are of no vendor are left out."""
+    from importlib.resources import files  # as in catalog(): slow to import
+
+    shipped = files("flowise_telemetry_schemas") / "vocabulary" / "vendors.txt"
+    lines = (line.split(": ", 1) for line in node_types_in(shipped.read_text(encoding="utf-8")))
+    return {name: vendor for vendor, names in lines for name in names.split()}
 
 
 def own_node_types(given: Iterable[str] | str | os.PathLike[str]) -> frozenset[str]:

@@ -55,6 +55,7 @@ NODE_TYPES_FILE = "node_types.txt"
 _ARGUMENT = "schemas"
 _SINKS_OWN = "flowise_telemetry_"  # the beginning of the names of tables that are no event's
 _DATABASES_OWN_TABLES = ("_pkey", "_idx")  # the ends of the names of indexes, which PostgreSQL keeps among the tables
+_SINKS_OWN_VIEWS = frozenset({"all_events", "nodes", "edges", "streams", "flows", "dead_letters"})
 # "date" is that by which a Delta lake is partitioned; the others are in every table of some database.
 _SINKS_OWN_COLUMNS = frozenset({"date", "rowid", "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
 _GENERATED = frozenset({"Any", "ClassVar", "Event", "StrEnum"})  # names that the generated module has already
@@ -191,6 +192,8 @@ def _event_problems(schemas: Catalog, event: str) -> Iterator[Problem]:
     if event.endswith(_DATABASES_OWN_TABLES):
         ends = " or ".join(_DATABASES_OWN_TABLES)
         yield Problem(event, f"an event's name does not end with {ends}: PostgreSQL calls indexes so")
+    if event in _SINKS_OWN_VIEWS:
+        yield Problem(event, "sinks have a view of this name")
     for field in newest.fields:
         if field.column in _SINKS_OWN_COLUMNS:
             yield Problem(f"{event}: {field.name}", "sinks have a column of this name in every table")

@@ -23,7 +23,7 @@ from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.hashed_id import hashed_id
 from flowise_telemetry_schemas.json_mapping import event_from_json, milliseconds_of
 
-__all__ = ["LATEST_MS", "OLDEST_MS", "NotMappedError", "PosthogEvent", "read_posthog"]
+__all__ = ["LATEST_MS", "OLDEST_MS", "NotMappedError", "PosthogEvent", "Why", "read_posthog"]
 
 OLDEST_MS = 7 * 24 * 3_600_000
 """How long before its arrival an event may say that it occurred, in milliseconds."""

@@ -108,6 +108,7 @@ def test_whatever_a_folder_holds_is_no_error_of_the_program(tmp_path: Path, monk
             lambda s: add(s, "rowid", COUNT),
             "thing_made: rowid: sinks have a column of this name in every",
         ),
+        ("all_events", lambda s: None, "sinks have a view of this name"),
         ("tool_created_pkey", lambda s: None, "does not end with _pkey or _idx: PostgreSQL calls indexes so"),
         ("a_occurred_at_idx", lambda s: None, "does not end with _pkey or _idx: PostgreSQL calls indexes so"),
         ("thing_made", lambda s: add(s, "a", COUNT, doc=3), "thing_made v1: a: doc must be a text"),

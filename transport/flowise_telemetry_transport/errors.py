@@ -219,7 +219,8 @@ def not_permitted(resource: str, doing: str, *, topic: str | None = None) -> Aut
 
     ``resource`` is what the broker's error code names: topic, group, cluster, ….  ``doing`` is what was tried.
     """
-    if resource == "topic":
+    # A producer's id takes Write on some topic (KIP-679); who has it on none is told of the cluster.
+    if resource == "topic" or (resource == "cluster" and doing.startswith(("delivery", "send"))):
         operation = next((right for begin, right in _RIGHTS.items() if doing.startswith(begin)), "Read")
         right = f"{operation} on topic {topic}" if topic else f"{operation} on the topic"
     elif resource == "group":

@@ -54,16 +54,24 @@ class FirstRejects:
 
 
 def report_archive(
-    result: ArchiveResult, *, as_json: bool, rejects: RejectsFile | None = None, to_stderr: bool = False
+    result: ArchiveResult,
+    *,
+    as_json: bool,
+    rejects: RejectsFile | None = None,
+    to_stderr: bool = False,
+    dropped: Mapping[str, int] | None = None,
 ) -> None:
-    """Print the result: a table, or one JSON object; ``to_stderr`` if the events themselves go to stdout."""
+    """Print the result: a table, or one JSON object; ``to_stderr`` if the events themselves go to stdout.
+
+    ``dropped`` is what another system's lines had that is left out by intent.
+    """
     say = partial(echo, err=to_stderr)
     if result.before:
         echo(f"note: resumed after {result.before:,} events that were read before", err=True)
     if as_json:
-        say(json.dumps(_document(result) | {"rejects": _path_text(rejects)}))
+        say(json.dumps(_document(result, dropped) | {"rejects": _path_text(rejects)}))
         return
-    _print_accounts(result, ("read", "written", "already there", "erased", "filtered", "rejected"), say)
+    _print_accounts(result, ("read", "written", "already there", "erased", "filtered", "rejected"), say, dropped)
 
 
 def archive_verdict(result: ArchiveResult, rejects: RejectsFile | None = None, *, mend: str | None = None) -> int:
@@ -85,20 +93,22 @@ def archive_verdict(result: ArchiveResult, rejects: RejectsFile | None = None, *
     return status
 
 
-def report_archive_plan(plan: ArchivePlan, *, as_json: bool) -> int:
+def report_archive_plan(plan: ArchivePlan, *, as_json: bool, dropped: Mapping[str, int] | None = None) -> int:
     """Print what would be written and return the exit status that the work itself would have."""
     result = plan.result
     if as_json:
-        echo(json.dumps(_document(result) | {"dry_run": True, "sink_error": plan.sink_error}))
+        echo(json.dumps(_document(result, dropped) | {"dry_run": True, "sink_error": plan.sink_error}))
     else:
-        _print_accounts(result, ("read", "already there", "erased", "filtered", "rejected", "to write"), echo)
+        _print_accounts(result, ("read", "already there", "erased", "filtered", "rejected", "to write"), echo, dropped)
     if plan.sink_error is not None:
         echo(f"note: the sink is taken to be empty: {plan.sink_error}", err=True)
     echo("dry run: nothing was changed", err=True)
     return archive_verdict(result)
 
 
-def _print_accounts(result: ArchiveResult, columns: Sequence[str], say: Callable[..., None]) -> None:
+def _print_accounts(
+    result: ArchiveResult, columns: Sequence[str], say: Callable[..., None], dropped: Mapping[str, int] | None = None
+) -> None:
     if not any(event.erased for event in result.events.values()):
         columns = [column for column in columns if column != "erased"]
     rows = []
@@ -109,9 +119,12 @@ def _print_accounts(result: ArchiveResult, columns: Sequence[str], say: Callable
     if result.rejects:
         say()
         say(table(("rejected for", "count"), sorted(result.rejects.items())))
+    if dropped is not None:
+        say()
+        say(table(("left out", "count"), [(name.replace("_", " "), count) for name, count in dropped.items()]))
 
 
-def _document(result: ArchiveResult) -> dict[str, object]:
+def _document(result: ArchiveResult, dropped: Mapping[str, int] | None = None) -> dict[str, object]:
     return {
         "complete": result.incomplete is None,
         "adds_up": not result.discrepancies(),
@@ -121,6 +134,7 @@ def _document(result: ArchiveResult) -> dict[str, object]:
             for name, event in sorted(result.events.items())
         },
         "rejected": dict(sorted(result.rejects.items())),
+        **({} if dropped is None else {"left_out": dict(dropped)}),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -30,6 +31,7 @@ from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.reading_catalog import reading_catalog
 from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_cli.systemd import Systemd, watched_by
 from flowise_telemetry_consumer import (
     BatchLimits,
     Consumer,
@@ -38,6 +40,8 @@ from flowise_telemetry_consumer import (
     DeadLetterLimits,
     open_dead_letter_writer,
 )
+from flowise_telemetry_consumer.clock import SystemClock
+from flowise_telemetry_consumer.monitoring.health import why_not_alive, why_not_ready
 from flowise_telemetry_consumer.monitoring.http import Door, parse_address, status_server
 from flowise_telemetry_consumer.process import separate_stderr, tune_gc
 from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
@@ -220,6 +224,13 @@ def _run(
         if http_address is not None:
             where = opened.enter_context(status_server(http_address, consumer.counters, door=door))
             logger.info("serving %s/metrics, /healthz and /readyz", where)
+        systemd = Systemd(
+            os.environ,
+            why_not_alive=partial(why_not_alive, consumer.counters, SystemClock()),
+            why_not_ready=partial(why_not_ready, consumer.counters, SystemClock()),
+            stop=stop,
+        )
+        opened.enter_context(watched_by(systemd))
         tune_gc()
         logger.info("consuming %s into %s as group %s", settings.topic, target.url, settings.group)
         return consumer.run(stop)

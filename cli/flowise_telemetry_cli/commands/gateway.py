@@ -29,6 +29,7 @@ from flowise_telemetry_cli.options import (
 from flowise_telemetry_cli.output.logging import LogFormat, start_logging
 from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.signals import stopped_by_signals
+from flowise_telemetry_cli.systemd import Systemd
 from flowise_telemetry_gateway import Gateway, GatewayCounters, GatewayLimits, ProjectKeys, serve
 from flowise_telemetry_gateway.intake.forwarder import Forwarder
 from flowise_telemetry_gateway.intake.posthog import PosthogIntake
@@ -258,6 +259,7 @@ def gateway(
             tls_certificate=tls_certificate,
             tls_key=tls_key,
             metrics_token=token,
+            on_look=Systemd(environ, why_not_ready=served.why_not_ready, stop=stop).look,
             on_start=lambda: logger.info("serving %s; project keys: %d", where, len(keys)),
         )
     return report_counts(counters, telemetry, as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -15,6 +16,7 @@ from flowise_telemetry_cli.commands._archive import (
     report_archive,
     report_archive_plan,
 )
+from flowise_telemetry_cli.commands._posthog import POSTHOG, PosthogLines
 from flowise_telemetry_cli.commands.replay._display import archive_status
 from flowise_telemetry_cli.commands.replay._options import no_progress_option
 from flowise_telemetry_cli.commands.replay._topic import open_topic_sink, report_times, target_settings
@@ -59,8 +61,9 @@ __all__ = ["import_"]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
-    help="Format of the files.  [default: by the name, .csv or else JSON lines]",
+    type=click.Choice((*FORMATS, POSTHOG)),
+    help="Format of the files; posthog: lines of JSON as PostHog exports events.  [default: by the name, .csv or else"
+    " JSON lines]",
 )
 @click.option("--event", metavar="NAME", help="Event of all rows of CSV that has no column event.")
 @click.option("--from", "begin", metavar="TIME", help="Only events that occurred at or after this time.")
@@ -82,7 +85,7 @@ def import_(
     *,
     files: tuple[str, ...],
     sink: str,
-    form: Format | None,
+    form: Format | Literal["posthog"] | None,
     event: str | None,
     begin: str | None,
     end: str | None,
@@ -99,17 +102,23 @@ def import_(
     without eventId gets one made of its content, so that importing twice writes it once. Lines that are no valid event
     are set aside with line, field and rule; exit status 3. Running the same command again resumes a killed import.
 
+    PostHog's events are reduced as the gateway reduces them, under the same secret: one that came live is not doubled.
+
     \b
     Example:
       flowise-telemetry import history.jsonl.gz --sink postgresql://user@host/telemetry --dry-run
       flowise-telemetry import tool_created.csv --sink sqlite:///telemetry.db
       zcat old/*.gz | flowise-telemetry import - --sink delta:///archive
+      flowise-telemetry import events.jsonl.gz --format posthog --sink sqlite:///telemetry.db
     """
     if event is not None and event not in invocation.catalog.names:
         raise ConfigurationError(
             f"there is no event of this name; there are: {', '.join(invocation.catalog.names)}", argument="event"
         )
-    request = ImportRequest(files=files, form=form, event=event, record_filter=_times(begin, end))
+    lines = None
+    if form == POSTHOG:
+        form, lines = None, PosthogLines.of(invocation, keeps_secret=not dry_run)
+    request = ImportRequest(files=files, form=form, event=event, translate=lines, record_filter=_times(begin, end))
     separate_stderr()
     tune_gc()
     with ExitStack() as opened:
@@ -130,7 +139,7 @@ def import_(
                     on_report=display.show,
                     on_rejects=FirstRejects().keep,
                 )
-            return report_archive_plan(plan, as_json=as_json)
+            return report_archive_plan(plan, as_json=as_json, dropped=lines.dropped() if lines else None)
         place: Sink
         if onto_topic:
             source = None if sink_bootstrap_servers else kafka_settings(invocation)
@@ -151,7 +160,8 @@ def import_(
                 on_resume=lambda: echo("note: goes on where it stopped; --restart begins anew", err=True),
                 on_report=display.show,
             )
-    report_archive(result, as_json=as_json, rejects=aside, to_stderr=sink == "jsonl:-")
+    dropped = lines.dropped() if lines else None
+    report_archive(result, as_json=as_json, rejects=aside, to_stderr=sink == "jsonl:-", dropped=dropped)
     report_times(place)
     return archive_verdict(result, aside)
 

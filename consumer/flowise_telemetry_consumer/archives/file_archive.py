@@ -1,4 +1,4 @@
-"""Files of events as one archive: JSON lines and CSV, plain or compressed."""
+"""Files of events as one archive: JSON lines, CSV and another system's lines, plain or compressed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Literal, get_args
 
 from flowise_telemetry_consumer.archives.csv_rows import CsvRows, event_of_path
+from flowise_telemetry_consumer.archives.foreign_lines import ForeignLines, Translate
 from flowise_telemetry_consumer.archives.gathering import Gathering
 from flowise_telemetry_consumer.archives.json_lines import LineParser
 from flowise_telemetry_consumer.archives.portion import Portion
@@ -35,7 +36,8 @@ class FileArchive:
 
     ``starts`` are the offsets of a portion, from which reading goes on. ``make_ids`` gives an event without an id one
     that its content decides. Names tell the formats unless ``form`` does; ``event`` is that of rows of CSV which name
-    none. A file in which nothing has the shape of an event is refused, naming its first line.
+    none. With ``translate`` all are lines of another system, which it reads. A file in which nothing has the shape of
+    an event is refused, naming its first line.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class FileArchive:
         make_ids: bool = False,
         form: Format | None = None,
         event: str | None = None,
+        translate: Translate | None = None,
     ) -> None:
         self._forms = [form or format_of(path) for path in paths]
         self._events = [event or event_of_path(path, schemas) for path in paths]
@@ -54,6 +57,7 @@ class FileArchive:
         self._schemas = schemas
         self._first, self._start = (starts[FILE], starts[OFFSET]) if starts else (0, 0)
         self._make_ids = make_ids
+        self._translate = translate
         self._recognised: set[str] = set()
         self._gathering = Gathering(schemas)
         self.url = self._files[0].name if len(paths) == 1 else f"{len(paths)} files"
@@ -97,10 +101,22 @@ class FileArchive:
         if self._forms[number] == "csv":
             yield from self._read_csv(file, number, start)
             return
+        if self._translate is not None:
+            yield from self._read_foreign(file, number, start, self._translate)
+            return
         parser = LineParser(file.name, self._schemas, make_ids=self._make_ids)
         for block in file.blocks(start):
             self._gathering.add_lines(block, parser)
             self._gathering.move({FILE: number, OFFSET: block.end})
+            yield
+
+    def _read_foreign(self, file: TextFile, number: int, start: int, translate: Translate) -> Iterator[None]:
+        lines = ForeignLines(file.name, self._schemas, translate)
+        for block in file.blocks(start):
+            self._gathering.add_records(lines.read(block), file.name)
+            self._gathering.move({FILE: number, OFFSET: block.end}, sum(map(len, block.lines)))
+            if lines.has_left_out:
+                self._recognised.add(file.name)
             yield
 
     def _read_csv(self, file: TextFile, number: int, start: int) -> Iterator[None]:

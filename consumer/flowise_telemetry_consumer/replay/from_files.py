@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from flowise_telemetry_consumer.archives.file_archive import FILE, OFFSET, FileArchive, Format
+from flowise_telemetry_consumer.archives.foreign_lines import Translate
 from flowise_telemetry_consumer.archives.rejects import RejectsFile
 from flowise_telemetry_consumer.archives.text_file import STANDARD_INPUT, TextFile
 from flowise_telemetry_consumer.replay.archive_result import ArchiveResult
@@ -36,12 +37,13 @@ class ImportRequest:
     """Files to import, by path, or ``-`` for standard input.
 
     Their names tell the format unless ``form`` does, and the event of rows of CSV which name none unless ``event``
-    does. The filter's times are those of the events.
+    does. ``translate`` reads lines of another system. The filter's times are those of the events.
     """
 
     files: tuple[str, ...]
     form: Format | None = None
     event: str | None = None
+    translate: Translate | None = None
     record_filter: RecordFilter = field(default_factory=RecordFilter)
 
     @property
@@ -55,7 +57,9 @@ class ImportRequest:
         A file that was changed since makes another id, so that the whole of it is read again.
         """
         files = [(str(Path(file).absolute()), TextFile(file).size_bytes(), _modified(file)) for file in self.files]
-        chosen = [self.form, self.event, repr(self.record_filter)]
+        chosen: list[str | None] = [self.form, self.event, repr(self.record_filter)]
+        if self.translate is not None:
+            chosen.append("translated")
         canonical = json.dumps([files, chosen, sink_url])
         return hashlib.sha256(canonical.encode()).hexdigest()[:_ID_CHARACTERS]
 
@@ -73,7 +77,13 @@ def import_archive(
 ) -> FileArchive:
     """Return the files of a request as an archive. An event without an id gets one that its content decides."""
     return FileArchive(
-        request.files, newest(catalog), starts=starts, make_ids=True, form=request.form, event=request.event
+        request.files,
+        newest(catalog),
+        starts=starts,
+        make_ids=True,
+        form=request.form,
+        event=request.event,
+        translate=request.translate,
     )
 
 

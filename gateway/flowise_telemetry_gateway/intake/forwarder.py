@@ -19,6 +19,7 @@ from flowise_telemetry_transport import (
     BufferFullError,
     Delivery,
     DeliveryError,
+    DeliveryTimeoutError,
     MessageTooLargeError,
     OutgoingRecord,
     RecordWriter,
@@ -26,6 +27,7 @@ from flowise_telemetry_transport import (
 )
 from flowise_telemetry_transport.errors import TimestampRefusedError
 from flowise_telemetry_transport.gateway.wire import Refusal, WireRecord
+from flowise_telemetry_transport.record_times import NO_TIME, RecordTimes, without_time
 
 __all__ = ["Forwarder"]
 
@@ -35,15 +37,16 @@ _LOOK_SECONDS = 0.005
 _PAUSE_SECONDS = 5.0  # after a failure, in which nothing is tried: whoever sent it keeps it
 _ROOM_SECONDS = 0.1
 _AHEAD_MS = 50 * 60_000  # brokers take an hour (message.timestamp.after.max.ms); their clock is another one
-_NO_TIME = -1
 
 
 @dataclass(slots=True, eq=False)
 class _Batch:
     records: Sequence[tuple[int, OutgoingRecord]]
     deadline: float
+    is_alone: bool = False
     future: Future[list[Refusal]] = field(default_factory=Future)
     waiting: set[int] = field(default_factory=set)
+    undated: list[tuple[int, OutgoingRecord]] = field(default_factory=list)
     alone: list[tuple[int, OutgoingRecord]] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
@@ -71,6 +74,7 @@ class Forwarder:
         self._answers: deque[tuple[_Batch, int, OutgoingRecord, TransportError | None]] = deque()
         self._open: dict[_Batch, None] = {}
         self._writer: RecordWriter | None = None
+        self._times = RecordTimes()
         self._paused_until = float("-inf")
         self._thread: threading.Thread | None = None
         self._said = False
@@ -144,13 +148,17 @@ class Forwarder:
         try:
             if self._writer is None:
                 self._writer = self._make_writer()
-            for index, record in batch.records:
+            # At most one change in a batch: it waits for the answers to all that the client has.
+            for index, record in sorted(batch.records, key=lambda its: _is_undated(its[1])):
                 self._send_one(self._writer, batch, index, record)
         except Exception as error:
             self._fail(batch, error)
 
     def _send_one(self, writer: RecordWriter, batch: _Batch, index: int, record: OutgoingRecord) -> None:
         """Give a record to the client, waiting for room: a batch larger than its buffer is no outage."""
+        if self._times.would_mix(_is_undated(record), unanswered=True):
+            self._drain(writer, batch)
+            self._times.begin(_is_undated(record))
         batch.waiting.add(index)
         while True:
             try:
@@ -164,6 +172,11 @@ class Forwarder:
                 writer.flush(timeout_seconds=_ROOM_SECONDS)
                 continue
             return
+
+    def _drain(self, writer: RecordWriter, batch: _Batch) -> None:
+        """Wait until the client has answered for all that it has; raise ``DeliveryTimeoutError`` at the deadline."""
+        if writer.flush(timeout_seconds=max(0.0, batch.deadline - self._clock())):
+            raise DeliveryTimeoutError("records that were sent before are not acknowledged")
 
     def _on_delivery(
         self, batch: _Batch, index: int, record: OutgoingRecord, _: Delivery | None, error: TransportError | None
@@ -180,8 +193,8 @@ class Forwarder:
                 self._take(batch, index, record, error)
         now = self._clock()
         for batch in list(self._open):
-            if not batch.waiting and batch.alone:
-                self._send_alone(batch)
+            if not batch.waiting and (batch.undated or batch.alone):
+                self._send_again(batch)
             elif not batch.waiting:
                 self._finish(batch)
             elif now > batch.deadline:
@@ -191,39 +204,52 @@ class Forwarder:
         batch.waiting.discard(index)
         if error is None:
             self._said = False
-        elif isinstance(error, MessageTooLargeError) and len(batch.records) > 1 and record.partition is None:
+        elif isinstance(error, MessageTooLargeError) and not batch.is_alone:
             batch.alone.append((index, record))  # it, or all that the client sent with it
-        elif isinstance(error, TimestampRefusedError) and record.timestamp_ms != _NO_TIME:
-            batch.alone.append((index, _undated(record)))
+        elif isinstance(error, TimestampRefusedError) and not _is_undated(record):
+            batch.undated.append((index, without_time(record)))  # it, or all that the client sent with it
         elif isinstance(error, DeliveryError) and not error.retryable:
             batch.refused.append(_refusal(index, error))
         else:
             self._fail(batch, error)
 
-    def _send_alone(self, batch: _Batch) -> None:
-        """Send one record after the other, each as a batch of its own."""
+    def _send_again(self, batch: _Batch) -> None:
+        """Send what was refused for a time, without it; and one by one what was refused for the size."""
         writer = self._writer
-        again, batch.alone = batch.alone, []
-        for index, record in again:
-            if writer is None or batch not in self._open:
-                return
-            single = _Batch([(index, record)], batch.deadline)
+        if writer is None:
+            return
+        try:
+            undated, batch.undated = batch.undated, []
+            for index, record in undated:
+                self._send_one(writer, batch, index, record)
+            if not undated:
+                self._drain(writer, batch)  # of what other requests sent, which would be in the same batch
+                self._send_alone(writer, batch)
+        except TransportError as error:
+            self._fail(batch, error)
+
+    def _send_alone(self, writer: RecordWriter, batch: _Batch) -> None:
+        """Send one record after the other, each as a batch of its own."""
+        while batch.alone and batch in self._open:
+            index, record = batch.alone.pop(0)
+            single = _Batch([(index, record)], batch.deadline, is_alone=True)
             self._open[single] = None
             try:
                 self._send_one(writer, single, index, record)
-                writer.flush(timeout_seconds=max(0.0, batch.deadline - self._clock()))
+                self._drain(writer, single)
             except TransportError as error:
                 self._fail(single, error)
             while self._answers:
                 its, place, sent, failure = self._answers.popleft()
                 if its in self._open:
                     self._take(its, place, sent, failure)
-            if single.alone or single.waiting:
+            if single.waiting:
                 self._fail(single, _unavailable())
             self._open.pop(single, None)
             if single.future.done():
                 self._fail(batch, _unavailable())
             batch.refused += single.refused
+            batch.alone[:0] = single.undated
 
     def _finish(self, batch: _Batch) -> None:
         self._open.pop(batch, None)
@@ -248,7 +274,11 @@ _CLOSE = object()
 def _time_of(record: WireRecord, latest_ms: int) -> int | None:
     """Return the record's time; none for one so late that brokers refuse it, and all that is sent with it."""
     time_ms = record.timestamp_ms
-    return time_ms if time_ms is None or time_ms <= latest_ms else _NO_TIME
+    return time_ms if time_ms is None or time_ms <= latest_ms else NO_TIME
+
+
+def _is_undated(record: OutgoingRecord) -> bool:
+    return record.timestamp_ms == NO_TIME
 
 
 def _refusal(index: int, error: TransportError) -> Refusal:
@@ -257,10 +287,6 @@ def _refusal(index: int, error: TransportError) -> Refusal:
     if isinstance(error, MessageTooLargeError):
         return Refusal(index, "too_large", "the cluster takes no record as large as this one")
     return Refusal(index, "rejected", "the cluster refuses this record")
-
-
-def _undated(record: OutgoingRecord) -> OutgoingRecord:
-    return OutgoingRecord(record.topic, record.key, record.value, record.headers, _NO_TIME)
 
 
 def _unavailable() -> RefusedRequestError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import time
 from collections import Counter, OrderedDict
@@ -11,22 +10,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from flowise_telemetry import DropReason
-from flowise_telemetry.app_version import normalized_version
-from flowise_telemetry.identity.instance_id import InstanceId
 from flowise_telemetry_gateway.counters import GatewayCounters
+from flowise_telemetry_gateway.intake.mapping import MAX_KEPT_CHARACTERS, MadeIds, mapped
 from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_schemas import Catalog, Event, catalog
-from flowise_telemetry_schemas.posthog import NotMappedError, PosthogEvent, read_posthog
+from flowise_telemetry_schemas.posthog import NotMappedError, PosthogEvent
 
 __all__ = ["PosthogIntake", "Relay", "key_of", "messages_of", "values_of"]
 
 _FULL_SECONDS = 5
 _OFF_SECONDS = 60
-_VERSION_MAX_CHARACTERS = 200
 _REMEMBERED_EVENTS = 100_000
-_DAY_MS = 86_400_000
-_MAX_INSTANCES = 20_000
-_MAX_KEPT_CHARACTERS = 200
 
 
 class Relay(Protocol):
@@ -77,13 +71,6 @@ def _token_in(properties: Any) -> Any:
     return properties.get("token") if isinstance(properties, Mapping) else None
 
 
-def _versioned(mapped: PosthogEvent) -> PosthogEvent:
-    version = mapped.event.version or ""
-    if len(version) > _VERSION_MAX_CHARACTERS or normalized_version(version) is None:
-        raise NotMappedError("invalid", f"{mapped.event.EVENT}: version: is no version, such as 3.0.1")
-    return mapped
-
-
 class PosthogIntake:
     """Maps messages and relays what is kept. ``secret`` keys the ids that are made of ids.
 
@@ -103,9 +90,7 @@ class PosthogIntake:
     ) -> None:
         self._schemas = schemas or catalog()
         self._telemetry = telemetry
-        self._id_key = hmac.digest(secret, b"event ids", hashlib.sha256)
-        self._instance_id = InstanceId(secret)
-        self._instances: dict[tuple[str, int], str] = {}  # by distinct id and day
+        self._ids = MadeIds(secret)
         self._counters = counters
         self._now_ms = now_ms
         self._on_dropped = on_dropped
@@ -118,23 +103,16 @@ class PosthogIntake:
         kept = []
         for place, message in enumerate(messages):
             try:
-                mapped = _versioned(read_posthog(message, self._schemas))
+                found = mapped(message, self._schemas)
             except NotMappedError as error:
                 self._count(error)
                 continue
-            counters.unknown_properties += mapped.dropped_properties
-            kept.append((place, mapped))
+            counters.unknown_properties += found.dropped_properties
+            kept.append((place, found))
         return kept
 
     def _count(self, error: NotMappedError) -> None:
-        counters = self._counters
-        match error.why:
-            case "unknown":
-                counters.unknown_events += 1
-            case "refused":
-                counters.refused_events += 1
-            case "invalid":
-                counters.invalid_events += 1
+        self._counters.count_dropped(error.why)
         if self._on_dropped is not None:
             self._on_dropped(error)
 
@@ -142,18 +120,7 @@ class PosthogIntake:
         """Return how many events each sender has in it; a long name, which has no bound, by a hash."""
         if len(kept) == 1:
             return {_short(kept[0][1].distinct_id): 1}
-        return Counter([_short(mapped.distinct_id) for _, mapped in kept])
-
-    def _instance_of(self, distinct_id: str, occurred_at_ms: int) -> str:
-        place = distinct_id, occurred_at_ms // _DAY_MS
-        found = self._instances.get(place)
-        if found is None:
-            if len(self._instances) >= _MAX_INSTANCES:
-                self._instances.clear()
-            found = self._instance_id.hashed(f"distinct_id {distinct_id}", occurred_at_ms)
-            if len(distinct_id) <= _MAX_KEPT_CHARACTERS:
-                self._instances[place] = found
-        return found
+        return Counter([_short(found.distinct_id) for _, found in kept])
 
     def relay(self, kept: list[tuple[int, PosthogEvent]]) -> int:
         """Hand the events to the producer and return how many there are.
@@ -163,17 +130,17 @@ class PosthogIntake:
         the stream, and the sink, which keeps one, would show the other as lost.
         """
         now_ms = self._now_ms()
-        for place, mapped in kept:
-            occurred_at_ms = mapped.occurred_at_ms(now_ms)
-            event_id = mapped.event_id(self._id_key, now_ms, place)
+        for place, found in kept:
+            occurred_at_ms = found.occurred_at_ms(now_ms)
+            event_id = self._ids.event_id(found, now_ms, place)
             if event_id in self._relayed:
                 self._relayed.move_to_end(event_id)
                 continue
             refused = self._telemetry.relay(
-                mapped.event,
+                found.event,
                 event_id=event_id,
                 occurred_at=occurred_at_ms,
-                instance_id=self._instance_of(mapped.distinct_id, occurred_at_ms),
+                instance_id=self._ids.instance_id(found.distinct_id, occurred_at_ms),
             )
             if refused is DropReason.QUEUE_FULL:
                 raise RefusedRequestError(
@@ -184,9 +151,9 @@ class PosthogIntake:
                     503, "unavailable", "the gateway takes no events now", retry_after_seconds=_OFF_SECONDS
                 )
             if refused is DropReason.RETIRED:
-                self._count(NotMappedError("refused", f"{mapped.event.EVENT}: the event is retired"))
+                self._count(NotMappedError("refused", f"{found.event.EVENT}: the event is retired"))
             if refused is None:
-                self._counters.accepted[mapped.event.EVENT] += 1
+                self._counters.accepted[found.event.EVENT] += 1
                 self._remember(event_id)
         return len(kept)
 
@@ -197,6 +164,6 @@ class PosthogIntake:
 
 
 def _short(text: str) -> str:
-    if len(text) <= _MAX_KEPT_CHARACTERS:
+    if len(text) <= MAX_KEPT_CHARACTERS:
         return text
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_schemas import Catalog, DecodeError, codec, violations
 from flowise_telemetry_schemas.constraints import as_error
-from flowise_telemetry_schemas.wire_format import ID_HEADER
 from flowise_telemetry_transport.gateway.wire import Refusal, WireError, WireRecord, decode_batch
 
 __all__ = ["CheckedRecords", "check_records", "records_of"]
@@ -44,6 +43,9 @@ def check_records(
 ) -> CheckedRecords:
     """Divide records by what the consumer would say of them; ``reason`` is that of its dead letter.
 
+    A key that is not the event's id (``wrong_key``) and a header (``header``) are refused too: they would carry any
+    text past the schema. Producers set no header, as the value itself names its schema.
+
     Raises ``RefusedRequestError`` (413) if it takes longer: a megabyte of empty items takes seconds to be found bad.
     """
     latest = clock() + most_seconds
@@ -53,8 +55,8 @@ def check_records(
     for index, record in enumerate(records):
         if clock() > latest:
             raise RefusedRequestError(413, "too_large", "the records take too long to check: send fewer at once")
-        if any(name == ID_HEADER for name, _ in record.headers):  # to a consumer it would say what the value is
-            refused.append(Refusal(index, "unknown_framing", f"the header {ID_HEADER} names a schema of a registry"))
+        if record.headers:
+            refused.append(Refusal(index, "header", "the record has a header: send it without any"))
             continue
         try:
             schema, fields = codec.decode(record.value, catalog)
@@ -64,6 +66,9 @@ def check_records(
         found = violations(catalog.latest(schema.event), fields)
         if found:
             refused.append(Refusal(index, "constraint", str(as_error(schema.event, found))))
+            continue
+        if record.key != fields["eventId"].encode():
+            refused.append(Refusal(index, "wrong_key", "the key is not the event's id: send eventId as the key"))
             continue
         instances[fields["instanceId"]] += 1
         good.append((index, record))

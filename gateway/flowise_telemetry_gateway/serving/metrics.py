@@ -8,26 +8,34 @@ from typing import TYPE_CHECKING
 from flowise_telemetry_schemas import MissingExtraError
 
 if TYPE_CHECKING:
-    from prometheus_client import Metric
+    from prometheus_client import CollectorRegistry, Metric
 
     from flowise_telemetry_gateway.serving.gateway import Gateway
 
-__all__ = ["PREFIX", "metrics_text"]
+__all__ = ["PREFIX", "metrics_text", "registry_of"]
 
 PREFIX = "flowise_telemetry_gateway_"
 
 
 def metrics_text(gateway: Gateway) -> tuple[bytes, str]:
     """Return the metrics and their media type. Raises ``MissingExtraError`` without prometheus-client."""
+    registry = registry_of(gateway)
+    from prometheus_client import generate_latest
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def registry_of(gateway: Gateway) -> CollectorRegistry:
+    """Return a new registry of its metrics and those of the process. Raises ``MissingExtraError``."""
     try:
-        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-        from prometheus_client.exposition import CONTENT_TYPE_LATEST
+        from prometheus_client import CollectorRegistry, ProcessCollector
     except ImportError as error:
         raise MissingExtraError("prometheus-client", "gateway") from error
     registry = CollectorRegistry()
     registry.register(_GatewayCollector(gateway))
     ProcessCollector(registry=registry)
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    return registry
 
 
 class _GatewayCollector:

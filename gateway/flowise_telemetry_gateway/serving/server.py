@@ -59,8 +59,11 @@ def serve(
     tls_key: Path | None = None,
     metrics_token: bytes | None = None,
     on_start: Callable[[], None] = lambda: None,
+    on_look: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer requests on a bound socket until ``stop`` is set, and then those that have begun, for ten seconds.
+
+    ``on_look`` is called ten times a second, on the loop that answers; it must be quick.
 
     Raises ``MissingExtraError`` without uvicorn, ``ConfigurationError`` for a certificate that cannot be used.
     """
@@ -119,6 +122,8 @@ def serve(
         while not stop.is_set() and not serving.done():
             await asyncio.sleep(_LOOK_SECONDS)
             idle.look(list(server.server_state.connections))
+            on_look()
+        on_look()
         server.should_exit = True
         await serving
 

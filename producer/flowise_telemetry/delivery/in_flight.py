@@ -26,6 +26,7 @@ from flowise_telemetry_transport.errors import (
     TimestampRefusedError,
     TransportError,
 )
+from flowise_telemetry_transport.record_times import NO_TIME, RecordTimes
 from flowise_telemetry_transport.types import Delivery, OutgoingRecord
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ _POLL_SECONDS = 0.02  # how long acknowledgements may wait if the client hands t
 _CLIENT_FULL_WAIT_SECONDS = 0.05
 _CLOSE_MAX_SECONDS = 0.5
 _FIRST_LOOK_SECONDS = 2.0
-_NO_TIME = -1  # Kafka's for a record without one
 _UNDATED_SECONDS = 3600.0  # then the clock may be right
 
 
@@ -80,7 +80,7 @@ class InFlight:
         self._on_connected = on_connected
         self._batch_bound = batch_bound
         self._undated_until = float("-inf")
-        self._sends_undated = False
+        self._times = RecordTimes()
         self._ledger = ledger
         self._explain = explain
         self._look_at = float("inf")
@@ -131,7 +131,7 @@ class InFlight:
         writer = self.open()
         if writer is None:
             return
-        self._sends_undated = self._clock() < self._undated_until
+        self._times.begin(self._clock() < self._undated_until)
         room = _SEND_AT_ONCE_EVENTS if at_last else min(self._room(), _SEND_AT_ONCE_EVENTS)
         for _ in range(min(len(self._pending), room)):
             encoded = self._pending.take()
@@ -141,7 +141,7 @@ class InFlight:
 
     def _would_mix(self) -> bool:
         """Return True if records with and without a time may meet in a batch: a broker refuses all for one of them."""
-        return bool(self._unanswered) and self._sends_undated != (self._clock() < self._undated_until)
+        return self._times.would_mix(self._clock() < self._undated_until, unanswered=bool(self._unanswered))
 
     def _begin_smaller_batches(self) -> bool:
         """Close the client once everything that it has is answered; return False until then."""
@@ -168,8 +168,8 @@ class InFlight:
     def _send(self, writer: RecordWriter, encoded: Encoded) -> bool:
         """Return True if the event is on its way or settled, False if it has to be sent later."""
         # No headers: the value names its schema, and a header that is absent discloses nothing.
-        encoded.undated = self._sends_undated
-        time_ms = _NO_TIME if encoded.undated else None
+        encoded.undated = self._times.undated
+        time_ms = NO_TIME if encoded.undated else None
         record = OutgoingRecord(self._topic, encoded.key, encoded.value, timestamp_ms=time_ms)
         self._unanswered[encoded] = None
         try:

@@ -11,6 +11,7 @@ import pytest
 
 from flowise_telemetry_schemas import event_to_json
 from tests.cli.operator import LINES, Operator, wait_until
+from tests.cli.service_manager import ServiceManager
 from tests.schemas.records import EVENTS
 
 
@@ -19,6 +20,8 @@ def test_a_service_tells_of_itself_in_json_and_over_http(operator: Operator) -> 
     operator.environ["FLOWISE_TELEMETRY_TOPIC"] = f"test-{uuid.uuid4().hex}"
     operator.run("topics", "create")
     operator.run("send", stdin=LINES)
+    manager = ServiceManager(f"\0{operator.environ['FLOWISE_TELEMETRY_TOPIC']}")
+    operator.environ["NOTIFY_SOCKET"] = f"@{operator.environ['FLOWISE_TELEMETRY_TOPIC']}"
     service = operator.start(
         "consume", "--sink", "sqlite:///live.db", "--http-address", "127.0.0.1:0", "--log-format", "json"
     )
@@ -36,10 +39,17 @@ def test_a_service_tells_of_itself_in_json_and_over_http(operator: Operator) -> 
     for path in ("/healthz", "/readyz"):
         with urllib.request.urlopen(address + path, timeout=60) as answer:
             assert answer.read() == b"ok\n"
+    told = manager.message()
+    while "READY" not in told:
+        assert told["EXTEND_TIMEOUT_USEC"], "it is alive, and joins its group"
+        told = manager.message()
+    assert told == {"STATUS": "ready", "WATCHDOG": "1", "READY": "1"}
     texts = [metrics()]
     service.send_signal(signal.SIGTERM)
     stdout, stderr = service.communicate(timeout=60)
     assert service.returncode == 0, stderr
+    assert "STOPPING" in manager.messages()[-1]
+    manager.close()
     lines += map(json.loads, stderr.splitlines())
     for line in lines:
         assert {"time", "level", "logger", "message"} <= line.keys()

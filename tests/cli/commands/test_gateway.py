@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from flowise_telemetry_transport import open_reader
 from flowise_telemetry_transport.gateway.wire import CONTENT_TYPE, WireRecord, encode_batch
 from tests.cli.in_process import run_command
 from tests.cli.program import start
+from tests.cli.service_manager import ServiceManager
 from tests.gateway.conftest import KEY, tool
 from tests.producer.samples import is_control
 from tests.services.kafka import KafkaService
@@ -85,7 +87,8 @@ def test_events_survive_a_kill_without_a_broker_and_records_are_handed_on(
         found = values_on(kafka, topic, 60)
         ids = [codec.decode(value, catalog())[1]["eventId"] for value in found]
         assert set(ids) == {tool(number)["uuid"] for number in range(50)}
-        sent = encode_batch([WireRecord(b"key", found[0]), WireRecord(b"key", b"no record")])
+        key = codec.decode(found[0], catalog())[1]["eventId"].encode()
+        sent = encode_batch([WireRecord(key, found[0]), WireRecord(key, b"no record")])
         status, answer = post(
             port, "/v1/records", sent, Authorization=f"Bearer {KEY}", **{"Content-Type": CONTENT_TYPE}
         )
@@ -98,11 +101,16 @@ def test_events_survive_a_kill_without_a_broker_and_records_are_handed_on(
 
 
 def test_a_dry_run_shows_what_would_be_kept_and_needs_no_broker(tmp_path: Path) -> None:
-    with gateway(tmp_path, "--dry-run") as (process, port):
+    name = f"test-{uuid.uuid4().hex}"
+    manager = ServiceManager(f"\0{name}")
+    with gateway(tmp_path, "--dry-run", NOTIFY_SOCKET=f"@{name}") as (process, port):
+        assert manager.message() == {"STATUS": "ready", "WATCHDOG": "1", "READY": "1"}
         document = {"api_key": KEY, "batch": [tool(1), {**tool(2), "event": "sk-live-secret"}]}
         assert post(port, "/batch/", json.dumps(document).encode())[0] == 200
         process.terminate()
         told, logged = process.communicate(timeout=60)
+    assert manager.messages()[-1] == {"STATUS": "ready", "WATCHDOG": "1", "STOPPING": "1"}
+    manager.close()
     *lines, counts = told.splitlines()
     shown = [json.loads(line) for line in lines]
     assert {"dropped": "unknown", "message": "is of no event that is known"} in shown

@@ -21,7 +21,7 @@ from tests.consumer.world import event_id, value_of
 from tests.services.kafka import KafkaService
 
 EVENTS = 60
-JOB = Path(__file__).parents[3] / "deploy" / "kubernetes" / "replay-job.yaml"
+JOB = Path(__file__).parents[3] / "deploy" / "kubernetes" / "replay" / "job.yaml"
 
 
 class Operator:
@@ -326,7 +326,6 @@ def test_the_pods_of_the_kubernetes_job_write_everything_together(operator: Oper
     variables = {entry["name"]: entry.get("value", "") for entry in container["env"]}
     pods = job["spec"]["completions"]
     assert (job["spec"]["parallelism"], variables["FLOWISE_TELEMETRY_REPLAY_SHARD_COUNT"]) == (pods, str(pods))
-    del variables["FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS"]
     variables["FLOWISE_TELEMETRY_REPLAY_SINK"] = "sqlite:///copy.db"
     command, *arguments = container["args"]
     assert command == "replay"

@@ -130,9 +130,10 @@ def test_ids_of_any_time_are_found_again(sink: DuckdbSink) -> None:
 
 def test_a_batch_that_fills_a_row_group_goes_past_the_log(path: Path, sink: DuckdbSink) -> None:
     ids = [id_made_at(1_700_000_000_000 + number, number) for number in range(ROW_GROUP_ROWS + 1)]
-    sink.write(tools(*ids[1:]))
     log = path.with_name(f"{path.name}.wal")
-    assert log.stat().st_size < 10 * ROW_GROUP_ROWS
+    before = log.stat().st_size  # tables and views
+    sink.write(tools(*ids[1:]))
+    assert log.stat().st_size - before < 10 * ROW_GROUP_ROWS
     assert sink.write(tools(*ids)).written == {"tool_created": 1}
     sink.close()
     assert asked(path, "SELECT count(*), count(DISTINCT event_id) FROM tool_created") == [(len(ids), len(ids))]

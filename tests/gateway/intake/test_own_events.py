@@ -54,6 +54,6 @@ def test_what_the_model_app_sends_is_taken_with_the_folder_alone(own: OwnEvents)
 
 def test_records_of_a_producer_with_the_folder_are_handed_on(own: OwnEvents) -> None:
     value = encode(own.catalog.latest("document_store_created"), {**ENVELOPE.fields(), "version": "3.1.0"})
-    record = WireRecord(b"key", value)
+    record = WireRecord(ENVELOPE.event_id.encode(), value)
     assert check_records([record], own.catalog).good == [(0, record)]
     assert [refusal.reason for refusal in check_records([record], catalog()).refused] == ["unknown_fingerprint"]

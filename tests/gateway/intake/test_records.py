@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import itertools
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,12 @@ import pytest
 
 from flowise_telemetry import Telemetry
 from flowise_telemetry_gateway import GatewayLimits
-from flowise_telemetry_gateway.intake.forwarder import Forwarder
 from flowise_telemetry_gateway.intake.records import check_records
 from flowise_telemetry_gateway.refusal import RefusedRequestError
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import MAX_VALUE_BYTES
 from flowise_telemetry_schemas.wire_format import ID_HEADER
-from flowise_telemetry_transport import BufferFullError, InMemoryBroker, MessageTooLargeError, OutgoingRecord
-from flowise_telemetry_transport.errors import DeliveryTimeoutError, TimestampRefusedError
+from flowise_telemetry_transport import InMemoryBroker
 from flowise_telemetry_transport.gateway.wire import CONTENT_TYPE, WireRecord, decode_answer, encode_batch
 from tests.gateway.conftest import KEY, REVOKED, Answered, MakeGateway, World
 from tests.producer.samples import stored_records, tool_created
@@ -37,9 +34,7 @@ def sent(tmp_path: Any) -> list[WireRecord]:
             telemetry.send_telemetry(tool_created(number))
     found = [*stored_records(broker), *stored_records(broker, control=True)]
     assert len(found) == 6
-    return [
-        WireRecord(record.key, record.value, (("at", b"\xff"), ("none", None)), 1_764_000_000_000) for record in found
-    ]
+    return [WireRecord(record.key, record.value, (), 1_764_000_000_000) for record in found]
 
 
 def post(world: World, body: bytes, *, key: str = KEY, **headers: str) -> Answered:
@@ -88,14 +83,32 @@ def test_the_bad_are_refused_by_their_index_and_the_rest_goes_on(
     )
 
 
-def test_a_header_that_gives_a_value_another_meaning_is_refused(
-    make_gateway: MakeGateway, sent: list[WireRecord]
-) -> None:
+def test_a_record_says_nothing_beside_its_value(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:
     world = make_gateway()
-    named = sent[1]._replace(headers=((ID_HEADER, b"\x00\x00\x00\x00\x07"),))
-    answer = decode_answer(post(world, encode_batch([sent[0], named])).body, sent=2)
-    assert [(refusal.index, refusal.reason) for refusal in answer.refused] == [(1, "unknown_framing")]
-    assert len(stored_records(world.broker)) == 1
+    first, second, *_, state = sent
+    assert state.key is not None
+    secret = b"Jane of accounting"
+    wrong = [
+        (first._replace(key=secret), "wrong_key"),
+        (first._replace(key=b""), "wrong_key"),
+        (first._replace(key=None), "wrong_key"),
+        (first._replace(key=second.key), "wrong_key"),
+        (first._replace(key=(first.key or b"").upper()), "wrong_key"),
+        (state._replace(key=state.key + b" "), "wrong_key"),
+        (first._replace(headers=((secret.decode(), None),)), "header"),
+        (first._replace(headers=(("", secret),)), "header"),
+        (first._replace(headers=((ID_HEADER, b"\x00\x00\x00\x00\x07"),)), "header"),
+        (first._replace(headers=(("traceparent", b"00"),) * 1_000), "header"),
+    ]
+    answered = post(world, encode_batch([*(record for record, _ in wrong), second, state]))
+    answer = decode_answer(answered.body, sent=len(wrong) + 2)
+    assert [(refusal.index, refusal.reason) for refusal in answer.refused] == [
+        (place, reason) for place, (_, reason) in enumerate(wrong)
+    ]
+    assert secret not in answered.body
+    assert [record.key for record in stored_records(world.broker)] == [second.key]
+    assert [record.key for record in stored_records(world.broker, control=True)] == [state.key]
+    assert world.counters.refused_records == {"wrong_key": 6, "header": 4}
 
 
 def test_who_may_not_send_or_sends_something_else_is_told(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:
@@ -124,80 +137,6 @@ def test_without_a_broker_the_producer_keeps_them(make_gateway: MakeGateway, sen
         assert (answered.status, answered.json["error"], answered.headers["retry-after"]) == (503, "unavailable", "5")
 
 
-class StubWriter:
-    """Answers as it is told to, by the key."""
-
-    def __init__(self, answers: dict[bytes, list[Any]]) -> None:
-        self.answers = answers
-        self.sent: list[OutgoingRecord] = []
-        self.closed = threading.Event()
-
-    def send(self, record: OutgoingRecord, on_delivery: Any) -> None:
-        self.sent.append(record)
-        answers = self.answers.get(record.key or b"", [])
-        on_delivery(None, answers.pop(0) if answers else None)
-
-    def poll(self) -> None: ...
-
-    def flush(self, *, timeout_seconds: float) -> int:
-        return 0
-
-    def close(self, *, timeout_seconds: float) -> None:
-        self.closed.set()
-
-
-RECORDS = [(place, WireRecord(b"%d" % place, b"value", (), 1_764_000_000_000)) for place in (3, 5, 8)]
-
-
-def test_what_the_cluster_refuses_is_sent_alone_before_it_is_given_up() -> None:
-    large = MessageTooLargeError("record for a.topic at broker.internal:9092", topic=TOPIC)
-    writer = StubWriter({b"3": [large, large], b"5": [large], b"8": [TimestampRefusedError("time", topic=TOPIC)]})
-    forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=30.0)
-    (refusal,) = forwarder.submit(RECORDS).result(60.0)
-    assert (refusal.index, refusal.reason) == (3, "too_large")
-    assert "internal" not in refusal.message
-    assert [(record.key, record.timestamp_ms) for record in writer.sent[3:]] == [
-        (b"3", 1_764_000_000_000),
-        (b"5", 1_764_000_000_000),
-        (b"8", -1),
-    ]
-    forwarder.close(30.0)
-    assert writer.closed.is_set()
-
-
-def test_what_may_be_mended_fails_the_batch_and_pauses_the_next() -> None:
-    now = 0.0
-    writer = StubWriter({b"5": [DeliveryTimeoutError("no answer", topic=TOPIC)]})
-    forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=30.0, clock=lambda: now)
-    for _ in range(2):
-        with pytest.raises(RefusedRequestError) as told:
-            forwarder.submit(RECORDS).result(60.0)
-        assert told.value.status == 503
-    assert len(writer.sent) == 3
-    now = 5.0
-    assert forwarder.submit(RECORDS).result(60.0) == []
-    forwarder.close(30.0)
-
-
-def test_a_client_that_cannot_be_made_is_tried_again() -> None:
-    now = 0.0
-    writer = StubWriter({})
-    made: list[OSError | StubWriter] = [OSError("no library"), writer]
-
-    def make() -> StubWriter:
-        its = made.pop(0)
-        if isinstance(its, Exception):
-            raise its
-        return its
-
-    forwarder = Forwarder(TOPIC, make, answer_seconds=30.0, clock=lambda: now)
-    with pytest.raises(RefusedRequestError):
-        forwarder.submit(RECORDS).result(60.0)
-    now = 6.0
-    assert forwarder.submit(RECORDS).result(60.0) == []
-    forwarder.close(30.0)
-
-
 def test_once_telemetry_is_off_no_record_is_taken(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:
     world = make_gateway()
     assert post(world, encode_batch(sent[:1])).status == 200
@@ -218,42 +157,6 @@ def test_an_opt_out_in_a_file_is_seen_while_only_records_come(
     assert stored_records(world.broker) == []
 
 
-class FailingWriter(StubWriter):
-    """Raises what no client of ours should, once."""
-
-    def poll(self) -> None:
-        if self.sent:
-            raise ZeroDivisionError
-
-
-def test_a_client_that_breaks_fails_its_batch_and_no_later_one() -> None:
-    now = 0.0
-    writers = [FailingWriter({}), StubWriter({})]
-    forwarder = Forwarder(TOPIC, lambda: writers.pop(0), answer_seconds=30.0, clock=lambda: now)
-    with pytest.raises(RefusedRequestError) as told:
-        forwarder.submit(RECORDS).result(60.0)
-    assert told.value.status == 503
-    now = 6.0
-    assert forwarder.submit(RECORDS).result(60.0) == []
-    forwarder.close(30.0)
-
-
-def test_a_request_that_was_cancelled_ends_no_other() -> None:
-    gate = threading.Event()
-
-    class SlowWriter(StubWriter):
-        def send(self, record: OutgoingRecord, on_delivery: Any) -> None:
-            gate.wait(60.0)
-            super().send(record, on_delivery)
-
-    writer = SlowWriter({})
-    forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=300.0)
-    assert forwarder.submit(RECORDS).cancel()
-    gate.set()
-    assert forwarder.submit(RECORDS).result(60.0) == []
-    forwarder.close(30.0)
-
-
 def test_many_records_are_checked_beside_other_requests(make_gateway: MakeGateway, sent: list[WireRecord]) -> None:
     world = make_gateway()
     many = [*sent[:4], WireRecord(b"key", b"x"), *([sent[4]] * 500)]
@@ -270,39 +173,3 @@ def test_records_that_take_too_long_to_check_are_to_come_in_smaller_batches(sent
     with pytest.raises(RefusedRequestError) as told:
         check_records(sent[:5], catalog(), most_seconds=8.0, clock=lambda: next(times))
     assert (told.value.status, told.value.error) == (413, "too_large")
-
-
-class FullWriter(StubWriter):
-    """Has room for two records at a time."""
-
-    def __init__(self) -> None:
-        super().__init__({})
-        self.flushed = 0
-
-    def send(self, record: OutgoingRecord, on_delivery: Any) -> None:
-        if len(self.sent) - self.flushed >= 2:
-            raise BufferFullError("the send buffer is full", topic=TOPIC)
-        super().send(record, on_delivery)
-
-    def flush(self, *, timeout_seconds: float) -> int:
-        self.flushed = len(self.sent)
-        return 0
-
-
-def test_a_batch_larger_than_the_client_has_room_for_stops_nobody() -> None:
-    writer = FullWriter()
-    forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=300.0)
-    for _ in range(2):
-        assert forwarder.submit(RECORDS).result(60.0) == []
-    assert [record.key for record in writer.sent] == [b"3", b"5", b"8"] * 2
-    forwarder.close(30.0)
-
-
-def test_a_time_that_brokers_refuse_is_not_tried() -> None:
-    writer = StubWriter({})
-    forwarder = Forwarder(TOPIC, lambda: writer, answer_seconds=300.0)
-    times = (None, 0, 1_764_000_000_000, 32_503_680_000_000, (1 << 63) - 1)
-    records = [(place, WireRecord(b"%d" % place, b"value", (), its)) for place, its in enumerate(times)]
-    assert forwarder.submit(records).result(60.0) == []
-    assert [record.timestamp_ms for record in writer.sent] == [None, 0, 1_764_000_000_000, -1, -1]
-    forwarder.close(30.0)

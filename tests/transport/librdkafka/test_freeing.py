@@ -25,6 +25,9 @@ class Client:
         self.may_end.wait(30)
         self.freed.set()
 
+    def __len__(self) -> int:
+        return 0
+
     def __getattr__(self, name: str) -> Any:
         return lambda *given, **named: 0
 

@@ -5,22 +5,22 @@ application/vnd.flowise-telemetry.records`` and ``Content-Encoding: gzip`` or no
 other, with nothing before, between or after them. Integers are signed and big-endian. A *field* is an int32 length
 and so many bytes; the length -1 means null, and no bytes follow. A record is::
 
-    key            field        the event's id, which decides the partition
+    key            field        the event's id, which decides the partition; a gateway refuses any other
     value          field        the framed bytes, exactly as they are on the topic
     timestamp_ms   int64        Kafka's timestamp, milliseconds since 1970; -1 for none: then the time of arrival
-    header count   int32        then, for each header:
+    header count   int32        0, as a gateway refuses headers; the format has them, for each:
       name         field        UTF-8, not null
       value        field
 
-The topic is the gateway's. It hands on key, value, headers and timestamp byte for byte. A body without records asks
+The topic is the gateway's. It hands on key, value and timestamp byte for byte. A body without records asks
 whether the gateway works and takes the key.
 
 Status 200 says what became of each record, in JSON: ``{"accepted": 41, "refused": [{"index": 3, "reason":
 "constraint", "message": "…"}]}``. ``index`` counts from 0 in the order of the body, and each record is either
 accepted or refused, so ``accepted`` and the refused are as many as were sent. An accepted record is in the gateway's
 spool or acknowledged by the cluster. A refusal is final: the same bytes will be refused again. ``reason`` is for
-programs and counters: that of a dead letter (``unknown_fingerprint``, ``constraint``, …), or one that a producer does
-not know yet. ``message`` is for people; it never holds a value.
+programs and counters: that of a dead letter (``unknown_fingerprint``, ``constraint``, …), ``wrong_key``, ``header``, or
+one that a producer does not know yet. ``message`` is for people; it never holds a value.
 
 Every other status says that no record was taken, in JSON: ``{"error": "key_revoked", "message": "…"}``.
 

@@ -24,7 +24,6 @@ class Credentials:
         self._settings = settings
         self._password = settings.password
         self._rejected = False
-        self._fatal = False
 
     @property
     def config(self) -> dict[str, Any]:
@@ -44,12 +43,6 @@ class Credentials:
 
     def _on_error(self, error: Any) -> None:
         self._rejected |= error.name() == "_AUTHENTICATION"
-        self._fatal |= bool(error.fatal())
-
-    def take_fatal(self) -> bool:
-        """Return True once after the client has given up for ever."""
-        fatal, self._fatal = self._fatal, False
-        return fatal
 
     def renew(self, client: Any) -> None:
         """Give the client the password of the file, if a login was rejected since and it is another one by now."""

@@ -10,13 +10,14 @@ from typing import Any
 from flowise_telemetry_transport.errors import BufferFullError, TransportError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka, free, make_client
 from flowise_telemetry_transport.librdkafka.credentials import Credentials
-from flowise_telemetry_transport.librdkafka.errors import translate_delivery_error, translate_exception
+from flowise_telemetry_transport.librdkafka.errors import translate_delivery_error, translate_error
 from flowise_telemetry_transport.settings import KafkaSettings, WriterOptions
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord
 
 __all__ = ["LibrdkafkaWriter"]
 
 _PURGE_SECONDS = 1.0
+_SERVE_SECONDS = 0.1
 _ANY_PARTITION = -1
 
 
@@ -54,6 +55,7 @@ class LibrdkafkaWriter:
         }
         self._producer: Any = None
         self._produce: Any = None
+        self._fatal: Any = None  # the ``KafkaError`` with which the client gave up for ever
         self._open()
 
     def _open(self) -> None:
@@ -65,11 +67,12 @@ class LibrdkafkaWriter:
 
         The callbacks of its records run, with errors that are worth a retry.
         """
-        if self._closed or not self._credentials.take_fatal():
+        if self._closed or self._fatal is None:
             return
         old = [self._producer]
-        _end(self._kafka, old[0], _PURGE_SECONDS)
+        self._end(old[0], _PURGE_SECONDS)
         self._open()
+        self._fatal = None
         free(old, _PURGE_SECONDS)
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
@@ -101,18 +104,25 @@ class LibrdkafkaWriter:
             if isinstance(error, BufferError):
                 raise BufferFullError("the send buffer is full", topic=record.topic) from error
             if isinstance(error, self._kafka.KafkaException):
-                raise translate_exception(error, f"send to {record.topic}", topic=record.topic) from error
+                raise translate_error(self._cause_of(error), f"send to {record.topic}", topic=record.topic) from error
             raise
 
     def _call_back(self, error: Any, message: Any) -> None:
         (on_delivery,) = self._callbacks.pop(message.key())
         _report(on_delivery, error, message)
 
+    def _cause_of(self, error: Any) -> Any:
+        """Return the ``KafkaError`` of a refused send; a client that has given up says no more than that it has."""
+        said = error.args[0]
+        if said.name() == "_FATAL" and self._fatal is None:
+            self._serve(self._producer)
+        return self._fatal if said.name() == "_FATAL" and self._fatal is not None else said
+
     def poll(self) -> None:
         """See ``RecordWriter``."""
         producer = self._producer
         if producer is not None:
-            producer.poll(0)
+            self._serve(producer)
             self._credentials.renew(producer)
             self._replace_fatal()
 
@@ -121,7 +131,7 @@ class LibrdkafkaWriter:
         producer = self._producer
         if producer is None:
             return 0
-        left = _flushed(self._kafka, producer, timeout_seconds)
+        left = self._flushed(producer, timeout_seconds)
         self._replace_fatal()
         return left
 
@@ -131,26 +141,39 @@ class LibrdkafkaWriter:
             return
         self._closed = True
         end = time.monotonic() + timeout_seconds
-        if _flushed(self._kafka, self._producer, max(0.0, timeout_seconds)):
-            _end(self._kafka, self._producer, max(_PURGE_SECONDS, end - time.monotonic()))
+        if self._flushed(self._producer, max(0.0, timeout_seconds)):
+            self._end(self._producer, max(_PURGE_SECONDS, end - time.monotonic()))
         client, self._produce, self._producer = [self._producer], None, None
         free(client, max(0.0, end - time.monotonic()))
 
+    def _serve(self, producer: Any, seconds: float = 0.0) -> None:
+        """Run the callbacks that are due. A client that has given up for ever says so by an exception, once."""
+        try:
+            producer.poll(seconds)
+        except self._kafka.KafkaException as error:
+            if error.args[0].fatal():
+                self._fatal = error.args[0]
 
-def _flushed(kafka: Any, producer: Any, seconds: float) -> int:
-    """Flush; return how many records are left. A client that has given up for ever raises in place of that."""
-    try:
-        return int(producer.flush(seconds))
-    except kafka.KafkaException:
-        return len(producer)
+    def _flushed(self, producer: Any, seconds: float) -> int:
+        """Wait for the answers; return how many records are left.
 
+        Not by the client's ``flush``: with the exception of one that gives up it would go on to the records' callbacks,
+        in which any call into the interpreter then fails with ``SystemError``; ``poll`` returns first.
+        """
+        end = time.monotonic() + seconds
+        while left := len(producer):
+            remaining = end - time.monotonic()
+            self._serve(producer, max(0.0, min(remaining, _SERVE_SECONDS)))
+            if remaining <= 0:
+                return len(producer)
+        return left
 
-def _end(kafka: Any, producer: Any, seconds: float) -> None:
-    """Take the records back, and run their callbacks."""
-    with contextlib.suppress(kafka.KafkaException):
-        producer.purge()
-    if _flushed(kafka, producer, seconds):
-        producer.poll(0)
+    def _end(self, producer: Any, seconds: float) -> None:
+        """Take the records back, and run their callbacks."""
+        with contextlib.suppress(self._kafka.KafkaException):
+            producer.purge()
+        if self._flushed(producer, seconds):
+            self._serve(producer)
 
 
 def _report(on_delivery: OnDelivery, error: Any, message: Any) -> None:

@@ -9,7 +9,7 @@ from flowise_telemetry_consumer.sinks.clickhouse.log import Entry, Promotion, ap
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name
 from flowise_telemetry_consumer.sinks.clickhouse.tables import table_ids
 
-__all__ = ["begin", "exchange", "table_of"]
+__all__ = ["begin", "exchange", "finish", "table_of"]
 
 
 def table_of(table_set: str, event: str) -> str:
@@ -38,3 +38,9 @@ def exchange(server: Server, promotion: Promotion) -> None:
     # One name after another, also in one statement: the server makes no promise for all of them together.
     for pair in pairs:
         server.execute(f"EXCHANGE TABLES {pair}")
+
+
+def finish(server: Server, promotion: Promotion) -> None:
+    """Exchange what a killed promotion left, and write down that it ended."""
+    exchange(server, promotion)
+    append(server, [Entry(kind="promoted", batch=promotion.number)], token=f"promoted:{promotion.number}")

@@ -32,6 +32,7 @@ from flowise_telemetry_consumer.sinks.clickhouse.tables import (
     visible,
 )
 from flowise_telemetry_consumer.sinks.clickhouse.turn import TURN_SECONDS, Turn, Turns
+from flowise_telemetry_consumer.sinks.clickhouse.views import AnalystViews
 from flowise_telemetry_consumer.sinks.event_ids import first_of_each
 from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
@@ -42,7 +43,6 @@ from flowise_telemetry_transport.types import TopicPartition
 __all__ = ["ClickhouseSink"]
 
 _LOOKS = 50
-_Columns = Mapping[str, frozenset[str]]
 
 
 class ClickhouseSink(ErasingServer):
@@ -61,6 +61,7 @@ class ClickhouseSink(ErasingServer):
         self._schemas = KnownEvents()
         self._swept: set[int] = set()
         self._server = Server(address)
+        self._views = AnalystViews(self._server, self._url, table_set)
         self._ids = RecentIds(self._server)
         self._erasures = ServerErasures(self._server)
         self._claims = Claims(self._url)
@@ -77,6 +78,7 @@ class ClickhouseSink(ErasingServer):
         self._schemas.add(schemas)
         self._make_tables([self._table_set], {**self._schemas, **account_schemas()})
         self._sweep(self._turns.state().annulled)
+        self._views.make(self._schemas.values())
 
     def write(self, batch: Batch) -> WriteResult:
         """Add the new events, then commit them and the offsets by one entry in the log."""
@@ -123,12 +125,8 @@ class ClickhouseSink(ErasingServer):
             # One of them may have ended before.
             state = self._turns.state()
         self._claims.record(source, dict.fromkeys(claimed, epoch))
-        offsets: dict[TopicPartition, int] = {}
-        for partition in claimed:
-            its = state.partitions.get((self._table_set, source, partition))
-            if its is not None and its.next_offset is not None:
-                offsets[partition] = its.next_offset
-        return offsets
+        offsets = {partition: its.next_offset for partition, its in state.stored_of(self._table_set, source).items()}
+        return {partition: offset for partition in claimed if (offset := offsets.get(partition)) is not None}
 
     def progress(self) -> list[SourceProgress]:
         """Return the progress of each source."""
@@ -162,6 +160,7 @@ class ClickhouseSink(ErasingServer):
         with self._turn([], end="promoted") as turn:
             found = promotion.begin(self._server, turn.number, self._table_set, other._table_set, there)
             promotion.exchange(self._server, found)
+        self._views.make(known[event] for event in there if event in known)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table in the order of their time, of the batches that were whole at the start."""
@@ -176,7 +175,7 @@ class ClickhouseSink(ErasingServer):
         if self._table(table) in held:
             yield from self._pages(account_schemas()[table], held, batch_rows)
 
-    def _pages(self, schema: EventSchema, held: _Columns, rows: int) -> Iterator[pl.DataFrame]:
+    def _pages(self, schema: EventSchema, held: Mapping[str, frozenset[str]], rows: int) -> Iterator[pl.DataFrame]:
         state = self._read_state(held)
         condition = visible(state.settled, state.annulled)
         return pages_of(self._server, self._table(schema.event), schema, condition, rows=rows, url=self._url)
@@ -255,9 +254,7 @@ class ClickhouseSink(ErasingServer):
         """Take a turn, and finish what a killed promotion left."""
         with self._turns.take(claims, end=end) as turn:
             if (unfinished := turn.state.promotion) is not None:
-                promotion.exchange(self._server, unfinished)
-                ended = Entry(kind="promoted", batch=unfinished.number)
-                append(self._server, [ended], token=f"promoted:{unfinished.number}")
+                promotion.finish(self._server, unfinished)
                 turn.state = self._turns.state()
             # What comes from their writers later is hidden as well, and goes with the next prepare.
             self._sweep(turn.state.annulled - self._swept)
@@ -273,7 +270,7 @@ class ClickhouseSink(ErasingServer):
             for table, schema in ((promotion.table_of(table_set, event), its) for event, its in schemas.items()):
                 make_table(self._server, table, schema, held.get(table, frozenset()))
 
-    def _read_state(self, held: _Columns) -> State:
+    def _read_state(self, held: Mapping[str, frozenset[str]]) -> State:
         return self._turns.state(quick=False) if PROGRESS_TABLE in held else State()
 
     def _sweep(self, annulled: Set[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from flowise_telemetry_consumer.sinks.duckdb import erasing, progress, tables
+from flowise_telemetry_consumer.sinks.duckdb import erasing, progress, tables, views
 from flowise_telemetry_consumer.sinks.duckdb.database import Database
 from flowise_telemetry_consumer.sinks.port import staging_name
 from flowise_telemetry_consumer.sinks.sql_file.sink import DatabaseFileSink
@@ -27,7 +27,9 @@ class DuckdbSink(DatabaseFileSink["DuckDBPyConnection"]):
     """
 
     def __init__(self, path: Path, *, table_set: str = "") -> None:
-        super().__init__(path, scheme="duckdb", table_set=table_set, tables=tables, progress=progress, erasing=erasing)
+        super().__init__(
+            path, scheme="duckdb", table_set=table_set, tables=tables, progress=progress, erasing=erasing, views=views
+        )
 
     def _open_database(self) -> DatabaseFile[DuckDBPyConnection]:
         return Database(self._path, url=self._url, on_open=self._make_tables)

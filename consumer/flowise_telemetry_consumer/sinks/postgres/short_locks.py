@@ -11,9 +11,9 @@ from flowise_telemetry_consumer.errors import SinkUnavailableError
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["change_briefly"]
+__all__ = ["LOCK_TIMEOUT_MS", "change_briefly"]
 
-_LOCK_TIMEOUT_MS = 500
+LOCK_TIMEOUT_MS = 500
 """Time limit of one attempt. It is below PostgreSQL's deadlock_timeout of one second, so that we give way and never a
 reader that locks in another order; nobody waits behind us for longer than this."""
 
@@ -30,7 +30,7 @@ def change_briefly(
     """
     from psycopg.errors import LockNotAvailable
 
-    connection.execute("SELECT set_config('lock_timeout', %s, true)", (str(_LOCK_TIMEOUT_MS),))
+    connection.execute("SELECT set_config('lock_timeout', %s, true)", (str(LOCK_TIMEOUT_MS),))
     deadline = time.monotonic() + timeout_seconds
     while True:
         try:

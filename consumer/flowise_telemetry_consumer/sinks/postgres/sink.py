@@ -31,12 +31,8 @@ from flowise_telemetry_consumer.sinks.postgres.promote import PROMOTE_TIMEOUT_SE
 from flowise_telemetry_consumer.sinks.postgres.pruning import count_before, delete_before
 from flowise_telemetry_consumer.sinks.postgres.seeding import seed_account
 from flowise_telemetry_consumer.sinks.postgres.staging import mark_staging, unknown_tables
-from flowise_telemetry_consumer.sinks.postgres.tables import (
-    columns_of,
-    counts_of,
-    frames_of,
-    make_tables,
-)
+from flowise_telemetry_consumer.sinks.postgres.tables import columns_of, counts_of, frames_of, make_tables
+from flowise_telemetry_consumer.sinks.postgres.views import AnalystViews
 from flowise_telemetry_consumer.sinks.rows import require_columns
 from flowise_telemetry_schemas import EventSchema
 from flowise_telemetry_transport.types import TopicPartition
@@ -76,6 +72,7 @@ class PostgresSink:
         self._schemas = KnownEvents()
         self._connection: Connection[Any] | None = None
         self._inspection = Inspection(address)
+        self._views = AnalystViews(address)
         self._adding = Adding(address.schema)
         self._claims = Claims(address.shown)
         self._locks = AdvisoryLocks(address, self._connector)
@@ -182,6 +179,8 @@ class PostgresSink:
                     shown=self.url,
                     timeout_seconds=self._promote_timeout_seconds,
                 )
+            with self._step(connection):
+                self._views.make(connection, there)
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table, over a separate connection that sees the state at its start."""
@@ -261,6 +260,8 @@ class PostgresSink:
             with self._step(connection):
                 self._make_tables(connection, self._address, self._schemas.values())
                 self._inspection.look(connection, self._schemas)
+            with self._step(connection):
+                self._views.make(connection, self._schemas.values())
         except BaseException:
             connection.close()
             raise

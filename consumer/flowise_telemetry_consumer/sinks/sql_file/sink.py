@@ -5,22 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Self
 
 import polars as pl
 
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.account.port import Merged
 from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES
-from flowise_telemetry_consumer.sinks.claims import (
-    PROGRESS_TABLE,
-    Advance,
-    Claims,
-    ProgressRow,
-    Stored,
-    carried_offset,
-    sources_of,
-)
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE, Claims, carried_offset, sources_of
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds, Erasure, delete_found
 from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.local_files import FileLocks
@@ -28,43 +20,19 @@ from flowise_telemetry_consumer.sinks.own_tables import own_tables
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared
 from flowise_telemetry_consumer.sinks.rows import newest, require_columns
 from flowise_telemetry_consumer.sinks.sql_file.account import AccountTables
-from flowise_telemetry_consumer.sinks.sql_file.database import C, Connection, DatabaseFile, quoted
+from flowise_telemetry_consumer.sinks.sql_file.database import C, DatabaseFile, quoted
 from flowise_telemetry_consumer.sinks.sql_file.erasing import ErasingTables, Statements
 from flowise_telemetry_consumer.sinks.sql_file.event_tables import EventTables
+from flowise_telemetry_consumer.sinks.sql_file.progress_table import ProgressTable
+from flowise_telemetry_consumer.sinks.sql_file.views import AnalystViews, ViewStatements
 from flowise_telemetry_schemas import EventSchema, catalog
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["DatabaseFileSink", "ProgressTable"]
-
-C_contra = TypeVar("C_contra", bound=Connection, contravariant=True)
-
-
-class ProgressTable(Protocol[C_contra]):
-    """Statements on the progress table; each database has a module of them."""
-
-    def make_progress_table(self, db: C_contra, table: str) -> None:
-        """Create the table if it is missing."""
-
-    def claim(
-        self, db: C_contra, table: str, source: str, partition: TopicPartition, description: str
-    ) -> tuple[int | None, int]:
-        """Claim a partition; return its next offset (None if nothing was written) and the epoch of the new claim."""
-
-    def advance(self, db: C_contra, table: str, source: str, step: Advance) -> bool:
-        """Advance a partition; return False, having changed nothing, if its epoch is not ours or less is stored."""
-
-    def stored_of(self, db: C_contra, table: str, source: str) -> Mapping[TopicPartition, Stored]:
-        """Return what is stored of a source."""
-
-    def carry(self, db: C_contra, old: str, new: str, row: ProgressRow, next_offset: int | None) -> None:
-        """Carry a claim over to the table that takes over the name, and the offset where that knows nothing of it."""
-
-    def rows_of(self, db: C_contra, table: str) -> Iterable[ProgressRow]:
-        """Yield all rows; none if there is no such table yet."""
+__all__ = ["DatabaseFileSink"]
 
 
 class DatabaseFileSink(ABC, Generic[C]):
-    """A sink with all four roles; its three parts hold what differs between databases."""
+    """A sink with all four roles; its four parts hold what differs between databases."""
 
     def __init__(
         self,
@@ -75,6 +43,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         tables: EventTables[C],
         progress: ProgressTable[C],
         erasing: Statements[C],
+        views: ViewStatements[C],
     ) -> None:
         self._path = path
         # No event has two underscores in its name, so prefix and name cannot be confused.
@@ -88,6 +57,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         self._account = AccountTables(tables, self._prefix)
         self._database = self._open_database()
         self._erasing = ErasingTables(self._database, erasing)
+        self._views = AnalystViews(self._database, tables, views, self._url)
         self._claims = Claims(self._url)
         self._locks = FileLocks(path.with_name(f"{self._prefix}{path.name}"), url=self._url)
 
@@ -202,6 +172,7 @@ class DatabaseFileSink(ABC, Generic[C]):
                     offset = carried_offset(row, incoming)
                     self._progress.carry(db, other._progress_table, self._progress_table, row, offset)
             self._database.require_same_file()
+            self._make_views(db, there.values())
 
     def read(self, event: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table, over a separate connection that sees the state at its start."""
@@ -297,3 +268,8 @@ class DatabaseFileSink(ABC, Generic[C]):
             for event, schema in self._schemas.items():
                 self._tables.make_table(db, self._prefix + event, schema)
             self._account.make(db, {**newest(catalog()), **self._schemas})
+        self._make_views(db, self._schemas.values())
+
+    def _make_views(self, db: C, schemas: Iterable[EventSchema]) -> None:
+        if not self._prefix:
+            self._views.make(db, schemas)

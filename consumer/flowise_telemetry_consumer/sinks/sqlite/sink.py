@@ -8,7 +8,7 @@ from typing import Self
 
 from flowise_telemetry_consumer.sinks.port import staging_name
 from flowise_telemetry_consumer.sinks.sql_file.sink import DatabaseFileSink
-from flowise_telemetry_consumer.sinks.sqlite import erasing, progress, tables
+from flowise_telemetry_consumer.sinks.sqlite import erasing, progress, tables, views
 from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS, Database
 
 __all__ = ["SqliteSink"]
@@ -23,7 +23,9 @@ class SqliteSink(DatabaseFileSink[sqlite3.Connection]):
 
     def __init__(self, path: Path, *, table_set: str = "", busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         self._busy_timeout_seconds = busy_timeout_seconds
-        super().__init__(path, scheme="sqlite", table_set=table_set, tables=tables, progress=progress, erasing=erasing)
+        super().__init__(
+            path, scheme="sqlite", table_set=table_set, tables=tables, progress=progress, erasing=erasing, views=views
+        )
 
     def _open_database(self) -> Database:
         return Database(

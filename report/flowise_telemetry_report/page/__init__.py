@@ -1,0 +1,7 @@
+"""One self-contained page of a report: charts, their tables, the SQL behind each; nothing is fetched."""
+
+from __future__ import annotations
+
+from flowise_telemetry_report.page.rendering import render
+
+__all__ = ["render"]

@@ -1,0 +1,150 @@
+"""The views that every sink with an engine of its own has: one text of a query runs on all of them."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from flowise_telemetry_consumer.loss import loss_of
+from flowise_telemetry_consumer.sinks import Prunable, open_sink
+from flowise_telemetry_schemas import Catalog, catalog
+from flowise_telemetry_schemas.node_types import node_types, node_vendors
+from flowise_telemetry_schemas.own_events import read_own_events
+from tests.consumer.sinks.analyst import rows, run
+from tests.consumer.sinks.batches import batch, records, sizes, with_second_version
+from tests.consumer.sinks.roles import open_database
+from tests.schemas.own_folder import write
+from tests.schemas.records import FLOW_ID, GRAPH, STATE
+
+EVENTS = {event: made for event, made in records(0).items() if event != "stream_state"}
+DAY = "2023-11-14"
+
+
+@pytest.fixture
+def filled(analyst_url: str) -> str:
+    with closing(open_database(analyst_url)) as sink:
+        sink.prepare(catalog())
+        sink.write(batch())
+    return analyst_url
+
+
+def said_of_views(caplog: pytest.LogCaptureFixture) -> list[str]:
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    return [text for text in warnings if "view" in text]
+
+
+def test_all_events_have_the_columns_of_each(filled: str) -> None:
+    question = "SELECT event, day, sequence, version, chatflow_id, chat_id, type, tool_name FROM all_events"
+    wanted = [
+        (event, DAY, *(one.get(name) for name in ("sequence", "version", "chatflowId", "chatId", "type", "toolName")))
+        for event, made in EVENTS.items()
+        for one in made
+    ]
+    assert sorted(rows(filled, question), key=str) == sorted(wanted, key=str)
+    assert rows(filled, "SELECT min(occurred_at) FROM all_events") == [("2023-11-14T22:13:20.123Z",)]
+
+
+def test_nodes_and_edges_are_rows_with_type_and_vendor(filled: str) -> None:
+    graphs = sum(1 for made in EVENTS.values() for one in made if one.get("flowGraph", {}).get("nodes"))
+    its = "SELECT node_id, node_type, vendor, count(*) FROM nodes WHERE day >= '2023-11-14' GROUP BY 1, 2, 3 ORDER BY 1"
+    assert rows(filled, its) == [
+        ("bufferMemory_12", "bufferMemory", None, graphs),
+        ("chatOpenAI_0", "chatOpenAI", "OpenAI", graphs),
+        ("conversationChain_0", "conversationChain", None, graphs),
+    ]
+    question = (
+        "SELECT source, target, source_type, target_type, source_vendor, target_vendor, count(*) FROM edges "
+        f"WHERE chatflow_id = '{FLOW_ID}' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1 DESC"
+    )
+    ends = [(edge.source, edge.target) for edge in GRAPH.edges]
+    assert rows(filled, question) == [
+        (*ends[0], "chatOpenAI", "conversationChain", "OpenAI", None, graphs),
+        (*ends[1], "bufferMemory", "conversationChain", None, None, graphs),
+    ]
+    assert rows(filled, "SELECT count(*) FROM nodes WHERE day < '2023-11-14'") == [(0,)]
+
+
+def test_streams_lack_what_the_account_lacks(filled: str) -> None:
+    with closing(open_sink(filled)) as sink:
+        total = loss_of(sink, now_ms=STATE["occurredAt"]).total
+    columns = "numbered, received, missing, unaccounted, dropped, dropped_queue_full, dropped_invalid, ended"
+    left = total.on_the_way + total.unexplained
+    assert rows(filled, f"SELECT {columns} FROM streams") == [
+        (total.numbered, total.written, total.missing, left, 23, 20, 1, 0)
+    ]
+
+
+def test_flows_tell_when_they_were_seen_and_what_came_of_them(filled: str) -> None:
+    created, seen = "2023-11-14T22:13:20.124Z", "2023-11-14T22:13:20.128Z"
+    question = "SELECT chatflow_id, first_seen, created_at, last_seen, predictions, upserts FROM flows"
+    assert rows(filled, question) == [(FLOW_ID, created, created, seen, 1, 2)]
+
+
+def test_what_was_made_is_not_made_again(filled: str, caplog: pytest.LogCaptureFixture) -> None:
+    run(filled, "DROP VIEW flows")
+    for _ in range(2):
+        with closing(open_database(filled)) as sink:
+            sink.prepare(catalog())
+        assert rows(filled, "SELECT predictions FROM flows") == [(1,)]
+    assert not said_of_views(caplog)
+
+
+def test_a_column_of_a_new_version_is_shown(filled: str, tmp_path: Path) -> None:
+    with closing(open_database(filled)) as sink:
+        sink.prepare([with_second_version(tmp_path / "schemas", "tool_created")])
+    question = "SELECT tool_name, node_count, is_draft, region FROM all_events WHERE event = 'tool_created'"
+    assert rows(filled, question) == [("get_current_datetime", 7, 1, None)]
+    assert rows(filled, "SELECT count(*) FROM all_events") == [(sum(map(len, EVENTS.values())),)]
+
+
+def test_who_knows_fewer_events_takes_none_away(analyst_url: str, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    write(tmp_path / "own")
+    both: Catalog = read_own_events(tmp_path / "own").catalog
+    for schemas in (both, catalog()):
+        with closing(open_database(analyst_url)) as sink:
+            sink.prepare(schemas)
+    assert rows(analyst_url, "SELECT count(*), count(label) FROM all_events WHERE event = 'thing_made'") == [(0, 0)]
+
+
+def test_promoted_and_pruned_rows_show(filled: str) -> None:
+    with closing(open_database(filled)) as sink, closing(sink.staging("next")) as staging:
+        staging.prepare(catalog())
+        staging.write(batch(1))
+        staging.write(batch(2))
+        sink.promote("next")
+    assert rows(filled, "SELECT count(*) FROM all_events") == [(2 * sum(map(len, EVENTS.values())),)]
+    assert rows(filled, "SELECT predictions, upserts FROM flows") == [(2, 4)]
+    assert rows(filled, "SELECT received FROM streams") == [(12,)]
+    with closing(open_sink(filled)) as pruned:
+        assert isinstance(pruned, Prunable)
+        list(pruned.prune(1_800_000_000_000))
+    assert rows(filled, "SELECT count(*) FROM nodes") == [(0,)]
+    assert rows(filled, "SELECT received FROM streams") == [(12,)]
+
+
+def test_a_name_that_others_have_is_left_to_them(analyst_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(open_database(analyst_url)) as sink:
+        sink.prepare([])
+    made = " ENGINE = Memory" if analyst_url.startswith("clickhouse") else ""
+    run(analyst_url, f"CREATE TABLE nodes (mine int){made}", "CREATE VIEW flows AS SELECT 7 AS mine")
+    with closing(open_database(analyst_url)) as sink:
+        for _ in range(2):
+            sink.prepare(catalog())
+        assert sink.write(batch()).written == sizes(batch())
+    assert [text.rpartition(": flows, nodes: ")[2] for text in said_of_views(caplog)] == [
+        "not made by flowise-telemetry, and left as it is: a view of that name is there once it is renamed"
+    ]
+    assert rows(analyst_url, "SELECT count(*) FROM nodes") == [(0,)]
+    assert rows(analyst_url, "SELECT mine FROM flows") == [(7,)]
+    assert rows(analyst_url, "SELECT count(*) FROM edges") == [(6,)]
+
+
+def test_vendors_are_of_types_in_the_vocabulary() -> None:
+    vendors = node_vendors()
+    assert set(vendors) <= node_types()
+    assert {vendors[name] for name in ("chatOpenAI", "openAIEmbeddings")} == {"OpenAI"}
+    assert "'" not in "".join(vendors.values())

@@ -1,0 +1,93 @@
+"""A headless Chromium, and a page in it whose errors and requests are kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Dialog, Locator, Page, Playwright, Request
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+)
+"""Keep the browser from asking its maker for anything."""
+
+PATIENCE_SECONDS = 15
+"""Longest wait for a thing of the page, on a busy machine."""
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start the Chromium of this machine; Playwright's own is never downloaded."""
+    program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.fail("no Chromium: install the package chromium, or name one by CHROMIUM=/path/to/it", pytrace=False)
+    # Chromium refuses to run as root, as containers do, unless it may do without its sandbox.
+    as_root = ("--no-sandbox",) if os.geteuid() == 0 else ()
+    return playwright.chromium.launch(executable_path=program, args=[*QUIET, *as_root])
+
+
+@dataclass(slots=True)
+class Visit:
+    """A page that was opened, and all that went wrong on it."""
+
+    page: Page
+    wrong: list[str] = field(default_factory=list)
+
+    def figure(self, name: str) -> Locator:
+        return self.page.locator(f"article.figure[aria-labelledby={name}]")
+
+    def option(self, name: str) -> dict[str, Any]:
+        """Return what the chart of a figure was told to draw."""
+        found: dict[str, Any] = (
+            self.figure(name)
+            .locator(".chart")
+            .evaluate("place => JSON.parse(JSON.stringify(echarts.getInstanceByDom(place).getOption()))")
+        )
+        return found
+
+    def is_wide(self) -> bool:
+        """Tell whether anything reaches out of the window to the right."""
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+    def open_everything(self) -> None:
+        self.page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+
+
+@contextmanager
+def visit(browser: Browser, file: Path, **context: Any) -> Iterator[Visit]:
+    """Open a file in a new context; fail at the end for each error, refusal of the policy, dialog or request."""
+    opened = browser.new_context(**context)
+    opened.set_default_timeout(PATIENCE_SECONDS * 1000)
+    try:
+        visited = Visit(opened.new_page())
+        page, wrong = visited.page, visited.wrong
+
+        def on_dialog(dialog: Dialog) -> None:
+            wrong.append(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
+        def on_request(request: Request) -> None:
+            if request.url != file.as_uri():
+                wrong.append(f"request: {request.url}")
+
+        page.on("console", lambda message: wrong.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("dialog", on_dialog)
+        page.on("request", on_request)
+        page.goto(file.as_uri())
+        yield visited
+        assert wrong == []
+    finally:
+        opened.close()
