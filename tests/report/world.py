@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -30,7 +31,7 @@ _RULES = [("toolName", "pattern"), ("toolName", "secret"), ("flowGraph.nodes", "
 class World:
     """``records`` by event. Ids of events grow with time."""
 
-    def __init__(self, seed: int = 7, installations: int = 12, events: int = 900) -> None:
+    def __init__(self, seed: int = 7, installations: int = 9, events: int = 500) -> None:
         self.random = random.Random(seed)
         self.records: dict[str, list[Record]] = defaultdict(list)
         self._numbers: Counter[str] = Counter()
@@ -89,8 +90,9 @@ class World:
 
     def _tell_states(self, at: datetime) -> None:
         """Two states of each stream: counts grow, and the last one counts."""
+        events = (record for its in self.records.values() for record in its)
         found: dict[str, Record] = {}
-        for record in self.all:
+        for record in sorted(events, key=lambda record: int(record["occurredAt"])):
             found[record["streamId"]] = record
         dropped = [field.name for field in catalog().latest("stream_state").fields if field.name.startswith("dropped")]
         for number, last in enumerate((found[stream] for stream in sorted(found)), start=1):
@@ -116,7 +118,7 @@ class World:
                     }
                 )
 
-    @property
+    @cached_property
     def all(self) -> list[Record]:
         """All events but the states, each with its name and day, in the order of time."""
         made = [
@@ -135,7 +137,7 @@ class World:
             sink.write(Batch(frames))
             assert isinstance(sink, KeepsAccount)
 
-    @property
+    @cached_property
     def heavy(self) -> set[str]:
         """Installations with more than ``HEAVY`` events on one day."""
         days = Counter((record["instanceId"], record["day"]) for record in self.all)
