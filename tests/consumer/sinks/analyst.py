@@ -16,23 +16,28 @@ import psycopg
 
 from flowise_telemetry_consumer.sinks.clickhouse.address import address_of
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server
+from flowise_telemetry_consumer.sinks.duckdb.lake import open_lake
 from flowise_telemetry_consumer.sinks.local_files import file_of
+from flowise_telemetry_schemas import EventSchema
 
 Rows = list[tuple[Any, ...]]
 
 
-def rows(url: str, statement: str) -> Rows:
-    """The rows of a query, with days, times and ids as text, and whole numbers as such."""
-    return [tuple(map(_plain, row)) for row in _rows(url, statement)]
+def rows(url: str, statement: str, schemas: Sequence[EventSchema] = ()) -> Rows:
+    """The rows of a query, with days, times and ids as text, and whole numbers as such.
+
+    ``schemas`` are for a lake, whose views are made by who asks it.
+    """
+    return [tuple(map(_plain, row)) for row in _rows(url, statement, schemas)]
 
 
 def run(url: str, *statements: str) -> None:
     """Run statements of others."""
     for statement in statements:
-        _rows(url, statement)
+        _rows(url, statement, ())
 
 
-def _rows(url: str, statement: str) -> Sequence[Sequence[Any]]:
+def _rows(url: str, statement: str, schemas: Sequence[EventSchema]) -> Sequence[Sequence[Any]]:
     match urlsplit(url).scheme:
         case "sqlite":
             with closing(sqlite3.connect(file_of(url, "sqlite"), isolation_level=None)) as file:
@@ -40,6 +45,9 @@ def _rows(url: str, statement: str) -> Sequence[Sequence[Any]]:
         case "duckdb":
             with closing(duckdb.connect(str(file_of(url, "duckdb")))) as file_too:
                 return file_too.execute(statement).fetchall()
+        case "delta":
+            with closing(open_lake(url, schemas)) as lake:
+                return lake.execute(statement).fetchall()
         case "postgresql":
             address, _, schema = url.partition("schema=")
             with psycopg.connect(address.rstrip("?&"), autocommit=True) as server:
