@@ -123,17 +123,14 @@ chaos: $(DEV_READY) ## faults of processes, brokers, network and sinks (needs ja
 test-security: $(DEV_READY) ## logins, certificates and least rights on a Kafka with an authorizer (needs java and mvn); four minutes
 	@TEST_SECURITY=1 $(RUN) -m pytest tests/security $(ARGS)
 
-# What deploys it and watches it, built from source: kustomize and Prometheus with its promtool.
-DEPLOY_TOOLS := .venvs/deploy
-KUSTOMIZE_VERSION := v5.7.1
-
-$(DEPLOY_TOOLS)/bin/kustomize: Makefile
-	@GOBIN=$(abspath $(DEPLOY_TOOLS))/bin go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
-	@touch $@
+# What renders manifests and asks metrics: the suite does with what it can read of them.
+DEPLOY_TOOLS := $(abspath .venvs/deploy)
 
 .PHONY: test-deploy
-test-deploy: $(DEV_READY) $(DEPLOY_TOOLS)/bin/kustomize ## manifests, as kustomize renders them (needs go)
-	@KUSTOMIZE=$(abspath $(DEPLOY_TOOLS))/bin/kustomize $(RUN) -m pytest tests/deploy $(ARGS)
+test-deploy: $(DEV_READY) ## manifests as kustomize renders them, alerts and dashboard in a Prometheus (needs go, and that or apt); a minute
+	@tests/deploy/install.sh $(DEPLOY_TOOLS)
+	@KUSTOMIZE=$(DEPLOY_TOOLS)/bin/kustomize PROMETHEUS=$(DEPLOY_TOOLS)/bin/prometheus PATH="$(DEPLOY_TOOLS)/bin:$$PATH" \
+		$(RUN) -m pytest tests/deploy tests/consumer/monitoring/test_alerts.py $(ARGS)
 
 .PHONY: test-registry
 test-registry: $(DEV_READY) ## a real schema registry (Docker, or java 21 and mvn), Confluent's serializers and ours, both Kafka clients; a minute

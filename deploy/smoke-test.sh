@@ -85,6 +85,10 @@ expect() {  # ROWS: waits until each table has as many, each event once
 echo "compose: up ($project)"
 compose up --detach --build --wait
 send
+echo "compose: the consumer answers at $(compose port consumer 9464)"
+.venv/bin/python -c 'import sys, urllib.request; urllib.request.urlopen(f"http://{sys.argv[1]}/metrics", timeout=60)' \
+  "$(compose port consumer 9464)"
+compose --profile monitoring config --quiet
 echo "compose: in PostgreSQL"
 expect $rounds
 echo "compose: down and up"

@@ -10,6 +10,7 @@ __all__ = ["ELSEWHERE", "NOT_RUN", "PLACEHOLDERS", "PROGRAMS"]
 ELSEWHERE: dict[tuple[str, str], str] = {
     ("README.md", "from flowise_telemetry import"): "tests/producer/test_newcomer.py",
     ("docs/dead-letters.md", "$ flowise-telemetry dlq"): "tests/cli/commands/test_dlq.py",
+    ("docs/examples/node/README.md", "const { sendTelemetry"): "tests/gateway/test_node_example.py",
     ("docs/operations.md", "-- The first id of a moment."): "tests/consumer/sinks/test_postgres_partitions.py",
     ("docs/operations.md", "ALTER TABLE tool_created DETACH"): "tests/consumer/sinks/test_postgres_partitions.py",
     ("docs/producer/other-languages.md", "import { gzipSync }"): "tests/transport/gateway/test_other_languages.py",
@@ -39,21 +40,22 @@ NOT_RUN: dict[tuple[str, str], str] = {
 
 PROGRAMS: dict[str, str] = {
     "acl": "a shell function of the same block",
-    "cp": "of the reader's machine",
+    "cp": "of the shell",
+    "curl": "asks what deploy/smoke-test.sh and tests/consumer/monitoring ask",
     "docker": "deploy/smoke-test.sh runs compose",
     "echo": "of the shell",
     "eval": "of the shell; tests/cli/test_completion.py has each shell read what it evaluates",
     "jq": "of the reader's machine",
     "kafka-acls.sh": "tests/security/test_rights.py grants the same rights",
-    "kubectl": "tests/deploy hold the manifests",
-    "mkdir": "of the reader's machine",
+    "kubectl": "needs a cluster; tests/deploy holds what it is given to Kubernetes' schemas",
+    "mkdir": "of the shell",
     "printf": "of the shell",
     "pytest": "the contract suite, on the reader's own sink",
     "python": "runs a file of the page, whose block is tried by itself",
     "python3": "makes a virtual environment",
     "spark-sql": "of the reader's machine",
+    "systemctl": "needs systemd as the first process; tests/deploy/test_systemd_units.py reads the units",
     "sqlite3": "queries of the account of a sink; tests/consumer/sinks read the same tables",
-    "systemctl": "tests/deploy hold the units",
     ".": "of the shell: activates a virtual environment",
 }
 """Programs of others in command lines: why they are not tried."""
