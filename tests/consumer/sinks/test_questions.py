@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +10,8 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from flowise_telemetry_consumer.dead_letter import DeadLetter, Reason
 from flowise_telemetry_consumer.decoding.frames import frame_of
@@ -34,7 +37,8 @@ from tests.consumer.sinks.batches import id_made_at
 from tests.consumer.sinks.roles import open_database
 from tests.schemas.records import STATE, record_of
 
-PAGE = (Path(__file__).parents[3] / "docs/questions.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "questions.md").read_text()
 QUESTIONS = dict(re.findall(r"^### (\d+\. [^\n]*)\n.*?^```sql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 
 FIRST_MS = 1_769_904_000_000
@@ -199,6 +203,24 @@ def test_each_has_one_answer_on_every_engine(asked_url: str) -> None:
         found = {title: sorted(ask(text), key=str) for title, text in QUESTIONS.items()}
     for title, wanted in zip(QUESTIONS, answers().values(), strict=True):
         assert found[title] == sorted(map(_plain, wanted), key=str), title
+
+
+def test_the_notebook_answers_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells run in order, as Jupyter would run them."""
+    path = tmp_path / "telemetry.db"
+    with closing(open_database(f"sqlite:///{path}")) as sink:
+        sink.prepare(catalog())
+        sink.write(batch())
+    monkeypatch.setenv("SINK", str(path))
+    cells = json.loads((DOCS / "examples/questions.ipynb").read_text())["cells"]
+    found: dict[str, Any] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), found)
+    right = answers()
+    assert sorted(found["per_day"].rows()) == sorted(right[1])
+    assert sorted(map(_plain, found["node_types"].rows()), key=str) == sorted(map(_plain, right[6]), key=str)
+    assert (found["created"], found["never_used"]) == right[10][0][:2]
 
 
 def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
