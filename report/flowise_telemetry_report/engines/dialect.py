@@ -46,13 +46,20 @@ STANDARD = Dialect(
 """What DuckDB, PostgreSQL and ClickHouse have in common."""
 
 
-def filled(text: str, dialect: Dialect, *, since: date, heavy: int) -> str:
-    """Return a text without marks, ready for the engine; its values are a date and a number of ours."""
+_IS_LATEST = "event IN ('chatflow_created', 'prediction_sent') AND event_id IN (SELECT event_id FROM latest)"
+
+
+def filled(text: str, dialect: Dialect, *, since: date, heavy: int, are_latest: bool = False) -> str:
+    """Return a text without marks, ready for the engine; its values are a date and a number of ours.
+
+    ``are_latest``: the views of graphs show the newest events of flows alone.
+    """
     fixed = {
         "since": f"'{since.isoformat()}'",
         "since_time": f"'{since.isoformat()} 00:00:00'",
         "heavy": str(heavy),
         "latest": dialect.latest,
+        "is_latest": "1 = 1" if are_latest else _IS_LATEST,
         "withheld": dialect.withheld.replace("{since_time}", f"'{since.isoformat()} 00:00:00'"),
     }
 

@@ -12,7 +12,6 @@ HEAVY_EVENTS_A_DAY = 100_000
 """Events of one installation on one day past which it is set apart: more than one a second, day and night."""
 
 _LIGHT = "instance_id NOT IN (SELECT instance_id FROM heavy)"
-_LATEST = "event IN ('chatflow_created', 'prediction_sent') AND event_id IN (SELECT event_id FROM latest)"
 
 BASES = (
     Base(
@@ -53,14 +52,14 @@ GROUP BY chatflow_id, instance_id
     ),
     Base(
         "flow_nodes",
-        f"SELECT chatflow_id, instance_id, node_type, vendor FROM nodes WHERE {_LATEST}",
+        "SELECT chatflow_id, instance_id, node_type, vendor FROM nodes WHERE {is_latest}",
         uses=("latest",),
         needs=("nodes",),
         kept=False,
     ),
     Base(
         "flow_pairs",
-        f"SELECT chatflow_id, instance_id, source_type, target_type FROM edges WHERE {_LATEST}",
+        "SELECT chatflow_id, instance_id, source_type, target_type FROM edges WHERE {is_latest}",
         uses=("latest",),
         needs=("edges",),
         kept=False,

@@ -41,11 +41,11 @@ FLOWS = QuestionSection(
                 _INSTALLATIONS,
             ),
             sql=f"""
-SELECT node_type, vendor, round(1.0 * count(DISTINCT chatflow_id) / {_OF_ALL}, 4) AS share,
+SELECT node_type, max(vendor) AS vendor, round(1.0 * count(DISTINCT chatflow_id) / {_OF_ALL}, 4) AS share,
        count(DISTINCT chatflow_id) AS flows, {_OF_ALL} AS of_flows,
        count(DISTINCT instance_id) AS installations
 FROM flow_nodes
-GROUP BY node_type, vendor
+GROUP BY node_type
 ORDER BY flows DESC, node_type
 """,
             uses=("latest", "flow_nodes"),
