@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowise_telemetry_consumer.sinks.duckdb.lake import LAKE_DIALECT, show_lake
+from flowise_telemetry_consumer.sinks.duckdb.lake import show_lake
 from flowise_telemetry_consumer.sinks.duckdb.views import DIALECT
 from flowise_telemetry_report.engines.duckdb import DuckdbRunner
 
@@ -14,7 +14,9 @@ __all__ = ["DeltaEngine", "open_delta"]
 class DeltaEngine(DuckdbRunner):
     """Queries on one lake. Consumers may write meanwhile: what they add is not seen."""
 
-    graphs = replace(LAKE_DIALECT, day=DIALECT.day)  # of kept rows, which are in no folder of their day
+    # Ids are text there, and take a third of the space and time as what they are.
+    dialect = replace(DuckdbRunner.dialect, id="CAST({} AS UUID)", latest="max(CAST(event_id AS UUID))")
+    graphs = DIALECT  # of kept rows, which have ids as such and are in no folder of their day
 
     def __init__(self, url: str) -> None:
         super().__init__(url)

@@ -17,10 +17,10 @@ BASES = (
     Base(
         "daily",
         """
-SELECT day, event, version, type, instance_id, count(*) AS events
+SELECT day, event, version, type, {id(instance_id)} AS instance_id, count(*) AS events
 FROM all_events
 WHERE day >= {since}
-GROUP BY day, event, version, type, instance_id
+GROUP BY day, event, version, type, {id(instance_id)}
 """,
         needs=("all_events",),
     ),
@@ -41,11 +41,12 @@ WHERE events_a_day > {heavy}
     ),
     Base(
         "latest",
-        f"""
-SELECT {{latest}} AS event_id, chatflow_id, instance_id
+        """
+SELECT {latest} AS event_id, {id(chatflow_id)} AS chatflow_id, {id(instance_id)} AS instance_id
 FROM all_events
-WHERE event IN ('chatflow_created', 'prediction_sent') AND day >= {{since}} AND {_LIGHT}
-GROUP BY chatflow_id, instance_id
+WHERE event IN ('chatflow_created', 'prediction_sent') AND day >= {since}
+  AND {id(instance_id)} NOT IN (SELECT instance_id FROM heavy)
+GROUP BY {id(chatflow_id)}, {id(instance_id)}
 """,
         uses=("heavy",),
         needs=("all_events",),
@@ -63,6 +64,11 @@ GROUP BY chatflow_id, instance_id
         uses=("latest",),
         needs=("edges",),
         kept=False,
+    ),
+    Base(
+        "stream_totals",
+        "SELECT * FROM streams WHERE last_at >= {since_time}",
+        needs=("streams",),
     ),
 )
 """Each after those that it uses."""
