@@ -15,9 +15,9 @@ _MARK = re.compile(r"\{(\w+)(?:\((\w+)\))?\}")
 class Dialect:
     """Expressions for the marks in a text: ``{}`` in one stands for the column that the mark names.
 
-    ``week`` is the Monday of a day, ``month`` its first day, ``days`` which seven days of the month it belongs to. ``id``
-    is an id in the form in which it is compared fastest, ``latest`` that of the newest event of a group. ``withheld``
-    is a query of the values that streams told they withheld: stream_id, instance_id, field, rule, times.
+    ``week`` is the Monday of a day, ``month`` its first day, ``days`` which seven days of the month it belongs to.
+    ``id`` is an id in the form in which it is compared fastest, ``latest`` that of the newest event of a group.
+    ``withheld`` is a query of what streams told they withheld: stream_id, instance_id, field, rule, times.
     """
 
     week: str
