@@ -66,10 +66,10 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
     "transport": {
         "kafka_python": frozenset(),
         "librdkafka": frozenset({"diagnosis"}),
-        "gateway": frozenset(),
+        "gateway": frozenset({"diagnosis"}),
         "memory": frozenset(),
         "diagnosis": frozenset(),
-        "schema_registry": frozenset(),
+        "schema_registry": frozenset({"diagnosis"}),
         "clients.py": frozenset({"kafka_python", "librdkafka", "diagnosis"}),
         "embedded.py": frozenset({"librdkafka"}),
         "installed.py": frozenset({"kafka_python", "diagnosis"}),
