@@ -45,7 +45,8 @@ def look_at_app(
     def origin_of(name: str) -> str:
         return option_of(name) or ("environment" if os.environ.get(name, "").strip() else str(file.path))
 
-    course.add(look_at_settings(settings.connection, origin_of))
+    shown = {**({} if settings.endpoint else {environment.TOPIC: settings.topic}), **settings.connection}
+    course.add(look_at_settings(shown, lambda name: origin_of(name) if name in settings.connection else "default"))
     if settings.passed_over:
         course.add([warning("setting", warning_of(file.path, settings.passed_over))])
     consent = decide(os.environ, lambda: file)
