@@ -54,7 +54,6 @@ PROGRAMS: dict[str, str] = {
     "python": "runs a file of the page, whose block is tried by itself",
     "python3": "makes a virtual environment",
     "spark-sql": "of the reader's machine",
-    "/opt/flowise-telemetry/bin/pip": "installs as the tutorial does",
     "systemctl": "needs systemd as the first process; tests/deploy/test_systemd_units.py reads the units",
     "sqlite3": "queries of the account of a sink; tests/consumer/sinks read the same tables",
     ".": "of the shell: activates a virtual environment",

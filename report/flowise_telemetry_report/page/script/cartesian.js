@@ -14,7 +14,7 @@ function dayLabel(axis) {
   const at = axis.kind === "time" ? times(axis.names) : null;
   if (at === null) return (value) => String(value);
   const isLong = at.length > 1 && at[at.length - 1] - at[0] > 400 * 24 * 3600 * 1000;
-  const parts = isLong ? { month: "short", year: "numeric" } : { day: "numeric", month: "short" };
+  const parts = isLong || axis.unit === "month" ? { month: "short", year: "numeric" } : { day: "numeric", month: "short" };
   const format = new Intl.DateTimeFormat("en-GB", { ...parts, timeZone: "UTC" });
   return (value) => format.format(typeof value === "number" ? value : Date.parse(value));
 }
@@ -22,6 +22,12 @@ function dayLabel(axis) {
 /** The panels of a drawing: the measure that is chosen, or all of them below each other. */
 function panels(drawn, chosen) {
   return drawn.panels ? drawn.measures : [drawn.measures[chosen]];
+}
+
+/** How a measure is drawn. What must not be added up is not stacked. */
+function shapeOf(drawn, measure) {
+  if (drawn.chart !== "stacked" || measure.stacks) return drawn.chart;
+  return drawn.x.kind === "time" && drawn.x.names.length > 2 ? "line" : "bar";
 }
 
 function isUpright(drawn) {
@@ -32,7 +38,7 @@ function cartesianHeight(drawn, chosen) {
   const shown = panels(drawn, chosen);
   if (shown.length > 1) return shown.length * PANEL + 10;
   if (isUpright(drawn)) return 300;
-  const bars = drawn.chart === "stacked" ? 1 : shown[0].series.length;
+  const bars = shapeOf(drawn, shown[0]) === "stacked" ? 1 : shown[0].series.length;
   return drawn.x.names.length * Math.max(BAR, 14 * bars + 10) + 40;
 }
 
@@ -47,7 +53,7 @@ function cartesianOption(drawn, chosen, width) {
   const shown = panels(drawn, chosen);
   const show = tooltip({
     trigger: "axis",
-    axisPointer: { type: drawn.chart === "line" ? "line" : "shadow" },
+    axisPointer: { type: shapeOf(drawn, shown[0]) === "line" ? "line" : "shadow" },
     formatter: (hovered) => cartesianTip(drawn, shown, hovered[0].dataIndex),
   });
   const option = isUpright(drawn) ? upright(drawn, shown) : lying(drawn, shown[0], width);
@@ -55,7 +61,8 @@ function cartesianOption(drawn, chosen, width) {
 }
 
 function upright(drawn, shown) {
-  const at = drawn.chart === "line" && drawn.x.kind === "time" ? times(drawn.x.names) : null;
+  const shape = shapeOf(drawn, shown[0]);
+  const at = shape === "line" && drawn.x.kind === "time" ? times(drawn.x.names) : null;
   const place = (value, index) => (at ? [at[index], drawable(value)] : drawable(value));
   const last = shown.length - 1;
   const split = shown.length > 1;
@@ -89,8 +96,8 @@ function upright(drawn, shown) {
     series: shown.flatMap((one, panel) =>
       one.series.map((series, index) => ({
         name: series.name,
-        type: drawn.chart === "line" ? "line" : "bar",
-        stack: drawn.chart === "stacked" ? "all" : undefined,
+        type: shape === "line" ? "line" : "bar",
+        stack: shape === "stacked" ? "all" : undefined,
         xAxisIndex: panel,
         yAxisIndex: panel,
         color: seriesColour(panel + index),
@@ -98,7 +105,7 @@ function upright(drawn, shown) {
         symbol: ["circle", "rect", "triangle", "diamond"][index % 4],
         symbolSize: 5,
         showSymbol: drawn.x.names.length <= 62,
-        itemStyle: drawn.chart === "stacked" ? { borderColor: colour("card"), borderWidth: 0.5 } : {},
+        itemStyle: shape === "stacked" ? { borderColor: colour("card"), borderWidth: 0.5 } : {},
         data: series.values.map(place),
       })),
     ),
@@ -107,7 +114,7 @@ function upright(drawn, shown) {
 
 /** Bars that lie, so that their names can be read. */
 function lying(drawn, measure, width) {
-  const isStacked = drawn.chart === "stacked";
+  const isStacked = shapeOf(drawn, measure) === "stacked";
   const room = Math.min(widest(drawn.x.names), 230, Math.round(width * 0.38));
   return {
     grid: { left: room + 12, right: isStacked ? 16 : 64, top: 4, bottom: 28 },
