@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from flowise_telemetry_transport.diagnosis.certificate import secure_finding, validity
-from flowise_telemetry_transport.diagnosis.finding import Finding, ok
-from flowise_telemetry_transport.diagnosis.login import log_in
+from flowise_telemetry_transport.diagnosis.finding import Finding, not_tried, ok
+from flowise_telemetry_transport.diagnosis.login import is_ours_to_judge, log_in
 from flowise_telemetry_transport.diagnosis.wire import ClosedError, Wire
 from flowise_telemetry_transport.errors import (
     AdvertisedListenerError,
@@ -69,6 +69,10 @@ def probe(settings: KafkaSettings, server: str, *, seconds: float, told: Told = 
     """
     target = _Target(settings, server, time.monotonic() + seconds, told)
     with _connected(target) as wire:
+        if not is_ours_to_judge(settings):
+            for step in ("login", "listeners"):
+                told(not_tried(step, f"a login with {settings.sasl_mechanism or 'GSSAPI'} is left to the client"))
+            return
         brokers = wire.brokers()
     _tell_of_login(target)
     for host, port in brokers:
