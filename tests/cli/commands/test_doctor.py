@@ -99,6 +99,15 @@ def test_certificates(broker: Broker, authority: Authority, tmp_path: Path) -> N
     )
 
 
+def test_the_certificate_of_an_advertised_address(broker: Broker, authority: Authority, tmp_path: Path) -> None:
+    second = broker(topics=WELL, certificate=authority.issue("second", host="kafka-2.example.com")).server
+    host, _, port = second.rpartition(":")
+    first = broker(topics=WELL, certificate=authority.issue("first"), advertised=(host, int(port))).server
+    trusting = {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_CAFILE": str(authority.file)}
+    status, found = doctor(folder=tmp_path, server=first, **trusting)
+    assert (status, f"the certificate of {second} is for another host" in found["TLS"][1]) == (1, True)
+
+
 def test_addresses(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, found = doctor(folder=tmp_path, server="127.0.0.1:1")
     assert "no broker listens there" in found["connection"][1]
