@@ -19,7 +19,7 @@ def look_at_sink(url: str, schemas: Sequence[EventSchema]) -> Iterator[Finding]:
         sink = open_sink(url, schemas)  # touches nothing; raises what its URL or a missing extra is refused with
         yield from look_by_reading(sink) if look is None else look(url, schemas)
     except TelemetryError as error:
-        yield failed("sink", error)
+        yield failed("sink", error, "see that it runs, and can be reached from here" if error.retryable else "")
 
 
 def look_by_reading(sink: Sink) -> Iterator[Finding]:

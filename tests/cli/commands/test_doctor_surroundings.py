@@ -175,5 +175,6 @@ def test_the_consumers_settings_and_their_defaults(tmp_path: Path) -> None:
         f"{PREFIX}CONSUME_DEAD_LETTER_TOPIC={LETTERS} (default)",
         f"{PREFIX}BOOTSTRAP_SERVERS is not set",
         "cannot be reached",
+        "see that it runs, and can be reached from here",
     ):
         assert line in done.stdout

@@ -57,7 +57,8 @@ def _findings(name: str, state: GroupState) -> Iterator[Finding]:
     may_be_seen = state.code not in NOT_PERMITTED
     if may_be_seen:
         is_new = state.state in ("Dead", "")
-        yield ok("group", f"{name} {'is new' if is_new else f'is {state.state}, with {state.members} members'}")
+        members = f"{state.members} member{'' if state.members == 1 else 's'}"
+        yield ok("group", f"{name} {'is new' if is_new else f'is {state.state}, with {members}'}")
     if may_be_seen and state.rights is None:
         yield not_tried(_RIGHT, "this broker does not tell rights")
     elif may_be_seen and "Read" in (state.rights or ()):
