@@ -65,7 +65,7 @@ def tail(
     and left out where --app-version, --instance or --where ask for values.
 
     \b
-    Examples:
+    Example:
       flowise-telemetry tail --bootstrap-servers localhost:9092
       flowise-telemetry tail --since 10m --event prediction_sent --json | jq .properties.version
     """
