@@ -13,11 +13,17 @@ from flowise_telemetry_cli.output.safe import echo
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer.loss import Loss, Outcome, loss_of
 from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_report.files import write_file
+from flowise_telemetry_report.making import make_report
+from flowise_telemetry_report.page import render
 from flowise_telemetry_schemas import catalog
 
 __all__ = ["TITLE", "show_the_pipeline"]
 
 TITLE = "Events are sent, eaten and shown"
+
+REPORT = "report.html"
+"""Name of the report's page, beside the SQLite file."""
 
 _MALFORMED = 7
 
@@ -29,7 +35,7 @@ def show_the_pipeline(narration: Narration, events: int, database: Path) -> bool
         done=f"an invented app sends {events:,} events to a Kafka broker inside this program, and {_MALFORMED} records "
         f"that are no valid events. The consumer reads them all, checks each, and writes the events to {database}.",
         look="the column dead-lettered: what could not be written is set aside on a topic of its own, with the reason. "
-        "Nothing else may be missing.",
+        "Nothing else may be missing. The report at the end.",
     )
     database.parent.mkdir(parents=True, exist_ok=True)
     before = _loss(database)
@@ -48,10 +54,29 @@ def show_the_pipeline(narration: Narration, events: int, database: Path) -> bool
         f" + on the way {outcome.on_the_way:,}\n"
         f"{'':{len(f'numbered {outcome.numbered:,} ')}}+ unexplained {outcome.unexplained:,}"
     )
-    expected = "{:,} events written, {} records dead-lettered, {} missing"
+    page = _show_report(narration, database)
+    expected = "{:,} events written, {} records dead-lettered, {} missing, a report"
     found = expected.format(run.counters.written.total(), sum(run.letters.by_reason.values()), outcome.missing)
-    narration.compare(expected.format(events, _MALFORMED, 0), found)
+    narration.compare(expected.format(events, _MALFORMED, 0), found if page.is_file() else f"{found}: not written")
     return True
+
+
+def _show_report(narration: Narration, database: Path) -> Path:
+    """Write the page of a report beside the SQLite file, and print its first numbers."""
+    made = make_report(f"sqlite:///{database}", now_ms=time.time_ns() // 1_000_000)
+    page = database.with_name(REPORT)
+    write_file(page, render(made))
+    figures = {figure.id: figure for section in made.sections for figure in section.figures}
+    ((events, _installations),) = figures["overview"].rows
+    narration.go_on(
+        f"The report is made of queries to that table. Open {page} in a browser (it loads nothing from the network); "
+        f"it counts {events:,} events. Its five commonest types of node, which no flow's text is part of:"
+    )
+    shown = figures["node_types"]
+    columns = [column.name for column in shown.columns]
+    name, flows = columns.index("node_type"), columns.index("flows")
+    narration.show(table(("type of node", "flows"), [(row[name], row[flows]) for row in shown.rows[:5]]))
+    return page
 
 
 def _loss(database: Path) -> Loss:

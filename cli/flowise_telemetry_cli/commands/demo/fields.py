@@ -17,7 +17,7 @@ __all__ = ["TITLE", "show_what_leaves"]
 
 TITLE = "A field that leaves, and one that cannot"
 
-PROMPT = "You are Jane's payroll assistant. Never mention the merger."
+PROMPT = "Jane's payroll: never mention the merger."
 API_KEY = "sk-example-9f2c41d07be8a6"
 CUSTOM_NODE = "janesPayrollChain"
 PLAIN_NAME = "get_weather"

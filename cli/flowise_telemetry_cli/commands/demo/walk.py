@@ -18,13 +18,13 @@ STEPS = (arrival.TITLE, switched_off.TITLE, outage.TITLE, fields.TITLE)
 
 _NEXT = """
 To try next: each event as it leaves, and why each field is collected; whether
-telemetry is on here, and what decided it; what is missing from the table; all
-that it holds, as files for any other program.
+telemetry is on here, and what decided it; what is missing from the table; the
+report's numbers as text.
 
   {program} preview
   {program} status
   {program} loss --sink sqlite:///{database}
-  {program} export --sink sqlite:///{database} --out {folder}
+  {program} report --sink sqlite:///{database} --format markdown
 """
 
 
@@ -44,5 +44,5 @@ def walk(events: int, database: Path, *, pause: bool) -> int:
     switched_off.show_that_off_is_off(narration)
     outage.show_that_nothing_is_lost(narration)
     fields.show_what_leaves(narration)
-    echo(_NEXT.rstrip("\n").format(program=_program(), database=database, folder=database.with_suffix(".export")))
+    echo(_NEXT.rstrip("\n").format(program=_program(), database=database))
     return DONE if narration.as_expected else FAILED
