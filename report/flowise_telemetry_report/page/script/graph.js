@@ -89,7 +89,8 @@ function graphOption(state, width, height) {
   const visible = new Set(edges.flatMap((edge) => edge.slice(0, 2)));
   if (state.chosen !== null) visible.add(state.chosen);
   const most = Math.max(...state.totals.values(), 1e-9);
-  const heaviest = Math.max(...state.edges.map(state.weightOf), 1e-9);
+  const heaviest = Math.max(...state.edges.map(state.weightOf));
+  const range = heaviest - Math.min(...state.edges.map(state.weightOf)) || 1;
   const dim = (name) => state.chosen !== null && !near.has(name);
   const isSmall = width < 480;
   const margin = isSmall ? 46 : 70;
@@ -142,7 +143,7 @@ function graphOption(state, width, height) {
             target,
             value: weight,
             lineStyle: {
-              width: 0.7 + 5 * ((drawable(weight) ?? 0) / heaviest),
+              width: 5 - (4.2 * (heaviest - (drawable(weight) ?? 0))) / range,
               type: weight === WITHHELD ? "dashed" : "solid",
               color: isNear ? colour("c2") : colour("control"),
               opacity: state.chosen === null ? 0.5 : isNear ? 0.9 : 0.08,
