@@ -7,6 +7,7 @@ from typing import Any
 
 from flowise_telemetry_report.document import Cell, Column, Figure
 from flowise_telemetry_report.page.cells import NUMBERS
+from flowise_telemetry_report.page.periods import unbroken
 
 __all__ = ["DRAWN_BARS", "DRAWN_SERIES", "WITHHELD", "dimensions", "drawing", "measures"]
 
@@ -94,7 +95,7 @@ def _series(figure: Figure, along: list[int], numbers: list[int]) -> dict[str, A
             keys = [" · ".join(_name(row[n]) for n in along) for row in figure.rows]
     all_names = names = _distinct(keys)
     if columns[first].kind == "time":
-        names = sorted(names)
+        all_names = names = unbroken(names)
     elif figure.chart != "line":
         names = names[:DRAWN_BARS]
     if by_name:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from flowise_telemetry_report import Column, Figure
 from flowise_telemetry_report.document import Cell, Chart
 from flowise_telemetry_report.page.drawing import DRAWN_SERIES, drawing
@@ -41,6 +43,27 @@ def test_each_column_of_numbers_is_a_measure() -> None:
 def test_a_second_dimension_makes_series() -> None:
     rows = (("2026-11-01", "a", 1), ("2026-11-01", "b", 2), ("2026-11-02", "a", None))
     assert series(drawn_of("stacked", (DAY, NODE, EVENTS), *rows)) == {"a": [1, "withheld"], "b": [2, None]}
+
+
+@pytest.mark.parametrize(
+    ("names", "along"),
+    [
+        (
+            ("2026-02-28", "2026-03-03", "2026-03-04"),
+            ["2026-02-28", "2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04"],
+        ),
+        (("2026-11-16", "2026-11-02"), ["2026-11-02", "2026-11-09", "2026-11-16"]),
+        (("2026-01-01", "2026-03-01", "2026-02-01"), ["2026-01-01", "2026-02-01", "2026-03-01"]),
+        (("2026-01-01",), ["2026-01-01"]),
+        (("0001-01-01", "0001-01-02", "2026-01-01"), ["0001-01-01", "0001-01-02", "2026-01-01"]),
+        (("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"), ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
+        (("never", "2026-01-01"), ["2026-01-01", "never"]),
+    ],
+)
+def test_a_day_without_rows_has_its_place(names: tuple[str, ...], along: list[str]) -> None:
+    drawn = drawn_of("stacked", (DAY, EVENTS), *((name, 5) for name in names))
+    assert drawn["x"]["names"] == along
+    assert series(drawn)["Events"] == [5 if name in names else None for name in along]
 
 
 def test_installations_are_not_stacked() -> None:

@@ -2,11 +2,18 @@
 
 const PANEL = 170; // pixels of a panel, where each measure of a line chart has its own
 const BAR = 26;
+const UPRIGHT_LABELS = 12; // bars that stand have room for so many numbers
 
 /** Milliseconds of each name, where all of them are times. */
 function times(names) {
   const parsed = names.map((name) => (/^\d{4}-\d{2}-\d{2}/.test(name) ? Date.parse(name) : NaN));
   return parsed.some(Number.isNaN) ? null : parsed;
+}
+
+/** Tell whether times follow each other evenly, as days, weeks and months do; a gap of one would show on a time axis only. */
+function areEven(at) {
+  const steps = at.slice(1).map((time, index) => time - at[index]);
+  return Math.max(...steps) < 1.25 * Math.min(...steps);
 }
 
 /** What an axis says at a time or name: day and month, over years month and year. */
@@ -62,7 +69,8 @@ function cartesianOption(drawn, chosen, width) {
 
 function upright(drawn, shown) {
   const shape = shapeOf(drawn, shown[0]);
-  const at = shape === "line" && drawn.x.kind === "time" ? times(drawn.x.names) : null;
+  const moments = shape === "line" && drawn.x.kind === "time" ? times(drawn.x.names) : null;
+  const at = moments && !areEven(moments) ? moments : null;
   const place = (value, index) => (at ? [at[index], drawable(value)] : drawable(value));
   const last = shown.length - 1;
   const split = shown.length > 1;
@@ -81,14 +89,21 @@ function upright(drawn, shown) {
     grid: shown.map((_, index) => ({
       left: 52,
       right: 14,
-      ...(split ? { top: index * PANEL + 32, height: PANEL - 52 } : { top: 14, bottom: 28 }),
+      ...(split ? { top: index * PANEL + 32, height: PANEL - 52 } : { top: 20, bottom: 28 }),
     })),
     xAxis: shown.map((_, index) =>
       nameAxis({
         type: at ? "time" : "category",
         data: at ? undefined : drawn.x.names,
+        boundaryGap: shape !== "line" || drawn.x.names.length === 1,
         gridIndex: index,
-        axisLabel: { show: index === last, color: colour("quiet"), hideOverlap: true, formatter: day },
+        axisLabel: {
+          show: index === last,
+          color: colour("quiet"),
+          hideOverlap: true,
+          formatter: day,
+          ...(shape === "line" ? { alignMinLabel: "left", alignMaxLabel: "right" } : {}),
+        },
         splitLine: { show: false },
       }),
     ),
@@ -102,11 +117,19 @@ function upright(drawn, shown) {
         yAxisIndex: panel,
         color: seriesColour(panel + index),
         lineStyle: { width: 2 },
+        barMaxWidth: 72,
+        label: {
+          show: shape === "bar" && drawn.x.names.length * one.series.length <= UPRIGHT_LABELS,
+          position: "top",
+          color: colour("text"),
+          formatter: ({ dataIndex }) => told(series.values[dataIndex], one.kind),
+        },
         symbol: ["circle", "rect", "triangle", "diamond"][index % 4],
         symbolSize: 5,
         showSymbol: drawn.x.names.length <= 62,
         itemStyle: shape === "stacked" ? { borderColor: colour("card"), borderWidth: 0.5 } : {},
-        data: series.values.map(place),
+        // A withheld bar has no height, and a label that says so.
+        data: series.values.map((value, n) => (shape === "bar" && value === WITHHELD ? 0 : place(value, n))),
       })),
     ),
   };
@@ -145,7 +168,7 @@ function lying(drawn, measure, width) {
 }
 
 function ofWhole(drawn, measure) {
-  return drawn.chart === "stacked" && measure.kind === "share" ? { max: 1 } : {};
+  return drawn.chart === "stacked" && measure.kind === "share" ? { max: 1, interval: 0.25 } : {};
 }
 
 /** Names of the series with their colours; a press takes one away and brings it back. */

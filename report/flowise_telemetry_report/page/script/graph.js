@@ -89,7 +89,8 @@ function graphOption(state, width, height) {
   const visible = new Set(edges.flatMap((edge) => edge.slice(0, 2)));
   if (state.chosen !== null) visible.add(state.chosen);
   const most = Math.max(...state.totals.values(), 1e-9);
-  const heaviest = Math.max(...state.edges.map(state.weightOf), 1e-9);
+  const heaviest = Math.max(...state.edges.map(state.weightOf));
+  const range = heaviest - Math.min(...state.edges.map(state.weightOf)) || 1;
   const dim = (name) => state.chosen !== null && !near.has(name);
   const isSmall = width < 480;
   const margin = isSmall ? 46 : 70;
@@ -111,6 +112,8 @@ function graphOption(state, width, height) {
         data: state.names.map((name, rank) => {
           const [x, y] = state.places.get(name);
           const isVisible = visible.has(name);
+          const inward = x < 0.2 ? "right" : x > 0.8 ? "left" : "bottom"; // so that no edge of a phone cuts it
+          const side = isSmall ? inward : "bottom";
           const isLabelled = state.chosen === null ? rank < (isSmall ? LABELS / 2 : LABELS) : near.has(name);
           return {
             name,
@@ -125,7 +128,7 @@ function graphOption(state, width, height) {
             },
             label: {
               show: isVisible && isLabelled,
-              position: "bottom",
+              position: side,
               distance: 3,
               color: colour("text"),
               fontSize: isSmall ? 11 : 12,
@@ -142,7 +145,7 @@ function graphOption(state, width, height) {
             target,
             value: weight,
             lineStyle: {
-              width: 0.7 + 5 * ((drawable(weight) ?? 0) / heaviest),
+              width: 5 - (4.2 * (heaviest - (drawable(weight) ?? 0))) / range,
               type: weight === WITHHELD ? "dashed" : "solid",
               color: isNear ? colour("c2") : colour("control"),
               opacity: state.chosen === null ? 0.5 : isNear ? 0.9 : 0.08,
