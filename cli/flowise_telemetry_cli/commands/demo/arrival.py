@@ -87,7 +87,7 @@ def _show_report(narration: Narration, database: Path) -> Path:
     ((events, _installations),) = figures["overview"].rows
     narration.go_on(
         f"The report is made of queries to that table. Open {page} in a browser (it loads nothing from the network); "
-        f"it counts {events:,} events, earlier demos' included. Its five commonest types of node, which no flow's text is part of:"
+        f"it counts {events:,} events, earlier demos' included. The node types of most flows:"
     )
     shown = figures["node_types"]
     columns = [column.name for column in shown.columns]
