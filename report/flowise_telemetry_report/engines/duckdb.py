@@ -92,6 +92,11 @@ class DuckdbRunner:
             yield
         except self._duckdb.Error as error:
             raise self._failure(error) from error
+        except RuntimeError as error:
+            if "interrupt" not in str(error).lower():
+                raise
+            # DuckDB takes SIGINT for itself while a query runs.
+            raise KeyboardInterrupt from error
 
     def _failure(self, error: Exception) -> SinkError:
         text = str(error).partition("\n")[0]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.local_files import file_of
 from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS, Database
 from flowise_telemetry_consumer.sinks.sqlite.views import DIALECT
@@ -15,6 +16,8 @@ from flowise_telemetry_report.engines.dialect import Dialect
 __all__ = ["SqliteEngine", "open_sqlite"]
 
 _CACHE_KIB = 131_072
+_STEPS = 1_000_000
+"""Of SQLite's virtual machine, some milliseconds."""
 
 _WITHHELD = """
 SELECT s.stream_id AS stream_id, s.instance_id AS instance_id, json_extract(w.value, '$.field') AS field,
@@ -44,6 +47,8 @@ class SqliteEngine:
             self._db: sqlite3.Connection = self._opened.enter_context(self._database.reading())
             self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._db.execute("SELECT 1 FROM sqlite_master").fetchone()
+            # Python looks at signals when it runs, which is between queries else.
+            self._db.set_progress_handler(lambda: None, _STEPS)
 
     @property
     def url(self) -> str:
@@ -56,24 +61,34 @@ class SqliteEngine:
 
     def columns(self, name: str) -> Sequence[str]:
         """Return the columns of a table or view."""
-        with self._database.translate_errors():
+        with self._translated_errors():
             return [column for (column,) in self._db.execute("SELECT name FROM pragma_table_info(?)", (name,))]
 
     def keep(self, name: str, query: str) -> bool:
         """Keep the rows in a temporary table."""
-        with self._database.translate_errors():
+        with self._translated_errors():
             self._db.execute(f"CREATE TEMP TABLE {name} AS {query}")
         return True
 
     def show(self, name: str, query: str) -> None:
         """Put a temporary view in front of the sink's."""
-        with self._database.translate_errors():
+        with self._translated_errors():
             self._db.execute(f"CREATE TEMP VIEW {name} AS {query}")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
-        with self._database.translate_errors():
+        with self._translated_errors():
             return self._db.execute(query).fetchall()
+
+    @contextlib.contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            with self._database.translate_errors():
+                yield
+        except SinkError as error:
+            if getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise KeyboardInterrupt from error
+            raise
 
     def close(self) -> None:
         """Close the file."""
