@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -117,26 +116,3 @@ def test_postgres_is_asked_by_a_login_that_may_only_read(new_postgres_url: str) 
 def _as(url: str, role: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"{role}:secret@{parts.netloc.rpartition('@')[2]}"))
-
-
-ENDLESS = {
-    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
-    "duckdb": "SELECT sum(a.range + b.range) FROM range(10000000) AS a, range(10000000) AS b",
-}
-
-
-def test_a_query_ends_when_it_is_interrupted(file_url: str) -> None:
-    with closing(open_sink(file_url)) as sink:
-        sink.prepare(catalog())
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with closing(open_engine(file_url)) as engine, pytest.raises(KeyboardInterrupt):  # noqa: PT012 - at any moment
-            signal.setitimer(signal.ITIMER_REAL, 0.3)
-            engine.rows(ENDLESS[file_url.partition(":")[0]])
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
