@@ -137,4 +137,6 @@ def _end(course: Course, side: str, *, as_json: bool) -> None:
         checks = [asdict(each) for each in course.found]
         echo(json.dumps({"side": side, "well": not counts["failed"], **counts, "checks": checks}))
     else:
-        echo(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items() if count))
+        wrong = ", ".join(dict.fromkeys(each.name for each in course.found if each.state == "failed"))
+        others = (f"{name.replace('_', ' ')} {count}" for name, count in counts.items() if count and name != "failed")
+        echo(f"{f'failed: {wrong}; ' if wrong else ''}{', '.join(others)}")
