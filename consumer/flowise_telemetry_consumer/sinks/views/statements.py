@@ -12,8 +12,6 @@ from flowise_telemetry_schemas.node_types import node_vendors
 
 __all__ = ["VIEWS", "View", "queries"]
 
-_ENVELOPE = ("event_id", "occurred_at", "instance_id")
-
 
 @dataclass(frozen=True, slots=True)
 class View:
