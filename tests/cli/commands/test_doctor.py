@@ -140,6 +140,8 @@ def test_addresses(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("app", {EVENTS: SmallTopic(rights=())}, "topic: right", f"grant Write on topic {EVENTS}"),
         ("consume", {EVENTS: SmallTopic(rights=("Write",))}, "topic: right", f"grant Read on topic {EVENTS}"),
         ("consume", {LETTERS: SmallTopic(rights=("Read",))}, "dead letters: right", f"grant Write on topic {LETTERS}"),
+        ("replay", {EVENTS: SmallTopic(rights=("Write",))}, "topic: right", f"grant Read on topic {EVENTS}"),
+        ("redrive", {LETTERS: SmallTopic(rights=("Write",))}, "dead letters: right", f"grant Read on topic {LETTERS}"),
         ("consume", {LETTERS: None}, "dead letters", "create it with flowise-telemetry topics create"),
         ("app", {EVENTS: None}, "topic", "create it with flowise-telemetry topics create"),
         ("app", {EVENTS: SmallTopic(leaderless=2)}, "topic", "2 of them without a leader"),

@@ -178,3 +178,16 @@ def test_the_consumers_settings_and_their_defaults(tmp_path: Path) -> None:
         "see that it runs, and can be reached from here",
     ):
         assert line in done.stdout
+
+
+@pytest.mark.parametrize("side", ["app", "consume"])
+def test_what_belongs_to_other_commands_is_not_shown(side: str, tmp_path: Path) -> None:
+    others = {
+        f"{PREFIX}GATEWAY_KEYS": f"label:{PASSWORD}",
+        f"{PREFIX}REPLAY_SINK": f"postgresql://me:{PASSWORD}@db/telemetry",
+        f"{PREFIX}PROJECT_KEYS": PASSWORD,
+        f"{PREFIX}CONSUME_SINK": f"clickhouse://me:{PASSWORD}@127.0.0.1:1/telemetry",
+    }
+    done = run_command("doctor", side, "--bootstrap-servers", "127.0.0.1:1", folder=tmp_path, env=others)
+    assert PASSWORD not in done.stdout + done.stderr
+    assert f"did you mean {PREFIX}PROJECT_KEY?" in done.stdout

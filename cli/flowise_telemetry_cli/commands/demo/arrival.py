@@ -17,6 +17,7 @@ from flowise_telemetry_report.files import write_file
 from flowise_telemetry_report.making import make_report
 from flowise_telemetry_report.page import render
 from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport import EmbeddedBroker
 
 __all__ = ["TITLE", "show_the_pipeline"]
 
@@ -30,6 +31,11 @@ _MALFORMED = 7
 
 def show_the_pipeline(narration: Narration, events: int, database: Path) -> bool:
     """Run the pipeline into the SQLite file; return False if it was not run to its end."""
+    with EmbeddedBroker() as broker:
+        return _show(narration, broker, events, database)
+
+
+def _show(narration: Narration, broker: EmbeddedBroker, events: int, database: Path) -> bool:
     narration.begin(
         TITLE,
         done=f"an invented app sends {events:,} events to a Kafka broker inside this program, and {_MALFORMED} records "
@@ -39,7 +45,7 @@ def show_the_pipeline(narration: Narration, events: int, database: Path) -> bool
     )
     database.parent.mkdir(parents=True, exist_ok=True)
     before = _loss(database)
-    run = run_pipeline(events, database)
+    run = run_pipeline(broker, events, database)
     _show_counts(narration, run)
     if not run.done:
         return False

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from flowise_telemetry_cli.commands.demo.app_process import AppProcess
 from flowise_telemetry_cli.commands.demo.narration import Narration
+from flowise_telemetry_cli.commands.demo.pipeline import settings_for
 from flowise_telemetry_cli.options import CLOSE_SECONDS
 from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_consumer import replay
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_schemas import catalog
-from flowise_telemetry_transport import EmbeddedBroker, KafkaSettings, open_reader
+from flowise_telemetry_transport import EmbeddedBroker, open_reader
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 __all__ = ["TITLE", "show_that_nothing_is_lost"]
@@ -82,7 +83,7 @@ def _app(folder: Path, broker: EmbeddedBroker) -> AppProcess:
 
 def _read(broker: EmbeddedBroker, folder: Path) -> None:
     """Write everything that this broker has into the table."""
-    reader = open_reader(KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client="librdkafka"))
+    reader = open_reader(settings_for(broker))
     try:
         with closing(open_sink(f"sqlite:///{folder}/events.db")) as sink:
             replay(reader, sink, catalog(), EVENTS_TOPIC, restart=True)

@@ -1,4 +1,4 @@
-"""The pipeline of the first step: embedded broker, the app on a thread, and the consumer."""
+"""The pipeline of the first step: the app on a thread, and the consumer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import EmbeddedBroker, KafkaSettings, open_reader, open_writer
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
-__all__ = ["PipelineRun", "run_pipeline"]
+__all__ = ["PipelineRun", "run_pipeline", "settings_for"]
 
 FLUSH_EVERY_EVENTS = 1_000
 WAIT_SECONDS = 60.0
@@ -51,16 +51,19 @@ class PipelineRun:
     done: bool
 
 
-def run_pipeline(events: int, database: Path) -> PipelineRun:
+def settings_for(broker: EmbeddedBroker) -> KafkaSettings:
+    """Return the settings of a client: kafka-python, as the other waits in vain for the id of the broker's topics."""
+    return KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client="kafka-python")
+
+
+def run_pipeline(broker: EmbeddedBroker, events: int, database: Path) -> PipelineRun:
     """Send that many events, and some malformed records, and consume them into the SQLite file."""
     begun = time.monotonic()
-    with ExitStack() as opened:
-        broker = opened.enter_context(EmbeddedBroker())
-        for topic in (EVENTS_TOPIC, dead_letter_topic_of(EVENTS_TOPIC)):
-            broker.ensure_topic(topic)
-        echo(f"embedded Kafka broker at {broker.bootstrap_servers[0]}", err=True)
-        settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client="librdkafka")
-        stop = opened.enter_context(stopped_by_signals())
+    for topic in (EVENTS_TOPIC, dead_letter_topic_of(EVENTS_TOPIC)):
+        broker.ensure_topic(topic)
+    echo(f"embedded Kafka broker at {broker.bootstrap_servers[0]}", err=True)
+    settings = settings_for(broker)
+    with stopped_by_signals() as stop:
         app = _App(settings, events, stop)
         counters = _consume(settings, database, app, stop)
         letters = _dead_letters(settings)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from flowise_telemetry_cli.commands.demo.app_process import AppProcess, Seen
 from flowise_telemetry_cli.commands.demo.narration import Narration
+from flowise_telemetry_cli.commands.demo.pipeline import settings_for
 from flowise_telemetry_cli.options import CLOSE_SECONDS
 from flowise_telemetry_cli.output.table import table
-from flowise_telemetry_transport import EmbeddedBroker, KafkaSettings, open_reader
+from flowise_telemetry_transport import EmbeddedBroker, open_reader
 
 __all__ = ["TITLE", "show_that_off_is_off"]
 
@@ -84,7 +85,7 @@ def _run(broker: EmbeddedBroker, topic: str, settings: dict[str, str]) -> _Run:
 
 
 def _records(broker: EmbeddedBroker, topic: str) -> int:
-    reader = open_reader(KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client="librdkafka"))
+    reader = open_reader(settings_for(broker))
     try:
         return sum(reader.end_offsets(reader.partitions_of(topic)).values())
     finally:

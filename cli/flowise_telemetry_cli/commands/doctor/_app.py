@@ -77,7 +77,7 @@ def _look_at_way(course: Course, settings: ProducerSettings, invocation: Invocat
             course.take("gateway", SECONDS, lambda seconds: look_at_gateway(gateway, seconds=seconds))
         else:
             kafka = KafkaSettings.from_env(settings.connection)
-            look_at_cluster(course, kafka, Needs(settings.topic, "Write"), invocation)
+            look_at_cluster(course, kafka, Needs(settings.topic, ("Write",)), invocation)
     except ConfigurationError as error:
         course.add([failed("settings", error)])
         course.skip("the settings cannot be used", "connection")

@@ -1,4 +1,4 @@
-"""From the side of ``consume``: its connection, group and dead letters, and its sink."""
+"""From the side of those who read: their connection, group and dead letters, and their sink."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ from flowise_telemetry_transport.masking import MASK
 
 __all__ = ["look_at_service"]
 
-
 _SINK = PREFIX + "CONSUME_SINK"
 
 
 def look_at_service(
-    course: Course, invocation: Invocation, *, needs: Needs, sink: str, option_of: Callable[[str], str | None]
+    course: Course,
+    invocation: Invocation,
+    *,
+    needs: Needs,
+    topic: str,
+    sink: str,
+    option_of: Callable[[str], str | None],
 ) -> None:
-    """Look as a consumer that is started here, into this sink."""
+    """Look as a command with these needs that is started here, into this sink."""
     environ = {**os.environ, **invocation.connection}
     places = {"TOPIC": needs.topic, "CONSUME_GROUP": needs.group, "CONSUME_DEAD_LETTER_TOPIC": needs.dead_letter_topic}
     settings = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
@@ -36,7 +41,7 @@ def look_at_service(
         return option_of(name) or ("environment" if name in environ else "default")
 
     settings[_SINK] = _shown(sink)
-    course.add(look_at_settings(settings, origin_of))
+    course.add(look_at_settings(settings, origin_of, groups=("CONSUME_",)))
     try:
         kafka = kafka_settings(invocation)
     except TelemetryError as error:
@@ -44,7 +49,7 @@ def look_at_service(
         course.skip("the settings cannot be used", "connection", "topic")
     else:
         look_at_cluster(course, kafka, needs, invocation)
-    look_at_named_registry(course, environ, needs.topic, invocation.catalog)
+    look_at_named_registry(course, environ, topic, invocation.catalog)
     course.take("sink", SECONDS, lambda _: look_at_sink(sink, list(invocation.catalog)))
 
 

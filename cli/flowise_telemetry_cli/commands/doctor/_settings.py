@@ -23,25 +23,28 @@ _VARIABLES = frozenset(
     - {environment.PREFIX}
     | {TRACEBACK_VARIABLE}
 )
+_GROUPS = ("KAFKA_", "SCHEMA_REGISTRY_")
 _REGISTRY_SECONDS = 10.0
 
 
-def look_at_settings(settings: Mapping[str, str], origin_of: Callable[[str], str]) -> Iterator[Finding]:
-    """Yield each variable of the connection that is set, without what is secret, and where it came from."""
+def look_at_settings(
+    settings: Mapping[str, str], origin_of: Callable[[str], str], *, groups: tuple[str, ...] = ()
+) -> Iterator[Finding]:
+    """Yield each variable that is set, without what is secret, and where it came from.
+
+    Those of other commands, which may hold a password anywhere, are left out but for ``groups``.
+    """
+    shown = tuple(PREFIX + group for group in (*_GROUPS, *groups))
+    others = tuple(f"{PREFIX}{each.upper()}_" for each in _commands())
     for name in sorted(settings):
         if not settings[name].strip():
             continue
-        if _is_known(name):
+        if name in _VARIABLES or name.startswith(shown):
             yield ok("setting", f"{name}={_shown(name, settings[name])} ({origin_of(name)})")
-        else:
+        elif not name.startswith(others):
             meant = get_close_matches(name, _VARIABLES, n=1)
             mend = f"did you mean {meant[0]}?" if meant else "remove it"
             yield warning("setting", f"{name} ({origin_of(name)}) has no effect: nothing reads it", mend)
-
-
-def _is_known(name: str) -> bool:
-    groups = ("KAFKA_", "SCHEMA_REGISTRY_", *(f"{each.upper()}_" for each in _commands()))
-    return name in _VARIABLES or name.removeprefix(PREFIX).startswith(groups)
 
 
 def _commands() -> list[str]:
