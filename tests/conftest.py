@@ -6,7 +6,7 @@ Under pytest-xdist all workers share one of each, as far as it can be reached fr
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -18,6 +18,9 @@ from tests.services.postgres import PostgresService, postgres_at, start_postgres
 from tests.services.sharing import share
 from tests.services.usage import Usage
 from tests.thoroughness import load_hypothesis_profile
+
+if TYPE_CHECKING:
+    from tests.consumer.sinks.clickhouse_engine import Engine
 
 load_hypothesis_profile()
 
@@ -115,6 +118,16 @@ def postgres_url(postgres: PostgresService) -> str:
 def new_postgres_url(postgres: PostgresService) -> str:
     """A database of this test's own."""
     return postgres.new_database()
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """ClickHouse in this process, which has one folder at a time."""
+    from tests.consumer.sinks.clickhouse_engine import Engine  # which imports polars
+
+    running = Engine(tmp_path_factory.mktemp("clickhouse") / "engine")
+    yield running
+    running.end()
 
 
 @pytest.fixture(autouse=True)

@@ -59,6 +59,15 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
         "replay": frozenset({"reading", "decoding", "sinks", "archives", "export"}),
         "service": frozenset({"reading", "decoding", "monitoring", "sinks", "dead_letters"}),
     },
+    "report": {
+        "questions": frozenset(),
+        "engines": frozenset(),
+        "files": frozenset(),
+        "page": frozenset(),
+        "asking": frozenset({"questions", "engines"}),
+        "public": frozenset({"questions", "asking"}),
+        "making.py": frozenset({"questions", "engines", "asking", "public"}),
+    },
     "gateway": {
         "intake": frozenset(),
         "serving": frozenset({"intake"}),
@@ -66,10 +75,10 @@ FOLDERS: dict[str, dict[str, frozenset[str]]] = {
     "transport": {
         "kafka_python": frozenset(),
         "librdkafka": frozenset({"diagnosis"}),
-        "gateway": frozenset(),
+        "gateway": frozenset({"diagnosis"}),
         "memory": frozenset(),
         "diagnosis": frozenset(),
-        "schema_registry": frozenset(),
+        "schema_registry": frozenset({"diagnosis"}),
         "clients.py": frozenset({"kafka_python", "librdkafka", "diagnosis"}),
         "embedded.py": frozenset({"librdkafka"}),
         "installed.py": frozenset({"kafka_python", "diagnosis"}),
@@ -82,8 +91,8 @@ ADAPTERS: dict[str, str] = {
     "kafka": "transport/flowise_telemetry_transport/kafka_python",
     "confluent_kafka": "transport/flowise_telemetry_transport/librdkafka",
     "confluent_kafka.schema_registry": "transport/flowise_telemetry_transport/schema_registry",
-    "psycopg": "consumer/flowise_telemetry_consumer/sinks",
-    "duckdb": "consumer/flowise_telemetry_consumer/sinks/duckdb",
+    "psycopg": "consumer/flowise_telemetry_consumer/sinks report/flowise_telemetry_report/engines",
+    "duckdb": "consumer/flowise_telemetry_consumer/sinks/duckdb report/flowise_telemetry_report/engines",
     "clickhouse_connect": "consumer/flowise_telemetry_consumer/sinks/clickhouse",
     "deltalake": "consumer/flowise_telemetry_consumer/sinks/delta",
     "obstore": "consumer/flowise_telemetry_consumer/sinks/delta",
@@ -230,6 +239,18 @@ def test_folders_of_a_room_import_only_through_their_doors() -> None:
                 continue
             if there[0] not in doors.get(folder, frozenset()):
                 wrong.append(f"{file}:{line} imports {module}")
+    assert not wrong
+
+
+def test_the_report_knows_of_the_consumer_its_sinks_alone() -> None:
+    known = frozenset(module_of(file) for file in sources())
+    wrong = [
+        f"{file}:{line} imports {module}"
+        for file, tree in sources().items()
+        if file.parts[0] == "report"
+        for line, module in modules_imported(tree, file, known)
+        if top(module) == PACKAGES["consumer"] and module.split(".")[1:2] not in (["sinks"], ["errors"])
+    ]
     assert not wrong
 
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import click
+from click.shell_completion import CompletionItem
 
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_schemas import MissingExtraError
@@ -68,15 +69,22 @@ class CommandFolder(CommandGroup):
         command: click.Command = getattr(module, f"{cmd_name}_", None) or getattr(module, cmd_name)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands without importing any, and options as click does."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=self._short_help(name)) for name in names]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands with the first sentence of each, read from its source."""
         names = self.list_commands(ctx)
         limit = formatter.width - 6 - max(map(len, names))
-        rows = [
-            (name, click.Command(name, help=_docstring(self.package, name)).get_short_help_str(limit)) for name in names
-        ]
+        rows = [(name, self._short_help(name, limit)) for name in names]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def _short_help(self, name: str, limit: int = 45) -> str:
+        return click.Command(name, help=_docstring(self.package, name)).get_short_help_str(limit)
 
 
 def _without_extra(package: str, name: str, error: MissingExtraError) -> click.Command:

@@ -11,9 +11,11 @@ __all__ = ["api_page"]
 
 _PACKAGES = (
     "flowise_telemetry",
+    "flowise_telemetry.testing",
     "flowise_telemetry_schemas",
     "flowise_telemetry_transport",
     "flowise_telemetry_consumer",
+    "flowise_telemetry_consumer.sinks",
     "flowise_telemetry_gateway",
     "flowise_telemetry_report",
 )

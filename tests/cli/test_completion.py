@@ -6,11 +6,15 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
+import click
 import pytest
 from click.shell_completion import ShellComplete, get_completion_class
 
+from flowise_telemetry_cli import command_group
 from flowise_telemetry_cli.errors import PROGRAM
 from flowise_telemetry_cli.main import cli
 from tests.cli.program import environment
@@ -46,6 +50,20 @@ ask flowise-telemetry status --conn
         shell, env=environment(tmp_path, PATH=path), capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.splitlines() == ["status", "--connect"]
+
+
+def test_commands_are_completed_without_importing_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported: list[str] = []
+
+    def noted(name: str) -> ModuleType:
+        imported.append(name)
+        return import_module(name)
+
+    monkeypatch.setattr(command_group, "import_module", noted)
+    items = shell_of("bash").get_completions([], "")
+    assert [item.value for item in items] == cli.list_commands(click.Context(cli))
+    assert all(item.help for item in items)
+    assert set(imported) == {"flowise_telemetry_cli.commands"}
 
 
 @pytest.mark.parametrize(("shell", "says"), [("zsh", "#compdef flowise-telemetry"), ("fish", "complete --no-files")])

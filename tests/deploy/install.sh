@@ -9,7 +9,12 @@ if [ ! -x "$folder/bin/kustomize" ]; then
 fi
 if [ ! -x "$folder/bin/prometheus" ]; then
   found=$(command -v prometheus) || {
-    (cd "$folder" && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg -x prometheus_*.deb prometheus && rm prometheus_*.deb)
+    cd "$folder"
+    # As root, where the list of packages may be missing; without the user that apt would fetch as.
+    download() { apt-get -qq -o APT::Sandbox::User=root download prometheus; }
+    download || { apt-get -qq update && download; }
+    dpkg -x prometheus_*.deb prometheus
+    rm prometheus_*.deb
     found=$folder/prometheus/usr/bin/prometheus
   }
   ln -sf "$found" "$folder/bin/prometheus"

@@ -14,6 +14,13 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("docs/operations.md", "-- The first id of a moment."): "tests/consumer/sinks/test_postgres_partitions.py",
     ("docs/operations.md", "ALTER TABLE tool_created DETACH"): "tests/consumer/sinks/test_postgres_partitions.py",
     ("docs/producer/other-languages.md", "import { gzipSync }"): "tests/transport/gateway/test_other_languages.py",
+    ("docs/questions.md", "SELECT"): "tests/consumer/sinks/test_questions.py",
+    ("docs/questions.md", "WITH active AS"): "tests/consumer/sinks/test_questions.py",
+    (
+        "docs/questions.md",
+        "from flowise_telemetry_consumer.sinks.duckdb.lake",
+    ): "tests/consumer/sinks/test_questions.py",
+    ("docs/sinks.md", "from flowise_telemetry_consumer.sinks.duckdb.lake"): "tests/consumer/sinks/test_questions.py",
     ("docs/sinks.md", "SELECT (occurred_at AT TIME ZONE"): "tests/consumer/sinks/test_comments.py",
     ("docs/sinks.md", "-- The role that creates"): "tests/consumer/sinks/test_postgres.py",
     ("docs/sinks.md", "-- The everyday consumers"): "tests/consumer/sinks/test_postgres.py",
@@ -40,9 +47,11 @@ NOT_RUN: dict[tuple[str, str], str] = {
 
 PROGRAMS: dict[str, str] = {
     "acl": "a shell function of the same block",
+    "clickhouse": "of the reader's machine; tests/consumer/sinks/test_questions.py asks the engine",
     "cp": "of the shell",
     "curl": "asks what deploy/smoke-test.sh and tests/consumer/monitoring ask",
     "docker": "deploy/smoke-test.sh runs compose",
+    "duckdb": "of the reader's machine; tests/consumer/sinks/test_questions.py asks the engine",
     "echo": "of the shell",
     "eval": "of the shell; tests/cli/test_completion.py has each shell read what it evaluates",
     "jq": "of the reader's machine",
@@ -50,6 +59,7 @@ PROGRAMS: dict[str, str] = {
     "kubectl": "needs a cluster; tests/deploy holds what it is given to Kubernetes' schemas",
     "mkdir": "of the shell",
     "printf": "of the shell",
+    "psql": "of the reader's machine; tests/consumer/sinks/test_questions.py asks the engine",
     "pytest": "the contract suite, on the reader's own sink",
     "python": "runs a file of the page, whose block is tried by itself",
     "python3": "makes a virtual environment",

@@ -10,7 +10,7 @@ __all__ = ["VERSIONS", "SmallTopic", "SmallTopics"]
 
 _BITS = {"Read": 3, "Write": 4, "Describe": 8, "DescribeConfigs": 10}
 _GROUPS = "__consumer_offsets"
-VERSIONS = ((3, 0, 8), (10, 0, 1), (15, 0, 3), (32, 0, 1))
+VERSIONS = ((2, 0, 1), (3, 0, 8), (10, 0, 1), (15, 0, 3), (32, 0, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,21 @@ class SmallTopic:
 
 @dataclass(frozen=True, slots=True)
 class SmallTopics:
-    """All topics by name, and the rights on every group; ``has_groups`` is False for a cluster that never had one."""
+    """All topics by name, and the rights on every group; ``has_groups`` is False for a cluster that never had one.
+
+    ``has_later``: records are of later than whatever is asked for.
+    """
 
     topics: Mapping[str, SmallTopic] = field(default_factory=dict)
     group_rights: tuple[str, ...] = ("Read", "Describe")
     has_groups: bool = True
+    has_later: bool = False
 
     def answer(self, key: int, body: bytes, host: str, port: int) -> bytes:
         """Return the answer to a request of the highest version in ``VERSIONS``, of Metadata since 1."""
         match key:
+            case 2:
+                return self._offsets(body)
             case 3:
                 return self._metadata(body, host, port)
             case 10:
@@ -71,6 +77,13 @@ class SmallTopics:
         bits = _bits(shown.rights) if code == 0 else -(2**31)
         found = struct.pack(">h", code) + _string(name) + struct.pack(">bi", 0, shown.partitions) + parts
         return head + struct.pack(">i", 1) + found + struct.pack(">ii", bits, 0)
+
+    def _offsets(self, body: bytes) -> bytes:
+        name = _text(body[8:])
+        count = self.topics[name].partitions
+        offset = 7 if self.has_later else -1
+        parts = b"".join(struct.pack(">ihqq", number, 0, -1, offset) for number in range(count))
+        return struct.pack(">i", 1) + _string(name) + struct.pack(">i", count) + parts
 
     def _group(self, body: bytes) -> bytes:
         name = _text(body[4:])

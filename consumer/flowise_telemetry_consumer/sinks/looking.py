@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from flowise_telemetry_consumer.sinks.port import Readable
+from flowise_telemetry_consumer.sinks.port import KeepsProgress, Readable
 from flowise_telemetry_consumer.sinks.registry import open_sink, sink_kind
 from flowise_telemetry_schemas import EventSchema, TelemetryError
 from flowise_telemetry_transport.diagnosis.finding import Finding, failed, not_tried, ok
@@ -21,7 +21,9 @@ def look_at_sink(url: str, schemas: Sequence[EventSchema]) -> Iterator[Finding]:
             yield from look(url, schemas)
             return
         try:
-            if isinstance(sink, Readable):
+            if isinstance(sink, KeepsProgress):
+                yield ok("sink", f"{sink.url} can be read, and knows {len(sink.progress())} sources")
+            elif isinstance(sink, Readable):
                 yield ok("sink", f"{sink.url} can be read, and has {sum(sink.counts().values()):,} events")
         finally:
             sink.close()

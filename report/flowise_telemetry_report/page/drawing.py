@@ -7,6 +7,7 @@ from typing import Any
 
 from flowise_telemetry_report.document import Cell, Column, Figure
 from flowise_telemetry_report.page.cells import NUMBERS
+from flowise_telemetry_report.page.periods import unbroken
 
 __all__ = ["DRAWN_BARS", "DRAWN_SERIES", "WITHHELD", "dimensions", "drawing", "measures"]
 
@@ -15,6 +16,9 @@ DRAWN_BARS = 30
 
 DRAWN_SERIES = 8
 """Most series of a chart, as many as there are colours that can be told apart."""
+
+OVERLAPPING = frozenset({"installations"})
+"""Names of counts that must not be added up: an installation is counted in each series that it belongs to."""
 
 WITHHELD = "withheld"
 """Stands for a suppressed value. A combination that no row names is None."""
@@ -38,6 +42,12 @@ def measures(figure: Figure) -> list[int]:
     return [n for n, column in enumerate(figure.columns) if column.kind in NUMBERS and n not in along]
 
 
+def _worth_drawing(figure: Figure) -> list[int]:
+    """Return the measures without those that are the same in all rows, such as the whole of which others are parts."""
+    varied = [n for n in measures(figure) if len({row[n] for row in figure.rows}) > 1]
+    return varied or measures(figure)[:1]
+
+
 def drawing(figure: Figure) -> dict[str, Any] | None:
     """Return what the chart of a figure draws, as JSON values; None where there is nothing but a table to show."""
     if not figure.rows or not measures(figure):
@@ -48,7 +58,7 @@ def drawing(figure: Figure) -> dict[str, Any] | None:
         case "heatmap":
             return _heatmap(figure)
         case "line" | "bar" | "stacked":
-            return _series(figure, dimensions(figure), measures(figure))
+            return _series(figure, dimensions(figure), _worth_drawing(figure))
         case _:
             return None
 
@@ -66,53 +76,66 @@ def _distinct(values: Iterable[str]) -> list[str]:
 
 
 def _measure(column: Column, **more: Any) -> dict[str, Any]:
-    return {"label": column.label, "kind": column.kind, **more}
+    return {"label": column.label, "kind": column.kind, "stacks": column.name not in OVERLAPPING, **more}
 
 
 def _axis(column: Column, names: Sequence[str]) -> dict[str, Any]:
-    return {"label": column.label, "kind": column.kind, "names": names}
+    return {"label": column.label, "kind": column.kind, "unit": column.name, "names": names}
 
 
 def _series(figure: Figure, along: list[int], numbers: list[int]) -> dict[str, Any]:
     """Series of one value a name. The second dimension, or else each column of numbers, is a series."""
     columns, first = figure.columns, along[0]
-    names = _distinct(_name(row[first]) for row in figure.rows)
+    keys = [_name(row[first]) for row in figure.rows]
+    by_name = len(along) > 1
+    if figure.chart == "bar" and by_name and not _is_grid(figure, first, along[1]):
+        # Groups would have holes. Where the first name says it all, the second only describes it.
+        by_name = False
+        if len(set(keys)) < len(keys):
+            keys = [" · ".join(_name(row[n]) for n in along) for row in figure.rows]
+    all_names = names = _distinct(keys)
     if columns[first].kind == "time":
-        names.sort()
+        all_names = names = unbroken(names)
     elif figure.chart != "line":
         names = names[:DRAWN_BARS]
-    if len(along) > 1:
+    if by_name:
         drawn = [_measure(columns[n], **_by_name(figure, names, (first, along[1], n))) for n in numbers]
     elif figure.chart == "stacked":
         same = [n for n in numbers if columns[n].kind == columns[numbers[0]].kind]
-        series = [{"name": columns[n].label, "values": _column(figure, names, first, n)} for n in same]
-        drawn = [{"label": "", "kind": columns[numbers[0]].kind, "series": series, "left_out": 0}]
+        series = [{"name": columns[n].label, "values": _column(figure, names, keys, n)} for n in same]
+        drawn = [{"label": "", "kind": columns[numbers[0]].kind, "stacks": True, "series": series, "left_out": 0}]
     else:
         drawn = [
-            _measure(
-                columns[n], series=[{"name": columns[n].label, "values": _column(figure, names, first, n)}], left_out=0
-            )
+            _measure(columns[n], series=[{"name": columns[n].label, "values": _column(figure, names, keys, n)}])
             for n in numbers
         ]
     panels = figure.chart == "line" and len(along) == 1 and len(drawn) > 1
-    return {"chart": figure.chart, "x": _axis(columns[first], names), "measures": drawn, "panels": panels}
+    x = {**_axis(columns[first], names), "left_out": len(all_names) - len(names)}
+    return {"chart": figure.chart, "x": x, "measures": drawn, "panels": panels}
 
 
-def _column(figure: Figure, names: list[str], first: int, number: int) -> list[Value]:
-    values = {_name(row[first]): _value(row[number]) for row in figure.rows}
+def _is_grid(figure: Figure, first: int, second: int) -> bool:
+    """Tell if each first name comes with each second one, of which there are few."""
+    pairs = {(row[first], row[second]) for row in figure.rows}
+    seconds = {pair[1] for pair in pairs}
+    return len(pairs) == len({pair[0] for pair in pairs}) * len(seconds) and len(seconds) <= DRAWN_SERIES
+
+
+def _column(figure: Figure, names: list[str], keys: list[str], number: int) -> list[Value]:
+    values = {key: _value(row[number]) for key, row in zip(keys, figure.rows, strict=True)}
     return [values.get(name) for name in names]
 
 
 def _by_name(figure: Figure, names: list[str], positions: tuple[int, int, int]) -> dict[str, Any]:
-    """Split the rows by their second name, the largest series first and no more than can be told apart."""
+    """Split the rows by their second name, the largest series and no more than can be told apart."""
     first, second, number = positions
     values = {(_name(row[second]), _name(row[first])): _value(row[number]) for row in figure.rows}
     series = [
         {"name": name, "values": [values.get((name, x)) for x in names]}
         for name in _distinct(_name(row[second]) for row in figure.rows)
     ]
-    largest = sorted(series, key=lambda one: -_sum(one["values"]))[:DRAWN_SERIES]
-    return {"series": [one for one in series if one in largest], "left_out": len(series) - len(largest)}
+    largest = {one["name"] for one in sorted(series, key=lambda one: -_sum(one["values"]))[:DRAWN_SERIES]}
+    return {"series": [one for one in series if one["name"] in largest], "left_out": len(series) - len(largest)}
 
 
 def _sum(values: Iterable[Any]) -> float:
@@ -129,7 +152,7 @@ def _heatmap(figure: Figure) -> dict[str, Any]:
             figure.columns[n],
             cells=[[*place, _value(row[n])] for place, row in zip(places, figure.rows, strict=True)],
         )
-        for n in measures(figure)
+        for n in _worth_drawing(figure)
     ]
     axes = {"x": _axis(figure.columns[1], across), "y": _axis(figure.columns[0], down)}
     return {"chart": "heatmap", **axes, "measures": cells}

@@ -74,7 +74,7 @@ def _shown(figure: Figure, k: int | None) -> ShownFigure:
         _tiles(figure, rows) if figure.chart == "number" else [],
         drawn,
         summary(drawn, k) if drawn else "",
-        _left_out(figure, drawn) if drawn else [],
+        _left_out(drawn) if drawn else [],
     )
 
 
@@ -88,11 +88,10 @@ def _tiles(figure: Figure, rows: list[list[ShownCell]]) -> list[tuple[str, Shown
     return tiles
 
 
-def _left_out(figure: Figure, drawn: dict[str, Any]) -> list[str]:
+def _left_out(drawn: dict[str, Any]) -> list[str]:
     told = []
-    names = {row[0] for row in figure.rows}
-    if "x" in drawn and "y" not in drawn and len(drawn["x"]["names"]) < len(names):
-        told.append(f"The chart shows the first {DRAWN_BARS:,} of {len(names):,}; the table has all of them.")
+    if names := drawn.get("x", {}).get("left_out", 0):
+        told.append(f"The chart shows the first {DRAWN_BARS:,} of {DRAWN_BARS + names:,}; the table has all of them.")
     if left_out := max((measure.get("left_out", 0) for measure in drawn["measures"]), default=0):
         told.append(f"The chart leaves out the {left_out:,} smallest series; the table has all of them.")
     return told

@@ -42,6 +42,8 @@ def _withheld(drawn: dict[str, Any]) -> bool:
 def _series(drawn: dict[str, Any]) -> str:
     names = drawn["x"]["names"]
     called = {"line": "Line chart", "bar": "Bar chart", "stacked": "Stacked bar chart"}[drawn["chart"]]
+    if drawn["chart"] == "stacked" and not any(measure["stacks"] for measure in drawn["measures"]):
+        called = "Chart"
     over = f"{names[0]} to {names[-1]}" if drawn["x"]["kind"] == "time" else f"{len(names):,} names"
     told: Callable[[str, list[tuple[str, Any]], ColumnKind], str]
     told = _extremes if drawn["x"]["kind"] == "time" else _largest

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,14 @@ import pytest
 
 from flowise_telemetry_cli.commands.doctor import _cluster
 from flowise_telemetry_cli.invocation import Invocation
-from flowise_telemetry_transport import InMemoryBroker, TopicSpec
+from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport import InMemoryBroker, TopicSpec, installed
+from flowise_telemetry_transport.kafka_python import release
+from flowise_telemetry_transport.schema_registry.subjects import schema_json, subject_of
 from tests.cli.in_process import run_command
 from tests.services.certificates import Authority
+from tests.services.small_registry import small_registry
+from tests.transport.gateway.server import KEY, GatewayServer, serving
 from tests.transport.small_broker import SmallBroker
 from tests.transport.small_topics import SmallTopic, SmallTopics
 
@@ -53,7 +61,10 @@ def in_memory() -> Invocation:
     memory = InMemoryBroker()
     for name in (EVENTS, LETTERS):
         memory.open_admin().create_topic(TopicSpec(name, 4))
-    return Invocation(open_reader=lambda settings, **more: memory.open_reader(group=more.get("group")))
+    return Invocation(
+        open_reader=lambda settings, **more: memory.open_reader(group=more.get("group")),
+        open_admin=lambda settings: memory.open_admin(),
+    )
 
 
 def doctor(*arguments: str, folder: Path, server: str = "", **variables: str) -> tuple[int, Found]:
@@ -264,6 +275,107 @@ def test_off_connects_to_nothing(broker: Broker, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(socket, "create_connection", connects)
     done = run_command("doctor", folder=tmp_path, env={"DO_NOT_TRACK": "1", f"{PREFIX}BOOTSTRAP_SERVERS": server})
     assert (done.status, "telemetry is off (DO_NOT_TRACK in the environment)" in done.stdout) == (0, True)
+
+
+def test_a_client_that_is_missing_or_mixed(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = broker(topics=WELL).server
+    monkeypatch.setattr(release, "version", {"kafka-python": "2.0.2", "kafka-python-ng": "2.2.3"}.__getitem__)
+    status, found = doctor(folder=tmp_path, server=server)
+    assert (status, found["client"][0]) == (0, "warning")
+    assert "kafka-python 2.0.2 and kafka-python-ng 2.2.3 are both installed" in found["client"][1]
+    assert "pip uninstall" in found["client"][1]
+    monkeypatch.setattr(installed, "find_spec", lambda name: None)
+    status, found = doctor(folder=tmp_path, server=server, CLIENT="librdkafka")
+    assert (status, "pip install 'flowise-telemetry[librdkafka]'" in found["client"][1]) == (1, True)
+    assert found["topic"][0] == "ok"
+
+
+@pytest.mark.parametrize("client", ["librdkafka", "kafka-python"])
+def test_a_setting_that_the_client_refuses(client: str, broker: Broker, tmp_path: Path) -> None:
+    environ = {
+        f"{PREFIX}BOOTSTRAP_SERVERS": broker(topics=WELL).server,
+        f"{PREFIX}CLIENT": client,
+        f"{PREFIX}KAFKA_NO_SUCH_SETTING": "1",
+    }
+    done = run_command("doctor", folder=tmp_path, env=environ)
+    (wrong,) = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    assert "client: connection" in wrong
+    assert "no_such_setting" in wrong
+
+
+def test_records_of_later_than_now(broker: Broker, tmp_path: Path) -> None:
+    status, found = doctor(folder=tmp_path, server=broker(topics=replace(WELL, has_later=True)).server)
+    assert (status, found["clock"][0], "set both by NTP" in found["clock"][1]) == (0, "warning", True)
+
+
+def gateway(folder: Path, server: GatewayServer, key: str = KEY, **more: str) -> tuple[int, Found]:
+    return doctor(folder=folder, ENDPOINT=server.url, PROJECT_KEY=key, **more)
+
+
+def test_a_gateway_and_what_may_be_wrong_with_it(tmp_path: Path) -> None:
+    with serving(GatewayServer(revoked={"revoked"}, date=formatdate(usegmt=True))) as server:
+        status, found = gateway(tmp_path, server)
+        assert (status, failing(found)) == (0, set())
+        assert {found[name][0] for name in ("connection", "gateway: ready", "gateway: key", "clock")} == {"ok"}
+        assert found["setting"][1].endswith(f"{PREFIX}PROJECT_KEY=*** (environment): ")
+        assert not server.broker.partition_counts(), "nothing is sent"
+        status, found = gateway(tmp_path, server, "unknown")
+        assert (status, "does not take the project key" in found["gateway: key"][1]) == (1, True)
+        status, found = gateway(tmp_path, server, "revoked")
+        assert (status, "the project key was revoked" in found["gateway: key"][1]) == (1, True)
+        server.unready = "telemetry is off here"
+        server.date = "Thu, 01 Jan 2026 00:00:00 GMT"
+        status, found = gateway(tmp_path, server)
+        assert (status, "is not ready: telemetry is off here" in found["gateway: ready"][1]) == (1, True)
+        assert (found["clock"][0], "s ahead of that of" in found["clock"][1]) == ("warning", True)
+    status, found = gateway(tmp_path, server)
+    assert (status, failing(found), found["gateway: key"][0]) == (1, {"connection"}, "not tried")
+
+
+def test_a_gateway_with_a_certificate(authority: Authority, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.issue("gateway"))
+    with serving(GatewayServer(), context) as server:
+        status, found = gateway(tmp_path, server)
+        assert (status, "is of an authority that is not trusted here" in found["TLS"][1]) == (1, True)
+        status, found = gateway(tmp_path, server, KAFKA_SSL_CAFILE=str(authority.file))
+        assert (found["TLS"][0], "ends in 20 days" in found["TLS"][1]) == ("ok", True)
+
+
+def test_a_schema_registry(broker: Broker, tmp_path: Path) -> None:
+    server = broker(topics=WELL).server
+    with small_registry() as registry:
+        registry.user_info = f"me:{PASSWORD}"
+        named = {"SCHEMA_REGISTRY_URL": registry.url}
+        status, found = doctor(folder=tmp_path, server=server, **named)
+        assert (status, "refuses the login (401)" in found["schema registry"][1]) == (1, True)
+        named["SCHEMA_REGISTRY_USER_INFO"] = registry.user_info
+        status, found = doctor(folder=tmp_path, server=server, **named)
+        assert (status, found["schema registry"][0]) == (0, "warning")
+        assert "flowise-telemetry schemas register" in found["schema registry"][1]
+        for schema in catalog():
+            registry.add(schema_json(schema), subject_of(EVENTS, schema))
+        status, found = doctor("consume", folder=tmp_path, server=server, **named)
+        assert (status, found["schema registry"][0]) == (0, "ok")
+        assert not [asked for asked in registry.asked if asked.startswith("PUT") or asked.endswith("/versions")]
+        registry.fault = 500
+        assert doctor(folder=tmp_path, server=server, **named)[1]["schema registry"][0] == "failed"
+    status, found = doctor(folder=tmp_path, server=server, **named)
+    assert (status, "cannot be reached" in found["schema registry"][1]) == (1, True)
+
+
+def test_folders_that_the_app_writes_to(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = broker(topics=WELL).server
+    named = {"SPOOL_DIR": str(tmp_path / "spool"), "LOG": str(tmp_path / "sent.log")}
+    status, found = doctor(folder=tmp_path, server=server, **named)
+    assert (status, found["spool"][0], found["ledger"][0]) == (0, "ok", "ok")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "spool").write_text("a file")
+    status, found = doctor(folder=tmp_path, server=server, **named)
+    assert (status, "is no folder" in found["spool"][1]) == (1, True)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    status, found = doctor(folder=tmp_path, server=server, **named)
+    assert (status, "may not be written by this user" in found["ledger"][1]) == (1, True)
 
 
 def test_misuse(tmp_path: Path) -> None:

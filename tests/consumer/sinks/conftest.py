@@ -38,7 +38,7 @@ SHARED = tuple(
     for kind in KINDS
     if Stageable in kind.roles and kind.writers == "many" and kind.scheme not in (*ON_OBJECTS, *IN_PROCESS)
 )
-ANALYST = tuple(scheme for scheme in DATABASES if scheme in ("sqlite", "duckdb", "postgresql", "clickhouse"))
+ANALYST = tuple(scheme for scheme in DATABASES if scheme != "delta")
 ERASABLE = tuple(kind.scheme for kind in KINDS if Erasable in kind.roles and kind.scheme not in ON_OBJECTS)
 CLAIMED = tuple(kind.scheme for kind in KINDS if KeepsProgress in kind.roles)
 # For whoever writes a sink of their own: a URL in which {folder} stands for an empty one.
@@ -124,6 +124,12 @@ def sink_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(params=_kinds(*DATABASES))
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of those kinds that have transactions."""
+    return _url(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=_kinds(*ANALYST, "delta"))
+def asked_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty sink of those kinds that an engine can ask."""
     return _url(request.param, request, tmp_path)
 
 

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks.looking import look_at_sink
 from flowise_telemetry_consumer.sinks.port import Prunable
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
@@ -185,3 +186,40 @@ def test_a_password_is_rotated_under_a_running_consumer(
         with pytest.raises(SinkError):
             sink.write(batch(2))  # the connection was lost
         sink.write(batch(2))
+
+
+def look(url: str) -> dict[str, tuple[str, str]]:
+    return {each.name: (each.state, each.line) for each in look_at_sink(url, list(catalog()))}
+
+
+def test_a_look_finds_all_rights_of_the_writer(url: str, admin: psycopg.Connection[Any], role: str) -> None:
+    grant(admin, role, "writer")
+    found = look(changed(url, user=f"{role}:{_PASSWORD}"))
+    assert found["sink: right"] == ("ok", "schema public may be written")
+    assert f"as {role}" in found["sink"][1]
+    assert found["sink: time"][0] == "ok"
+
+
+@pytest.mark.parametrize("missing", [statement for name, statement in GRANTS if name == "writer"])
+def test_a_look_names_each_right_that_is_missing(
+    missing: str, url: str, admin: psycopg.Connection[Any], role: str
+) -> None:
+    grant(admin, role, "writer", without=missing)
+    state, line = look(changed(url, user=f"{role}:{_PASSWORD}"))["sink: right"]
+    assert (state, missing.split()[1].strip(",") in line, "GRANT it" in line) == ("failed", True, True)
+
+
+def test_a_look_into_an_empty_database_makes_nothing(new_postgres_url: str) -> None:
+    found = look(new_postgres_url)
+    assert "are made at the first start" in found["sink: right"][1]
+    with psycopg.connect(new_postgres_url, autocommit=True) as connection:
+        row = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+        assert row == (0,)
+        connection.execute(f'ALTER DATABASE "{connection.info.dbname}" SET default_transaction_read_only = on'.encode())
+    assert "target_session_attrs=read-write" in look(new_postgres_url)["sink: right"][1]
+
+
+def test_a_look_with_a_login_that_is_refused(url: str) -> None:
+    state, line = look(changed(url, user=f"nobody:{_PASSWORD}"))["sink"]
+    assert (state, "check user, password and database" in line) == ("failed", True)
+    assert _PASSWORD not in line

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from flowise_telemetry_consumer.loss import loss_of
+from flowise_telemetry_consumer.loss import Outcome, loss_of
 from flowise_telemetry_consumer.sinks import Prunable, open_sink
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_schemas.node_types import node_types, node_vendors
 from flowise_telemetry_schemas.own_events import read_own_events
-from tests.consumer.sinks.analyst import rows, run
+from tests.consumer.sinks.analyst import Rows, asking, rows, run
 from tests.consumer.sinks.batches import batch, records, sizes, with_second_version
 from tests.consumer.sinks.roles import open_database
 from tests.schemas.own_folder import write
@@ -21,14 +22,15 @@ from tests.schemas.records import FLOW_ID, GRAPH, STATE
 
 EVENTS = {event: made for event, made in records(0).items() if event != "stream_state"}
 DAY = "2023-11-14"
+Ask = Callable[[str], Rows]
 
 
 @pytest.fixture
-def filled(analyst_url: str) -> str:
-    with closing(open_database(analyst_url)) as sink:
+def filled(asked_url: str) -> str:
+    with closing(open_database(asked_url)) as sink:
         sink.prepare(catalog())
         sink.write(batch())
-    return analyst_url
+    return asked_url
 
 
 def said_of_views(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -36,21 +38,31 @@ def said_of_views(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [text for text in warnings if "view" in text]
 
 
-def test_all_events_have_the_columns_of_each(filled: str) -> None:
+def test_each_view_shows_what_was_written(filled: str) -> None:
+    with closing(open_sink(filled)) as sink:
+        total = loss_of(sink, now_ms=STATE["occurredAt"]).total
+    with asking(filled) as ask:
+        all_events(ask)
+        nodes_and_edges(ask)
+        streams(ask, total)
+        flows(ask)
+
+
+def all_events(ask: Ask) -> None:
     question = "SELECT event, day, sequence, version, chatflow_id, chat_id, type, tool_name FROM all_events"
     wanted = [
         (event, DAY, *(one.get(name) for name in ("sequence", "version", "chatflowId", "chatId", "type", "toolName")))
         for event, made in EVENTS.items()
         for one in made
     ]
-    assert sorted(rows(filled, question), key=str) == sorted(wanted, key=str)
-    assert rows(filled, "SELECT min(occurred_at) FROM all_events") == [("2023-11-14T22:13:20.123Z",)]
+    assert sorted(ask(question), key=str) == sorted(wanted, key=str)
+    assert ask("SELECT min(occurred_at) FROM all_events") == [("2023-11-14T22:13:20.123Z",)]
 
 
-def test_nodes_and_edges_are_rows_with_type_and_vendor(filled: str) -> None:
+def nodes_and_edges(ask: Ask) -> None:
     graphs = sum(1 for made in EVENTS.values() for one in made if one.get("flowGraph", {}).get("nodes"))
     its = "SELECT node_id, node_type, vendor, count(*) FROM nodes WHERE day >= '2023-11-14' GROUP BY 1, 2, 3 ORDER BY 1"
-    assert rows(filled, its) == [
+    assert ask(its) == [
         ("bufferMemory_12", "bufferMemory", None, graphs),
         ("chatOpenAI_0", "chatOpenAI", "OpenAI", graphs),
         ("conversationChain_0", "conversationChain", None, graphs),
@@ -60,43 +72,40 @@ def test_nodes_and_edges_are_rows_with_type_and_vendor(filled: str) -> None:
         f"WHERE chatflow_id = '{FLOW_ID}' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1 DESC"
     )
     ends = [(edge.source, edge.target) for edge in GRAPH.edges]
-    assert rows(filled, question) == [
+    assert ask(question) == [
         (*ends[0], "chatOpenAI", "conversationChain", "OpenAI", None, graphs),
         (*ends[1], "bufferMemory", "conversationChain", None, None, graphs),
     ]
-    assert rows(filled, "SELECT count(*) FROM nodes WHERE day < '2023-11-14'") == [(0,)]
+    assert ask("SELECT count(*) FROM nodes WHERE day < '2023-11-14'") == [(0,)]
 
 
-def test_streams_lack_what_the_account_lacks(filled: str) -> None:
-    with closing(open_sink(filled)) as sink:
-        total = loss_of(sink, now_ms=STATE["occurredAt"]).total
+def streams(ask: Ask, total: Outcome) -> None:
     columns = "numbered, received, missing, unaccounted, dropped, dropped_queue_full, dropped_invalid, ended"
     left = total.on_the_way + total.unexplained
-    assert rows(filled, f"SELECT {columns} FROM streams") == [
-        (total.numbered, total.written, total.missing, left, 23, 20, 1, 0)
-    ]
+    assert ask(f"SELECT {columns} FROM streams") == [(total.numbered, total.written, total.missing, left, 23, 20, 1, 0)]
 
 
-def test_flows_tell_when_they_were_seen_and_what_came_of_them(filled: str) -> None:
+def flows(ask: Ask) -> None:
     created, seen = "2023-11-14T22:13:20.124Z", "2023-11-14T22:13:20.128Z"
     question = "SELECT chatflow_id, first_seen, created_at, last_seen, predictions, upserts FROM flows"
-    assert rows(filled, question) == [(FLOW_ID, created, created, seen, 1, 2)]
+    assert ask(question) == [(FLOW_ID, created, created, seen, 1, 2)]
 
 
-def test_what_was_made_is_not_made_again(filled: str, caplog: pytest.LogCaptureFixture) -> None:
-    run(filled, "DROP VIEW flows")
-    for _ in range(2):
-        with closing(open_database(filled)) as sink:
+def test_a_view_that_is_gone_is_made_again(analyst_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    for statements in ((), (), ("DROP VIEW flows",)):
+        run(analyst_url, *statements)
+        with closing(open_database(analyst_url)) as sink:
             sink.prepare(catalog())
-        assert rows(filled, "SELECT predictions FROM flows") == [(1,)]
+        assert rows(analyst_url, "SELECT predictions FROM flows") == []
     assert not said_of_views(caplog)
 
 
 def test_a_column_of_a_new_version_is_shown(filled: str, tmp_path: Path) -> None:
+    newer = with_second_version(tmp_path / "schemas", "tool_created")
     with closing(open_database(filled)) as sink:
-        sink.prepare([with_second_version(tmp_path / "schemas", "tool_created")])
+        sink.prepare([newer])
     question = "SELECT tool_name, node_count, is_draft, region FROM all_events WHERE event = 'tool_created'"
-    assert rows(filled, question) == [("get_current_datetime", 7, 1, None)]
+    assert rows(filled, question, [newer]) == [("get_current_datetime", 7, 1, None)]
     assert rows(filled, "SELECT count(*) FROM all_events") == [(sum(map(len, EVENTS.values())),)]
 
 

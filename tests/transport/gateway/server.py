@@ -66,6 +66,7 @@ class GatewayServer:
     """Takes records for ``keys``. ``faults`` are what the next requests meet instead, in order.
 
     ``refuses`` gives the reason to refuse a record, or None; ``max_bytes`` bounds a body before compression.
+    ``unready`` is the reason that /readyz gives, with ``date`` as its time.
     """
 
     broker: InMemoryBroker = field(default_factory=InMemoryBroker)
@@ -79,6 +80,8 @@ class GatewayServer:
     connects: list[str] = field(default_factory=list)
     url: str = ""
     connections: Iterator[int] = field(default_factory=itertools.count)
+    unready: str = ""
+    date: str = "Thu, 01 Jan 2026 00:00:00 GMT"
 
     def accept(self, records: list[WireRecord]) -> Answer:
         """Keep what is not refused."""
@@ -92,6 +95,10 @@ class GatewayServer:
             writer.send(OutgoingRecord(self.topic, *record), lambda delivery, error: None)
         writer.close(timeout_seconds=1)
         return Answer(len(records) - len(refused), tuple(refused))
+
+    def tell_of_readiness(self, handler: BaseHTTPRequestHandler) -> None:
+        self.requests.append(request := Request(handler, -1, []))
+        request.answer(503 if self.unready else 200, (self.unready or "ok").encode(), Date=self.date)
 
     def stored(self, topic: str | None = None) -> list[bytes]:
         """Return the values of a topic, partition by partition."""
@@ -139,6 +146,9 @@ def serving(gateway: GatewayServer, context: ssl.SSLContext | None = None) -> It
 
         def do_POST(self) -> None:
             gateway.take(self, self.number)
+
+        def do_GET(self) -> None:
+            gateway.tell_of_readiness(self)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -18,11 +18,12 @@ __all__ = [
     "broker_release",
     "coordinator",
     "group",
+    "has_later",
     "settings_of",
     "topic",
 ]
 
-_METADATA, _FIND_COORDINATOR, _DESCRIBE_GROUPS, _API_VERSIONS, _DESCRIBE_CONFIGS = 3, 10, 15, 18, 32
+_LIST_OFFSETS, _METADATA, _FIND_COORDINATOR, _DESCRIBE_GROUPS, _API_VERSIONS, _DESCRIBE_CONFIGS = 2, 3, 10, 15, 18, 32
 _TOPIC_RESOURCE = 2
 _NOT_TOLD = -(2**31)
 _OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8, "DescribeConfigs": 10}  # AclOperation of the protocol
@@ -104,9 +105,12 @@ def _partition(answer: Reader, version: int) -> tuple[int, int, int]:
 
 
 def settings_of(wire: Wire, name: str) -> Mapping[str, str] | None:
-    """Return a topic's settings, the broker's defaults included; None where this login may not see them."""
+    """Return a topic's settings, the broker's defaults included; None where this login may not see them.
+
+    Empty where the broker does not tell them.
+    """
     if not wire.takes(_DESCRIBE_CONFIGS, 1):
-        return None
+        return {}
     resource = struct.pack(">b", _TOPIC_RESOURCE) + string_of(name) + struct.pack(">i", -1)
     answer = wire.ask(_DESCRIBE_CONFIGS, 1, array_of([resource]) + b"\0")
     answer.int32()
@@ -145,6 +149,25 @@ def group(wire: Wire, name: str) -> GroupState:
     for _ in range(members):
         answer.string(), answer.string(), answer.string(), answer.bytes(), answer.bytes()
     return GroupState(code, state, members, _rights(answer.int32()))
+
+
+def has_later(wire: Wire, topic_state: TopicState, name: str, time_ms: int) -> bool | None:
+    """Return whether a partition that this broker leads has a record of that time or later; None if that is unknown."""
+    if not wire.takes(_LIST_OFFSETS, 1):
+        return None
+    partitions = [struct.pack(">iq", number, time_ms) for number in range(topic_state.partitions)]
+    answer = wire.ask(_LIST_OFFSETS, 1, struct.pack(">i", -1) + array_of([string_of(name) + array_of(partitions)]))
+    offsets = []
+    for _ in range(answer.int32()):
+        answer.string()
+        for _ in range(answer.int32()):
+            answer.int32()
+            code = answer.int16()
+            answer.int64()
+            offset = answer.int64()
+            if code == 0:
+                offsets.append(offset)
+    return any(offset >= 0 for offset in offsets) if offsets else None
 
 
 def broker_release(wire: Wire) -> str | None:

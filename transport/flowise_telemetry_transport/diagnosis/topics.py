@@ -9,6 +9,7 @@ from typing import Literal
 
 from flowise_telemetry_schemas.errors import TelemetryError
 from flowise_telemetry_transport.diagnosis import requests
+from flowise_telemetry_transport.diagnosis.clock import look_at_times
 from flowise_telemetry_transport.diagnosis.finding import Finding, failed, not_tried, ok
 from flowise_telemetry_transport.diagnosis.groups import look_at_group
 from flowise_telemetry_transport.diagnosis.probe import connected
@@ -92,6 +93,8 @@ def _topic(wire: Wire, name: str, topic: str, operation: Literal["Read", "Write"
     else:
         yield lacking
     yield from _settings(wire, name, topic, state)
+    if name == "topic":
+        yield look_at_times(wire, state, topic)
 
 
 def _partitions(name: str, topic: str, state: TopicState) -> Finding:
@@ -104,8 +107,9 @@ def _partitions(name: str, topic: str, state: TopicState) -> Finding:
 
 def _settings(wire: Wire, name: str, topic: str, state: TopicState) -> Iterator[Finding]:
     found = requests.settings_of(wire, topic)
-    if found is None:
+    if not found:
         why = f"it needs DescribeConfigs on topic {topic}, which nothing but this look does"
+        why = why if found is None else "this broker does not tell them"
         yield replication(name, topic, state, None)
         yield not_tried(f"{name}: settings", why)
         return

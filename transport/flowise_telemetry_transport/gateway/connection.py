@@ -90,13 +90,30 @@ class Connection:
             self.close()
             raise self._lost(error) from error
 
-    def _exchange(self, body: bytes, headers: dict[str, str]) -> Response:
+    def get(self, path: str) -> Response:
+        """Return the answer to a GET of a path of the gateway, whatever its status. Raises as ``post``."""
+        self._aborted = False
+        try:
+            return self._exchange(None, {"User-Agent": "flowise-telemetry"}, "GET", path)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.close()
+            raise self._lost(error) from error
+
+    @property
+    def secured(self) -> ssl.SSLSocket | None:
+        """The connection that is kept, if it is TLS."""
+        sock = None if self._http is None else self._http.sock
+        return sock if isinstance(sock, ssl.SSLSocket) else None
+
+    def _exchange(
+        self, body: bytes | None, headers: dict[str, str], method: str = "POST", path: str = RECORDS_PATH
+    ) -> Response:
         connection = self._connected()
-        target = self._settings.path + RECORDS_PATH
+        target = self._settings.path + path
         if self._proxy is not None and not self._settings.is_secure:
-            target = self._settings.endpoint.rstrip("/") + RECORDS_PATH
+            target = self._settings.endpoint.rstrip("/") + path
             headers = {**headers, **self._proxy.headers}
-        connection.request("POST", target, body, headers)
+        connection.request(method, target, body, headers)
         answer = connection.getresponse()
         content = answer.read(_MAX_ANSWER_BYTES)
         if not answer.isclosed() or answer.will_close:

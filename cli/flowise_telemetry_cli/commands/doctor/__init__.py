@@ -23,7 +23,7 @@ from flowise_telemetry_transport.topics import dead_letter_topic_of
 
 __all__ = ["doctor"]
 
-_SERVERS = "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS"
+_TOPIC = "FLOWISE_TELEMETRY_TOPIC"
 _WIDTH = 25
 
 
@@ -97,8 +97,14 @@ def doctor(
     if side == "app":
         from flowise_telemetry_cli.commands.doctor._app import look_at_app
 
-        servers = invocation.connection.get(_SERVERS) if option_of(_SERVERS) else None
-        look_at_app(course, env_file=env_file, servers=servers, option_of=option_of)
+        typed = {name: text for name, text in invocation.connection.items() if option_of(name)}
+        look_at_app(
+            course,
+            invocation,
+            env_file=env_file,
+            typed=typed | ({_TOPIC: topic} if option_of(_TOPIC) else {}),
+            option_of=option_of,
+        )
     else:
         from flowise_telemetry_cli.commands.consume import DEFAULT_SINK  # loads polars
         from flowise_telemetry_cli.commands.doctor._service import look_at_service

@@ -3,59 +3,87 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flowise_telemetry import environment
 from flowise_telemetry.consent.decision import decide
 from flowise_telemetry.consent.env_file import read_env_file
 from flowise_telemetry.found_file import warning_of
-from flowise_telemetry.settings import ProducerSettings
-from flowise_telemetry_cli.commands.doctor._cluster import look_at_cluster
+from flowise_telemetry.settings import Limits, ProducerSettings
+from flowise_telemetry_cli.commands.doctor._cluster import SECONDS, look_at_cluster
 from flowise_telemetry_cli.commands.doctor._course import Course
-from flowise_telemetry_cli.commands.doctor._settings import look_at_settings
+from flowise_telemetry_cli.commands.doctor._settings import look_at_named_registry, look_at_settings
+from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport import KafkaSettings
+from flowise_telemetry_transport.diagnosis.disk import look_at_folder
 from flowise_telemetry_transport.diagnosis.finding import failed, ok, warning
 from flowise_telemetry_transport.diagnosis.topics import Needs
 
 __all__ = ["look_at_app"]
 
-_CONNECTION = ("connection", "topic")
-
 
 def look_at_app(
-    course: Course, *, env_file: Path | None, servers: str | None, option_of: Callable[[str], str | None]
+    course: Course,
+    invocation: Invocation,
+    *,
+    env_file: Path | None,
+    typed: Mapping[str, str],
+    option_of: Callable[[str], str | None],
 ) -> None:
-    """Look as a ``Telemetry`` that is made here; ``servers`` are those of an option. Off connects to nothing."""
+    """Look as a ``Telemetry`` that is made here, with the variables that options set. Off connects to nothing."""
     file = read_env_file(env_file)
     settings = ProducerSettings.read(
-        os.environ, file.values, named=file.named, passed_over=file.passed_over, bootstrap_servers=servers
+        {**os.environ, **typed},
+        file.values,
+        named=file.named,
+        passed_over=file.passed_over,
+        bootstrap_servers=typed.get(environment.BOOTSTRAP_SERVERS),
     )
 
     def origin_of(name: str) -> str:
         return option_of(name) or ("environment" if os.environ.get(name, "").strip() else str(file.path))
 
-    consent = decide(os.environ, lambda: file)
     course.add(look_at_settings(settings.connection, origin_of))
     if settings.passed_over:
         course.add([warning("setting", warning_of(file.path, settings.passed_over))])
+    consent = decide(os.environ, lambda: file)
     if not consent.enabled:
         course.add([warning("consent", f"telemetry is off ({consent.decided_by}): nothing is sent")])
-        course.skip("telemetry is off", *_CONNECTION)
+        course.skip("telemetry is off", "connection")
         return
     course.add([ok("consent", f"telemetry is on ({consent.decided_by})")])
     if settings.debug:
         course.add([warning("consent", f"{environment.DEBUG} is set: events are printed to stderr instead of sent")])
+    _look_at_way(course, settings, invocation)
+    _look_at_folders(course, settings)
+
+
+def _look_at_way(course: Course, settings: ProducerSettings, invocation: Invocation) -> None:
     if not settings.bootstrap_servers and not settings.endpoint:
         nowhere = f"neither {environment.BOOTSTRAP_SERVERS} nor {environment.ENDPOINT} is set: nothing is sent"
         course.add([failed("settings", nowhere, "set one of them")])
-        course.skip("there is nowhere to send to", *_CONNECTION)
+        course.skip("there is nowhere to send to", "connection")
         return
     try:
-        kafka = KafkaSettings.from_env(settings.connection)
+        if settings.endpoint:
+            from flowise_telemetry_transport.gateway.look import look_at_gateway
+
+            gateway = settings.gateway()
+            course.take("gateway", SECONDS, lambda seconds: look_at_gateway(gateway, seconds=seconds))
+        else:
+            kafka = KafkaSettings.from_env(settings.connection)
+            look_at_cluster(course, kafka, Needs(settings.topic, "Write"), invocation)
     except ConfigurationError as error:
         course.add([failed("settings", error)])
-        course.skip("the settings cannot be used", *_CONNECTION)
-        return
-    look_at_cluster(course, kafka, Needs(settings.topic, "Write"))
+        course.skip("the settings cannot be used", "connection")
+    look_at_named_registry(course, settings.connection, settings.topic, invocation.catalog)
+
+
+def _look_at_folders(course: Course, settings: ProducerSettings) -> None:
+    spool, ledger = settings.spool_dir, settings.ledger_path
+    if spool is not None:
+        course.add(look_at_folder("spool", spool, wanted_bytes=Limits().spool_max_bytes))
+    if ledger is not None:
+        course.add(look_at_folder("ledger", ledger.absolute().parent, wanted_bytes=Limits().ledger_max_bytes))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from flowise_telemetry_cli.commands.doctor._cluster import SECONDS, look_at_cluster
 from flowise_telemetry_cli.commands.doctor._course import Course
-from flowise_telemetry_cli.commands.doctor._settings import PREFIX, look_at_settings
+from flowise_telemetry_cli.commands.doctor._settings import PREFIX, look_at_named_registry, look_at_settings
 from flowise_telemetry_cli.invocation import Invocation
 from flowise_telemetry_cli.options import kafka_settings
 from flowise_telemetry_consumer.sinks.looking import look_at_sink
@@ -34,5 +34,6 @@ def look_at_service(
         course.add([failed("settings", error)])
         course.skip("the settings cannot be used", "connection", "topic")
     else:
-        look_at_cluster(course, kafka, needs)
+        look_at_cluster(course, kafka, needs, invocation)
+    look_at_named_registry(course, environ, needs.topic, invocation.catalog)
     course.take("sink", SECONDS, lambda _: look_at_sink(sink, list(invocation.catalog)))

@@ -46,6 +46,13 @@ class DeltaSnapshot:
         with self._translate_errors():
             return {event: table.count() for event, table in sorted(self._tables.items())}
 
+    def files(self) -> dict[str, list[str]]:
+        """Return the data files of each table, by their path from the root of the lake."""
+        return {
+            event: [f"{table.log.table}/{file.path}" for file in table.log.files.values()]
+            for event, table in self._tables.items()
+        }
+
     def read(self, event: str, *, start_row: int = 0, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
         """Yield the rows of one table, day after day."""
         table = self._tables.get(event)

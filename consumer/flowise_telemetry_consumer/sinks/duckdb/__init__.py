@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from flowise_telemetry_consumer.sinks.duckdb.database import MEMORY_LIMIT
+from flowise_telemetry_consumer.sinks.duckdb.database import MEMORY_LIMIT, NOT_A_DATABASE
 from flowise_telemetry_consumer.sinks.duckdb.sink import DuckdbSink
 from flowise_telemetry_consumer.sinks.local_files import file_of
 
@@ -25,4 +25,4 @@ def look(url: str, schemas: Sequence[EventSchema]) -> Iterator[Finding]:
     """See ``SinkKind.look``."""
     from flowise_telemetry_consumer.sinks.sql_file.looking import look_at_database
 
-    return look_at_database(open_duckdb(url), file_of(url, "duckdb"))
+    return look_at_database(file_of(url, "duckdb"), url, magic=b"DUCK", at=8, otherwise=NOT_A_DATABASE)

@@ -15,7 +15,7 @@ from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["MEMORY_LIMIT", "Database"]
+__all__ = ["MEMORY_LIMIT", "NOT_A_DATABASE", "Database"]
 
 MEMORY_LIMIT = "128MB"
 """DuckDB's bound on memory, which by default is 80 % of the machine's."""
@@ -38,6 +38,8 @@ _WRITER_CONFIG = _CONFIG | {
     "max_vacuum_tasks": 0,
 }
 _ATTACHED = "flowise_telemetry"
+
+NOT_A_DATABASE = "is not a DuckDB database: name another file"
 
 _RULES = ("Constraint Error: CHECK", "Constraint Error: NOT NULL")
 """Beginnings of texts that hold names alone."""
@@ -118,7 +120,7 @@ class Database(DatabaseFile["DuckDBPyConnection"]):
         elif isinstance(error, known.ResourceInUseException):
             unavailable = "is being read by this process"
         elif "not a valid DuckDB database file" in text:
-            refused = "is not a DuckDB database: name another file"
+            refused = NOT_A_DATABASE
         elif any(sign in text for sign in _NOT_OPENED):
             return SinkDeniedError(f"{self._url} cannot be opened: {why_not_opened(self._path)}")
         elif isinstance(error, known.ConstraintException):

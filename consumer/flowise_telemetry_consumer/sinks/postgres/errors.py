@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from flowise_telemetry_consumer.sinks.postgres.address import Address
 
-__all__ = ["connect_failure", "failure", "no_key", "translate_errors"]
+__all__ = ["GRANT_IT", "connect_failure", "failure", "no_key", "translate_errors"]
 
 # Classes 08 connection, 40 rollback (deadlock), 53 resources (disk, connections), 55 in use, 57 operator (shutdown,
 # timeout), 58 system.
@@ -34,6 +34,8 @@ _WITHOUT_VALUES = (*_OUTAGES, "25", "28", "3D", "3F", "42")
 _READ_ONLY = "25006"
 _TOO_LONG = ("57014", "25P03")  # statement_timeout, idle_in_transaction_session_timeout of a writer that was stopped
 _NO_RIGHT = "42501"
+GRANT_IT = "GRANT it, or let a role that may create tables start a consumer once"
+"""The mend of a right that is missing."""
 _MISSING_TABLE = "42P01"
 _MISSING_COLUMN = "42703"
 _NO_UNIQUE_INDEX = "42P10"
@@ -81,7 +83,7 @@ def _lacks_right(error: psycopg.Error, said: str, address: Address) -> SinkError
     if error.diag.source_function == "ExecWithCheckOptions" or "row-level security" in said:
         return RowRefusedError(f"{address.shown}: {said}: change that policy, or exempt the role (BYPASSRLS)")
     if said.startswith("permission denied"):
-        mend = "GRANT it, or let a role that may create tables start a consumer once"
+        mend = GRANT_IT
     else:
         mend = "only an owner may do this: let the owner start a consumer once, or GRANT the owner's role to this one"
     return SinkDeniedError(f"{address.shown}: {said}: {mend}")

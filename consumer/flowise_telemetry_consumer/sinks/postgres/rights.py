@@ -13,7 +13,7 @@ from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.connecting import Connector
 from flowise_telemetry_consumer.sinks.postgres.deadline import limit_transaction
 from flowise_telemetry_consumer.sinks.postgres.durability import unsafe_server
-from flowise_telemetry_consumer.sinks.postgres.errors import no_key, translate_errors
+from flowise_telemetry_consumer.sinks.postgres.errors import GRANT_IT, no_key, translate_errors
 from flowise_telemetry_consumer.sinks.postgres.inspection import without_key
 from flowise_telemetry_consumer.sinks.postgres.tables import columns_of
 from flowise_telemetry_schemas import EventSchema
@@ -27,7 +27,6 @@ __all__ = ["look_at_postgres"]
 
 _RIGHT = "sink: right"
 _STATEMENT_MS = 5_000
-_WHY_OWNER = "GRANT it, or let a role that may create tables start a consumer once"
 
 
 def look_at_postgres(address: Address, schemas: Sequence[EventSchema]) -> Iterator[Finding]:
@@ -55,12 +54,13 @@ def _rights(connection: Connection[Any], address: Address, events: Sequence[str]
     there = [table for table in tables if columns_of(connection, address.schema, table)]
     missing = [table for table in tables if table not in there]
     lacking = [*_lacking_to_make(connection, address, missing)] if missing else []
-    for table in there:
-        wanted = ("SELECT", "INSERT", *(("UPDATE",) if table == PROGRESS_TABLE else ()))
-        lacking += _not_held(connection, "table", f"{_quoted(address.schema)}.{_quoted(table)}", wanted)
-    lacking += [] if not there else _not_held(connection, "database", None, ("TEMPORARY",))
+    if there:
+        lacking += _not_held(connection, "database", None, ("TEMPORARY",))
+        # Without it no table can be asked for.
+        in_schema = _not_held(connection, "schema", address.schema, ("USAGE",))
+        lacking += in_schema or _not_held_on_tables(connection, address, there)
     if lacking:
-        yield failed(_RIGHT, f"{address.shown}: the role lacks {', '.join(lacking[:4])}", _WHY_OWNER)
+        yield failed(_RIGHT, f"{address.shown}: the role lacks {', '.join(lacking[:4])}", GRANT_IT)
         return
     made = f"; {len(missing)} tables are made at the first start" if missing else ""
     yield ok(_RIGHT, f"schema {address.schema} may be written{made}")
@@ -69,6 +69,14 @@ def _rights(connection: Connection[Any], address: Address, events: Sequence[str]
     unsafe = unsafe_server(connection, address.shown)
     if unsafe is not None:
         yield warning("sink: durability", unsafe)
+
+
+def _not_held_on_tables(connection: Connection[Any], address: Address, tables: Iterable[str]) -> list[str]:
+    lacking = []
+    for table in tables:
+        wanted = ("SELECT", "INSERT", *(("UPDATE",) if table == PROGRESS_TABLE else ()))
+        lacking += _not_held(connection, "table", f"{_quoted(address.schema)}.{_quoted(table)}", wanted)
+    return lacking
 
 
 def _lacking_to_make(connection: Connection[Any], address: Address, tables: Iterable[str]) -> Iterator[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flowise_telemetry_consumer.sinks.postgres.address import Address
 
-__all__ = ["AnalystViews"]
+__all__ = ["DIALECT", "AnalystViews"]
 
 _FUNCTION = "flowise_telemetry_view_"
 _TEXT_OF_FUNCTION = "$flowise_telemetry$"
@@ -35,7 +35,7 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-_DIALECT = Dialect(
+DIALECT = Dialect(
     quoted=_quoted,
     types={"text": "text", "uuid": "uuid", "integer": "bigint", "boolean": "boolean", "time": "timestamptz"},
     cast="CAST({value} AS {type})",
@@ -95,7 +95,7 @@ def _due(connection: Connection[Any], schema_name: str, schemas: Iterable[EventS
         schemas,
         _relations(connection, schema_name),
         partial(columns_of, connection, schema_name),
-        _DIALECT,
+        DIALECT,
         lambda table: f"{_quoted(schema_name)}.{_quoted(table)}",
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.sinks.local_files import file_of
-from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS
+from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS, NOT_A_DATABASE
 from flowise_telemetry_consumer.sinks.sqlite.sink import SqliteSink
 
 if TYPE_CHECKING:
@@ -25,4 +25,4 @@ def look(url: str, schemas: Sequence[EventSchema]) -> Iterator[Finding]:
     """See ``SinkKind.look``."""
     from flowise_telemetry_consumer.sinks.sql_file.looking import look_at_database
 
-    return look_at_database(open_sqlite(url), file_of(url, "sqlite"))
+    return look_at_database(file_of(url, "sqlite"), url, magic=b"SQLite format 3\0", at=0, otherwise=NOT_A_DATABASE)

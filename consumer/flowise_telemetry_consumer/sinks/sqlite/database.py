@@ -13,10 +13,12 @@ from flowise_telemetry_consumer.errors import RowRefusedError, SinkDeniedError, 
 from flowise_telemetry_consumer.sinks.local_files import why_not_opened
 from flowise_telemetry_consumer.sinks.sql_file.database import DatabaseFile
 
-__all__ = ["BUSY_TIMEOUT_SECONDS", "Database"]
+__all__ = ["BUSY_TIMEOUT_SECONDS", "NOT_A_DATABASE", "Database"]
 
 BUSY_TIMEOUT_SECONDS = 10.0
 """Time that a write waits for another program's lock before it raises ``SinkUnavailableError``."""
+
+NOT_A_DATABASE = "is not an SQLite database: name another file"
 
 _RULES = ("CHECK constraint failed", "NOT NULL constraint failed")
 """Beginnings of texts that hold names alone."""
@@ -125,7 +127,7 @@ class Database(DatabaseFile[sqlite3.Connection]):
         if code == sqlite3.SQLITE_ERROR and any(sign in str(error) for sign in _GONE):
             return SinkUnavailableError(f"{self._url}: {error}: it is made again with the next attempt")
         if code == sqlite3.SQLITE_NOTADB:
-            return SinkError(f"{self._url} is not an SQLite database: name another file")
+            return SinkError(f"{self._url} {NOT_A_DATABASE}")
         return SinkError(f"{self._url} refused: {error}")
 
 

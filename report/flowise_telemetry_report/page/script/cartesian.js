@@ -2,6 +2,7 @@
 
 const PANEL = 170; // pixels of a panel, where each measure of a line chart has its own
 const BAR = 26;
+const UPRIGHT_LABELS = 12; // bars that stand have room for so many numbers
 
 /** Milliseconds of each name, where all of them are times. */
 function times(names) {
@@ -9,12 +10,18 @@ function times(names) {
   return parsed.some(Number.isNaN) ? null : parsed;
 }
 
+/** Tell whether times follow each other evenly, as days, weeks and months do; a gap of one would show on a time axis only. */
+function areEven(at) {
+  const steps = at.slice(1).map((time, index) => time - at[index]);
+  return Math.max(...steps) < 1.25 * Math.min(...steps);
+}
+
 /** What an axis says at a time or name: day and month, over years month and year. */
 function dayLabel(axis) {
   const at = axis.kind === "time" ? times(axis.names) : null;
   if (at === null) return (value) => String(value);
   const isLong = at.length > 1 && at[at.length - 1] - at[0] > 400 * 24 * 3600 * 1000;
-  const parts = isLong ? { month: "short", year: "numeric" } : { day: "numeric", month: "short" };
+  const parts = isLong || axis.unit === "month" ? { month: "short", year: "numeric" } : { day: "numeric", month: "short" };
   const format = new Intl.DateTimeFormat("en-GB", { ...parts, timeZone: "UTC" });
   return (value) => format.format(typeof value === "number" ? value : Date.parse(value));
 }
@@ -22,6 +29,12 @@ function dayLabel(axis) {
 /** The panels of a drawing: the measure that is chosen, or all of them below each other. */
 function panels(drawn, chosen) {
   return drawn.panels ? drawn.measures : [drawn.measures[chosen]];
+}
+
+/** How a measure is drawn. What must not be added up is not stacked. */
+function shapeOf(drawn, measure) {
+  if (drawn.chart !== "stacked" || measure.stacks) return drawn.chart;
+  return drawn.x.kind === "time" && drawn.x.names.length > 2 ? "line" : "bar";
 }
 
 function isUpright(drawn) {
@@ -32,7 +45,7 @@ function cartesianHeight(drawn, chosen) {
   const shown = panels(drawn, chosen);
   if (shown.length > 1) return shown.length * PANEL + 10;
   if (isUpright(drawn)) return 300;
-  const bars = drawn.chart === "stacked" ? 1 : shown[0].series.length;
+  const bars = shapeOf(drawn, shown[0]) === "stacked" ? 1 : shown[0].series.length;
   return drawn.x.names.length * Math.max(BAR, 14 * bars + 10) + 40;
 }
 
@@ -47,7 +60,7 @@ function cartesianOption(drawn, chosen, width) {
   const shown = panels(drawn, chosen);
   const show = tooltip({
     trigger: "axis",
-    axisPointer: { type: drawn.chart === "line" ? "line" : "shadow" },
+    axisPointer: { type: shapeOf(drawn, shown[0]) === "line" ? "line" : "shadow" },
     formatter: (hovered) => cartesianTip(drawn, shown, hovered[0].dataIndex),
   });
   const option = isUpright(drawn) ? upright(drawn, shown) : lying(drawn, shown[0], width);
@@ -55,7 +68,9 @@ function cartesianOption(drawn, chosen, width) {
 }
 
 function upright(drawn, shown) {
-  const at = drawn.chart === "line" && drawn.x.kind === "time" ? times(drawn.x.names) : null;
+  const shape = shapeOf(drawn, shown[0]);
+  const moments = shape === "line" && drawn.x.kind === "time" ? times(drawn.x.names) : null;
+  const at = moments && !areEven(moments) ? moments : null;
   const place = (value, index) => (at ? [at[index], drawable(value)] : drawable(value));
   const last = shown.length - 1;
   const split = shown.length > 1;
@@ -74,14 +89,21 @@ function upright(drawn, shown) {
     grid: shown.map((_, index) => ({
       left: 52,
       right: 14,
-      ...(split ? { top: index * PANEL + 32, height: PANEL - 52 } : { top: 14, bottom: 28 }),
+      ...(split ? { top: index * PANEL + 32, height: PANEL - 52 } : { top: 20, bottom: 28 }),
     })),
     xAxis: shown.map((_, index) =>
       nameAxis({
         type: at ? "time" : "category",
         data: at ? undefined : drawn.x.names,
+        boundaryGap: shape !== "line" || drawn.x.names.length === 1,
         gridIndex: index,
-        axisLabel: { show: index === last, color: colour("quiet"), hideOverlap: true, formatter: day },
+        axisLabel: {
+          show: index === last,
+          color: colour("quiet"),
+          hideOverlap: true,
+          formatter: day,
+          ...(shape === "line" ? { alignMinLabel: "left", alignMaxLabel: "right" } : {}),
+        },
         splitLine: { show: false },
       }),
     ),
@@ -89,17 +111,25 @@ function upright(drawn, shown) {
     series: shown.flatMap((one, panel) =>
       one.series.map((series, index) => ({
         name: series.name,
-        type: drawn.chart === "line" ? "line" : "bar",
-        stack: drawn.chart === "stacked" ? "all" : undefined,
+        type: shape === "line" ? "line" : "bar",
+        stack: shape === "stacked" ? "all" : undefined,
         xAxisIndex: panel,
         yAxisIndex: panel,
         color: seriesColour(panel + index),
         lineStyle: { width: 2 },
+        barMaxWidth: 72,
+        label: {
+          show: shape === "bar" && drawn.x.names.length * one.series.length <= UPRIGHT_LABELS,
+          position: "top",
+          color: colour("text"),
+          formatter: ({ dataIndex }) => told(series.values[dataIndex], one.kind),
+        },
         symbol: ["circle", "rect", "triangle", "diamond"][index % 4],
         symbolSize: 5,
         showSymbol: drawn.x.names.length <= 62,
-        itemStyle: drawn.chart === "stacked" ? { borderColor: colour("card"), borderWidth: 0.5 } : {},
-        data: series.values.map(place),
+        itemStyle: shape === "stacked" ? { borderColor: colour("card"), borderWidth: 0.5 } : {},
+        // A withheld bar has no height, and a label that says so.
+        data: series.values.map((value, n) => (shape === "bar" && value === WITHHELD ? 0 : place(value, n))),
       })),
     ),
   };
@@ -107,7 +137,7 @@ function upright(drawn, shown) {
 
 /** Bars that lie, so that their names can be read. */
 function lying(drawn, measure, width) {
-  const isStacked = drawn.chart === "stacked";
+  const isStacked = shapeOf(drawn, measure) === "stacked";
   const room = Math.min(widest(drawn.x.names), 230, Math.round(width * 0.38));
   return {
     grid: { left: room + 12, right: isStacked ? 16 : 64, top: 4, bottom: 28 },
@@ -138,7 +168,7 @@ function lying(drawn, measure, width) {
 }
 
 function ofWhole(drawn, measure) {
-  return drawn.chart === "stacked" && measure.kind === "share" ? { max: 1 } : {};
+  return drawn.chart === "stacked" && measure.kind === "share" ? { max: 1, interval: 0.25 } : {};
 }
 
 /** Names of the series with their colours; a press takes one away and brings it back. */

@@ -82,56 +82,68 @@ function graphHeight(width) {
 }
 
 function graphOption(state, width, height) {
-  const edges = state.edges.filter((edge) => state.weightOf(edge) >= state.least);
-  const near = new Set(edges.filter((edge) => edge.includes(state.chosen)).flatMap((edge) => edge.slice(0, 2)));
+  const isChosen = (edge) => edge[0] === state.chosen || edge[1] === state.chosen;
+  const edges = state.edges.filter((edge) => state.weightOf(edge) >= state.least || isChosen(edge));
+  const near = new Set(edges.filter(isChosen).flatMap((edge) => edge.slice(0, 2)));
   near.add(state.chosen);
   const visible = new Set(edges.flatMap((edge) => edge.slice(0, 2)));
   if (state.chosen !== null) visible.add(state.chosen);
-  const shown = state.names.filter((name) => visible.has(name));
   const most = Math.max(...state.totals.values(), 1e-9);
-  const heaviest = Math.max(...state.edges.map(state.weightOf), 1e-9);
+  const heaviest = Math.max(...state.edges.map(state.weightOf));
+  const range = heaviest - Math.min(...state.edges.map(state.weightOf)) || 1;
   const dim = (name) => state.chosen !== null && !near.has(name);
   const isSmall = width < 480;
+  const margin = isSmall ? 46 : 70;
   return frame({
     tooltip: tooltip({ formatter: ({ dataType, data: item }) => graphTip(state, dataType, item) }),
     series: [
       {
         type: "graph",
         layout: "none",
-        left: isSmall ? 30 : 70,
-        right: isSmall ? 30 : 70,
+        left: margin,
+        right: margin,
         top: 30,
         bottom: 36,
-        preserveAspect: false,
         edgeSymbol: ["none", "arrow"],
         edgeSymbolSize: 6,
         labelLayout: { hideOverlap: true },
         emphasis: { focus: "none", scale: false },
-        data: shown.map((name, rank) => {
+        // Nodes that are filtered out stay, without size, so that the others keep their places.
+        data: state.names.map((name, rank) => {
           const [x, y] = state.places.get(name);
+          const isVisible = visible.has(name);
           const isLabelled = state.chosen === null ? rank < (isSmall ? LABELS / 2 : LABELS) : near.has(name);
           return {
             name,
-            x: x * width,
-            y: y * height,
-            symbolSize: 8 + 26 * Math.sqrt(state.totals.get(name) / most),
+            x: x * (width - 2 * margin),
+            y: y * (height - 66),
+            symbolSize: isVisible ? 8 + 26 * Math.sqrt(state.totals.get(name) / most) : 0,
             itemStyle: {
               color: name === state.chosen ? colour("c2") : colour("c1"),
               opacity: dim(name) ? 0.15 : 1,
               borderColor: colour("card"),
               borderWidth: 1.5,
             },
-            label: { show: isLabelled, position: "bottom", distance: 3, color: colour("text"), fontSize: 12, formatter: () => name, textBorderColor: colour("card"), textBorderWidth: 3 },
+            label: {
+              show: isVisible && isLabelled,
+              position: "bottom",
+              distance: 3,
+              color: colour("text"),
+              fontSize: isSmall ? 11 : 12,
+              formatter: () => name,
+              textBorderColor: colour("card"),
+              textBorderWidth: 3,
+            },
           };
         }),
         links: edges.map(([source, target, weight]) => {
-          const isNear = source === state.chosen || target === state.chosen;
+          const isNear = isChosen([source, target]);
           return {
             source,
             target,
             value: weight,
             lineStyle: {
-              width: 0.7 + 5 * ((drawable(weight) ?? 0) / heaviest),
+              width: 5 - (4.2 * (heaviest - (drawable(weight) ?? 0))) / range,
               type: weight === WITHHELD ? "dashed" : "solid",
               color: isNear ? colour("c2") : colour("control"),
               opacity: state.chosen === null ? 0.5 : isNear ? 0.9 : 0.08,

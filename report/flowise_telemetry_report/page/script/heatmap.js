@@ -18,35 +18,36 @@ function heatmapOption(drawn, chosen, width) {
       },
     }),
     grid: { left: room + 12, right: 4, top: 28, bottom: 8 },
-    xAxis: nameAxis({ type: "category", position: "top", data: drawn.x.names }),
+    xAxis: nameAxis({
+      type: "category",
+      position: "top",
+      data: drawn.x.names,
+      axisLabel: { color: colour("quiet"), hideOverlap: true, formatter: dayLabel(drawn.x) },
+    }),
     yAxis: nameAxis({
       type: "category",
       inverse: true,
       data: drawn.y.names,
-      axisLabel: { color: colour("text"), width: room, overflow: "truncate" },
+      axisLabel: { color: colour("text"), width: room, overflow: "truncate", formatter: dayLabel(drawn.y) },
     }),
-    series: [
-      {
-        type: "heatmap",
-        label: {
-          show: isWide,
-          fontSize: 11,
-          formatter: ({ dataIndex }) => {
-            const value = measure.cells[dataIndex][2];
-            return value === WITHHELD ? told(value) : toldBriefly(value, measure.kind);
-          },
-        },
-        data: measure.cells.map(([x, y, value]) => heatmapCell(x, y, value, most)),
-      },
-    ],
+    // Not the series "heatmap": it draws on several canvases, of which a printer shows the last.
+    series: [{ type: "custom", data: measure.cells, renderItem: (params, api) => heatmapCell(params, api, measure, most, isWide) }],
   });
 }
 
-function heatmapCell(x, y, value, most) {
-  if (value === WITHHELD) {
-    const itemStyle = { color: colour("sunk"), borderColor: colour("control"), borderType: "dashed", borderWidth: 1 };
-    return { value: [x, y, 0], itemStyle, label: { color: colour("quiet") } };
-  }
-  const color = mixed(colour("low"), colour("high"), value / most);
-  return { value: [x, y, value], itemStyle: { color, borderColor: colour("card"), borderWidth: 1 }, label: { color: inkOn(color) } };
+function heatmapCell({ dataIndex }, api, measure, most, isWide) {
+  const [x, y, value] = measure.cells[dataIndex];
+  const [middle, centre] = api.coord([x, y]);
+  const [width, height] = api.size([1, 1]);
+  const isWithheld = value === WITHHELD;
+  const fill = isWithheld ? colour("sunk") : mixed(colour("low"), colour("high"), (drawable(value) ?? 0) / most);
+  const text = isWithheld ? told(value) : toldBriefly(value, measure.kind);
+  const border = isWithheld ? { stroke: colour("control"), lineDash: [4, 3] } : { stroke: colour("card") };
+  return {
+    type: "rect",
+    shape: { x: middle - width / 2, y: centre - height / 2, width, height },
+    style: { fill, lineWidth: 1, ...border },
+    textConfig: { position: "inside" },
+    textContent: { style: { text: isWide ? text : "", fontSize: 11, fill: isWithheld ? colour("quiet") : inkOn(fill) } },
+  };
 }

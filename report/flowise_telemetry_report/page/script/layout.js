@@ -2,6 +2,12 @@
 
 const ROUNDS = 220;
 
+/** Where a value lies between the least and the largest, 0 to 1. */
+function part(values, number) {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  return most === least ? 0.5 : (values[number] - least) / (most - least);
+}
+
 function placed(names, edges) {
   const index = new Map(names.map((name, number) => [name, number]));
   const size = names.length;
@@ -39,5 +45,5 @@ function placed(names, edges) {
       y[a] += (dy[a] / length) * Math.min(length, step);
     }
   }
-  return new Map(names.map((name, number) => [name, [x[number], y[number]]]));
+  return new Map(names.map((name, number) => [name, [part(x, number), part(y, number)]]));
 }
