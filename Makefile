@@ -27,7 +27,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: $(RUN_READY) ## the whole pipeline in a minute, on this machine: embedded Kafka broker, example app, SQLite
+demo: $(RUN_READY) ## a walk through the whole pipeline in a minute, on this machine alone; ARGS=--pause waits after each step
 	@$(VENV)/bin/flowise-telemetry demo $(ARGS)
 
 # On so many processes, which share one broker and one database: four for each of two cores, as most of a run is waiting.

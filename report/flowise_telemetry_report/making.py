@@ -24,7 +24,7 @@ _FIRST_DAY = date(2020, 1, 1)
 """No event is older: the schemas say so."""
 
 _NOTES = (
-    "An installation is an anonymous id of one calendar month. Installations are counted within their months: "
+    "An installation is a pseudonymous id of one calendar month. Installations are counted within their months: "
     "no number can tell how many stay, leave or come back from one month to the next.",
     "Days, weeks from Monday on, and months are in UTC. Those at the ends of the period may not be whole.",
 )

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # its stubs are not worth a dependency
 
-__all__ = ["FOLDER", "ROOT", "Manifest", "Workload", "kustomizations", "manifests_of", "workloads"]
+__all__ = ["FOLDER", "ROOT", "WITH_PODS", "Manifest", "Workload", "kustomizations", "manifests_of", "workloads"]
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
-_WITH_PODS = ("Deployment", "StatefulSet", "Job")
+WITH_PODS = ("Deployment", "StatefulSet", "Job")
 
 Manifest = dict[str, Any]
 
@@ -75,5 +75,5 @@ def workloads() -> list[Workload]:
         for folder in sorted(kustomizations())
         if folder != "example"
         for manifest in manifests_of(folder)
-        if manifest["kind"] in _WITH_PODS
+        if manifest["kind"] in WITH_PODS
     ]

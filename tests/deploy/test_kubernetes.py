@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from importlib import import_module
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import kubernetes_validate
@@ -16,7 +16,16 @@ from flowise_telemetry_consumer.monitoring.health import MAX_POLL_AGE_SECONDS
 from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 from tests.deploy.command_line import check_command_line, check_names, names_of
-from tests.deploy.manifests import FOLDER, ROOT, Manifest, Workload, kustomizations, manifests_of, workloads
+from tests.deploy.manifests import (
+    FOLDER,
+    ROOT,
+    WITH_PODS,
+    Manifest,
+    Workload,
+    kustomizations,
+    manifests_of,
+    workloads,
+)
 
 PARTS = sorted(set(kustomizations()) - {"example"})
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
@@ -44,7 +53,8 @@ def test_kubernetes_takes_them(version: str) -> None:
 def test_kustomizations_name_every_file_and_do_nothing_else() -> None:
     for folder in PARTS:
         kustomization = kustomizations()[folder]
-        assert set(kustomization) == {"apiVersion", "kind", "resources"}, folder
+        assert set(kustomization) - {"patches"} == {"apiVersion", "kind", "resources"}, folder
+        assert ("patches" in kustomization) == (kustomization["kind"] == "Component"), folder
         files = {file.name for file in (FOLDER / folder).glob("*.yaml")}
         assert set(kustomization["resources"]) | {"kustomization.yaml"} == files
     assert {(FOLDER / "example" / name).resolve().name for name in kustomizations()["example"]["resources"]} < set(
@@ -188,6 +198,7 @@ def test_there_are_never_more_consumers_than_partitions() -> None:
     (trigger,) = scaled["spec"]["triggers"]
     wanted = {"consumerGroup": DEFAULT_GROUP, "topic": EVENTS_TOPIC, "allowIdleConsumers": "false"}
     assert wanted.items() <= trigger["metadata"].items()
+    assert trigger["metadata"]["bootstrapServersFromEnv"] in CONNECTION
     (consumer,) = (workload for workload in workloads() if workload.manifest["kind"] == "Deployment")
     assert scaled["spec"]["scaleTargetRef"] == {"name": consumer.manifest["metadata"]["name"]}
     assert consumer.manifest["spec"]["replicas"] <= partitions
@@ -205,25 +216,38 @@ def test_prometheus_operator_gets_the_one_set_of_alerts() -> None:
         assert endpoint["port"] in {port["name"] for port in workload.container["ports"]}
 
 
-def test_what_kustomize_renders_is_taken_too() -> None:
-    """With a real kustomize (``make test-deploy``); the example's patches and names are its work alone."""
-    kustomize = os.environ.get("KUSTOMIZE")
-    if kustomize is None:
+def rendered(folder: Path) -> list[Manifest]:
+    """Return what the real kustomize makes of a folder."""
+    done = subprocess.run(
+        [os.environ["KUSTOMIZE"], "build", str(folder)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_what_kustomize_renders_is_taken_too(tmp_path: Path) -> None:
+    """With a real kustomize (``make test-deploy``); patches and generated names are its work alone."""
+    if "KUSTOMIZE" not in os.environ:
         assert kustomizations()["example"]["namespace"], "no kustomize was named: loaded as YAML"
         return
-    for folder in kustomizations():
-        done = subprocess.run([kustomize, "build", str(FOLDER / folder)], capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, ""), folder
-        rendered = list(yaml.safe_load_all(done.stdout))
-        if folder in PARTS:
-            key = str
-            assert sorted(rendered, key=key) == sorted(manifests_of(folder), key=key)
-            continue
-        for manifest in rendered:
-            assert manifest["metadata"]["namespace"] == "telemetry"
-            if manifest["kind"] not in OPERATORS:
-                kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
-        (config,) = (each["metadata"]["name"] for each in rendered if each["kind"] == "ConfigMap")
-        pods = [Workload(each) for each in rendered if "template" in each["spec" if "spec" in each else "metadata"]]
-        assert {each.container["envFrom"][0]["configMapRef"]["name"] for each in pods} == {config}
-        assert all(each.container["image"].startswith("registry.example.org/flowise-telemetry:") for each in pods)
+    for folder in PARTS:
+        if kustomizations()[folder]["kind"] == "Kustomization":
+            assert sorted(rendered(FOLDER / folder), key=str) == sorted(manifests_of(folder), key=str)
+    made = rendered(FOLDER / "example")
+    for manifest in made:
+        assert manifest["metadata"]["namespace"] == "telemetry"
+        if manifest["kind"] not in OPERATORS:
+            kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+    (config,) = (manifest["metadata"]["name"] for manifest in made if manifest["kind"] == "ConfigMap")
+    containers = [Workload(manifest).container for manifest in made if manifest["kind"] in WITH_PODS]
+    assert {each["envFrom"][0]["configMapRef"]["name"] for each in containers} == {config}
+    assert all(each["image"].startswith("registry.example.org/flowise-telemetry:") for each in containers)
+
+    def above(folder: str) -> str:
+        return os.path.relpath(FOLDER / folder, tmp_path.resolve())
+
+    scaled = {"resources": [above("consumer")], "components": [above("autoscaling")]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(scaled), "utf-8")
+    kinds = {manifest["kind"]: manifest for manifest in rendered(tmp_path)}
+    assert "ScaledObject" in kinds
+    assert "replicas" not in kinds["Deployment"]["spec"], "they are KEDA's"

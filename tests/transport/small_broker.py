@@ -18,7 +18,10 @@ _MAX_BYTES = 1_000_000
 
 
 class SmallBroker:
-    """Listens on a port of 127.0.0.1. ``users`` may log in with PLAIN; without any, the port takes no login."""
+    """Listens on a port of 127.0.0.1. ``users`` may log in with PLAIN; without any, the port takes no login.
+
+    ``mechanism`` is the one that is offered.
+    """
 
     def __init__(
         self,
@@ -26,6 +29,7 @@ class SmallBroker:
         certificate: Path | None = None,
         client_authority: Path | None = None,
         users: dict[str, str] | None = None,
+        mechanism: str = "PLAIN",
         advertised: tuple[str, int] | None = None,
         topics: SmallTopics | None = None,
     ) -> None:
@@ -37,6 +41,8 @@ class SmallBroker:
                 self._context.load_verify_locations(client_authority)
                 self._context.verify_mode = ssl.CERT_REQUIRED
         self._users = users
+        self._mechanism = mechanism
+        self.accepted = 0
         self._topics = topics
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._port = self._socket.getsockname()[1]
@@ -56,6 +62,7 @@ class SmallBroker:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._socket.accept()
+                self.accepted += 1
                 threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
@@ -83,8 +90,8 @@ class SmallBroker:
             case 17:
                 if self._users is None:
                     return struct.pack(">hi", 34, 0), logged_in
-                code = 0 if body[2:] == b"PLAIN" else 33
-                return struct.pack(">hi", code, 1) + _string("PLAIN"), logged_in
+                code = 0 if body[2:] == self._mechanism.encode() else 33
+                return struct.pack(">hi", code, 1) + _string(self._mechanism), logged_in
             case 36:
                 _, user, password = body[4:].decode().split("\0")
                 right = (self._users or {}).get(user) == password

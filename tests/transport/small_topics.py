@@ -36,6 +36,7 @@ class SmallTopic:
 class SmallTopics:
     """All topics by name, and the rights on every group; ``has_groups`` is False for a cluster that never had one.
 
+    ``coordinator_code`` is the error with which a coordinator is not told.
     ``has_later``: records are of later than whatever is asked for.
     """
 
@@ -43,6 +44,7 @@ class SmallTopics:
     group_rights: tuple[str, ...] = ("Read", "Describe")
     has_groups: bool = True
     has_later: bool = False
+    coordinator_code: int = 0
 
     def answer(self, key: int, body: bytes, host: str, port: int) -> bytes:
         """Return the answer to a request of the highest version in ``VERSIONS``, of Metadata since 1."""
@@ -52,7 +54,7 @@ class SmallTopics:
             case 3:
                 return self._metadata(body, host, port)
             case 10:
-                return struct.pack(">ihhi", 0, 0, -1, 1) + _string(host) + struct.pack(">i", port)
+                return struct.pack(">ihhi", 0, self.coordinator_code, -1, 1) + _string(host) + struct.pack(">i", port)
             case 15:
                 return self._group(body)
         return self._settings(body)

@@ -76,6 +76,7 @@ SINK_KINDS: tuple[SinkKind, ...] = (
     SinkKind(
         scheme="clickhouse",
         open=_adapter("clickhouse", "open_clickhouse"),
+        look=_look("clickhouse"),
         example="clickhouse://user@host:8443/database",
         writers="many",
         roles=_DATABASE,

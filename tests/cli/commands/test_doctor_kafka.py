@@ -33,7 +33,7 @@ def test_a_live_group_notices_nothing(client: str, kafka: KafkaService, operator
     assert [name for name, (state, _) in found.items() if state == "failed"] == []
     for name in ("topic", "topic: right", "dead letters: right", "group: right", "client: connection"):
         assert found[name][0] == "ok"
-    assert "with 1 members" in found["group"][1]
+    assert "with 1 member" in found["group"][1]
     assert found["group: lag"] == ("ok", f"{group} has 0 records of {topic} to read")
     member.poll(timeout_seconds=0, max_records=1)
     assert moved == [moved[0]]

@@ -89,6 +89,12 @@ def test_a_file_that_is_no_database(scheme: str, tmp_path: Path) -> None:
     assert (state, "name another file" in line) == ("failed", True)
 
 
+def test_an_engine_in_this_process_is_not_started(tmp_path: Path) -> None:
+    found = look(f"clickhouse:///{tmp_path}/engine")
+    assert "is made at the first start" in found["sink: right"][1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_standard_output_and_what_is_no_url() -> None:
     assert look("jsonl:-") == {"sink": ("ok", "standard output")}
     assert "not the URL of a sink" in look("mysql://host/database")["sink"][1]

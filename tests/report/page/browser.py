@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Locator, Page, Playwright, Request
+from playwright.sync_api import Browser, Dialog, Locator, Page, Playwright, Request, expect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -26,6 +26,8 @@ QUIET = (
 
 PATIENCE_SECONDS = 15
 """Longest wait for a thing of the page, on a busy machine."""
+
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 def launch(playwright: Playwright) -> Browser:

@@ -9,13 +9,15 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from flowise_telemetry_report import Column, Figure, Report, Section
-from flowise_telemetry_report.page import render
+from flowise_telemetry_report.page import render, rendering
 from tests.report.page.example import HOSTILE, K, example
 
+ROOT = Path(__file__).parents[3]
 MOST_BYTES = 1_500_000
 EMPTY = Report("2026-11-27T21:00:00Z", None, "sqlite", None)
 
@@ -68,6 +70,13 @@ def test_a_report_is_always_the_same_page(page: str) -> None:
 
 def test_a_page_is_small_enough_to_send(page: str) -> None:
     assert len(page.encode()) < MOST_BYTES
+
+
+def test_the_chart_library_is_the_one_that_was_published() -> None:
+    file = Path(rendering.__file__).parent / rendering.LIBRARY
+    told = (ROOT / "docs/adr/0043-a-page-that-stands-alone.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in told
+    assert f"echarts@{rendering.LIBRARY_VERSION} " in told
 
 
 def test_nothing_is_fetched_from_anywhere(elements: Elements) -> None:

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from flowise_telemetry_transport import InMemoryBroker, OutgoingRecord
@@ -66,7 +67,7 @@ class GatewayServer:
     """Takes records for ``keys``. ``faults`` are what the next requests meet instead, in order.
 
     ``refuses`` gives the reason to refuse a record, or None; ``max_bytes`` bounds a body before compression.
-    ``unready`` is the reason that /readyz gives, with ``date`` as its time.
+    ``unready`` is the reason that /readyz gives, with ``date`` as its time, else that of now.
     """
 
     broker: InMemoryBroker = field(default_factory=InMemoryBroker)
@@ -81,7 +82,7 @@ class GatewayServer:
     url: str = ""
     connections: Iterator[int] = field(default_factory=itertools.count)
     unready: str = ""
-    date: str = "Thu, 01 Jan 2026 00:00:00 GMT"
+    date: str = ""
 
     def accept(self, records: list[WireRecord]) -> Answer:
         """Keep what is not refused."""
@@ -98,7 +99,9 @@ class GatewayServer:
 
     def tell_of_readiness(self, handler: BaseHTTPRequestHandler) -> None:
         self.requests.append(request := Request(handler, -1, []))
-        request.answer(503 if self.unready else 200, (self.unready or "ok").encode(), Date=self.date)
+        request.answer(
+            503 if self.unready else 200, (self.unready or "ok").encode(), Date=self.date or formatdate(usegmt=True)
+        )
 
     def stored(self, topic: str | None = None) -> list[bytes]:
         """Return the values of a topic, partition by partition."""

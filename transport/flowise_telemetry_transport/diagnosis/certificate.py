@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from typing import Any
 
 from flowise_telemetry_transport.diagnosis.finding import Finding, ok, warning
 
-__all__ = ["secure_finding"]
+__all__ = ["secure_finding", "validity"]
 
 _DAYS_BEFORE = 14
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h
 _DAY_SECONDS = 86_400
 
 
@@ -27,6 +29,20 @@ def secure_finding(connection: ssl.SSLSocket, server: str) -> Finding:
     if left < _DAYS_BEFORE:
         return warning("TLS", until, "renew it there")
     return ok("TLS", until)
+
+
+def validity(connection: socket.socket, context: ssl.SSLContext, host: str) -> str:
+    """Return from when to when the certificate of a server is good that is refused for its time; empty if unknown.
+
+    All else of it is verified. Takes a new connection, and closes it.
+    """
+    context.verify_flags |= _NO_CHECK_TIME
+    try:
+        with context.wrap_socket(connection, server_hostname=host) as secured:
+            shown: Any = secured.getpeercert()
+    except OSError:  # refused for another reason too
+        return ""
+    return f" (good from {shown['notBefore']} to {shown['notAfter']})"
 
 
 def _name(parts: Any) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from flowise_telemetry_schemas.errors import TelemetryError
+
 __all__ = ["Finding", "Look", "State", "failed", "findings_of", "not_tried", "ok", "warning"]
 
 _SHARE = 0.8
@@ -71,6 +73,8 @@ def findings_of(look: Look, seconds: float) -> list[Finding]:
     def run() -> None:
         try:
             found.extend(look.run(_SHARE * bound))  # one by one
+        except TelemetryError as error:
+            found.append(failed(look.name, error))
         except Exception as error:
             found.append(failed(look.name, f"the look ended with {type(error).__name__}"))
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from flowise_telemetry_transport.diagnosis import requests
-from flowise_telemetry_transport.diagnosis.finding import Finding, failed, not_tried, ok
+from flowise_telemetry_transport.diagnosis.finding import Finding, failed, not_tried, ok, warning
 from flowise_telemetry_transport.diagnosis.probe import connected
 from flowise_telemetry_transport.diagnosis.requests import NOT_PERMITTED, GroupState
 from flowise_telemetry_transport.diagnosis.wire import Wire
@@ -50,6 +50,11 @@ def _asked(settings: KafkaSettings, wire: Wire, name: str, seconds: float) -> Gr
 
 
 def _findings(name: str, state: GroupState) -> Iterator[Finding]:
+    if state.code in _COORDINATOR_MOVES:
+        later = "try again in a minute; if it stays so, see the brokers' logs"
+        yield warning("group", f"no broker coordinates {name} yet (error {state.code} of Kafka's protocol)", later)
+        yield not_tried(_RIGHT, "no broker coordinates the group yet")
+        return
     if state.code not in (0, _MISSING, *NOT_PERMITTED):
         error = f"{name} cannot be looked at (error {state.code} of Kafka's protocol)"
         yield failed("group", error, "see the brokers' logs")
@@ -57,7 +62,8 @@ def _findings(name: str, state: GroupState) -> Iterator[Finding]:
     may_be_seen = state.code not in NOT_PERMITTED
     if may_be_seen:
         is_new = state.state in ("Dead", "")
-        yield ok("group", f"{name} {'is new' if is_new else f'is {state.state}, with {state.members} members'}")
+        members = f"{state.members} member{'' if state.members == 1 else 's'}"
+        yield ok("group", f"{name} {'is new' if is_new else f'is {state.state}, with {members}'}")
     if may_be_seen and state.rights is None:
         yield not_tried(_RIGHT, "this broker does not tell rights")
     elif may_be_seen and "Read" in (state.rights or ()):

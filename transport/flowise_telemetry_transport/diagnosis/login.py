@@ -13,10 +13,17 @@ from flowise_telemetry_transport.errors import AuthenticationError, LoginUnexpec
 from flowise_telemetry_transport.settings import KafkaSettings
 from flowise_telemetry_transport.tokens import make_token, provider_of
 
-__all__ = ["log_in"]
+__all__ = ["is_ours_to_judge", "log_in"]
 
 _ILLEGAL_SASL_STATE = 34
 _HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
+
+
+def is_ours_to_judge(settings: KafkaSettings) -> bool:
+    """Return True unless the client alone can log in: by GSSAPI, OIDC or a mechanism that is unknown here."""
+    mechanism = settings.sasl_mechanism or "GSSAPI"
+    by_token = mechanism == "OAUTHBEARER" and settings.token_provider is not None
+    return "SASL" not in settings.security_protocol or mechanism == "PLAIN" or mechanism in _HASHES or by_token
 
 
 def log_in(wire: Wire, settings: KafkaSettings, server: str) -> None:

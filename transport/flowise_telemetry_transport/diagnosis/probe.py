@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from flowise_telemetry_transport.diagnosis.certificate import secure_finding
-from flowise_telemetry_transport.diagnosis.finding import Finding, ok
-from flowise_telemetry_transport.diagnosis.login import log_in
+from flowise_telemetry_transport.diagnosis.certificate import secure_finding, validity
+from flowise_telemetry_transport.diagnosis.finding import Finding, not_tried, ok
+from flowise_telemetry_transport.diagnosis.login import is_ours_to_judge, log_in
 from flowise_telemetry_transport.diagnosis.wire import ClosedError, Wire
 from flowise_telemetry_transport.errors import (
     AdvertisedListenerError,
@@ -69,6 +69,10 @@ def probe(settings: KafkaSettings, server: str, *, seconds: float, told: Told = 
     """
     target = _Target(settings, server, time.monotonic() + seconds, told)
     with _connected(target) as wire:
+        if not is_ours_to_judge(settings):
+            for step in ("login", "listeners"):
+                told(not_tried(step, f"a login with {settings.sasl_mechanism or 'GSSAPI'} is left to the client"))
+            return
         brokers = wire.brokers()
     _tell_of_login(target)
     for host, port in brokers:
@@ -157,7 +161,8 @@ def _secured(target: _Target, connection: socket.socket) -> ssl.SSLSocket:
     except ssl.SSLCertVerificationError as error:
         if error.verify_code in _EXPIRED:
             raise CertificateExpiredError(
-                f"the certificate of {server} is out of date: renew it there, and check this machine's clock"
+                f"the certificate of {server} is out of date{_validity(target)}: renew it there, and check this"
+                " machine's clock"
             ) from error
         if error.verify_code in _OTHER_HOST:
             raise CertificateHostError(
@@ -177,6 +182,14 @@ def _secured(target: _Target, connection: socket.socket) -> ssl.SSLSocket:
         if _is_about_a_certificate(error):
             raise _client_certificate(settings, server) from error
         raise UnreachableError(f"{server} ends the TLS handshake: {_reason(error)}") from error
+
+
+def _validity(target: _Target) -> str:
+    try:
+        with target.connect() as connection:
+            return validity(connection, client_context(target.settings), target.host)
+    except OSError:
+        return ""
 
 
 def _silence(target: _Target, error: Exception) -> TransportError:

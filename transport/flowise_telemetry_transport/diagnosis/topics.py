@@ -21,18 +21,21 @@ from flowise_telemetry_transport.settings import KafkaSettings
 
 __all__ = ["DEAD_LETTERS", "Needs", "look_at_topics", "topic_settings"]
 
+Operation = Literal["Read", "Write"]
+
 DEAD_LETTERS = "dead letters"
 """Name of the findings on their topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a command needs of a cluster: ``operation`` on the topic, and what it has beside that, if anything."""
+    """What a command needs of a cluster: operations on each topic that it has, and reading with its group, if any."""
 
-    topic: str
-    operation: Literal["Read", "Write"]
+    topic: str = ""
+    operations: tuple[Operation, ...] = ()
     group: str = ""
     dead_letter_topic: str = ""
+    dead_letter_operations: tuple[Operation, ...] = ()
 
 
 def look_at_topics(settings: KafkaSettings, needs: Needs, *, seconds: float) -> Iterator[Finding]:
@@ -40,9 +43,10 @@ def look_at_topics(settings: KafkaSettings, needs: Needs, *, seconds: float) -> 
     with _any_server(settings, seconds) as wire:
         release = requests.broker_release(wire)
         yield ok("broker", f"Kafka {release} or later" if release else "tells no release; it is no Kafka with KRaft")
-        yield from _topic(wire, "topic", needs.topic, needs.operation)
+        if needs.topic:
+            yield from _topic(wire, "topic", needs.topic, needs.operations)
         if needs.dead_letter_topic:
-            yield from _topic(wire, DEAD_LETTERS, needs.dead_letter_topic, "Write")
+            yield from _topic(wire, DEAD_LETTERS, needs.dead_letter_topic, needs.dead_letter_operations)
         if needs.group:
             yield from look_at_group(settings, wire, needs.group, seconds=seconds)
 
@@ -69,14 +73,12 @@ def _any_server(settings: KafkaSettings, seconds: float) -> Iterator[Wire]:
         yield wire
 
 
-def _topic(wire: Wire, name: str, topic: str, operation: Literal["Read", "Write"]) -> Iterator[Finding]:
+def _topic(wire: Wire, name: str, topic: str, operations: tuple[Operation, ...]) -> Iterator[Finding]:
     state = requests.topic(wire, topic)
     right = f"{name}: right"
-    doing = f"{'delivery to' if operation == 'Write' else 'reading'} {topic}"
-    lacking = failed(right, not_permitted("topic", doing, topic=topic))
     if state.code in NOT_PERMITTED:
         yield not_tried(name, f"{topic} may not be looked at")
-        yield lacking
+        yield _lacking(right, topic, operations)
         return
     if state.is_missing:
         yield failed(name, f"topic {topic} does not exist", "create it with flowise-telemetry topics create")
@@ -86,15 +88,21 @@ def _topic(wire: Wire, name: str, topic: str, operation: Literal["Read", "Write"
         yield failed(name, f"topic {topic} cannot be looked at (error {state.code} of Kafka's protocol)")
         return
     yield _partitions(name, topic, state)
+    lacking = tuple(operation for operation in operations if operation not in (state.rights or ()))
     if state.rights is None:
         yield not_tried(right, "this broker does not tell rights")
-    elif operation in state.rights:
-        yield ok(right, f"{operation} on {topic}")
+    elif lacking:
+        yield _lacking(right, topic, lacking)
     else:
-        yield lacking
+        yield ok(right, f"{' and '.join(operations)} on {topic}")
     yield from _settings(wire, name, topic, state)
     if name == "topic":
         yield look_at_times(wire, state, topic)
+
+
+def _lacking(right: str, topic: str, operations: tuple[Operation, ...]) -> Finding:
+    doing = {"Write": f"delivery to {topic}", "Read": f"reading {topic}"}
+    return failed(right, "; ".join(str(not_permitted("topic", doing[each], topic=topic)) for each in operations))
 
 
 def _partitions(name: str, topic: str, state: TopicState) -> Finding:

@@ -1,7 +1,8 @@
-"""``flowise-telemetry demo``: the whole pipeline in one process, for a first look."""
+"""``flowise-telemetry demo``: a walk through the whole pipeline on this machine, for a first look."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -23,17 +24,23 @@ __all__ = ["demo"]
     show_default=True,
     help="SQLite file for the events; an existing one is added to.",
 )
-def demo(*, events: int, database: Path) -> int:
-    """Run everything once, in this process: an embedded Kafka broker, an example app, the consumer, a SQLite file.
+@click.option("--pause", is_flag=True, help="Wait for Enter after each step; only on a terminal.")
+def demo(*, events: int, database: Path, pause: bool) -> int:
+    """Walk through the pipeline in four steps, each with what is done, what to look at, and what was found.
 
-    The events are invented and stay in this process and that file, so settings and opt-outs of this machine do not
-    apply. A few malformed records are sent on purpose.
+    Events are sent, eaten and shown; telemetry is switched off; a broker stops and nothing is lost; a field leaves and
+    one cannot. It needs neither Docker nor a network: the Kafka broker runs in this process.
+
+    The events are invented and stay on this machine, so settings and opt-outs do not apply. Exit status 1 if anything
+    was found that was not expected.
 
     \b
     Example:
-      flowise-telemetry demo --events 20000
+      flowise-telemetry demo --pause
     """
+    if pause and not sys.stdin.isatty():
+        raise click.UsageError("--pause waits for Enter, which needs a terminal; leave it out")
     # Imported here: ``preview`` takes its events from this folder and must not need polars.
-    from flowise_telemetry_cli.commands.demo.pipeline import run_demo
+    from flowise_telemetry_cli.commands.demo.walk import walk
 
-    return run_demo(events, database)
+    return walk(events, database, pause=pause)

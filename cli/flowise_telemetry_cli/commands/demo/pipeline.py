@@ -1,4 +1,4 @@
-"""The pipeline of the demo: embedded broker, the app on a thread, and the consumer."""
+"""The pipeline of the first step: the app on a thread, and the consumer."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from flowise_telemetry import Telemetry
 from flowise_telemetry_cli.commands.demo.app import APP_VERSION, example_events
 from flowise_telemetry_cli.commands.demo.malformed import malformed_records
-from flowise_telemetry_cli.errors import DONE, INCOMPLETE
 from flowise_telemetry_cli.options import CLOSE_SECONDS
 from flowise_telemetry_cli.output.progress import ProgressDisplay, Status
 from flowise_telemetry_cli.output.safe import echo
-from flowise_telemetry_cli.output.table import table
 from flowise_telemetry_cli.signals import stopped_by_signals
 from flowise_telemetry_consumer import (
     Consumer,
@@ -32,29 +31,43 @@ from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import EmbeddedBroker, KafkaSettings, open_reader, open_writer
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
-__all__ = ["run_demo"]
+__all__ = ["PipelineRun", "run_pipeline", "settings_for"]
 
 FLUSH_EVERY_EVENTS = 1_000
 WAIT_SECONDS = 60.0
-EXAMPLE_QUERY = "select type, count(*) from prediction_sent group by type"
 
 
-def run_demo(events: int, database: Path) -> int:
-    """Send that many events, consume them into the SQLite file and return the exit status."""
+@dataclass(frozen=True, slots=True)
+class PipelineRun:
+    """Outcome of a run: events sent by name, what the consumer counted, and the dead letters.
+
+    ``done``: everything was consumed; False after a signal, or where it took too long.
+    """
+
+    sent: Counter[str]
+    counters: ConsumerCounters
+    letters: DeadLetterSummary
+    seconds: float
+    done: bool
+
+
+def settings_for(broker: EmbeddedBroker) -> KafkaSettings:
+    """Return the settings of a client: kafka-python, as the other waits in vain for the id of the broker's topics."""
+    return KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client="kafka-python")
+
+
+def run_pipeline(broker: EmbeddedBroker, events: int, database: Path) -> PipelineRun:
+    """Send that many events, and some malformed records, and consume them into the SQLite file."""
     begun = time.monotonic()
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as opened:
-        broker = opened.enter_context(EmbeddedBroker())
-        for topic in (EVENTS_TOPIC, dead_letter_topic_of(EVENTS_TOPIC)):
-            broker.ensure_topic(topic)
-        echo(f"embedded Kafka broker at {broker.bootstrap_servers[0]}", err=True)
-        settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, client="librdkafka")
-        stop = opened.enter_context(stopped_by_signals())
+    for topic in (EVENTS_TOPIC, dead_letter_topic_of(EVENTS_TOPIC)):
+        broker.ensure_topic(topic)
+    echo(f"embedded Kafka broker at {broker.bootstrap_servers[0]}", err=True)
+    settings = settings_for(broker)
+    with stopped_by_signals() as stop:
         app = _App(settings, events, stop)
         counters = _consume(settings, database, app, stop)
         letters = _dead_letters(settings)
-    _report(app.sent, counters, letters, database, time.monotonic() - begun)
-    return DONE if app.done else INCOMPLETE
+    return PipelineRun(app.sent, counters, letters, time.monotonic() - begun, app.done)
 
 
 class _App(threading.Thread):
@@ -170,28 +183,3 @@ def _dead_letters(settings: KafkaSettings) -> DeadLetterSummary:
         return list_dead_letters(reader, dead_letter_topic_of(EVENTS_TOPIC))
     finally:
         reader.close(timeout_seconds=CLOSE_SECONDS)
-
-
-def _report(
-    sent: Counter[str], counters: ConsumerCounters, letters: DeadLetterSummary, database: Path, seconds: float
-) -> None:
-    written = counters.written
-    dead: Counter[str] = Counter()
-    for schema, count in letters.by_schema.items():
-        event, dot, _version = schema.partition(".v")
-        dead[event if dot else "(no event)"] += count
-    names = [*sorted({*sent, *written}), *(["(no event)"] if dead["(no event)"] else [])]
-    rows = [(name, sent[name] + dead[name], written[name], dead[name]) for name in names]
-    total = ("all", sum(row[1] for row in rows), sum(row[2] for row in rows), sum(row[3] for row in rows))
-    echo(table(("event", "sent", "written", "dead-lettered"), [*rows, total]))
-    echo()
-    echo(table(("why dead-lettered", "records"), sorted(letters.by_reason.items())))
-    if told := counters.control.total():
-        which = (
-            "record in which the app tells its own counts was"
-            if told == 1
-            else "records in which the app tells its own counts were"
-        )
-        echo(f"\n{told} {which} written as well (stream_state).")
-    echo(f"\n{total[1]:,} records in {seconds:.1f} s. The events are in {database}:\n")
-    echo(f"  sqlite3 {database} '{EXAMPLE_QUERY}'")

@@ -28,7 +28,7 @@ _WIDTH = 25
 
 
 @click.command()
-@click.argument("side", type=click.Choice(["app", "consume"]), required=False)
+@click.argument("side", type=click.Choice(["app", "consume", "replay", "redrive"]), required=False)
 @connection_options
 @topic_option
 @schemas_option
@@ -77,10 +77,11 @@ def doctor(
     timeout_seconds: float,
     as_json: bool,
 ) -> int:
-    """Check everything that sending (app) or consuming (consume) needs, one line a check, with what mends it.
+    """Check everything that an app, or one of the commands that read, needs: one line a check, with what mends it.
 
-    Without SIDE it is consume where a sink, a group or a dead-letter topic is given, else app. Nothing is changed: no
-    topic is made, no record written, no group joined, no file left.
+    SIDE is app, consume, replay or redrive (dlq redrive and discard); without it, consume where a sink, a group or a
+    dead-letter topic is given, else app. Nothing is changed: no topic is made, no record written, no group joined, no
+    file left.
 
     Exit status 1: a check failed. A warning is no failure.
 
@@ -93,7 +94,7 @@ def doctor(
     course = Course(time.monotonic() + timeout_seconds, (lambda finding: None) if as_json else _show)
     option_of = _options_of(context)
     if not as_json:
-        echo(f"as {'the app' if side == 'app' else 'consume'} would be started here:")
+        echo(f"as {'the app' if side == 'app' else side} would be started here:")
     if side == "app":
         from flowise_telemetry_cli.commands.doctor._app import look_at_app
 
@@ -110,10 +111,19 @@ def doctor(
         from flowise_telemetry_cli.commands.doctor._service import look_at_service
         from flowise_telemetry_consumer.service.settings import DEFAULT_GROUP
 
-        needs = Needs(topic, "Read", group or DEFAULT_GROUP, dead_letter_topic or dead_letter_topic_of(topic))
-        look_at_service(course, invocation, needs=needs, sink=sink or DEFAULT_SINK, option_of=option_of)
+        needs = _needs(side, topic, group or DEFAULT_GROUP, dead_letter_topic or dead_letter_topic_of(topic))
+        look_at_service(course, invocation, needs=needs, topic=topic, sink=sink or DEFAULT_SINK, option_of=option_of)
     _end(course, side, as_json=as_json)
     return FAILED if course.count("failed") else DONE
+
+
+def _needs(side: str, topic: str, group: str, letters: str) -> Needs:
+    """Return what the command needs: the least rights of docs/security.md."""
+    if side == "replay":
+        return Needs(topic, ("Read",))
+    if side == "redrive":
+        return Needs(dead_letter_topic=letters, dead_letter_operations=("Read", "Write"))
+    return Needs(topic, ("Read",), group, letters, ("Write",))
 
 
 def _options_of(context: click.Context) -> Callable[[str], str | None]:
@@ -137,4 +147,6 @@ def _end(course: Course, side: str, *, as_json: bool) -> None:
         checks = [asdict(each) for each in course.found]
         echo(json.dumps({"side": side, "well": not counts["failed"], **counts, "checks": checks}))
     else:
-        echo(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counts.items() if count))
+        wrong = ", ".join(dict.fromkeys(each.name for each in course.found if each.state == "failed"))
+        others = (f"{name.replace('_', ' ')} {count}" for name, count in counts.items() if count and name != "failed")
+        echo(f"{f'failed: {wrong}; ' if wrong else ''}{', '.join(others)}")

@@ -16,6 +16,7 @@ from flowise_telemetry_schemas import Catalog
 
 __all__ = [
     "allow_missing_option",
+    "filter_options",
     "no_progress_option",
     "on_refused_option",
     "range_options",
@@ -66,14 +67,7 @@ def _own_or_of_group(ctx: click.Context, param: click.Parameter, value: str | No
 sink_option = click.option("--sink", metavar="URL", help=SINK_HELP, callback=_own_or_of_group)
 """The sink of the subcommands; ``replay --sink URL list`` works too."""
 
-_RANGE_OPTIONS = (
-    click.option("--from", "begin", metavar="WHEN", help="First offset or time: 1200, 2026-01-31T12:00Z, 2d ago."),
-    click.option(
-        "--to",
-        "end",
-        metavar="WHEN",
-        help="Offset or time to stop before.  [default: the topic's end when the replay starts]",
-    ),
+_FILTER_OPTIONS = (
     click.option(
         "--partition", "partitions", type=click.IntRange(min=0), multiple=True, help="Only this partition; repeatable."
     ),
@@ -91,11 +85,28 @@ _RANGE_OPTIONS = (
         help="Only events with this value in a field that all events have; repeatable.",
     ),
 )
+_RANGE_OPTIONS = (
+    click.option("--from", "begin", metavar="WHEN", help="First offset or time: 1200, 2026-01-31T12:00Z, 2d ago."),
+    click.option(
+        "--to",
+        "end",
+        metavar="WHEN",
+        help="Offset or time to stop before.  [default: the topic's end when the replay starts]",
+    ),
+    *_FILTER_OPTIONS,
+)
 
 
 def range_options(command: _Command) -> _Command:
     """Add the options that choose records, which ``request_of`` takes."""
     for option in reversed(_RANGE_OPTIONS):
+        command = option(command)
+    return command
+
+
+def filter_options(command: _Command) -> _Command:
+    """Add those that choose records but for the ends of the range."""
+    for option in reversed(_FILTER_OPTIONS):
         command = option(command)
     return command
 
@@ -118,8 +129,8 @@ def request_of(
     schemas: Catalog,
     *,
     topic: str,
-    begin: str | None,
-    end: str | None,
+    begin: str | None = None,
+    end: str | None = None,
     partitions: tuple[int, ...],
     events: tuple[str, ...],
     versions: tuple[str, ...],

@@ -112,6 +112,8 @@ function graphOption(state, width, height) {
         data: state.names.map((name, rank) => {
           const [x, y] = state.places.get(name);
           const isVisible = visible.has(name);
+          const inward = x < 0.2 ? "right" : x > 0.8 ? "left" : "bottom"; // so that no edge of a phone cuts it
+          const side = isSmall ? inward : "bottom";
           const isLabelled = state.chosen === null ? rank < (isSmall ? LABELS / 2 : LABELS) : near.has(name);
           return {
             name,
@@ -126,7 +128,7 @@ function graphOption(state, width, height) {
             },
             label: {
               show: isVisible && isLabelled,
-              position: "bottom",
+              position: side,
               distance: 3,
               color: colour("text"),
               fontSize: isSmall ? 11 : 12,
