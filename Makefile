@@ -190,6 +190,7 @@ docs: $(RUN_READY) $(DOCS)/ready ## the documentation as a site, in build/site, 
 	@rm -rf build/reference build/site
 	@$(RUN) -m docs.site build/reference
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict $(ARGS)
+	@echo "build/site/index.html; with search: python3 -m http.server --directory build/site"
 
 # Smaller, to see that all of it runs: BENCH_EVENTS=5000 BENCH_REPEATS=1 BENCH_FILES=400 make bench.
 .PHONY: bench

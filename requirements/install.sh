@@ -18,7 +18,7 @@ command -v "$python" >/dev/null 2>&1 ||
 
 # Also made anew when the interpreter it was made from is gone.
 if ! "$venv/bin/python" -c '' 2>/dev/null; then
-  echo "making $venv with $("$python" -V 2>&1)" >&2
+  echo "making $venv with $("$python" -V 2>&1), once; packages are fetched for a minute or two" >&2
   if "$python" -c 'import ensurepip' 2>/dev/null; then
     "$python" -m venv --clear "$venv"
   else

@@ -12,7 +12,12 @@ from tests.consumer.sinks.clickhouse_engine import Engine
 
 
 def _kinds() -> list[Any]:
-    marks = {"postgresql": pytest.mark.services, "duckdb": pytest.mark.slow, "clickhouse": pytest.mark.slow}
+    marks = {
+        "postgresql": pytest.mark.services,
+        "duckdb": pytest.mark.slow,
+        "clickhouse": pytest.mark.slow,
+        "delta": pytest.mark.slow,
+    }
     return [pytest.param(kind, marks=marks.get(kind, ())) for kind in ("sqlite", *marks)]
 
 

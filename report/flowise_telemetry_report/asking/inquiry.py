@@ -25,6 +25,7 @@ class _Inquiry:
         self._heavy = heavy
         self._kept: dict[str, bool] = {}
         self._there: dict[str, bool] = {}
+        self._are_latest = False
 
     def answer(self, question: Question) -> Answer:
         """Ask one question; where the sink lacks what it needs, say so."""
@@ -35,7 +36,8 @@ class _Inquiry:
         lacking = [need for need in needs if not self._has(need)]
         if lacking:
             return Answer(question, (), query, f"This sink has no {', '.join(lacking)}: not known.")
-        inline = {base.name: self._filled(base.sql) for base in bases if not self._keep(base)}
+        made = [base for base in bases if not self._keep(base)]
+        inline = {base.name: self._filled(base.sql, are_latest=self._are_latest) for base in made}
         rows = self._engine.rows(_with_bases(inline, text))
         return Answer(question, tuple(cells(question.columns, row) for row in rows), query)
 
@@ -49,7 +51,7 @@ class _Inquiry:
             inline = {its.name: self._filled(its.sql) for its in used}
             self._kept[base.name] = self._engine.keep(base.name, _with_bases(inline, self._filled(base.sql)))
             if base.name == "latest" and self._kept[base.name]:
-                narrow_graphs(self._engine, to="latest")
+                self._are_latest = narrow_graphs(self._engine, to="latest")
         return self._kept[base.name]
 
     def _has(self, name: str) -> bool:
@@ -57,8 +59,8 @@ class _Inquiry:
             self._there[name] = self._engine.has(name)
         return self._there[name]
 
-    def _filled(self, text: str) -> str:
-        return filled(text, self._engine.dialect, since=self._since, heavy=self._heavy)
+    def _filled(self, text: str, *, are_latest: bool = False) -> str:
+        return filled(text, self._engine.dialect, since=self._since, heavy=self._heavy, are_latest=are_latest)
 
 
 def ask(

@@ -16,8 +16,8 @@ class Dialect:
     """Expressions for the marks in a text: ``{}`` in one stands for the column that the mark names.
 
     ``week`` is the Monday of a day, ``month`` its first day, ``days`` which seven days of the month it belongs to.
-    ``latest`` is the id of the newest event of a group. ``withheld`` is a query of the values that streams told they
-    withheld: stream_id, instance_id, field, rule, times.
+    ``id`` is an id in the form in which it is compared fastest, ``latest`` that of the newest event of a group.
+    ``withheld`` is a query of what streams told they withheld: stream_id, instance_id, field, rule, times.
     """
 
     week: str
@@ -25,6 +25,7 @@ class Dialect:
     day_of_month: str
     latest: str
     withheld: str
+    id: str = "{}"
 
     @property
     def days(self) -> str:
@@ -46,13 +47,20 @@ STANDARD = Dialect(
 """What DuckDB, PostgreSQL and ClickHouse have in common."""
 
 
-def filled(text: str, dialect: Dialect, *, since: date, heavy: int) -> str:
-    """Return a text without marks, ready for the engine; its values are a date and a number of ours."""
+_IS_LATEST = "event IN ('chatflow_created', 'prediction_sent') AND {id} IN (SELECT event_id FROM latest)"
+
+
+def filled(text: str, dialect: Dialect, *, since: date, heavy: int, are_latest: bool = False) -> str:
+    """Return a text without marks, ready for the engine; its values are a date and a number of ours.
+
+    ``are_latest``: the views of graphs show the newest events of flows alone.
+    """
     fixed = {
         "since": f"'{since.isoformat()}'",
         "since_time": f"'{since.isoformat()} 00:00:00'",
         "heavy": str(heavy),
         "latest": dialect.latest,
+        "is_latest": "1 = 1" if are_latest else _IS_LATEST.replace("{id}", dialect.id.replace("{}", "event_id")),
         "withheld": dialect.withheld.replace("{since_time}", f"'{since.isoformat()} 00:00:00'"),
     }
 

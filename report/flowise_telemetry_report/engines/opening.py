@@ -16,6 +16,7 @@ ENGINES = {
     "duckdb": ("duckdb", "open_duckdb"),
     "postgresql": ("postgres", "open_postgres"),
     "clickhouse": ("clickhouse", "open_clickhouse"),
+    "delta": ("delta", "open_delta"),
 }
 """Module and opener of each scheme that has an engine."""
 

@@ -12,16 +12,15 @@ HEAVY_EVENTS_A_DAY = 100_000
 """Events of one installation on one day past which it is set apart: more than one a second, day and night."""
 
 _LIGHT = "instance_id NOT IN (SELECT instance_id FROM heavy)"
-_LATEST = "event IN ('chatflow_created', 'prediction_sent') AND event_id IN (SELECT event_id FROM latest)"
 
 BASES = (
     Base(
         "daily",
         """
-SELECT day, event, version, type, instance_id, count(*) AS events
+SELECT day, event, version, type, {id(instance_id)} AS instance_id, count(*) AS events
 FROM all_events
 WHERE day >= {since}
-GROUP BY day, event, version, type, instance_id
+GROUP BY day, event, version, type, {id(instance_id)}
 """,
         needs=("all_events",),
     ),
@@ -42,28 +41,34 @@ WHERE events_a_day > {heavy}
     ),
     Base(
         "latest",
-        f"""
-SELECT {{latest}} AS event_id, chatflow_id, instance_id
+        """
+SELECT {latest} AS event_id, {id(chatflow_id)} AS chatflow_id, {id(instance_id)} AS instance_id
 FROM all_events
-WHERE event IN ('chatflow_created', 'prediction_sent') AND day >= {{since}} AND {_LIGHT}
-GROUP BY chatflow_id, instance_id
+WHERE event IN ('chatflow_created', 'prediction_sent') AND day >= {since}
+  AND {id(instance_id)} NOT IN (SELECT instance_id FROM heavy)
+GROUP BY {id(chatflow_id)}, {id(instance_id)}
 """,
         uses=("heavy",),
         needs=("all_events",),
     ),
     Base(
         "flow_nodes",
-        f"SELECT chatflow_id, instance_id, node_type, vendor FROM nodes WHERE {_LATEST}",
+        "SELECT chatflow_id, instance_id, node_type, vendor FROM nodes WHERE {is_latest}",
         uses=("latest",),
         needs=("nodes",),
         kept=False,
     ),
     Base(
         "flow_pairs",
-        f"SELECT chatflow_id, instance_id, source_type, target_type FROM edges WHERE {_LATEST}",
+        "SELECT chatflow_id, instance_id, source_type, target_type FROM edges WHERE {is_latest}",
         uses=("latest",),
         needs=("edges",),
         kept=False,
+    ),
+    Base(
+        "stream_totals",
+        "SELECT * FROM streams WHERE last_at >= {since_time}",
+        needs=("streams",),
     ),
 )
 """Each after those that it uses."""

@@ -34,21 +34,21 @@ def _loss() -> Question:
 SELECT by_outcome.month AS month, outcome, round(1.0 * events / of_events, 4) AS share, events, installations
 FROM (SELECT month, outcome, sum(its) AS events, count(DISTINCT instance_id) AS installations
       FROM (SELECT {month(first_at)} AS month, 'received' AS outcome, received AS its, instance_id
-            FROM streams WHERE last_at >= {since_time}
+            FROM stream_totals
             UNION ALL
             SELECT {month(first_at)} AS month, 'dropped' AS outcome, dropped AS its, instance_id
-            FROM streams WHERE last_at >= {since_time}
+            FROM stream_totals
             UNION ALL
             SELECT {month(first_at)} AS month, 'missing' AS outcome, unaccounted AS its, instance_id
-            FROM streams WHERE last_at >= {since_time}) AS outcomes
+            FROM stream_totals) AS outcomes
       WHERE its > 0
       GROUP BY month, outcome) AS by_outcome
 JOIN (SELECT month, sum(numbered) AS of_events
-      FROM (SELECT {month(first_at)} AS month, numbered FROM streams WHERE last_at >= {since_time}) AS all_streams
+      FROM (SELECT {month(first_at)} AS month, numbered FROM stream_totals) AS all_streams
       GROUP BY month) AS whole ON whole.month = by_outcome.month
 ORDER BY by_outcome.month, outcome
 """,
-        needs=("streams",),
+        uses=("stream_totals",),
         note=f"Missing may be on its way still. {_ONE_BY_ONE} The month is that of the stream's first record.",
         known=("outcome",),
         inward=("events",),
@@ -58,8 +58,7 @@ ORDER BY by_outcome.month, outcome
 
 def _drops(dropped: Sequence[str]) -> Question:
     each = "\n      UNION ALL\n      ".join(
-        f"SELECT '{column.removeprefix('dropped_')}' AS reason, {column} AS its, instance_id "
-        "FROM streams WHERE last_at >= {since_time}"
+        f"SELECT '{column.removeprefix('dropped_')}' AS reason, {column} AS its, instance_id FROM stream_totals"
         for column in dropped
     )
     return Question(
@@ -75,7 +74,7 @@ WHERE its > 0
 GROUP BY reason
 ORDER BY events DESC, reason
 """,
-        needs=("streams",),
+        uses=("stream_totals",),
         note=_ONE_BY_ONE,
         known=("reason",),
         inward=("events",),

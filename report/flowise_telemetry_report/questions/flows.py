@@ -41,11 +41,11 @@ FLOWS = QuestionSection(
                 _INSTALLATIONS,
             ),
             sql=f"""
-SELECT node_type, vendor, round(1.0 * count(DISTINCT chatflow_id) / {_OF_ALL}, 4) AS share,
+SELECT node_type, max(vendor) AS vendor, round(1.0 * count(DISTINCT chatflow_id) / {_OF_ALL}, 4) AS share,
        count(DISTINCT chatflow_id) AS flows, {_OF_ALL} AS of_flows,
        count(DISTINCT instance_id) AS installations
 FROM flow_nodes
-GROUP BY node_type, vendor
+GROUP BY node_type
 ORDER BY flows DESC, node_type
 """,
             uses=("latest", "flow_nodes"),
@@ -145,7 +145,7 @@ FROM (SELECT substr(rtrim(stop_node_id, '0123456789'), 1, length(rtrim(stop_node
              chatflow_id, instance_id
       FROM all_events
       WHERE event = 'vector_upserted' AND stop_node_id IS NOT NULL AND day >= {since}
-        AND instance_id NOT IN (SELECT instance_id FROM heavy)) AS stores
+        AND {id(instance_id)} NOT IN (SELECT instance_id FROM heavy)) AS stores
 GROUP BY node_type
 ORDER BY installations DESC, node_type
 """,
@@ -164,7 +164,7 @@ ORDER BY installations DESC, node_type
 SELECT tool_name, count(DISTINCT instance_id) AS installations, count(DISTINCT tool_id) AS tools
 FROM (SELECT coalesce(tool_name, '(withheld)') AS tool_name, tool_id, instance_id FROM all_events
       WHERE event = 'tool_created' AND day >= {since}
-        AND instance_id NOT IN (SELECT instance_id FROM heavy)) AS made
+        AND {id(instance_id)} NOT IN (SELECT instance_id FROM heavy)) AS made
 GROUP BY tool_name
 ORDER BY installations DESC, tool_name
 LIMIT 500

@@ -1,4 +1,4 @@
-"""Step 1: events are sent, eaten by the consumer, and shown."""
+"""Step 1: events are sent, stored by the consumer, and shown."""
 
 from __future__ import annotations
 
@@ -21,12 +21,21 @@ from flowise_telemetry_transport import EmbeddedBroker
 
 __all__ = ["TITLE", "show_the_pipeline"]
 
-TITLE = "Events are sent, eaten and shown"
+TITLE = "Events are sent, stored and shown"
 
 REPORT = "report.html"
 """Name of the report's page, beside the SQLite file."""
 
 _MALFORMED = 7
+_MEANINGS = {
+    "constraint": "a value that its field's bounds do not allow",
+    "empty": "no byte in it",
+    "tombstone": "a key without any value",
+    "trailing_bytes": "something follows the event",
+    "truncated": "it ends before the event does",
+    "unknown_fingerprint": "made by a schema that nobody here has",
+    "unknown_framing": "another format, such as JSON",
+}
 
 
 def show_the_pipeline(narration: Narration, events: int, database: Path) -> bool:
@@ -38,14 +47,16 @@ def show_the_pipeline(narration: Narration, events: int, database: Path) -> bool
 def _show(narration: Narration, broker: EmbeddedBroker, events: int, database: Path) -> bool:
     narration.begin(
         TITLE,
-        done=f"an invented app sends {events:,} events to a Kafka broker inside this program, and {_MALFORMED} records "
-        f"that are no valid events. The consumer reads them all, checks each, and writes the events to {database}.",
-        look="the column dead-lettered: what could not be written is set aside on a topic of its own, with the reason. "
-        "Nothing else may be missing. The report at the end.",
+        done=f"an invented app sends {events:,} events to a Kafka broker, the server that keeps what is sent until "
+        f"it is read; this one runs inside this program. {_MALFORMED} records that are no valid events are sent too. "
+        f"The consumer reads them all, checks each, and writes the events to tables in {database}.",
+        look="the column dead-lettered: a dead letter is a record that could not be written and is set aside, with the "
+        "reason. Nothing else may be missing. Then the report.",
     )
     database.parent.mkdir(parents=True, exist_ok=True)
     before = _loss(database)
     run = run_pipeline(broker, events, database)
+    echo(err=True)  # below the progress
     _show_counts(narration, run)
     if not run.done:
         return False
@@ -76,7 +87,7 @@ def _show_report(narration: Narration, database: Path) -> Path:
     ((events, _installations),) = figures["overview"].rows
     narration.go_on(
         f"The report is made of queries to that table. Open {page} in a browser (it loads nothing from the network); "
-        f"it counts {events:,} events. Its five commonest types of node, which no flow's text is part of:"
+        f"it counts {events:,} events, earlier demos' included. The node types of most flows:"
     )
     shown = figures["node_types"]
     columns = [column.name for column in shown.columns]
@@ -108,7 +119,8 @@ def _show_counts(narration: Narration, run: PipelineRun) -> None:
     total = ("all", sum(row[1] for row in rows), sum(row[2] for row in rows), sum(row[3] for row in rows))
     narration.show(table(("event", "sent", "written", "dead-lettered"), [*rows, total]))
     echo()
-    narration.show(table(("why dead-lettered", "records"), sorted(run.letters.by_reason.items())))
+    why = [(reason, count, _MEANINGS.get(reason, "")) for reason, count in sorted(run.letters.by_reason.items())]
+    narration.show(table(("why dead-lettered", "records", "it means"), why))
     if told := run.counters.control.total():
         which = (
             "record in which the app tells its own counts was"

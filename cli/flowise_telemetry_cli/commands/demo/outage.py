@@ -29,8 +29,8 @@ def show_that_nothing_is_lost(narration: Narration) -> None:
     """Stop the broker and kill the app in between, and count."""
     narration.begin(
         TITLE,
-        done=f"an app sends {_EVENTS} events, the broker stops, the app sends {_EVENTS} more, and is killed (kill -9) "
-        "before any broker answers. Then a new broker starts, and the app again.",
+        done=f"an app sends {_EVENTS} events, the broker stops, the app sends {_EVENTS} more, and is killed (kill -9: "
+        "it gets no chance to tidy up) before any broker answers. Then a new broker starts, and the app again.",
         look="the two numbers at the end: accepted and written.",
     )
     with tempfile.TemporaryDirectory() as name:

@@ -62,9 +62,9 @@ def show_that_off_is_off(narration: Narration) -> None:
     if on.records == _CALLS + 1:
         narration.go_on("The one record more is no event: in it the app tells how many events it sent.")
     narration.go_on(
-        "This is what the app sees of itself: its threads, its modules, its folders. It cannot see what it asked of "
-        "the operating system. A test watches that from outside (no socket, no file, no thread), by strace, which "
-        f"{_strace()}. In a checkout:"
+        "This is what the app sees of itself: its threads, its modules, its folders. It does not show what it asked of "
+        "the operating system. A test watches that from outside (no socket, no file, no thread) by strace, a program "
+        f"that lists such calls and {_strace()}. In a checkout:"
     )
     narration.show('make test ARGS="-k seen_by_strace"')
     found = (on.seen["sent"], "no trace" if off.is_nothing else "a trace", off.records)

@@ -10,7 +10,6 @@ from flowise_telemetry_cli.commands.demo import arrival, fields, outage, switche
 from flowise_telemetry_cli.commands.demo.narration import Narration
 from flowise_telemetry_cli.errors import DONE, FAILED, INCOMPLETE, PROGRAM
 from flowise_telemetry_cli.output.safe import echo
-from flowise_telemetry_transport import EmbeddedBroker
 
 __all__ = ["STEPS", "walk"]
 
@@ -39,8 +38,6 @@ def _program() -> str:
 
 def walk(events: int, database: Path, *, pause: bool) -> int:
     """Take all steps and return the exit status: failed where anything was found that was not expected."""
-    with EmbeddedBroker():  # one that cannot be started, for want of an extra, is told before anything is shown
-        pass
     narration = Narration(steps=len(STEPS), pause=pause)
     if not arrival.show_the_pipeline(narration, events, database):
         return INCOMPLETE
