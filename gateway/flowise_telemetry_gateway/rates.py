@@ -37,17 +37,19 @@ class Rates:
         """
         if not self._per_second:
             return 0
-        now = self._clock()
-        longest = 0.0
+        now, burst = self._clock(), self._burst
+        missing = 0.0
         left = {}
         for name, count in events.items():
-            tokens, at = self._levels.get(name, (self._burst, now))
-            tokens = min(self._burst, tokens + (now - at) * self._per_second)
-            missing = min(count, self._burst) - tokens
-            longest = max(longest, missing / self._per_second)
-            left[name] = max(0.0, tokens - count)
-        if longest > 0:
-            return math.ceil(longest)
+            tokens = burst
+            if name in self._levels:
+                tokens, at = self._levels[name]
+                tokens = min(burst, tokens + (now - at) * self._per_second)
+            if count > tokens < burst:
+                missing = max(missing, min(count, burst) - tokens)
+            left[name] = tokens - count if tokens > count else 0.0
+        if missing:
+            return math.ceil(missing / self._per_second)
         if not takes:
             return 0
         for name, tokens in left.items():

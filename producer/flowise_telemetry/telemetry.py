@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # the functions below import what they need: an app with tele
     from flowise_telemetry.content import NodeTypes
     from flowise_telemetry.delivery.in_flight import WriterFactory
     from flowise_telemetry.delivery.sender import Sender
+    from flowise_telemetry.encoding.given_envelope import GivenEnvelope
     from flowise_telemetry.own_events import AppEvents
     from flowise_telemetry.settings import Limits
     from flowise_telemetry_schemas.own_events import OwnEvent, Place
@@ -42,6 +43,14 @@ logger = logging.getLogger("flowise_telemetry")
 
 _TURN_OFF_SECONDS = 2.0
 _EVENT_TYPES = frozenset(EVENT_CLASSES.values())
+
+
+@functools.cache
+def _given_envelope() -> type[GivenEnvelope]:
+    """Import what a gateway alone needs, once."""
+    from flowise_telemetry.encoding import given_envelope
+
+    return given_envelope.GivenEnvelope
 
 
 class Telemetry:
@@ -316,10 +325,9 @@ class Telemetry:
         still has it. Never blocks. Raises ``ValidationError`` for what is no event, for an envelope that no record may
         have, and with ``strict`` for a bad event.
         """
-        from flowise_telemetry.encoding.given_envelope import GivenEnvelope
-
-        size_bytes = self._bytes_of(event)
-        given = GivenEnvelope.checked(event.EVENT, event_id=event_id, occurred_at=occurred_at, instance_id=instance_id)
+        size_bytes = event_bytes(event) if type(event) in _EVENT_TYPES else self._bytes_of(event)
+        checked = _given_envelope().checked
+        given = checked(event.EVENT, event_id=event_id, occurred_at=occurred_at, instance_id=instance_id)
         self._notice_fork()
         if self._strict:
             self._check(event)

@@ -152,6 +152,7 @@ class Catalog:
         """The schemas of a registry by their ids, where ``with_registered`` gave them."""
         self._schemas = tuple(sorted(schemas, key=lambda schema: (schema.event, schema.version)))
         self._latest = {schema.event: schema for schema in self._schemas}
+        self._events = tuple(name for name, schema in self._latest.items() if not schema.control)
         self._by_fingerprint = {schema.fingerprint: schema for schema in self._schemas}
         if len(self._by_fingerprint) != len(self._schemas):
             raise SchemaError(
@@ -199,7 +200,7 @@ class Catalog:
     @property
     def events(self) -> tuple[str, ...]:
         """The names of the events that an app sends, sorted."""
-        return tuple(name for name, schema in self._latest.items() if not schema.control)
+        return self._events
 
     @property
     def control(self) -> frozenset[str]:

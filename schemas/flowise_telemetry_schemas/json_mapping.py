@@ -18,6 +18,7 @@ from flowise_telemetry_schemas.symbols import with_known_symbols
 
 __all__ = [
     "event_from_json",
+    "event_of_properties",
     "event_to_json",
     "milliseconds_of",
     "record_from_json",
@@ -57,11 +58,16 @@ def event_from_json(document: object, *, bounds: bool = True, schemas: Catalog |
     properties = document["properties"]
     if isinstance(properties, Mapping):
         properties = _with_names(schema, properties)
+    return event_of_properties(schema, properties, bounds=bounds)
+
+
+def event_of_properties(schema: EventSchema, properties: Any, *, bounds: bool = True) -> Event:
+    """Return the event of properties under their own names, as ``event_from_json`` does."""
     found = properties_violations(schema, with_known_symbols(schema, properties))
-    if not bounds:
+    if found and not bounds:
         found = [broken for broken in found if not _is_withheld(schema, broken)]
     if found:
-        raise as_error(name, found)
+        raise as_error(schema.event, found)
     readers = _readers(schema, bounds)
     values = {}
     for key, value in properties.items():
@@ -112,7 +118,9 @@ def _readers(schema: EventSchema, bounds: bool) -> Mapping[str, tuple[str, _Read
 
 def _reader(field: Field, types: Mapping[str, type[Any]], *, bounds: bool) -> _Read | None:
     read = _reader_of_value(field, types, bounds=bounds)
-    return None if read is None else lambda value: None if value is None else read(value)
+    if read is None or not field.nullable:
+        return read
+    return lambda value: None if value is None else read(value)
 
 
 def _reader_of_value(field: Field, types: Mapping[str, type[Any]], *, bounds: bool) -> _Read | None:
@@ -135,8 +143,11 @@ def _reader_of_value(field: Field, types: Mapping[str, type[Any]], *, bounds: bo
             below = tuple((its.name, its.column, _reader(its, types, bounds=bounds)) for its in field.fields)
 
             def read(value: Any) -> Any:
-                given = [(column, value[name], its) for name, column, its in below if name in value]
-                return kind(**{column: inner if its is None else its(inner) for column, inner, its in given})
+                given = {}
+                for name, column, its in below:
+                    if name in value:
+                        given[column] = value[name] if its is None else its(value[name])
+                return kind(**given)
 
             return read
     return None

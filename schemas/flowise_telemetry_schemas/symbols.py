@@ -51,6 +51,10 @@ def _of_fields(fields: tuple[Field, ...]) -> _Replace | None:
     def replaced(value: Any) -> Any:
         if type(value) is not dict and not isinstance(value, Mapping):
             return value
-        return {**value, **{name: replace(value[name]) for name, replace in below.items() if name in value}}
+        made = value
+        for name, replace in below.items():
+            if name in value and (known := replace(value[name])) is not value[name]:
+                made = {**made, name: known}
+        return made
 
     return replaced

@@ -81,6 +81,17 @@ def test_an_opt_out_opens_no_socket(make_gateway: MakeGateway, version: str, var
     assert world.counters.accepted.total() == 1
 
 
+@node_clients
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_an_endpoint_in_clear_opens_no_socket(make_gateway: MakeGateway, version: str, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    strace = ("strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,socket", "-o", str(trace))
+    endpoint = {"FLOWISE_TELEMETRY_ENDPOINT": "http://telemetry.example.org"}
+    said = node(version, make_gateway(), "50", "3", before=strace, **endpoint)
+    assert "would send the project key in clear" in said
+    assert [line for line in trace.read_text().splitlines() if "AF_INET" in line] == []
+
+
 def test_posthog_python(make_gateway: MakeGateway) -> None:
     world = make_gateway()
     environ = {"PATH": os.environ["PATH"], "POSTHOG_PUBLIC_API_KEY": KEY}

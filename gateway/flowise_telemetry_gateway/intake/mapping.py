@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 
@@ -23,9 +24,14 @@ def mapped(message: object, schemas: Catalog) -> PosthogEvent:
     """Return what is kept of a message. Raises ``NotMappedError``, also for an app's version that is none."""
     kept = read_posthog(message, schemas)
     version = kept.event.version or ""
-    if len(version) > _VERSION_MAX_CHARACTERS or normalized_version(version) is None:
+    if len(version) > _VERSION_MAX_CHARACTERS or not _is_version(version):
         raise NotMappedError("invalid", f"{kept.event.EVENT}: version: is no version, such as 3.0.1")
     return kept
+
+
+@functools.lru_cache(maxsize=256)
+def _is_version(text: str) -> bool:
+    return normalized_version(text) is not None
 
 
 class MadeIds:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from flowise_telemetry_gateway.counters import GatewayCounters
 from flowise_telemetry_gateway.limits import GatewayLimits
 from flowise_telemetry_gateway.refusal import RefusedRequestError
+from flowise_telemetry_gateway.serving.deadline import Deadline
 
 __all__ = ["BodyReader", "ClientLeftError", "Request", "decompressed", "too_large"]
 
@@ -43,6 +43,7 @@ class BodyReader:
     def __init__(self, limits: GatewayLimits, counters: GatewayCounters) -> None:
         self._limits = limits
         self._counters = counters
+        self._deadline = Deadline(limits.body_seconds)
 
     def hold(self, held: list[int], size_bytes: int) -> None:
         """Count bytes of a body that is in memory. Raises ``RefusedRequestError`` (503) where there are too many."""
@@ -68,8 +69,7 @@ class BodyReader:
         if length.isdecimal() and int(length) > limit:
             raise too_large(f"the body has more than {limit} bytes")
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                raw = await self._received(request, held)
+            raw = await self._deadline.bounded(self._received(request, held))
         except TimeoutError:
             raise RefusedRequestError(408, "timeout", "the body took too long to arrive") from None
         encoding = request.header(b"content-encoding").strip().lower()

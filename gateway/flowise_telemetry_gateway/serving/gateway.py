@@ -136,6 +136,7 @@ class Gateway:
             records = records_of(body, max_records=self.limits.events_max)
             self._within_rate_of(key, len(records))
             checked = await self._checked(records, len(body))
+            self._within_rate_of(key, len(records))  # again: other requests were read meanwhile
             self._take_tokens(key, len(records), checked.instances)
             refused = list(checked.refused)
             if checked.good:
@@ -178,8 +179,10 @@ class Gateway:
         _refuse_until(self._by_key.wait_seconds({key.digest.hex(): events}, takes=False))
 
     def _take_tokens(self, key: ProjectKey, events: int, instances: Mapping[str, int]) -> None:
-        """Raise ``RefusedRequestError`` (429) over a rate: then nothing counts, so that one sender uses up no key."""
-        self._within_rate_of(key, events)  # again: other requests were read meanwhile
+        """Take what a request within the rate of its key takes.
+
+        Raise ``RefusedRequestError`` (429) over an installation's: then nothing counts, so that one uses up no key.
+        """
         _refuse_until(self._by_instance.wait_seconds(instances))
         self._by_key.wait_seconds({key.digest.hex(): events})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from flowise_telemetry_cli.commands.doctor import _cluster
+from flowise_telemetry_cli.commands.doctor._course import Course
+from flowise_telemetry_transport.diagnosis.finding import Finding, ok
 from tests.cli.doctor import EVENTS, LETTERS, PASSWORD, PREFIX, WELL, Broker, doctor, failing, in_memory
 from tests.cli.in_process import run_command
 from tests.services.certificates import Authority
@@ -204,3 +207,9 @@ def test_a_login_that_only_the_client_can_make(broker: Broker, tmp_path: Path) -
     assert (status, failing(found)) == (0, set())
     assert {found[name][0] for name in ("login", "listeners", "topic", "topic: right")} == {"not tried"}
     assert found["client: connection"][0] == "ok"
+
+
+def test_nothing_is_begun_after_the_time() -> None:
+    shown: list[Finding] = []
+    (found,) = Course(time.monotonic() - 1, shown.append).take("late", 60, lambda _: iter([ok("late", "well")]))
+    assert (found.state, found.line, shown) == ("not tried", "the time is over: give more with --timeout", [found])

@@ -115,10 +115,12 @@ def test_misuse_is_told(world: World, arguments: tuple[str, ...], said: str, tmp
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_a_process_follows_until_a_signal_or_the_end_of_its_reader(operator: Operator, client: str) -> None:
     assert operator.run("send", stdin=LINES).status == 0  # which makes the topic
+    names = sorted({event.EVENT for event in EVENTS})  # what the stream of send tells may arrive among them
+    chosen = [word for name in names for word in ("--event", name)]
     with ExitStack() as opened:
         following, reading = (
             opened.enter_context(operator.start("tail", *its, "--client", client))
-            for its in (["--json"], ["--from-beginning"])
+            for its in (["--json", *chosen], ["--from-beginning"])
         )
         for process in (following, reading):
             opened.callback(process.kill)

@@ -139,6 +139,12 @@ def analyst_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return _url(request.param, request, tmp_path)
 
 
+@pytest.fixture(params=_kinds("sqlite", "postgresql"))
+def quick_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty sink of two kinds of these, for what is one code in all."""
+    return _url(request.param, request, tmp_path)
+
+
 @pytest.fixture(params=_kinds(*ERASABLE))
 def erasable_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty sink of those kinds from which events can be erased."""

@@ -223,3 +223,15 @@ def test_a_look_with_a_login_that_is_refused(url: str) -> None:
     state, line = look(changed(url, user=f"nobody:{_PASSWORD}"))["sink"]
     assert (state, "check user, password and database" in line) == ("failed", True)
     assert _PASSWORD not in line
+
+
+def test_a_look_at_tables_of_an_older_version(url: str, admin: psycopg.Connection[Any], role: str) -> None:
+    grant(admin, role, "writer")
+    admin.execute(b"ALTER TABLE public.tool_created DROP COLUMN tool_name")
+    state, line = look(changed(url, user=f"{role}:{_PASSWORD}"))["sink: tables"]
+    assert (state, "tool_created: let the role that owns the tables start a consumer once" in line) == ("failed", True)
+    assert look(url)["sink: tables"][0] == "ok"
+    columns = admin.execute(
+        "SELECT 1 FROM information_schema.columns WHERE column_name = 'tool_name' AND table_name = 'tool_created'"
+    ).fetchall()
+    assert not columns

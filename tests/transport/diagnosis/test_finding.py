@@ -28,8 +28,3 @@ def test_one_that_raises_is_a_finding_without_a_value() -> None:
 
     found = findings_of(Look("second", 60, raises), 60)
     assert [each.line for each in found] == ["well", "the look ended with ValueError"]
-
-
-def test_none_is_begun_after_the_end() -> None:
-    (found,) = findings_of(Look("late", 60, lambda _: iter([ok("late", "well")])), 0)
-    assert (found.state, "the time is over" in found.says) == ("not tried", True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError
 from flowise_telemetry_transport.diagnosis.finding import Finding, failed, not_tried, warning
@@ -74,7 +73,7 @@ def _steps(found: list[Finding], error: TelemetryError | None) -> Iterator[Findi
     wrong = _step_of(error)
     for step in STEPS[: STEPS.index(wrong)]:
         yield gone.get(step) or not_tried(step, "no step of its own here")
-    yield replace(failed(wrong, error))
+    yield failed(wrong, error)
     for step in STEPS[STEPS.index(wrong) + 1 :]:
         yield not_tried(step, f"{wrong} failed")
 

@@ -1,4 +1,4 @@
-"""Step 1: events are sent, eaten by the consumer, and shown."""
+"""Step 1: events are sent, stored by the consumer, and shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flowise_telemetry_transport import EmbeddedBroker
 
 __all__ = ["TITLE", "show_the_pipeline"]
 
-TITLE = "Events are sent, eaten and shown"
+TITLE = "Events are sent, stored and shown"
 
 REPORT = "report.html"
 """Name of the report's page, beside the SQLite file."""

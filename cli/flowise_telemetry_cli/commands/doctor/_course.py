@@ -25,7 +25,9 @@ class Course:
         return self.end - time.monotonic()
 
     def take(self, name: str, seconds: float, run: Callable[[float], Iterator[Finding]]) -> list[Finding]:
-        """Return what a look of at most so many seconds finds."""
+        """Return what a look of at most so many seconds finds; none is begun after the end."""
+        if self.seconds_left <= 0:
+            return self.add([not_tried(name, "the time is over", "give more with --timeout")])
         return self.add(findings_of(Look(name, seconds, run), self.seconds_left))
 
     def add(self, findings: Iterable[Finding]) -> list[Finding]:

@@ -30,7 +30,7 @@ _DIALECT = Dialect(
     edge_rows="{table} AS e ARRAY JOIN {graph}.edges AS its_edge",
     source="its_edge.source",
     target="its_edge.target",
-    without_number="trim(TRAILING '0123456789' FROM {})",
+    node_type="substr(trim(TRAILING '0123456789' FROM {id}), 1, length(trim(TRAILING '0123456789' FROM {id})) - 1)",
     vendors="(SELECT * FROM values('node_type String, vendor Nullable(String)', {rows})) AS {alias}",
     literal="{}",
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES
+from flowise_telemetry_consumer.sinks.account.tables import ACCOUNT_TABLES, account_schema
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.postgres.address import Address
 from flowise_telemetry_consumer.sinks.postgres.connecting import Connector
@@ -15,7 +15,8 @@ from flowise_telemetry_consumer.sinks.postgres.deadline import limit_transaction
 from flowise_telemetry_consumer.sinks.postgres.durability import unsafe_server
 from flowise_telemetry_consumer.sinks.postgres.errors import GRANT_IT, no_key, translate_errors
 from flowise_telemetry_consumer.sinks.postgres.inspection import without_key
-from flowise_telemetry_consumer.sinks.postgres.tables import columns_of
+from flowise_telemetry_consumer.sinks.postgres.tables import columns_of, missing_fields
+from flowise_telemetry_consumer.sinks.rows import newest
 from flowise_telemetry_schemas import EventSchema
 from flowise_telemetry_transport.diagnosis.clock import clock_finding
 from flowise_telemetry_transport.diagnosis.finding import Finding, failed, ok, warning
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["look_at_postgres"]
 
 _RIGHT = "sink: right"
+_TABLES = "sink: tables"
 _STATEMENT_MS = 5_000
 
 
@@ -46,10 +48,10 @@ def look_at_postgres(address: Address, schemas: Sequence[EventSchema]) -> Iterat
                 mend = "name the primary too, with target_session_attrs=read-write"
                 yield failed(_RIGHT, f"{address.shown} is a standby, or set to be read-only", mend)
                 return
-            yield from _rights(connection, address, [schema.event for schema in schemas])
+            yield from _rights(connection, address, newest(schemas))
 
 
-def _rights(connection: Connection[Any], address: Address, events: Sequence[str]) -> Iterator[Finding]:
+def _rights(connection: Connection[Any], address: Address, events: Mapping[str, EventSchema]) -> Iterator[Finding]:
     tables = sorted({*events, *ACCOUNT_TABLES, PROGRESS_TABLE})
     there = [table for table in tables if columns_of(connection, address.schema, table)]
     missing = [table for table in tables if table not in there]
@@ -64,11 +66,28 @@ def _rights(connection: Connection[Any], address: Address, events: Sequence[str]
         return
     made = f"; {len(missing)} tables are made at the first start" if missing else ""
     yield ok(_RIGHT, f"schema {address.schema} may be written{made}")
+    wanted = {**events, **{table: account_schema(table) for table in ACCOUNT_TABLES}}
+    older = [each for each in there if each in wanted and missing_fields(connection, address.schema, wanted[each])]
+    if older:
+        yield _older(connection, address, older)
     for table in without_key(connection, address.schema, set(events) & set(there)):
-        yield failed("sink: tables", no_key(address, table))
+        yield failed(_TABLES, no_key(address, table))
     unsafe = unsafe_server(connection, address.shown)
     if unsafe is not None:
         yield warning("sink: durability", unsafe)
+
+
+def _older(connection: Connection[Any], address: Address, tables: Sequence[str]) -> Finding:
+    """Return whether the columns that these tables lack are added at the next start: only their owner may."""
+    foreign = connection.execute(
+        "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = %s"
+        " AND relname = ANY(%s) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY 1",
+        (address.schema, list(tables)),
+    ).fetchall()
+    says = f"{address.shown}: columns of a newer version are missing in {', '.join(tables)}"
+    if foreign:
+        return failed(_TABLES, says, "let the role that owns the tables start a consumer once")
+    return ok(_TABLES, f"{says}; they are added at the first start")
 
 
 def _not_held_on_tables(connection: Connection[Any], address: Address, tables: Iterable[str]) -> list[str]:

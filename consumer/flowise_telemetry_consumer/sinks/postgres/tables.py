@@ -35,6 +35,7 @@ __all__ = [
     "is_keyed",
     "make_tables",
     "merge_statement",
+    "missing_fields",
     "stage_statement",
 ]
 
@@ -87,7 +88,7 @@ def make_tables(
     """
     schemas = (*schemas, *map(account_schema, ACCOUNT_TABLES))
     has_progress = bool(columns_of(connection, schema_name, PROGRESS_TABLE))
-    if has_progress and not any(_missing(connection, schema_name, schema) for schema in schemas):
+    if has_progress and not any(missing_fields(connection, schema_name, schema) for schema in schemas):
         return
     from psycopg.sql import SQL, Identifier
 
@@ -99,7 +100,7 @@ def make_tables(
             connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema_name)))
         if not columns_of(connection, schema_name, PROGRESS_TABLE):
             connection.execute(progress_table(schema_name))
-        lacking = [(schema, _missing(connection, schema_name, schema)) for schema in schemas]
+        lacking = [(schema, missing_fields(connection, schema_name, schema)) for schema in schemas]
         for schema, missing in lacking:
             if len(missing) == len(schema.fields):
                 create_table(connection, schema_name, schema)
@@ -249,7 +250,8 @@ def _select_statement(schema_name: str, schema: EventSchema) -> Composed:
     return SQL("SELECT {} FROM {}").format(columns, Identifier(schema_name, schema.event))
 
 
-def _missing(connection: Connection[Any], schema_name: str, schema: EventSchema) -> list[Field]:
+def missing_fields(connection: Connection[Any], schema_name: str, schema: EventSchema) -> list[Field]:
+    """Return the fields of a schema that its table has no column for."""
     held = columns_of(connection, schema_name, schema.event)
     return [field for field in schema.fields if field.column not in held]
 

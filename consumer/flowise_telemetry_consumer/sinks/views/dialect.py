@@ -30,8 +30,8 @@ class Dialect:
     vendors: str
     """A table of the columns ``node_type`` and ``vendor``; ``{alias}`` stands for its name, ``{rows}`` for its rows."""
 
-    without_number: str = "rtrim({}, '0123456789')"
-    """The id of a node without the number at its end."""
+    node_type: str = "substr(rtrim({id}, '0123456789'), 1, length(rtrim({id}, '0123456789')) - 1)"
+    """The type of a node: its ``{id}`` without the number at its end, and the underscore before that."""
 
     literal: str = "CAST({} AS text)"
     """The type that a text has to have where rows of several tables are put together."""

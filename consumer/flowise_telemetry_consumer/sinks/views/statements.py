@@ -12,8 +12,6 @@ from flowise_telemetry_schemas.node_types import node_vendors
 
 __all__ = ["VIEWS", "View", "queries"]
 
-_ENVELOPE = ("event_id", "occurred_at", "instance_id")
-
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -100,22 +98,20 @@ _CARRIED = "g.event AS event, g.event_id AS event_id, g.occurred_at AS occurred_
 
 def _nodes(shown: ShownColumns, dialect: Dialect, table: _Table) -> str:
     rows = _graph_rows(shown, dialect, table, dialect.node_rows, {"node_id": dialect.node})
-    typed = (
-        f"SELECT {_CARRIED}, g.node_id AS node_id, {_type_of(dialect, 'g.node_id')} AS node_type\nFROM ({rows}) AS g"
-    )
+    node_type = dialect.node_type.format(id="g.node_id")
+    typed = f"SELECT {_CARRIED}, g.node_id AS node_id, {node_type} AS node_type\nFROM ({rows}) AS g"
     return (
-        "SELECT g.event AS event, g.event_id AS event_id, g.occurred_at AS occurred_at, g.day AS day, "
-        "g.instance_id AS instance_id, g.version AS version, g.chatflow_id AS chatflow_id, g.node_id AS node_id, "
-        f"g.node_type AS node_type, v.vendor AS vendor\nFROM ({typed}) AS g\n"
+        f"SELECT {_CARRIED}, g.node_id AS node_id, g.node_type AS node_type, v.vendor AS vendor\nFROM ({typed}) AS g\n"
         f"LEFT JOIN {dialect.vendor_table(node_vendors(), 'v')} ON v.node_type = g.node_type"
     )
 
 
 def _edges(shown: ShownColumns, dialect: Dialect, table: _Table) -> str:
     rows = _graph_rows(shown, dialect, table, dialect.edge_rows, {"source": dialect.source, "target": dialect.target})
+    source_type, target_type = (dialect.node_type.format(id=its) for its in ("g.source", "g.target"))
     typed = (
-        f"SELECT {_CARRIED}, g.source AS source, g.target AS target, {_type_of(dialect, 'g.source')} AS source_type, "
-        f"{_type_of(dialect, 'g.target')} AS target_type\nFROM ({rows}) AS g"
+        f"SELECT {_CARRIED}, g.source AS source, g.target AS target, {source_type} AS source_type, "
+        f"{target_type} AS target_type\nFROM ({rows}) AS g"
     )
     return (
         f"SELECT {_CARRIED}, g.source AS source, g.target AS target, g.source_type AS source_type, "
@@ -123,12 +119,6 @@ def _edges(shown: ShownColumns, dialect: Dialect, table: _Table) -> str:
         f"LEFT JOIN {dialect.vendor_table(node_vendors(), 's')} ON s.node_type = g.source_type\n"
         f"LEFT JOIN {dialect.vendor_table(node_vendors(), 't')} ON t.node_type = g.target_type"
     )
-
-
-def _type_of(dialect: Dialect, node_id: str) -> str:
-    """Return the type of a node: its id without the number at its end, and the underscore before that."""
-    rest = dialect.without_number.format(node_id)
-    return f"substr({rest}, 1, length({rest}) - 1)"
 
 
 def _streams(dialect: Dialect, rows: str) -> str:
