@@ -71,7 +71,8 @@ def _texts(raw: bytes) -> list[str]:
             return texts
     except UnicodeDecodeError:
         texts = [raw.decode(errors="replace"), *(raw.decode(encoding, "replace") for encoding in _EAST_ASIAN)]
-    return texts + [raw[start:].decode(encoding, "ignore").replace("\0", "") for encoding, start in _WIDE]
+    # What cannot be read stays visible: UTF-32 has halves of surrogates for UTF-16, and left out, "0?" would be a "0".
+    return texts + [raw[start:].decode(encoding, "replace").replace("\0", "") for encoding, start in _WIDE]
 
 
 def _opt_out_in_text(text: str) -> str | None:

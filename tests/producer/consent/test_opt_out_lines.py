@@ -6,7 +6,7 @@ import codecs
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowise_telemetry import Telemetry
@@ -160,6 +160,7 @@ A_YES = st.text(ANY_CHARACTER, min_size=1, max_size=12).filter(
     others=OTHER_LINES,
     end=st.sampled_from(["\n", "\r\n", "\r"]),
 )
+@example(OPT_OUTS[0], wide, "", "", "", "=", "0\U000ad800", "utf-32", [], "\n")  # half a surrogate in UTF-16
 def test_no_spelling_of_a_no_is_overlooked(
     name: str, case: object, before: str, invisible: str, quote: str, separator: str,
     value: str, encoding: str, others: list[str], end: str,
