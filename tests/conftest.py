@@ -33,18 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark by ``services`` what asks for one by name; what asks in its body is marked where it stands.
-
-    Where processes share a run, what works or waits long comes first: given last, one would keep the others waiting.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by ``services`` what asks for one by name; what asks in its body is marked where it stands."""
     for item in items:
         if SERVICES.intersection(getattr(item, "fixturenames", ())) or item.get_closest_marker("real_broker"):
             item.add_marker(pytest.mark.services)
         if item.get_closest_marker("java"):
             item.add_marker(pytest.mark.slow)
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not any(item.iter_markers("slow")) and not any(item.iter_markers("services")))
 
 
 S = TypeVar("S", KafkaService, PostgresService, ObjectStoreService)
