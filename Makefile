@@ -161,6 +161,7 @@ lint: $(DEV_READY) ## ruff, mypy, and whether the generated files are up to date
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m flowise_telemetry_schemas.generate --check
+	$(RUN) -m docs.site.manual --check
 
 .PHONY: format
 format: $(DEV_READY) ## lays the source out and mends what ruff can
@@ -174,8 +175,9 @@ hooks: $(DEV_READY) ## lint before every commit from now on (pre-commit)
 RULES := deploy/kubernetes/monitoring/rules.yaml
 
 .PHONY: generate
-generate: $(RUN_READY) ## event classes and the disclosure document from the schemas, the alerts as Kubernetes has them
+generate: $(RUN_READY) ## event classes and the disclosure document from the schemas, the manual page, the alerts as Kubernetes has them
 	$(RUN) -m flowise_telemetry_schemas.generate
+	$(RUN) -m docs.site.manual
 	@{ sed '/^spec:/q' $(RULES); sed 's/^./  &/' deploy/prometheus/alerts.yml; } > $(RULES).new && mv $(RULES).new $(RULES)
 
 # The project's own environment writes the reference out of the code; this one, which has MkDocs alone, makes the site.

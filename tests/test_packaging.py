@@ -85,8 +85,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_built_from_the_sdist_holds_every_file_of_the_rooms(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    (page,) = (name for name in names if ".data/" in name)
+    assert page.endswith(".data/data/share/man/man1/flowise-telemetry.1")
+    names.remove(page)
     files = (file for room in ROOMS for file in (ROOT / room).rglob("*") if file.is_file())
-    expected = {file.relative_to(ROOT) for file in files if "__pycache__" not in file.parts}
+    expected = {file.relative_to(ROOT) for file in files if not {"__pycache__", "man"} & set(file.parts)}
     assert names == {"/".join(file.parts[1:]) for file in expected}
     assert {name for name in names if name.endswith(".avsc")}
     assert "flowise_telemetry_schemas/vocabulary/node_types.txt" in names
