@@ -136,7 +136,6 @@ class InFlight:
         for _ in range(min(len(self._pending), room)):
             encoded = self._pending.take()
             if not self._send(writer, encoded):
-                self._pending.put_back([encoded])
                 return
 
     def _would_mix(self) -> bool:
@@ -175,22 +174,25 @@ class InFlight:
         try:
             writer.send(record, functools.partial(self._on_delivery, encoded))
         except Exception as error:
-            del self._unanswered[encoded]
             return self._not_taken(encoded, error)
         self.has_sent = True
         return True
 
     def _not_taken(self, encoded: Encoded, error: Exception) -> bool:
+        if isinstance(error, MessageTooLargeError) or not isinstance(error, TelemetryError):
+            del self._unanswered[encoded]
+            if isinstance(error, MessageTooLargeError):
+                self._pending.drop(encoded, DropReason.TOO_LARGE, error)
+            else:
+                self._pending.drop(encoded, DropReason.REJECTED, type(error).__name__)
+            return True
+        # Put back before it is taken out: whoever settles the end on another thread finds it in one of them.
+        self._pending.put_back([encoded])
+        del self._unanswered[encoded]
         if isinstance(error, BufferFullError):
             self._client_full_until = self._clock() + _CLIENT_FULL_WAIT_SECONDS
-        elif isinstance(error, MessageTooLargeError):
-            self._pending.drop(encoded, DropReason.TOO_LARGE, error)
-            return True
-        elif isinstance(error, TelemetryError):
-            self._failed(error)
         else:
-            self._pending.drop(encoded, DropReason.REJECTED, type(error).__name__)
-            return True
+            self._failed(error)
         return False
 
     def _on_delivery(self, encoded: Encoded, delivery: Delivery | None, error: TransportError | None) -> None:
@@ -239,20 +241,23 @@ class InFlight:
         if self._client.is_made:
             self.open()
         self._take_reason()
-        again: list[Encoded] = []
+        again: dict[Encoded, None] = {}  # in ``_unanswered`` until they are put back, as in ``_not_taken``
         delivered: list[Encoded] = []
         while self._answers:
             encoded, delivery, error = self._answers.popleft()
-            if encoded not in self._unanswered:
+            if encoded not in self._unanswered or encoded in again:
+                continue
+            if delivery is None and self._comes_again(encoded, error):
+                again[encoded] = None
                 continue
             del self._unanswered[encoded]
             if delivery is not None:
                 delivered.append(encoded)
                 if self._ledger is not None:
                     self._ledger.append(encoded, delivery)
-            elif self._comes_again(encoded, error):
-                again.append(encoded)
         self._pending.put_back(again)
+        for encoded in again:
+            del self._unanswered[encoded]
         if delivered:
             self._pending.delivered(delivered)
             if self._ledger is not None:
