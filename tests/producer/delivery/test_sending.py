@@ -12,7 +12,7 @@ import pytest
 from flowise_telemetry import DropReason, FlowGraph, Limits, PredictionSent, Telemetry, ToolCreated, ValidationError
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import DeliveryError, InMemoryBroker, MessageTooLargeError, open_reader
-from flowise_telemetry_transport.errors import DeliveryTimeoutError
+from flowise_telemetry_transport.errors import BrokerUnavailableError, DeliveryTimeoutError
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import ID, is_control, prediction_sent, stored, stored_records, tool_created, wait_until
 from tests.services.kafka import KafkaService
@@ -180,6 +180,33 @@ def test_a_client_that_hangs_delays_nothing(make_telemetry: MakeTelemetry) -> No
     assert time.monotonic() - started < 5.0  # the client hangs for 30 s
     assert telemetry.stats().dropped == {"closed": 1001}
     writer.release.set()
+
+
+class RefusingWriter(HangingWriter):
+    def send(self, record: Any, on_delivery: Any) -> None:
+        raise BrokerUnavailableError("no metadata within 1 s")
+
+
+def test_an_event_that_comes_back_from_the_client_as_the_end_comes_is_counted(make_telemetry: MakeTelemetry) -> None:
+    at_it, go_on = threading.Event(), threading.Event()
+
+    def stand_still(record: logging.LogRecord) -> bool:
+        if threading.current_thread().name == "flowise-telemetry":  # it has just been refused an event
+            at_it.set()
+            go_on.wait(30)
+        return True
+
+    logger = logging.getLogger("flowise_telemetry")
+    telemetry = make_telemetry(writer_factory=RefusingWriter)
+    logger.addFilter(stand_still)
+    try:
+        telemetry.send_telemetry(tool_created())
+        assert at_it.wait(30)
+        telemetry.close(timeout_seconds=0.2)
+        assert telemetry.stats().dropped == {"closed": 1}
+    finally:
+        logger.removeFilter(stand_still)
+        go_on.set()
 
 
 def test_a_full_buffer_refuses_the_newest_and_counts_every_one(
