@@ -128,14 +128,12 @@ class InFlight:
             return
         if self._batch_bound.is_exceeded() and not self._begin_smaller_batches():
             return
-        writer = self.open()
-        if writer is None:
+        if (writer := self.open()) is None:
             return
         self._times.begin(self._clock() < self._undated_until)
         room = _SEND_AT_ONCE_EVENTS if at_last else min(self._room(), _SEND_AT_ONCE_EVENTS)
         for _ in range(min(len(self._pending), room)):
-            encoded = self._pending.take()
-            if not self._send(writer, encoded):
+            if not self._send(writer, self._pending.take()):
                 return
 
     def _would_mix(self) -> bool:
@@ -179,20 +177,19 @@ class InFlight:
         return True
 
     def _not_taken(self, encoded: Encoded, error: Exception) -> bool:
-        if isinstance(error, MessageTooLargeError) or not isinstance(error, TelemetryError):
+        large = isinstance(error, MessageTooLargeError)
+        if large or not isinstance(error, TelemetryError):
             del self._unanswered[encoded]
-            if isinstance(error, MessageTooLargeError):
-                self._pending.drop(encoded, DropReason.TOO_LARGE, error)
-            else:
-                self._pending.drop(encoded, DropReason.REJECTED, type(error).__name__)
+            reason = DropReason.TOO_LARGE if large else DropReason.REJECTED
+            self._pending.drop(encoded, reason, error if large else type(error).__name__)
             return True
         # Put back before it is taken out: whoever settles the end on another thread finds it in one of them.
         self._pending.put_back([encoded])
         del self._unanswered[encoded]
-        if isinstance(error, BufferFullError):
-            self._client_full_until = self._clock() + _CLIENT_FULL_WAIT_SECONDS
-        else:
+        if not isinstance(error, BufferFullError):
             self._failed(error)
+        else:
+            self._client_full_until = self._clock() + _CLIENT_FULL_WAIT_SECONDS
         return False
 
     def _on_delivery(self, encoded: Encoded, delivery: Delivery | None, error: TransportError | None) -> None:
@@ -249,8 +246,8 @@ class InFlight:
                 continue
             if delivery is None and self._comes_again(encoded, error):
                 again[encoded] = None
-                continue
-            del self._unanswered[encoded]
+            else:
+                del self._unanswered[encoded]
             if delivery is not None:
                 delivered.append(encoded)
                 if self._ledger is not None:

@@ -95,8 +95,7 @@ class Sender:
         """
         self._given_up = True
         rest = [*self._queue.take_all(), *taken(self._unencoded)]
-        # Either once, which the thread may be moving from one to the other.
-        held = dict.fromkeys([*self._pending.take_unspooled(), *self._in_flight.unanswered()])
+        held = dict.fromkeys([*self._pending.take_unspooled(), *self._in_flight.unanswered()])  # one may be moving over
         fresh = [encoded for encoded in held if not encoded.row]
         if self._pending.keeps and self._encoders:
             fresh += [encoded for item in rest if (encoded := self._encoders.encoded(item)) is not None]
