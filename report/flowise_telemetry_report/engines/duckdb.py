@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.duckdb.views import DIALECT
 from flowise_telemetry_consumer.sinks.local_files import file_of, why_not_opened
 from flowise_telemetry_report.engines.dialect import STANDARD
+from flowise_telemetry_report.engines.local import LocalEngine
 from flowise_telemetry_schemas import MissingExtraError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ FROM (SELECT stream_id, instance_id, unnest(withheld) AS w
 _SINK = "sink"
 
 
-class DuckdbRunner:
+class DuckdbRunner(LocalEngine):
     """A DuckDB in memory, to which what is read is attached; what it keeps is in temporary tables."""
 
     dialect = replace(STANDARD, withheld=_WITHHELD)
@@ -41,7 +42,7 @@ class DuckdbRunner:
         except ImportError as error:
             raise MissingExtraError("duckdb", "report") from error
         self._duckdb = duckdb
-        self._url = url
+        super().__init__(url)
         self._folder = tempfile.TemporaryDirectory(prefix="flowise-telemetry-report-")
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
@@ -50,36 +51,10 @@ class DuckdbRunner:
         self.db: DuckDBPyConnection = duckdb.connect(config=config)
         self.db.execute("SET TimeZone = 'UTC'")
 
-    @property
-    def url(self) -> str:
-        """The sink's address."""
-        return self._url
-
-    def has(self, name: str) -> bool:
-        """Return True if there is a table or view of this name."""
-        return bool(self.columns(name))
-
     def columns(self, name: str) -> Sequence[str]:
         """Return the columns of a table or view."""
         statement = "SELECT column_name FROM duckdb_columns() WHERE table_name = ? AND database_name <> 'system'"
-        with self._translated_errors():
-            return [column for (column,) in self.db.execute(statement, [name]).fetchall()]
-
-    def keep(self, name: str, query: str) -> bool:
-        """Keep the rows in a temporary table."""
-        with self._translated_errors():
-            self.db.execute(f"CREATE TEMP TABLE {name} AS {query}")
-        return True
-
-    def show(self, name: str, query: str) -> None:
-        """Put a temporary view in front of the sink's."""
-        with self._translated_errors():
-            self.db.execute(f"CREATE TEMP VIEW {name} AS {query}")
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        with self._translated_errors():
-            return self.db.execute(query).fetchall()
+        return [column for (column,) in self._run(statement, name)]
 
     def close(self) -> None:
         """Close the database and remove its temporary files."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.sinks.local_files import file_of
 from flowise_telemetry_consumer.sinks.sqlite.database import BUSY_TIMEOUT_SECONDS, Database
 from flowise_telemetry_consumer.sinks.sqlite.views import DIALECT
 from flowise_telemetry_report.engines.dialect import Dialect
+from flowise_telemetry_report.engines.local import LocalEngine
 
 __all__ = ["SqliteEngine", "open_sqlite"]
 
@@ -25,7 +25,7 @@ SELECT s.stream_id AS stream_id, s.instance_id AS instance_id, json_extract(w.va
 FROM stream_state AS s, json_each(s.withheld) AS w WHERE s.occurred_at >= {since_time}"""
 
 
-class SqliteEngine:
+class SqliteEngine(LocalEngine):
     """Queries on one SQLite file. A consumer may write meanwhile: what it adds is not seen."""
 
     dialect = Dialect(
@@ -38,47 +38,21 @@ class SqliteEngine:
     graphs = DIALECT
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        super().__init__(url)
         self._opened = contextlib.ExitStack()
         self._database = Database(
             file_of(url, "sqlite"), url=url, busy_timeout_seconds=BUSY_TIMEOUT_SECONDS, on_open=lambda db: None
         )
         with self._database.translate_errors():
-            self._db: sqlite3.Connection = self._opened.enter_context(self._database.reading())
-            self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            self._db.execute("SELECT 1 FROM sqlite_master").fetchone()
+            self.db: sqlite3.Connection = self._opened.enter_context(self._database.reading())
+            self.db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            self.db.execute("SELECT 1 FROM sqlite_master").fetchone()
             # Python looks at signals when it runs, which is between queries else.
-            self._db.set_progress_handler(lambda: None, _STEPS)
-
-    @property
-    def url(self) -> str:
-        """The sink's address."""
-        return self._url
-
-    def has(self, name: str) -> bool:
-        """Return True if there is a table or view of this name."""
-        return bool(self.columns(name))
+            self.db.set_progress_handler(lambda: None, _STEPS)
 
     def columns(self, name: str) -> Sequence[str]:
         """Return the columns of a table or view."""
-        with self._translated_errors():
-            return [column for (column,) in self._db.execute("SELECT name FROM pragma_table_info(?)", (name,))]
-
-    def keep(self, name: str, query: str) -> bool:
-        """Keep the rows in a temporary table."""
-        with self._translated_errors():
-            self._db.execute(f"CREATE TEMP TABLE {name} AS {query}")
-        return True
-
-    def show(self, name: str, query: str) -> None:
-        """Put a temporary view in front of the sink's."""
-        with self._translated_errors():
-            self._db.execute(f"CREATE TEMP VIEW {name} AS {query}")
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        with self._translated_errors():
-            return self._db.execute(query).fetchall()
+        return [column for (column,) in self._run("SELECT name FROM pragma_table_info(?)", name)]
 
     @contextlib.contextmanager
     def _translated_errors(self) -> Iterator[None]:
