@@ -7,12 +7,12 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.transport.small_topics import VERSIONS, SmallTopics
 
-__all__ = ["SmallBroker"]
+__all__ = ["SmallBroker", "small_brokers"]
 
 _MAX_BYTES = 1_000_000
 
@@ -116,3 +116,10 @@ def _requests(connection: socket.socket) -> Iterator[tuple[int, int, int, bytes]
 
 def _string(text: str) -> bytes:
     return struct.pack(">h", len(text)) + text.encode()
+
+
+@contextlib.contextmanager
+def small_brokers() -> Iterator[Callable[..., SmallBroker]]:
+    """Yield what opens a broker by the arguments of ``SmallBroker``; all are closed at the end."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(contextlib.closing(SmallBroker(**settings)))

@@ -7,7 +7,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from flowise_telemetry_transport import KafkaSettings, errors, open_admin, open_
 from flowise_telemetry_transport.clients import CLIENTS
 from flowise_telemetry_transport.diagnosis.explain import diagnose
 from tests.services.certificates import Authority
-from tests.transport.small_broker import SmallBroker
+from tests.transport.small_broker import SmallBroker, small_brokers
 
 pytestmark = pytest.mark.slow
 
@@ -39,13 +38,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def broker() -> Iterator[Callable[..., SmallBroker]]:
-    with ExitStack() as stack:
-
-        def made(**settings: Any) -> SmallBroker:
-            opened = SmallBroker(**settings)
-            stack.callback(opened.close)
-            return opened
-
+    with small_brokers() as made:
         yield made
 
 

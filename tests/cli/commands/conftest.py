@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
 from tests.services.certificates import Authority
-from tests.transport.small_broker import SmallBroker
+from tests.transport.small_broker import SmallBroker, small_brokers
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +17,5 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def broker() -> Iterator[Callable[..., SmallBroker]]:
-    with ExitStack() as stack:
-
-        def made(**settings: Any) -> SmallBroker:
-            opened = SmallBroker(**settings)
-            stack.callback(opened.close)
-            return opened
-
+    with small_brokers() as made:
         yield made

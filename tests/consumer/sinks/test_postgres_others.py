@@ -25,6 +25,7 @@ from flowise_telemetry_consumer.sinks.postgres.refused_logins import NO_ADVICE, 
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch, sizes, with_second_version
+from tests.consumer.sinks.postgres_roles import login_role
 from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.sinks.test_postgres import changed
 from tests.consumer.tcp_door import postgres_door
@@ -46,12 +47,9 @@ def dba(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
-def role(url: str, dba: psycopg.Connection[Any]) -> Iterator[str]:
-    name = f"role_{urlsplit(url).path[1:]}"
-    dba.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{_PASSWORD}'".encode())
-    yield name
-    dba.execute(f"DROP OWNED BY {name} CASCADE".encode())
-    dba.execute(f"DROP ROLE {name}".encode())
+def role(dba: psycopg.Connection[Any]) -> Iterator[str]:
+    with login_role(dba, _PASSWORD) as name:
+        yield name
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from flowise_telemetry_consumer.sinks.port import Prunable
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.sinks.batches import batch
+from tests.consumer.sinks.postgres_roles import login_role
 from tests.consumer.sinks.roles import DatabaseSink, open_database
 from tests.consumer.sinks.test_postgres import changed
 
@@ -79,11 +80,8 @@ def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def role(admin: psycopg.Connection[Any]) -> Iterator[str]:
-    name = f"role_{uuid.uuid4().hex[:12]}"
-    admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{_PASSWORD}'".encode())
-    yield name
-    admin.execute(f"DROP OWNED BY {name} CASCADE".encode())
-    admin.execute(f"DROP ROLE {name}".encode())
+    with login_role(admin, _PASSWORD) as name:
+        yield name
 
 
 def grant(admin: psycopg.Connection[Any], role: str, name: str, without: str = "") -> None:

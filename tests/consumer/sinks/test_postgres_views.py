@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ from flowise_telemetry_consumer.sinks.views import VIEWS
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.analyst import rows
 from tests.consumer.sinks.batches import batch, sizes, with_second_version
+from tests.consumer.sinks.postgres_roles import login_role
 from tests.consumer.sinks.roles import open_database
 from tests.consumer.sinks.test_postgres import changed
 
@@ -35,10 +35,8 @@ def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def role(admin: psycopg.Connection[Any]) -> Iterator[str]:
-    name = f"role_{uuid.uuid4().hex[:12]}"
-    admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'pw'".encode())
-    yield name
-    admin.execute(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}".encode())
+    with login_role(admin, "pw") as name:
+        yield name
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
