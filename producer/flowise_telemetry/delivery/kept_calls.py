@@ -6,14 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 
-from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent
-
-__all__ = ["KeptCalls", "lowest_unencoded"]
-
-
-def lowest_unencoded(queue: EventQueue, unencoded: deque[QueuedEvent]) -> int:
-    """Return the number of the first event that is not encoded yet; the next one's if all are."""
-    return unencoded[0][1] if unencoded else queue.lowest_sequence()
+__all__ = ["KeptCalls"]
 
 
 class KeptCalls:

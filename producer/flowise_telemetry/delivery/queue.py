@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import _thread
-import itertools
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry.delivery.wakeup import Wakeup
@@ -16,7 +15,7 @@ from flowise_telemetry.stats import Counts, DropReason
 if TYPE_CHECKING:
     from flowise_telemetry.encoding.given_envelope import GivenEnvelope
 
-__all__ = ["EventQueue", "QueuedEvent", "taken"]
+__all__ = ["EventQueue", "QueuedEvent"]
 
 QueuedEvent = tuple[Any, int, int, int, float, "GivenEnvelope | None"]
 """The event, its number in the process, when it was accepted (milliseconds since 1970), its estimated bytes in memory,
@@ -159,13 +158,3 @@ class EventQueue:
 
     def __len__(self) -> int:
         return len(self._items)
-
-
-def taken(items: deque[QueuedEvent], most: int | None = None) -> Iterator[QueuedEvent]:
-    """Take items out, until there are none or ``most``; another thread may do so too."""
-    for _ in itertools.count() if most is None else range(most):
-        try:
-            item = items.popleft()
-        except IndexError:
-            return
-        yield item

@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 
 from flowise_telemetry.delivery.backoff import Backoff
 from flowise_telemetry.delivery.in_flight import InFlight
-from flowise_telemetry.delivery.kept_calls import lowest_unencoded
 from flowise_telemetry.delivery.pending import PendingEvents
-from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent, taken
+from flowise_telemetry.delivery.queue import EventQueue
 from flowise_telemetry.delivery.requests import Requests
 from flowise_telemetry.delivery.stream_encoders import StreamEncoders
 from flowise_telemetry.delivery.stream_reports import StreamReports
+from flowise_telemetry.delivery.unencoded import Unencoded
 from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.encoding.encoder import Encoded, Encoder
 from flowise_telemetry.identity.stream import Stream
@@ -67,7 +66,7 @@ class Sender:
         self._reports = StreamReports(queue, self._encoders.of, clock=clock)
         self._told_end_at: float | None = None
         self._faults = Backoff(clock, failing="the sender fails, and tries again", what="the sender")
-        self._unencoded: deque[QueuedEvent] = deque()
+        self._unencoded = Unencoded(queue, self._encoders, pending)
         self._reason_for_rest = DropReason.CLOSED
         self._given_up = False
         self._announce_at = 0.0
@@ -94,8 +93,9 @@ class Sender:
         The thread may come back, and then finds nothing left to do.
         """
         self._given_up = True
-        rest = [*self._queue.take_all(), *taken(self._unencoded)]
-        held = dict.fromkeys([*self._pending.take_unspooled(), *self._in_flight.unanswered()])  # one may be moving over
+        rest, under_way = self._unencoded.take_away()
+        # One that is moving over is in two of them.
+        held = dict.fromkeys([*under_way, *self._pending.take_unspooled(), *self._in_flight.unanswered()])
         fresh = [encoded for encoded in held if not encoded.row]
         if self._pending.keeps and self._encoders:
             fresh += [encoded for item in rest if (encoded := self._encoders.encoded(item)) is not None]
@@ -211,8 +211,8 @@ class Sender:
             self._requests.ask_to_stop(self._clock(), 0.0)
             return
         self._requests.keeping = self._pending.keeps
-        self._encode_some()
-        self._requests.kept_calls.answer(lowest_unencoded(self._queue, self._unencoded))
+        self._unencoded.encode(_ENCODE_AT_ONCE_EVENTS)
+        self._requests.kept_calls.answer(self._unencoded.lowest_sequence())
         self._pending.update()
         self._tell()
         self._requests.keeping = False  # the client may hang
@@ -238,25 +238,7 @@ class Sender:
 
     def _encode_all(self) -> None:
         while len(self._queue) or self._unencoded:
-            self._encode_some()
-
-    def _encode_some(self) -> None:
-        if len(self._queue):
-            self._unencoded.extend(self._queue.take_all())
-        if not self._unencoded:
-            return
-        self._encoders.of(self._queue.stream)  # while everything is still in its place, because it may raise
-        fresh: list[Encoded] = []
-        grown_bytes = 0
-        for item in taken(self._unencoded, _ENCODE_AT_ONCE_EVENTS):
-            encoded = self._encoders.encoded(item)
-            if encoded is None:
-                self._queue.release(1, item[3])
-                continue
-            grown_bytes += encoded.held_bytes - item[3]
-            fresh.append(encoded)
-        self._queue.hold(0, grown_bytes)
-        self._pending.add(fresh)
+            self._unencoded.encode(_ENCODE_AT_ONCE_EVENTS)
 
     def _tell(self) -> None:
         """Send what the streams tell of themselves, if it is time; at the end once everything else is settled."""
@@ -279,7 +261,7 @@ class Sender:
             self._requests.lowest_unsettled = self._queue.numbered
 
     def _drop_unencoded(self) -> None:
-        for event, number, *_ in [*self._queue.take_all(), *taken(self._unencoded)]:
+        for event, number, *_ in self._unencoded.take_all():
             self._queue.count_drop(number, self._reason_for_rest)
             self._counts.drop(self._reason_for_rest, type(event).EVENT)
 
@@ -292,7 +274,7 @@ class Sender:
         if many and now < self._announce_at:
             return  # the search for the lowest sequence each time would cost more than sending
         self._announce_at = now + _ANNOUNCE_SECONDS
-        lowest = lowest_unencoded(self._queue, self._unencoded)
+        lowest = self._unencoded.lowest_sequence()
         if (waiting := self._pending.lowest_sequence()) is not None:
             lowest = min(lowest, waiting)
         in_flight = (encoded.sequence for encoded in self._in_flight.unanswered() if encoded.sequence >= 0)

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -207,6 +207,40 @@ def test_an_event_that_comes_back_from_the_client_as_the_end_comes_is_counted(ma
     finally:
         logger.removeFilter(stand_still)
         go_on.set()
+
+
+class SlowEvent(ToolCreated):
+    """An event that the sender's thread reads when it may; by then the process may be over."""
+
+    __slots__ = ()
+    at_it: ClassVar[list[threading.Event]] = []
+    go_on: ClassVar[list[threading.Event]] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "tool_name" and threading.current_thread().name == "flowise-telemetry" and self.at_it:
+            self.at_it.pop().set()
+            self.go_on.pop().wait(30)
+        return super().__getattribute__(name)
+
+
+def test_events_that_are_being_encoded_as_the_end_comes_are_counted(make_telemetry: MakeTelemetry) -> None:
+    slow = SlowEvent(tool_id=ID, tool_name="custom_tool")
+    first, second = [(threading.Event(), threading.Event()) for _ in range(2)]
+    SlowEvent.at_it[:], SlowEvent.go_on[:] = [second[0], first[0]], [second[1], first[1]]
+    telemetry = make_telemetry()
+    telemetry.send_telemetry(slow)
+    assert first[0].wait(30)
+    for number in range(20):
+        telemetry.send_telemetry(slow if number == 10 else tool_created(number))
+    first[1].set()
+    assert second[0].wait(30)  # ten are encoded, ten are not
+    telemetry.close(timeout_seconds=0.2)
+    stats = telemetry.stats()
+    second[1].set()
+    assert (stats.accepted, stats.buffered) == (21, 0)
+    assert stats.sent + stats.dropped["closed"] == 21
+    wait_until(lambda: telemetry._worker._requests.over)
+    assert telemetry.stats() == stats
 
 
 def test_a_full_buffer_refuses_the_newest_and_counts_every_one(
