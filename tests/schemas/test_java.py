@@ -12,6 +12,7 @@ import pytest
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_schemas.codec import encode
 from tests.schemas.records import EVENTS, record_of
+from tests.services.maven import SHORT_LIVED, fetched
 
 JAVA = Path(__file__).parent.parent / "java" / "avro"
 AVSC = Path(__file__).parents[2] / "schemas" / "flowise_telemetry_schemas" / "avro"
@@ -26,17 +27,13 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def java_output(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("java")
-    jars = folder / "jars"
-    subprocess.run(
-        ["mvn", "-q", "-B", "-f", JAVA / "pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={jars}"],
-        check=True,
-        timeout=300,
-    )
-    subprocess.run(["javac", "-cp", f"{jars}/*", "-d", folder, JAVA / "AvroMessages.java"], check=True, timeout=120)
+    jars = fetched(JAVA / "pom.xml", "avro-1.12.0")
+    compiler = ["javac", *(f"-J{option}" for option in SHORT_LIVED), "-cp", f"{jars}/*"]
+    subprocess.run([*compiler, "-d", folder, JAVA / "AvroMessages.java"], check=True, timeout=120)
     files = sorted(AVSC.glob("*/v*.avsc"))
     messages = "".join(encode(catalog().latest(event.EVENT), record_of(event)).hex() + "\n" for event in EVENTS)
     done = subprocess.run(
-        ["java", "-cp", f"{jars}/*:{folder}", "AvroMessages", *files],
+        ["java", *SHORT_LIVED, "-cp", f"{jars}/*:{folder}", "AvroMessages", *files],
         input=messages,
         capture_output=True,
         text=True,

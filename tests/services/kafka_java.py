@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.services.docker_engine import wait_until
 from tests.services.ladder import RungUnavailableError
-from tests.services.maven import fetched
+from tests.services.maven import SHORT_LIVED, fetched
 from tests.services.ports import free_ports
 from tests.services.standstill import Standstill
 
@@ -79,7 +79,7 @@ class JavaKafka(Standstill):
         log = (self._folder / "broker.log").open("ab")
         with log:
             process = self._process = subprocess.Popen(
-                ["java", "-Xmx512m", "-Xms256m", "-cp", f"{_jars()}/*", "kafka.Kafka", "server.properties"],
+                ["java", *SHORT_LIVED, "-Xmx512m", "-cp", f"{_jars()}/*", "kafka.Kafka", "server.properties"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
@@ -121,8 +121,9 @@ class JavaKafka(Standstill):
         # One that begins with "-" would be taken for an option.
         cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         users = [part for user in self._users for part in ("--add-scram", user)]
+        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), *users]
         done = subprocess.run(
-            ["java", "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), *users],
+            ["java", *SHORT_LIVED, "-cp", classpath, *tool],
             capture_output=True,
             text=True,
             timeout=_FORMAT_TIMEOUT_SECONDS,

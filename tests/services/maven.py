@@ -1,4 +1,4 @@
-"""What Maven fetches for the tests, in the user's cache folder."""
+"""What Maven fetches for the tests, in the user's cache folder, and how it is run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 
 from tests.services.ladder import RungUnavailableError
 
-__all__ = ["fetched"]
+__all__ = ["SHORT_LIVED", "fetched"]
+
+SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Options of a JVM that runs for minutes: code is compiled once, and quickly. A broker takes half the CPU time so."""
 
 _TIMEOUT_SECONDS = 600
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.services.docker_engine import is_running, quiet_testcontainers, require_image, started, wait_until
 from tests.services.ladder import Rung, RungUnavailableError, climb, docker_is_required, require_permission
-from tests.services.maven import fetched
+from tests.services.maven import SHORT_LIVED, fetched
 from tests.services.ports import free_ports
 
 __all__ = ["IMAGE", "SchemaRegistryService", "start_schema_registry"]
@@ -102,9 +102,10 @@ def _java() -> SchemaRegistryService:
         "quarkus.management.port": management,
         "java.util.logging.manager": "org.jboss.logmanager.LogManager",
     }
+    properties = [f"-D{name}={value}" for name, value in options.items()]
     with (folder / "registry.log").open("ab") as log:
         process = subprocess.Popen(
-            [java, "-Xmx512m", *(f"-D{name}={value}" for name, value in options.items()), "-jar", str(jar)],
+            [java, *SHORT_LIVED, "-Xmx512m", *properties, "-jar", str(jar)],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=jar.parent,
