@@ -19,7 +19,7 @@ from flowise_telemetry_consumer.sinks.account.tables import (
 )
 from flowise_telemetry_consumer.sinks.delta.rows import DATE
 from flowise_telemetry_consumer.sinks.duckdb import views
-from flowise_telemetry_consumer.sinks.duckdb.tables import columns, make_table
+from flowise_telemetry_consumer.sinks.duckdb.tables import all_columns, columns, make_table
 from flowise_telemetry_consumer.sinks.local_files import file_of
 from flowise_telemetry_consumer.sinks.rows import NESTED_KINDS, default_in_row, newest
 from flowise_telemetry_consumer.sinks.sql_file.database import quoted
@@ -70,7 +70,8 @@ def show_lake(db: DuckDBPyConnection, url: str, schemas: Iterable[EventSchema] =
     filed = f"{STREAMS_TABLE}_filed"
     _show_table(db, filed, filed_streams(by_event=True), _absolute(root, files.get(STREAMS_TABLE, [])))
     _show(db, STREAMS_TABLE, _streams([event for event in known if event in files], filed, db))
-    for due in due_views(known.values(), {}, lambda table: columns(db, table), LAKE_DIALECT, quoted):
+    held = all_columns(db)
+    for due in due_views(known.values(), {}, lambda table: held.get(table, frozenset()), LAKE_DIALECT, quoted):
         views.replace(db, due)
 
 
@@ -85,7 +86,7 @@ def _show(db: DuckDBPyConnection, name: str, query: str) -> None:
 def _show_table(db: DuckDBPyConnection, name: str, schema: EventSchema, files: Sequence[str]) -> None:
     """Show the rows of files under the columns of a schema; a table without files is an empty one."""
     if not files:
-        make_table(db, name, schema)
+        make_table(db, name, schema, frozenset())
         db.execute(f"ALTER TABLE {quoted(name)} ADD COLUMN {DATE} DATE")
         return
     in_folders = all(f"/{DATE}=" in file for file in files)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DAY",
     "EVER",
+    "all_columns",
     "append",
     "columns",
     "count_before",
@@ -58,13 +59,12 @@ class _Stream:
         return self._source.__arrow_c_stream__(requested_schema)  # type: ignore[attr-defined]  # both have it
 
 
-def make_table(db: DuckDBPyConnection, table: str, schema: EventSchema) -> None:
-    """Create the table of an event, or add its missing columns.
+def make_table(db: DuckDBPyConnection, table: str, schema: EventSchema, held: frozenset[str]) -> None:
+    """Create the table of an event, or add the columns beyond those that it has.
 
     There is no primary key. Its index (an ART) must fit into memory; at 20 million rows it doubles the file and takes
     four times as long to write as looking up a batch's ids in the few row groups that can hold them (ADR 0009).
     """
-    held = columns(db, table)
     if not held:
         declared = ", ".join(_declaration(field) + ("" if field.nullable else " NOT NULL") for field in schema.fields)
         db.execute(f"CREATE TABLE {quoted(table)} ({declared})")
@@ -176,6 +176,17 @@ def columns(db: DuckDBPyConnection, table: str) -> frozenset[str]:
         [table],
     )
     return frozenset(name for (name,) in rows.fetchall())
+
+
+def all_columns(db: DuckDBPyConnection) -> dict[str, frozenset[str]]:
+    """Return the columns of each table, for hardly more than those of one cost."""
+    held: dict[str, set[str]] = {}
+    for table, column in db.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND schema_name = current_schema()"
+    ).fetchall():
+        held.setdefault(table, set()).add(column)
+    return {table: frozenset(names) for table, names in held.items()}
 
 
 def _declaration(field: Field) -> str:

@@ -34,11 +34,12 @@ class AccountTables(Generic[C]):
 
     def make(self, db: C, events: Iterable[str]) -> None:
         """Create what is missing. Rows that these events have by then are summed up, once."""
-        is_new = not self._tables.columns(db, self._prefix + STREAMS_TABLE)
+        its = self._tables.all_columns(db)
         for table in ACCOUNT_TABLES:
-            self._tables.make_table(db, self._prefix + table, account_schema(table))
-        if is_new:
-            held = {event: self._tables.columns(db, self._prefix + event) for event in events}
+            name = self._prefix + table
+            self._tables.make_table(db, name, account_schema(table), its.get(name, frozenset()))
+        if self._prefix + STREAMS_TABLE not in its:
+            held = {event: its.get(self._prefix + event, frozenset()) for event in events}
             there = [(event, quoted(self._prefix + event)) for event in sorted(held) if held[event]]
             into = quoted(self._prefix + STREAMS_TABLE)
             for statement in seed_statements(

@@ -18,8 +18,8 @@ C_contra = TypeVar("C_contra", bound=Connection, contravariant=True)
 class EventTables(Protocol[C_contra]):
     """Statements on tables of events; each database has a module of them."""
 
-    def make_table(self, db: C_contra, table: str, schema: EventSchema) -> None:
-        """Create the table of an event, or add its missing columns."""
+    def make_table(self, db: C_contra, table: str, schema: EventSchema, held: frozenset[str]) -> None:
+        """Create the table of an event, or add the columns beyond those that it has, ``held``."""
 
     def exchange(self, db: C_contra, one: str, other: str) -> None:
         """Exchange the names of two tables, inside a transaction."""
@@ -41,6 +41,9 @@ class EventTables(Protocol[C_contra]):
 
     def columns(self, db: C_contra, table: str) -> frozenset[str]:
         """Return the columns of a table; none if there is no such table."""
+
+    def all_columns(self, db: C_contra) -> dict[str, frozenset[str]]:
+        """Return the columns of each table."""
 
     def frames_of(self, db: C_contra, table: str, schema: EventSchema, *, batch_rows: int) -> Iterator[pl.DataFrame]:
         """Yield all rows, at most ``batch_rows`` a frame."""

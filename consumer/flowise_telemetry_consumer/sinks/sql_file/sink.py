@@ -151,17 +151,14 @@ class DatabaseFileSink(ABC, Generic[C]):
         other = self.staging(name)
         with self._database.translate_errors():
             with self._database.reading() as db:
-                there = {
-                    event: its for event, its in self._schemas.all().items() if self._held(db, other._prefix + event)
-                }
+                held = self._tables.all_columns(db)
+                there = {event: its for event, its in self._schemas.all().items() if other._prefix + event in held}
             if not there:
                 raise SinkError(f"{other.url} has no tables: fill them first")
             db = self._database.connection()
             with self._database.transaction(db):
                 for sink in (self, other):
-                    self._progress.make_progress_table(db, sink._progress_table)
-                    for event, schema in there.items():
-                        self._tables.make_table(db, sink._prefix + event, schema)
+                    sink._make_event_tables(db, there)
                     sink._account.make(db, there)
                 for table in (*there, *ACCOUNT_TABLES):
                     self._tables.exchange(db, self._prefix + table, other._prefix + table)
@@ -179,7 +176,7 @@ class DatabaseFileSink(ABC, Generic[C]):
         schema = self._schemas.find(event)
         with self._database.translate_errors(), self._database.reading() as db:
             table = self._prefix + event
-            require_columns(self.url, table, schema, self._held(db, table))
+            require_columns(self.url, table, schema, self._tables.columns(db, table))
             yield from self._tables.frames_of(db, table, schema, batch_rows=batch_rows)
 
     def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:
@@ -202,16 +199,18 @@ class DatabaseFileSink(ABC, Generic[C]):
         """Return the number of rows of each table, all as of one moment."""
         counts: dict[str, int] = {}
         with self._database.translate_errors(), self._database.reading() as db:
+            held = self._tables.all_columns(db)
             for event in sorted(self._schemas.all()):
                 table = self._prefix + event
-                if self._held(db, table):
+                if table in held:
                     ((counts[event],),) = db.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()  # noqa: S608 - a name of the schema
         return counts
 
     def prune(self, before_ms: int, *, dry_run: bool = False) -> Iterator[Mapping[str, int]]:
         """Delete old events, a transaction for each step. The file keeps its size, and new events use the space."""
         with self._database.translate_errors(), self._database.reading() as db:
-            there = [event for event in sorted(self._schemas.all()) if self._held(db, self._prefix + event)]
+            held = self._tables.all_columns(db)
+            there = [event for event in sorted(self._schemas.all()) if self._prefix + event in held]
             counted = there if dry_run else ()
             old = {event: self._tables.count_before(db, self._prefix + event, before_ms) for event in counted}
         if dry_run:
@@ -259,16 +258,18 @@ class DatabaseFileSink(ABC, Generic[C]):
         self._database.close()
         self._locks.release()
 
-    def _held(self, db: C, table: str) -> frozenset[str]:
-        return self._tables.columns(db, table)
-
     def _make_tables(self, db: C) -> None:
         with self._database.transaction(db):
-            self._progress.make_progress_table(db, self._progress_table)
-            for event, schema in self._schemas.items():
-                self._tables.make_table(db, self._prefix + event, schema)
+            self._make_event_tables(db, self._schemas)
             self._account.make(db, {**newest(catalog()), **self._schemas})
         self._make_views(db, self._schemas.values())
+
+    def _make_event_tables(self, db: C, schemas: Mapping[str, EventSchema]) -> None:
+        self._progress.make_progress_table(db, self._progress_table)
+        held = self._tables.all_columns(db)
+        for event, schema in schemas.items():
+            table = self._prefix + event
+            self._tables.make_table(db, table, schema, held.get(table, frozenset()))
 
     def _make_views(self, db: C, schemas: Iterable[EventSchema]) -> None:
         if not self._prefix:

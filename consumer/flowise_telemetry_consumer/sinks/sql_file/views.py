@@ -58,10 +58,11 @@ class AnalystViews(Generic[C]):
             not_made(self._url, due, error.message, self._told)
 
     def _due(self, db: C, schemas: Iterable[EventSchema]) -> list[Due]:
+        held = self._tables.all_columns(db)
         return due_views(
             schemas,
             self._statements.relations(db),
-            lambda table: self._tables.columns(db, table),
+            lambda table: held.get(table, frozenset()),
             self._statements.DIALECT,
             quoted,
         )

@@ -18,6 +18,7 @@ from flowise_telemetry_schemas.json_mapping import rfc3339
 __all__ = [
     "DAY",
     "EVER",
+    "all_columns",
     "append",
     "columns",
     "count_before",
@@ -40,9 +41,8 @@ _DELETED_ROWS = 10_000
 _NUMBERS = ("int", "long", "boolean")
 
 
-def make_table(db: sqlite3.Connection, table: str, schema: EventSchema) -> None:
-    """Create the table of an event, or add its missing columns. A table without ids has no index."""
-    held = columns(db, table)
+def make_table(db: sqlite3.Connection, table: str, schema: EventSchema, held: frozenset[str]) -> None:
+    """Create the table of an event, or add the columns beyond those that it has. One without ids has no index."""
     if held:
         for field in schema.fields:
             if field.column not in held:
@@ -115,6 +115,12 @@ def columns(db: sqlite3.Connection, table: str) -> frozenset[str]:
     """Return the columns of a table; none if there is no such table."""
     rows = db.execute("SELECT name FROM pragma_table_info(?)", (table,))
     return frozenset(name for (name,) in rows)
+
+
+def all_columns(db: sqlite3.Connection) -> dict[str, frozenset[str]]:
+    """Return the columns of each table."""
+    tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return {table: columns(db, table) for (table,) in tables}
 
 
 def _column_names(fields: Iterable[Field]) -> str:
