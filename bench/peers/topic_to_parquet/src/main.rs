@@ -2,6 +2,7 @@
 //!
 //! rdkafka, arrow-avro and parquet; nothing is checked, remembered or known of before. A file for each event and batch.
 
+use std::path::{Path, PathBuf};
 use std::{collections::BTreeMap, env, error::Error, fs::File, time::Duration, time::Instant};
 
 use arrow_avro::reader::{Decoder, ReaderBuilder};
@@ -22,9 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("arguments: SERVERS TOPIC COUNT FOLDER GROUP SCHEMAS".into());
     };
     let mut events: BTreeMap<u64, (String, Decoder, usize)> = BTreeMap::new();
-    for entry in std::fs::read_dir(schemas)? {
-        let path = entry?.path();
-        let schema = AvroSchema::new(std::fs::read_to_string(path.join("v1.avsc"))?);
+    for path in schema_files(schemas)? {
+        let schema = AvroSchema::new(std::fs::read_to_string(&path)?);
         let mut store = SchemaStore::new();
         let Fingerprint::Rabin(known) = store.register(schema)? else {
             return Err("not CRC-64-AVRO".into());
@@ -33,8 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             .with_writer_schema_store(store)
             .with_batch_size(BATCH_RECORDS)
             .build_decoder()?;
-        let event = path.file_name().ok_or("no name")?.to_string_lossy().into_owned();
-        events.insert(known, (event, decoder, 0));
+        let event = path.parent().and_then(Path::file_name).ok_or("no name")?;
+        events.insert(known, (event.to_string_lossy().into_owned(), decoder, 0));
     }
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", servers)
@@ -65,10 +65,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         *rows += 1;
         seen += 1;
         if seen % BATCH_RECORDS == 0 || seen == wanted {
-            for (event, decoder, _) in events.values_mut() {
+            for (known, (event, decoder, _)) in &mut events {
                 if let Some(batch) = decoder.flush()? {
-                    let file = File::create(format!("{folder}/{event}-{batches}.parquet"))?;
-                    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties.clone()))?;
+                    let file =
+                        File::create(format!("{folder}/{event}-{known:x}-{batches}.parquet"))?;
+                    let mut writer =
+                        ArrowWriter::try_new(file, batch.schema(), Some(properties.clone()))?;
                     writer.write(&batch)?;
                     writer.close()?;
                 }
@@ -77,10 +79,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let wall = begun.map_or(0.0, |at| at.elapsed().as_secs_f64());
-    let counts: Vec<String> = events
-        .values()
-        .filter(|(_, _, rows)| *rows > 0)
-        .map(|(event, _, rows)| format!("\"{event}\": {rows}"))
+    let mut sums: BTreeMap<&str, usize> = BTreeMap::new();
+    for (event, _, rows) in events.values().filter(|(_, _, rows)| *rows > 0) {
+        *sums.entry(event).or_default() += rows;
+    }
+    let counts: Vec<String> = sums
+        .iter()
+        .map(|(event, rows)| format!("\"{event}\": {rows}"))
         .collect();
     println!(
         "{{\"wall_seconds\": {wall}, \"cpu_seconds\": {}, \"peak_mebibytes\": 0, \"counts\": {{{}}}}}",
@@ -88,6 +93,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         counts.join(", ")
     );
     Ok(())
+}
+
+/// Every version of every event: `<event>/v<version>.avsc`.
+fn schema_files(folder: &str) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for event in std::fs::read_dir(folder)? {
+        let event = event?.path();
+        if event.is_dir() {
+            for file in std::fs::read_dir(event)? {
+                files.push(file?.path());
+            }
+        }
+    }
+    files.retain(|file| file.extension().is_some_and(|its| its == "avsc"));
+    Ok(files)
 }
 
 /// User and system time of all threads.
