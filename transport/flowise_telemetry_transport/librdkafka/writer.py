@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
-from flowise_telemetry_transport.errors import BufferFullError, TransportError
+from flowise_telemetry_transport.errors import AuthorizationError, BufferFullError, DeliveryError, TransportError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka, free, make_client
 from flowise_telemetry_transport.librdkafka.credentials import Credentials
 from flowise_telemetry_transport.librdkafka.errors import translate_delivery_error, translate_error
@@ -19,6 +20,7 @@ __all__ = ["LibrdkafkaWriter"]
 _PURGE_SECONDS = 1.0
 _SERVE_SECONDS = 0.1
 _ANY_PARTITION = -1
+_NEVER_SENT = frozenset({"_PURGE_QUEUE", "_FATAL"})
 
 
 class LibrdkafkaWriter:
@@ -62,18 +64,22 @@ class LibrdkafkaWriter:
         self._producer = make_client(self._kafka.Producer, self._settings, self._config, self._credentials)
         self._produce = self._producer.produce
 
-    def _replace_fatal(self) -> None:
+    def _has_given_up(self) -> bool:
+        return self._fatal is not None
+
+    def _replace_fatal(self) -> bool:
         """Make a new client for one that has given up for ever, as it does when it is refused its producer id.
 
-        The callbacks of its records run, with errors that are worth a retry.
+        The callbacks of its records run, with what it gave up for: another try may succeed. False if it has not.
         """
-        if self._closed or self._fatal is None:
-            return
+        if self._closed or not self._has_given_up():
+            return False
         old = [self._producer]
         self._end(old[0], _PURGE_SECONDS)
         self._open()
         self._fatal = None
         free(old, _PURGE_SECONDS)
+        return True
 
     def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
         """See ``RecordWriter``."""
@@ -95,7 +101,7 @@ class LibrdkafkaWriter:
                 record.value,
                 key,
                 _ANY_PARTITION if partition is None else partition,
-                self._report_by_key if by_key else functools.partial(_report, on_delivery),
+                self._report_by_key if by_key else functools.partial(self._report, on_delivery),
                 **more,
             )
         except Exception as error:
@@ -109,7 +115,17 @@ class LibrdkafkaWriter:
 
     def _call_back(self, error: Any, message: Any) -> None:
         (on_delivery,) = self._callbacks.pop(message.key())
-        _report(on_delivery, error, message)
+        self._report(on_delivery, error, message)
+
+    def _report(self, on_delivery: OnDelivery, error: Any, message: Any) -> None:
+        if error is None:
+            on_delivery(Delivery(message.topic(), message.partition(), message.offset()), None)
+        elif self._fatal is not None and error.name() in _NEVER_SENT:
+            cause = translate_delivery_error(self._fatal, message.topic())
+            again = DeliveryError(cause.message, topic=cause.topic, retryable=True)
+            on_delivery(None, cause if isinstance(cause, AuthorizationError) else again)
+        else:
+            on_delivery(None, translate_delivery_error(error, message.topic()))
 
     def _cause_of(self, error: Any) -> Any:
         """Return the ``KafkaError`` of a refused send; a client that has given up says no more than that it has."""
@@ -131,9 +147,8 @@ class LibrdkafkaWriter:
         producer = self._producer
         if producer is None:
             return 0
-        left = self._flushed(producer, timeout_seconds)
-        self._replace_fatal()
-        return left
+        left = self._flushed(producer, timeout_seconds, gives_up=self._has_given_up)
+        return 0 if self._replace_fatal() else left
 
     def close(self, *, timeout_seconds: float) -> None:
         """See ``RecordWriter``; may take a second longer, to run the callbacks of abandoned records."""
@@ -141,7 +156,7 @@ class LibrdkafkaWriter:
             return
         self._closed = True
         end = time.monotonic() + timeout_seconds
-        if self._flushed(self._producer, max(0.0, timeout_seconds)):
+        if self._flushed(self._producer, max(0.0, timeout_seconds), gives_up=self._has_given_up):
             self._end(self._producer, max(_PURGE_SECONDS, end - time.monotonic()))
         client, self._produce, self._producer = [self._producer], None, None
         free(client, max(0.0, end - time.monotonic()))
@@ -154,8 +169,8 @@ class LibrdkafkaWriter:
             if error.args[0].fatal():
                 self._fatal = error.args[0]
 
-    def _flushed(self, producer: Any, seconds: float) -> int:
-        """Wait for the answers; return how many records are left.
+    def _flushed(self, producer: Any, seconds: float, *, gives_up: Callable[[], bool] = lambda: False) -> int:
+        """Wait for the answers, until it gives up; return how many records are left.
 
         Not by the client's ``flush``: with the exception of one that gives up it would go on to the records' callbacks,
         in which any call into the interpreter then fails with ``SystemError``; ``poll`` returns first.
@@ -164,7 +179,7 @@ class LibrdkafkaWriter:
         while left := len(producer):
             remaining = end - time.monotonic()
             self._serve(producer, max(0.0, min(remaining, _SERVE_SECONDS)))
-            if remaining <= 0:
+            if remaining <= 0 or gives_up():
                 return len(producer)
         return left
 
@@ -174,10 +189,3 @@ class LibrdkafkaWriter:
             producer.purge()
         if self._flushed(producer, seconds):
             self._serve(producer)
-
-
-def _report(on_delivery: OnDelivery, error: Any, message: Any) -> None:
-    if error is None:
-        on_delivery(Delivery(message.topic(), message.partition(), message.offset()), None)
-    else:
-        on_delivery(None, translate_delivery_error(error, message.topic()))
