@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import pytest
 
+from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport import (
     CommitRejectedError,
     OutgoingRecord,
@@ -133,6 +134,38 @@ def test_a_revoked_member_commits_in_its_callback_and_the_other_goes_on_from_the
     assert len(seen) == 40
 
 
+def test_a_commit_that_is_begun_is_answered_with_a_poll_and_reading_goes_on(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    write(backend, spread(topic, 40))
+    reader = backend.reader(group)
+    reader.subscribe([topic])
+    seen = read(reader, count=7)
+    answers: list[TelemetryError | None] = []
+    offsets = dict.fromkeys(reader.assignment(), 1)
+    reader.begin_commit(offsets, answers.append, timeout_seconds=5)
+
+    def answered() -> bool:
+        seen.extend(reader.poll(timeout_seconds=0.1, max_records=5))
+        return bool(answers) and len(seen) == 40
+
+    until(answered)
+    assert answers == [None]
+    assert reader.committed(offsets.keys()) == offsets
+    assert len({(record.partition, record.offset) for record in seen}) == 40
+
+
+def test_a_commit_in_the_middle_of_reading_skips_and_doubles_nothing(backend: Backend) -> None:
+    topic, group = backend.new_topic(), backend.new_group()
+    write(backend, spread(topic, 40))
+    reader = backend.reader(group)
+    reader.subscribe([topic])
+    seen = read(reader, count=7)
+    for offset in (1, 2):
+        reader.commit(dict.fromkeys(reader.assignment(), offset), timeout_seconds=10)
+    seen += read(reader, count=40 - len(seen))
+    assert len({(record.partition, record.offset) for record in seen}) == len(seen) == 40
+
+
 def test_a_commit_for_partitions_of_others_is_rejected(backend: Backend) -> None:
     topic, group = backend.new_topic(), backend.new_group()
     write(backend, spread(topic, 8))
@@ -144,6 +177,9 @@ def test_a_commit_for_partitions_of_others_is_rejected(backend: Backend) -> None
     offsets = dict.fromkeys(second.assignment(), 2)
     with pytest.raises(CommitRejectedError):
         first.commit(offsets, timeout_seconds=5)
+    answers: list[TelemetryError | None] = []
+    first.begin_commit(offsets, answers.append, timeout_seconds=5)
+    assert [type(answer) for answer in answers] == [CommitRejectedError]
     second.commit(offsets, timeout_seconds=5)
     assert second.committed(offsets.keys()) == offsets
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from flowise_telemetry_transport.types import (
     Commit,
     ExpiredOffsets,
+    OnCommitted,
     OnDelivery,
     OutgoingRecord,
     Record,
@@ -90,6 +91,15 @@ class RecordReader(Protocol):
 
         Each carries its text of ``set_commit_metadata``. Raises ``CommitRejectedError`` if the partitions are no longer
         assigned to this reader, ``BrokerUnavailableError`` on timeout.
+        """
+
+    def begin_commit(
+        self, offsets: Mapping[TopicPartition, int], on_done: OnCommitted, *, timeout_seconds: float
+    ) -> None:
+        """Commit next offsets, as ``commit`` does, without waiting for the answer if the client can do that.
+
+        ``on_done`` is called inside this call or a later ``poll``, with the error of ``commit`` if it failed; not if
+        the brokers stay away. ``timeout_seconds`` bounds the wait of a client that has to wait.
         """
 
     def set_commit_metadata(self, metadata: Mapping[TopicPartition, str]) -> None:

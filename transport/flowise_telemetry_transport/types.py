@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from flowise_telemetry_schemas.errors import TelemetryError
 from flowise_telemetry_transport.errors import TransportError
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Delivery",
     "ExpiredOffsets",
     "Headers",
+    "OnCommitted",
     "OnDelivery",
     "OutgoingRecord",
     "Record",
@@ -84,6 +86,9 @@ class Delivery:
     partition: int
     offset: int
 
+
+OnCommitted = Callable[[TelemetryError | None], None]
+"""Called once for a commit, with the error if it failed."""
 
 OnDelivery = Callable[[Delivery | None, TransportError | None], None]
 """Called once for each record sent, with its place or with the error. May run on the client's own thread."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from functools import partial
 
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
+from flowise_telemetry_schemas import TelemetryError
 from flowise_telemetry_transport.errors import CommitRejectedError, TransportError, UnknownTopicError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
@@ -38,6 +40,9 @@ class Committer:
         self._timeout_seconds = timeout_seconds
         self._handled: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._sent: dict[TopicPartition, int] = {}  # and not answered yet
+        self._answer_by = 0.0
+        self._permanent: TelemetryError | None = None
         self._retry_at = 0.0
         self._idle_at = 0.0
 
@@ -51,6 +56,7 @@ class Committer:
         for partition in partitions:
             self._handled.pop(partition, None)
             self._committed.pop(partition, None)
+            self._sent.pop(partition, None)
             self._counters.committed.pop(partition, None)
 
     def take_idle_positions(self) -> None:
@@ -66,42 +72,72 @@ class Committer:
         self._advance({tp: known[tp] for tp in self._handled if tp in known})
 
     def commit(self) -> None:
-        """Commit what is handled. A failure is counted or logged, and repeated later. Raises permanent errors."""
-        pending = self._pending()
+        """Commit what is handled; the answer may come with a later poll. Raises permanent errors, the last one's too.
+
+        A failure is counted or logged, and what it concerns is committed again later.
+        """
+        self._raise_permanent()
+        if self._sent and self._clock.monotonic() >= self._answer_by:
+            logger.warning("commit: the brokers did not answer within %g s", self._timeout_seconds)
+            self._sent.clear()
+        pending = {tp: offset for tp, offset in self._pending().items() if self._sent.get(tp) != offset}
         if not pending:
             return
-        self._retry_at = self._clock.monotonic() + _RETRY_SECONDS
-        try:
-            self._reader.commit(pending, timeout_seconds=self._timeout_seconds)
-        except CommitRejectedError as error:
+        now = self._clock.monotonic()
+        self._retry_at, self._answer_by = now + _RETRY_SECONDS, now + self._timeout_seconds
+        self._sent.update(pending)
+        answered = partial(self._answered, pending)
+        self._reader.begin_commit(pending, answered, timeout_seconds=self._timeout_seconds)
+        self._raise_permanent()
+
+    def _answered(self, offsets: Mapping[TopicPartition, int], error: TelemetryError | None) -> None:
+        for partition, offset in offsets.items():
+            if self._sent.get(partition) == offset:
+                del self._sent[partition]
+        if error is None:
+            # What was forgotten meanwhile may be someone else's by now.
+            ours = {partition: offset for partition, offset in offsets.items() if partition in self._handled}
+            self._committed.update(ours)
+            self._counters.committed.update(ours)
+            self._counters.commits += 1
+            self._counters.committed_at_ms = self._clock.now_ms()
+        elif isinstance(error, CommitRejectedError):
             # The sink keeps its rows; the member that reads these records again finds them there.
             self._counters.rejected_commits += 1
             logger.warning("%s", error.message)
-            self.forget(set(pending) - self._reader.assignment())
-            return
-        except TransportError as error:
+            self.forget(set(offsets) - self._reader.assignment())
+        elif error.retryable or isinstance(error, UnknownTopicError):
             # A topic that was deleted may be created again, as what it was or with another id.
-            if not error.retryable and not isinstance(error, UnknownTopicError):
-                raise
             logger.warning("commit: %s", error.message)
-            return
-        self._committed.update(pending)
-        self._counters.committed.update(pending)
-        self._counters.commits += 1
-        self._counters.committed_at_ms = self._clock.now_ms()
+        else:
+            self._permanent = error
+
+    def _raise_permanent(self) -> None:
+        """Raise an error that no later commit mends; not in the answer, which may come inside the client."""
+        error, self._permanent = self._permanent, None
+        if error is not None:
+            raise error
 
     def commit_if_due(self) -> None:
-        """Commit what is handled, unless a commit failed within the last second."""
+        """Commit what is handled, unless a commit was sent within the last second."""
         if self._clock.monotonic() >= self._retry_at:
             self.commit()
 
     def commit_last(self, *, budget_seconds: float) -> None:
-        """Commit before the end, and repeat a failed commit while the budget lasts."""
+        """Commit before the end, wait for the answer, and repeat a failed commit while the budget lasts."""
         deadline = self._clock.monotonic() + budget_seconds
-        self.commit()
-        while self._pending() and self._clock.monotonic() < deadline:
+        self._raise_permanent()
+        while pending := self._pending():
+            try:
+                self._reader.commit(pending, timeout_seconds=self._timeout_seconds)
+            except TransportError as error:
+                self._answered(pending, error)
+            else:
+                self._answered(pending, None)
+            self._raise_permanent()
+            if not self._pending() or self._clock.monotonic() >= deadline:
+                return
             self._clock.sleep(_LAST_RETRY_SECONDS)
-            self.commit()
 
     def _advance(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         for partition, offset in next_offsets.items():

@@ -96,15 +96,19 @@ class Client:
     def known_end(self, partition: TopicPartition) -> int:
         return self.marks[1]
 
-    def beginnings(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def beginnings(self, partitions: Sequence[TopicPartition], *, seconds: float) -> dict[TopicPartition, int]:
         if self.is_away:
             raise BrokerUnavailableError("no answer")
         return dict.fromkeys(partitions, self.marks[0])
 
-    def ends(self, partitions: Sequence[TopicPartition], *, committed: bool) -> dict[TopicPartition, int]:
+    def ends(
+        self, partitions: Sequence[TopicPartition], *, committed: bool, seconds: float
+    ) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, self.marks[1])
 
-    def committed(self, partitions: Sequence[TopicPartition], group: str) -> dict[TopicPartition, None]:
+    def committed(
+        self, partitions: Sequence[TopicPartition], group: str, *, seconds: float
+    ) -> dict[TopicPartition, None]:
         return dict.fromkeys(partitions)
 
     def __getattr__(self, name: str) -> Any:

@@ -40,7 +40,7 @@ from flowise_telemetry_transport.kafka_python.release import import_kafka, is_ka
 from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.settings import METADATA_AGE_SECONDS, KafkaSettings
-from flowise_telemetry_transport.types import Commit, ExpiredOffsets, Record, TopicPartition
+from flowise_telemetry_transport.types import Commit, ExpiredOffsets, OnCommitted, Record, TopicPartition
 
 __all__ = ["KafkaPythonReader"]
 
@@ -272,6 +272,17 @@ class KafkaPythonReader:
         }
         with self._request(f"commit of group {self._group}", timeout_seconds):
             self._consumer.commit(client_offsets)
+
+    def begin_commit(
+        self, offsets: Mapping[TopicPartition, int], on_done: OnCommitted, *, timeout_seconds: float
+    ) -> None:
+        """See ``RecordReader``; waits for the answer."""
+        try:
+            self.commit(offsets, timeout_seconds=timeout_seconds)
+        except TransportError as error:
+            on_done(error)
+        else:
+            on_done(None)
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""

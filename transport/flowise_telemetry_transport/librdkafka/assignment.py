@@ -19,6 +19,8 @@ from flowise_telemetry_transport.types import ExpiredOffsets, TopicPartition
 
 __all__ = ["Assignment"]
 
+_LOOK_SECONDS = 2.0  # of one poll: whoever polls has other things to do
+
 
 @dataclass(slots=True)
 class _Partition:
@@ -114,9 +116,12 @@ class Assignment:
         self.start_over()  # the client has given these partitions up: a seek is refused
 
     def _find_way(self, lost: Collection[TopicPartition]) -> None:
-        begins, ends = self._offsets.beginnings(lost), self._offsets.ends(lost, committed=False)
+        begins = self._offsets.beginnings(lost, seconds=_LOOK_SECONDS)
+        ends = self._offsets.ends(lost, committed=False, seconds=_LOOK_SECONDS)
         unread = [tp for tp in lost if self._of[tp].position is None]
-        committed = self._lookup.committed(unread, self._group) if unread and self._group is not None else {}
+        committed: Mapping[TopicPartition, int | None] = {}
+        if unread and self._group is not None:
+            committed = self._lookup.committed(unread, self._group, seconds=_LOOK_SECONDS)
         for tp in lost:
             state, begin = self._of[tp], begins[tp]
             position = committed.get(tp) if state.position is None else state.position

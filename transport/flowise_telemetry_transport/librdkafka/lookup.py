@@ -20,7 +20,10 @@ _COORDINATOR_MOVES = frozenset({"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", 
 
 
 class Lookup:
-    """Look-ups, commits and seeks; only a seek needs an assignment. The request timeout bounds each call."""
+    """Look-ups, commits and seeks; only a seek needs an assignment.
+
+    ``seconds`` bound a call; where they are not given, the request timeout does.
+    """
 
     def __init__(self, consumer: Any, settings: KafkaSettings) -> None:
         self._kafka = confluent_kafka()
@@ -28,11 +31,12 @@ class Lookup:
         self._servers = settings.servers_text
         self._request_seconds = settings.request_timeout_seconds
 
-    def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
+    def partitions_of(self, topic: str, *, seconds: float | None = None) -> tuple[TopicPartition, ...]:
         """Return all partitions of a topic, ascending."""
         doing = f"partitions of {topic}"
         try:
-            described = self._consumer.list_topics(topic, timeout=self._request_seconds).topics[topic]
+            timeout = self._request_seconds if seconds is None else seconds
+            described = self._consumer.list_topics(topic, timeout=timeout).topics[topic]
         except self._kafka.KafkaException as raised:
             mapped = translate_exception(raised, doing, topic=topic)
             if isinstance(mapped, BrokerUnavailableError):
@@ -64,15 +68,19 @@ class Lookup:
             offsets[TopicPartition(tp.topic, tp.partition)] = tp.offset if tp.offset >= 0 else None
         return offsets
 
-    def committed(self, partitions: Collection[TopicPartition], group: str) -> dict[TopicPartition, int | None]:
+    def committed(
+        self, partitions: Collection[TopicPartition], group: str, *, seconds: float | None = None
+    ) -> dict[TopicPartition, int | None]:
         """Return the group's committed next offsets; None if there is none."""
-        return {tp: its and its.offset for tp, its in self.commits(partitions, group).items()}
+        return {tp: its and its.offset for tp, its in self.commits(partitions, group, seconds=seconds).items()}
 
-    def commits(self, partitions: Collection[TopicPartition], group: str) -> dict[TopicPartition, Commit | None]:
+    def commits(
+        self, partitions: Collection[TopicPartition], group: str, *, seconds: float | None = None
+    ) -> dict[TopicPartition, Commit | None]:
         """Return the group's committed next offsets with their texts; None if there is none."""
         doing = f"committed offsets of group {group}"
         client_partitions = [self._kafka.TopicPartition(tp.topic, tp.partition) for tp in partitions]
-        end = time.monotonic() + self._request_seconds
+        end = time.monotonic() + (self._request_seconds if seconds is None else seconds)
         while True:
             try:
                 found = self._consumer.committed(client_partitions, timeout=max(0.1, end - time.monotonic()))
@@ -90,12 +98,12 @@ class Lookup:
             commits[TopicPartition(tp.topic, tp.partition)] = there
         return commits
 
-    def commit(self, client_offsets: Sequence[Any], doing: str, *, wait: bool = True) -> Exception | None:
-        """Commit; return the error, because this may run in a thread that cannot raise."""
+    def commit(self, client_offsets: Sequence[Any], doing: str) -> Exception | None:
+        """Commit; return the error, because this runs in a thread that cannot raise."""
         if not client_offsets:  # librdkafka would commit its stored offsets
             return None
         try:
-            results = self._consumer.commit(offsets=client_offsets, asynchronous=not wait)
+            results = self._consumer.commit(offsets=client_offsets, asynchronous=False)
         except self._kafka.KafkaException as error:
             return translate_exception(error, doing)
         except Exception as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from flowise_telemetry_transport.errors import BrokerUnavailableError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka, free, make_client
@@ -20,37 +20,51 @@ __all__ = ["ClusterOffsets"]
 _RETRY_SECONDS = 0.05
 _NO_LEADERS = "_NOENT"
 _TOPIC_ID_SECONDS = 5.0
+_GRACE_SECONDS = 1.0  # for the client to say that a request has timed out
 _NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # a UUID of zeros, as Kafka writes it
 
 
+class RequireTopic(Protocol):
+    """Raises ``UnknownTopicError``."""
+
+    def __call__(self, topic: str, *, seconds: float) -> object:
+        """Look the topic up."""
+
+
 class ClusterOffsets:
-    """Beginnings and ends of partitions, and ids of topics. The request timeout bounds each call.
+    """Beginnings and ends of partitions, and ids of topics. ``seconds`` bound a call, or the request timeout.
 
     Not through the consumer: it asks for one partition at a time, each behind the fetch that is under way on the same
     connection (0.5 s). The admin client has connections of its own, made by the first call. ``require_topic`` raises
     ``UnknownTopicError``: this client says of a topic that does not exist only that it has no leaders.
     """
 
-    def __init__(self, settings: KafkaSettings, require_topic: Callable[[str], object]) -> None:
+    def __init__(self, settings: KafkaSettings, require_topic: RequireTopic) -> None:
         self._kafka = confluent_kafka()
         self._settings = settings
         self._request_seconds = settings.request_timeout_seconds
         self._require_topic = require_topic
         self._client: Any = None
 
-    def beginnings(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    def beginnings(
+        self, partitions: Collection[TopicPartition], *, seconds: float | None = None
+    ) -> dict[TopicPartition, int]:
         """Return the first offset that exists."""
-        return self._offsets("beginning offsets", partitions, _admin_module().OffsetSpec.earliest(), committed=False)
+        first = _admin_module().OffsetSpec.earliest()
+        return self._offsets("beginning offsets", partitions, first, committed=False, seconds=seconds)
 
-    def ends(self, partitions: Collection[TopicPartition], *, committed: bool) -> dict[TopicPartition, int]:
+    def ends(
+        self, partitions: Collection[TopicPartition], *, committed: bool, seconds: float | None = None
+    ) -> dict[TopicPartition, int]:
         """Return the offset after the last record; if ``committed``, before the first open transaction."""
-        return self._offsets("end offsets", partitions, _admin_module().OffsetSpec.latest(), committed=committed)
+        latest = _admin_module().OffsetSpec.latest()
+        return self._offsets("end offsets", partitions, latest, committed=committed, seconds=seconds)
 
     def _offsets(
-        self, doing: str, partitions: Collection[TopicPartition], spec: Any, *, committed: bool
+        self, doing: str, partitions: Collection[TopicPartition], spec: Any, *, committed: bool, seconds: float | None
     ) -> dict[TopicPartition, int]:
         found: dict[TopicPartition, int] = {}
-        end = time.monotonic() + self._request_seconds
+        end = time.monotonic() + (self._request_seconds if seconds is None else seconds)
         while len(found) < len(partitions):
             left = [tp for tp in partitions if tp not in found]
             answered, error = self._ask(left, spec, committed=committed, seconds=max(0.1, end - time.monotonic()))
@@ -59,7 +73,7 @@ class ClusterOffsets:
                 continue
             topic, name = left[0].topic, error.args[0].name()
             if name == _NO_LEADERS:
-                self._require_topic(topic)
+                self._require_topic(topic, seconds=max(0.1, end - time.monotonic()))
             # While a partition's leader moves, or is not known yet; unlike the consumer, this client does not wait.
             if name not in UNAVAILABLE | {_NO_LEADERS} or time.monotonic() >= end:
                 raise translate_exception(error, doing, topic=topic) from error
@@ -80,7 +94,8 @@ class ClusterOffsets:
         last = None
         for tp, answer in asked.items():
             try:
-                found[TopicPartition(tp.topic, tp.partition)] = int(answer.result(timeout=2 * seconds).offset)
+                offset = answer.result(timeout=seconds + _GRACE_SECONDS).offset
+                found[TopicPartition(tp.topic, tp.partition)] = int(offset)
             except self._kafka.KafkaException as error:
                 last = error
             except FutureTimeoutError as error:
@@ -92,7 +107,7 @@ class ClusterOffsets:
         seconds = min(self._request_seconds, _TOPIC_ID_SECONDS)
         described = self._admin().describe_topics(self._kafka.TopicCollection([topic]), request_timeout=seconds)[topic]
         try:
-            found = str(described.result(timeout=2 * seconds).topic_id)
+            found = str(described.result(timeout=seconds + _GRACE_SECONDS).topic_id)
         except (self._kafka.KafkaException, FutureTimeoutError):
             return None
         return None if found == _NO_TOPIC_ID else found

@@ -8,9 +8,10 @@ from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.commit_text import closed
-from flowise_telemetry_transport.errors import BrokerUnavailableError, check_assigned, check_commit
+from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, check_assigned, check_commit
 from flowise_telemetry_transport.librdkafka.assignment import Assignment
 from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, make_client, within
+from flowise_telemetry_transport.librdkafka.commits import Commits
 from flowise_telemetry_transport.librdkafka.credentials import Credentials
 from flowise_telemetry_transport.librdkafka.lookup import Lookup
 from flowise_telemetry_transport.librdkafka.membership import Membership
@@ -19,9 +20,11 @@ from flowise_telemetry_transport.librdkafka.offsets import ClusterOffsets
 from flowise_telemetry_transport.librdkafka.rebalancing import is_cooperative, member_config
 from flowise_telemetry_transport.ports import RebalanceCallback
 from flowise_telemetry_transport.settings import METADATA_AGE_SECONDS, KafkaSettings
-from flowise_telemetry_transport.types import Commit, ExpiredOffsets, Record, TopicPartition
+from flowise_telemetry_transport.types import Commit, ExpiredOffsets, OnCommitted, Record, TopicPartition
 
 __all__ = ["LibrdkafkaReader"]
+
+_ANSWER_SECONDS = 0.02
 
 
 class LibrdkafkaReader:
@@ -34,6 +37,7 @@ class LibrdkafkaReader:
         self._closed = False
         self._cooperative = is_cooperative(settings)
         self._credentials = Credentials(settings)
+        self._commits = Commits()
         self._consumer = make_client(
             confluent_kafka().Consumer,
             settings,
@@ -53,6 +57,7 @@ class LibrdkafkaReader:
                 "topic.metadata.refresh.interval.ms": int(METADATA_AGE_SECONDS * 1000),
                 "isolation.level": "read_committed",
                 "check.crcs": True,
+                "on_commit": self._commits.answered,
             },
             self._credentials,
         )
@@ -154,24 +159,55 @@ class LibrdkafkaReader:
 
     def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
         """See ``RecordReader``."""
+        self._check_commit(offsets)
+        doing = f"commit of group {self._group}"
+        answers: list[Exception | None] = []
+        if self._membership.in_callback:
+            # Only sent: librdkafka does not give the partitions up before it is answered, and where it fails, the next
+            # owner reads the records again.
+            self._commits.send(self._consumer, self._client_commits(offsets), doing, answers.append)
+        elif self._membership.is_member:
+            self._commits.send(self._consumer, self._client_commits(offsets), doing, answers.append)
+            self._await(answers, timeout_seconds)
+        else:
+            # In another thread, as it has no timeout, and whoever is no member has nothing to poll for.
+            within(timeout_seconds, lambda: answers.append(self._lookup.commit(self._client_commits(offsets), doing)))
+        if not answers and not self._membership.in_callback:
+            raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {timeout_seconds:g} s")
+        if answers and answers[0] is not None:
+            raise answers[0]
+
+    def _await(self, answers: Sequence[object], timeout_seconds: float) -> None:
+        """Wait for an answer that comes with a poll; what else comes is read again."""
+        end = time.monotonic() + timeout_seconds
+        others = False
+        while not answers and (left := end - time.monotonic()) > 0:
+            others = self._consumer.poll(min(_ANSWER_SECONDS, left)) is not None or others
+        if others:
+            self._assignment.start_over()
+
+    def begin_commit(
+        self, offsets: Mapping[TopicPartition, int], on_done: OnCommitted, *, timeout_seconds: float
+    ) -> None:
+        """See ``RecordReader``; the answer comes with a poll."""
+        try:
+            if not self._membership.is_member:
+                self.commit(offsets, timeout_seconds=timeout_seconds)
+                on_done(None)
+                return
+            self._check_commit(offsets)
+        except TransportError as error:
+            on_done(error)
+            return
+        doing = f"commit of group {self._group}"
+        self._commits.send(self._consumer, self._client_commits(offsets), doing, on_done)
+
+    def _check_commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         if self._group is None:
             raise ConfigurationError("commit needs a reader that was opened with a group")
         if self._membership.is_member:
             # Lost ones too: their commit would wait for a coordinator that may be away, in a callback, without a bound.
             check_commit(self._group, offsets, () if self._membership.is_lost else self._assignment.partitions)
-        client_offsets = [self._client_commit(tp, offset) for tp, offset in offsets.items()]
-        doing = f"commit of group {self._group}"
-        done: list[Any] = []
-        if self._membership.in_callback:
-            # In a rebalance callback librdkafka accepts a commit from this thread only, and waits for brokers that are
-            # away without a bound. So it is only sent: librdkafka does not give the partitions up before it is
-            # answered, and where it fails, the next owner reads the records again.
-            done.append(self._lookup.commit(client_offsets, doing, wait=False))
-        # Otherwise in another thread: a synchronous commit has no timeout, an asynchronous one is answered in poll.
-        elif not within(timeout_seconds, lambda: done.append(self._lookup.commit(client_offsets, doing))):
-            raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {timeout_seconds:g} s")
-        if isinstance(done[0], Exception):
-            raise done[0]
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""
@@ -213,9 +249,9 @@ class LibrdkafkaReader:
         """See ``RecordReader``."""
         return self._offsets.topic_id(topic)
 
-    def _client_commit(self, tp: TopicPartition, offset: int) -> Any:
-        text = closed(self._commit_metadata.get(tp, ""))
-        return confluent_kafka().TopicPartition(tp.topic, tp.partition, offset, text)
+    def _client_commits(self, offsets: Mapping[TopicPartition, int]) -> list[Any]:
+        client_tp, texts = confluent_kafka().TopicPartition, self._commit_metadata
+        return [client_tp(*tp, offset, closed(texts.get(tp, ""))) for tp, offset in offsets.items()]
 
     def close(self, *, timeout_seconds: float = 10.0) -> None:
         """See ``RecordReader``."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.errors import (
     CommitRejectedError,
+    TransportError,
     UnknownTopicError,
     check_assigned,
     check_commit,
@@ -16,7 +17,7 @@ from flowise_telemetry_transport.errors import (
 from flowise_telemetry_transport.memory.cluster import Cluster
 from flowise_telemetry_transport.memory.log import Group
 from flowise_telemetry_transport.ports import RebalanceCallback
-from flowise_telemetry_transport.types import Commit, ExpiredOffsets, Record, TopicPartition
+from flowise_telemetry_transport.types import Commit, ExpiredOffsets, OnCommitted, Record, TopicPartition
 
 __all__ = ["InMemoryReader"]
 
@@ -185,6 +186,17 @@ class InMemoryReader:
                 check_commit(self.group, offsets, self._positions if self.member in group.members else ())
             group.committed.update(offsets)
             group.metadata.update({tp: self._commit_metadata.get(tp, "") for tp in offsets})
+
+    def begin_commit(
+        self, offsets: Mapping[TopicPartition, int], on_done: OnCommitted, *, timeout_seconds: float
+    ) -> None:
+        """See ``RecordReader``; waits for the answer."""
+        try:
+            self.commit(offsets, timeout_seconds=timeout_seconds)
+        except TransportError as error:
+            on_done(error)
+        else:
+            on_done(None)
 
     def set_commit_metadata(self, metadata: Mapping[TopicPartition, str]) -> None:
         """See ``RecordReader``."""
