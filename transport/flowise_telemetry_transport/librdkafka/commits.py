@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from flowise_telemetry_transport.types import OnCommitted
 
 __all__ = ["Commits"]
 
+_MOST = 100
 _Offsets = dict[tuple[str, int], int]
 
 
@@ -31,7 +33,7 @@ class Commits:
     """
 
     def __init__(self) -> None:
-        self._sent: list[_Sent] = []
+        self._sent: deque[_Sent] = deque(maxlen=_MOST)  # of those that are never answered none is kept for long
 
     def send(self, consumer: Any, client_offsets: Sequence[Any], doing: str, on_done: OnCommitted) -> None:
         """Send offsets; ``on_done`` is called now, or by a later ``poll`` of the consumer."""
