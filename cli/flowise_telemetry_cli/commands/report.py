@@ -15,7 +15,7 @@ from flowise_telemetry_report import Report
 from flowise_telemetry_report.engines import ENGINES
 from flowise_telemetry_report.files import as_json, as_markdown, write_file, write_folder
 from flowise_telemetry_report.making import DEFAULT_K, LEAST_K, make_report
-from flowise_telemetry_report.page import render
+from flowise_telemetry_report.page import load_template, render
 from flowise_telemetry_schemas import ConfigurationError
 
 __all__ = ["report"]
@@ -67,6 +67,8 @@ def report(*, sink: str, since: str | None, out: Path | None, file_format: str, 
     """
     if file_format == "html" and out is None:
         raise ConfigurationError("name a folder or a .html file to write the page to", argument="out")
+    if file_format == "html":
+        load_template()  # what is missing is told before the sink is asked
     now_ms = time.time_ns() // 1_000_000
     since_ms = None if since is None else moment_ms(since, now_ms=now_ms, argument="since")
     with ProgressDisplay[str](_status) as display:

@@ -56,7 +56,7 @@ def status(*, env_file: Path | None, app_version: str | None, connect: bool, as_
         ("debug", "events are printed to stderr instead of sent" if found.debug else "no"),
         ("instance id", f"{found.instance_id} until the end of the month" if found.instance_id else "none yet"),
         ("local secret", found.secret_file or "none"),
-        (".env file", found.env_file),
+        (".env file", found.env_file if found.env_file.is_file() else f"{found.env_file}, which is not there"),
         ("spool", f"{found.spool_dir}, {found.spooled_events} events waiting" if found.spool_dir else "none"),
         ("ledger", found.ledger or "none"),
     ]

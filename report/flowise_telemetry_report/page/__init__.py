@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from flowise_telemetry_report.page.rendering import render
+from flowise_telemetry_report.page.rendering import load_template, render
 
-__all__ = ["render"]
+__all__ = ["load_template", "render"]

@@ -18,7 +18,7 @@ from flowise_telemetry_schemas import MissingExtraError
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["render"]
+__all__ = ["load_template", "render"]
 
 HERE = Path(__file__).parent
 LIBRARY = "vendor/echarts.min.js"
@@ -49,7 +49,7 @@ def render(report: Report) -> str:
     figures = [[_shown(figure, report.k) for figure in section.figures] for section in report.sections]
     library, program, style = _text(LIBRARY), _program(), _text("style.css")
     drawings = {one.figure.id: one.drawing for section in figures for one in section if one.drawing}
-    return _template().render(
+    return load_template().render(
         report=report,
         sections=list(zip(report.sections, figures, strict=True)),
         has_data=any(one.figure.rows for section in figures for one in section),
@@ -118,7 +118,8 @@ def _program() -> str:
 
 
 @cache
-def _template() -> Template:
+def load_template() -> Template:
+    """Load the page's template. Raises ``MissingExtraError``, which is better told before a sink is asked."""
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
     except ImportError as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from flowise_telemetry_report.page import load_template
 from tests.cli.in_process import run_command
 from tests.report.world import World
 
@@ -39,6 +41,14 @@ def test_a_folder_gets_the_page_and_its_numbers(folder: Path) -> None:
     assert rows == [[str(cell) for cell in row] for row in figures["tools"]["rows"]]
     assert "Node types" in (site / "index.html").read_text()
     assert document["sink"] == "sqlite:///a.db"
+
+
+def test_a_missing_extra_is_told_before_the_sink_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_template.cache_clear()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    done = run_command("report", "--sink", "sqlite:///nothing.db", "--out", "site", folder=tmp_path)
+    assert (done.status, "flowise-telemetry[report]" in done.stderr) == (1, True)
+    assert run_command("report", "--sink", "sqlite:///nothing.db", "--format", "json", folder=tmp_path).status == 1
 
 
 def test_a_public_report_names_no_sink(folder: Path) -> None:

@@ -29,6 +29,12 @@ def test_status_names_what_decided(tmp_path: Path) -> None:
     assert shown()["enabled"] is True
 
 
+def test_a_file_that_is_not_there_is_not_shown_as_one(tmp_path: Path) -> None:
+    assert ".env file:    .env, which is not there" in run_command("status", folder=tmp_path).stdout
+    (tmp_path / ".env").write_text("OTHER=1\n")
+    assert ".env file:    .env\n" in run_command("status", folder=tmp_path).stdout
+
+
 CLIENT_CERTIFICATE = "asks for a certificate of the client"
 
 
