@@ -20,7 +20,7 @@ _ONE_POLL_SECONDS = 5.0
 
 
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
-def test_a_commit_without_an_answer_keeps_no_poll_waiting(client: ClientName) -> None:
+def test_a_commit_that_the_embedded_broker_never_answers_keeps_no_poll_waiting(client: ClientName) -> None:
     """Calls on one consumer of confluent-kafka 2.16 wait for each other, also for a commit in another thread."""
     broker = EmbeddedBroker().start()
     broker.ensure_topic("events")
