@@ -6,11 +6,11 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from flowise_telemetry.delivery.ages import Ages, age_order
-from flowise_telemetry.delivery.queue import EventQueue
+from flowise_telemetry.delivery.queue import EventQueue, drained
 from flowise_telemetry.encoding.encoder import Encoded
 from flowise_telemetry.stats import Counts, DropReason
 
@@ -121,7 +121,7 @@ class PendingEvents:
 
     def take_unspooled(self) -> list[Encoded]:
         """Remove and return what is in memory alone. Any thread may call it, when the sender's hangs."""
-        return [encoded for encoded in _drained(self._ready) if not encoded.row]
+        return [encoded for encoded in drained(self._ready) if not encoded.row]
 
     def keep_elsewhere(self, events: list[Encoded]) -> list[Encoded]:
         """Store events in a new file of the spool folder; return those that it cannot take. For any thread."""
@@ -279,12 +279,6 @@ class PendingEvents:
             self._with_spool("last", lambda spool: spool.remove(done))
         self._with_spool("close", lambda spool: spool.close())
         return settled
-
-
-def _drained(events: deque[Encoded]) -> Iterator[Encoded]:
-    with contextlib.suppress(IndexError):
-        while True:
-            yield events.popleft()
 
 
 def _stored(spool: Spool, events: list[Encoded]) -> list[Encoded]:

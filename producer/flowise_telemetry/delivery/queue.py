@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowise_telemetry.delivery.wakeup import Wakeup
 from flowise_telemetry.identity.stream import Stream
@@ -15,7 +16,9 @@ from flowise_telemetry.stats import Counts, DropReason
 if TYPE_CHECKING:
     from flowise_telemetry.encoding.given_envelope import GivenEnvelope
 
-__all__ = ["EventQueue", "QueuedEvent"]
+__all__ = ["EventQueue", "QueuedEvent", "drained"]
+
+_Item = TypeVar("_Item")
 
 QueuedEvent = tuple[Any, int, int, int, float, "GivenEnvelope | None"]
 """The event, its number in the process, when it was accepted (milliseconds since 1970), its estimated bytes in memory,
@@ -158,3 +161,10 @@ class EventQueue:
 
     def __len__(self) -> int:
         return len(self._items)
+
+
+def drained(items: deque[_Item]) -> Iterator[_Item]:
+    """Take items out until there are none; another thread may do so too."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield items.popleft()

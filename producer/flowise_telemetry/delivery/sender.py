@@ -68,7 +68,6 @@ class Sender:
         self._faults = Backoff(clock, failing="the sender fails, and tries again", what="the sender")
         self._unencoded = Unencoded(queue, self._encoders, pending)
         self._reason_for_rest = DropReason.CLOSED
-        self._given_up = False
         self._announce_at = 0.0
 
     # -- for the app's threads ------------------------------------------------------------------------------------
@@ -92,7 +91,6 @@ class Sender:
 
         The thread may come back, and then finds nothing left to do.
         """
-        self._given_up = True
         rest, under_way = self._unencoded.take_away()
         # One that is moving over is in two of them.
         held = dict.fromkeys([*under_way, *self._pending.take_unspooled(), *self._in_flight.unanswered()])
@@ -182,7 +180,7 @@ class Sender:
         self._drop_rest(unanswered)
 
     def _is_over(self) -> bool:
-        if self._given_up:
+        if self._unencoded.taken_away:
             return True
         if self._stop_at is None:
             return False

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 
 from flowise_telemetry.delivery.pending import PendingEvents
-from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent
+from flowise_telemetry.delivery.queue import EventQueue, QueuedEvent, drained
 from flowise_telemetry.delivery.stream_encoders import StreamEncoders
 from flowise_telemetry.encoding.encoder import Encoded
 
@@ -26,7 +25,8 @@ class Unencoded:
         self._pending = pending
         self._items: deque[QueuedEvent] = deque()
         self._encoded: list[Encoded] = []  # on their way to the pending ones
-        self._taken_away = False
+        self.taken_away = False
+        """True once another thread has taken everything: there is nothing left to do."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -37,25 +37,26 @@ class Unencoded:
 
     def encode(self, most: int) -> None:
         """Encode so many events at most and hand them over. An error leaves what is not encoded in its place."""
-        self._items.extend(self._queue.take_all())
+        if len(self._queue):
+            self._items.extend(self._queue.take_all())
         if not self._items:
             return
         self._encoders.of(self._queue.stream)  # before anything else, because it may raise
         try:
             self._encode(min(most, len(self._items)))
         finally:
-            if not self._taken_away:
+            if not self.taken_away:
                 self._pending.add(self._encoded)
                 self._encoded.clear()
 
     def _encode(self, events: int) -> None:
         grown_bytes = 0
         for _ in range(events):
-            if self._taken_away:
+            if self.taken_away:
                 return
             item = self._items[0]
             encoded = self._encoders.encoded(item)
-            if self._taken_away:
+            if self.taken_away:
                 return
             if encoded is None:
                 self._queue.release(1, item[3])
@@ -67,15 +68,11 @@ class Unencoded:
 
     def take_all(self) -> list[QueuedEvent]:
         """Take out what is not encoded, that in the queue included."""
-        items = []
-        with contextlib.suppress(IndexError):
-            while True:
-                items.append(self._items.popleft())
-        return [*items, *self._queue.take_all()]
+        return [*drained(self._items), *self._queue.take_all()]
 
     def take_away(self) -> tuple[list[QueuedEvent], list[Encoded]]:
         """Take out everything, for another thread: what is not encoded, and what is but may be handed over already."""
-        self._taken_away = True
+        self.taken_away = True
         items, encoded = self.take_all(), list(self._encoded)
         numbers = {its.sequence for its in encoded}
         return [item for item in items if item[1] not in numbers], encoded
