@@ -65,9 +65,9 @@ def report(*, sink: str, since: str | None, out: Path | None, file_format: str, 
     Example:
       flowise-telemetry report --sink sqlite:///telemetry.db --since 30d --public --out site
     """
-    if file_format == "html" and out is None:
-        raise ConfigurationError("name a folder or a .html file to write the page to", argument="out")
     if file_format == "html":
+        if out is None:
+            raise ConfigurationError("name a folder or a .html file to write the page to", argument="out")
         load_template()  # what is missing is told before the sink is asked
     now_ms = time.time_ns() // 1_000_000
     since_ms = None if since is None else moment_ms(since, now_ms=now_ms, argument="since")
