@@ -14,7 +14,7 @@ from flowise_telemetry_transport import (
     RecordReader,
     TopicPartition,
 )
-from flowise_telemetry_transport.types import Commit
+from flowise_telemetry_transport.types import Commit, Record
 from tests.thoroughness import IS_CI
 from tests.transport.backends import COOPERATIVE_BACKENDS, GROUP_BACKENDS, Backend, read, settle, until, write
 
@@ -134,12 +134,17 @@ def test_a_revoked_member_commits_in_its_callback_and_the_other_goes_on_from_the
     assert len(seen) == 40
 
 
-def test_a_commit_that_is_begun_is_answered_with_a_poll_and_reading_goes_on(backend: Backend) -> None:
-    topic, group = backend.new_topic(), backend.new_group()
+def in_the_middle(backend: Backend) -> tuple[RecordReader, list[Record]]:
+    """A member that has read seven of forty records, and these."""
+    topic = backend.new_topic()
     write(backend, spread(topic, 40))
-    reader = backend.reader(group)
+    reader = backend.reader(backend.new_group())
     reader.subscribe([topic])
-    seen = read(reader, count=7)
+    return reader, read(reader, count=7)
+
+
+def test_a_commit_that_is_begun_is_answered_with_a_poll_and_reading_goes_on(backend: Backend) -> None:
+    reader, seen = in_the_middle(backend)
     answers: list[TelemetryError | None] = []
     offsets = dict.fromkeys(reader.assignment(), 1)
     reader.begin_commit(offsets, answers.append, timeout_seconds=5)
@@ -155,11 +160,7 @@ def test_a_commit_that_is_begun_is_answered_with_a_poll_and_reading_goes_on(back
 
 
 def test_a_commit_in_the_middle_of_reading_skips_and_doubles_nothing(backend: Backend) -> None:
-    topic, group = backend.new_topic(), backend.new_group()
-    write(backend, spread(topic, 40))
-    reader = backend.reader(group)
-    reader.subscribe([topic])
-    seen = read(reader, count=7)
+    reader, seen = in_the_middle(backend)
     for offset in (1, 2):
         reader.commit(dict.fromkeys(reader.assignment(), offset), timeout_seconds=10)
     seen += read(reader, count=40 - len(seen))

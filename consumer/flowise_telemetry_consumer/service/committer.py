@@ -9,7 +9,8 @@ from functools import partial
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.monitoring.counters import ConsumerCounters
 from flowise_telemetry_schemas import TelemetryError
-from flowise_telemetry_transport.errors import CommitRejectedError, TransportError, UnknownTopicError
+from flowise_telemetry_transport.committing import commit_and_tell
+from flowise_telemetry_transport.errors import CommitRejectedError, UnknownTopicError
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -128,12 +129,8 @@ class Committer:
         deadline = self._clock.monotonic() + budget_seconds
         self._raise_permanent()
         while pending := self._pending():
-            try:
-                self._reader.commit(pending, timeout_seconds=self._timeout_seconds)
-            except TransportError as error:
-                self._answered(pending, error)
-            else:
-                self._answered(pending, None)
+            answered = partial(self._answered, pending)
+            commit_and_tell(self._reader, pending, answered, timeout_seconds=self._timeout_seconds)
             self._raise_permanent()
             if not self._pending() or self._clock.monotonic() >= deadline:
                 return

@@ -35,7 +35,8 @@ class Message:
 class Client:
     """A producer that was refused its id: it says so once, by an exception in place of a callback."""
 
-    def __init__(self) -> None:
+    def __init__(self, code: int = REFUSED) -> None:
+        self.code = code
         self.taken: list[bytes] = []
         self.told = False
 
@@ -49,7 +50,7 @@ class Client:
         if self.told:
             return 0
         self.told = True
-        raise KafkaException(KafkaError(REFUSED, "Failed to acquire idempotence PID", fatal=True))
+        raise KafkaException(KafkaError(self.code, "Failed to acquire idempotence PID", fatal=True))
 
     def purge(self) -> None: ...
 
@@ -57,9 +58,8 @@ class Client:
 class Holding(Client):
     """It has taken records by then."""
 
-    def __init__(self, refused: KafkaError) -> None:
-        super().__init__()
-        self.refused = refused
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
         self.held: list[Callable[[KafkaError], None]] = []
 
     def __len__(self) -> int:
@@ -68,12 +68,6 @@ class Holding(Client):
     def produce(self, _topic: str, value: bytes, *given: Any) -> None:
         key, _partition, report = given
         self.held.append(lambda error: report(error, Message(_topic, key)))
-
-    def poll(self, _seconds: float) -> int:
-        if self.told:
-            return 0
-        self.told = True
-        raise KafkaException(self.refused)
 
     def purge(self) -> None:
         for report in self.held:
@@ -137,7 +131,7 @@ def test_what_is_sent_before_that_is_refused_with_the_cause(clients: list[Client
 def test_records_that_it_has_taken_fail_with_the_cause(
     monkeypatch: pytest.MonkeyPatch, code: int, kind: type[TransportError], text: str, key: bytes | None
 ) -> None:
-    first = Holding(KafkaError(code, "no more", fatal=True))
+    first = Holding(code)
     clients: Iterator[Client] = iter([first, Working()])
     monkeypatch.setattr(writer_module, "make_client", lambda *given: next(clients))
     writer = open_writer(SETTINGS)

@@ -10,6 +10,7 @@ from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
 from flowise_telemetry_transport.commit_text import closed, text_of
+from flowise_telemetry_transport.committing import commit_and_tell
 from flowise_telemetry_transport.errors import (
     BrokerUnavailableError,
     TransportError,
@@ -277,12 +278,7 @@ class KafkaPythonReader:
         self, offsets: Mapping[TopicPartition, int], on_done: OnCommitted, *, timeout_seconds: float
     ) -> None:
         """See ``RecordReader``; waits for the answer."""
-        try:
-            self.commit(offsets, timeout_seconds=timeout_seconds)
-        except TransportError as error:
-            on_done(error)
-        else:
-            on_done(None)
+        commit_and_tell(self, offsets, on_done, timeout_seconds=timeout_seconds)
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""

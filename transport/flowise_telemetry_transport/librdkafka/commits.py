@@ -1,4 +1,4 @@
-"""Commits of a group's member through librdkafka: sent without waiting, answered in ``poll``."""
+"""Commits through librdkafka: a member's are sent without waiting, and answered in ``poll``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowise_telemetry_schemas.errors import TelemetryError
+from flowise_telemetry_transport.errors import TransportError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka
 from flowise_telemetry_transport.librdkafka.errors import translate_error, translate_exception
 from flowise_telemetry_transport.types import OnCommitted
 
-__all__ = ["Commits"]
+__all__ = ["Commits", "commit_now"]
 
 _MOST = 100
 _Offsets = dict[tuple[str, int], int]
@@ -55,6 +56,18 @@ class Commits:
         if sent is not None:
             self._sent.remove(sent)
             sent.on_done(_error_of(error, partitions, sent.doing))
+
+
+def commit_now(consumer: Any, client_offsets: Sequence[Any], doing: str) -> TelemetryError | None:
+    """Commit, and wait for the answer without a bound; return the error, as this runs in a thread that cannot raise."""
+    if not client_offsets:  # as above
+        return None
+    try:
+        return _error_of(None, consumer.commit(offsets=client_offsets, asynchronous=False) or (), doing)
+    except confluent_kafka().KafkaException as error:
+        return translate_exception(error, doing)
+    except Exception as error:
+        return TransportError(f"{doing}: {error}")
 
 
 def _offsets_of(partitions: Sequence[Any]) -> _Offsets:

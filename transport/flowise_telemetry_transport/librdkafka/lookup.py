@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from flowise_telemetry_transport.commit_text import text_of
-from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, UnknownTopicError
+from flowise_telemetry_transport.errors import BrokerUnavailableError, UnknownTopicError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka
 from flowise_telemetry_transport.librdkafka.errors import translate_error, translate_exception
 from flowise_telemetry_transport.settings import KafkaSettings
@@ -20,7 +20,7 @@ _COORDINATOR_MOVES = frozenset({"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", 
 
 
 class Lookup:
-    """Look-ups, commits and seeks; only a seek needs an assignment.
+    """Look-ups and seeks; only a seek needs an assignment.
 
     ``seconds`` bound a call; where they are not given, the request timeout does.
     """
@@ -31,7 +31,7 @@ class Lookup:
         self._servers = settings.servers_text
         self._request_seconds = settings.request_timeout_seconds
 
-    def partitions_of(self, topic: str, *, seconds: float | None = None) -> tuple[TopicPartition, ...]:
+    def partitions_of(self, topic: str, seconds: float | None = None) -> tuple[TopicPartition, ...]:
         """Return all partitions of a topic, ascending."""
         doing = f"partitions of {topic}"
         try:
@@ -97,21 +97,6 @@ class Lookup:
             there = Commit(tp.offset, text_of(_metadata(tp))) if tp.offset >= 0 else None
             commits[TopicPartition(tp.topic, tp.partition)] = there
         return commits
-
-    def commit(self, client_offsets: Sequence[Any], doing: str) -> Exception | None:
-        """Commit; return the error, because this runs in a thread that cannot raise."""
-        if not client_offsets:  # librdkafka would commit its stored offsets
-            return None
-        try:
-            results = self._consumer.commit(offsets=client_offsets, asynchronous=False)
-        except self._kafka.KafkaException as error:
-            return translate_exception(error, doing)
-        except Exception as error:
-            return TransportError(f"{doing}: {error}")
-        for result in results or ():
-            if result.error is not None:
-                return translate_error(result.error, doing, topic=result.topic)
-        return None
 
     def seek(self, tp: TopicPartition, offset: int) -> bool:
         """Set the position of an assigned partition; return False where it has to be assigned anew to have one.

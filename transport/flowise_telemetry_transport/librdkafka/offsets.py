@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from flowise_telemetry_transport.errors import BrokerUnavailableError
 from flowise_telemetry_transport.librdkafka.client import confluent_kafka, free, make_client
@@ -24,13 +24,6 @@ _GRACE_SECONDS = 1.0  # for the client to say that a request has timed out
 _NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # a UUID of zeros, as Kafka writes it
 
 
-class RequireTopic(Protocol):
-    """Raises ``UnknownTopicError``."""
-
-    def __call__(self, topic: str, *, seconds: float) -> object:
-        """Look the topic up."""
-
-
 class ClusterOffsets:
     """Beginnings and ends of partitions, and ids of topics. ``seconds`` bound a call, or the request timeout.
 
@@ -39,7 +32,7 @@ class ClusterOffsets:
     ``UnknownTopicError``: this client says of a topic that does not exist only that it has no leaders.
     """
 
-    def __init__(self, settings: KafkaSettings, require_topic: RequireTopic) -> None:
+    def __init__(self, settings: KafkaSettings, require_topic: Callable[[str, float], object]) -> None:
         self._kafka = confluent_kafka()
         self._settings = settings
         self._request_seconds = settings.request_timeout_seconds
@@ -73,7 +66,7 @@ class ClusterOffsets:
                 continue
             topic, name = left[0].topic, error.args[0].name()
             if name == _NO_LEADERS:
-                self._require_topic(topic, seconds=max(0.1, end - time.monotonic()))
+                self._require_topic(topic, max(0.1, end - time.monotonic()))
             # While a partition's leader moves, or is not known yet; unlike the consumer, this client does not wait.
             if name not in UNAVAILABLE | {_NO_LEADERS} or time.monotonic() >= end:
                 raise translate_exception(error, doing, topic=topic) from error

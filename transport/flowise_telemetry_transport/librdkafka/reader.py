@@ -6,12 +6,13 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError
 from flowise_telemetry_transport.commit_text import closed
+from flowise_telemetry_transport.committing import commit_and_tell
 from flowise_telemetry_transport.errors import BrokerUnavailableError, TransportError, check_assigned, check_commit
 from flowise_telemetry_transport.librdkafka.assignment import Assignment
 from flowise_telemetry_transport.librdkafka.client import check_connection, confluent_kafka, make_client, within
-from flowise_telemetry_transport.librdkafka.commits import Commits
+from flowise_telemetry_transport.librdkafka.commits import Commits, commit_now
 from flowise_telemetry_transport.librdkafka.credentials import Credentials
 from flowise_telemetry_transport.librdkafka.lookup import Lookup
 from flowise_telemetry_transport.librdkafka.membership import Membership
@@ -33,6 +34,7 @@ class LibrdkafkaReader:
     def __init__(self, settings: KafkaSettings, *, group: str | None, client_id: str) -> None:
         self._servers = settings.servers_text
         self._group = group
+        self._committing = f"commit of group {group}"
         self._commit_metadata: dict[TopicPartition, str] = {}
         self._closed = False
         self._cooperative = is_cooperative(settings)
@@ -160,21 +162,23 @@ class LibrdkafkaReader:
     def commit(self, offsets: Mapping[TopicPartition, int], *, timeout_seconds: float) -> None:
         """See ``RecordReader``."""
         self._check_commit(offsets)
-        doing = f"commit of group {self._group}"
-        answers: list[Exception | None] = []
-        if self._membership.in_callback:
-            # Only sent: librdkafka does not give the partitions up before it is answered, and where it fails, the next
-            # owner reads the records again.
-            self._commits.send(self._consumer, self._client_commits(offsets), doing, answers.append)
-        elif self._membership.is_member:
-            self._commits.send(self._consumer, self._client_commits(offsets), doing, answers.append)
+        answers: list[TelemetryError | None] = []
+        if self._membership.is_member:
+            self._send_commit(offsets, answers.append)
+            if self._membership.in_callback and not answers:
+                # Only sent: librdkafka does not give the partitions up before it is answered, and where it fails, the
+                # next owner reads the records again.
+                return
             self._await(answers, timeout_seconds)
         else:
             # In another thread, as it has no timeout, and whoever is no member has nothing to poll for.
-            within(timeout_seconds, lambda: answers.append(self._lookup.commit(self._client_commits(offsets), doing)))
-        if not answers and not self._membership.in_callback:
-            raise BrokerUnavailableError(f"{doing}: no answer from {self._servers} within {timeout_seconds:g} s")
-        if answers and answers[0] is not None:
+            its = self._client_commits(offsets)
+            within(timeout_seconds, lambda: answers.append(commit_now(self._consumer, its, self._committing)))
+        if not answers:
+            raise BrokerUnavailableError(
+                f"{self._committing}: no answer from {self._servers} within {timeout_seconds:g} s"
+            )
+        if answers[0] is not None:
             raise answers[0]
 
     def _await(self, answers: Sequence[object], timeout_seconds: float) -> None:
@@ -189,18 +193,19 @@ class LibrdkafkaReader:
     def begin_commit(
         self, offsets: Mapping[TopicPartition, int], on_done: OnCommitted, *, timeout_seconds: float
     ) -> None:
-        """See ``RecordReader``; the answer comes with a poll."""
+        """See ``RecordReader``; a member's answer comes with a poll."""
+        if not self._membership.is_member:
+            commit_and_tell(self, offsets, on_done, timeout_seconds=timeout_seconds)
+            return
         try:
-            if not self._membership.is_member:
-                self.commit(offsets, timeout_seconds=timeout_seconds)
-                on_done(None)
-                return
             self._check_commit(offsets)
         except TransportError as error:
             on_done(error)
-            return
-        doing = f"commit of group {self._group}"
-        self._commits.send(self._consumer, self._client_commits(offsets), doing, on_done)
+        else:
+            self._send_commit(offsets, on_done)
+
+    def _send_commit(self, offsets: Mapping[TopicPartition, int], on_done: OnCommitted) -> None:
+        self._commits.send(self._consumer, self._client_commits(offsets), self._committing, on_done)
 
     def _check_commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         if self._group is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable
 from typing import Any
 
 from flowise_telemetry_transport.errors import AuthorizationError, BufferFullError, DeliveryError, TransportError
@@ -64,15 +63,12 @@ class LibrdkafkaWriter:
         self._producer = make_client(self._kafka.Producer, self._settings, self._config, self._credentials)
         self._produce = self._producer.produce
 
-    def _has_given_up(self) -> bool:
-        return self._fatal is not None
-
     def _replace_fatal(self) -> bool:
         """Make a new client for one that has given up for ever, as it does when it is refused its producer id.
 
         The callbacks of its records run, with what it gave up for: another try may succeed. False if it has not.
         """
-        if self._closed or not self._has_given_up():
+        if self._closed or self._fatal is None:
             return False
         old = [self._producer]
         self._end(old[0], _PURGE_SECONDS)
@@ -147,7 +143,7 @@ class LibrdkafkaWriter:
         producer = self._producer
         if producer is None:
             return 0
-        left = self._flushed(producer, timeout_seconds, gives_up=self._has_given_up)
+        left = self._flushed(producer, timeout_seconds, until_fatal=True)
         return 0 if self._replace_fatal() else left
 
     def close(self, *, timeout_seconds: float) -> None:
@@ -156,7 +152,7 @@ class LibrdkafkaWriter:
             return
         self._closed = True
         end = time.monotonic() + timeout_seconds
-        if self._flushed(self._producer, max(0.0, timeout_seconds), gives_up=self._has_given_up):
+        if self._flushed(self._producer, max(0.0, timeout_seconds), until_fatal=True):
             self._end(self._producer, max(_PURGE_SECONDS, end - time.monotonic()))
         client, self._produce, self._producer = [self._producer], None, None
         free(client, max(0.0, end - time.monotonic()))
@@ -169,8 +165,8 @@ class LibrdkafkaWriter:
             if error.args[0].fatal():
                 self._fatal = error.args[0]
 
-    def _flushed(self, producer: Any, seconds: float, *, gives_up: Callable[[], bool] = lambda: False) -> int:
-        """Wait for the answers, until it gives up; return how many records are left.
+    def _flushed(self, producer: Any, seconds: float, *, until_fatal: bool = False) -> int:
+        """Wait for the answers; return how many records are left. ``until_fatal``: not once the client has given up.
 
         Not by the client's ``flush``: with the exception of one that gives up it would go on to the records' callbacks,
         in which any call into the interpreter then fails with ``SystemError``; ``poll`` returns first.
@@ -179,7 +175,7 @@ class LibrdkafkaWriter:
         while left := len(producer):
             remaining = end - time.monotonic()
             self._serve(producer, max(0.0, min(remaining, _SERVE_SECONDS)))
-            if remaining <= 0 or gives_up():
+            if remaining <= 0 or (until_fatal and self._fatal is not None):
                 return len(producer)
         return left
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_transport.committing import commit_and_tell
 from flowise_telemetry_transport.errors import (
     CommitRejectedError,
-    TransportError,
     UnknownTopicError,
     check_assigned,
     check_commit,
@@ -191,12 +191,7 @@ class InMemoryReader:
         self, offsets: Mapping[TopicPartition, int], on_done: OnCommitted, *, timeout_seconds: float
     ) -> None:
         """See ``RecordReader``; waits for the answer."""
-        try:
-            self.commit(offsets, timeout_seconds=timeout_seconds)
-        except TransportError as error:
-            on_done(error)
-        else:
-            on_done(None)
+        commit_and_tell(self, offsets, on_done, timeout_seconds=timeout_seconds)
 
     def set_commit_metadata(self, metadata: Mapping[TopicPartition, str]) -> None:
         """See ``RecordReader``."""
