@@ -67,12 +67,13 @@ def _tried(stage: Stage, scenario: Scenario, client: ClientName, seed: int, fold
     """One trial, after which all is up again; None if this machine cannot do it. What goes wrong is an outcome."""
     folder.mkdir()
     began = time.monotonic()
+    stage.use(scenario.brokers)
     trial = Trial(
         stage=stage,
         client=client,
         folder=folder,
         random=Random(f"{seed} {scenario.name} {client}"),
-        topic=stage.new_topic(scenario.partitions),
+        topic=stage.cluster.new_topic(scenario.partitions),
     )
     verdict, failure = None, None
     try:

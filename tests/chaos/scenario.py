@@ -20,6 +20,7 @@ class Scenario:
     alert: str | None
     sink: SinkKind
     partitions: int
+    brokers: int
     smoke: bool
 
 
@@ -27,12 +28,20 @@ SCENARIOS: list[Scenario] = []
 
 
 def scenario(
-    name: str, *, alert: str | None = None, sink: SinkKind = "postgresql", partitions: int = 4, smoke: bool = False
+    name: str,
+    *,
+    alert: str | None = None,
+    sink: SinkKind = "postgresql",
+    partitions: int = 4,
+    brokers: int = 1,
+    smoke: bool = False,
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
     """Register a function as scenario; with ``smoke`` it belongs to the short form too."""
 
     def register(run: Callable[[Trial], None]) -> Callable[[Trial], None]:
-        SCENARIOS.append(Scenario(name=name, run=run, alert=alert, sink=sink, partitions=partitions, smoke=smoke))
+        SCENARIOS.append(
+            Scenario(name=name, run=run, alert=alert, sink=sink, partitions=partitions, brokers=brokers, smoke=smoke)
+        )
         return run
 
     return register

@@ -1,16 +1,14 @@
-"""The servers of a run: a Kafka and a PostgreSQL, each behind a door, and what sets them right between two trials."""
+"""The servers of a run: Kafkas and a PostgreSQL, each behind a door, and what sets them right between two trials."""
 
 from __future__ import annotations
 
 import os
-import socket
 import uuid
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from flowise_telemetry_transport import KafkaSettings, TopicSpec, open_admin
-from tests.chaos.processes import wait_for
+from tests.chaos.kafka_cluster import KafkaCluster, connection_to
 from tests.consumer.tcp_door import TcpDoor
 from tests.services.kafka_java import JavaKafka
 from tests.services.object_store import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS
@@ -21,37 +19,48 @@ __all__ = ["SinkKind", "Stage"]
 SinkKind = Literal["postgresql", "small disk", "delta", "delta+s3"]
 """A small disk holds a SQLite file; it can be filled."""
 
-_ADMIN_SECONDS = 60.0
-_PROPERTIES = {
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,DOOR:PLAINTEXT",
-    "group.min.session.timeout.ms": "1000",
-}
-
 
 class Stage:
     """Servers, with a plain way to each for those who judge, and one through a door for those who are tried."""
 
     def __init__(self) -> None:
-        self.kafka_door = TcpDoor(lambda: _connection(self.kafka.server_of("DOOR")))
-        self.postgres_door = TcpDoor(lambda: _connection(f"127.0.0.1:{self.postgres.port}"))
-        self.kafka = JavaKafka(_PROPERTIES, ["DOOR"], advertised={"DOOR": self.kafka_door.port})
+        self.cluster = KafkaCluster(1)
+        self._clusters = {1: self.cluster}
+        self.postgres_door = TcpDoor(lambda: connection_to(f"127.0.0.1:{self.postgres.port}"))
         self.postgres = PostgresProcess()
         self._object_store: SeaweedFS | None = None
 
     def start(self) -> Stage:
         """Start the servers; raises ``RungUnavailableError`` where they cannot be had."""
-        self.kafka.start()
+        self.cluster.start()
         self.postgres.start()
         return self
 
+    def use(self, brokers: int) -> None:
+        """Take the Kafka of so many brokers for what comes; it is started when it is wanted first."""
+        if brokers not in self._clusters:
+            self._clusters[brokers] = KafkaCluster(brokers)
+            self._clusters[brokers].start()
+        self.cluster = self._clusters[brokers]
+
     def stop(self) -> None:
         """End everything."""
-        for door in (self.kafka_door, self.postgres_door):
-            door.shut()
-        self.kafka.stop()
+        self.postgres_door.shut()
+        for cluster in self._clusters.values():
+            cluster.stop()
         self.postgres.stop()
         if self._object_store is not None:
             self._object_store.stop()
+
+    @property
+    def kafka(self) -> JavaKafka:
+        """The first broker."""
+        return self.cluster.brokers[0]
+
+    @property
+    def kafka_door(self) -> TcpDoor:
+        """The door of the first broker."""
+        return self.cluster.doors[0]
 
     @property
     def object_store(self) -> SeaweedFS:
@@ -61,25 +70,6 @@ class Stage:
             self._object_store.start()
             os.environ |= {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
         return self._object_store
-
-    def settings(self) -> KafkaSettings:
-        """Return the judge's connection."""
-        return KafkaSettings(bootstrap_servers=(self.kafka.bootstrap_server,), client="librdkafka")
-
-    def new_topic(self, partitions: int) -> str:
-        """Create a topic and its dead-letter topic; return its name."""
-        name = f"chaos-{uuid.uuid4().hex[:12]}"
-        self.create_topic(name, partitions)
-        self.create_topic(f"{name}.dlq", 1)
-        return name
-
-    def create_topic(self, name: str, partitions: int) -> None:
-        """Create a topic."""
-        admin = open_admin(self.settings())
-        try:
-            admin.create_topic(TopicSpec(name, partitions=partitions))
-        finally:
-            admin.close()
 
     def new_database(self) -> str:
         """Create a database; return its URL through the door."""
@@ -99,36 +89,6 @@ class Stage:
         self.postgres = standby
         self.postgres_door.cut()
 
-    def add_partitions(self, topic: str, count: int) -> None:
-        """Raise a topic's partitions to this number."""
-        from confluent_kafka.cimpl import NewPartitions
-
-        admin = self._admin()
-        for answer in admin.create_partitions([NewPartitions(topic, count)]).values():
-            answer.result(_ADMIN_SECONDS)
-
-    def delete_topic(self, topic: str) -> None:
-        """Delete a topic; return once its name is free."""
-        admin = self._admin()
-        for answer in admin.delete_topics([topic]).values():
-            answer.result(_ADMIN_SECONDS)
-        wait_for(lambda: topic not in admin.list_topics(timeout=10).topics, f"the end of {topic}")
-
-    def expire(self, topic: str) -> dict[int, int]:
-        """Remove all records that a topic has, as retention does; return the first offset of each partition."""
-        from confluent_kafka import OFFSET_END, TopicPartition
-
-        admin = self._admin()
-        partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
-        answers = admin.delete_records([TopicPartition(topic, number, OFFSET_END) for number in partitions])
-        return {tp.partition: answer.result(_ADMIN_SECONDS).low_watermark for tp, answer in answers.items()}
-
-    def _admin(self) -> Any:
-        """A client, to be kept while its answers are waited for."""
-        from confluent_kafka.admin import AdminClient
-
-        return AdminClient({"bootstrap.servers": self.kafka.bootstrap_server})
-
     def sink_url(self, kind: SinkKind, folder: Path) -> str:
         """Return the URL of an empty sink; ``folder`` is for those on disk."""
         match kind:
@@ -144,25 +104,12 @@ class Stage:
 
     def heal(self) -> None:
         """Let everything run and pass again."""
-        for door in (self.kafka_door, self.postgres_door):
-            door.latency_seconds = 0.0
-            door.turns_away = False
-            door.thaw()
-            door.open()
-        for server in (self.kafka, self.postgres):
-            server.thaw()
-        if not self.kafka.is_up:
-            self.kafka.launch()
+        self.cluster.heal()
+        self.postgres_door.heal()
+        self.postgres.thaw()
         if not self.postgres.is_up:
             self.postgres.start()
         if self._object_store is not None:
             self._object_store.thaw()
             if not self._object_store.is_up:
                 self._object_store.start()
-
-
-def _connection(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    connection = socket.create_connection((host, int(port)), timeout=5)
-    connection.settimeout(None)  # that was for connecting; idle ones stay
-    return connection

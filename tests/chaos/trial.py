@@ -124,7 +124,7 @@ class Trial:
 
     def send_junk(self, count: int) -> None:
         """Send records that are no events."""
-        writer = open_writer(self.stage.settings())
+        writer = open_writer(self.stage.cluster.settings())
         failures: list[Exception] = []
 
         def landed(delivery: Delivery | None, error: Exception | None) -> None:
@@ -179,7 +179,7 @@ class Trial:
     def _environment(self, folder: Path, **more: str) -> dict[str, str]:
         return environment(
             folder,
-            FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=f"127.0.0.1:{self.stage.kafka_door.port}",
+            FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=self.stage.cluster.servers_behind_doors,
             FLOWISE_TELEMETRY_TOPIC=self.topic,
             FLOWISE_TELEMETRY_CLIENT=self.client,
             FLOWISE_TELEMETRY_IDS="plain",  # the account is kept by them
@@ -216,7 +216,7 @@ class Trial:
         return verdict
 
     def _wait_for_the_end(self, wanted: int) -> None:
-        reader = open_reader(self.stage.settings(), group=self.group)
+        reader = open_reader(self.stage.cluster.settings(), group=self.group)
 
         def handled() -> bool:
             if not any(consumer.is_up for consumer in self.consumers):
@@ -277,7 +277,7 @@ class Trial:
 
     def records_of(self, topic: str) -> list[Record]:
         """Return all records of a topic."""
-        reader = open_reader(self.stage.settings())
+        reader = open_reader(self.stage.cluster.settings())
         try:
             ends = reader.end_offsets(reader.partitions_of(topic))
             reader.assign(reader.beginning_offsets(list(ends)))

@@ -68,6 +68,13 @@ class TcpDoor:
         """Pass on again."""
         self._passes.set()
 
+    def heal(self) -> None:
+        """Stand open, and pass on at once."""
+        self.latency_seconds = 0.0
+        self.turns_away = False
+        self.thaw()
+        self.open()
+
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.services.docker_engine import wait_until
@@ -18,12 +19,30 @@ from tests.services.maven import SHORT_LIVED, fetched
 from tests.services.ports import free_ports
 from tests.services.standstill import Standstill
 
-__all__ = ["JavaKafka"]
+__all__ = ["JavaKafka", "Quorum", "kafka_tool"]
 
 _POM = Path(__file__).parents[1] / "java" / "kafka" / "pom.xml"
-_FORMAT_TIMEOUT_SECONDS = 180
+_TOOL_TIMEOUT_SECONDS = 180
 _START_TIMEOUT_SECONDS = 180
 _STOP_TIMEOUT_SECONDS = 20
+
+
+def _cluster_id() -> str:
+    # One that begins with "-" would be taken for an option.
+    return base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """The nodes of one cluster, numbered from 1, each of them broker and controller."""
+
+    controller_ports: tuple[int, ...]
+    cluster_id: str = field(default_factory=_cluster_id)
+
+    @property
+    def voters(self) -> str:
+        """``controller.quorum.voters``."""
+        return ",".join(f"{node}@127.0.0.1:{port}" for node, port in enumerate(self.controller_ports, start=1))
 
 
 class JavaKafka(Standstill):
@@ -38,11 +57,17 @@ class JavaKafka(Standstill):
         listeners: Sequence[str] = (),
         users: Sequence[str] = (),
         advertised: Mapping[str, int] | None = None,
+        *,
+        node: int = 1,
+        quorum: Quorum | None = None,
     ) -> None:
         """``properties`` are set beside ours; ``listeners`` have ports beside the plain one; ``users`` are SCRAM's.
 
         ``advertised`` are the ports that clients of a listener are told, where another server stands before it.
+        Without a ``quorum`` it is a cluster of one.
         """
+        self._node = node
+        self._quorum = quorum
         self._advertised = dict(advertised or {})
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
         self._properties = dict(properties or {})
@@ -66,8 +91,9 @@ class JavaKafka(Standstill):
             with free_ports(2 + len(self._listeners)) as ports:
                 self._port = ports[0]
                 self._ports = dict(zip(self._listeners, ports[2:], strict=True))
-                config = self._write_config(ports[0], ports[1])
-            self._format(f"{_jars()}/*", config)
+                quorum = self._quorum or Quorum((ports[1],))
+                config = self._write_config(ports[0], quorum)
+            self._format(config, quorum.cluster_id)
             self.launch()
         except BaseException:
             self.stop()
@@ -92,11 +118,12 @@ class JavaKafka(Standstill):
             what="the Java broker",
         )
 
-    def _write_config(self, port: int, controller_port: int) -> Path:
+    def _write_config(self, port: int, quorum: Quorum) -> Path:
+        controller_port = quorum.controller_ports[self._node - 1]
         more = [f"{name}://127.0.0.1:{number}" for name, number in self._ports.items()]
         told = [f"{name}://127.0.0.1:{self._advertised.get(name, number)}" for name, number in self._ports.items()]
         settings = {
-            "node.id": "1",
+            "node.id": str(self._node),
             "process.roles": "broker,controller",
             "listeners": ",".join(
                 [f"PLAINTEXT://127.0.0.1:{port}", f"CONTROLLER://127.0.0.1:{controller_port}", *more]
@@ -104,7 +131,7 @@ class JavaKafka(Standstill):
             "advertised.listeners": ",".join([f"PLAINTEXT://127.0.0.1:{port}", *told]),
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+            "controller.quorum.voters": quorum.voters,
             "log.dirs": str(self._folder / "data"),
             "offsets.topic.replication.factor": "1",
             "transaction.state.log.replication.factor": "1",
@@ -117,18 +144,9 @@ class JavaKafka(Standstill):
         file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         return file
 
-    def _format(self, classpath: str, config: Path) -> None:
-        # One that begins with "-" would be taken for an option.
-        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+    def _format(self, config: Path, cluster: str) -> None:
         users = [part for user in self._users for part in ("--add-scram", user)]
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), *users]
-        done = subprocess.run(
-            ["java", *SHORT_LIVED, "-cp", classpath, *tool],
-            capture_output=True,
-            text=True,
-            timeout=_FORMAT_TIMEOUT_SECONDS,
-            check=False,
-        )
+        done = kafka_tool("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), *users)
         if done.returncode != 0:
             raise RungUnavailableError(f"formatting the storage failed: {done.stderr.strip()[-300:]}")
 
@@ -149,6 +167,17 @@ class JavaKafka(Standstill):
                 self._process.wait()
             self._process = None
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def kafka_tool(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the programs that come with Kafka, named by its class."""
+    return subprocess.run(
+        ["java", *SHORT_LIVED, "-cp", f"{_jars()}/*", program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=_TOOL_TIMEOUT_SECONDS,
+        check=False,
+    )
 
 
 def _jars() -> Path:

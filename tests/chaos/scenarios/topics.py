@@ -17,7 +17,7 @@ def expired(trial: Trial) -> None:
     app.offer(900)
     app.wait()
     trial.until_acknowledged(1_500)
-    trial.expired_before = trial.stage.expire(trial.topic)
+    trial.expired_before = trial.stage.cluster.expire(trial.topic)
     consumer = trial.consumer()
     trial.until_said(consumer, "removed by retention")
     app.offer(100)
@@ -32,8 +32,8 @@ def recreated(trial: Trial) -> None:
     trial.until_written(300)
     trial.until_committed()
     consumer.terminate()
-    trial.stage.delete_topic(trial.topic)
-    trial.stage.create_topic(trial.topic, 4)
+    trial.stage.cluster.delete_topic(trial.topic)
+    trial.stage.cluster.create_topic(trial.topic, 4)
     trial.app().offer(1_000)
 
 
@@ -43,7 +43,7 @@ def repartitioned(trial: Trial) -> None:
     trial.ready_consumer()
     app.offer(500)
     app.wait()
-    trial.stage.add_partitions(trial.topic, 8)
+    trial.stage.cluster.add_partitions(trial.topic, 8)
     app.offer(3_000, per_second=60)
 
 
