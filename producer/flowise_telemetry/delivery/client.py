@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flowise_telemetry import lifecycle
 from flowise_telemetry.delivery.aside import Aside, is_done
+from flowise_telemetry_transport.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
     from flowise_telemetry_transport.ports import RecordWriter
 
 __all__ = ["Client"]
+
+_CONNECT_SECONDS = 3.0
 
 
 class Client:
@@ -28,6 +32,7 @@ class Client:
         self._made: RecordWriter | None = None
         self._opening: Aside[None] | None = None
         self._closed = False
+        self._connects_until = 0.0
         self.writer: RecordWriter | None = None
         """The client, once ``open`` has made it."""
 
@@ -54,8 +59,17 @@ class Client:
             return self._take()
         return False
 
+    def connects(self, error: Exception) -> bool:
+        """Return True if the error says only that a new client is not connected yet.
+
+        Beside a spool a call may take a tenth of a second, in which a distant broker cannot have answered.
+        """
+        waits = self._aside and time.monotonic() < self._connects_until
+        return waits and isinstance(error, BrokerUnavailableError)
+
     def _take(self) -> bool:
         self.writer, self._made = self._made, None
+        self._connects_until = time.monotonic() + _CONNECT_SECONDS
         return True
 
     def _make(self) -> None:

@@ -186,7 +186,7 @@ class InFlight:
         # Put back before it is taken out: whoever settles the end on another thread finds it in one of them.
         self._pending.put_back([encoded])
         del self._unanswered[encoded]
-        if not isinstance(error, BufferFullError):
+        if not (isinstance(error, BufferFullError) or self._client.connects(error)):
             self._failed(error)
         else:
             self._client_full_until = self._clock() + _CLIENT_FULL_WAIT_SECONDS

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from flowise_telemetry_transport.clients import CLIENTS
 from flowise_telemetry_transport.diagnosis import explain
 from flowise_telemetry_transport.errors import BrokerUnavailableError
 from flowise_telemetry_transport.ports import RecordWriter
+from flowise_telemetry_transport.types import OnDelivery, OutgoingRecord
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import prediction_sent, stored, tool_created, wait_until
 
@@ -95,6 +97,48 @@ def test_an_end_before_the_client_is_there_keeps_everything(
     wait_until(lambda: slow_start.closed == 1)  # nobody else would
     again = make_telemetry()
     wait_until(lambda: again.stats().sent == MORE_THAN_MEMORY_HOLDS + 1)
+
+
+class FarAway:
+    """A client whose broker answers no call within the time that it has, until the test lets it."""
+
+    def __init__(self, writer: RecordWriter) -> None:
+        self.writer = writer
+        self.refused = 0
+        self.answers = threading.Event()
+
+    def send(self, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
+        if not self.answers.is_set():
+            self.refused += 1
+            raise BrokerUnavailableError("no metadata within 0.1 s")
+        self.writer.send(record, on_delivery)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.writer, name)
+
+
+def test_a_broker_that_is_far_away_is_no_outage(
+    make_telemetry: MakeTelemetry, broker: InMemoryBroker, spool_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = FarAway(broker.open_writer())
+    telemetry = make_telemetry(writer_factory=lambda: client)
+    telemetry.send_telemetry(tool_created())
+    wait_until(lambda: client.refused > 3)
+    client.answers.set()
+    assert telemetry.flush(30.0)
+    assert (caplog.text, telemetry.stats().sent) == ("", 1)
+
+
+def test_a_broker_that_stays_away_is_an_outage(
+    make_telemetry: MakeTelemetry, broker: InMemoryBroker, spool_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = FarAway(broker.open_writer())
+    telemetry = make_telemetry(writer_factory=lambda: client)
+    telemetry.send_telemetry(tool_created())
+    wait_until(lambda: telemetry.stats().last_error)
+    assert caplog.text.count("WARNING") == 1
+    client.answers.set()
+    assert telemetry.flush(30.0)
 
 
 @pytest.fixture
