@@ -44,6 +44,7 @@ class Committer:
         self._sent: dict[TopicPartition, int] = {}  # and not answered yet
         self._answer_by = 0.0
         self._permanent: TelemetryError | None = None
+        self._is_failing = False
         self._retry_at = 0.0
         self._idle_at = 0.0
 
@@ -79,7 +80,7 @@ class Committer:
         """
         self._raise_permanent()
         if self._sent and self._clock.monotonic() >= self._answer_by:
-            logger.warning("commit: the brokers did not answer within %g s", self._timeout_seconds)
+            self._note_failure(f"the brokers did not answer within {self._timeout_seconds:g} s")
             self._sent.clear()
         pending = {tp: offset for tp, offset in self._pending().items() if self._sent.get(tp) != offset}
         if not pending:
@@ -101,6 +102,7 @@ class Committer:
             self._committed.update(ours)
             self._counters.committed.update(ours)
             self._counters.commits += 1
+            self._note_success()
             self._counters.committed_at_ms = self._clock.now_ms()
         elif isinstance(error, CommitRejectedError):
             # The sink keeps its rows; the member that reads these records again finds them there.
@@ -109,9 +111,20 @@ class Committer:
             self.forget(set(offsets) - self._reader.assignment())
         elif error.retryable or isinstance(error, UnknownTopicError):
             # A topic that was deleted may be created again, as what it was or with another id.
-            logger.warning("commit: %s", error.message)
+            self._note_failure(error.message)
         else:
             self._permanent = error
+
+    def _note_failure(self, message: str) -> None:
+        """Log the first of several failures in a row: a commit is tried again every few seconds."""
+        level = logging.DEBUG if self._is_failing else logging.WARNING
+        self._is_failing = True
+        logger.log(level, "commit: %s", message)
+
+    def _note_success(self) -> None:
+        if self._is_failing:
+            self._is_failing = False
+            logger.warning("commits work again")
 
     def _raise_permanent(self) -> None:
         """Raise an error that no later commit mends; not in the answer, which may come inside the client."""

@@ -118,6 +118,16 @@ def test_what_failed_is_sent_again_with_what_was_handled_since(
     assert reader.answer() == {ZERO: 7}
 
 
+def test_of_failures_in_a_row_the_first_is_said_and_then_their_end(
+    committer: Committer, reader: LaterReader, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for offset in range(1, 6):
+        committer.handled({ZERO: offset})
+        committer.commit()
+        reader.answer(BrokerUnavailableError("away") if offset < 5 else None)
+    assert [line.getMessage() for line in caplog.records] == ["commit: away", "commits work again"]
+
+
 def test_what_was_forgotten_before_the_answer_is_not_ours(
     committer: Committer, reader: LaterReader, counters: ConsumerCounters
 ) -> None:
