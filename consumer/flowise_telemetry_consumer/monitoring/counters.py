@@ -58,8 +58,8 @@ class ConsumerCounters:
     monotonic); ``draining``, once it was asked to stop; ``left`` records that were in hand at its end; ``committed``
     next offsets, and ``committed_at_ms``, when the latest was; ``lag`` in records from there, ``lag_since``, since when
     the oldest of them has been there at least (monotonic), and ``held_back``, those that wait for the end of a
-    transaction, all looked up only after a scrape has set ``watched``; ``event_age_seconds`` of the newest event of the
-    latest batch.
+    transaction, all looked up only after a scrape, or a question for readiness, has set ``watched``;
+    ``event_age_seconds`` of the newest event of the latest batch.
 
     Only the consumer's thread writes, and the service never reads them; any thread may.
     """

@@ -13,11 +13,14 @@ from flowise_telemetry_transport.errors import BrokerUnavailableError, Transport
 from flowise_telemetry_transport.ports import RecordReader
 from flowise_telemetry_transport.types import TopicPartition
 
-__all__ = ["EndsLookup", "EndsOnDemand", "EndsQuestion", "EndsThread", "Explain", "PartitionEnds"]
+__all__ = ["NO_ANSWER", "EndsLookup", "EndsOnDemand", "EndsQuestion", "EndsThread", "Explain", "PartitionEnds"]
 
 logger = logging.getLogger("flowise_telemetry.consumer")
 
 _CLOSE_SECONDS = 2.0
+
+NO_ANSWER = "no answer about the topic's partitions: no broker answers, or none that leads them"
+"""All that is known before a reason is found."""
 
 Explain = Callable[[TransportError], TelemetryError]
 """Returns the reason behind an error of a client; takes a few seconds."""
@@ -176,7 +179,7 @@ class EndsThread:
         threading.Thread(target=self._explain_silence, name="flowise-telemetry-reason", daemon=True).start()
 
     def _explain_silence(self) -> None:
-        found = self._explain(BrokerUnavailableError("no broker answers"))
+        found = self._explain(BrokerUnavailableError(NO_ANSWER))
         with self._changed:
             if self._question is not None and self._question is self._looked_into:
                 self._failure = found

@@ -122,6 +122,7 @@ def _application(counters: ConsumerCounters, clock: Clock, door: Door) -> WSGIAp
             case "GET", "/healthz":
                 why_not = why_not_alive(counters, clock)
             case "GET", "/readyz":
+                counters.watched = True  # or a partition that has no leader would be noticed by nobody
                 why_not = why_not_ready(counters, clock)
             case _, "/healthz" | "/readyz":
                 return _text(start_response, "405 Method Not Allowed", "only GET is answered")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from flowise_telemetry_consumer.clock import Clock
 from flowise_telemetry_consumer.monitoring.counters import BatchOutcome, ConsumerCounters
 from flowise_telemetry_consumer.monitoring.ends import (
+    NO_ANSWER,
     EndsLookup,
     EndsOnDemand,
     EndsQuestion,
@@ -111,7 +112,7 @@ class PartitionMonitor:
         elif failure is not None:
             self._brokers_are_away(failure.message)
         elif self._lookup.is_open and now - self._asked_at > _NO_ANSWER_SECONDS:
-            self._brokers_are_away(self._counters.brokers_away or "no broker answers")
+            self._brokers_are_away(self._counters.brokers_away or NO_ANSWER)
         elif self._lookup.is_open and now - self._asked_at > _NO_ANSWER_SECONDS - _REASON_SECONDS:
             self._lookup.look_into()
         watched = self._counters.watched and now >= self._look_at

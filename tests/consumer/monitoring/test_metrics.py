@@ -220,6 +220,16 @@ def test_alive_and_ready() -> None:
         assert client.get("/")[0] == 404
 
 
+@pytest.mark.parametrize(("path", "watched"), [("/metrics", True), ("/readyz", True), ("/healthz", False)])
+def test_whoever_asks_for_metrics_or_readiness_has_the_ends_of_partitions_looked_up(path: str, watched: bool) -> None:
+    """Else a partition without a leader is read by nobody, and the consumer is ready."""
+    world = World()
+    consumer = world.consumer(settings=SETTINGS)
+    with served(consumer.counters, world) as client:
+        client.get(path)
+    assert consumer.counters.watched is watched
+
+
 def test_a_client_that_hangs_up_leaves_no_trace_on_stderr(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
