@@ -31,8 +31,9 @@ def bounded_client(deadline: Deadline) -> Any:
     class BoundedClient(KafkaClient):  # type: ignore[misc]  # kafka-python ships no types
         def _register_send_sockets(self) -> None:
             # A connection that was closed since something was queued on it has no socket: the client would raise
-            # "Invalid file object: None" out of every call, where what accepts and closes stands for a broker.
-            for connection in self._conns.values():
+            # "Invalid file object: None" out of every call, where what accepts and closes stands for a broker. It may
+            # be known here alone: once a broker is connected, those of the bootstrap addresses are dropped.
+            for connection in self._sending.copy():
                 if connection._sock is None:
                     self._sending.discard(connection)
             super()._register_send_sockets()
