@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from flowise_telemetry_transport import EmbeddedBroker
+from tests.scratch import Scratch
 from tests.services.kafka import KafkaService, kafka_at, start_embedded, start_kafka
 from tests.services.ladder import NoServiceError, docker_is_required, require_permission
 from tests.services.object_store import ObjectStoreService, object_store_at, start_object_store
@@ -25,11 +26,18 @@ if TYPE_CHECKING:
 load_hypothesis_profile()
 
 USAGE = pytest.StashKey[Usage]()
+SCRATCH = pytest.StashKey[Scratch]()
 SERVICES = frozenset({"kafka", "embedded_kafka", "postgres", "object_store"})
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[USAGE] = Usage()
+    config.stash[SCRATCH] = Scratch()
+    config.stash[SCRATCH].take()  # workers inherit it
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[SCRATCH].remove()
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at

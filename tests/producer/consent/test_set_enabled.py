@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -154,7 +155,9 @@ def test_what_is_accepted_after_an_opt_in_is_recovered(
     make_telemetry: MakeTelemetry, broker: InMemoryBroker, environ: dict[str, str], tmp_path: Path
 ) -> None:
     store_choice(False, environ=environ)
+    chosen_ms = time.time_ns() // 1_000_000
     store_choice(True, environ=environ)
+    wait_until(lambda: time.time_ns() // 1_000_000 > chosen_ms)  # what occurs within the opt-out's millisecond is not
     broker.down = True
     spooled(make_telemetry(spool_dir=tmp_path / "spool"), 3)
     broker.down = False
