@@ -1,4 +1,4 @@
-"""The folder that tests write to: in memory where there is room, as journals and syncs of a disk take a tenth of a run."""
+"""The folder that tests write to: in memory, where there is room, as syncs of a disk take a tenth of a run."""
 
 from __future__ import annotations
 
