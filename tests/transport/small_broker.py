@@ -20,7 +20,7 @@ _MAX_BYTES = 1_000_000
 class SmallBroker:
     """Listens on a port of 127.0.0.1. ``users`` may log in with PLAIN; without any, the port takes no login.
 
-    ``mechanism`` is the one that is offered.
+    ``mechanism`` is the one that is offered. Requests of the kind ``leaves_waiting`` (Kafka's API key) have no answer.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class SmallBroker:
         mechanism: str = "PLAIN",
         advertised: tuple[str, int] | None = None,
         topics: SmallTopics | None = None,
+        leaves_waiting: int | None = None,
     ) -> None:
         self._context: ssl.SSLContext | None = None
         if certificate is not None:
@@ -44,6 +45,7 @@ class SmallBroker:
         self._mechanism = mechanism
         self.accepted = 0
         self._topics = topics
+        self._leaves_waiting = leaves_waiting
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._port = self._socket.getsockname()[1]
         self._advertised = advertised or ("127.0.0.1", self._port)
@@ -75,6 +77,8 @@ class SmallBroker:
             for key, version, number, body in _requests(connection):
                 if key == 3 and not logged_in:
                     return
+                if key == self._leaves_waiting:
+                    continue
                 answer, logged_in = self._answer(key, version, body, logged_in)
                 framed = struct.pack(">i", number) + answer
                 connection.sendall(struct.pack(">i", len(framed)) + framed)

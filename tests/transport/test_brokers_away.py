@@ -19,6 +19,7 @@ from tests.transport.backends import settle
 _ONE_POLL_SECONDS = 5.0
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_a_commit_that_the_embedded_broker_never_answers_keeps_no_poll_waiting(client: ClientName) -> None:
     """Calls on one consumer of confluent-kafka 2.16 wait for each other, also for a commit in another thread."""

@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from flowise_telemetry_schemas.errors import ConfigurationError, TelemetryError
 from flowise_telemetry_transport import KafkaSettings, errors, open_admin, open_reader
 from flowise_telemetry_transport.clients import CLIENTS
 from flowise_telemetry_transport.diagnosis.explain import diagnose
+from flowise_telemetry_transport.settings import SecurityProtocol
 from tests.services.certificates import Authority
 from tests.transport.small_broker import SmallBroker, small_brokers
 
@@ -134,6 +136,35 @@ def test_addresses() -> None:
         found = diagnose(KafkaSettings(bootstrap_servers=(f"127.0.0.1:{silent.getsockname()[1]}",)), seconds=0.5)
         assert isinstance(found, errors.BrokerUnavailableError)
         assert time.monotonic() - began < 5
+
+
+METADATA, API_VERSIONS, AUTHENTICATE = 3, 18, 36
+
+
+@pytest.mark.parametrize(
+    ("security_protocol", "request_kind"),
+    [
+        *((protocol, kind) for protocol in ("PLAINTEXT", "SSL") for kind in (API_VERSIONS, METADATA)),
+        *(("SASL_PLAINTEXT", kind) for kind in (API_VERSIONS, AUTHENTICATE, METADATA)),
+    ],
+)
+def test_a_broker_that_is_slow_wants_no_other_login(
+    security_protocol: SecurityProtocol, request_kind: int, broker: Broker, authority: Authority
+) -> None:
+    is_secure, has_users = security_protocol == "SSL", security_protocol.startswith("SASL")
+    slow = broker(
+        certificate=authority.issue("broker") if is_secure else None,
+        users=USERS if has_users else None,
+        leaves_waiting=request_kind,
+    )
+    settings = KafkaSettings(bootstrap_servers=(slow.server,), security_protocol=security_protocol)
+    if is_secure:
+        settings = replace(settings, ssl_cafile=str(authority.file))
+    if has_users:
+        settings = replace(settings, sasl_mechanism="PLAIN", sasl_username="app", sasl_password="app-password")
+    found = diagnose(settings, seconds=0.5)
+    assert type(found) is errors.UnreachableError
+    assert "answer" in str(found)
 
 
 def test_an_advertised_address_that_cannot_be_reached(broker: Broker) -> None:

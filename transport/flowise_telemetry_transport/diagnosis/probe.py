@@ -114,12 +114,14 @@ def _connected(target: _Target) -> Iterator[Wire]:
             wire.speaks_kafka()
         except (ClosedError, OSError) as error:
             raise _silence(target, error) from error
-        if "SASL" in settings.security_protocol:
-            # A broker may close in place of an answer: what follows finds the connection closed.
-            with contextlib.suppress(ClosedError):
-                log_in(wire, settings, server)
         try:
+            if "SASL" in settings.security_protocol:
+                # A broker may close in place of an answer: what follows finds the connection closed.
+                with contextlib.suppress(ClosedError):
+                    log_in(wire, settings, server)
             yield wire
+        except TimeoutError as error:
+            raise UnreachableError(f"{server} takes connections and is slow to answer: the broker is busy") from error
         except (ClosedError, OSError) as error:
             if "SASL" not in settings.security_protocol:
                 raise LoginRequiredError(
@@ -195,17 +197,18 @@ def _validity(target: _Target) -> str:
 def _silence(target: _Target, error: Exception) -> TransportError:
     """Return why a connected server does not answer as a broker does."""
     settings, server = target.settings, target.server
-    if "SSL" in settings.security_protocol:
+    is_slow = isinstance(error, TimeoutError)
+    if "SSL" in settings.security_protocol and not is_slow:
         # TLS 1.3 tells with the first answer that the certificate of the client was not taken.
         if settings.ssl_certfile is None or _is_about_a_certificate(error) or _is_turned_away(target):
             return _client_certificate(settings, server)
-    elif _speaks_tls(target):
+    elif "SSL" not in settings.security_protocol and _speaks_tls(target):
         return TlsRequiredError(
             f"{server} speaks TLS: set security_protocol (KAFKA_SECURITY_PROTOCOL) to"
             f" {settings.security_protocol.replace('PLAINTEXT', 'SSL')}, or name the port"
             " without TLS"
         )
-    if isinstance(error, TimeoutError):
+    if is_slow:
         return UnreachableError(
             f"{server} takes connections and does not answer: the broker hangs, or what listens there is no Kafka"
             " broker; check bootstrap_servers (BOOTSTRAP_SERVERS)"
