@@ -194,9 +194,9 @@ docs: $(RUN_READY) $(DOCS)/ready ## the documentation as a site, in build/site, 
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict $(ARGS)
 	@echo "build/site/index.html; with search: python3 -m http.server --directory build/site"
 
-# Smaller, to see that all of it runs: BENCH_EVENTS=5000 BENCH_REPEATS=1 BENCH_FILES=400 make bench.
 .PHONY: bench
-bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and replay next to their peers, in 30 minutes
+bench: export BENCH_SMOKE = $(SMOKE)
+bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and replay next to their peers, in 30 minutes; SMOKE=1: that all of it runs, without peers
 	@$(RUN) -m bench $(ARGS)
 	@$(RUN) -m bench.producer
 	@$(RUN) -m bench.gateway

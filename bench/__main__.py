@@ -18,7 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bench.table import REPEATS
+from bench.size import REPEATS, scaled
 from flowise_telemetry import Limits, Telemetry
 from flowise_telemetry_cli.commands.demo.app import example_events
 from flowise_telemetry_consumer.decoding.decoder import Decoder
@@ -28,6 +28,7 @@ from flowise_telemetry_schemas import Event, catalog
 from flowise_telemetry_transport import InMemoryBroker, Record, TopicSpec
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
+EVENTS = scaled(20_000)
 BATCH_RECORDS = 1_000
 DELIVERY_TIMEOUT_SECONDS = 120.0
 
@@ -111,7 +112,7 @@ def measured(count: int, repeats: int) -> dict[str, float]:
 def main() -> None:
     """Prints a table, or with ``--json`` an object."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--events", type=int, default=int(os.environ.get("BENCH_EVENTS", "20000")), help="how many")
+    parser.add_argument("--events", type=int, default=int(os.environ.get("BENCH_EVENTS", EVENTS)), help="how many")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="of which the best is shown")
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args()

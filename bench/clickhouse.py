@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import clickhouse_connect
 
 from bench.frames import in_turn
-from bench.table import REPEATS, Row, at_most, print_table, ratios
+from bench.size import REPEATS
+from bench.table import Row, at_most, print_table, ratios
 from flowise_telemetry_consumer.sinks.clickhouse import open_clickhouse
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog

@@ -20,13 +20,14 @@ from tests.services.postgres import PostgresService, start_postgres
 from bench.group_members import members_per_second
 from bench.psql import PreparedRows
 from bench.runs import Run, built_peer, ours, peer, reading, sink_holds
-from bench.table import REPEATS, Row, at_least, at_most, print_table, ratios
+from bench.size import REPEATS, scaled
+from bench.table import Row, at_least, at_most, print_table, ratios
 from bench.topic import FilledTopic, fill
 
 __all__ = ["CLIENTS"]
 
 CLIENTS = ("librdkafka", "kafka-python")
-EVENTS = 200_000
+EVENTS = scaled(200_000)
 QUIXSTREAMS_EVENTS = 50_000
 FASTSTREAM_EVENTS = 15_000
 _TABLES = ("delta", "postgres", "duckdb", "clickhouse", "group")

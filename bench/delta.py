@@ -17,7 +17,8 @@ from itertools import count
 
 from bench.frames import in_turn
 from bench.runs import lake_of_files
-from bench.table import REPEATS, Row, at_most, below, print_table, ratios
+from bench.size import REPEATS, scaled
+from bench.table import Row, at_most, below, print_table, ratios
 from flowise_telemetry_consumer.sinks.delta import open_delta
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
@@ -25,7 +26,7 @@ from flowise_telemetry_schemas import catalog
 __all__ = ["BATCH_ROWS"]
 
 BATCH_ROWS = 10_000
-FILES = int(os.environ.get("BENCH_FILES", "20000"))
+FILES = int(os.environ.get("BENCH_FILES", scaled(20_000)))
 
 
 def rows(repeats: int) -> Iterator[Row]:

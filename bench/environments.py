@@ -9,6 +9,8 @@ import sys
 import venv
 from pathlib import Path
 
+from bench.size import SMOKE
+
 __all__ = ["BENCH", "built_of", "python_of"]
 
 BENCH = Path(__file__).parent
@@ -18,7 +20,12 @@ _BUILD_TIMEOUT_SECONDS = 3_600
 
 
 def python_of(peer: str) -> Path | None:
-    """The interpreter with what ``bench/requirements/<peer>.txt`` pins; None, and why on stderr, where it cannot be."""
+    """The interpreter with what ``bench/requirements/<peer>.txt`` pins; None, and why on stderr, where it cannot be.
+
+    None in a smoke, too.
+    """
+    if SMOKE:
+        return None
     folder = _ENVIRONMENTS / peer
     python = folder / "bin" / "python"
     requirements = BENCH / "requirements" / f"{peer}.txt"
@@ -43,8 +50,10 @@ def python_of(peer: str) -> Path | None:
 def built_of(peer: str) -> Path | None:
     """The program that cargo builds of ``bench/peers/<peer>``; None, and why on stderr, where it cannot be.
 
-    The first build takes some minutes: librdkafka is compiled, too.
+    None in a smoke, too. The first build takes some minutes: librdkafka is compiled, too.
     """
+    if SMOKE:
+        return None
     cargo = shutil.which("cargo")
     if cargo is None:
         sys.stderr.write(f"{peer} is left out: it needs cargo\n")

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.http_load import answered_requests
-from bench.table import REPEATS
+from bench.size import REPEATS, SMOKE, scaled
 
 KEY = "a-project-key-of-the-bench"
 ID = "0e0f0a0b-1c2d-4e3f-8a9b-0123456789ab"
-SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
-REQUESTS = 2_000
+SECONDS = float(os.environ.get("BENCH_SECONDS", "0.3" if SMOKE else "3"))
+REQUESTS = scaled(2_000)
 BATCH = 100
 
 

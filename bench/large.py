@@ -18,7 +18,8 @@ from tests.services.postgres import IMAGE
 
 from bench.held import hold
 from bench.runs import Run, ours, sink_holds
-from bench.table import REPEATS, Row, at_most, print_table, ratios
+from bench.size import REPEATS
+from bench.table import Row, at_most, print_table, ratios
 from bench.topic import fill
 
 __all__ = ["BACKLOGS", "SINKS"]

@@ -19,14 +19,14 @@ from bench import rates
 from bench.app_calls import disabled_microseconds, own_calls, peer_calls
 from bench.environments import BENCH
 from bench.first_call import first_calls, p99, peers_first_calls
-from bench.table import REPEATS, Row, at_least, at_most, below, print_table, ratios
+from bench.size import REPEATS, scaled
+from bench.table import Row, at_least, at_most, below, print_table, ratios
 from flowise_telemetry import Limits
 
-CALLS = 10_000
-FIRST_CALLS = 20  # of processes, in each round
-EVENTS = {"kafka-python": 30_000, "librdkafka": 100_000}
-OUTAGE_EVENTS = 3_600_000  # an hour at 1,000 a second
-OUTAGE_REPEATS = 5
+CALLS = scaled(10_000)
+FIRST_CALLS = scaled(20)  # of processes, in each round
+EVENTS = {"kafka-python": scaled(30_000), "librdkafka": scaled(100_000)}
+OUTAGE_EVENTS = scaled(3_600_000)  # an hour at 1,000 a second
 IMPORTS = 15
 COMMON = "logging, dataclasses, typing, enum, queue, threading, weakref"  # what nearly every app has loaded
 
@@ -143,7 +143,7 @@ def outage_rows() -> Iterator[Row]:
     """What an hour without a broker costs."""
     bound = Limits().buffer_max_bytes / 1_048_576
     for client in rates.CLIENTS:
-        grown = [outage_mebibytes(client) for _ in range(OUTAGE_REPEATS)]
+        grown = [outage_mebibytes(client) for _ in range(REPEATS)]
         yield Row(f"growth in an hour without broker, {client}", grown, "MiB", at_most(bound))
 
 

@@ -19,12 +19,13 @@ from tests.services.kafka import start_kafka
 
 from bench.replay_kills import COMMAND
 from bench.runs import sink_holds
-from bench.table import REPEATS, Row, at_least, at_most, print_table, ratios
+from bench.size import REPEATS, scaled
+from bench.table import Row, at_least, at_most, print_table, ratios
 from bench.topic import FilledTopic, fill
 
 __all__: list[str] = []
 
-EVENTS = 2_000_000
+EVENTS = scaled(2_000_000)
 _TIMEOUT_SECONDS = 3_600
 _PEAK_MEBIBYTES = 400
 

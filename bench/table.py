@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["REPEATS", "Row", "at_least", "at_most", "below", "print_table", "ratios"]
-
-REPEATS = int(os.environ.get("BENCH_REPEATS", "5"))
-"""Of every measurement."""
+__all__ = ["Row", "at_least", "at_most", "below", "print_table", "ratios"]
 
 Wanted = tuple[str, Callable[[float], bool]]
 
