@@ -19,12 +19,12 @@ from bench import rates
 from bench.app_calls import disabled_microseconds, own_calls, peer_calls
 from bench.environments import BENCH
 from bench.first_call import first_calls, p99, peers_first_calls
-from bench.size import REPEATS, scaled
+from bench.size import REPEATS, SMOKE, scaled
 from bench.table import Row, at_least, at_most, below, print_table, ratios
 from flowise_telemetry import Limits
 
 CALLS = scaled(10_000)
-FIRST_CALLS = scaled(20)  # of processes, in each round
+FIRST_CALLS = 2 if SMOKE else 20  # of processes, in each round
 EVENTS = {"kafka-python": scaled(30_000), "librdkafka": scaled(100_000)}
 OUTAGE_EVENTS = scaled(3_600_000)  # an hour at 1,000 a second
 IMPORTS = 15

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.size import SMOKE
+
 __all__ = ["Row", "at_least", "at_most", "below", "print_table", "ratios"]
 
 Wanted = tuple[str, Callable[[float], bool]]
@@ -28,7 +30,7 @@ def below(bound: float) -> Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A figure of every repetition, and what was promised of their median."""
+    """A figure of every repetition, and what was promised of their median; of a smoke nothing is."""
 
     what: str
     values: Sequence[float]
@@ -43,7 +45,7 @@ class Row:
     def line(self) -> str:
         """The row as printed."""
         spread = f"{_number(min(self.values))} … {_number(max(self.values))}"
-        text, holds = self.wanted or ("", None)
+        text, holds = (None if SMOKE else self.wanted) or ("", None)
         verdict = "" if holds is None else "holds" if holds(self.median) else "DOES NOT HOLD"
         return f"{self.what:<50} {_number(self.median):>10} {self.unit:<9} {spread:<23} {text:<8} {verdict}".rstrip()
 
