@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("architecture")  # on one worker, so that each file is parsed once
+
 ROOT = Path(__file__).parents[1]
 
 # Each room and the rooms that it may import.
