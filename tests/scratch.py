@@ -23,7 +23,7 @@ class Scratch:
         """Make it, unless there is too little memory."""
         if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK) or _room_bytes() < _ROOM_BYTES:
             return
-        self._folder = tempfile.mkdtemp(prefix="flowise-telemetry-tests-", dir=_MEMORY)
+        self._folder = tempfile.mkdtemp(prefix="ft-", dir=_MEMORY)  # short: sockets lie in it
         Path(self._folder).chmod(0o755)  # as root, servers run as users of their own
         os.environ["TMPDIR"] = self._folder
         tempfile.tempdir = None  # read anew
