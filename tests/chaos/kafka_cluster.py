@@ -18,21 +18,14 @@ from tests.services.ports import free_ports
 __all__ = ["KafkaCluster", "connection_to"]
 
 _ADMIN_SECONDS = 60.0
-_REPLICATED_BROKERS = 3
 _PROPERTIES = {
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,DOOR:PLAINTEXT",
     "group.min.session.timeout.ms": "1000",
 }
-_REPLICATED = {
-    "min.insync.replicas": "2",
-    "offsets.topic.replication.factor": "3",
-    "transaction.state.log.replication.factor": "3",
-    "transaction.state.log.min.isr": "2",
-}
 
 
 class KafkaCluster:
-    """One broker, or three with three replicas of each partition, two of which have to be in sync.
+    """Brokers with a replica of each partition on every one; all but one of them have to be in sync.
 
     Those who judge have a plain way to each broker; those who are tried, and are told of the doors alone, one through
     its door.
@@ -42,7 +35,14 @@ class KafkaCluster:
         with free_ports(size) as ports:
             quorum = Quorum(tuple(ports))
         self.doors = [TcpDoor(self._behind(number)) for number in range(size)]
-        properties = _PROPERTIES | (_REPLICATED if size == _REPLICATED_BROKERS else {})
+        replicas, in_sync = str(size), str(max(1, size - 1))
+        properties = {
+            **_PROPERTIES,
+            "min.insync.replicas": in_sync,
+            "offsets.topic.replication.factor": replicas,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": in_sync,
+        }
         self.brokers = [
             JavaKafka(properties, ["DOOR"], advertised={"DOOR": door.port}, node=node, quorum=quorum)
             for node, door in enumerate(self.doors, start=1)

@@ -19,12 +19,24 @@ from flowise_telemetry.ledger import LedgerEntry, read_ledger
 from tests.chaos.checker import Ended
 from tests.services.standstill import Standstill
 
-__all__ = ["NO_ANSWER", "WAIT_SECONDS", "App", "ConsumerProcess", "NotTriedError", "TrialError", "tail", "wait_for"]
+__all__ = [
+    "NO_ANSWER",
+    "STEADY_PER_SECOND",
+    "WAIT_SECONDS",
+    "App",
+    "ConsumerProcess",
+    "NotTriedError",
+    "TrialError",
+    "tail",
+    "wait_for",
+]
 
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 300.0
 """Longest wait for anything: a bound for a hang on a busy machine, not a measure."""
 NO_ANSWER = "no answer"
+STEADY_PER_SECOND = 250
+"""Events, so that offsets wait to be committed at the moment of a fault, whenever it comes."""
 _LOOK_SECONDS = 0.1
 
 

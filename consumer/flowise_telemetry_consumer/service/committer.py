@@ -102,8 +102,8 @@ class Committer:
             self._committed.update(ours)
             self._counters.committed.update(ours)
             self._counters.commits += 1
-            self._note_success()
             self._counters.committed_at_ms = self._clock.now_ms()
+            self._note_success()
         elif isinstance(error, CommitRejectedError):
             # The sink keeps its rows; the member that reads these records again finds them there.
             self._counters.rejected_commits += 1

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from tests.chaos.processes import STEADY_PER_SECOND
 from tests.chaos.scenario import scenario
 from tests.chaos.trial import Trial
-
-_PER_SECOND = 250  # so that offsets wait to be committed at the moment of the fault, whenever it comes
 
 
 @scenario("broker frozen", alert="TelemetryBrokersAway")
 def frozen(trial: Trial) -> None:
     app, consumer = trial.app(), trial.ready_consumer()
-    app.offer(1_000, per_second=_PER_SECOND)
+    app.offer(1_000, per_second=STEADY_PER_SECOND)
     trial.moment(1.0)
     trial.stage.kafka.freeze()
     app.offer(500)
@@ -24,7 +23,7 @@ def frozen(trial: Trial) -> None:
 @scenario("broker killed and started again", alert="TelemetryBrokersAway")
 def killed(trial: Trial) -> None:
     app, consumer = trial.app(spool=True), trial.ready_consumer()
-    app.offer(2_000, per_second=_PER_SECOND)
+    app.offer(2_000, per_second=STEADY_PER_SECOND)
     trial.moment(1.5)
     trial.stage.kafka.kill()
     trial.until_red(consumer)
@@ -55,7 +54,7 @@ def slow(trial: Trial) -> None:
 @scenario("network to Kafka a black hole", alert="TelemetryBrokersAway")
 def black_hole(trial: Trial) -> None:
     app, consumer = trial.app(), trial.ready_consumer()
-    app.offer(1_000, per_second=_PER_SECOND)
+    app.offer(1_000, per_second=STEADY_PER_SECOND)
     trial.moment(1.0)
     trial.stage.kafka_door.freeze()
     app.offer(500)
@@ -67,7 +66,7 @@ def black_hole(trial: Trial) -> None:
 @scenario("a balancer that accepts and closes before Kafka", alert="TelemetryBrokersAway")
 def turned_away(trial: Trial) -> None:
     app, consumer = trial.app(), trial.ready_consumer()
-    app.offer(1_000, per_second=_PER_SECOND)
+    app.offer(1_000, per_second=STEADY_PER_SECOND)
     trial.moment(1.0)
     trial.stage.kafka_door.turns_away = True
     trial.stage.kafka_door.cut()

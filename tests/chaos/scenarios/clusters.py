@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from tests.chaos.processes import STEADY_PER_SECOND
 from tests.chaos.scenario import scenario
 from tests.chaos.trial import Trial
-
-_PER_SECOND = 250
 
 
 @scenario("each of three brokers killed in turn", brokers=3)
@@ -15,7 +14,7 @@ def each_killed(trial: Trial) -> None:
     app, consumer = trial.app(spool=True), trial.ready_consumer()
     brokers = trial.random.sample(cluster.brokers, len(cluster.brokers))
     for number, broker in enumerate(brokers, start=1):
-        app.offer(1_000, per_second=_PER_SECOND)
+        app.offer(1_000, per_second=STEADY_PER_SECOND)
         trial.moment(2.0)
         broker.kill()
         trial.until_written(number * 1_000)
@@ -28,7 +27,7 @@ def each_killed(trial: Trial) -> None:
 def controller_frozen(trial: Trial) -> None:
     """Another one takes its place; when it goes on, it learns of that."""
     app, consumer = trial.app(spool=True), trial.ready_consumer()
-    app.offer(2_000, per_second=_PER_SECOND)
+    app.offer(2_000, per_second=STEADY_PER_SECOND)
     controller = trial.stage.cluster.controller()
     controller.freeze()
     trial.until_written(2_000)
@@ -41,7 +40,7 @@ def controller_frozen(trial: Trial) -> None:
 def two_killed(trial: Trial) -> None:
     """Nothing is acknowledged by one alone."""
     app, consumer = trial.app(spool=True), trial.ready_consumer()
-    app.offer(1_000, per_second=_PER_SECOND)
+    app.offer(1_000, per_second=STEADY_PER_SECOND)
     trial.moment(2.0)
     killed = trial.random.sample(trial.stage.cluster.brokers, 2)
     for broker in killed:
@@ -60,7 +59,7 @@ def too_few_in_sync(trial: Trial) -> None:
     cluster = trial.stage.cluster
     app, consumer = trial.app(spool=True), trial.ready_consumer()
     cluster.demand_replicas(trial.topic, 3)
-    app.offer(1_000, per_second=_PER_SECOND)
+    app.offer(1_000, per_second=STEADY_PER_SECOND)
     trial.moment(2.0)
     broker = trial.random.choice(cluster.brokers)
     broker.kill()
@@ -92,7 +91,7 @@ def one_black_hole(trial: Trial) -> None:
     """The other brokers see it well, so that it stays the leader of what it leads."""
     app = trial.app(spool=True)
     consumer = trial.ready_consumer()
-    app.offer(1_500, per_second=_PER_SECOND)
+    app.offer(1_500, per_second=STEADY_PER_SECOND)
     trial.moment(2.0)
     door = trial.random.choice(trial.stage.cluster.doors)
     door.freeze()

@@ -117,28 +117,35 @@ class FarAway:
         return getattr(self.writer, name)
 
 
-def test_a_broker_that_is_far_away_is_no_outage(
-    make_telemetry: MakeTelemetry, broker: InMemoryBroker, spool_dir: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    client = FarAway(broker.open_writer())
-    telemetry = make_telemetry(writer_factory=lambda: client)
+@pytest.fixture
+def far_away(broker: InMemoryBroker) -> FarAway:
+    return FarAway(broker.open_writer())
+
+
+@pytest.fixture
+def sending(far_away: FarAway, make_telemetry: MakeTelemetry, spool_dir: Path) -> Telemetry:
+    """An app that was given its first event."""
+    telemetry = make_telemetry(writer_factory=lambda: far_away)
     telemetry.send_telemetry(tool_created())
-    wait_until(lambda: client.refused > 3)
-    client.answers.set()
-    assert telemetry.flush(30.0)
-    assert (caplog.text, telemetry.stats().sent) == ("", 1)
+    return telemetry
+
+
+def test_a_broker_that_is_far_away_is_no_outage(
+    far_away: FarAway, sending: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    wait_until(lambda: far_away.refused > 3)
+    far_away.answers.set()
+    assert sending.flush(30.0)
+    assert (caplog.text, sending.stats().sent) == ("", 1)
 
 
 def test_a_broker_that_stays_away_is_an_outage(
-    make_telemetry: MakeTelemetry, broker: InMemoryBroker, spool_dir: Path, caplog: pytest.LogCaptureFixture
+    far_away: FarAway, sending: Telemetry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = FarAway(broker.open_writer())
-    telemetry = make_telemetry(writer_factory=lambda: client)
-    telemetry.send_telemetry(tool_created())
-    wait_until(lambda: telemetry.stats().last_error)
+    wait_until(lambda: sending.stats().last_error)
     assert caplog.text.count("WARNING") == 1
-    client.answers.set()
-    assert telemetry.flush(30.0)
+    far_away.answers.set()
+    assert sending.flush(30.0)
 
 
 @pytest.fixture

@@ -198,11 +198,11 @@ def _silence(target: _Target, error: Exception) -> TransportError:
     """Return why a connected server does not answer as a broker does."""
     settings, server = target.settings, target.server
     is_slow = isinstance(error, TimeoutError)
-    if "SSL" in settings.security_protocol and not is_slow:
+    if "SSL" in settings.security_protocol:
         # TLS 1.3 tells with the first answer that the certificate of the client was not taken.
-        if settings.ssl_certfile is None or _is_about_a_certificate(error) or _is_turned_away(target):
+        if not is_slow and (settings.ssl_certfile is None or _is_about_a_certificate(error) or _is_turned_away(target)):
             return _client_certificate(settings, server)
-    elif "SSL" not in settings.security_protocol and _speaks_tls(target):
+    elif _speaks_tls(target):
         return TlsRequiredError(
             f"{server} speaks TLS: set security_protocol (KAFKA_SECURITY_PROTOCOL) to"
             f" {settings.security_protocol.replace('PLAINTEXT', 'SSL')}, or name the port"
