@@ -10,15 +10,16 @@ NOT_A_VERSION = "app_version is no version, such as 3.0.1, 3.0.1rc1 or v3.0.1-rc
 
 
 _NUMBER = r"[0-9]{1,4}"
-_TAKEN = re.compile(rf"{_NUMBER}(\.{_NUMBER}){{2}}(-[a-z]{{1,12}}(\.[0-9]{{1,6}}){{0,2}})?")  # as the schemas say
-_VERSION = re.compile(
+# Strings, which re compiles at first use and caches: compiling here would lengthen the import by a millisecond.
+_TAKEN = rf"{_NUMBER}(\.{_NUMBER}){{2}}(-[a-z]{{1,12}}(\.[0-9]{{1,6}}){{0,2}})?"  # as the schemas say
+_VERSION = (
     rf"v?(?P<release>{_NUMBER}(?:\.{_NUMBER})*)"
     r"(?:[-_.]?(?P<tag>[a-z][0-9a-z._-]*)|[-_](?P<number>[0-9][0-9a-z._-]*))?"
     r"(?:\+[0-9a-z._-]*)?"
 )
-_WORD = re.compile(r"([a-z]{1,12})(?![a-z])(.*)")
-_NUMBERS = re.compile(r"(?:[._-]?([0-9]{1,6})(?![0-9]))?(?:[._-]([0-9]{1,6})(?![0-9a-z]))?")
-_COMMITS_SINCE = re.compile(r"([0-9]{1,6})-g[0-9a-f]+")  # git describe
+_WORD = r"([a-z]{1,12})(?![a-z])(.*)"
+_NUMBERS = r"(?:[._-]?([0-9]{1,6})(?![0-9]))?(?:[._-]([0-9]{1,6})(?![0-9a-z]))?"
+_COMMITS_SINCE = r"([0-9]{1,6})-g[0-9a-f]+"  # git describe
 _FULL_WORD = {"a": "alpha", "b": "beta", "c": "rc", "pre": "rc", "preview": "rc", "r": "post", "rev": "post"}
 
 
@@ -31,9 +32,9 @@ def normalized_version(text: object) -> str | None:
     if not isinstance(text, str):
         return None
     text = text.strip().lower()
-    if _TAKEN.fullmatch(text):
+    if re.fullmatch(_TAKEN, text):
         return text
-    found = _VERSION.fullmatch(text)
+    found = re.fullmatch(_VERSION, text)
     if found is None:
         return None
     numbers = found["release"].split(".")[:3]
@@ -43,15 +44,15 @@ def normalized_version(text: object) -> str | None:
 
 
 def _tag(tag: str, number: str) -> str:
-    if commits := _COMMITS_SINCE.match(number):
+    if commits := re.match(_COMMITS_SINCE, number):
         return f"post.{commits[1]}"
     if number.isdecimal():
         word, rest = "post", number  # PEP 440, "implicit post releases"
-    elif found := _WORD.match(tag):
+    elif found := re.match(_WORD, tag):
         word, rest = _FULL_WORD.get(found[1], found[1]), found[2]
     elif tag or number:
         word, rest = "pre", number
     else:
         return ""
-    numbers = _NUMBERS.match(rest)
+    numbers = re.match(_NUMBERS, rest)
     return ".".join([word, *(number for number in (numbers.groups() if numbers else ()) if number)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from flowise_telemetry import environment
 from flowise_telemetry_schemas.errors import ConfigurationError
@@ -17,8 +17,7 @@ PLAIN, HASHED, OFF = "plain", "hashed", "off"
 NodeTypes = Iterable[str] | str | os.PathLike[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """The settings. ``own_node_types`` are kept beside those of the vocabulary.
 
     ``hash_ids``: every id of the app's database is hashed with the month's key. ``tool_names``: False withholds all.
@@ -59,15 +58,15 @@ class Content:
 
     def as_disclosed(self, disclosure: int, own: int | None = None) -> Content:
         """Return the same for users who were shown this disclosure, and this one of the app's own events."""
-        return replace(self, disclosed=disclosure, own_disclosed=own)
+        return self._replace(disclosed=disclosure, own_disclosed=own)
 
     def of_own(self) -> Content:
         """Return what applies to events of the app's own."""
-        return replace(self, disclosed=sys.maxsize if self.own_disclosed is None else self.own_disclosed)
+        return self._replace(disclosed=sys.maxsize if self.own_disclosed is None else self.own_disclosed)
 
     def with_node_types(self, more: frozenset[str]) -> Content:
         """Return the same with more node types of the app's own."""
-        return replace(self, own_node_types=self.own_node_types | more)
+        return self._replace(own_node_types=self.own_node_types | more)
 
     @classmethod
     def strictest(cls) -> Content:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from flowise_telemetry import environment
 from flowise_telemetry.telemetry import Telemetry
 from flowise_telemetry_schemas import codec
-from flowise_telemetry_schemas.catalog import EventSchema, catalog
+from flowise_telemetry_schemas.catalog import catalog
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.own_events import OwnEvent, read_own_events
 from flowise_telemetry_transport.types import Delivery, OnDelivery, OutgoingRecord

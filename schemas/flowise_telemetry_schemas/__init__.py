@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowise_telemetry_schemas.catalog import catalog
 
 if TYPE_CHECKING:
-    from flowise_telemetry_schemas.catalog import Catalog, EventSchema
+    from flowise_telemetry_schemas.catalog import Catalog
     from flowise_telemetry_schemas.constraints import Violation, validate, violations
     from flowise_telemetry_schemas.envelope import Envelope
     from flowise_telemetry_schemas.errors import (
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TelemetryError,
         ValidationError,
     )
+    from flowise_telemetry_schemas.event_schema import EventSchema
     from flowise_telemetry_schemas.events import (
         AssistantCreated,
         AssistantType,
@@ -67,7 +68,7 @@ __all__ = [
 ]
 
 _NAMES = {
-    "catalog": ("Catalog", "EventSchema"),
+    "catalog": ("Catalog",),
     "constraints": ("Violation", "validate", "violations"),
     "envelope": ("Envelope",),
     "errors": (
@@ -78,6 +79,7 @@ _NAMES = {
         "TelemetryError",
         "ValidationError",
     ),
+    "event_schema": ("EventSchema",),
     "field": ("Field",),
     "flow_graph": ("Edge", "FlowGraph"),
     "json_mapping": ("event_from_json", "event_to_json", "record_to_json"),

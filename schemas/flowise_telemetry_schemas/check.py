@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import NAMESPACE, Catalog, EventSchema
+from flowise_telemetry_schemas.catalog import Catalog
 from flowise_telemetry_schemas.consistency import consistency_problems, parsed_pattern, type_problems
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import SchemaError
+from flowise_telemetry_schemas.event_schema import NAMESPACE, EventSchema
 from flowise_telemetry_schemas.evolution import evolution_problems
 from flowise_telemetry_schemas.field import read_fields
 from flowise_telemetry_schemas.node_types import OTHER_TYPE

@@ -6,9 +6,10 @@ import contextlib
 import textwrap
 from collections.abc import Iterator
 
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema
+from flowise_telemetry_schemas.catalog import Catalog
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import SchemaError
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.field import Field, all_fields
 from flowise_telemetry_schemas.flow_graph import HAND_WRITTEN
 from flowise_telemetry_schemas.terms import terms_of

@@ -10,9 +10,10 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema
+from flowise_telemetry_schemas.catalog import Catalog
 from flowise_telemetry_schemas.constraints import validate
 from flowise_telemetry_schemas.errors import DecodeError
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.strict_body import check_body
 
 __all__ = ["HEADER_BYTES", "MARKER", "MAX_VALUE_BYTES", "decode", "decode_body", "encode", "is_canonical", "split"]

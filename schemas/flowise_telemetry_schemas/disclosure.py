@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema
+from flowise_telemetry_schemas.catalog import Catalog
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS
 from flowise_telemetry_schemas.errors import SchemaError
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.field import Field, flatten
 from flowise_telemetry_schemas.terms import terms_of
 

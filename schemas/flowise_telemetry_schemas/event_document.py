@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema
+from flowise_telemetry_schemas.catalog import Catalog
 from flowise_telemetry_schemas.disclosure import bound
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.evolution import changes
 from flowise_telemetry_schemas.field import flatten
 from flowise_telemetry_schemas.released import Released

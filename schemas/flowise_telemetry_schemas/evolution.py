@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flowise_telemetry_schemas.catalog import EventSchema
 from flowise_telemetry_schemas.consistency import parsed_pattern
 from flowise_telemetry_schemas.errors import SchemaError
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.pattern import text_beyond
 from flowise_telemetry_schemas.problem import Problem

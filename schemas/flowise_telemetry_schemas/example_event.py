@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import EventSchema
 from flowise_telemetry_schemas.consistency import parsed_pattern
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.own_classes import class_of, types_of
 from flowise_telemetry_schemas.pattern import Pattern, text_beyond

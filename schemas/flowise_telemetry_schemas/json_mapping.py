@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
+from flowise_telemetry_schemas.catalog import Catalog, catalog
 from flowise_telemetry_schemas.constraints import Violation, as_error, properties_violations, violations
 from flowise_telemetry_schemas.errors import ValidationError
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.field import Field, flatten
 from flowise_telemetry_schemas.own_classes import class_of, types_of

@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import MAX_NAME_CHARACTERS, NAMESPACE, Catalog, catalog, is_event_name
+from flowise_telemetry_schemas.catalog import MAX_NAME_CHARACTERS, Catalog, catalog, is_event_name
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
 from flowise_telemetry_schemas.errors import ConfigurationError
+from flowise_telemetry_schemas.event_schema import NAMESPACE
 from flowise_telemetry_schemas.release import checkout
 from flowise_telemetry_schemas.terms import TERMS_FILE
 

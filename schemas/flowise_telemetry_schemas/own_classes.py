@@ -11,8 +11,8 @@ from dataclasses import make_dataclass
 from enum import StrEnum
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import EventSchema
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES
 from flowise_telemetry_schemas.field import Field, all_fields
 from flowise_telemetry_schemas.flow_graph import HAND_WRITTEN

@@ -15,12 +15,13 @@ from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from flowise_telemetry_schemas.catalog import MAX_NAME_CHARACTERS, Catalog, EventSchema, catalog, is_event_name
+from flowise_telemetry_schemas.catalog import MAX_NAME_CHARACTERS, Catalog, catalog, is_event_name
 from flowise_telemetry_schemas.check import problems
 from flowise_telemetry_schemas.consistency import type_problems
 from flowise_telemetry_schemas.constraints import value_violations
 from flowise_telemetry_schemas.envelope import STREAM_STATE
 from flowise_telemetry_schemas.errors import ConfigurationError, SchemaError
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.field import Field, all_fields, flatten
 from flowise_telemetry_schemas.flow_graph import HAND_WRITTEN
 from flowise_telemetry_schemas.node_types import node_types_in, own_node_types

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
+from flowise_telemetry_schemas.catalog import Catalog, catalog
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS
 from flowise_telemetry_schemas.errors import ValidationError
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.hashed_id import hashed_id
 from flowise_telemetry_schemas.json_mapping import event_of_properties, milliseconds_of

@@ -7,7 +7,7 @@ more than 32 bits is left to the constraints, which name its field.
 
 from __future__ import annotations
 
-from flowise_telemetry_schemas.catalog import EventSchema
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.varint import decode_long
 

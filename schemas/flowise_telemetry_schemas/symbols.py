@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flowise_telemetry_schemas.catalog import EventSchema
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.field import Field
 
 __all__ = ["with_known_symbols"]

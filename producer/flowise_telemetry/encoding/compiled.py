@@ -14,9 +14,9 @@ from typing import Any
 
 from flowise_telemetry.encoding.value_cache import Write, cached
 from flowise_telemetry.encoding.withholding import NOT_A_UUID, Withheld, Withholding
-from flowise_telemetry_schemas.catalog import EventSchema
 from flowise_telemetry_schemas.codec import MARKER
 from flowise_telemetry_schemas.envelope import ENVELOPE_FIELDS, VERSION_FIELD
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.events import CLASSES
 from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.varint import encode_long, encode_unsigned

@@ -19,10 +19,11 @@ from flowise_telemetry.identity.stream import StreamCounts
 from flowise_telemetry.identity.uuid7 import Uuid7
 from flowise_telemetry.own_events import name_of_own
 from flowise_telemetry_schemas import codec
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
+from flowise_telemetry_schemas.catalog import Catalog, catalog
 from flowise_telemetry_schemas.constraints import validate
 from flowise_telemetry_schemas.envelope import STREAM_STATE, VERSION_FIELD, Envelope
 from flowise_telemetry_schemas.errors import ValidationError
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.events import CLASSES, EVENT_CLASSES, Event
 from flowise_telemetry_schemas.symbols import with_known_symbols
 

@@ -14,7 +14,8 @@ from flowise_telemetry.encoding.encoder import Encoder, new_stream_id
 from flowise_telemetry.identity.instance_id import InstanceId, find_secret
 from flowise_telemetry.identity.stream import StreamCounts
 from flowise_telemetry_schemas import codec
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema, catalog
+from flowise_telemetry_schemas.catalog import Catalog, catalog
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.events import Event
 from flowise_telemetry_schemas.field import Field
 from flowise_telemetry_schemas.json_mapping import record_to_json

@@ -15,8 +15,8 @@ from flowise_telemetry.content import Content
 from flowise_telemetry.encoding.function_names import NOT_A_NAME, why_withheld
 from flowise_telemetry.encoding.node_ids import NodeIds
 from flowise_telemetry.identity.instance_id import InstanceId
-from flowise_telemetry_schemas.catalog import EventSchema
 from flowise_telemetry_schemas.constraints import violations
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.field import Field
 
 __all__ = ["NOT_A_UUID", "Withheld", "Withholding"]

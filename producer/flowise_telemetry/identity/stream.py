@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 __all__ = ["Stream", "StreamCounts"]
 
@@ -13,8 +13,7 @@ _DAY_SECONDS = 86_400
 _LONGER_THAN_A_MONTH_SECONDS = 32 * _DAY_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class StreamCounts:
+class StreamCounts(NamedTuple):
     """What became of a stream's events: ``numbered`` = delivered + dropped + ``waiting``; ``dropped`` is by reason.
 
     ``withheld`` counts the values that are not in events that were encoded, by event, path of the field, and rule.
@@ -23,7 +22,7 @@ class StreamCounts:
     numbered: int
     waiting: int
     dropped: dict[str, int]
-    withheld: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    withheld: dict[tuple[str, str, str], int]
 
 
 class Stream:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from flowise_telemetry_schemas.catalog import EventSchema
 from flowise_telemetry_schemas.errors import SchemaError, TelemetryError
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_transport.diagnosis.finding import Finding, failed, ok, warning
 from flowise_telemetry_transport.schema_registry.registry import Registry
 from flowise_telemetry_transport.schema_registry.settings import RegistrySettings

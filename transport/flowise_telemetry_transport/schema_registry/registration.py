@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema
+from flowise_telemetry_schemas.catalog import Catalog
 from flowise_telemetry_schemas.errors import SchemaError
+from flowise_telemetry_schemas.event_schema import EventSchema
 from flowise_telemetry_schemas.problem import Problem
 from flowise_telemetry_transport.schema_registry.errors import RegistryConflictError
 from flowise_telemetry_transport.schema_registry.registry import COMPATIBILITY, Registry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from flowise_telemetry_schemas.catalog import EventSchema
+from flowise_telemetry_schemas.event_schema import EventSchema
 
 __all__ = ["schema_json", "subject_of"]
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowise_telemetry_schemas.catalog import Catalog, EventSchema
+from flowise_telemetry_schemas.catalog import Catalog
 from flowise_telemetry_schemas.envelope import VERSION_FIELD
 from flowise_telemetry_schemas.errors import SchemaError
+from flowise_telemetry_schemas.event_schema import EventSchema
 
 __all__ = ["Call", "Finding", "Report", "check_properties"]
 
