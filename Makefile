@@ -30,16 +30,16 @@ help: ## this list
 demo: $(RUN_READY) ## a walk through the whole pipeline in a minute, on this machine alone; ARGS=--pause waits after each step
 	@$(VENV)/bin/flowise-telemetry demo $(ARGS)
 
-# On so many processes, which share one broker and one database: four for each of two cores, as they wait half of the time.
+# On so many processes, which share one broker and one database: three for each of two cores, as they wait half of the time.
 # WORKERS=0 is one without any plug-in around it: for a debugger, and for -s.
-WORKERS ?= 8
+WORKERS ?= 6
 # Tests start some hundred processes: where byte code may not be kept, each compiles all that it imports. A worker that
 # crashes ends the run: xdist 3.8 starts another, which often waits for work for ever.
 XDIST = -n $(WORKERS) --dist loadgroup --max-worker-restart 0
 PYTEST = PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest $(XDIST)
 
 .PHONY: test
-test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them, WORKERS=2 on fewer processes than eight
+test: $(DEV_READY) ## every test; ARGS="-k replay" for some of them, WORKERS=2 on fewer processes than six
 	@$(PYTEST) $(ARGS)
 
 .PHONY: test-fast

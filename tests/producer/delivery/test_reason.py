@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 K = "FLOWISE_TELEMETRY_KAFKA_"
 INSTALLED = sorted(name for name, client in CLIENTS.items() if find_spec(client.LIBRARY))
 USERS = {"app": "app-password"}
+_TRIES = 4  # on a busy machine the broker here may need longer than a diagnosis waits, and that is then said, rightly
 
 
 @pytest.fixture
@@ -39,6 +40,16 @@ CASES = {
 }
 
 
+def _last_error(environ: dict[str, str]) -> str:
+    telemetry = Telemetry(app_version="3.0.1", environ=environ, first_run_notice=False)
+    assert telemetry.stats().last_error is None
+    telemetry.send_telemetry(tool_created())
+    wait_until(lambda: telemetry.stats().last_error)
+    found = telemetry.stats().last_error or ""
+    telemetry.close(timeout_seconds=0.2)
+    return found
+
+
 @pytest.mark.parametrize("client", INSTALLED)
 @pytest.mark.parametrize("case", CASES)
 def test_the_one_warning_says_it(
@@ -54,12 +65,11 @@ def test_the_one_warning_says_it(
     login = {"SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "app", "SASL_PASSWORD": "hunter2marker"}
     environ |= {f"{K}{name}": text for name, text in {**login, **settings}.items()}
     environ |= {"FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": broker.server, "FLOWISE_TELEMETRY_CLIENT": client}
-    telemetry = Telemetry(app_version="3.0.1", environ=environ, first_run_notice=False)
-    assert telemetry.stats().last_error is None
-    telemetry.send_telemetry(tool_created())
-    wait_until(lambda: telemetry.stats().last_error)
-    found = telemetry.stats().last_error or ""
-    telemetry.close(timeout_seconds=0.2)
+    for _ in range(_TRIES):
+        caplog.clear()
+        found = _last_error(environ)
+        if "does not answer within" not in found:
+            break
     assert said in found
     assert broker.server in found
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
