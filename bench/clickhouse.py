@@ -15,13 +15,15 @@ import clickhouse_connect
 from bench.frames import in_turn
 from bench.size import REPEATS
 from bench.table import Row, at_most, print_table, ratios
+from flowise_telemetry_consumer.reading.batch import BatchLimits
 from flowise_telemetry_consumer.sinks.clickhouse import open_clickhouse
 from flowise_telemetry_consumer.sinks.port import Batch
 from flowise_telemetry_schemas import catalog
 
 __all__ = ["BATCH_ROWS"]
 
-BATCH_ROWS = (10_000, 50_000)
+BATCH_ROWS = (10_000, BatchLimits().rows, 50_000)
+"""The middle one is the consumer's default."""
 
 
 def insert_rows(rows: int, repeats: int) -> Iterator[Row]:

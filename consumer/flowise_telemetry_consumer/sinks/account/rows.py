@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -15,68 +16,90 @@ __all__ = ["ENVELOPE", "merged", "stream_rows", "summed", "summed_states"]
 ENVELOPE = ("stream_id", "instance_id", "occurred_at", "sequence")
 """The columns of an event that its stream's account is made of."""
 
-_DAY = pl.col("occurred_at").dt.date().alias("day")
-
 
 def stream_rows(added: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Return a row for each stream and day of what a batch added, by event name; frames may be empty."""
-    events = [frame.lazy().select(ENVELOPE) for event, frame in added.items() if event != STREAM_STATE and frame.height]
-    parts = [summed(pl.concat(events))] if events else []
-    states = added.get(STREAM_STATE)
-    if states is not None and states.height:
-        parts.append(summed_states(states))
-    return parts[0] if len(parts) == 1 else merged(parts)
+    return _summed(
+        [
+            _told(frame) if event == STREAM_STATE else _counted(frame.lazy())
+            for event, frame in added.items()
+            if frame.height
+        ]
+    )
 
 
 def summed(events: pl.LazyFrame) -> pl.DataFrame:
     """Return a row for each stream and day of events that have the columns of ``ENVELOPE``."""
-    sums = events.group_by("stream_id", _DAY).agg(
-        pl.col("instance_id").max(),
-        pl.col("occurred_at").min().alias("first_at"),
-        pl.col("occurred_at").max(),
-        pl.col("sequence").max().alias("highest"),
-        pl.len().alias("added"),
-    )
-    return _shaped(sums.collect())
+    return _summed([_counted(events)])
 
 
 def summed_states(states: pl.DataFrame) -> pl.DataFrame:
     """Return a row for each stream and day of ``stream_state``."""
-    sums = (
-        states.lazy()
-        .group_by("stream_id", _DAY)
-        .agg(
-            pl.col("instance_id").max(),
-            pl.col("occurred_at").min().alias("first_at"),
-            pl.col("occurred_at").max(),
-            pl.col("numbered").max(),
-            (pl.col("numbered") - pl.col("waiting")).max().alias("settled"),
-            *(pl.col(column).max() for column in dropped_columns() if column in states.columns),
-            pl.col("ended").max(),
-        )
-    )
-    return _shaped(sums.collect())
+    return _summed([_told(states)])
 
 
 def merged(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return one row for each stream and day of many."""
-    whole = pl.DataFrame(schema=polars_schema(account_schema(STREAMS_TABLE)))
+    """Return one row for each stream and day of many; columns that they lack have the table's default."""
+    whole = _no_rows()
+    types = whole.schema
     for frame in frames:
-        both = pl.concat([whole, _shaped(frame)]).lazy()
-        sums = both.group_by("stream_id", _DAY).agg(
-            pl.col("instance_id").max(),
-            pl.col("first_at").min(),
-            pl.col("occurred_at", "highest", "numbered", "settled", *dropped_columns(), "ended").max(),
-            pl.col("added").sum(),
-        )
-        whole = _shaped(sums.collect())
+        known = [pl.col(column).cast(types[column]) for column in frame.columns if column in types]
+        whole = _summed([whole.lazy(), frame.lazy().select(known)])
     return whole
 
 
-def _shaped(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows in the shape of the table; what they do not tell is 0, False, or no highest sequence."""
-    fields = account_schema(STREAMS_TABLE).fields
-    return rows.select(
-        pl.col(field.column) if field.column in rows.columns else pl.lit(field.default).alias(field.column)
-        for field in fields
-    ).cast(dict(polars_schema(account_schema(STREAMS_TABLE))))  # type: ignore[arg-type]  # polars' own types
+def _counted(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Return a row of the account for each event."""
+    return events.select(
+        "stream_id",
+        "instance_id",
+        pl.col("occurred_at").alias("first_at"),
+        "occurred_at",
+        pl.col("sequence").alias("highest"),
+        pl.lit(1, pl.Int64()).alias("added"),
+    )
+
+
+def _told(states: pl.DataFrame) -> pl.LazyFrame:
+    """Return a row of the account for each ``stream_state``."""
+    return states.lazy().select(
+        "stream_id",
+        "instance_id",
+        pl.col("occurred_at").alias("first_at"),
+        "occurred_at",
+        "numbered",
+        (pl.col("numbered") - pl.col("waiting")).alias("settled"),
+        *(column for column in dropped_columns() if column in states.columns),
+        "ended",
+    )
+
+
+def _summed(parts: Sequence[pl.LazyFrame]) -> pl.DataFrame:
+    """Return the sums and extremes of rows, which may lack columns, by stream and day."""
+    rows = pl.concat([_no_rows().lazy(), *parts], how="diagonal_relaxed")
+    sums = rows.group_by("stream_id", pl.col("occurred_at").dt.date().alias("day")).agg(_sums())
+    return sums.select(_filled()).collect()
+
+
+@functools.cache
+def _no_rows() -> pl.DataFrame:
+    return pl.DataFrame(schema=polars_schema(account_schema(STREAMS_TABLE)))
+
+
+@functools.cache
+def _sums() -> list[pl.Expr]:
+    return [
+        pl.col("instance_id").max(),
+        pl.col("first_at").min(),
+        pl.col("occurred_at", "highest", "numbered", "settled", *dropped_columns(), "ended").max(),
+        pl.col("added").sum(),
+    ]
+
+
+@functools.cache
+def _filled() -> list[pl.Expr]:
+    """Return the columns of the table; what no row told is 0, False, or no highest sequence."""
+    return [
+        pl.coalesce(field.column, pl.lit(field.default)).cast(_no_rows().schema[field.column])
+        for field in account_schema(STREAMS_TABLE).fields
+    ]

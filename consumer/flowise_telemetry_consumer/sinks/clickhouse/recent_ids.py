@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 
 import polars as pl
@@ -37,7 +38,7 @@ class RecentIds:
         if not is_current:
             self._lowest, self._held = {}, {}
             return known_ids(self._server, ids, condition)
-        lowest: dict[str, bytes] = {table: as_bytes(its).sort()[0] for table, its in ids.items() if len(its)}
+        lowest = {table: uuid.UUID(str(its.min())).bytes for table, its in ids.items() if len(its)}
         for table, low in lowest.items():
             if table not in self._lowest:
                 held = ids_from(self._server, table, low, condition, limit=_MOST_IDS)
