@@ -41,6 +41,9 @@ _AUTHENTICATION = {
     "IllegalSaslStateError",
 }
 _TOO_LARGE = {"MessageSizeTooLargeError", "RecordListTooLargeError", "RecordTooLargeError"}
+_IN_PASSING = ("not in current metadata", "API version check failed")
+"""Of assertions that fail because a broker went away meanwhile; others tell of settings."""
+
 _CLASSES: tuple[tuple[set[str], type[TelemetryError]], ...] = (
     (_COMMIT_REJECTED, CommitRejectedError),
     (_UNAVAILABLE, BrokerUnavailableError),
@@ -63,6 +66,8 @@ def translate_error(error: Exception, doing: str, *, topic: str | None = None) -
     if name.endswith("AuthorizationFailedError"):
         # Its text is a set of the letters of the topic's name.
         return not_permitted(name.removesuffix("AuthorizationFailedError").lower(), doing, topic=topic)
+    if name == "AssertionError" and any(text in str(error) for text in _IN_PASSING):
+        return BrokerUnavailableError(f"{doing}: {error}", topic=topic)
     for names, kind in _CLASSES:
         if name in names:
             return kind(message, topic=topic)
