@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -47,6 +48,7 @@ def python_of(peer: str) -> Path | None:
     return python
 
 
+@functools.cache
 def built_of(peer: str) -> Path | None:
     """The program that cargo builds of ``bench/peers/<peer>``; None, and why on stderr, where it cannot be.
 
