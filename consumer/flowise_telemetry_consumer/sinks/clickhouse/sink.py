@@ -228,11 +228,11 @@ class ClickhouseSink(ErasingServer):
         rows = {event: first_of_each(frame) for event, frame in frames.items()}
         condition = visible(turn.number - 1, turn.state.annulled)
         ids = {self._table(event): frame["event_id"] for event, frame in rows.items()}
-        known = self._ids.known(turn.state, ids, condition)
+        known, as_held = self._ids.known(turn.state, ids, condition), as_bytes(ids)
         added: dict[str, pl.DataFrame] = {}
         for event in sorted(rows):
             table, frame = self._table(event), rows[event]
-            its, there = as_bytes(frame["event_id"]), known.get(table)
+            its, there = as_held[table], known.get(table)
             if there is not None and len(there):
                 is_new = ~its.is_in(there.implode())
                 frame, its = frame.filter(is_new), its.filter(is_new)
