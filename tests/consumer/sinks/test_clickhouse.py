@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -378,11 +378,16 @@ def test_the_ids_of_a_batch_that_failed_are_not_remembered(
     assert sink.counts() == times(before + 1)
 
 
-def test_only_so_many_ids_are_remembered(sink: ClickhouseSink, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("small_part", [1, 1_000])
+@pytest.mark.parametrize("numbers", [range(8), (3, 0, 6, 1, 7, 2, 5, 4)], ids=["in order", "out of order"])
+def test_only_so_many_ids_are_remembered(
+    sink: ClickhouseSink, monkeypatch: pytest.MonkeyPatch, small_part: int, numbers: Sequence[int]
+) -> None:
     monkeypatch.setattr(recent_ids, "_MOST_IDS", 40)
-    for number in range(8):
+    monkeypatch.setattr(recent_ids, "_SMALL_PART", small_part)
+    for number in numbers:
         assert sink.write(batch(number, repeat=10)).written == sizes(batch(repeat=10))
-    for number in range(8):
+    for number in numbers:
         assert sink.write(batch(number, repeat=10)).duplicates == sizes(batch(repeat=10))
     assert sink.counts() == {event: 80 * size for event, size in times(1).items()}
 
