@@ -137,7 +137,8 @@ class Spool:
         if not self._own:
             return needed <= self._max_bytes
         with self._guarded(self._own) as file:
-            return needed + file.log_bytes - file.free_bytes <= self._max_bytes
+            needed += file.log_bytes
+            return needed <= self._max_bytes or needed - file.free_bytes <= self._max_bytes
 
     def _made(self) -> SpoolFile:
         try:
