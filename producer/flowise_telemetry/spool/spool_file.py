@@ -253,7 +253,7 @@ class SpoolFile:
 
 
 def _runs(row_ids: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the first and last of each run of ids, which are sorted: SQLite deletes a range in half of the time."""
+    """Return the first and last of each run of ids, which are sorted: a range is one statement."""
     if row_ids[-1] - row_ids[0] == len(row_ids) - 1:
         return [(row_ids[0], row_ids[-1])]
     runs: list[tuple[int, int]] = []
