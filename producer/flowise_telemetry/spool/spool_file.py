@@ -254,8 +254,6 @@ class SpoolFile:
 
 def _runs(row_ids: Sequence[int]) -> list[tuple[int, int]]:
     """Return the first and last of each run of ids, which are sorted: a range is one statement."""
-    if row_ids[-1] - row_ids[0] == len(row_ids) - 1:
-        return [(row_ids[0], row_ids[-1])]
     runs: list[tuple[int, int]] = []
     for row_id in row_ids:
         if runs and runs[-1][1] == row_id - 1:
