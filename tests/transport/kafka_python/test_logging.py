@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import logging
 import subprocess
 import sys
 import threading
+from types import ModuleType
 
 import pytest
 
 from flowise_telemetry_transport import BrokerUnavailableError, KafkaSettings, OutgoingRecord, open_admin, open_writer
+from flowise_telemetry_transport.kafka_python.patches.root_log import name_root_logs
 
 SETTINGS = KafkaSettings(bootstrap_servers=("127.0.0.1:1",), client="kafka-python", connect_timeout_seconds=0.3)
 
@@ -49,6 +53,8 @@ def test_no_module_of_the_client_logs_as_the_app(caplog: pytest.LogCaptureFixtur
 
 
 APP = """
+import gc
+import itertools
 import logging
 logging.basicConfig(format="%(name)s %(message)s")
 SET
@@ -79,3 +85,26 @@ def test_an_app_that_imports_kafka_later_has_its_own_clients_lines(level: str) -
     ours, _, theirs = run.stderr.partition("--- the app's")
     assert "kafka." not in ours
     assert "kafka." in theirs
+
+
+def test_other_modules_may_be_imported_meanwhile() -> None:
+    """Garbage is collected in the middle of a walk through a dict, and whatever runs then may import."""
+    names = (f"imported_meanwhile_{number}" for number in itertools.count())
+    added: list[str] = []
+
+    def imports(*_: object) -> None:
+        added.append(next(names))
+        sys.modules[added[-1]] = ModuleType(added[-1])
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(imports)
+    gc.set_threshold(1)
+    try:
+        for _ in range(20):
+            name_root_logs()
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(imports)
+        for name in added:
+            del sys.modules[name]
+    assert added

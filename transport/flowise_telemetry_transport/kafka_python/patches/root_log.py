@@ -13,6 +13,6 @@ __all__ = ["name_root_logs"]
 
 def name_root_logs() -> None:
     """Have the client's modules log under their own names, where they took the root logger; ``kafka`` is imported."""
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():  # in one step: other threads import
         if name.startswith("kafka.") and getattr(module, "log", None) is logging.root:
             module.log = logging.getLogger(name)  # type: ignore[attr-defined]  # it has one, as was just seen
