@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowise_telemetry_gateway.serving.app import application, bounded
 from flowise_telemetry_gateway.serving.idle import IdleConnections
+from flowise_telemetry_gateway.serving.joined_writes import joining
 from flowise_telemetry_schemas import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def serve(
             f"{tls_certificate}: {why}: name PEM files with the certificate's chain and its key, without a passphrase",
             argument="tls_certificate",
         ) from None
+    config.http_protocol_class = joining(config.http_protocol_class)
 
     class Server(uvicorn.Server):
         @contextmanager
