@@ -196,7 +196,7 @@ docs: $(RUN_READY) $(DOCS)/ready ## the documentation as a site, in build/site, 
 
 .PHONY: bench
 bench: export BENCH_SMOKE = $(SMOKE)
-bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and replay next to their peers, in 30 minutes; SMOKE=1: that all of it runs, without peers
+bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and replay next to their peers, in 40 minutes; SMOKE=1: that all of it runs, without peers
 	@$(RUN) -m bench $(ARGS)
 	@$(RUN) -m bench.producer
 	@$(RUN) -m bench.gateway
@@ -204,6 +204,7 @@ bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and
 	@$(RUN) -m bench.delta
 	@$(RUN) -m bench.clickhouse
 	@$(RUN) -m bench.replay
+	@$(RUN) -m bench.report
 
 .PHONY: bench-large
 bench-large: $(DEV_READY) ## memory with millions of events waiting, cost with 20 million in the sink; an hour and more

@@ -49,6 +49,7 @@ def validate(manifest: Manifest, version: str) -> None:
     kubernetes_validate.validate(manifest, known, strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [OLDEST, "newest"])
 def test_kubernetes_takes_them(version: str) -> None:
     for manifest in everything():

@@ -47,6 +47,7 @@ class DuckdbRunner(LocalEngine):
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY_LIMIT,
             "temp_directory": self._folder.name,
+            "preserve_insertion_order": False,  # each query says its order, and to keep another takes memory
         }
         self.db: DuckDBPyConnection = duckdb.connect(config=config)
         self.db.execute("SET TimeZone = 'UTC'")
@@ -76,7 +77,13 @@ class DuckdbRunner(LocalEngine):
     def _failure(self, error: Exception) -> SinkError:
         text = str(error).partition("\n")[0]
         if isinstance(error, self._duckdb.OutOfMemoryException):
-            return SinkUnavailableError(f"{self._url}: the disk of {self._folder.name} is full: set TMPDIR to a larger")
+            if "max_temp_directory_size" in str(error):
+                return SinkUnavailableError(
+                    f"{self._url}: the disk of {self._folder.name} is full: set TMPDIR to a larger"
+                )
+            return SinkError(
+                f"{self._url}: the report takes more than {MEMORY_LIMIT} of memory: a later since takes less"
+            )
         return SinkError(f"{self._url} cannot be asked: {text}")
 
 

@@ -87,6 +87,8 @@ def _show_table(db: DuckDBPyConnection, name: str, schema: EventSchema, files: S
     """Show the rows of files under the columns of a schema; a table without files is an empty one."""
     if not files:
         make_table(db, name, schema, frozenset())
+        for column in (field.column for field in schema.fields if field.kind == "uuid"):
+            db.execute(f"ALTER TABLE {quoted(name)} ALTER COLUMN {quoted(column)} TYPE VARCHAR")
         db.execute(f"ALTER TABLE {quoted(name)} ADD COLUMN {DATE} DATE")
         return
     in_folders = all(f"/{DATE}=" in file for file in files)
@@ -119,11 +121,15 @@ def _column(field: Field, there: set[str]) -> str:
 def _streams(events: Sequence[str], filed: str, db: DuckDBPyConnection) -> str:
     """Return the query of the streams' account: sums of the rows that are there, or of those that were pruned.
 
-    Of an event, stream and day the larger sum counts (``sinks.delta.account``).
+    Of an event, stream and day the larger sum counts (``sinks.delta.account``); days of which nothing was pruned are
+    summed as one, which takes far less memory.
     """
     drops = dropped_columns()
     names = merged_columns()
     arms = [f"SELECT event, {names} FROM {quoted(filed)}"]  # noqa: S608 - names of schemas
+    pruned = db.execute(f"SELECT DISTINCT CAST(occurred_at AS DATE) FROM {quoted(filed)}").fetchall()  # noqa: S608 - as above
+    days = ", ".join(f"DATE '{its}'" for (its,) in pruned)
+    day = f"CASE WHEN {DATE} IN ({days}) THEN {DATE} END" if days else "true"
     for event in events:
         sums: Mapping[str, str] = {"highest": "max(sequence)", "added": "count(*)"}
         if event == STREAM_STATE:
@@ -131,8 +137,7 @@ def _streams(events: Sequence[str], filed: str, db: DuckDBPyConnection) -> str:
             told = {"numbered": "max(numbered)", "settled": "max(numbered - waiting)", "ended": "bool_or(ended)"}
             sums = {**told, **{column: f"max({column})" for column in drops if column in held}}
         shown = ", ".join(_summed(field, sums) for field in account_schema(STREAMS_TABLE).fields)
-        of_day = f"stream_id, {DATE}"
-        arms.append(f"SELECT '{event}' AS event, {shown} FROM {quoted(event)} GROUP BY {of_day}")  # noqa: S608 - as above
+        arms.append(f"SELECT '{event}' AS event, {shown} FROM {quoted(event)} GROUP BY stream_id, {day}")  # noqa: S608 - as above
     larger = ", ".join(
         f"{_LARGER.get(field.column, 'max')}(r.{field.column}) AS {field.column}"
         for field in account_schema(STREAMS_TABLE).fields
