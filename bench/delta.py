@@ -1,7 +1,7 @@
 """What the Delta sink costs next to writing the same frames to Parquet files: ``python -m bench.delta``.
 
-In turn, in one process. The files are neither named in a log nor synced, and nothing is looked up for them. Then a lake
-of many files next to an empty one.
+In turn, in one process. The files are neither named in a log nor synced, and nothing is looked up for them. Then next
+to the Parquet sink that was there before Delta, and a lake of many files next to an empty one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from bench.frames import in_turn
+from bench.parquet_sink import print_parquet_sink
 from bench.runs import lake_of_files
 from bench.size import REPEATS, scaled
 from bench.table import Row, at_most, below, print_table, ratios
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=FILES, help="in the lake that is not empty")
     options = parser.parse_args()
     print_table("frames to Delta", rows(options.repeats))
+    print_parquet_sink(BATCH_ROWS, options.repeats)
     print_table("a lake of many files", files_rows(options.files, options.repeats))
 
 

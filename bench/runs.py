@@ -9,7 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ __all__ = [
     "ours",
     "peer",
     "reading",
+    "sink_alone",
     "sink_holds",
     "start_ours",
 ]
@@ -64,9 +65,10 @@ def _command(python: str | Path, module: str, *arguments: object) -> list[str]:
     return [str(python), "-m", f"bench.peers.{module}", *map(str, arguments)]
 
 
-def _ran(command: list[str], events: int, wanted: Mapping[str, int] | None) -> Run:
+def _ran(command: list[str], events: int, wanted: Mapping[str, int] | None, rooms: Sequence[Path] = ()) -> Run:
+    environ = _environ() | ({"PYTHONPATH": os.pathsep.join(map(str, rooms))} if rooms else {})
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=BENCH.parent, timeout=_TIMEOUT_SECONDS, check=False, env=_environ()
+        command, capture_output=True, text=True, cwd=BENCH.parent, timeout=_TIMEOUT_SECONDS, check=False, env=environ
     )
     if done.returncode:
         raise SystemExit(f"error: {' '.join(command[1:4])} failed: {done.stderr.strip()[-2_000:]}")
@@ -118,6 +120,19 @@ def built_peer(name: str, filled: FilledTopic, folder: str) -> Run | None:
         return None
     where = (filled.servers, filled.topic, str(filled.events), folder, new_group(), str(SCHEMAS))
     return _ran([str(program), *where], filled.events, filled.counts)
+
+
+def sink_alone(
+    frames: Path,
+    warm_up: int,
+    sink: str,
+    counts: Mapping[str, int],
+    *,
+    python: str | Path = sys.executable,
+    rooms: Sequence[Path] = (),
+) -> Run:
+    """A sink with the batches of a folder; that of another version, whose packages lie in ``rooms``, by its python."""
+    return _ran(_command(python, "sink_alone", frames, sink, warm_up), sum(counts.values()), counts, rooms)
 
 
 def lake_of_files(count: int) -> dict[str, float]:
