@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from bench.frames import in_turn
+from bench.lake_files import LATE
 from bench.parquet_sink import print_parquet_sink
 from bench.runs import lake_of_files
 from bench.size import REPEATS, scaled
@@ -55,13 +56,19 @@ def files_rows(files: int, repeats: int) -> Iterator[Row]:
     for _ in range(repeats):
         for held, its in runs.items():
             its.append(lake_of_files(held))
-    full, empty = runs[files], runs[0]
-    yield Row(f"opening a lake of {files:,} files", [run["opened"] for run in full], "s", below(0.5))
-    yield Row("  its CPU", [run["opened_cpu"] for run in full], "s CPU")
-    yield Row("  an empty one", [run["opened"] for run in empty], "s")
-    yield Row(f"writing into {files:,} files", cpu := [run["cpu_us"] for run in full], "µs CPU")
-    yield Row("  over an empty lake", ratios(cpu, [run["cpu_us"] for run in empty]), "times", at_most(1.5))
-    yield Row("peak memory, filling too", [run["peak_mebibytes"] for run in full], "MiB", at_most(400))
+    figures = {name: ([run[name] for run in runs[files]], [run[name] for run in runs[0]]) for name in runs[0][0]}
+    full, empty = figures["opened"]
+    yield Row(f"opening a lake of {files:,} files", full, "s", below(0.5))
+    yield Row("  its CPU", figures["opened_cpu"][0], "s CPU")
+    yield Row("  an empty one", empty, "s")
+    for kind, what in {"new": "new events", **{kind: f"late ones of {kind}" for kind in LATE}}.items():
+        full, empty = figures[kind]
+        yield Row(f"writing into them, {what}", full, "µs CPU")
+        yield Row("  over an empty lake", ratios(full, empty), "times", at_most(1.5))
+        if kind in LATE:
+            yield Row("  the first such batch", ratios(*figures[f"{kind}, first"]), "times")
+    yield Row("a checkpoint, once in 100 commits", figures["checkpoint_cpu"][0], "s CPU")
+    yield Row("peak memory, filling too", figures["peak_mebibytes"][0], "MiB", at_most(400))
 
 
 def main() -> None:

@@ -46,12 +46,15 @@ def hold(url: str, model: FilledTopic, count: int) -> dict[str, int]:
     return dict(held)
 
 
-def with_ids(frame: pl.DataFrame, moment: datetime.datetime, first: int) -> pl.DataFrame:
-    """Return the rows of a frame as other events of one moment."""
-    text = f"{int(moment.timestamp() * 1000):012x}"
-    prefix = f"{text[:8]}-{text[8:]}-7000-8000-"
-    ids = [f"{prefix}{number:012x}" for number in range(first, first + frame.height)]
+def with_ids(
+    frame: pl.DataFrame, moment: datetime.datetime, first: int, *, over: datetime.timedelta = datetime.timedelta()
+) -> pl.DataFrame:
+    """Return the rows of a frame as other events, of one moment or of times that are spread evenly from there on."""
+    begun_ms, over_ms = int(moment.timestamp() * 1000), over // datetime.timedelta(milliseconds=1)
+    times = [begun_ms + over_ms * place // max(1, frame.height - 1) for place in range(frame.height)]
+    texts = [f"{time_ms:012x}" for time_ms in times]
+    ids = [f"{text[:8]}-{text[8:]}-7000-8000-{number:012x}" for number, text in enumerate(texts, start=first)]
     return frame.with_columns(
         pl.Series("event_id", ids, pl.String()),
-        pl.lit(moment).dt.cast_time_unit("ms").alias("occurred_at"),
+        pl.Series("occurred_at", times, pl.Int64()).cast(pl.Datetime("ms", "UTC")),
     )

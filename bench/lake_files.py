@@ -1,7 +1,10 @@
 """A lake of many files next to an empty one: ``python -m bench.lake_files COUNT``, in a process of its own for each.
 
-Prints one line of JSON: seconds until the sink is open and their CPU, CPU of a batch an event in microseconds, peak
-memory, with that of filling.
+The files follow each other in time without a gap, a hundred a day, and there are half as many commits since the last
+checkpoint as lie between two. Batches are of new events, or of late ones: whatever comes when an outage ends.
+
+Prints one line of JSON: seconds until the sink is open and their CPU, CPU for an event in microseconds by kind of batch
+and of the first late ones, CPU of a checkpoint in seconds, peak memory, with that of filling.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from statistics import mean, median
 from unittest import mock
 
 import polars as pl
@@ -19,13 +24,20 @@ from tests.consumer.sinks.batches import batch
 
 from bench.held import with_ids
 from flowise_telemetry_consumer.sinks.delta import open_delta
-from flowise_telemetry_consumer.sinks.port import Batch
+from flowise_telemetry_consumer.sinks.delta.log import CHECKPOINT_COMMITS
+from flowise_telemetry_consumer.sinks.port import Batch, Sink
 from flowise_telemetry_schemas import catalog
 
-__all__: list[str] = []
+__all__ = ["LATE"]
+
+LATE = {"6 hours": datetime.timedelta(hours=6), "7 days": datetime.timedelta(days=7)}
+"""The last so much time, all of which each late batch has events of."""
 
 _EVENT = "prediction_sent"
-_FILES_A_BATCH = 200
+_SINCE_CHECKPOINT = CHECKPOINT_COMMITS // 2
+_STEP = datetime.timedelta(days=1) / CHECKPOINT_COMMITS
+_DAYS = 200
+_BEFORE = datetime.timedelta(days=60)
 _BATCHES = 5
 _BATCH_ROWS = 10_000
 _FIRST_DAY = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -37,21 +49,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         url = f"delta:///{folder}/lake"
         with mock.patch("os.fsync", _leave_unsynced):  # only here: it would take most of the time
-            _fill(url, model, files)
+            _fill(url, model.head(3), files)
         started, cpu = time.perf_counter(), time.process_time()
         sink = open_delta(url)
         sink.prepare(catalog())
         opened, opened_cpu = time.perf_counter() - started, time.process_time() - cpu
-        now = _FIRST_DAY + datetime.timedelta(days=_FILES_A_BATCH)
-        batches = [Batch({_EVENT: with_ids(model, now, number * model.height)}) for number in range(_BATCHES + 1)]
-        sink.write(batches.pop())  # the first one finds polars cold
-        cpu = time.process_time()
-        written = sum(sink.write(its).written[_EVENT] for its in batches)
-        cpu_us = (time.process_time() - cpu) / written * 1e6
-        assert written == _BATCHES * model.height
+        end = _FIRST_DAY + (_STEP * files or datetime.timedelta(days=_DAYS))
+        cpu_us = {kind: _cpu_us(sink, batches) for kind, batches in _batches(model, end)}
+        after = [with_ids(model.head(1), end + number * _STEP, 0) for number in range(_BATCHES + 2, _SINCE_CHECKPOINT)]
+        small = [_cpu_seconds(sink, its) for its in after]
         sink.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"opened": opened, "opened_cpu": opened_cpu, "cpu_us": cpu_us, "peak_mebibytes": peak}))
+    told = {"opened": opened, "opened_cpu": opened_cpu, "checkpoint_cpu": max(small) - median(small)}
+    told |= {kind: mean(its) for kind, its in cpu_us.items()} | {f"{kind}, first": cpu_us[kind][0] for kind in LATE}
+    print(json.dumps({**told, "peak_mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
 def _leave_unsynced(file: int) -> None:
@@ -59,16 +69,43 @@ def _leave_unsynced(file: int) -> None:
 
 
 def _fill(url: str, model: pl.DataFrame, files: int) -> None:
-    """A file for each day of many, commit after commit: three rows each."""
+    """Files of a few rows: a file for each of many days in each commit up to a checkpoint, and then one a commit."""
     sink = open_delta(url)
     sink.prepare(catalog())
-    days = [_FIRST_DAY + datetime.timedelta(days=day) for day in range(_FILES_A_BATCH)]
-    for first in range(0, files, _FILES_A_BATCH):
-        # Each at another time of its day, as the files of a consumer are.
-        later = datetime.timedelta(minutes=10 * (first // _FILES_A_BATCH))
-        parts = [with_ids(model.head(3), day + later, 3 * (first + number)) for number, day in enumerate(days)]
-        sink.write(Batch({_EVENT: pl.concat(parts[: files - first])}))
+    many = files - _SINCE_CHECKPOINT
+    numbers = [range(first, many, CHECKPOINT_COMMITS) for first in range(CHECKPOINT_COMMITS)] if files else []
+    numbers += [range(number, number + 1) for number in range(max(many, 0), files)]
+    for its in numbers:
+        parts = [with_ids(model, _FIRST_DAY + number * _STEP, 3 * number, over=_STEP * 0.99) for number in its]
+        sink.write(Batch({_EVENT: pl.concat(parts)}))
     sink.close()
+
+
+def _batches(model: pl.DataFrame, end: datetime.datetime) -> Iterator[tuple[str, list[pl.DataFrame]]]:
+    """New ones one after the other, and late ones, each of all of the last hours or days; a first one of other times.
+
+    No two kinds are of the same times.
+    """
+    numbers = range(_BATCHES + 1)
+    yield "new", [with_ids(model, end + number * _STEP, number, over=_STEP) for number in numbers]
+    for kind, over in LATE.items():
+        end -= over
+        moments = [end - _BEFORE, *[end] * _BATCHES]
+        late = [with_ids(model, moment, model.height * number, over=over) for number, moment in enumerate(moments)]
+        yield kind, [its.sample(fraction=1.0, shuffle=True, seed=1) for its in late]
+
+
+def _cpu_us(sink: Sink, batches: list[pl.DataFrame]) -> list[float]:
+    """For an event of each batch; the first one finds polars cold and is not measured."""
+    return [_cpu_seconds(sink, its) / its.height * 1e6 for its in batches][1:]
+
+
+def _cpu_seconds(sink: Sink, frame: pl.DataFrame) -> float:
+    cpu = time.process_time()
+    written = sink.write(Batch({_EVENT: frame})).written[_EVENT]
+    spent = time.process_time() - cpu
+    assert written == frame.height
+    return spent
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from flowise_telemetry_consumer.sinks.delta import DeltaSink
 from flowise_telemetry_consumer.sinks.delta.data_file import DataFile
 from flowise_telemetry_consumer.sinks.delta.files import MINUTE_DIGITS, Files, minutes_of
 from flowise_telemetry_consumer.sinks.delta.folder import Folder
-from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS
+from flowise_telemetry_consumer.sinks.delta.known_ids import MAX_CACHED_IDS, _ReadFiles
 from flowise_telemetry_consumer.sinks.row_files import parquet_rows
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.batches import envelope, id_made_at
@@ -36,6 +36,10 @@ class CountingFolder(Folder):
     def scan(self, paths: Sequence[str]) -> pl.LazyFrame:
         self.scanned += len(paths)
         return super().scan(paths)
+
+    def fetch(self, paths: Sequence[str]) -> list[bytes]:
+        self.scanned += len(paths)
+        return super().fetch(paths)
 
 
 def tools(first: int, *made_ms: int) -> Batch:
@@ -128,6 +132,41 @@ def test_late_events_of_many_new_times_are_exact(tmp_path: Path, minutes: int) -
     assert sink.write(tools(0, *times)).written == {"tool_created": minutes}
     assert sink.write(tools(0, *times)).written == {"tool_created": 0}
     assert sink.write(tools(1_000, *times)).written == {"tool_created": minutes}
+
+
+def test_late_events_of_the_same_times_read_no_file_twice(tmp_path: Path) -> None:
+    sink, _ = sink_on(tmp_path / "lake")
+    times = [START_MS + number * MINUTE_MS for number in range(600)]
+    for first in range(0, 600, 150):
+        sink.write(tools(first, *times[first : first + 150]))
+    sink, store = sink_on(tmp_path / "lake")
+    for number in range(3):
+        wanted = tools(1_000 * (1 + number), *times[::4])
+        assert sink.write(wanted).written == {"tool_created": 150}
+        assert store.scanned == 4 + number, "the files of before, and one of each late batch"
+    assert sink.write(wanted).written == {"tool_created": 0}
+    deleted = str(tools(0, times[0]).frames["tool_created"]["event_id"][0])
+    DeltaTable(tmp_path / "lake" / "tool_created").delete(f"event_id = '{deleted}'")
+    assert sink.write(tools(0, *times[:300])).written == {"tool_created": 1}
+    assert sink.write(tools(0, *times[:300])).written == {"tool_created": 0}
+
+
+def test_files_that_were_read_are_remembered_within_bounds() -> None:
+    """The least used go first; what is too much is not remembered at all."""
+    read, ids = _ReadFiles(100), pl.Series(["id"])
+    read.add(["a", "b"], ids.new_from_index(0, 60))
+    read.add(["c"], ids.new_from_index(0, 40))
+    assert [(len(found), rest) for found, rest in [read.of(["b", "c"]), read.of(["a", "x"])]] == [
+        (2, set()),
+        (1, {"x"}),
+    ]
+    read.add(["d"], ids.new_from_index(0, 30))
+    assert read.of(["a", "c", "d"])[1] == {"c"}
+    read.add(["e"], ids.new_from_index(0, 101))
+    assert read.of(["a", "d", "e"])[1] == {"e"}
+    for number in range(100):
+        read.add([f"{number}"], ids.clear())
+    assert len(read.of(map(str, range(100)))[1]) == 36
 
 
 def test_what_is_remembered_of_a_quiet_table_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

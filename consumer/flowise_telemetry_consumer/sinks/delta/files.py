@@ -13,7 +13,8 @@ MINUTE_DIGITS = 8
 """The digits of an id that change every 65 seconds: the ids that share them are looked up and remembered together."""
 
 _DIGITS = 12
-_SPAN_BITS = 4 * (_DIGITS - MINUTE_DIGITS) + 6
+_SPAN_MINUTES_BITS = 6
+_SPAN_BITS = 4 * (_DIGITS - MINUTE_DIGITS) + _SPAN_MINUTES_BITS
 _MAX_SPANS = 48
 
 
@@ -58,7 +59,7 @@ class Files(Mapping[str, DataFile]):
         if not minutes:
             return []
         found = dict(self._long)
-        for span in {_span(minute.ljust(_DIGITS, "0")) for minute in minutes}:
+        for span in {int(minute, 16) >> _SPAN_MINUTES_BITS for minute in minutes}:
             found |= self._by_span.get(span, {})
         return [file for file in found.values() if minutes_of(file, minutes)]
 

@@ -22,11 +22,17 @@ MAX_CACHED_IDS = 250_000
 
 _FILES_AT_ONCE = 16
 _SMALL_FILES_AT_ONCE = 256
+_ROWS_AT_ONCE = 100_000
+"""Of small files that are read together."""
+
+_WHOLE_BYTES = 65_536
+"""Files up to this size are read whole."""
+
 _SHARE = 0.01
 """Of a batch's ids: from here on a minute is worth remembering."""
 
 _MAX_PARTS = 64
-"""How many batches of one minute are remembered apart."""
+"""How many batches of one minute, and of files read together, are remembered apart."""
 
 _MAX_NEW_MINUTES = 100
 """Of one batch: events of more minutes are late ones, that are soon followed by those of others."""
@@ -48,14 +54,44 @@ class _Held:
         return cls(str(ids.min()), str(ids.max()), ids)
 
 
+class _ReadFiles:
+    """The ids of files that were read last. Late events come with others of the same days, batch after batch."""
+
+    def __init__(self, max_ids: int) -> None:
+        self._max_ids = max_ids
+        self._parts: dict[frozenset[str], pl.Series] = {}
+
+    def of(self, paths: Iterable[str]) -> tuple[list[pl.Series], set[str]]:
+        """Return the ids that are remembered of these files, and the files of which none are."""
+        rest = set(paths)
+        found = []
+        for part in [part for part in self._parts if not part.isdisjoint(rest)]:
+            # Last in the order of use.
+            ids = self._parts[part] = self._parts.pop(part)
+            found.append(ids)
+            rest -= part
+        return found, rest
+
+    def add(self, paths: Iterable[str], ids: pl.Series) -> None:
+        """Remember what was read of some files, if it is not too much, in place of what was used least."""
+        if len(ids) <= self._max_ids:
+            self._parts[frozenset(paths)] = ids
+        while sum(map(len, self._parts.values())) > self._max_ids or len(self._parts) > _MAX_PARTS:
+            del self._parts[next(iter(self._parts))]
+
+    def forget(self) -> None:
+        """Forget all."""
+        self._parts = {}
+
+
 class KnownIds:
     """The ids of one table, for one writer, as of the version of its log.
 
     An id starts with the time at which it was made, so those of a batch are of few minutes, and only files whose
     statistics tell of these minutes can hold them. Minutes of which no file can hold any, as mostly those of new
     events, are remembered without a look. Of the others, those that have a share of the batch are read whole and
-    remembered, the least used is forgotten; ids of what is left (late ones, those of a wrong clock) are looked up one
-    file after the other. Whatever the ids are, the answer is exact.
+    remembered, the least used is forgotten; ids of what is left (late ones, those of a wrong clock) are looked up in
+    the files, of which those that were read last are remembered. Whatever the ids are, the answer is exact.
     """
 
     def __init__(self, store: Store, log: TableLog, *, max_cached_ids: int = MAX_CACHED_IDS) -> None:
@@ -63,10 +99,12 @@ class KnownIds:
         self._log = log
         self._max_cached_ids = max_cached_ids
         self._minutes: dict[str, list[_Held]] = {}
+        self._read_files = _ReadFiles(max_cached_ids // 2)
         self._cached_ids = 0
 
     def forget(self) -> None:
         """Forget the ids in memory."""
+        self._read_files.forget()
         self._minutes = {}
         self._cached_ids = 0
 
@@ -109,7 +147,7 @@ class KnownIds:
             known |= self._look_up(missing, event_ids)
         if odd:
             wanted = event_ids.filter(minutes.is_in(odd))
-            known |= _are_in(event_ids, [self._find(wanted.sort().to_list())])
+            known |= _are_in(event_ids, [self._find(wanted.sort())])
         return known
 
     def added(self, event_ids: pl.Series) -> None:
@@ -157,24 +195,35 @@ class KnownIds:
             self._cached_ids += total
         return known
 
-    def _find(self, event_ids: Sequence[str]) -> pl.Series:
+    def _find(self, event_ids: pl.Series) -> pl.Series:
         """Return those of these sorted ids that the table holds."""
         column = pl.col("event_id")
         made = [made_at(event_id) for event_id in event_ids]
         found = [pl.Series("event_id", [], pl.String())]
-        small: list[str] = []
+        small: dict[str, DataFile] = {}
         for file in self._log.files.with_ids_of(sorted({its[:MINUTE_DIGITS] for its in made})):
-            wanted = event_ids[bisect_left(made, file.first) : bisect_right(made, file.last)]
-            if wanted and file.rows is not None and file.rows <= ROW_GROUP_ROWS:
-                small.append(self._path(file))
-            elif wanted:
+            start, stop = bisect_left(made, file.first), bisect_right(made, file.last)
+            if start < stop and file.rows is not None and file.rows <= ROW_GROUP_ROWS:
+                small[self._path(file)] = file
+            elif start < stop:
                 # Narrow: only row groups between are read.
-                near = column.is_between(pl.lit(wanted[0]), pl.lit(wanted[-1])) & column.is_in(wanted)
+                wanted = event_ids[start:stop]
+                near = column.is_between(pl.lit(wanted[0]), pl.lit(wanted[-1])) & column.is_in(wanted.implode())
                 found.append(self._store.scan([self._path(file)]).select(column).filter(near).collect()["event_id"])
-        for paths in _parts(small, _SMALL_FILES_AT_ONCE):
-            scanned = self._store.scan(paths).select(column).filter(column.is_in(event_ids))
-            found.append(scanned.collect()["event_id"])
-        return pl.concat(found)
+        held, rest = self._read_files.of(small)
+        for part in _together([file for path, file in small.items() if path in rest]):
+            # Compared in one go: polars makes a condition of a scan ready anew for each file.
+            ids = self._scan(part).select(column).collect()["event_id"]
+            self._read_files.add(map(self._path, part), ids)
+            held.append(ids.filter(_are_in(ids, [event_ids])))
+        return pl.concat([*found, *held])
+
+    def _scan(self, files: Sequence[DataFile]) -> pl.LazyFrame:
+        """Return files as one lazy frame. Those of a few rows are read whole: to find a column in them takes longer."""
+        paths = [self._path(file) for file in files]
+        if any(file.size_bytes > _WHOLE_BYTES for file in files):
+            return self._store.scan(paths)
+        return pl.scan_parquet(self._store.fetch(paths), glob=False, hive_partitioning=False, extra_columns="ignore")
 
     def _held_in(self, minutes: Iterable[str]) -> Iterator[pl.Series]:
         """Yield the ids of these minutes that the files hold, some files at a time."""
@@ -193,6 +242,21 @@ class KnownIds:
 
 def _parts(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (paths[start : start + size] for start in range(0, len(paths), size))
+
+
+def _together(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
+    """Yield small files that are read together, the smallest first."""
+    part: list[DataFile] = []
+    total = 0
+    for file in sorted(files, key=lambda file: file.size_bytes):
+        rows = file.rows or 0
+        if part and (total + rows > _ROWS_AT_ONCE or len(part) == _SMALL_FILES_AT_ONCE):
+            yield part
+            part, total = [], 0
+        part.append(file)
+        total += rows
+    if part:
+        yield part
 
 
 def _are_in(event_ids: pl.Series, known: Sequence[pl.Series]) -> pl.Series:
