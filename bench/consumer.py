@@ -20,7 +20,7 @@ from tests.services.postgres import PostgresService, start_postgres
 from bench.group_members import members_per_second
 from bench.psql import PreparedRows
 from bench.runs import Run, built_peer, ours, peer, reading, sink_holds
-from bench.size import REPEATS, SMOKE
+from bench.size import PEAK_MEBIBYTES, REPEATS, SMOKE
 from bench.table import Row, at_least, at_most, print_table, ratios
 from bench.topic import FilledTopic, fill
 
@@ -37,6 +37,11 @@ GROUP_TIMES_EVENTS = 5  # a group needs seconds to share out, in which one membe
 def _speeds(what: str, runs: list[Run]) -> Iterator[Row]:
     yield Row(what, [run.cpu_us for run in runs], "µs CPU")
     yield Row("", [run.per_second for run in runs], "events/s")
+
+
+def _ours(what: str, runs: list[Run]) -> Iterator[Row]:
+    yield from _speeds(what, runs)
+    yield Row("  peak memory", [run.peak_mebibytes for run in runs], "MiB", at_most(PEAK_MEBIBYTES))
 
 
 def _cpu(runs: list[Run]) -> list[float]:
@@ -81,7 +86,7 @@ def delta_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
     for client in CLIENTS:
         yield from _speeds(f"merely reading, {client}", read[client])
         yield from _speeds(f"our reader, {client}", polled[client])
-        yield from _speeds(f"to Delta, {client}", kept[client])
+        yield from _ours(f"to Delta, {client}", kept[client])
         yield Row("  over merely reading, CPU", ratios(_cpu(kept[client]), _cpu(read[client])), "times", at_most(2.5))
         yield Row("  over our reader, CPU", ratios(_cpu(kept[client]), _cpu(polled[client])), "times")
     if len(limit := [run for run in rust if run is not None]) == repeats:
@@ -110,7 +115,7 @@ def postgres_rows(filled: FilledTopic, repeats: int, service: PostgresService) -
             loaded.append(rows.load(url))
             sink_holds(url, filled.counts)
             written.append(peer("hand_written", "hand_written", filled, service.new_database()))
-    yield from _speeds("to PostgreSQL, librdkafka", kept)
+    yield from _ours("to PostgreSQL, librdkafka", kept)
     if psql := [rate for rate in loaded if rate is not None]:
         yield Row("psql, COPY and the same merge", psql, "events/s")
         yield Row("  ours, of its rate", ratios(_rates(kept), psql), "", at_least(0.7))
@@ -129,9 +134,9 @@ def duckdb_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
         duckdb.append(_file_sink("duckdb", filled, "librdkafka"))
         sqlite.append(_file_sink("sqlite", filled, "librdkafka"))
     yield from _speeds("merely reading, librdkafka", read)
-    yield from _speeds("to DuckDB, librdkafka", duckdb)
+    yield from _ours("to DuckDB, librdkafka", duckdb)
     yield Row("  of the rate of merely reading", ratios(_rates(duckdb), _rates(read)), "", at_least(0.5))
-    yield from _speeds("to SQLite, librdkafka", sqlite)
+    yield from _ours("to SQLite, librdkafka", sqlite)
 
 
 def clickhouse_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
@@ -143,6 +148,7 @@ def clickhouse_rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
         kept.append(_file_sink("clickhouse", filled, "librdkafka"))
     yield from _speeds("merely reading, librdkafka", read)
     yield from _speeds("to ClickHouse, the engine in the process", kept)
+    yield Row("  peak memory, most of it the engine's", [run.peak_mebibytes for run in kept], "MiB")
     yield Row("  over merely reading, CPU", ratios(_cpu(kept), _cpu(read)), "times")
 
 

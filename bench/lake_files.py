@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ import polars as pl
 from tests.consumer.sinks.batches import batch
 
 from bench.held import with_ids
+from bench.peers.measured import peak_mebibytes
 from flowise_telemetry_consumer.sinks.delta import open_delta
 from flowise_telemetry_consumer.sinks.delta.log import CHECKPOINT_COMMITS
 from flowise_telemetry_consumer.sinks.port import Batch, Sink
@@ -61,7 +61,7 @@ def main() -> None:
         sink.close()
     told = {"opened": opened, "opened_cpu": opened_cpu, "checkpoint_cpu": max(small) - median(small)}
     told |= {kind: mean(its) for kind, its in cpu_us.items()} | {f"{kind}, first": cpu_us[kind][0] for kind in LATE}
-    print(json.dumps({**told, "peak_mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({**told, "peak_mebibytes": peak_mebibytes()}))
 
 
 def _leave_unsynced(file: int) -> None:

@@ -18,7 +18,7 @@ from tests.services.postgres import IMAGE
 
 from bench.held import hold
 from bench.runs import Run, ours, sink_holds
-from bench.size import REPEATS
+from bench.size import PEAK_MEBIBYTES, REPEATS
 from bench.table import Row, at_most, print_table, ratios
 from bench.topic import fill
 
@@ -28,7 +28,6 @@ BACKLOGS = (500_000, 5_000_000)
 HELD_EVENTS = 20_000_000
 EVENTS = 200_000
 SINKS = ("delta", "duckdb", "sqlite", "postgresql", "clickhouse")
-_PEAK_MEBIBYTES = 400
 _START_SECONDS = 60
 
 
@@ -42,7 +41,7 @@ def memory_rows(kafka: KafkaService, backlogs: tuple[int, ...], repeats: int) ->
                 url = f"delta:///{folder}/bench"
                 peaks.setdefault(backlog, []).append(ours("librdkafka", filled, url).peak_mebibytes)
                 sink_holds(url, filled.counts)
-        wanted = at_most(_PEAK_MEBIBYTES)
+        wanted = at_most(PEAK_MEBIBYTES)
         yield Row(f"peak memory, a backlog of {backlog:,}", peaks[backlog], "MiB", wanted)
     yield Row("  the long over the short", ratios(peaks[backlogs[-1]], peaks[backlogs[0]]), "times", at_most(1.3))
 

@@ -7,45 +7,36 @@ installed. The rows in the sink are counted against the topic.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator, Sequence
 
 from tests.services.kafka import start_kafka
 
+from bench.environments import BENCH
 from bench.replay_kills import COMMAND
 from bench.runs import sink_holds
-from bench.size import REPEATS, scaled
+from bench.size import PEAK_MEBIBYTES, REPEATS, scaled
 from bench.table import Row, at_least, at_most, print_table, ratios
 from bench.topic import FilledTopic, fill
 
 __all__: list[str] = []
 
 EVENTS = scaled(2_000_000)
-_TIMEOUT_SECONDS = 3_600
-_PEAK_MEBIBYTES = 400
 
 
 def _timed(command: Sequence[str]) -> tuple[float, float]:
     """Seconds, and the peak memory of the process in MiB; its children, if it has any, are not in that."""
-    begun = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    limit = threading.Timer(_TIMEOUT_SECONDS, process.kill)
-    limit.start()
-    _, status, used = os.wait4(process.pid, 0)
-    limit.cancel()
-    seconds = time.monotonic() - begun
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.stderr is not None
-    told = process.stderr.read().strip()
-    process.stderr.close()
-    if process.returncode:
-        raise SystemExit(f"error: {command[0]} failed: {told[-2_000:]}")
-    return seconds, used.ru_maxrss / 1024
+    timed = [sys.executable, "-m", "bench.peers.timed", *command]
+    done = subprocess.run(timed, cwd=BENCH.parent, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"error: {command[0]} failed: {done.stderr.strip()[-2_000:]}")
+    told = json.loads(done.stdout)
+    return told["seconds"], told["peak_mebibytes"]
 
 
 def _replayed(filled: FilledTopic, workers: int) -> tuple[float, float]:
@@ -73,7 +64,7 @@ def rows(filled: FilledTopic, repeats: int) -> Iterator[Row]:
         peaks.append(peak)
         two.append(filled.events / _replayed(filled, 2)[0])
     yield Row("one worker", one, "events/s")
-    yield Row("  peak memory", peaks, "MiB", at_most(_PEAK_MEBIBYTES))
+    yield Row("  peak memory", peaks, "MiB", at_most(PEAK_MEBIBYTES))
     yield Row("two workers", two, "events/s")
     yield Row("  over one", ratios(two, one), "times", at_least(1.6))
     if kcat is not None:

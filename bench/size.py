@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["REPEATS", "SMOKE", "scaled"]
+__all__ = ["PEAK_MEBIBYTES", "REPEATS", "SMOKE", "scaled"]
 
 SMOKE = os.environ.get("BENCH_SMOKE") == "1"
 """A hundredth of everything, once, and no peers in environments of their own."""
 
 REPEATS = int(os.environ.get("BENCH_REPEATS", "1" if SMOKE else "5"))
 """Of every measurement."""
+
+PEAK_MEBIBYTES = 400
+"""That a consumer may have at once, whatever waits for it."""
 
 
 def scaled(count: int) -> int:
