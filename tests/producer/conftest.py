@@ -1,7 +1,11 @@
-"""An app with telemetry: its environment, a broker in memory, and every ``Telemetry`` closed at the end."""
+"""An app with telemetry: its environment, a broker in memory, and every ``Telemetry`` closed at the end.
+
+And apps that are processes of their own, with a broker that is away, or the one of the tests.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +16,8 @@ import pytest
 
 from flowise_telemetry import Telemetry
 from flowise_telemetry_transport import InMemoryBroker
+from tests.producer.app_process import RunApp, Topic
+from tests.services.kafka import KafkaService
 
 MakeTelemetry = Callable[..., Telemetry]
 Clock = Callable[[int], None]
@@ -71,3 +77,19 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     monkeypatch.setattr(time, "time", lambda: (real_ns() + offset_ns) / 1e9)
     yield set_to
     monkeypatch.undo()
+
+
+@pytest.fixture
+def run_app(tmp_path: Path) -> RunApp:
+    """An app whose broker refuses at once: nothing listens on port 1."""
+    kept = {name: value for name, value in os.environ.items() if name != "DO_NOT_TRACK"}
+    own = {
+        "FLOWISE_TELEMETRY_CONFIG_DIR": str(tmp_path / "config"),
+        "FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    }
+    return RunApp(tmp_path, {**kept, **own})
+
+
+@pytest.fixture
+def topic(kafka: KafkaService) -> Topic:
+    return Topic(kafka)

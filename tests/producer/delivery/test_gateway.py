@@ -22,9 +22,10 @@ from flowise_telemetry.ledger import read_ledger
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport.gateway.wire import WireRecord
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
+from tests.producer.app_process import LATE_SECONDS
 from tests.producer.conftest import MakeTelemetry
 from tests.producer.samples import states, stored, tool_created, wait_until
-from tests.producer.test_lifecycle import IN_A_SUB_INTERPRETER, LATE_SECONDS
+from tests.producer.test_lifecycle import IN_A_SUB_INTERPRETER
 from tests.transport.gateway.server import KEY, Fault, GatewayServer, Request, say, serving
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,79 @@
+"""A process that just ends, with no call of ``close``: what it keeps, and what it says is lost."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowise_telemetry.spool.files import spooled_events
+from tests.producer.app_process import CLIENTS, RunApp
+
+pytestmark = pytest.mark.slow
+
+EVENTS = 100
+
+# Exit handlers run in reverse order: what is registered before the import sees the counts after the end of telemetry.
+COUNTED = """
+import atexit, json
+def tell():
+    stats = telemetry.stats()
+    print(json.dumps({"accepted": stats.accepted, "sent": stats.sent, "dropped": dict(stats.dropped),
+                      "buffered": stats.buffered, "spooled": stats.spooled}))
+atexit.register(tell)
+"""
+
+
+@pytest.fixture
+def hanging_server(tmp_path: Path) -> Iterator[str]:
+    """Takes connections and says nothing; makes the file ``connected`` at the first one."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        held: list[socket.socket] = []
+
+        def take() -> None:
+            while True:
+                try:
+                    held.append(server.accept()[0])
+                except OSError:  # closed
+                    return
+                (tmp_path / "connected").touch()
+
+        threading.Thread(target=take, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        for connection in held:
+            connection.close()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+SEND_HALF = f"for n in range({EVENTS // 2}):\n    telemetry.send_telemetry(event(n))\n"
+MOMENTS = {
+    "at once": "",
+    "once the client is connected": 'wait_until(lambda: os.path.exists("connected"))\n',
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_with_a_spool_and_a_broker_that_hangs_a_script_that_just_ends_keeps_everything(
+    run_app: RunApp, hanging_server: str, tmp_path: Path, client: str, moment: str
+) -> None:
+    spool = tmp_path / "spool"
+    done = run_app(
+        SEND_HALF + MOMENTS[moment] + SEND_HALF,
+        before=COUNTED,
+        FLOWISE_TELEMETRY_CLIENT=client,
+        FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=hanging_server,
+        FLOWISE_TELEMETRY_SPOOL_DIR=str(spool),
+    )
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, Any] = json.loads(done.stdout)
+    assert counts == {"accepted": EVENTS, "sent": 0, "dropped": {}, "buffered": EVENTS, "spooled": EVENTS}
+    assert "lost" not in done.stderr
+    assert spooled_events(spool) == EVENTS
+    assert (tmp_path / "connected").exists() or not MOMENTS[moment]
