@@ -14,6 +14,7 @@ from flowise_telemetry_cli.output.logging import LOG_FORMATS, LOG_LEVELS, start_
 from flowise_telemetry_schemas import ConfigurationError
 from flowise_telemetry_transport import KafkaSettings, RecordReader, UnknownTopicError
 from flowise_telemetry_transport.clients import CLIENTS, fastest_client
+from flowise_telemetry_transport.errors import missing_topic
 from flowise_telemetry_transport.topics import EVENTS_TOPIC
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def require_topic(reader: RecordReader, topic: str) -> None:
     try:
         reader.partitions_of(topic)
     except UnknownTopicError as error:
-        raise UnknownTopicError(f"{error}: create it with flowise-telemetry topics create", topic=topic) from error
+        raise missing_topic(topic) from error
 
 
 def schemas_option(command: _Command) -> _Command:

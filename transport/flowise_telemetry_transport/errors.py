@@ -230,6 +230,15 @@ def not_permitted(resource: str, doing: str, *, topic: str | None = None) -> Aut
     return AuthorizationError(f"{doing}: the login works, but lacks a right: grant {right} to its user", topic=topic)
 
 
+def missing_topic(topic: str, *, retryable: bool = False) -> UnknownTopicError:
+    """Return the error for a topic that does not exist, with what mends it."""
+    return UnknownTopicError(
+        f"topic {topic} does not exist: create it with flowise-telemetry topics create",
+        topic=topic,
+        retryable=retryable,
+    )
+
+
 def unreadable(partition: tuple[str, int], offset: int, reason: str) -> UnreadableRecordError:
     """Return the error for a record that the client cannot parse."""
     topic, number = partition

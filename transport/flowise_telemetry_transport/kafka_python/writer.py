@@ -18,13 +18,14 @@ from flowise_telemetry_transport.errors import (
     MessageTooLargeError,
     TransportError,
     UnknownTopicError,
+    missing_topic,
     not_permitted,
 )
 from flowise_telemetry_transport.kafka_python.config import client_config
 from flowise_telemetry_transport.kafka_python.errors import is_own_refusal, translate_delivery_error, translate_error
 from flowise_telemetry_transport.kafka_python.patches.rotation import rotating_client
 from flowise_telemetry_transport.kafka_python.patches.threadless import Turns, make_producer
-from flowise_telemetry_transport.kafka_python.patches.unauthorized import note_unauthorized
+from flowise_telemetry_transport.kafka_python.patches.unauthorized import note_refused, was_missing
 from flowise_telemetry_transport.kafka_python.release import import_kafka
 from flowise_telemetry_transport.logging import quiet_threads_of
 from flowise_telemetry_transport.partitioning import partition_for
@@ -113,7 +114,7 @@ class KafkaPythonWriter:
             ours["kafka_client"] = client
         try:
             producer, self._turns = make_producer({**ours, **config})
-            note_unauthorized(producer._metadata)
+            note_refused(producer._metadata)
         except Exception as error:
             raise translate_error(error, f"no connection to {self._settings.servers_text}") from error
         return producer
@@ -166,9 +167,13 @@ class KafkaPythonWriter:
             if name in getattr(producer._metadata, "unauthorized_topics", ()):
                 raise not_permitted("topic", f"metadata of {name}", topic=name) from error
             if type(error).__name__ == "KafkaTimeoutError":
+                # It asks in the background all the time, so the last answer may be older than this call.
+                if was_missing(producer._metadata, name, since=now - _TOPIC_LOOK_SECONDS):
+                    raise missing_topic(name, retryable=True) from error
                 raise BrokerUnavailableError(
                     f"no metadata for topic {name} from {self._settings.servers_text} within"
-                    f" {self._block_seconds:g} s: the broker is unreachable or the topic does not exist",
+                    f" {self._block_seconds:g} s: the broker is unreachable, or the topic does not exist: create"
+                    " it with flowise-telemetry topics create",
                     topic=name,
                 ) from error
             raise translate_error(error, f"metadata of {name}", topic=name) from error

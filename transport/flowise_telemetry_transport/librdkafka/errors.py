@@ -16,6 +16,7 @@ from flowise_telemetry_transport.errors import (
     TopicExistsError,
     TransportError,
     UnknownTopicError,
+    missing_topic,
     not_permitted,
 )
 
@@ -60,6 +61,7 @@ _CLASSES: dict[str, type[TelemetryError]] = {
     "TOPIC_ALREADY_EXISTS": TopicExistsError,
     "_INVALID_ARG": ConfigurationError,
 }
+_MISSING = frozenset({"_UNKNOWN_TOPIC", "UNKNOWN_TOPIC_OR_PART"})
 _OTHERS = frozenset({"_INVALID_DIFFERENT_RECORD"})  # another record of the batch was refused
 _TIMED_OUT = frozenset({"_MSG_TIMED_OUT", "_TIMED_OUT", "REQUEST_TIMED_OUT", "_PURGE_QUEUE", "_PURGE_INFLIGHT"})
 
@@ -75,6 +77,8 @@ def translate_error(error: Any, doing: str, *, topic: str | None = None) -> Tele
     message = f"{doing}: {error.str()}"
     if name.endswith("AUTHORIZATION_FAILED"):
         return not_permitted(name.removesuffix("AUTHORIZATION_FAILED").strip("_").lower(), doing, topic=topic)
+    if name in _MISSING and topic:
+        return missing_topic(topic)
     if name in _CLASSES:
         return _CLASSES[name](message, topic=topic)
     return TransportError(f"{doing}: {name}: {error.str()}", topic=topic, retryable=bool(error.retriable()))
