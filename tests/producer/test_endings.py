@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 
 from flowise_telemetry.spool.files import spooled_events
+from flowise_telemetry_transport import EmbeddedBroker
 from tests.producer.app_process import CLIENTS, RunApp
+from tests.producer.samples import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -77,3 +80,59 @@ def test_with_a_spool_and_a_broker_that_hangs_a_script_that_just_ends_keeps_ever
     assert "lost" not in done.stderr
     assert spooled_events(spool) == EVENTS
     assert (tmp_path / "connected").exists() or not MOMENTS[moment]
+
+
+LOGGED = "import logging\nlogging.basicConfig()\n"  # else the one line that is seen may be that of the outage
+LOST = re.compile(r"telemetry: (\d+) events were lost by the end: (\d+) closed; what is closed was not delivered")
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_without_a_spool_a_script_that_just_ends_says_how_many_it_lost(
+    run_app: RunApp, hanging_server: str, client: str
+) -> None:
+    done = run_app(
+        LOGGED + SEND_HALF + MOMENTS["once the client is connected"] + SEND_HALF,
+        before=COUNTED,
+        FLOWISE_TELEMETRY_CLIENT=client,
+        FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=hanging_server,
+    )
+    assert LOST.findall(done.stderr) == [(str(EVENTS), str(EVENTS))]
+    counts = json.loads(done.stdout)
+    assert counts == {"accepted": EVENTS, "sent": 0, "dropped": {"closed": EVENTS}, "buffered": 0, "spooled": 0}
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_was_delivered_before_is_not_among_the_lost(run_app: RunApp, tmp_path: Path, client: str) -> None:
+    broker = EmbeddedBroker().start()
+    broker.ensure_topic("events")
+
+    def stop_once_some_are_delivered() -> None:
+        wait_until((tmp_path / "delivered").exists, timeout_seconds=120.0)
+        broker.stop()
+        (tmp_path / "stopped").touch()
+
+    stopping = threading.Thread(target=stop_once_some_are_delivered)
+    stopping.start()
+    code = """
+for n in range(7):
+    telemetry.send_telemetry(event(n))
+assert telemetry.flush(60)
+open("delivered", "w").close()
+wait_until(lambda: os.path.exists("stopped"))
+"""
+    try:
+        done = run_app(
+            LOGGED + code + SEND_HALF,
+            before=COUNTED,
+            FLOWISE_TELEMETRY_CLIENT=client,
+            FLOWISE_TELEMETRY_BOOTSTRAP_SERVERS=",".join(broker.bootstrap_servers),
+            FLOWISE_TELEMETRY_TOPIC="events",
+        )
+    finally:
+        (tmp_path / "delivered").touch()
+        stopping.join()
+    counts = json.loads(done.stdout)
+    lost = EVENTS // 2
+    assert counts == {"accepted": 7 + lost, "sent": 7, "dropped": {"closed": lost}, "buffered": 0, "spooled": 0}
+    assert LOST.findall(done.stderr) == [(str(lost), str(lost))]
