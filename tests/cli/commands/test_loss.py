@@ -70,6 +70,26 @@ def test_each_form_is_a_table_for_people(folder: Path, by: str) -> None:
     assert "unexplained" in done.stdout
 
 
+@pytest.mark.parametrize("streams", [0, 1])
+@pytest.mark.parametrize("by", [(), ("--by", "instance"), ("--by", "day"), ("--by", "reason")], ids=str)
+def test_without_an_event_every_form_says_nought(by: tuple[str, ...], streams: int, tmp_path: Path) -> None:
+    with closing(open_sink(f"sqlite:///{tmp_path}/a.db")) as sink:
+        sink.prepare(catalog())
+        if streams:
+            sink.write(batch_with(state("a", numbered=0, ended=True)))
+    done = run_command("loss", "--sink", "sqlite:///a.db", *by, folder=tmp_path)
+    assert (done.status, done.errors) == (0, [])
+    head, *rows = done.stdout.splitlines()
+    assert head.split()[-1] in ("unexplained", "events")
+    figures = [word for row in rows for word in row.split() if word.isdigit()]
+    if not by:
+        assert figures == [str(streams), "0", "0", "0", "0", "0"]
+    else:
+        assert set(figures) <= {"0"}
+    document = json.loads(run_command("loss", "--sink", "sqlite:///a.db", "--json", *by, folder=tmp_path).stdout)
+    assert (document["streams"], document["numbered"], document["missing"]) == (streams, 0, 0)
+
+
 def test_compact_merges_the_account(folder: Path) -> None:
     before = run_command("loss", "--sink", "sqlite:///a.db", "--by", "day", folder=folder).stdout
     done = run_command("compact", "--sink", "sqlite:///a.db", folder=folder)

@@ -29,6 +29,14 @@ def test_a_gap_is_on_its_way_until_it_is_too_old(sink: ReadableSink) -> None:
     assert account_of(sink).total.missing == 0
 
 
+def test_a_stream_that_numbered_nothing_misses_nothing(sink: ReadableSink) -> None:
+    sink.write(batch_with(state("a", numbered=0, ended=True)))
+    for now_ms in (NOW_MS, NOW_MS + 2 * DAY_MS):
+        loss = account_of(sink, now_ms)
+        for outcome in (loss.total, *loss.by_instance.values(), *loss.by_day.values()):
+            assert outcome == Outcome(0, 0, _no_drops(), 0, 0, 0)
+
+
 def test_an_event_that_comes_again_is_received_once(sink: ReadableSink) -> None:
     sink.write(batch_with(events("a", [0, 1, 3])))
     sink.write(batch_with(events("a", [0, 1, 3, 3, 4])))
