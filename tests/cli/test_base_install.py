@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
 
+from tests.cli.base_install import least_arguments, run_all
 from tests.cli.program import program
 
-WITHOUT_EXTRA = [
-    ("--help",),
-    ("status",),
-    ("enable",),
-    ("disable",),
-    ("preview", "tool_created"),
-    ("schemas", "list"),
-    ("log", "--help"),
-    ("send", "--help"),
-    ("topics", "create", "--help"),
-]
-WITH_EXTRA = ["consume", "compact", "replay"]
+NEEDS_EXTRA = re.compile(r"error: [\w-]+ is not installed: (pip install 'flowise-telemetry\[([\w-]+)\]')\n")
+ON_THE_BASE = frozenset(
+    ("disable", "doctor", "enable", "forget", "log", "preview", "schemas", "send", "status", "topics", "verify")
+)
+"""All others need an extra."""
+AT_ONCE = ("disable", "enable", "forget", "preview", "schemas check", "schemas list", "status", "verify")
+"""Commands that need neither arguments nor anything to be there."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", WITHOUT_EXTRA, ids=" ".join)
-def test_what_needs_no_extra_works_without(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    done = program(*arguments, folder=tmp_path, without="polars")
-    assert (done.status, done.stderr) == (0, "")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", WITH_EXTRA)
-def test_what_needs_one_says_which_in_its_help_too(command: str, tmp_path: Path) -> None:
-    shown = program(command, "--help", folder=tmp_path, without="polars")
-    assert (shown.status, shown.stderr) == (0, "")
-    mend = "pip install 'flowise-telemetry[consumer]'"
-    assert mend in shown.stdout
-    done = program(command, "--sink", "sqlite:///a.db", folder=tmp_path, without="polars")
-    assert (done.status, done.stdout) == (1, "")
-    assert done.errors == [f"error: polars is not installed: {mend}"]
+def test_every_command_works_on_the_base_install_or_names_its_extra(tmp_path: Path) -> None:
+    commands = dict(least_arguments())
+    lines = [[*words.split(), *arguments] for words, arguments in commands.items()]
+    lines += [[*words.split(), "--help"] for words in commands]
+    away = {"BOOTSTRAP_SERVERS": "127.0.0.1:1", "KAFKA_CONNECT_TIMEOUT_MS": "500"}
+    finished = run_all(lines, tmp_path, **{f"FLOWISE_TELEMETRY_{name}": value for name, value in away.items()})
+    done, shown = (
+        dict(zip(commands, its, strict=True)) for its in (finished[: len(commands)], finished[len(commands) :])
+    )
+    needing: dict[str, str] = {}
+    for words in commands:
+        assert (shown[words].status, shown[words].stderr) == (0, ""), words
+        assert "Usage: flowise-telemetry " in shown[words].stdout
+        its = done[words]
+        assert its.status in (0, 1, 2, 3), (words, its)
+        assert "Traceback" not in its.stderr, (words, its)
+        assert "internal error" not in its.stderr, (words, its)
+        if "is not installed" in its.stderr:
+            named = NEEDS_EXTRA.fullmatch(its.stderr)
+            assert named, (words, its)
+            assert (its.status, its.stdout) == (1, ""), (words, its)
+            needing[words] = named[2]
+        if "It needs an extra" in shown[words].stdout:
+            assert f"[{needing[words]}]" in shown[words].stdout, (words, its)
+    assert set(needing.values()) <= set(metadata("flowise-telemetry").get_all("Provides-Extra") or ())
+    first = {words.split()[0] for words in needing}
+    assert {words.split()[0] for words in commands} - first == ON_THE_BASE
+    assert {words: done[words].status for words in AT_ONCE} == dict.fromkeys(AT_ONCE, 0)
 
 
 @pytest.mark.slow
