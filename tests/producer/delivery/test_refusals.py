@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,11 +14,14 @@ from flowise_telemetry import Telemetry
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import InMemoryBroker, Record, TopicSpec, open_admin, open_reader
 from flowise_telemetry_transport.errors import DeliveryTimeoutError, TimestampRefusedError
+from flowise_telemetry_transport.kafka_python.writer import KafkaPythonWriter
+from flowise_telemetry_transport.librdkafka.writer import LibrdkafkaWriter
 from flowise_telemetry_transport.types import OnDelivery, OutgoingRecord
-from tests.producer.conftest import MakeTelemetry
+from tests.producer.conftest import Clock, MakeTelemetry
 from tests.producer.samples import is_control, prediction_sent, stored, stored_records, tool_created, wait_until
 from tests.services.kafka import KafkaService
 
+DAY_MS = 86_400_000
 CLIENTS = ("kafka-python", "librdkafka")
 Sent = Callable[..., tuple[list[Record], Telemetry]]
 
@@ -72,6 +77,40 @@ def test_where_the_clock_is_wrong_events_arrive_without_a_time_of_kafkas(
     assert (telemetry.stats().sent, telemetry.stats().dropped) == (200, {})
     assert len(found) == len({record.key for record in found}) == 200
     assert -1 in {record.timestamp_ms for record in found}
+    warnings = [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
+    assert warnings == ["telemetry: the broker refuses the time of this machine's clock; events are sent without it"]
+
+
+@pytest.fixture
+def clients_read_that_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Date each record before it is sent: a client reads the machine's clock, or bound Python's at its import."""
+    for writer_class in (KafkaPythonWriter, LibrdkafkaWriter):
+        monkeypatch.setattr(writer_class, "send", _dating(writer_class.send))
+
+
+def _dating(send: Callable[..., None]) -> Callable[..., None]:
+    def dated(writer: object, record: OutgoingRecord, on_delivery: OnDelivery) -> None:
+        if record.timestamp_ms is None:
+            record = replace(record, timestamp_ms=time.time_ns() // 1_000_000)
+        send(writer, record, on_delivery)
+
+    return dated
+
+
+@pytest.mark.real_broker
+@pytest.mark.usefixtures("clients_read_that_clock")
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_machine_whose_clock_is_a_month_ahead_loses_nothing(
+    client: str, sent_to: Sent, set_clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    ahead_ms = time.time_ns() // 1_000_000 + 30 * DAY_MS
+    set_clock(ahead_ms)  # the broker's default allows an hour (message.timestamp.after.max.ms)
+    found, telemetry = sent_to(client, [tool_created(n) for n in range(200)])
+    assert (telemetry.stats().sent, telemetry.stats().dropped) == (200, {})
+    decoded = [codec.decode(record.value, catalog())[1] for record in found]
+    assert sorted(record["sequence"] for record in decoded) == list(range(200)), "each once"
+    assert {record.timestamp_ms for record in found} == {-1}
+    assert all(record["occurredAt"] >= ahead_ms for record in decoded)  # the event's own time is left as it is
     warnings = [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
     assert warnings == ["telemetry: the broker refuses the time of this machine's clock; events are sent without it"]
 
