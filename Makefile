@@ -86,6 +86,10 @@ test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the
 test-objects: $(DEV_READY) ## Delta on a real object storage (SeaweedFS): contract, promotions, kill loops, faults; ten minutes
 	@TEST_OBJECTS=1 $(RUN) -m pytest tests/consumer/sinks -k "s3 or bucket" $(ARGS)
 
+.PHONY: test-clickhouse
+test-clickhouse: $(DEV_READY) ## the ClickHouse sink on a server (Docker, or CLICKHOUSE_URL): contract, kills, logins, roles; five minutes
+	@TEST_CLICKHOUSE=1 $(PYTEST) tests/consumer/sinks tests/consumer/replay/test_kills.py -k clickhouse $(ARGS)
+
 # Real programs that an app may be made of, on each interpreter that is asked for: PYTHONS="python3.11 python3.12".
 PYTHONS ?= $(PYTHON)
 SMOKE ?=

@@ -5,6 +5,7 @@ Under pytest-xdist all workers share one of each, as far as it can be reached fr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,7 @@ import pytest
 
 from flowise_telemetry_transport import EmbeddedBroker
 from tests.scratch import Scratch
+from tests.services.clickhouse import ClickhouseService, clickhouse_at, start_clickhouse
 from tests.services.kafka import KafkaService, kafka_at, start_embedded, start_kafka
 from tests.services.ladder import NoServiceError, docker_is_required, require_permission
 from tests.services.object_store import ObjectStoreService, object_store_at, start_object_store
@@ -27,7 +29,7 @@ load_hypothesis_profile()
 
 USAGE = pytest.StashKey[Usage]()
 SCRATCH = pytest.StashKey[Scratch]()
-SERVICES = frozenset({"kafka", "embedded_kafka", "postgres", "object_store"})
+SERVICES = frozenset({"kafka", "embedded_kafka", "postgres", "object_store", "clickhouse_server"})
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-S = TypeVar("S", KafkaService, PostgresService, ObjectStoreService)
+S = TypeVar("S", KafkaService, PostgresService, ObjectStoreService, ClickhouseService)
 
 
 def _share(
@@ -58,6 +60,8 @@ def _share(
     request: pytest.FixtureRequest,
     start: Callable[[], tuple[S, list[str]]],
     at: Callable[[dict[str, Any]], S],
+    *,
+    is_needed: bool = True,
 ) -> Iterator[S]:
     factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
     folder = factory.getbasetemp()
@@ -68,6 +72,8 @@ def _share(
             request.config.stash[USAGE].add(name, found)
             yield found.service
     except NoServiceError as error:
+        if not is_needed:
+            pytest.xfail(str(error))
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
@@ -95,6 +101,13 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresService]:
 def object_store(request: pytest.FixtureRequest) -> Iterator[ObjectStoreService]:
     """A real object storage: given, or SeaweedFS out of a wheel."""
     yield from _share("object storage", request, start_object_store, object_store_at)
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(request: pytest.FixtureRequest) -> Iterator[ClickhouseService]:
+    """A ClickHouse server: given, or in Docker. Its image may be out of reach; ``TEST_CLICKHOUSE=1`` fails then."""
+    is_needed = os.environ.get("TEST_CLICKHOUSE") == "1"
+    yield from _share("ClickHouse server", request, start_clickhouse, clickhouse_at, is_needed=is_needed)
 
 
 @pytest.fixture(scope="session", autouse=True)

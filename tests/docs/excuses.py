@@ -27,6 +27,7 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("docs/sinks.md", "ALTER DEFAULT PRIVILEGES"): "tests/consumer/sinks/test_postgres_rights.py",
     ("docs/sinks.md", "SELECT date_trunc('day', occurred_at)"): "tests/consumer/sinks/test_comments.py",
     ("docs/sinks.md", "SELECT toDate(occurred_at)"): "tests/consumer/sinks/test_comments.py",
+    ("docs/sinks.md", "GRANT SELECT, INSERT, ALTER DELETE"): "tests/consumer/sinks/test_clickhouse_rights.py",
     ("docs/sinks.md", 'polars.scan_delta("events'): "tests/consumer/sinks/test_delta_readers.py",
     ("docs/sinks.md", "SELECT date, type, count(*) FROM delta_scan"): "tests/consumer/sinks/test_delta_readers.py",
     ("docs/sinks.md", 'polars.scan_parquet("events'): "tests/consumer/sinks/test_delta_readers.py",
@@ -39,7 +40,6 @@ NOT_RUN: dict[tuple[str, str], str] = {
     ("docs/own-events.md", "from importlib.resources import files"): "the package my_app is the reader's;"
     " tests/producer/test_own_events.py does the same with one of its own",
     ("docs/security.md", "from aws_msk_iam_sasl_signer"): "needs AWS; tests/transport/test_tokens_… try providers",
-    ("docs/sinks.md", "GRANT SELECT, INSERT, ALTER DELETE"): "the engine in the tests' process has no users",
     ("docs/sinks.md", "ARROW = SinkKind("): "a part of docs/examples/sink_plugin, which tests run",
     ("docs/sinks.md", "SELECT stream_id, max(numbered)"): "the account's columns are an inside of the sinks",
 }

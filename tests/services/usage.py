@@ -9,7 +9,7 @@ from tests.services.sharing import Shareable, SharedService
 
 __all__ = ["Usage"]
 
-_NAMES = ("kafka broker", "database")
+_NAMES = ("kafka broker", "database", "ClickHouse server")
 
 
 class Usage:

@@ -9,18 +9,16 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from moto.server import ThreadedMotoServer
 
 from flowise_telemetry_consumer.sinks import Erasable, KeepsProgress, Readable, Stageable
-from flowise_telemetry_consumer.sinks.clickhouse.address import address_of
-from flowise_telemetry_consumer.sinks.clickhouse.server import Server
 from flowise_telemetry_consumer.sinks.registry import SINK_KINDS
 from flowise_telemetry_schemas import catalog
 from tests.consumer.sinks.clickhouse_engine import Engine
 from tests.consumer.sinks.roles import ReadableSink, open_readable
+from tests.services.clickhouse import ClickhouseService
 from tests.services.object_store import ACCESS_KEY, SECRET_KEY, ObjectStoreService
 from tests.services.postgres import with_parameters
 from tests.thoroughness import IS_CI
@@ -31,9 +29,9 @@ KINDS = tuple(kind for kind in SINK_KINDS if kind.scheme not in UNTRIED)
 # Minutes where object storage runs in the tests' process: `make test-objects` has a real one, test_delta_s3 a smoke.
 ON_OBJECTS = () if os.environ.get("TEST_OBJECTS") == "1" else ("delta+s3",)
 DATABASES = tuple(kind.scheme for kind in KINDS if Stageable in kind.roles and kind.scheme not in ON_OBJECTS)
-# The engine in the tests' own process lets no second one in; a server of `CLICKHOUSE_URL` does.
-CLICKHOUSE_SERVER = os.environ.get("CLICKHOUSE_URL")
-IN_PROCESS = () if CLICKHOUSE_SERVER else ("clickhouse",)
+# The engine in the tests' own process lets no second one in; a server does: that of `make test-clickhouse`.
+ON_SERVER = bool(os.environ.get("CLICKHOUSE_URL")) or os.environ.get("TEST_CLICKHOUSE") == "1"
+IN_PROCESS = () if ON_SERVER else ("clickhouse",)
 SHARED = tuple(
     kind.scheme
     for kind in KINDS
@@ -62,8 +60,9 @@ def _kinds(*kinds: str) -> list[Any]:
 
 
 def _clickhouse_url(request: pytest.FixtureRequest, folder: Path) -> str:
-    if CLICKHOUSE_SERVER:
-        return _database_of(CLICKHOUSE_SERVER)
+    if ON_SERVER:
+        server: ClickhouseService = request.getfixturevalue("clickhouse_server")
+        return server.new_database()
     engine: Engine = request.getfixturevalue("engine")
     if request.node.get_closest_marker("in_another_process") is None:
         return engine.database()
@@ -83,15 +82,6 @@ def _url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     if kind == "delta+s3":
         return str(request.getfixturevalue("s3_url"))
     return f"{kind}:///{folder}/events"
-
-
-def _database_of(server: str) -> str:
-    """The URL of a new database on a ClickHouse server."""
-    address = address_of(server)
-    database = f"test_{uuid.uuid4().hex}"
-    Server(address).execute(f"CREATE DATABASE {database}")
-    parts = urlsplit(server)
-    return urlunsplit(parts._replace(path=f"/{database}"))
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ _OUTAGES = {
 _DENIED = "ACCESS_DENIED"
 _LOGIN = ("AUTHENTICATION_FAILED", "REQUIRED_PASSWORD", "WRONG_PASSWORD", "UNKNOWN_USER")
 _RULE = "VIOLATED_CONSTRAINT"
+_COLUMNS = r"\([^)]*\)"
 _OWN_TABLES = "flowise_telemetry_"  # after the name of staging tables, where it is one of those
 _MISSING = ("UNKNOWN_DATABASE", "UNKNOWN_TABLE", "UNKNOWN_IDENTIFIER", "NO_SUCH_COLUMN_IN_TABLE")
 
@@ -85,10 +86,20 @@ def _unreached(error: Exception, address: Address) -> SinkError:
         return SinkUnavailableError(
             f"{shown} cannot be opened: one process at a time has a folder, and a process one folder; close it there"
         )
-    return SinkUnavailableError(f"{shown} cannot be reached: {type(error).__name__}")
+    return SinkUnavailableError(f"{shown} cannot be reached: {_cause(error)}")
+
+
+def _cause(error: Exception) -> str:
+    """Return the kind of the failure below the client's error, as urllib3 names it; its text can hold a whole URL."""
+    below = error.__cause__ or error
+    kind = type(getattr(below, "reason", None) or below).__name__  # of MaxRetryError, the last try's failure
+    if kind == "SSLError":
+        return f"{kind}: its certificate is not trusted, or it speaks plain HTTP there (?secure=false)"
+    return kind
 
 
 def _grant(text: str) -> str:
     """Return the right that is missing, as the server names it."""
-    _, found, rest = text.partition("necessary to have the grant ")
-    return f"the grant {rest.partition('.')[0].splitlines()[0]} is missing" if found else "a grant is missing"
+    found = re.search(r"necessary to have the grant (.+?) ON (\S+?)\.?(\s|$)", text)
+    # The columns would be a line of their own.
+    return f"the grant {re.sub(_COLUMNS, '', found[1])} ON {found[2]} is missing" if found else "a grant is missing"

@@ -29,6 +29,7 @@ from flowise_telemetry_consumer.sinks.clickhouse.tables import (
     make_table,
     pages_of,
     require_order,
+    require_table,
     visible,
 )
 from flowise_telemetry_consumer.sinks.clickhouse.turn import TURN_SECONDS, Turn, Turns
@@ -36,7 +37,7 @@ from flowise_telemetry_consumer.sinks.clickhouse.views import AnalystViews
 from flowise_telemetry_consumer.sinks.event_ids import first_of_each
 from flowise_telemetry_consumer.sinks.known_events import KnownEvents
 from flowise_telemetry_consumer.sinks.port import Batch, SourceProgress, WriteResult, require_prepared, staging_name
-from flowise_telemetry_consumer.sinks.rows import require_columns, require_values
+from flowise_telemetry_consumer.sinks.rows import require_values
 from flowise_telemetry_schemas import EventSchema
 from flowise_telemetry_transport.types import TopicPartition
 
@@ -166,7 +167,7 @@ class ClickhouseSink(ErasingServer):
         """Yield the rows of one table in the order of their time, of the batches that were whole at the start."""
         schema = self._schemas.find(event)
         held = columns_of(self._server)
-        require_columns(self._url, self._table(event), schema, held.get(self._table(event), frozenset()))
+        require_table(self._url, self._table(event), schema, held.get(self._table(event), frozenset()))
         yield from self._pages(schema, held, batch_rows)
 
     def account(self, table: str, *, batch_rows: int = 10_000) -> Iterator[pl.DataFrame]:

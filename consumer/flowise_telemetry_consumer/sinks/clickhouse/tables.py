@@ -12,7 +12,7 @@ from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, instant, literal, name, text
 from flowise_telemetry_consumer.sinks.event_ids import id_ranges
-from flowise_telemetry_consumer.sinks.rows import NESTED_KINDS, default_in_row
+from flowise_telemetry_consumer.sinks.rows import NESTED_KINDS, default_in_row, require_columns
 from flowise_telemetry_schemas import EventSchema, Field
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "make_table",
     "pages_of",
     "require_order",
+    "require_table",
     "table_ids",
     "visible",
 ]
@@ -78,6 +79,18 @@ def require_order(server: Server, url: str) -> None:
             f"{url}: the engine of {PROGRESS_TABLE} is {said}, and only the MergeTree of one server has one order of "
             "inserts: name a database on a single server"
         )
+
+
+def require_table(url: str, table: str, schema: EventSchema, held: frozenset[str]) -> None:
+    """Raise ``SinkError`` unless a table is there, for this login too, with every column of the schema."""
+    if not held:
+        # The server names no table to a login without a right to it.
+        raise SinkError(
+            f"{url} has no table {table} that this login may read: a consumer creates it when it starts, and whoever "
+            "reads it needs the grant SELECT",
+            event=schema.event,
+        )
+    require_columns(url, table, schema, held)
 
 
 def columns_of(server: Server) -> dict[str, frozenset[str]]:
