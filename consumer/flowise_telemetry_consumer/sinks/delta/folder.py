@@ -72,6 +72,11 @@ class Folder:
         """Return the names of the tables: folders that have a log."""
         return [path.parent.name for path in self._root.glob("*/_delta_log")]
 
+    def data_files(self, table: str) -> set[str]:
+        """Return the paths, from a table's root, of the files that are there."""
+        root = self._root / table
+        return {path.relative_to(root).as_posix() for path in root.rglob("*.parquet")}
+
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes; None where there is none."""
         try:

@@ -107,6 +107,11 @@ class ObjectStore:
         listed = self._obstore.list_with_delimiter(self._store)
         return [prefix.strip("/").rpartition("/")[2] for prefix in listed["common_prefixes"]]
 
+    def data_files(self, table: str) -> set[str]:
+        """Return the paths, from a table's root, of the objects that are there."""
+        listed = (each for part in self._obstore.list(self._store, prefix=table) for each in part)
+        return {each["path"].removeprefix(f"{table}/") for each in listed}
+
     def read(self, path: str) -> bytes | None:
         """Return an object's bytes; None where there is none."""
         try:

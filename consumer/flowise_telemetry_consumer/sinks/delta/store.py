@@ -37,6 +37,9 @@ class Store(Protocol):
     def tables(self) -> Sequence[str]:
         """Return the names of the tables that there are, in any order."""
 
+    def data_files(self, table: str) -> set[str]:
+        """Return the paths, from a table's root, of the data files that are there, named by its log or not."""
+
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes; None where there is none."""
 

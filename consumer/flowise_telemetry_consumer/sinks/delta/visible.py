@@ -57,7 +57,8 @@ def _visible_version(log: TableLog, recorded: int | None) -> int | None:
     if log.version is None or recorded is None or recorded >= log.version:
         return log.version
     changes = log.changes_between(recorded, log.version)
-    if changes is None or not all(change.is_ours for change in changes):
+    # A vacuum, which delta-rs writes down, alters nothing.
+    if changes is None or not all(change.is_ours or change.is_remark for change in changes):
         return log.version
     if any(change.operation == "OPTIMIZE" for change in changes):
         # The files of before may be vacuumed by now.
