@@ -58,11 +58,6 @@ class Change:
     transactions: dict[str, int] = field(default_factory=dict)
     metadata: dict[str, Any] | None = None
 
-    @property
-    def is_remark(self) -> bool:
-        """Tell of a commit that changed no file and no property if that is so."""
-        return not self.added and not self.removed and self.metadata is None
-
 
 class TableLog:
     """A table as of ``version``; None before it is loaded or created."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
-from flowise_telemetry_consumer.sinks.delta.log import PROMOTED, TableLog
+from flowise_telemetry_consumer.sinks.delta.log import PROMOTED, Change, TableLog
 from flowise_telemetry_consumer.sinks.delta.store import Store
 
 __all__ = ["visible_tables", "warn_of_a_copy"]
@@ -57,10 +57,14 @@ def _visible_version(log: TableLog, recorded: int | None) -> int | None:
     if log.version is None or recorded is None or recorded >= log.version:
         return log.version
     changes = log.changes_between(recorded, log.version)
-    # A vacuum, which delta-rs writes down, alters nothing.
-    if changes is None or not all(change.is_ours or change.is_remark for change in changes):
+    if changes is None or not all(change.is_ours or _alters_nothing(change) for change in changes):
         return log.version
     if any(change.operation == "OPTIMIZE" for change in changes):
         # The files of before may be vacuumed by now.
         return log.version
     return recorded if any(change.moves_rows for change in changes) else log.version
+
+
+def _alters_nothing(change: Change) -> bool:
+    """Tell of a commit if it is a remark, such as those of delta-rs about a vacuum."""
+    return not change.added and not change.removed and change.metadata is None
