@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 
 from flowise_telemetry_consumer import BatchLimits, ReplayResult, replay
-from flowise_telemetry_consumer.sinks import open_sink
+from flowise_telemetry_consumer.sinks import Sink, open_sink
+from flowise_telemetry_consumer.sinks.clickhouse import ClickhouseSink
+from flowise_telemetry_consumer.sinks.clickhouse.locks import LogLocks
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import KafkaSettings, open_reader
 
@@ -21,12 +23,20 @@ def show(result: ReplayResult) -> None:
     sys.stdin.readline()
 
 
+def open_target(url: str) -> Sink:
+    """Open a sink; a lock in ClickHouse's log, which outlives its holder, does so for a second alone."""
+    sink = open_sink(url)
+    if isinstance(sink, ClickhouseSink):
+        sink._locks = LogLocks(sink._address, "", lock_seconds=1.0)
+    return sink
+
+
 def main() -> int:
     servers, client, topic, url, rows = sys.argv[1:]
     settings = KafkaSettings(
         bootstrap_servers=(servers,), client="librdkafka" if client == "librdkafka" else "kafka-python"
     )
-    reader, sink = open_reader(settings), open_sink(url)
+    reader, sink = open_reader(settings), open_target(url)
     result = replay(reader, sink, catalog(), topic, batch=BatchLimits(rows=int(rows)), on_report=show)
     sink.close()
     reader.close(timeout_seconds=5)

@@ -16,6 +16,7 @@ from flowise_telemetry_consumer import list_runs, replay
 from flowise_telemetry_schemas import catalog
 from flowise_telemetry_transport import open_reader
 from tests.consumer.filled_topic import fill
+from tests.consumer.sinks.clickhouse_engine import Engine
 from tests.consumer.sinks.roles import open_readable
 from tests.services.kafka import KafkaService
 from tests.thoroughness import KILL_ROUNDS
@@ -27,6 +28,10 @@ BATCHES_BEFORE_A_KILL = 6  # at most
 EVENTS = (BATCHES_BEFORE_A_KILL + 2) * BATCH_ROWS * KILL_ROUNDS  # some are left after the last kill
 
 
+# On a worker of its own: the slowest, as an engine takes a second to start.
+CLICKHOUSE = pytest.param("clickhouse", marks=pytest.mark.xdist_group("clickhouse-kills"))
+
+
 def rows_of(url: str) -> dict[str, pl.DataFrame]:
     sink = open_readable(url)
     try:
@@ -35,8 +40,12 @@ def rows_of(url: str) -> dict[str, pl.DataFrame]:
         sink.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres", "duckdb", "delta"])
+@pytest.fixture(params=["sqlite", "postgres", "duckdb", "delta", CLICKHOUSE])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "clickhouse":
+        # A folder's engine lets one process in at a time, and a process has one.
+        engine: Engine = request.getfixturevalue("engine")
+        engine.end()
     if request.param != "postgres":
         return f"{request.param}:///{tmp_path / 'killed'}"
     found: str = request.getfixturevalue("new_postgres_url")
