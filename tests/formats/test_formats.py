@@ -66,7 +66,7 @@ def test_an_unfinished_replay_resumes(kept: Path, broker: InMemoryBroker) -> Non
     (run,) = list_runs(sink)
     assert not run.finished
     reader = broker.open_reader()
-    reader.topic_id = lambda topic: None  # type: ignore[method-assign]  # this broker's topic has an id of its own
+    reader.topic_id = lambda topic, **_: None  # type: ignore[method-assign]  # this broker's topic has an id of its own
     result = replay(reader, sink, catalog(), ReplayRequest(topic=TOPIC), run_id=run.id)
     assert result.resumed
     assert result.run == run.id

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Standstill:
         """Let it stand still, as a machine that is suspended: connections stay open, and nothing answers."""
         if self._process is not None:
             _signal(self._process.pid, signal.SIGSTOP)
+            _until_stopped(self._process.pid)
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -48,6 +50,23 @@ def _signal(process: int, number: signal.Signals) -> None:
         os.kill(process, number)
         for child in {*children, *_children(process)}:
             _signal(child, number)
+
+
+def _until_stopped(process: int) -> None:
+    """A signal takes its time on a machine that is busy; nothing to wait for where the system does not tell."""
+    end = time.monotonic() + _END_SECONDS
+    threads = [Path(f"/proc/{process}/task/{thread.name}/stat") for thread in Path(f"/proc/{process}/task").glob("*")]
+    while not all(map(_is_stopped, threads)):
+        assert time.monotonic() < end, f"process {process} goes on"
+        time.sleep(0.005)
+
+
+def _is_stopped(stat: Path) -> bool:
+    try:
+        state = stat.read_text().rpartition(")")[2].split()[0]
+    except OSError:  # it has ended
+        return True
+    return state in {"T", "t", "Z", "X"}
 
 
 def _children(process: int) -> set[int]:

@@ -105,8 +105,14 @@ class RecordReader(Protocol):
     def set_commit_metadata(self, metadata: Mapping[TopicPartition, str]) -> None:
         """Set the texts that later commits of these partitions carry, of less than 4 KiB; replaces all earlier ones."""
 
-    def commits(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit | None]:
-        """Return the group's committed next offsets with their texts; None if there is none."""
+    def commits(
+        self, partitions: Collection[TopicPartition], *, timeout_seconds: float | None = None
+    ) -> dict[TopicPartition, Commit | None]:
+        """Return the group's committed next offsets with their texts; None if there is none.
+
+        ``timeout_seconds`` bounds this look-up and those below that take it; without it, the request timeout bounds
+        each of their requests. Raises ``BrokerUnavailableError`` on timeout.
+        """
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Return the group's committed next offsets; None if there is none."""
@@ -114,7 +120,9 @@ class RecordReader(Protocol):
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """Return all partitions of a topic, ascending. Raises ``UnknownTopicError`` or ``BrokerUnavailableError``."""
 
-    def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    def beginning_offsets(
+        self, partitions: Collection[TopicPartition], *, timeout_seconds: float | None = None
+    ) -> dict[TopicPartition, int]:
         """Return the first offset that still exists, per partition."""
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
@@ -133,7 +141,7 @@ class RecordReader(Protocol):
         record after that offset may be older, but no record before it is of that time or later.
         """
 
-    def topic_id(self, topic: str) -> str | None:
+    def topic_id(self, topic: str, *, timeout_seconds: float | None = None) -> str | None:
         """Return the topic's id (KIP-516), which differs once a topic is recreated; None if it is not available."""
 
     def close(self, *, timeout_seconds: float = 10.0) -> None:

@@ -15,6 +15,9 @@ __all__ = ["HeldOffsets", "listed"]
 logger = logging.getLogger("flowise_telemetry.consumer")
 
 _SHOWN = 20
+# Nobody polls meanwhile, so the three look-ups of a turn together stay far below MAX_POLL_AGE_SECONDS. One that is not
+# answered is an outage, and is asked again after it.
+_LOOK_UP_SECONDS = 10.0
 
 
 class HeldOffsets:
@@ -55,8 +58,9 @@ class HeldOffsets:
 
     def look_up(self) -> GroupState:
         """Ask Kafka what a claim of the unclaimed partitions is compared with. Raises ``TransportError``."""
-        self._topic_id = self._reader.topic_id(self._topic) or self._topic_id
-        return GroupState(self._reader.commits(self.unclaimed), self._topic_id)
+        self._topic_id = self._reader.topic_id(self._topic, timeout_seconds=_LOOK_UP_SECONDS) or self._topic_id
+        commits = self._reader.commits(self.unclaimed, timeout_seconds=_LOOK_UP_SECONDS)
+        return GroupState(commits, self._topic_id)
 
     def is_of_another_topic(self, topic_id: str | None) -> bool:
         """Return True if the topic has another id than when partitions were claimed: it was created again."""
@@ -100,7 +104,7 @@ class HeldOffsets:
         """
         ours = self._reader.assignment()
         behind = {tp: offsets for tp, offsets in sorted(self._behind.items()) if tp in ours}
-        begins = self._reader.beginning_offsets(behind) if behind else {}
+        begins = self._reader.beginning_offsets(behind, timeout_seconds=_LOOK_UP_SECONDS) if behind else {}
         for tp, (offset, _) in behind.items():
             self._reader.seek(tp, max(offset, begins[tp]))
             self._held[tp] = offset

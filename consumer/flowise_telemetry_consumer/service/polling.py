@@ -70,5 +70,7 @@ class Polling:
         elif self._in_hand.attempt is not None:
             seconds = self._outage.seconds_until_retry()
         else:
-            seconds = self._in_hand.open.seconds_left(self._limits, now=self._clock.monotonic())
+            # A batch may be due, and wait for the brokers' answer about a claim.
+            due = self._in_hand.open.seconds_left(self._limits, now=self._clock.monotonic())
+            seconds = max(due, self._outage.seconds_until_retry())
         return min(self._seconds, seconds)

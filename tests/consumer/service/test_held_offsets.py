@@ -7,15 +7,19 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from flowise_telemetry_consumer import BatchLimits, Consumer, ConsumerCounters, ConsumerSettings, replay
 from flowise_telemetry_consumer.errors import SinkBehindError
+from flowise_telemetry_consumer.monitoring.health import MAX_POLL_AGE_SECONDS, poll_age_seconds
 from flowise_telemetry_consumer.service.claim import CommitNote
 from flowise_telemetry_schemas import catalog
+from flowise_telemetry_transport.errors import BrokerUnavailableError
 from flowise_telemetry_transport.types import TopicPartition
 from tests.consumer.service.restored import KINDS, copy_of, drop
+from tests.consumer.sinks.clickhouse_engine import Engine
 from tests.consumer.sinks.roles import ClaimedSink, open_claimed, open_database
 from tests.consumer.world import GROUP, TOPIC, InstantReader, LongestWaits, SameThread, StopWhen, World
 
@@ -32,6 +36,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         made: str = request.getfixturevalue("new_postgres_url")
         return made
+    if request.param == "clickhouse":
+        engine: Engine = request.getfixturevalue("engine")
+        return engine.database()
     return f"{request.param}:///{tmp_path / 'events'}"
 
 
@@ -358,3 +365,35 @@ def test_the_text_of_another_program_is_no_note(text: str) -> None:
     assert CommitNote.of(text) is None
     assert CommitNote.of(CommitNote("a", None).text()) == CommitNote("a", None)
     assert CommitNote.of(CommitNote("a", 7).text()) == CommitNote("a", 7)
+
+
+def test_brokers_that_leave_look_ups_unanswered_keep_the_consumer_alive(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No poll while it asks what a claim is compared with, for far less time than it may be silent; nor a busy wait."""
+    world = World(partitions=1)
+    world.send_good(100)
+    run = Run(world, sqlite_url)
+    ages: list[float] = []
+
+    def unanswered(*_: object, timeout_seconds: float = 40.0) -> NoReturn:
+        world.clock.now += timeout_seconds
+        raise BrokerUnavailableError("no answer")
+
+    def answered_late(*_: object, timeout_seconds: float = 0.0) -> str:
+        world.clock.now += timeout_seconds  # 0: it is asked for the metrics, by another thread of a real consumer
+        return "an id"
+
+    monkeypatch.setattr(run.reader, "topic_id", answered_late)
+    with monkeypatch.context() as silent:
+        silent.setattr(run.reader, "commits", unanswered)
+
+        def some_outages() -> bool:
+            ages.append(poll_age_seconds(run.consumer.counters, world.clock))
+            if run.consumer.counters.retries == 3:
+                silent.undo()
+            return world.all_committed()
+
+        counters = run.until(some_outages)
+    assert max(ages) < MAX_POLL_AGE_SECONDS / 2
+    assert (counters.retries, counters.written.total()) == (3, 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +27,12 @@ from flowise_telemetry_transport.kafka_python.errors import translate_error
 from flowise_telemetry_transport.kafka_python.patches.blocking import bounded_client
 from flowise_telemetry_transport.kafka_python.patches.fetching import Unreadable, mend_fetcher, record_of
 from flowise_telemetry_transport.kafka_python.patches.isolation import reading_uncommitted
-from flowise_telemetry_transport.kafka_python.patches.joining import forget_assignment, mend_joining, note_partitions
+from flowise_telemetry_transport.kafka_python.patches.joining import (
+    forget_assignment,
+    forget_membership,
+    mend_joining,
+    note_partitions,
+)
 from flowise_telemetry_transport.kafka_python.patches.listener import rebalance_listener
 from flowise_telemetry_transport.kafka_python.patches.positions import (
     known_position,
@@ -47,6 +53,7 @@ __all__ = ["KafkaPythonReader"]
 
 # The extra time of a poll for one answer of the coordinator, so that a group of short polls makes progress.
 _POLL_GRACE_SECONDS = 1.0
+_LEAVE_SECONDS = 5.0
 
 
 class KafkaPythonReader:
@@ -138,8 +145,10 @@ class KafkaPythonReader:
     def rejoin(self) -> None:
         """See ``RecordReader``."""
         self._forget()
-        with self._request(f"leaving group {self._group}", self._request_seconds):
+        # Nobody polls meanwhile. Without an answer, the broker ends the old membership by its session timeout.
+        with contextlib.suppress(TransportError), self._request(f"leaving group {self._group}", _LEAVE_SECONDS):
             self._consumer.unsubscribe()
+        forget_membership(self._consumer)
         self._join()
 
     def _call(self, callback: RebalanceCallback | None, partitions: Collection[TopicPartition]) -> None:
@@ -291,23 +300,28 @@ class KafkaPythonReader:
         """See ``RecordReader``."""
         self._commit_metadata = dict(metadata)
 
-    def commits(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+    def commits(
+        self, partitions: Collection[TopicPartition], *, timeout_seconds: float | None = None
+    ) -> dict[TopicPartition, Commit | None]:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("commits needs a reader that was opened with a group")
-        with self._request(f"committed offsets of group {self._group}", self._request_seconds):
+        with self._request(f"committed offsets of group {self._group}", self._or_request_seconds(timeout_seconds)):
             found = {tp: self._consumer.committed(_client_tp(tp), metadata=True) for tp in partitions}
         return {tp: its and Commit(its.offset, text_of(its.metadata or "")) for tp, its in found.items()}
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """See ``RecordReader``."""
-        with self._request(f"partitions of {topic}", self._request_seconds):
+        return self._partitions_of(topic, self._request_seconds)
+
+    def _partitions_of(self, topic: str, seconds: float) -> tuple[TopicPartition, ...]:
+        with self._request(f"partitions of {topic}", seconds):
             refreshed = self._metadata_age()
             found = self._consumer.partitions_for_topic(topic)
             if not found and self._metadata_age() == refreshed:
                 raise BrokerUnavailableError(f"partitions of {topic}: no answer from {self._servers}")
         if not found:
-            with self._request(f"partitions of {topic}", self._request_seconds):
+            with self._request(f"partitions of {topic}", seconds):
                 refused = is_unauthorized(self._consumer, topic)
             if refused:
                 raise not_permitted("topic", f"partitions of {topic}", topic=topic)
@@ -318,9 +332,11 @@ class KafkaPythonReader:
         """Return when metadata last arrived: the client does not say whether a look-up was answered."""
         return getattr(self._consumer._client.cluster, "_last_successful_refresh_ms", object())
 
-    def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    def beginning_offsets(
+        self, partitions: Collection[TopicPartition], *, timeout_seconds: float | None = None
+    ) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
-        return self._offsets("beginning_offsets", partitions)
+        return self._offsets("beginning_offsets", partitions, timeout_seconds)
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
@@ -333,27 +349,34 @@ class KafkaPythonReader:
 
     def offsets_for_times(self, times_ms: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
         """See ``RecordReader``."""
-        self._require_known(times_ms)
+        self._require_known(times_ms, self._request_seconds)
         with self._request("offsets for times", self._request_seconds):
             found = self._consumer.offsets_for_times({_client_tp(tp): time_ms for tp, time_ms in times_ms.items()})
         places = {tp: found.get(_client_tp(tp)) for tp in times_ms}
         return {tp: place.offset if place is not None and place.offset >= 0 else None for tp, place in places.items()}
 
-    def topic_id(self, topic: str) -> str | None:
+    def topic_id(self, topic: str, *, timeout_seconds: float | None = None) -> str | None:
         """See ``RecordReader``; None with kafka-python 3."""
-        with self._request(f"id of topic {topic}", self._request_seconds):
+        with self._request(f"id of topic {topic}", self._or_request_seconds(timeout_seconds)):
             return topic_id_of(self._consumer._client, topic)
 
-    def _require_known(self, partitions: Collection[TopicPartition]) -> None:
+    def _or_request_seconds(self, seconds: float | None) -> float:
+        return self._request_seconds if seconds is None else seconds
+
+    def _require_known(self, partitions: Collection[TopicPartition], seconds: float) -> None:
         """Raise ``UnknownTopicError`` for a partition that does not exist: the client would wait for it forever."""
         for topic in sorted({tp.topic for tp in partitions}):
-            unknown = {tp for tp in partitions if tp.topic == topic}.difference(self.partitions_of(topic))
+            unknown = {tp for tp in partitions if tp.topic == topic}.difference(self._partitions_of(topic, seconds))
             if unknown:
                 raise UnknownTopicError(f"{topic} has no partition {min(unknown).partition}", topic=topic)
 
-    def _offsets(self, method: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        self._require_known(partitions)
-        with self._request(method.replace("_", " "), self._request_seconds):
+    def _offsets(
+        self, method: str, partitions: Collection[TopicPartition], seconds: float | None = None
+    ) -> dict[TopicPartition, int]:
+        seconds = self._or_request_seconds(seconds)
+        end = time.monotonic() + seconds
+        self._require_known(partitions, seconds)
+        with self._request(method.replace("_", " "), max(0.1, end - time.monotonic())):
             found = getattr(self._consumer, method)([_client_tp(tp) for tp in partitions])
         return {tp: int(found[_client_tp(tp)]) for tp in partitions}
 

@@ -63,6 +63,7 @@ class ClusterOffsets:
             answered, error = self._ask(left, spec, committed=committed, seconds=max(0.1, end - time.monotonic()))
             found |= answered
             if error is None:
+                self._check_answered(doing, set(left) - found.keys(), end)
                 continue
             topic, name = left[0].topic, error.args[0].name()
             if name == _NO_LEADERS:
@@ -73,10 +74,20 @@ class ClusterOffsets:
             time.sleep(_RETRY_SECONDS)
         return {tp: found[tp] for tp in partitions}
 
+    def _check_answered(self, doing: str, silent: Collection[TopicPartition], end: float) -> None:
+        """Raise ``BrokerUnavailableError`` once it is time and the leader of a partition has not answered."""
+        if silent and time.monotonic() >= end:
+            topic, partition = min(silent)
+            raise BrokerUnavailableError(f"{doing}: no answer from the leader of {topic}[{partition}]", topic=topic)
+
     def _ask(
         self, partitions: Collection[TopicPartition], spec: Any, *, committed: bool, seconds: float
     ) -> tuple[Mapping[TopicPartition, int], Any]:
-        """Return the offsets that are known and the last error. Raises ``BrokerUnavailableError`` without an answer."""
+        """Return the offsets that are known and the last error. Raises ``BrokerUnavailableError`` without an answer.
+
+        A partition may be in neither: what its leader has not answered in time is no error to librdkafka 2.16, but an
+        offset of -1001. Taken at its word, that partition would be empty.
+        """
         level = self._kafka.IsolationLevel
         asked = self._admin().list_offsets(
             {self._kafka.TopicPartition(tp.topic, tp.partition): spec for tp in partitions},
@@ -87,17 +98,18 @@ class ClusterOffsets:
         last = None
         for tp, answer in asked.items():
             try:
-                offset = answer.result(timeout=seconds + _GRACE_SECONDS).offset
-                found[TopicPartition(tp.topic, tp.partition)] = int(offset)
+                offset = int(answer.result(timeout=seconds + _GRACE_SECONDS).offset)
+                if offset >= 0:
+                    found[TopicPartition(tp.topic, tp.partition)] = offset
             except self._kafka.KafkaException as error:
                 last = error
             except FutureTimeoutError as error:
                 raise BrokerUnavailableError(f"offsets: no answer from {self._settings.servers_text}") from error
         return found, last
 
-    def topic_id(self, topic: str) -> str | None:
+    def topic_id(self, topic: str, *, seconds: float | None = None) -> str | None:
         """Return the topic's id; None if the cluster has none or does not answer: the id is only a second check."""
-        seconds = min(self._request_seconds, _TOPIC_ID_SECONDS)
+        seconds = min(self._request_seconds if seconds is None else seconds, _TOPIC_ID_SECONDS)
         described = self._admin().describe_topics(self._kafka.TopicCollection([topic]), request_timeout=seconds)[topic]
         try:
             found = str(described.result(timeout=seconds + _GRACE_SECONDS).topic_id)

@@ -224,19 +224,23 @@ class LibrdkafkaReader:
         """See ``RecordReader``."""
         self._commit_metadata = dict(metadata)
 
-    def commits(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+    def commits(
+        self, partitions: Collection[TopicPartition], *, timeout_seconds: float | None = None
+    ) -> dict[TopicPartition, Commit | None]:
         """See ``RecordReader``."""
         if self._group is None:
             raise ConfigurationError("commits needs a reader that was opened with a group")
-        return self._lookup.commits(partitions, self._group)
+        return self._lookup.commits(partitions, self._group, seconds=timeout_seconds)
 
     def partitions_of(self, topic: str) -> tuple[TopicPartition, ...]:
         """See ``RecordReader``."""
         return self._lookup.partitions_of(topic)
 
-    def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    def beginning_offsets(
+        self, partitions: Collection[TopicPartition], *, timeout_seconds: float | None = None
+    ) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
-        return self._offsets.beginnings(partitions)
+        return self._offsets.beginnings(partitions, seconds=timeout_seconds)
 
     def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
@@ -250,9 +254,9 @@ class LibrdkafkaReader:
         """See ``RecordReader``."""
         return self._lookup.offsets_for_times(times_ms)
 
-    def topic_id(self, topic: str) -> str | None:
+    def topic_id(self, topic: str, *, timeout_seconds: float | None = None) -> str | None:
         """See ``RecordReader``."""
-        return self._offsets.topic_id(topic)
+        return self._offsets.topic_id(topic, seconds=timeout_seconds)
 
     def _client_commits(self, offsets: Mapping[TopicPartition, int]) -> list[Any]:
         client_tp, texts = confluent_kafka().TopicPartition, self._commit_metadata

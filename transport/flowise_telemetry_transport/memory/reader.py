@@ -197,7 +197,9 @@ class InMemoryReader:
         """See ``RecordReader``."""
         self._commit_metadata = dict(metadata)
 
-    def commits(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit | None]:
+    def commits(
+        self, partitions: Collection[TopicPartition], *, timeout_seconds: float | None = None
+    ) -> dict[TopicPartition, Commit | None]:
         """See ``RecordReader``."""
         offsets = self.committed(partitions)
         with self._cluster.changed:
@@ -223,7 +225,9 @@ class InMemoryReader:
             raise UnknownTopicError(f"topic {topic} does not exist", topic=topic)
         return tuple(TopicPartition(topic, number) for number in range(count))
 
-    def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    def beginning_offsets(
+        self, partitions: Collection[TopicPartition], *, timeout_seconds: float | None = None
+    ) -> dict[TopicPartition, int]:
         """See ``RecordReader``."""
         with self._cluster.changed:
             self._cluster.check_up()
@@ -247,7 +251,7 @@ class InMemoryReader:
             self._cluster.check_up()
             return {tp: self._cluster.log(tp).first_of_time(time_ms) for tp, time_ms in times_ms.items()}
 
-    def topic_id(self, topic: str) -> str | None:
+    def topic_id(self, topic: str, *, timeout_seconds: float | None = None) -> str | None:
         """See ``RecordReader``."""
         with self._cluster.changed:
             self._cluster.check_up()

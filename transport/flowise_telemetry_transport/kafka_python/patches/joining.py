@@ -20,7 +20,7 @@ from typing import Any
 
 from flowise_telemetry_transport.kafka_python.release import is_kafka_python_3
 
-__all__ = ["forget_assignment", "mend_joining", "note_partitions"]
+__all__ = ["forget_assignment", "forget_membership", "mend_joining", "note_partitions"]
 
 
 def mend_joining(consumer: Any) -> None:
@@ -62,6 +62,15 @@ def forget_assignment(consumer: Any) -> None:
     """Make a rebalance end pauses, and partitions that are assigned again start at the committed offset."""
     if is_kafka_python_3(consumer):
         consumer._subscription.assign_from_subscribed([])
+
+
+def forget_membership(consumer: Any) -> None:
+    """Make the next poll join the group as a new member.
+
+    The client does so itself once the coordinator has answered its ``LeaveGroup``. Without that answer it would go on
+    as the member that it was, with its next subscription taken for joined already, and read nothing.
+    """
+    consumer._coordinator.reset_generation()
 
 
 def _joins_by_itself(coordinator: Any) -> bool:
