@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flowise_telemetry import Limits
+from flowise_telemetry.consent.stored_choice import store_choice
 from flowise_telemetry.delivery import stream_reports
 from flowise_telemetry.identity.stream import Stream
 from flowise_telemetry.testing import TelemetryRecorder
@@ -130,18 +131,29 @@ def test_an_app_that_sends_nothing_tells_nothing(make_telemetry: MakeTelemetry, 
     assert states(broker) == []
 
 
-@pytest.mark.parametrize("how", ["set_enabled", "environment"])
+@pytest.mark.parametrize("how", ["set_enabled", "environment", ".env", "command"])
 def test_after_an_opt_out_it_tells_nothing(
-    how: str, make_telemetry: MakeTelemetry, broker: InMemoryBroker, environ: dict[str, str], tmp_path: Path
+    how: str,
+    make_telemetry: MakeTelemetry,
+    broker: InMemoryBroker,
+    environ: dict[str, str],
+    tmp_path: Path,
+    working_directory: Path,
 ) -> None:
     telemetry = make_telemetry(spool_dir=tmp_path / "spool")
+    telemetry._opt_out_watch._file_check_seconds = 0.0  # as the five seconds later
     telemetry.send_telemetry(tool_created())
     assert telemetry.flush(10.0)
     if how == "set_enabled":
         telemetry.set_enabled(False)
-    else:
+    elif how == "environment":
         environ["DO_NOT_TRACK"] = "1"
+    elif how == ".env":
+        (working_directory / ".env").write_text("DISABLE_FLOWISE_TELEMETRY=true\n")
+    else:
+        store_choice(False, environ=environ)
     telemetry.close()
+    assert not telemetry.consent.enabled
     assert len(stored(broker)) == 1
     assert states(broker) == []
     assert list((tmp_path / "spool").glob("*")) == []

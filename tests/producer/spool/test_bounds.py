@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,73 @@ def test_all_processes_that_share_the_folder_share_its_bound(
             wait_until(lambda: all(settled(telemetry) for telemetry in several))
             assert folder_bytes(spool_dir) <= MIB
     assert sum(telemetry.stats().spooled for telemetry in several) > 1_000
+
+
+SHARING = """
+import sys
+from flowise_telemetry import Limits, Telemetry
+from flowise_telemetry_transport import InMemoryBroker
+from tests.producer.samples import tool_created, wait_until
+from tests.producer.spool.test_bounds import settled
+broker = InMemoryBroker()
+broker.down = True
+limits = Limits(spool_max_bytes=int(sys.argv[2]))
+telemetry = Telemetry(app_version="3.0.1", spool_dir=sys.argv[1], writer_factory=broker.open_writer, limits=limits)
+def send(events):
+    for number in range(events):
+        telemetry.send_telemetry(tool_created(number))
+        if number % 50 == 49:
+            wait_until(lambda: settled(telemetry))
+send(50)
+wait_until(lambda: telemetry.stats().spooled)
+print("ready", flush=True)  # it has a file
+sys.stdin.readline()
+send(6_000)
+print(telemetry.stats().spooled, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_so_do_processes_that_fill_it_at_once(spool_dir: Path, environ: dict[str, str]) -> None:
+    command = [sys.executable, "-c", SHARING, str(spool_dir), str(MIB)]
+    with contextlib.ExitStack() as stack:
+        apps = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    cwd=ROOT,
+                    env={**environ, "PYTHONPATH": str(ROOT)},
+                )
+            )
+            for _ in range(2)
+        ]
+        answers = ThreadPoolExecutor(2)
+        stack.callback(answers.shutdown)
+        for app in apps:
+            assert app.stdout is not None
+            assert app.stdin is not None
+            assert app.stdout.readline() == "ready\n"
+        for app in apps:
+            app.stdin.write("go\n")  # type: ignore[union-attr]
+            app.stdin.flush()  # type: ignore[union-attr]
+        spooled = [answers.submit(app.stdout.readline) for app in apps]  # type: ignore[union-attr]
+        largest = 0
+
+        def are_done() -> bool:
+            nonlocal largest
+            done = all(answer.done() for answer in spooled)
+            largest = max(largest, folder_bytes(spool_dir))
+            return done
+
+        wait_until(are_done, timeout_seconds=120.0)
+        assert MIB // 2 < largest <= MIB
+        assert sum(int(answer.result()) for answer in spooled) > 1_000
+        assert len(list(spool_dir.glob("*.sqlite3"))) == 2
+        for app in apps:
+            app.kill()
 
 
 FILLING = """
