@@ -43,6 +43,7 @@ def test_every_command_works_on_the_base_install_or_names_its_extra(tmp_path: Pa
             assert named, (words, its)
             assert (its.status, its.stdout) == (1, ""), (words, its)
             needing[words] = named[2]
+            assert re.search(rf"\bextras?\b.*\b{named[2]}\b", shown[words].stdout, re.DOTALL), words
         if "It needs an extra" in shown[words].stdout:
             assert f"[{needing[words]}]" in shown[words].stdout, (words, its)
     assert set(needing.values()) <= set(metadata("flowise-telemetry").get_all("Provides-Extra") or ())

@@ -169,7 +169,7 @@ def gateway(
 
     POST /v1/records takes the records of our own producers, which set FLOWISE_TELEMETRY_ENDPOINT; /batch/, /capture/,
     /e/ and /i/v0/e/ take what PostHog's clients send. Both need a project key. What no schema names is dropped and
-    counted. Without a broker, events wait in the spool, and records with those who send them.
+    counted. Without a broker, events wait in the spool, and records with those who send them. Needs the extra gateway.
 
     \b
     Example:

@@ -29,7 +29,8 @@ def demo(*, events: int, database: Path, pause: bool) -> int:
     """Walk through the pipeline in four steps, each with what is done, what to look at, and what was found.
 
     Events are sent, stored and shown; telemetry is switched off; a broker stops and nothing is lost; a field leaves and
-    one cannot. It needs neither Docker nor a network: the Kafka broker runs in this process.
+    one cannot. It needs neither Docker nor a network, as the Kafka broker runs in this process, but the extras consumer
+    and librdkafka.
 
     The events are invented and stay on this machine, so settings and opt-outs do not apply. Exit status 1 if anything
     was found that was not expected.
