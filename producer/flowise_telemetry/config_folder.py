@@ -24,8 +24,20 @@ def config_folder(environ: Mapping[str, str]) -> Path | None:
         return Path(base) / _FOLDER
     if home := environ.get("HOME", "").strip():
         return Path(home) / ".config" / _FOLDER
+    own = _home()
+    return None if own is None else own / ".config" / _FOLDER
+
+
+def _home() -> Path | None:
+    if os.name != "nt" and not os.environ.get("HOME", "unset").strip():
+        import pwd  # not on Windows
+
+        try:
+            return Path(pwd.getpwuid(os.getuid()).pw_dir)  # Path.home() takes a blank HOME for the root folder
+        except KeyError:
+            return None
     try:
-        return Path.home() / ".config" / _FOLDER
+        return Path.home()
     except RuntimeError:
         return None
 
