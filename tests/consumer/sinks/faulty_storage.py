@@ -10,10 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-__all__ = ["Fault", "FaultyStorage", "faulty_storage"]
+__all__ = ["FAULTS", "Fault", "FaultyStorage", "faulty_storage"]
 
 Fault = Literal["", "busy", "silent", "answer lost"]
 """Nothing, 503 without the request's effect, no answer and no effect, the effect and no answer."""
+
+FAULTS: tuple[Fault, ...] = ("busy", "silent", "answer lost")
 
 _REQUEST_TIMEOUT_SECONDS = 30
 
