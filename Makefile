@@ -83,7 +83,7 @@ test-polars-oldest: $(POLARS_OLDEST)/ready ## the decoder and the sinks with the
 	@$(POLARS_OLDEST)/bin/python -m pytest $(XDIST) tests/consumer/decoding tests/consumer/sinks $(ARGS)
 
 .PHONY: test-objects
-test-objects: $(DEV_READY) ## Delta on a real object storage (SeaweedFS): contract, promotions, kill loops, faults; ten minutes
+test-objects: $(DEV_READY) ## Delta on a real object storage (SeaweedFS): contract, promotions, kill loops, faults; a quarter of an hour
 	@TEST_OBJECTS=1 $(RUN) -m pytest tests/consumer/sinks -k "s3 or bucket" $(ARGS)
 
 .PHONY: test-clickhouse
@@ -207,6 +207,7 @@ bench: $(DEV_READY) ## what an event costs at each stage; producer, consumer and
 	@$(RUN) -m bench.consumer
 	@$(RUN) -m bench.delta
 	@$(RUN) -m bench.clickhouse
+	@$(RUN) -m bench.clickhouse_graphs
 	@$(RUN) -m bench.replay
 	@$(RUN) -m bench.report
 
