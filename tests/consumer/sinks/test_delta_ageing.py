@@ -100,7 +100,7 @@ def test_files_that_nobody_needs_go_once_they_are_old_and_no_sooner(root: Path, 
         assert operations.count("VACUUM START") == 1, "what is gone is not removed again"
 
 
-def test_a_vacuum_does_not_show_a_batch_that_is_under_way(root: Path, sink: DeltaSink) -> None:
+def test_a_vacuum_and_a_compaction_do_not_show_a_batch_that_is_under_way(root: Path, sink: DeltaSink) -> None:
     for number in range(3):
         sink.write(tools(number))
     sink.compact()
@@ -113,6 +113,11 @@ def test_a_vacuum_does_not_show_a_batch_that_is_under_way(root: Path, sink: Delt
         killed.write(tools(3))  # its data and the commit of its table, not that of the progress
     assert vacuum(Folder(root), TABLE) == 3
     assert (by_polars(root), numbers(sink_in(root))) == ([0, 1, 2, 3], [0, 1, 2])
+    # Nor does a compaction, whichever files it merges; the next delivery completes the batch.
+    assert sink_in(root).compact().files_after == 1
+    assert (by_polars(root), numbers(sink_in(root))) == ([0, 1, 2, 3], [0, 1, 2])
+    sink_in(root).write(tools(3))
+    assert numbers(sink_in(root)) == [0, 1, 2, 3]
 
 
 def test_the_log_is_summed_up_and_its_old_commits_go_by_themselves(

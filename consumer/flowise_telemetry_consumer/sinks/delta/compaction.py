@@ -14,15 +14,13 @@ from flowise_telemetry_consumer.sinks.delta.data_file import DataFile, new_path
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
 from flowise_telemetry_consumer.sinks.delta.rows import encoded, rows_of
 from flowise_telemetry_consumer.sinks.delta.store import Store
+from flowise_telemetry_consumer.sinks.delta.visible import RETENTION_HOURS, visible_version
 from flowise_telemetry_schemas import EventSchema
 
 __all__ = ["COMPACTED_ROWS", "RETENTION_HOURS", "Compacted", "compact_and_vacuum", "compact_table", "vacuum"]
 
 COMPACTED_ROWS = 100_000
 """How many rows a merged file has at most: about 6 MB, and 400 MB of memory while it is made."""
-
-RETENTION_HOURS = 168
-"""How long files stay that the newest version does not name: readings and writes that take longer may fail."""
 
 _TRIES = 200
 
@@ -54,13 +52,20 @@ def compact_table(store: Store, table: EventTable, schema: EventSchema) -> Compa
     return Compacted(before, len(table.log.files))
 
 
-def compact_and_vacuum(store: Store, name: str, schema: EventSchema, moved: Callable[[int], object]) -> Compacted:
-    """Compact a table, if there is one, and remove its unused files; ``moved`` is told its version in between."""
+def compact_and_vacuum(
+    store: Store, name: str, schema: EventSchema, recorded: int | None, moved: Callable[[int], object]
+) -> Compacted:
+    """Compact a table, if there is one, and remove its unused files.
+
+    ``moved`` is told its version in between, unless a batch that has not ended is in it: what was ``recorded`` is shown
+    until it has.
+    """
     table = EventTable(store, name)
     if not table.load():
         return Compacted()
     done = compact_table(store, table, schema)
-    moved(table.log.version or 0)
+    if visible_version(table.log, recorded) == table.log.version:
+        moved(table.log.version or 0)
     return done + Compacted(removed=vacuum(store, name))
 
 

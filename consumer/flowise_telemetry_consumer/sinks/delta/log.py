@@ -52,6 +52,7 @@ class Change:
     version: int
     is_ours: bool = False
     operation: str = ""
+    at_ms: int = 0
     moves_rows: bool = False
     added: list[DataFile] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
@@ -225,6 +226,7 @@ class TableLog:
         elif info := action.get("commitInfo"):
             change.is_ours = str(info.get("engineInfo", "")).startswith(ENGINE)
             change.operation = str(info.get("operation", ""))
+            change.at_ms = int(info.get("timestamp") or 0)
         elif transaction := action.get("txn"):
             change.transactions[transaction["appId"]] = transaction["version"]
         elif metadata := action.get("metaData"):

@@ -201,7 +201,8 @@ class DeltaSink(ErasingLake):
                 self._settled()
                 done = Compacted()
                 for event, schema in {**self._schemas.all(), **account_schemas()}.items():
-                    done += compact_and_vacuum(self._store, self._prefix + event, schema, partial(self._moved, event))
+                    recorded, moved = self._progress.state.versions.get(event), partial(self._moved, event)
+                    done += compact_and_vacuum(self._store, self._prefix + event, schema, recorded, moved)
                 vacuum(self._store, self._prefix + PROGRESS_TABLE)
             finally:
                 locked.release()

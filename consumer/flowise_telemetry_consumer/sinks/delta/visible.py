@@ -6,10 +6,15 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from flowise_telemetry_consumer.sinks.delta.event_table import EventTable
-from flowise_telemetry_consumer.sinks.delta.log import PROMOTED, Change, TableLog
+from flowise_telemetry_consumer.sinks.delta.log import PROMOTED, Change, TableLog, now_ms
 from flowise_telemetry_consumer.sinks.delta.store import Store
 
-__all__ = ["visible_tables", "warn_of_a_copy"]
+__all__ = ["RETENTION_HOURS", "visible_tables", "visible_version", "warn_of_a_copy"]
+
+RETENTION_HOURS = 168
+"""How long files stay that the newest version does not name: readings and writes that take longer may fail."""
+
+_MARGIN_MS = 86_400_000
 
 _logger = logging.getLogger(__name__)
 
@@ -27,7 +32,7 @@ def _visible_table(store: Store, prefix: str, recorded: Mapping[str, int], event
     table = EventTable(store, prefix + event)
     if not table.load() or (recorded and event not in recorded and _is_beginning(table.log)):
         return None
-    version = _visible_version(table.log, recorded.get(event))
+    version = visible_version(table.log, recorded.get(event))
     if version != table.log.version:
         table.log.load(version)
     return table
@@ -49,7 +54,7 @@ def _is_beginning(log: TableLog) -> bool:
     return not log.files or any(change.operation == PROMOTED for change in changes)
 
 
-def _visible_version(log: TableLog, recorded: int | None) -> int | None:
+def visible_version(log: TableLog, recorded: int | None) -> int | None:
     """Return the version that was recorded last, where after it are only commits of ours that were not recorded yet.
 
     Otherwise the newest one: others may alter the table (delete days, merge files), and that counts at once.
@@ -59,7 +64,8 @@ def _visible_version(log: TableLog, recorded: int | None) -> int | None:
     changes = log.changes_between(recorded, log.version)
     if changes is None or not all(change.is_ours or _alters_nothing(change) for change in changes):
         return log.version
-    if any(change.operation == "OPTIMIZE" for change in changes):
+    kept_ms = now_ms() - RETENTION_HOURS * 3_600_000 + _MARGIN_MS
+    if any(change.operation == "OPTIMIZE" and change.at_ms < kept_ms for change in changes):
         # The files of before may be vacuumed by now.
         return log.version
     return recorded if any(change.moves_rows for change in changes) else log.version
