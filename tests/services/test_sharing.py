@@ -111,6 +111,7 @@ def test_the_summary_counts_a_test_once_whoever_ran_it() -> None:
         "kafka broker: a server (3 tests)",
         "  not given: it is raining",
         "database: none was needed",
+        "ClickHouse server: none was needed",
     ]
 
 
