@@ -49,8 +49,9 @@ class ConsumerCounters:
     such as ``stream_state``: those are in the sink too, and no events. ``dropped_records`` were polled and not written,
     because their partitions were assigned to another member or the time to stop was up; they were not committed, and
     are read again. ``reread`` are records that the group had committed and that were read again because the sink did
-    not have them any more; ``expired`` are offsets that retention removed before they were read. ``flush_seconds``
-    observes the duration of each batch once metrics are served.
+    not have them any more; ``expired`` are offsets that retention removed before they were read. ``recreated`` counts
+    how often the topic turned out to be a new one of the same name. ``flush_seconds`` observes the duration of each
+    batch once metrics are served.
 
     The current state: ``outage``, the message of the error that is being waited out; ``brokers_away``, why the brokers
     do not answer; ``assigned`` and ``paused`` partitions; ``polled_at`` (monotonic); ``advancing_since``, when the
@@ -76,6 +77,7 @@ class ConsumerCounters:
     retries: int = 0
     dropped_records: int = 0
     reread: int = 0
+    recreated: int = 0
     rebalances: int = 0
     outage: str | None = None
     brokers_away: str | None = None

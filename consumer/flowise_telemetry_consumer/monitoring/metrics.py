@@ -95,6 +95,11 @@ class _ConsumerCollector:
             counters.reread,
         )
         yield _counter("records_expired", "Offsets that retention removed before they were read.", counters.expired)
+        yield _counter(
+            "topics_recreated",
+            "Times that the topic was found deleted and created again since it was written to the sink.",
+            counters.recreated,
+        )
         yield _counter("rebalances", "Assignments of partitions to this consumer.", counters.rebalances)
         yield self._flushes()
         yield _gauge("partitions_assigned", "Partitions assigned to this consumer.", len(counters.assigned))

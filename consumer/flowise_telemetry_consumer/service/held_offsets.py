@@ -77,6 +77,7 @@ class HeldOffsets:
         if claimed.other_sink:
             self._why = "the group wrote to another sink, or this one was made again"
         if claimed.new_topic:
+            self._counters.recreated += 1
             self._why = f"topic {self._topic} was deleted and created again"
             logger.warning(
                 "%s: %s since it was written to: reading the new one from its beginning", self._shown, self._why

@@ -23,7 +23,7 @@ def expired(trial: Trial) -> None:
     app.offer(100)
 
 
-@scenario("topic deleted and made anew")
+@scenario("topic deleted and made anew", alert="TelemetryTopicRecreated")
 def recreated(trial: Trial) -> None:
     """The new topic grows past the old one's position while nobody reads: none of its records is skipped."""
     app, consumer = trial.app(), trial.ready_consumer()

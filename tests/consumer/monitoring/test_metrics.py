@@ -123,6 +123,7 @@ EXPOSED = {
     ("records_reread_total", "counter", ""),
     ("oldest_record_age_seconds", "gauge", ""),
     ("brokers_reachable", "gauge", ""),
+    ("topics_recreated_total", "counter", ""),
     ("rebalances_total", "counter", ""),
     ("flush_seconds_bucket", "histogram", "le"),
     ("flush_seconds_count", "histogram", ""),

@@ -119,10 +119,11 @@ def test_a_database_that_is_set_back_while_nobody_reads_is_filled_again(
     restore()
     counters = consume(world, url)
     assert ids_in(url) == sorted(world.accepted())
-    assert (counters.written.total(), counters.duplicates.total(), counters.reread) == (100, 0, 100)
+    kept = 0 if url.startswith("clickhouse") else 100  # its backups keep the events, and no progress
+    assert (counters.written.total(), counters.duplicates.total(), counters.reread) == (100, 100 - kept, 200 - kept)
     (line,) = told(caplog)
-    assert "events[0] at 100, committed 200" in line
-    assert "reading 100 records again" in line
+    assert f"events[0] at {kept}, committed 200" in line
+    assert f"reading {200 - kept} records again" in line
     world.send_good(100)
     again = consume(world, url)
     assert ids_in(url) == sorted(world.accepted())
@@ -251,12 +252,13 @@ def test_a_topic_that_was_made_again_is_read_from_its_beginning(url: str, caplog
     world.broker.recreate(TOPIC)
     world.sent.clear()
     world.send_good(300)
-    consume(world, url)
+    assert consume(world, url).recreated == 1
     assert ids_in(url) == sorted(before | world.accepted())
     assert any("was deleted and created again" in line for line in told(caplog))
     lines = len(told(caplog))
     world.send_good(1)
-    assert consume(world, url).reread == 0
+    again = consume(world, url)
+    assert (again.reread, again.recreated) == (0, 0)
     assert len(told(caplog)) == lines
 
 
@@ -277,7 +279,7 @@ def test_a_topic_that_is_made_again_under_a_consumer_is_read_from_its_beginning(
 
     counters = consume(world, sqlite_url, until=between_turns)
     assert ids_in(sqlite_url) == sorted(before | world.accepted())
-    assert counters.rebalances == 2
+    assert (counters.rebalances, counters.recreated) == (2, 1)
     assert any("was deleted and created again" in line for line in told(caplog))
 
 
