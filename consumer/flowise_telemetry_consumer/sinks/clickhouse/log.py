@@ -122,6 +122,8 @@ class State:
     promotions: int = 0
     holders: dict[str, int] = field(default_factory=dict)
     rows: int = 0
+    is_restored: bool = False
+    """True where numbers are lower than those that they name: see ``clickhouse.restored``."""
 
     @property
     def settled(self) -> int:
@@ -174,11 +176,11 @@ class State:
         return [*partitions, *(Entry(kind="annul", batch=batch, as_of=self.last) for batch in sorted(self.annulled))]
 
 
-def make_log(server: Server) -> None:
+def make_log(server: Server, table: str = PROGRESS_TABLE) -> None:
     """Create the table. Every insert waits for the disk."""
     declared = ", ".join(f"{name(column)} {kind}" for column, kind in _COLUMNS.items())
     server.execute(
-        f"CREATE TABLE IF NOT EXISTS {name(PROGRESS_TABLE)} ({declared}, at DateTime64(3, 'UTC') DEFAULT now64(3)) "
+        f"CREATE TABLE IF NOT EXISTS {name(table)} ({declared}, at DateTime64(3, 'UTC') DEFAULT now64(3)) "
         "ENGINE = MergeTree ORDER BY tuple() SETTINGS enable_block_number_column = 1, fsync_after_insert = 1, "
         "fsync_part_directory = 1, non_replicated_deduplication_window = 1000"
     )
@@ -201,6 +203,7 @@ def read_log(server: Server, *, lock_ms: int, quick: bool = True) -> State:
     entries = [(number, at, now, Entry(**dict(zip(_COLUMNS, rest, strict=True)))) for number, at, now, *rest in rows]
     entries.sort(key=lambda row: (row[3].as_of or row[0], bool(row[3].as_of), row[0], _RANKS.get(row[3].kind, 9)))
     state = State(last=max((number for number, *_ in entries), default=0), rows=len(entries))
+    state.is_restored = any(_names_a_later(number, entry) for number, _, _, entry in entries)
     locks: dict[tuple[str, int], tuple[int, int]] = {}
     for number, at_ms, now_ms, entry in entries:
         match entry.kind:
@@ -215,6 +218,12 @@ def read_log(server: Server, *, lock_ms: int, quick: bool = True) -> State:
     for _, (lock, holder) in held:
         state.holders.setdefault(lock, holder)
     return state
+
+
+def _names_a_later(number: int, entry: Entry) -> bool:
+    """Return True for what cannot be: a batch ends after it began, and what is summed up came before."""
+    batch = entry.batch if entry.kind in {"annul", "commit", "offset", "promote", "promoted"} else 0
+    return max(batch, entry.as_of) >= number
 
 
 def _begin(state: State, number: int, age_ms: int, entry: Entry) -> None:

@@ -131,7 +131,7 @@ class ClickhouseSink(ErasingServer):
 
     def progress(self) -> list[SourceProgress]:
         """Return the progress of each source."""
-        return sources_of(self._read_state(columns_of(self._server)).progress_of(self._table_set))
+        return sources_of(self._read_state(columns_of(self._server), mends=True).progress_of(self._table_set))
 
     def lock(self, name: str) -> None:
         """Acquire a lock in the log; a thread renews it until ``close``."""
@@ -271,8 +271,8 @@ class ClickhouseSink(ErasingServer):
             for table, schema in ((promotion.table_of(table_set, event), its) for event, its in schemas.items()):
                 make_table(self._server, table, schema, held.get(table, frozenset()))
 
-    def _read_state(self, held: Mapping[str, frozenset[str]]) -> State:
-        return self._turns.state(quick=False) if PROGRESS_TABLE in held else State()
+    def _read_state(self, held: Mapping[str, frozenset[str]], *, mends: bool = False) -> State:
+        return self._turns.state(quick=False, mends=mends) if PROGRESS_TABLE in held else State()
 
     def _sweep(self, annulled: Set[int]) -> None:
         """Delete the rows of annulled batches, which we hide, for those who read the tables by themselves."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.clickhouse.log import Begun, Entry, State, append, read_log
+from flowise_telemetry_consumer.sinks.clickhouse.restored import not_in_order, put_in_order
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server, name
 
 __all__ = ["TURN_SECONDS", "Turn", "Turns"]
@@ -43,8 +44,17 @@ class Turns:
         # Begun, and whether it is in the log was not answered: ours to annul.
         self._unsure: set[int] = set()
 
-    def state(self, *, quick: bool = True) -> State:
-        """Return the state of this moment; not ``quick`` for a login that may change no settings."""
+    def state(self, *, quick: bool = True, mends: bool = True) -> State:
+        """Return the state of this moment; not ``quick`` for a login that may change no settings.
+
+        A log that was restored from a backup is put in order first; raises ``SinkError`` if this is not to mend it.
+        """
+        state = read_log(self._server, lock_ms=self._lock_ms, quick=quick)
+        if not state.is_restored:
+            return state
+        if not mends:
+            raise not_in_order(self._server)
+        put_in_order(self._server)
         return read_log(self._server, lock_ms=self._lock_ms, quick=quick)
 
     @contextlib.contextmanager
