@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -22,6 +23,14 @@ def test_memory_and_logs_have_a_bound_and_processes_an_init(name: str) -> None:
     assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
     assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}
     assert service.get("init") is True or name in OURS, "our image has one"
+
+
+def test_our_image_has_an_init() -> None:
+    """As the first process, Python would drop a SIGTERM of its first moments, and reap no child."""
+    lines = (ROOT / "deploy" / "docker" / "Dockerfile").read_text("utf-8").splitlines()
+    (entry,) = (line for line in lines if line.startswith("ENTRYPOINT"))
+    assert json.loads(entry.removeprefix("ENTRYPOINT"))[:2] == ["tini", "--"]
+    assert any("apt-get install" in line and " tini " in line for line in lines)
 
 
 @pytest.mark.parametrize("name", OURS)

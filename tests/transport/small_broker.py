@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import struct
@@ -20,7 +21,8 @@ _MAX_BYTES = 1_000_000
 class SmallBroker:
     """Listens on a port of 127.0.0.1. ``users`` may log in with PLAIN; without any, the port takes no login.
 
-    ``mechanism`` is the one that is offered. Requests of the kind ``leaves_waiting`` (Kafka's API key) have no answer.
+    ``mechanism`` is the one that is offered; ``tokens`` are those that came by OAUTHBEARER, which are all rejected.
+    Requests of the kind ``leaves_waiting`` (Kafka's API key) have no answer.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SmallBroker:
         self._users = users
         self._mechanism = mechanism
         self.accepted = 0
+        self.tokens: list[str] = []
         self._topics = topics
         self._leaves_waiting = leaves_waiting
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -97,14 +100,20 @@ class SmallBroker:
                 code = 0 if body[2:] == self._mechanism.encode() else 33
                 return struct.pack(">hi", code, 1) + _string(self._mechanism), logged_in
             case 36:
-                _, user, password = body[4:].decode().split("\0")
-                right = (self._users or {}).get(user) == password
+                right = self._logs_in(body[4:].decode())
                 return struct.pack(">h", 0 if right else 58) + struct.pack(">hi", -1, 0), right
         host, port = self._advertised
         if self._topics is not None and (key, version) != (3, 1):
             return self._topics.answer(key, body, host, port), logged_in
         broker = struct.pack(">i", 1) + _string(host) + struct.pack(">ih", port, -1)
         return struct.pack(">i", 1) + broker + struct.pack(">ii", 1, 0), logged_in
+
+    def _logs_in(self, said: str) -> bool:
+        if self._mechanism == "OAUTHBEARER":
+            self.tokens += re.findall("\x01auth=Bearer ([^\x01]*)\x01", said)
+            return False
+        _, user, password = said.split("\0")
+        return (self._users or {}).get(user) == password
 
 
 def _requests(connection: socket.socket) -> Iterator[tuple[int, int, int, bytes]]:
