@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import random
 import re
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowise_telemetry import Telemetry
+from flowise_telemetry.encoding.encoder import Encoded, Encoder
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import open_reader
 from flowise_telemetry_transport.gateway.wire import CONTENT_TYPE, WireRecord, encode_batch
@@ -21,8 +26,9 @@ from tests.cli.in_process import run_command
 from tests.cli.program import start
 from tests.cli.service_manager import ServiceManager
 from tests.gateway.conftest import KEY, tool
-from tests.producer.samples import is_control
+from tests.producer.samples import is_control, tool_created
 from tests.services.kafka import KafkaService
+from tests.thoroughness import KILL_ROUNDS
 
 NOWHERE = "127.0.0.1:1"
 
@@ -59,12 +65,14 @@ def batch(first: int, events: int) -> bytes:
     return json.dumps({"api_key": KEY, "batch": [tool(number) for number in range(first, first + events)]}).encode()
 
 
-def values_on(kafka: KafkaService, topic: str, count: int) -> list[bytes]:
-    """The events of the topic, once there are so many."""
+def values_on(kafka: KafkaService, topic: str, count: int, *, distinct: bool = False) -> list[bytes]:
+    """The events of the topic, once there are so many, or so many different ones."""
     reader = open_reader(kafka.settings())
     reader.assign(dict.fromkeys(reader.partitions_of(topic), 0))
     found: list[bytes] = []
-    while len(found) < count and (polled := reader.poll(timeout_seconds=60.0, max_records=500)):
+    while len(set(found) if distinct else found) < count:
+        polled = reader.poll(timeout_seconds=60.0, max_records=500)
+        assert polled, f"{len(found)} of {count} arrived"
         found += [record.value or b"" for record in polled if not is_control(record)]
     reader.close(timeout_seconds=5.0)
     return found
@@ -98,6 +106,54 @@ def test_events_survive_a_kill_without_a_broker_and_records_are_handed_on(
         told, _ = process.communicate(timeout=60)
     assert json.loads(told) | {"accepted": 20, "records": 1, "records_refused": 1, "dropped": 0} == json.loads(told)
     assert process.returncode == 0
+
+
+@pytest.mark.slow  # a gateway is killed again and again
+def test_streams_are_whole_and_byte_for_byte_after_kills(
+    kafka: KafkaService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A producer's answers are lost at moments that nobody chose; what it sends again is the same bytes."""
+    encoded: dict[str, bytes] = {}
+    encode = Encoder.encode
+
+    def noted(self: Encoder, *arguments: Any) -> Encoded:
+        made = encode(self, *arguments)
+        encoded[made.event_id] = made.value
+        return made
+
+    monkeypatch.setattr(Encoder, "encode", noted)
+    topic, dice = kafka.new_topic(), random.Random(int(os.environ.get("SEED", "17")))
+    options = ("--topic", topic, "--bootstrap-servers", ",".join(kafka.bootstrap_servers), "--client", "librdkafka")
+    sent = 0
+    with ExitStack() as opened, ExitStack() as running:
+        _, port = running.enter_context(gateway(tmp_path, *options))
+        environ = {"FLOWISE_TELEMETRY_CONFIG_DIR": str(tmp_path / "app")}
+        telemetry = Telemetry(
+            app_version="3.0.1",
+            environ=environ,
+            endpoint=f"http://127.0.0.1:{port}",
+            project_key=KEY,
+            spool_dir=tmp_path / "app-spool",
+            first_run_notice=False,
+        )
+        opened.callback(telemetry.close, timeout_seconds=1.0)
+        for _ in range(KILL_ROUNDS // 2):
+            enough, then = telemetry.stats().sent + dice.randrange(1, 700), dice.randrange(100)
+            while then > 0:
+                telemetry.send_telemetry(tool_created(sent))
+                sent += 1
+                then -= telemetry.stats().sent >= enough
+                time.sleep(0.0005)
+            running.close()
+            running.enter_context(gateway(tmp_path, *options, "--address", f"127.0.0.1:{port}"))
+        assert telemetry.flush(120.0)
+        stats = telemetry.stats()
+        assert (stats.sent, stats.dropped) == (sent, {})
+        found = values_on(kafka, topic, sent, distinct=True)
+    assert set(found) <= set(encoded.values())
+    fields = [codec.decode(value, catalog())[1] for value in set(found)]
+    assert sorted(event["sequence"] for event in fields) == list(range(sent))
+    assert {event["streamId"] for event in fields} == {stats.stream_id}
 
 
 def test_a_dry_run_shows_what_would_be_kept_and_needs_no_broker(tmp_path: Path) -> None:
