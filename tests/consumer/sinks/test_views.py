@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from flowise_telemetry_consumer.errors import SinkError
 from flowise_telemetry_consumer.loss import Outcome, loss_of
 from flowise_telemetry_consumer.sinks import Prunable, open_sink
+from flowise_telemetry_consumer.sinks.duckdb.lake import open_lake
 from flowise_telemetry_schemas import Catalog, catalog
 from flowise_telemetry_schemas.node_types import node_types, node_vendors
 from flowise_telemetry_schemas.own_events import read_own_events
+from tests.cli.in_process import run_command
 from tests.consumer.sinks.analyst import Rows, asking, rows, run
 from tests.consumer.sinks.batches import batch, records, sizes, with_second_version
 from tests.consumer.sinks.roles import open_database
@@ -149,6 +153,22 @@ def test_a_name_that_others_have_is_left_to_them(analyst_url: str, caplog: pytes
     assert rows(analyst_url, "SELECT count(*) FROM nodes") == [(0,)]
     assert rows(analyst_url, "SELECT mine FROM flows") == [(7,)]
     assert rows(analyst_url, "SELECT count(*) FROM edges") == [(6,)]
+
+
+@pytest.mark.slow  # object storage runs in the tests' process
+def test_a_lake_on_object_storage_is_asked_as_a_copy(s3_url: str, tmp_path: Path) -> None:
+    with closing(open_database(s3_url)) as sink:
+        sink.prepare(catalog())
+        sink.write(batch())
+    with pytest.raises(SinkError) as told:
+        open_lake(s3_url)
+    words = str(told.value).rpartition(": flowise-telemetry ")[2].split()
+    assert words[1:] == ["--source", s3_url.partition("?")[0], "--sink", "delta:///folder"]
+    copied = run_command(*words, folder=tmp_path, env=dict(os.environ, AWS_ENDPOINT_URL=s3_url.rpartition("=")[2]))
+    assert copied.status == 0, copied.stderr
+    with asking(f"delta:///{tmp_path}/folder") as ask:
+        assert ask("SELECT count(*) FROM all_events") == [(sum(map(len, EVENTS.values())),)]
+        assert ask("SELECT count(*) FROM streams") == [(1,)]
 
 
 def test_vendors_are_of_types_in_the_vocabulary() -> None:

@@ -59,7 +59,11 @@ def show_lake(db: DuckDBPyConnection, url: str, schemas: Iterable[EventSchema] =
     from flowise_telemetry_consumer.sinks.delta import open_delta
 
     if not url.startswith("delta:"):
-        raise SinkError(f"{url.partition('?')[0]}: only a lake in a folder can be asked: copy it to one")
+        place = url.partition("?")[0]
+        raise SinkError(
+            f"{place}: DuckDB reads a lake in a folder alone, as it would have to load an extension for any other; "
+            f"copy the lake into one: flowise-telemetry replay --source {place} --sink delta:///folder"
+        )
     known = newest(schemas) or newest(catalog())
     root = file_of(url.rstrip("/"), "delta")
     files = open_delta(url).snapshot(events=[*known, *ACCOUNT_TABLES]).files()
