@@ -10,6 +10,7 @@ from tests.services.kafka import IMAGE
 
 PAGE = pages()["docs/supported.md"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+WORKFLOW = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
@@ -38,3 +39,9 @@ def test_clients_are_those_that_are_installed() -> None:
 def test_polars_is_the_range_that_is_allowed() -> None:
     (oldest,) = re.findall(r"polars>=([\d.]+),", str(PROJECT["optional-dependencies"]["consumer"]))
     assert f"polars from {oldest} on" in PAGE
+
+
+def test_what_is_tried_in_ci_is_run_there() -> None:
+    targets = re.findall(r"`make ([a-z0-9-]+)`, in CI", PAGE)
+    assert {"test", "test-gateway", "test-languages"} <= set(targets)
+    assert not [target for target in targets if not re.search(rf"run: make {target}(?: #.*)?$", WORKFLOW, re.MULTILINE)]
