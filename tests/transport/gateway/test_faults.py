@@ -160,7 +160,10 @@ def test_a_revoked_key_is_told_once_and_a_new_one_goes_on(
     for _ in range(3):
         called = sent(writer, records(2))
         assert [type(error) for error in called.failed] == [AuthorizationError] * 2
-        assert "revoked" in called.failed[0].message
+        assert called.failed[0].message == (
+            f"{gateway.url}: the project key was revoked; ask whoever runs the gateway for a new one, and give it as "
+            "project_key (PROJECT_KEY, PROJECT_KEY_FILE)"
+        )
     assert len(gateway.requests) == 1
     file.write_text(KEY)
     assert len(sent(writer, records(2)).accepted) == 2

@@ -89,11 +89,12 @@ def refusal_error(refusal: Refusal, shown: str) -> DeliveryError:
 def _of_the_key(status: int, name: str, said: str, shown: str) -> Verdict:
     if not name:
         return Verdict(error=_no_gateway(shown, f"it answers with status {status}", retryable=False))
+    setting = "project_key (PROJECT_KEY, PROJECT_KEY_FILE)"
     if name == "key_revoked":
-        text = f"{shown}: the project key was revoked: get a new one from whoever runs the gateway"
+        mend = f"ask whoever runs the gateway for a new one, and give it as {setting}"
+        text = f"{shown}: the project key was revoked; {mend}"
     else:
-        text = f"{shown} does not take the project key"
-    text += f"{_in_brackets(said)}; check project_key (PROJECT_KEY, PROJECT_KEY_FILE)"
+        text = f"{shown} does not take the project key{_in_brackets(said)}; check {setting}"
     kind = AuthenticationError if status == 401 else AuthorizationError
     hold = _REVOKED_SECONDS if name == "key_revoked" else 0.0
     return Verdict(error=kind(text), hold_seconds=hold, by_key=True)
