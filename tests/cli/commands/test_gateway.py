@@ -7,11 +7,13 @@ import json
 import os
 import random
 import re
+import socket
+import ssl
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from tests.cli.program import start
 from tests.cli.service_manager import ServiceManager
 from tests.gateway.conftest import KEY, tool
 from tests.producer.samples import is_control, tool_created
+from tests.services.certificates import Authority
 from tests.services.kafka import KafkaService
 from tests.thoroughness import KILL_ROUNDS
 
@@ -41,7 +44,7 @@ def gateway(folder: Path, *options: str, **variables: str) -> Iterator[tuple[sub
     assert process.stderr is not None
     try:
         said = ""
-        while (match := re.search(r"serving http://127\.0\.0\.1:(\d+)", said)) is None:
+        while (match := re.search(r"serving https?://127\.0\.0\.1:(\d+)", said)) is None:
             line = process.stderr.readline()
             assert line, said
             said += line
@@ -174,6 +177,34 @@ def test_a_dry_run_shows_what_would_be_kept_and_needs_no_broker(tmp_path: Path) 
     assert (kept["eventId"], kept["toolName"]) == (tool(1)["uuid"], "tool_1")
     assert json.loads(counts)["unknown_events"] == 1
     assert "sk-live" not in told + logged
+
+
+def test_over_tls_no_word_of_a_request_is_in_the_log(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    mark = "-----BEGIN CERTIFICATE"
+    key, _, chain = authority.issue("gateway").read_text().partition(mark)
+    (tmp_path / "key.pem").write_text(key)
+    (tmp_path / "chain.pem").write_text(mark + chain)
+    trusting = ssl.create_default_context(cafile=authority.file)
+    wrong = b"GET /sk-live-path HTTP/1.1\r\nHost: sk-live-host\r\nsk-live-header\r\n\r\n"
+    with gateway(tmp_path, "--dry-run", "--tls-certificate", "chain.pem", "--tls-key", "key.pem") as (process, port):
+        for context in (None, trusting):
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as opened:
+                connection = context.wrap_socket(opened, server_hostname="localhost") if context else opened
+                connection.sendall(wrong)
+                with suppress(ConnectionError):
+                    assert not connection.recv(1_000).startswith(b"HTTP/1.1 2")
+                connection.close()
+        for path, given in (("/batch/?sk-live=1", "sk-live-key"), ("/sk-live", KEY), ("/batch/", KEY)):
+            client = http.client.HTTPSConnection("localhost", port, timeout=60, context=trusting)
+            document = {"api_key": given, "batch": [tool(1, distinct_id="sk-live-org")]}
+            client.request("POST", path, json.dumps(document), {"X-Of-Theirs": "sk-live-header"})
+            status = client.getresponse().status
+            client.close()
+        assert status == 200
+        process.terminate()
+        _, logged = process.communicate(timeout=60)
+    assert not [text for text in ("sk-live", "127.0.0.1", "localhost", KEY) if text in logged], logged
 
 
 @pytest.mark.parametrize(
