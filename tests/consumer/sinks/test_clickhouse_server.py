@@ -1,6 +1,6 @@
 """What only a ClickHouse server has: logins, TLS, databases of others, and users with the roles of docs/sinks.md.
 
-``make test-clickhouse`` runs these and the contract suite on one; without a server they are expected to fail, by name.
+``make test-clickhouse`` runs these and the contract suite on one; without a server they are skipped, by name.
 """
 
 from __future__ import annotations
