@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, Dialog, Locator, Page, Playwright, Request, expect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -23,6 +24,9 @@ QUIET = (
     "--no-first-run",
 )
 """Keep the browser from asking its maker for anything."""
+
+ONE_ROW_IS_AS_THE_NEXT = "document.querySelectorAll('tbody tr:nth-child(n + 6)').forEach((row) => row.remove())"
+"""Leaves five rows of each table, as axe-core takes its time for each."""
 
 PATIENCE_SECONDS = 15
 """Longest wait for a thing of the page, on a busy machine."""
@@ -62,6 +66,13 @@ class Visit:
     def is_wide(self) -> bool:
         """Tell whether anything reaches out of the window to the right."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+    def violations(self) -> list[tuple[str, list[Any]]]:
+        """Return what axe-core finds, each with its places."""
+        # Evaluated by the browser's debugger, which the page's policy does not bind.
+        self.page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
+        found = self.page.evaluate("axe.run(document, { resultTypes: ['violations', 'incomplete'] })")
+        return [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]]
 
     def open_everything(self) -> None:
         self.page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")

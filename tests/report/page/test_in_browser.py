@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from flowise_telemetry_report import Column, Figure, Report, Section
 from flowise_telemetry_report.page import render
-from tests.report.page.browser import Visit, launch, visit
+from tests.report.page.browser import ONE_ROW_IS_AS_THE_NEXT, Visit, launch, visit
 from tests.report.page.example import HOSTILE, K, example
 
 PHONE = {"width": 360, "height": 740}
@@ -232,13 +231,8 @@ def test_axe_finds_no_violation(browser: Browser, file: Path, scheme: str, size:
     with visit(browser, file, color_scheme=scheme, viewport=size) as visited:
         visited.open_everything()
         visited.figure("pairs").get_by_label("Node", exact=True).select_option("pinecone")
-        # One row is as the next, and each takes its time.
-        visited.page.evaluate("document.querySelectorAll('tbody tr:nth-child(n + 6)').forEach((row) => row.remove())")
-        # Evaluated by the browser's debugger, which the page's policy does not bind.
-        visited.page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
-        found = visited.page.evaluate("axe.run(document, { resultTypes: ['violations', 'incomplete'] })")
-    violations = [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]]
-    assert violations == []
+        visited.page.evaluate(ONE_ROW_IS_AS_THE_NEXT)
+        assert visited.violations() == []
 
 
 def test_paper_is_light_and_the_screen_stays_dark(browser: Browser, file: Path) -> None:

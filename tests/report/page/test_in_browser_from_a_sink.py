@@ -6,15 +6,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.cli.in_process import run_command
-from tests.report.page.browser import Visit, launch, visit
+from tests.report.page.browser import ONE_ROW_IS_AS_THE_NEXT, Visit, launch, visit
 from tests.report.world import World
 
 LEAST_FIGURES = 20
+PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +29,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def visited(folder: Path) -> Iterator[Visit]:
-    with (
-        sync_playwright() as playwright,
-        closing(launch(playwright)) as browser,
-        visit(browser, folder / "site" / "index.html") as opened,
-    ):
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright, closing(launch(playwright)) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def visited(browser: Browser, folder: Path) -> Iterator[Visit]:
+    with visit(browser, folder / "site" / "index.html") as opened:
         yield opened
 
 
@@ -60,3 +64,12 @@ def test_each_figure_with_rows_is_drawn_or_told(visited: Visit) -> None:
     )
     assert bare == []
     assert not visited.is_wide()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_whole_on_a_phone(browser: Browser, folder: Path, scheme: Literal["light", "dark"]) -> None:
+    with visit(browser, folder / "site" / "index.html", color_scheme=scheme, viewport=PHONE) as visited:
+        visited.open_everything()
+        visited.page.evaluate(ONE_ROW_IS_AS_THE_NEXT)
+        assert not visited.is_wide()
+        assert visited.violations() == []
