@@ -53,7 +53,10 @@ def make_report(
     since = _FIRST_DAY if since_ms is None else datetime.fromtimestamp(since_ms / 1000, UTC).date()
     with closing(open_engine(sink)) as engine:
         if not engine.has("all_events"):
-            raise SinkError(f"{engine.url} has no view all_events: a consumer of this version makes it when it starts")
+            raise SinkError(
+                f"{engine.url} has no view all_events that may be read: a consumer of this version makes it when it"
+                " starts; on a server the login needs SELECT on it and on the tables"
+            )
         answered = ask(engine, since=since, heavy_events_a_day=heavy_events_a_day, on_question=on_question)
         url = engine.url
     overview = answered[0].answers[0].rows

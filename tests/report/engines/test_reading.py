@@ -71,7 +71,7 @@ def test_a_report_that_has_no_room_says_which(tmp_path: Path) -> None:
 def test_a_sink_from_before_the_views_says_who_makes_them(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "a.db")) as old:
         old.execute("CREATE TABLE prediction_sent (event_id TEXT)")
-    with pytest.raises(SinkError, match="has no view all_events: a consumer of this version makes it when it starts"):
+    with pytest.raises(SinkError, match="has no view all_events that may be read: a consumer of this version makes"):
         make_report(f"sqlite:///{tmp_path}/a.db", now_ms=NOW_MS)
 
 
@@ -120,6 +120,11 @@ def test_postgres_is_asked_by_a_login_that_may_only_read(new_postgres_url: str) 
         ):
             owner.execute(statement.encode())
         try:
+            owner.execute(f"REVOKE SELECT ON all_events FROM {role}".encode())
+            with pytest.raises(SinkError, match="on a server the login needs SELECT on it") as told:
+                make_report(_as(new_postgres_url, role), now_ms=NOW_MS)
+            assert "secret" not in str(told.value)
+            owner.execute(f"GRANT SELECT ON all_events TO {role}".encode())
             asked = make_report(_as(new_postgres_url, role), now_ms=NOW_MS)
         finally:
             owner.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
