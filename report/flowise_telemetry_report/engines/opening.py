@@ -32,7 +32,8 @@ def open_engine(url: str) -> Engine:
     if found is None:
         raise SinkError(
             f"{kind.scheme} cannot be asked: these can: {', '.join(ENGINES)}; "
-            "import it into one of them first: flowise-telemetry import"
+            "copy it into one of them first: flowise-telemetry replay --source URL --sink duckdb:///copy.duckdb, or "
+            "flowise-telemetry import for JSON lines"
         )
     module, opener = found
     try:
