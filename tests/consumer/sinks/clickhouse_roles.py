@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from flowise_telemetry_consumer.errors import SinkError
+from flowise_telemetry_consumer.sinks import Batch
+from flowise_telemetry_consumer.sinks.claims import PROGRESS_TABLE
 from flowise_telemetry_consumer.sinks.clickhouse import ClickhouseSink
 from flowise_telemetry_consumer.sinks.clickhouse.address import Address, address_of
 from flowise_telemetry_consumer.sinks.clickhouse.server import Server
@@ -78,10 +80,19 @@ ACTS: dict[str, Callable[[ClickhouseSink], None]] = {"owner": _own, "writer": _w
 
 
 def prepare_older(address: Address) -> None:
-    """Make what an owner finds something to add to: a table, a column and new columns of views are missing."""
+    """Make what an owner finds something to add to: a table, a column and new columns of views are missing.
+
+    And to put in order: it came out of a backup, whose log has one number for all.
+    """
+    schemas = [schema for schema in catalog() if schema.event != "tool_created"]
     with closing(ClickhouseSink(address)) as sink, closing(Server(address)) as server:
-        sink.prepare([schema for schema in catalog() if schema.event != "tool_created"])
+        sink.prepare(schemas)
+        sink.write(Batch({schema.event: batch(3).frames[schema.event] for schema in schemas}))
         server.execute("ALTER TABLE assistant_created DROP COLUMN assistant_type")
+        server.execute(f"OPTIMIZE TABLE {PROGRESS_TABLE} FINAL")
+        server.execute(f"BACKUP DATABASE {DATABASE} TO Memory('copy')")
+        server.execute(f"DROP DATABASE {DATABASE} SYNC")
+        server.execute(f"RESTORE DATABASE {DATABASE} FROM Memory('copy')")
 
 
 def prepare_whole(address: Address) -> None:
