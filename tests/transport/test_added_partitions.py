@@ -32,7 +32,7 @@ def test_they_are_assigned_once_the_metadata_is_old(client: ClientName, kafka: K
 
 @pytest.mark.services
 @pytest.mark.parametrize("client", sorted(CLIENTS))
-def test_metadata_is_old_after_half_a_minute(
+def test_metadata_of_the_embedded_broker_is_old_after_half_a_minute(
     client: ClientName, embedded_kafka: KafkaService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[object] = []

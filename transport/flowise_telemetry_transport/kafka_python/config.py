@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from flowise_telemetry_schemas.errors import ConfigurationError
@@ -103,13 +105,9 @@ def _token_source(settings: KafkaSettings) -> Any:
     """Return the object that the client asks for a token before each login."""
     if settings.token_provider is None:
         return None
-    try:
-        from kafka.sasl.oauth import AbstractTokenProvider  # kafka-python 2.1 and later ask for an instance of it
-    except ImportError:
-        from kafka.oauth.abstract import AbstractTokenProvider
     provider = provider_of(settings.token_provider)
 
-    class TokenSource(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python ships no types
+    class TokenSource(_abstract_provider()):  # type: ignore[misc]  # kafka-python ships no types
         def token(self) -> str:
             self._made = make_token(provider)
             return self._made.value
@@ -118,6 +116,14 @@ def _token_source(settings: KafkaSettings) -> Any:
             return dict(self._made.extensions)
 
     return TokenSource()
+
+
+def _abstract_provider() -> Any:
+    """Return the class of which releases from 2.1 on ask for an instance; it has moved twice."""
+    for module in ("kafka.net.sasl.oauth", "kafka.sasl.oauth"):  # of 3, of 2.1
+        with contextlib.suppress(ImportError):
+            return import_module(module).AbstractTokenProvider
+    return import_module("kafka.oauth.abstract").AbstractTokenProvider  # kafka-python-ng
 
 
 def _typed(name: str, text: str, default: Any) -> Any:
