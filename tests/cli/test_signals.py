@@ -120,6 +120,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     assert process.returncode == 1
 
 
+@pytest.mark.slow
 def test_consume_ends_while_its_sink_stands_still(tmp_path: Path) -> None:
     """The thread that hangs in the write is not waited for; the status says that records were left."""
     process = _started(_FROZEN_SINK, tmp_path, line="frozen")

@@ -40,6 +40,7 @@ def settings_of(server: str, client: ClientName, name: str) -> KafkaSettings:
     })  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 @pytest.mark.usefixtures("installed")
 def test_its_token_is_what_the_broker_gets(client: ClientName, brokers: Callable[..., SmallBroker]) -> None:

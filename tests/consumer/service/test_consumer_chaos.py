@@ -112,6 +112,7 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(before)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(4), suppress_health_check=[HealthCheck.too_slow])
 @given(sequence=kinds, plan=faults, rows=st.sampled_from([1, 3, 10, 1_000]))
 def test_chaos(sequence: list[str], plan: list[str], rows: int) -> None:

@@ -112,6 +112,7 @@ def test_duckdb_reads_tables_by_its_extension(folder: Path, request: pytest.Fixt
         assert connection.execute(by_node).fetchall()
 
 
+@pytest.mark.slow
 def test_files_are_read_as_the_guide_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder / "files")
     by_polars, by_pandas = (line.split("  #")[0] for line in blocks(FILES, "python")[0].splitlines())

@@ -96,6 +96,7 @@ for call in (lambda: other.prepare(catalog()), other.counts, other.progress, lam
     assert in_a_process(code).stdout == ""
 
 
+@pytest.mark.slow
 def test_sinks_of_one_process_write_each_event_once(path: Path) -> None:
     written: list[int] = []
     failures: list[Exception] = []

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from flowise_telemetry_consumer.sinks import Batch, Prunable
 from flowise_telemetry_schemas import catalog
@@ -30,6 +31,7 @@ def of_day(day: int) -> Batch:
     return Batch(frames)
 
 
+@pytest.mark.slow
 def test_streams_are_the_same_whatever_is_pruned_and_comes_back(tmp_path: Path) -> None:
     url = f"delta:///{tmp_path}/lake"
     with closing(open_readable(url)) as sink:

@@ -68,6 +68,7 @@ RULES: dict[str, tuple[Callable[[str], None], str]] = {
 MARKS: dict[str, Any] = {"postgresql": pytest.mark.services, "clickhouse": pytest.mark.slow}  # it starts the engine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=MARKS.get(kind, ())) for kind in RULES])
 def test_a_row_is_refused_and_all_others_are_written(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url = f"{kind}:///{tmp_path}/events"

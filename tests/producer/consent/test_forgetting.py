@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
+
 from flowise_telemetry.consent.forgetting import kept_of
 from flowise_telemetry.consent.stored_choice import store_choice
 from flowise_telemetry.identity.former_ids import MONTHS, keep_ids, monthly_ids
@@ -42,6 +44,7 @@ def test_those_of_deleted_secrets_are_kept_for_two_years(environ: dict[str, str]
     assert monthly_ids(environ, JANUARY_MS) == []
 
 
+@pytest.mark.slow
 def test_nothing_is_left_but_that_it_was_forgotten(
     make_telemetry: MakeTelemetry, broker: InMemoryBroker, environ: dict[str, str], tmp_path: Path, config_dir: Path
 ) -> None:

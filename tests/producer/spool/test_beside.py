@@ -139,6 +139,7 @@ def test_a_broker_that_is_far_away_is_no_outage(
     assert (caplog.text, sending.stats().sent) == ("", 1)
 
 
+@pytest.mark.slow
 def test_a_broker_that_stays_away_is_an_outage(
     far_away: FarAway, sending: Telemetry, caplog: pytest.LogCaptureFixture
 ) -> None:
