@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ __all__ = [
     "assert_quiet",
     "assert_said_once",
     "assert_silent",
+    "hanging",
 ]
 
 CLIENTS = ["kafka-python", "librdkafka"]
@@ -126,3 +130,24 @@ def assert_quiet(done: subprocess.CompletedProcess[str], *, processes: int = 1) 
 def assert_said_once(done: subprocess.CompletedProcess[str]) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert SAID_ONCE.fullmatch(done.stderr)
+
+
+@contextmanager
+def hanging(folder: Path) -> Iterator[str]:
+    """A server that takes connections and says nothing; it makes the file ``connected`` at the first one."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        held: list[socket.socket] = []
+
+        def take() -> None:
+            while True:
+                try:
+                    held.append(server.accept()[0])
+                except OSError:  # closed
+                    return
+                (folder / "connected").touch()
+
+        threading.Thread(target=take, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        for connection in held:
+            connection.close()
+        server.shutdown(socket.SHUT_RDWR)

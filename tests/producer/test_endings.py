@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import pytest
 
 from flowise_telemetry.spool.files import spooled_events
 from flowise_telemetry_transport import EmbeddedBroker
-from tests.producer.app_process import CLIENTS, RunApp
+from tests.producer.app_process import CLIENTS, RunApp, hanging
 from tests.producer.samples import wait_until
 
 pytestmark = pytest.mark.slow
@@ -35,23 +33,8 @@ atexit.register(tell)
 
 @pytest.fixture
 def hanging_server(tmp_path: Path) -> Iterator[str]:
-    """Takes connections and says nothing; makes the file ``connected`` at the first one."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        held: list[socket.socket] = []
-
-        def take() -> None:
-            while True:
-                try:
-                    held.append(server.accept()[0])
-                except OSError:  # closed
-                    return
-                (tmp_path / "connected").touch()
-
-        threading.Thread(target=take, daemon=True).start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-        for connection in held:
-            connection.close()
-        server.shutdown(socket.SHUT_RDWR)
+    with hanging(tmp_path) as address:
+        yield address
 
 
 SEND_HALF = f"for n in range({EVENTS // 2}):\n    telemetry.send_telemetry(event(n))\n"
