@@ -19,7 +19,7 @@ from tests.consumer.filled_topic import fill
 from tests.consumer.sinks.clickhouse_engine import Engine
 from tests.consumer.sinks.roles import open_readable
 from tests.services.kafka import KafkaService
-from tests.thoroughness import KILL_ROUNDS
+from tests.thoroughness import IS_CI, KILL_ROUNDS
 
 pytestmark = [pytest.mark.real_broker, pytest.mark.xdist_group("kills")]
 
@@ -40,7 +40,7 @@ def rows_of(url: str) -> dict[str, pl.DataFrame]:
         sink.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres", "duckdb", "delta", CLICKHOUSE])
+@pytest.fixture(params=["sqlite", "postgres", "duckdb", "delta", *([CLICKHOUSE] if IS_CI else [])])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "clickhouse":
         # A folder's engine lets one process in at a time, and a process has one.

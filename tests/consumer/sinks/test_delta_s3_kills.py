@@ -15,11 +15,12 @@ from flowise_telemetry_schemas import EventSchema, catalog
 from tests.consumer.sinks.batches import batch, held, sizes
 from tests.consumer.sinks.roles import open_claimed
 from tests.consumer.sinks.test_delta import MANY, TP0, InterruptedHereError, numbers, tools
+from tests.thoroughness import IS_CI
 
 pytestmark = pytest.mark.slow  # object storage runs in the tests' process
 
 # Each step of them in `make test-objects`, some elsewhere: moto is slow.
-IS_THOROUGH = os.environ.get("TEST_OBJECTS") == "1"
+BATCH_STEP, PROMOTION_STEP = (1, 1) if os.environ.get("TEST_OBJECTS") == "1" else (4, 12) if IS_CI else (12, 40)
 TOOL_CREATED = catalog().latest("tool_created")
 
 
@@ -76,7 +77,7 @@ def test_a_batch_that_is_cut_off_anywhere_is_not_shown_and_completed_by_the_next
         assert sink.claim("group", [TP0])[TP0] == offset
         sink.write(replace(batch(offset), offsets={TP0: offset + 1}, source="group"))
         offset += 1
-        steps_left += 1 if IS_THOROUGH else 4
+        steps_left += BATCH_STEP
     assert steps_left > 10
     assert sink.counts() == {event: (offset + 1) * size for event, size in sizes(batch()).items()}
 
@@ -101,7 +102,7 @@ def test_a_promotion_that_is_killed_anywhere_is_finished_by_whoever_comes_next(s
         comer.write(tools(3))
         # Nothing was promoted where it was killed before it had written down what is to be done.
         assert numbers(comer) == ([2, 3] if steps_left > 1 else [0, 1, 3])
-        steps_left += 1 if IS_THOROUGH else 12
+        steps_left += PROMOTION_STEP
     assert steps_left > 10
 
 

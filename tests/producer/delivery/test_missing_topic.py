@@ -6,6 +6,7 @@ import pytest
 
 from tests.producer.app_process import CLIENTS, SAID_ONCE, RunApp
 from tests.services.kafka import KafkaService
+from tests.thoroughness import IS_CI
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_broker]
 
@@ -20,7 +21,7 @@ print(first, telemetry.stats().last_error, sep="\\n")
 """
 
 
-@pytest.mark.parametrize("spool", [False, True], ids=["no spool", "spool"])
+@pytest.mark.parametrize("spool", [False, True] if IS_CI else [False])
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_one_warning_names_the_topic_and_the_mend(
     run_app: RunApp, kafka: KafkaService, client: str, spool: bool
