@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from flowise_telemetry_consumer.sinks.delta.log import CHECKPOINT_COMMITS
 from flowise_telemetry_consumer.sinks.erasures import ErasedIds
 from flowise_telemetry_schemas import ToolCreated, catalog
 from flowise_telemetry_transport.types import TopicPartition
+from tests.consumer.sinks.bad_days import MANY, BadDays, InterruptedHereError
 from tests.consumer.sinks.batches import (
     NEW_FIELDS,
     batch,
@@ -54,36 +55,10 @@ pytestmark = pytest.mark.slow  # each case makes tables and files of its own
 TP0, TP1 = (TopicPartition("flowise.telemetry.events", number) for number in range(2))
 DAY_MS = 86_400_000
 START_MS = 1_700_000_000_000
-MANY = 1_000_000
 
 
-class InterruptedHereError(Exception):
-    pass
-
-
-class FolderOfBadDays(Folder):
-    """Stops after so many steps, as if the process were killed there."""
-
-    steps_left = MANY
-
-    def _step(self) -> None:
-        if not self.steps_left:
-            raise InterruptedHereError
-        self.steps_left -= 1
-
-    def put(self, files: Sequence[tuple[str, bytes]]) -> None:
-        for file in files:
-            self._step()
-            super().put([file])
-
-    def create(self, path: str, data: bytes) -> bool:
-        self._step()
-        return super().create(path, data)
-
-    def copy(self, files: Sequence[tuple[str, str]]) -> None:
-        for file in files:
-            self._step()
-            super().copy([file])
+class FolderOfBadDays(BadDays, Folder):
+    """A folder whose process is killed after so many steps."""
 
 
 class FolderOfLostReads(Folder):

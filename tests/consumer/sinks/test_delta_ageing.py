@@ -16,7 +16,8 @@ from flowise_telemetry_consumer.sinks.delta import RETENTION_HOURS, DeltaSink, l
 from flowise_telemetry_consumer.sinks.delta.compaction import vacuum
 from flowise_telemetry_consumer.sinks.delta.folder import Folder
 from flowise_telemetry_schemas import catalog
-from tests.consumer.sinks.test_delta import FolderOfBadDays, InterruptedHereError, numbers, sink_in, tools
+from tests.consumer.sinks.bad_days import InterruptedHereError
+from tests.consumer.sinks.test_delta import FolderOfBadDays, numbers, sink_in, tools
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -12,9 +12,10 @@ from flowise_telemetry_consumer.sinks.delta import DeltaSink
 from flowise_telemetry_consumer.sinks.delta.address import place_of
 from flowise_telemetry_consumer.sinks.delta.object_store import ObjectStore
 from flowise_telemetry_schemas import EventSchema, catalog
+from tests.consumer.sinks.bad_days import MANY, BadDays, InterruptedHereError
 from tests.consumer.sinks.batches import batch, held, sizes
 from tests.consumer.sinks.roles import open_claimed
-from tests.consumer.sinks.test_delta import MANY, TP0, InterruptedHereError, numbers, tools
+from tests.consumer.sinks.test_delta import TP0, numbers, tools
 from tests.thoroughness import IS_CI
 
 pytestmark = pytest.mark.slow  # object storage runs in the tests' process
@@ -24,29 +25,8 @@ BATCH_STEP, PROMOTION_STEP = (1, 1) if os.environ.get("TEST_OBJECTS") == "1" els
 TOOL_CREATED = catalog().latest("tool_created")
 
 
-class StoreOfBadDays(ObjectStore):
-    """Stops after so many requests that change something, as if the process were killed there."""
-
-    steps_left = MANY
-
-    def _step(self) -> None:
-        if not self.steps_left:
-            raise InterruptedHereError
-        self.steps_left -= 1
-
-    def put(self, files: Sequence[tuple[str, bytes]]) -> None:
-        for file in files:
-            self._step()
-            super().put([file])
-
-    def create(self, path: str, data: bytes) -> bool:
-        self._step()
-        return super().create(path, data)
-
-    def copy(self, files: Sequence[tuple[str, str]]) -> None:
-        for file in files:
-            self._step()
-            super().copy([file])
+class StoreOfBadDays(BadDays, ObjectStore):
+    """An object storage whose writer is killed after so many requests that change something."""
 
 
 def sink_at(url: str, schemas: Iterable[EventSchema]) -> tuple[StoreOfBadDays, DeltaSink]:
