@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -358,6 +360,13 @@ assert os.waitpid(pid, 0)[1] == 0
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def app_events(file: Path) -> int:
+    """How many events of the app, and not of the producer itself, a spool file has."""
+    with closing(sqlite3.connect(file)) as database:
+        query = "SELECT count(*) FROM event WHERE event != 'stream_state'"
+        return int(database.execute(query).fetchone()[0])
+
+
 def test_parent_and_child_each_have_a_spool_file(run_app: RunApp, topic: Topic, tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     code = """
@@ -373,7 +382,8 @@ if pid == 0:
 assert os.waitpid(pid, 0)[1] == 0
 """
     assert_quiet(run_app(code, FLOWISE_TELEMETRY_SPOOL_DIR=str(spool)), processes=2)
-    assert len(list(spool.glob("*.sqlite3"))) == 2
+    # On a busy machine an end that is forced leaves the stream's counts in a file of their own.
+    assert sorted(filter(None, map(app_events, spool.glob("*.sqlite3")))) == [20, 50]
     # The next start, with a broker there, sends what both left.
     again = """
 wait_until(lambda: telemetry.stats().recovered == 70)
