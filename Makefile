@@ -120,7 +120,7 @@ SEED ?=
 ONLY ?=
 
 .PHONY: chaos
-chaos: $(DEV_READY) ## faults of processes, brokers, network and sinks (needs java and mvn), and an account of each; an hour; SMOKE=1: two minutes
+chaos: $(DEV_READY) ## faults of processes, brokers, network and sinks (needs java and mvn), and an account of each; half an hour; SMOKE=1: two minutes
 	@$(RUN) -m tests.chaos $(if $(SMOKE),--smoke) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)") $(ARGS)
 
 .PHONY: test-security
