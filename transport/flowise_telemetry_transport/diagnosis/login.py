@@ -93,5 +93,6 @@ def _token(wire: Wire, settings: KafkaSettings, server: str) -> None:
     code, _, answer = wire.authenticate(f"n,,\x01auth=Bearer {token.value}{extensions}\x01\x01".encode())
     if code or answer:  # RFC 7628: an answer here is the reason of a failure
         raise AuthenticationError(
-            f"{server} rejected the token: it has ended, or is for another audience or issuer; check token_provider"
+            f"{server} rejected the token: it has ended, begins later by the broker's clock, "
+            "or is for another audience or issuer; check token_provider"
         )
