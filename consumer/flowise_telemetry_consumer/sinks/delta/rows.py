@@ -20,6 +20,11 @@ DATE = "date"
 ROW_GROUP_ROWS = 25_000
 """Rows that are read and found together."""
 
+_OFTEN = 8
+"""How often a nested text has to come, on average, for a dictionary to be smaller than zstd alone makes it."""
+_ARROW_TYPES, _PASSED_OVER = (b"\x18\x0c" + name + b"\x18" for name in (b"ARROW:schema", b"polars:types"))
+"""Names in a data file's footer, between the marks of Thrift: a text, of twelve bytes, and the next text."""
+
 _TYPES = {
     "string": "string",
     "uuid": "string",
@@ -40,12 +45,41 @@ def sorted_by_id(frame: pl.DataFrame) -> pl.DataFrame:
 def encoded(frame: pl.DataFrame) -> bytes:
     """Return a frame, whose rows are sorted by id, as a data file. Timestamps of Delta have microseconds."""
     times = [pl.col(name).cast(pl.Datetime("us", "UTC")) for name, dtype in frame.schema.items() if _is_time(dtype)]
+    nested = [its.cast(_stored_type(its)) for its in frame.iter_columns() if its.dtype.is_nested()]
     file = io.BytesIO()
     # A higher level takes longer and saves nothing with files of this size.
-    frame.with_columns(times).write_parquet(
+    frame.with_columns(*times, *nested).write_parquet(
         file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS
     )
-    return file.getvalue()
+    return _of_plain_types(file.getvalue())
+
+
+def _stored_type(values: pl.Series) -> pl.DataType:
+    """Return the type as which polars writes nested texts best: by a dictionary, where few texts come often.
+
+    It makes none for nested texts by itself. With it, graphs take half of the space and of the time of whoever reads
+    them.
+    """
+    match values.dtype:
+        case pl.List():
+            return pl.List(_stored_type(values.explode()))
+        case pl.Struct(fields=fields):
+            return pl.Struct({its.name: _stored_type(values.struct.field(its.name)) for its in fields})
+        case pl.String():
+            texts = values.unique().drop_nulls()
+            return pl.Enum(texts) if texts.len() * _OFTEN <= values.len() else pl.String()
+    return values.dtype
+
+
+def _of_plain_types(data: bytes) -> bytes:
+    """Return the data file with Parquet's own types alone.
+
+    What polars adds for readers of Arrow says of texts with a dictionary that they are of another type than texts.
+    Under a name of the same length readers pass it over, and no length in the file changes.
+    """
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    found = data.rfind(_ARROW_TYPES, footer)  # the last: names follow the least and greatest values of columns
+    return data if found < 0 else b"".join([data[:found], _PASSED_OVER, data[found + len(_PASSED_OVER) :]])
 
 
 def decoded(schema: EventSchema, files: Iterable[bytes]) -> Iterator[pl.DataFrame]:
