@@ -10,8 +10,8 @@ from flowise_telemetry_schemas import catalog
 __all__ = ["narrow_graphs"]
 
 _EVENTS = ("chatflow_created", "prediction_sent")
-_IDS = ("event_id", "instance_id", "chatflow_id")
-_OTHERS = ("occurred_at", "version", "flow_graph")
+_NOT_ASKED = {"event_id": "uuid", "occurred_at": "time", "version": "text"}
+"""Columns of the views, with their kinds, that no question about graphs looks at: they are not copied."""
 _GRAPHS = ("nodes", "edges")
 
 
@@ -24,11 +24,10 @@ def narrow_graphs(engine: Engine, *, to: str) -> bool:
     if engine.graphs is None:
         return False
     there = [event for event in _EVENTS if engine.has(event)]
+    others = ", ".join(f"{engine.graphs.missing(kind)} AS {name}" for name, kind in _NOT_ASKED.items())
     for event in there:
-        ids = {name: engine.dialect.id.replace("{}", name) for name in _IDS}
-        columns = ", ".join([*(f"{value} AS {name}" for name, value in ids.items()), *_OTHERS])
-        newest = f"{ids['event_id']} IN (SELECT event_id FROM {to})"  # noqa: S608 - names of ours
-        engine.keep(_copy(event), f"SELECT {columns} FROM {event} WHERE {newest}")  # noqa: S608 - as above
+        columns = f"n.instance_id, n.chatflow_id, {others}, e.flow_graph"
+        engine.keep(_copy(event), f"SELECT {columns} FROM {event} AS e JOIN {to} AS n ON n.event_id = e.event_id")  # noqa: S608 - names of ours
     shown = ShownColumns().with_events(catalog().latest(event) for event in there)
     held = {event: frozenset(engine.columns(_copy(event))) for event in there}
     for name, query in queries(shown.within(held), engine.graphs, _copy, frozenset()):

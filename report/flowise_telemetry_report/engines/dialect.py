@@ -16,7 +16,7 @@ class Dialect:
     """Expressions for the marks in a text: ``{}`` in one stands for the column that the mark names.
 
     ``week`` is the Monday of a day, ``month`` its first day, ``days`` which seven days of the month it belongs to.
-    ``id`` is an id in the form in which it is compared fastest, ``latest`` that of the newest event of a group.
+    ``id`` is an id in the form in which it is compared fastest, ``latest`` the newest event's of a group in the sink's own.
     ``withheld`` is a query of what streams told they withheld: stream_id, instance_id, field, rule, times.
     """
 
@@ -47,7 +47,7 @@ STANDARD = Dialect(
 """What DuckDB, PostgreSQL and ClickHouse have in common."""
 
 
-_IS_LATEST = "event IN ('chatflow_created', 'prediction_sent') AND {id} IN (SELECT event_id FROM latest)"
+_IS_LATEST = "event IN ('chatflow_created', 'prediction_sent') AND event_id IN (SELECT event_id FROM latest)"
 
 
 def filled(text: str, dialect: Dialect, *, since: date, heavy: int, are_latest: bool = False) -> str:
@@ -60,7 +60,7 @@ def filled(text: str, dialect: Dialect, *, since: date, heavy: int, are_latest: 
         "since_time": f"'{since.isoformat()} 00:00:00'",
         "heavy": str(heavy),
         "latest": dialect.latest,
-        "is_latest": "1 = 1" if are_latest else _IS_LATEST.replace("{id}", dialect.id.replace("{}", "event_id")),
+        "is_latest": "1 = 1" if are_latest else _IS_LATEST,
         "withheld": dialect.withheld.replace("{since_time}", f"'{since.isoformat()} 00:00:00'"),
     }
 

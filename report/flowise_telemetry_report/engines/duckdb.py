@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MEMORY_LIMIT", "DuckdbEngine", "DuckdbRunner", "open_duckdb"]
 
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "1500MB"
 
 _WITHHELD = """
 SELECT stream_id, instance_id, w.field AS field, w.rule AS rule, w."values" AS times

@@ -17,10 +17,11 @@ BASES = (
     Base(
         "daily",
         """
-SELECT day, event, version, type, {id(instance_id)} AS instance_id, count(*) AS events
-FROM all_events
-WHERE day >= {since}
-GROUP BY day, event, version, type, {id(instance_id)}
+SELECT day, event, version, type, {id(instance_id)} AS instance_id, events
+FROM (SELECT day, event, version, type, instance_id, count(*) AS events
+      FROM all_events
+      WHERE day >= {since}
+      GROUP BY day, event, version, type, instance_id) AS counted
 """,
         needs=("all_events",),
     ),
@@ -42,11 +43,12 @@ WHERE events_a_day > {heavy}
     Base(
         "latest",
         """
-SELECT {latest} AS event_id, {id(chatflow_id)} AS chatflow_id, {id(instance_id)} AS instance_id
-FROM all_events
-WHERE event IN ('chatflow_created', 'prediction_sent') AND day >= {since}
-  AND {id(instance_id)} NOT IN (SELECT instance_id FROM heavy)
-GROUP BY {id(chatflow_id)}, {id(instance_id)}
+SELECT event_id, {id(chatflow_id)} AS chatflow_id, {id(instance_id)} AS instance_id
+FROM (SELECT {latest} AS event_id, chatflow_id, instance_id
+      FROM all_events
+      WHERE event IN ('chatflow_created', 'prediction_sent') AND day >= {since}
+      GROUP BY chatflow_id, instance_id) AS newest
+WHERE {id(instance_id)} NOT IN (SELECT instance_id FROM heavy)
 """,
         uses=("heavy",),
         needs=("all_events",),

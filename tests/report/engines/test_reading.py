@@ -16,7 +16,7 @@ import pytest
 from flowise_telemetry_consumer.errors import SinkError, SinkUnavailableError
 from flowise_telemetry_consumer.sinks import open_sink
 from flowise_telemetry_report.engines import open_engine
-from flowise_telemetry_report.engines.duckdb import DuckdbEngine
+from flowise_telemetry_report.engines.duckdb import MEMORY_LIMIT, DuckdbEngine
 from flowise_telemetry_report.making import make_report
 from flowise_telemetry_schemas import catalog
 from tests.report.world import World
@@ -61,7 +61,7 @@ def test_a_report_that_has_no_room_says_which(tmp_path: Path) -> None:
     with closing(open_engine(url)) as engine:
         assert isinstance(engine, DuckdbEngine)
         engine.db.execute("SET memory_limit = '60MB'")
-        with pytest.raises(SinkError, match="takes more than 1GB of memory: a later since takes less"):
+        with pytest.raises(SinkError, match=f"takes more than {MEMORY_LIMIT} of memory: a later since takes less"):
             engine.rows("SELECT list(md5(range::text)) FROM range(3000000)")
         engine.db.execute("SET max_temp_directory_size = '1MB'")
         with pytest.raises(SinkUnavailableError, match="is full: set TMPDIR to a larger"):

@@ -112,7 +112,7 @@ def _column(field: Field, there: set[str]) -> str:
     name = quoted(field.column)
     value = name if field.column in there else "NULL"
     if field.kind == "timestamp":
-        value = f"CAST({value} AS TIMESTAMP)"
+        value = f"make_timestamp(epoch_us({value}))"  # a cast asks for the session's time zone, row by row
     default = default_in_row(field)
     if isinstance(default, str) and field.kind not in NESTED_KINDS:
         literal = default.replace("'", "''")
