@@ -127,11 +127,12 @@ def _reader(field: Field, types: Mapping[str, type[Any]], *, bounds: bool) -> _R
 def _reader_of_value(field: Field, types: Mapping[str, type[Any]], *, bounds: bool) -> _Read | None:
     match field.kind:
         case "enum":
-            enum, symbols, other = types[str(field.type_name)], frozenset(field.symbols), field.other_symbol
+            enum, other = types[str(field.type_name)], field.other_symbol
+            members = {symbol: enum(symbol) for symbol in field.symbols}
 
             def read_symbol(value: Any) -> Any:
-                if value in symbols:
-                    return enum(value)
+                if value in members:
+                    return members[value]
                 # Without bounds the producer puts OTHER in its place, and counts it.
                 return enum(value if other is None else other) if bounds else value
 
@@ -142,6 +143,8 @@ def _reader_of_value(field: Field, types: Mapping[str, type[Any]], *, bounds: bo
         case "record":
             kind = types[str(field.type_name)]
             below = tuple((its.name, its.column, _reader(its, types, bounds=bounds)) for its in field.fields)
+            if all(name == column and its is None for name, column, its in below):
+                return lambda value: kind(**value)  # an edge, of which a graph has many
 
             def read(value: Any) -> Any:
                 given = {}
