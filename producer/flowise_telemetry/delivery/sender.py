@@ -126,10 +126,12 @@ class Sender:
                 return False
             if wait is None and self._faults.failing:
                 self._sit_out(done)
-            elif wait == 0.0:
+            elif wait != 0.0:
+                self._wakeup.wait(wait, has_work=self._has_work)
+            elif len(self._queue) + len(self._unencoded) < _ENCODE_AT_ONCE_EVENTS:
                 self._wakeup.linger()
             else:
-                self._wakeup.wait(wait, has_work=self._has_work)
+                self._wakeup.give_way()  # the next turn has its work already
         self._close()
         return True
 

@@ -42,6 +42,10 @@ class Wakeup:
         """Let other threads and greenlets work, for ``linger_seconds`` at least: what they bring is done together."""
         time.sleep(self._linger_seconds)
 
+    def give_way(self) -> None:
+        """Let other threads and greenlets work, without waiting for what they bring."""
+        time.sleep(0.0)
+
     def wait(self, timeout_seconds: float | None, *, has_work: Callable[[], bool]) -> None:
         """Sleep until someone rings or the time is up, at most for a second. Return at once if there is work."""
         bell = _thread.allocate_lock()

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import pytest
 
 from flowise_telemetry import DropReason, FlowGraph, Limits, PredictionSent, Telemetry, ToolCreated, ValidationError
+from flowise_telemetry.delivery.wakeup import Wakeup
+from flowise_telemetry.delivery.worker import Worker
 from flowise_telemetry_schemas import catalog, codec
 from flowise_telemetry_transport import DeliveryError, InMemoryBroker, MessageTooLargeError, open_reader
 from flowise_telemetry_transport.errors import BrokerUnavailableError, DeliveryTimeoutError
@@ -58,6 +60,21 @@ def test_events_arrive_through_a_real_client(kafka: KafkaService, client: str, e
         found += [codec.decode(record.value, catalog())[1]["sequence"] for record in batch if not is_control(record)]
     reader.close()
     assert sorted(found) == list(range(300))
+
+
+def test_a_sender_that_has_enough_to_do_waits_for_no_more(
+    make_telemetry: MakeTelemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway's sender waits for further events before it works; a full queue would fill faster than it empties."""
+    lingered: list[None] = []
+    telemetry = make_telemetry(limits=Limits(linger_seconds=0.01))
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, "start", lambda self: None)
+        for number in range(10_000):
+            telemetry.send_telemetry(tool_created(number))
+    monkeypatch.setattr(Wakeup, "linger", lambda self: lingered.append(None))
+    assert telemetry.flush(60.0)
+    assert len(lingered) < 5
 
 
 def test_many_threads_share_one_stream_without_a_gap(make_telemetry: MakeTelemetry, broker: InMemoryBroker) -> None:
