@@ -16,7 +16,8 @@ class Dialect:
     """Expressions for the marks in a text: ``{}`` in one stands for the column that the mark names.
 
     ``week`` is the Monday of a day, ``month`` its first day, ``days`` which seven days of the month it belongs to.
-    ``id`` is an id in the form in which it is compared fastest, ``latest`` the newest event's of a group in the sink's own.
+    ``id`` is an id in the form in which it is compared fastest. ``latest`` is the id of a group's newest event, as the
+    sink has it.
     ``withheld`` is a query of what streams told they withheld: stream_id, instance_id, field, rule, times.
     """
 
