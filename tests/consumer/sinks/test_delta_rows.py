@@ -36,16 +36,10 @@ def encodings(data: bytes, folder: Path) -> dict[str, str]:
     return dict(asked(data, folder, "SELECT path_in_schema, encodings FROM parquet_metadata({})"))
 
 
-def test_texts_that_come_often_are_written_by_a_dictionary(tmp_path: Path) -> None:
+def test_texts_in_graphs_are_written_by_a_dictionary(tmp_path: Path) -> None:
     """Half of the bytes and of the time to read them, for whoever reads the lake."""
     found = encodings(encoded(frame([A_GRAPH] * 100)), tmp_path)
     assert all("RLE_DICTIONARY" in found[leaf] for leaf in LEAVES), found
-
-
-def test_texts_that_differ_are_not(tmp_path: Path) -> None:
-    """A dictionary of them would be larger than they are."""
-    graphs = [{"nodes": [f"a_{number}"], "edges": []} for number in range(100)]
-    assert "RLE_DICTIONARY" not in encodings(encoded(frame(graphs)), tmp_path)[LEAVES[0]]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
+from polars.datatypes import DataType, DataTypeClass
 
 from flowise_telemetry_consumer.sinks.row_files import parquet_rows
 from flowise_telemetry_consumer.sinks.rows import shape_of
@@ -20,8 +21,6 @@ DATE = "date"
 ROW_GROUP_ROWS = 25_000
 """Rows that are read and found together."""
 
-_OFTEN = 8
-"""How often a nested text has to come, on average, for a dictionary to be smaller than zstd alone makes it."""
 _ARROW_TYPES, _PASSED_OVER = (b"\x18\x0c" + name + b"\x18" for name in (b"ARROW:schema", b"polars:types"))
 """Names in a data file's footer, between the marks of Thrift: a text, of twelve bytes, and the next text."""
 
@@ -45,7 +44,10 @@ def sorted_by_id(frame: pl.DataFrame) -> pl.DataFrame:
 def encoded(frame: pl.DataFrame) -> bytes:
     """Return a frame, whose rows are sorted by id, as a data file. Timestamps of Delta have microseconds."""
     times = [pl.col(name).cast(pl.Datetime("us", "UTC")) for name, dtype in frame.schema.items() if _is_time(dtype)]
-    nested = [its.cast(_stored_type(its)) for its in frame.iter_columns() if its.dtype.is_nested()]
+    # polars makes a dictionary of plain columns by itself, of nested ones if they are categories: graphs take half of
+    # the space, and of the time of whoever reads them. These categories are forgotten with the frame.
+    texts = pl.Categorical(pl.Categories.random())
+    nested = [pl.col(name).cast(_with_texts(its, texts)) for name, its in frame.schema.items() if its.is_nested()]
     file = io.BytesIO()
     # A higher level takes longer and saves nothing with files of this size.
     frame.with_columns(*times, *nested).write_parquet(
@@ -54,21 +56,16 @@ def encoded(frame: pl.DataFrame) -> bytes:
     return _of_plain_types(file.getvalue())
 
 
-def _stored_type(values: pl.Series) -> pl.DataType:
-    """Return the type as which polars writes nested texts best: by a dictionary, where few texts come often.
-
-    It makes none for nested texts by itself. With it, graphs take half of the space and of the time of whoever reads
-    them.
-    """
-    match values.dtype:
-        case pl.List():
-            return pl.List(_stored_type(values.explode()))
+def _with_texts(dtype: DataType | DataTypeClass, texts: DataType) -> DataType | DataTypeClass:
+    """Return a nested type with another type in place of its texts."""
+    match dtype:
+        case pl.List(inner=inner):
+            return pl.List(_with_texts(inner, texts))
         case pl.Struct(fields=fields):
-            return pl.Struct({its.name: _stored_type(values.struct.field(its.name)) for its in fields})
+            return pl.Struct({its.name: _with_texts(its.dtype, texts) for its in fields})
         case pl.String():
-            texts = values.unique().drop_nulls()
-            return pl.Enum(texts) if texts.len() * _OFTEN <= values.len() else pl.String()
-    return values.dtype
+            return texts
+    return dtype
 
 
 def _of_plain_types(data: bytes) -> bytes:
