@@ -122,13 +122,13 @@ SAID_ONCE = re.compile(r"WARNING flowise_telemetry: [^\n]* \(said once, as the a
 
 def assert_quiet(done: subprocess.CompletedProcess[str], *, processes: int = 1) -> None:
     """Nothing but the one line of each process, if there was reason for it: a full queue, a broker away."""
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert SAID_ONCE.sub("", done.stderr) == ""
     assert len(SAID_ONCE.findall(done.stderr)) <= processes
 
 
 def assert_said_once(done: subprocess.CompletedProcess[str]) -> None:
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert SAID_ONCE.fullmatch(done.stderr)
 
 
