@@ -33,6 +33,8 @@ EXIT_PATIENCE_SECONDS = 9.0
 _FORK_WAIT_SECONDS = 10.0
 _CONNECT_WAIT_SECONDS = 1.0
 _CONNECT_CHECK_SECONDS = 0.002
+_BEGIN_SECONDS = 1.0
+_BEGIN_CHECK_SECONDS = 0.002
 _WORKER_FINALIZERS = ("multiprocessing", "billiard")
 
 
@@ -153,6 +155,24 @@ def _close_all() -> None:
         telemetry._at_exit(max(0.0, deadline - time.monotonic()))
 
 
+def _at_end() -> None:
+    _close_all()
+    _wait_for_beginnings()
+
+
+def _wait_for_beginnings() -> None:
+    """Let each thread begin that is being started, for a second at most.
+
+    One that begins after the interpreter is gone is a segmentation fault (Python 3.11): on a busy machine a client, or
+    the look for the reason of a failure, may just have started one.
+    """
+    # Not by ``enumerate``, whose lock may be held for ever after a fork that ran no hooks.
+    being_started = getattr(threading, "_limbo", {})
+    deadline = time.monotonic() + _BEGIN_SECONDS
+    while being_started and time.monotonic() < deadline:
+        time.sleep(_BEGIN_CHECK_SECONDS)
+
+
 def _after_fork_in_child() -> None:
     global _fork_is_clean, _hooked, _loading, _began_in_pid  # noqa: PLW0603 - as above
     if not _hooked:  # no hook before the fork: uWSGI with --py-call-osafterfork, or one that is noticed later
@@ -202,7 +222,7 @@ def keep_forever(inherited: object) -> None:
 
 # At the import, because exit handlers run in reverse order: what those of the app send that were registered later is
 # delivered.
-atexit.register(_close_all)
+atexit.register(_at_end)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

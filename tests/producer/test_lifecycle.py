@@ -396,6 +396,29 @@ print(telemetry.stats().recovered)
     assert list(spool.iterdir()) == []
 
 
+def test_a_thread_that_is_being_started_begins_before_the_end(run_app: RunApp) -> None:
+    """One that begins once the interpreter is gone ends the process by a segmentation fault."""
+    before = """
+import atexit, threading, time
+begun = []
+atexit.register(lambda: print(len(begun)))
+bootstrap = threading.Thread._bootstrap
+def slowly(thread):
+    time.sleep(0.2)
+    begun.append(thread)
+    bootstrap(thread)
+"""
+    code = """
+threading.Thread._bootstrap = slowly
+import _thread
+_thread.start_new_thread(lambda: threading.Thread(target=int, daemon=True).start(), ())
+while not threading._limbo:
+    time.sleep(0.001)
+"""
+    done = run_app(code, before=before)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
 def test_several_objects_share_the_second_at_the_end(run_app: RunApp) -> None:
     code = """
 from flowise_telemetry import lifecycle
