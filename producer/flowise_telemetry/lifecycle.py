@@ -32,9 +32,8 @@ EXIT_PATIENCE_SECONDS = 9.0
 
 _FORK_WAIT_SECONDS = 10.0
 _CONNECT_WAIT_SECONDS = 1.0
-_CONNECT_CHECK_SECONDS = 0.002
+_CHECK_SECONDS = 0.002
 _BEGIN_SECONDS = 1.0
-_BEGIN_CHECK_SECONDS = 0.002
 _WORKER_FINALIZERS = ("multiprocessing", "billiard")
 
 
@@ -84,7 +83,7 @@ def _before_fork() -> None:
     global _fork_is_clean, _hooked
     _hooked, _fork_is_clean = True, _loading.acquire(timeout=_FORK_WAIT_SECONDS)
     while max(list(_connecting.values()), default=0.0) > time.monotonic():
-        time.sleep(_CONNECT_CHECK_SECONDS)
+        time.sleep(_CHECK_SECONDS)
     _connecting.clear()
 
 
@@ -170,7 +169,7 @@ def _wait_for_beginnings() -> None:
     being_started = getattr(threading, "_limbo", {})
     deadline = time.monotonic() + _BEGIN_SECONDS
     while being_started and time.monotonic() < deadline:
-        time.sleep(_BEGIN_CHECK_SECONDS)
+        time.sleep(_CHECK_SECONDS)
 
 
 def _after_fork_in_child() -> None:
