@@ -6,11 +6,11 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import pytest
 
-from flowise_telemetry_transport import BrokerUnavailableError, KafkaSettings, open_reader
+from flowise_telemetry_transport import BrokerUnavailableError, KafkaSettings, TopicPartition, open_reader
 from flowise_telemetry_transport.settings import ClientName
 from tests.services.standstill import Standstill
 from tests.transport.backends import settle
@@ -62,6 +62,19 @@ def _in_time() -> Iterator[None]:
     assert time.monotonic() - began < _ALL_SECONDS
 
 
+def _answered(
+    look: Callable[[Collection[TopicPartition]], Mapping[TopicPartition, int]], partitions: Collection[TopicPartition]
+) -> Mapping[TopicPartition, int]:
+    """What a broker that is there answers: on a busy machine it may take more than the two seconds of one request."""
+    end = time.monotonic() + _ALL_SECONDS
+    while True:
+        try:
+            return look(partitions)
+        except BrokerUnavailableError:
+            if time.monotonic() > end:
+                raise
+
+
 def test_a_look_up_ends_within_the_time_that_it_is_given(client: ClientName, broker: BrokerProcess) -> None:
     """A service polls nothing meanwhile."""
     reader = open_reader(KafkaSettings(bootstrap_servers=broker.servers, client=client), group="frozen")
@@ -85,7 +98,7 @@ def test_a_leader_that_does_not_answer_has_no_empty_partition(client: ClientName
     reader = open_reader(settings)
     partitions = reader.partitions_of("events")
     look_ups = (reader.end_offsets, reader.high_watermarks, reader.beginning_offsets)
-    assert [sum(look(partitions).values()) for look in look_ups] == [0, 0, 0]
+    assert [sum(_answered(look, partitions).values()) for look in look_ups] == [0, 0, 0]
     broker.freeze()
     with _in_time():
         for look in look_ups:
